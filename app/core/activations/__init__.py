@@ -1,0 +1,8 @@
+"""The registry of activation functions: `REGISTRY`, made from the family tuples below and nothing else."""
+
+from app.core.activations import sigmoidal
+from app.core.activations.registry import Registry
+
+REGISTRY = Registry(
+    sigmoidal.FAMILY,
+)

@@ -1,0 +1,200 @@
+"""What an activation is: one entry holding the mathematics and every fact that is told about it.
+
+Two kinds share the facts. An `Elementwise` activation is a generator of derivatives: it yields f, then f′,
+then f″, and the caller takes as many as it wants, so that what the orders share is computed once. A `Rowwise`
+activation mixes the elements along an axis: it has a value, a Jacobian and a vector–Jacobian product.
+
+All facts that depend on parameters (range, limits, largest slope …) hold at the default parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+from app.core.activations.formula import Expression, FloatArithmetic
+from app.core.activations.parameters import Array, Parameter, Value
+
+Derivatives: TypeAlias = Iterator[Array]
+Params: TypeAlias = Mapping[str, Value]
+Framework: TypeAlias = Literal["torch", "jax", "keras", "onnx"]
+
+
+class Text(NamedTuple):
+    """A sentence in the languages the service speaks."""
+
+    en: str
+    ko: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Where the function comes from. ``identifier`` is ``arXiv:…`` or ``doi:…`` where there is one."""
+
+    authors: str
+    title: str
+    year: int
+    identifier: str | None = None
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A framework's own parameter: its ``name`` there, our ``parameter``, and its ``default`` there.
+
+    No default means that the framework demands a value.
+    """
+
+    name: str
+    parameter: str
+    default: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameworkName:
+    """What a framework calls this function, with the framework's own parameters and defaults.
+
+    ``names`` are all spellings with this signature. ``fixed`` are our parameters that the framework leaves
+    no choice about. ``options`` are switches that choose this function among several under one name
+    (``approximate="tanh"``): the value that means this entry; ``preferred`` marks the entry taken when the
+    switch is not given. ``axis`` is the framework's name for the axis and its default there.
+    """
+
+    framework: Framework
+    names: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, str | bool] = field(default_factory=dict)
+    preferred: bool = True
+    axis: tuple[str, int] | None = None
+
+
+class Formulas(NamedTuple):
+    """f, f′ and f″ as they are shown and as they are tested. ``where`` defines names used in them."""
+
+    value: Expression
+    slope: Expression
+    curvature: Expression | None
+    where: Mapping[str, Expression] = {}
+
+    @property
+    def orders(self) -> tuple[Expression, ...]:
+        """The formulas there are, by order."""
+        return tuple(each for each in (self.value, self.slope, self.curvature) if each is not None)
+
+
+def formulas(value: str, slope: str, curvature: str | None = None, /, **where: str) -> Formulas:
+    """The formulas of an entry, from their texts."""
+    definitions = {name: Expression(text) for name, text in where.items()}
+    second = None if curvature is None else Expression(curvature)
+    return Formulas(Expression(value), Expression(slope), second, definitions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """The facts about one activation function, apart from how it is computed.
+
+    Attributes:
+        name: canonical name, PyTorch's where PyTorch has the function.
+        formulas: f, f′, f″: shown as LaTeX, tested with mpmath.
+        constants: decimal constants in the formulas: name to (LaTeX symbol, decimal digits).
+        constraints: relations between parameters, such as ``lower <= upper``.
+        range: the set of values, as an interval of formulas: ``"(-alpha, inf)"``.
+        limits: f at −∞ and at +∞ as formulas; None where there is no limit.
+        largest_slope: sup |f′| as a formula.
+        zero_centred: the mean output for a standard normal input is zero.
+        monotone: never decreasing.
+        smoothness: how many derivatives are continuous; −1 for a function that jumps.
+        saturates: the sides on which f′ tends to zero.
+        kinks: where f, f′ or f″ jumps, as formulas of the parameters. The convention at each is what the
+            formulas say there.
+    """
+
+    name: str
+    title: Text
+    summary: Text
+    formulas: Formulas
+    parameters: tuple[Parameter, ...] = ()
+    constants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    constraints: tuple[Expression, ...] = ()
+    range: str
+    limits: tuple[str | None, str | None]
+    largest_slope: str
+    zero_centred: bool
+    monotone: bool
+    smoothness: float
+    saturates: frozenset[Literal["negative", "positive"]] = frozenset()
+    kinks: tuple[str, ...] = ()
+    references: tuple[Reference, ...]
+    frameworks: tuple[FrameworkName, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.parameters]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.name}: two parameters share a name")
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The parameters that have a default, with it."""
+        return {each.name: each.default for each in self.parameters if each.default is not None}
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """LaTeX symbols of parameters and constants."""
+        symbols = {each.name: each.symbol for each in self.parameters}
+        return symbols | {name: symbol for name, (symbol, _) in self.constants.items()}
+
+    def number(self, text: str, params: Mapping[str, float] | None = None) -> float:
+        """A fact given as a formula (a kink, a bound of the range) in double precision."""
+        values = {name: float(digits) for name, (_, digits) in self.constants.items()}
+        values |= self.defaults if params is None else params
+        return float(Expression(text).evaluate(FloatArithmetic(), values))
+
+    def bounds(self) -> tuple[float, float]:
+        """The ends of the range at the default parameters."""
+        low, high = self.range[1:-1].split(",")
+        return self.number(low), self.number(high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Activation):
+    """An activation of one variable.
+
+    ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each the shape of x. Parameters are floats or
+    arrays of x's shape. It computes in x's own precision, runs with floating-point warnings off, never
+    writes to x and yields fresh arrays.
+
+    ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
+    """
+
+    derivatives: Callable[..., Derivatives]
+    parameter_gradients: Callable[..., Mapping[str, Array]] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        learnable = any(each.learnable for each in self.parameters)
+        if learnable != (self.parameter_gradients is not None):
+            raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
+
+    def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
+        """Where f, f′ or f″ jumps, sorted: what quadrature must split at and plots must sample."""
+        points = {self.number(text, params) for text in self.kinks}
+        return sorted(point for point in points if math.isfinite(point))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rowwise(Activation):
+    """An activation that mixes the elements along one axis, which is always the last one here.
+
+    ``width(n, **params)`` is the length m of the output row for an input row of length n; it raises
+    `InvalidValue` where n does not fit.
+    ``value(x, **params)``: (..., n) to (..., m).
+    ``jacobian(x, **params)``: (..., n) to (..., m, n).
+    ``pullback(x, upstream, **params)``: dL/dx, (..., n), and dL/dθ, the shape of θ, for every learnable θ.
+    """
+
+    width: Callable[..., int]
+    value: Callable[..., Array]
+    jacobian: Callable[..., Array]
+    pullback: Callable[..., tuple[Array, Mapping[str, Array]]]

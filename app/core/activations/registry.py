@@ -1,0 +1,178 @@
+"""Finding an activation by name, and fitting the caller's parameters to it.
+
+A name is canonical (``leaky_relu``) or a framework's own behind its prefix (``torch:LeakyReLU``); the prefix
+brings the framework's parameter names and defaults.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from app.core.activations.definition import Activation, Argument, FrameworkName
+from app.core.activations.formula import FloatArithmetic
+from app.core.activations.parameters import Parameter, Value
+from app.core.errors import InvalidValue, UnknownName, allowed
+
+Given: TypeAlias = Mapping[str, "Value | str | bool"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """An activation with all its parameters: what every computation starts from."""
+
+    activation: Activation
+    params: dict[str, Value]
+    axis: int = -1
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """The parameters that are single numbers."""
+        return {name: float(value) for name, value in self.params.items() if np.ndim(value) == 0}
+
+
+@dataclass(frozen=True)
+class _Binding:
+    activation: Activation
+    name: FrameworkName
+
+
+class Registry(Mapping[str, Activation]):
+    """All activations by canonical name, in catalogue order. Frozen; refuses a name given twice."""
+
+    def __init__(self, *families: tuple[Activation, ...]) -> None:
+        self._entries: dict[str, Activation] = {}
+        self._bindings: dict[str, list[_Binding]] = defaultdict(list)
+        for entry in (entry for family in families for entry in family):
+            if entry.name in self._entries:
+                raise ValueError(f"two activations are called {entry.name}")
+            self._entries[entry.name] = entry
+            for name in entry.frameworks:
+                self._bind(entry, name)
+        self._bindings.default_factory = None
+
+    def __getitem__(self, name: str) -> Activation:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def framework_names(self) -> tuple[str, ...]:
+        """Every prefixed name, sorted."""
+        return tuple(sorted(self._bindings))
+
+    def resolve(self, name: str, params: Given | None = None, axis: int | None = None) -> Call:
+        """The activation called ``name`` with ``params`` checked and completed by defaults.
+
+        Raises `UnknownName` for a function or parameter that does not exist and `InvalidValue` for a
+        parameter that is missing or outside its domain.
+        """
+        given = dict(params or {})
+        if name in self._entries:
+            entry = self._entries[name]
+            return Call(entry, _complete(entry, given), -1 if axis is None else axis)
+        if name not in self._bindings:
+            hint = "GET /functions lists all"
+            raise UnknownName("function", name, [*self, *self._bindings], loc=("function",), hint=hint)
+        binding = _choose(self._bindings[name], given)
+        chosen, own = binding.activation, binding.name
+        if own.axis is not None:
+            axis = _framework_axis(own.axis, given, axis)
+        complete = _complete(chosen, _translate(own, given))
+        return Call(chosen, complete, -1 if axis is None else axis)
+
+    def _bind(self, entry: Activation, name: FrameworkName) -> None:
+        for spelling in name.names:
+            rivals = self._bindings[f"{name.framework}:{spelling}"]
+            if any(rival.name.options == name.options for rival in rivals):
+                raise ValueError(f"two activations are called {name.framework}:{spelling}")
+            rivals.append(_Binding(entry, name))
+
+
+def _choose(bindings: list[_Binding], given: dict[str, Value | str | bool]) -> _Binding:
+    """The binding whose switches match ``given``, taking the switches out of it."""
+    switches = {option for binding in bindings for option in binding.name.options}
+    chosen = [binding for binding in bindings if binding.name.preferred] or bindings
+    for switch in switches & given.keys():
+        value = given.pop(switch)
+        fitting = [each for each in bindings if _same(each.name.options.get(switch), value)]
+        if not fitting:
+            values = (repr(each.name.options[switch]) for each in bindings)
+            raise InvalidValue(allowed(values), loc=("params", switch))
+        chosen = fitting
+    return chosen[0]
+
+
+def _same(option: str | bool | None, value: object) -> bool:
+    return type(option) is type(value) and option == value
+
+
+def _framework_axis(own: tuple[str, int], given: dict[str, Value | str | bool], axis: int | None) -> int:
+    name, default = own
+    value = given.pop(name, None)
+    if value is None:
+        return default if axis is None else axis
+    if isinstance(value, str | bool) or np.ndim(value) or not float(value).is_integer():
+        raise InvalidValue("must be a whole number", loc=("params", name))
+    return int(float(value))
+
+
+def _translate(name: FrameworkName, given: Given) -> dict[str, Value | str | bool]:
+    """The framework's parameters under our names, with the framework's defaults."""
+    arguments: dict[str, Argument] = {each.name: each for each in name.arguments}
+    for key in given.keys() - arguments.keys():
+        raise UnknownName("parameter", key, arguments, loc=("params",))
+    ours: dict[str, Value | str | bool] = dict(name.fixed)
+    for argument in arguments.values():
+        value = given.get(argument.name, argument.default)
+        if value is None:
+            raise InvalidValue(f"{argument.name} is required", loc=("params", argument.name))
+        ours[argument.parameter] = value
+    return ours
+
+
+def _complete(entry: Activation, given: Given) -> dict[str, Value]:
+    """``given`` checked against the entry's parameters, defaults filled in."""
+    known = {each.name: each for each in entry.parameters}
+    for key in given.keys() - known.keys():
+        raise UnknownName("parameter", key, known, loc=("params",))
+    params: dict[str, Value] = {}
+    for parameter in entry.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if value is not None:
+            params[parameter.name] = _checked(parameter, value)
+        elif parameter.required:
+            raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
+    _check_constraints(entry, params)
+    return params
+
+
+def _checked(parameter: Parameter, value: Value | str | bool) -> Value:
+    loc = ("params", parameter.name)
+    if isinstance(value, str | bool):
+        raise InvalidValue(f"must be {parameter.domain}", loc=loc)
+    if parameter.shape is not None and np.ndim(value) != len(parameter.shape):
+        axes = " × ".join(parameter.shape)
+        raise InvalidValue(f"must be an array with {len(parameter.shape)} axes ({axes})", loc=loc)
+    if not parameter.domain.contains(value):
+        raise InvalidValue(f"must be {parameter.domain}", loc=loc)
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _check_constraints(entry: Activation, params: Mapping[str, Value]) -> None:
+    for constraint in entry.constraints:
+        names = sorted(constraint.names)
+        arrays = np.broadcast_arrays(*(np.asarray(params[name], dtype=np.float64) for name in names))
+        rows = zip(*(array.ravel().tolist() for array in arrays), strict=True)
+        if not all(
+            constraint.evaluate(FloatArithmetic(), dict(zip(names, row, strict=True))) for row in rows
+        ):
+            raise InvalidValue(f"{constraint.text} must hold", loc=("params",))

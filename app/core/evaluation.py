@@ -1,0 +1,209 @@
+"""Applying an activation to an array: values, derivatives, and gradients for a given upstream gradient.
+
+Everything is computed in float64 and rounded once into the format asked for. Elementwise work runs in blocks
+that fit a core's cache; the caller may hand in a ``map`` that spreads the blocks over threads (NumPy lets
+them run side by side). The result does not depend on how the blocks are spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.definition import Elementwise, Rowwise
+from app.core.activations.parameters import Array, Value
+from app.core.activations.registry import Call
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.formats import round_to
+from app.core.summation import sum_over
+
+Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
+
+FLOAT64 = np.dtype(np.float64)
+
+BLOCK = 8192
+"""Elements a block: some ten temporaries of it fit a core's second-level cache."""
+
+JACOBIAN_LIMIT = 4_000_000
+"""Most elements of a Jacobian that one request may ask for."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out, in the format asked for.
+
+    ``orders`` holds f, f′ and f″ as far as they were asked for, each the shape of the outputs; for a function
+    that mixes elements the second is the Jacobian, (..., m, n) with the rows' axis moved to the end.
+    """
+
+    orders: tuple[NDArray[Any], ...]
+    input_gradient: NDArray[Any] | None = None
+    param_gradients: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def activate(
+    call: Call,
+    inputs: Array,
+    *,
+    order: int = 1,
+    dtype: np.dtype[Any] = FLOAT64,
+    upstream: Array | None = None,
+    map_blocks: Mapper = map,
+) -> Evaluation:
+    """f and its derivatives up to ``order`` at ``inputs``, each the exact answer rounded to ``dtype``.
+
+    Args:
+        call: the activation and its parameters.
+        inputs: any shape; rounded to ``dtype`` first.
+        order: the highest derivative, 0 to 2.
+        dtype: one of `formats.FORMATS`.
+        upstream: dL/d(outputs), the shape of the outputs; asks for the gradients of inputs and parameters.
+        map_blocks: as the built-in ``map``; may run the calls side by side.
+
+    Raises:
+        InvalidValue: an order, axis or shape that does not fit.
+        LimitExceeded: a Jacobian too large to return.
+    """
+    x = round_to(inputs, dtype).astype(np.float64)
+    seed = None if upstream is None else round_to(upstream, dtype).astype(np.float64)
+    if isinstance(call.activation, Elementwise):
+        return _elementwise(call.activation, call, x, order, dtype, seed, map_blocks)
+    if isinstance(call.activation, Rowwise):
+        return _rowwise(call.activation, call, x, order, dtype, seed)
+    raise TypeError(f"{type(call.activation).__name__} is no kind of activation")
+
+
+def _elementwise(
+    activation: Elementwise,
+    call: Call,
+    x: Array,
+    order: int,
+    dtype: np.dtype[Any],
+    upstream: Array | None,
+    map_blocks: Mapper,
+) -> Evaluation:
+    params = {name: _aligned(value, x.shape, call.axis, name) for name, value in call.params.items()}
+    flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
+    points = x.ravel()
+    orders = np.empty((order + 1, x.size), dtype)
+
+    def compute(block: slice) -> None:
+        with np.errstate(all="ignore"):
+            derivatives = activation.derivatives(points[block], **_cut(flat, block))
+            for row, values in zip(orders, islice(derivatives, order + 1), strict=True):
+                row[block] = round_to(values, dtype)
+
+    for _ in map_blocks(compute, _blocks(x.size)):
+        pass
+    evaluation = Evaluation(tuple(row.reshape(x.shape) for row in orders))
+    if upstream is None:
+        return evaluation
+    return _with_gradients(evaluation, activation, call, x, params, dtype, upstream)
+
+
+def _with_gradients(
+    evaluation: Evaluation,
+    activation: Elementwise,
+    call: Call,
+    x: Array,
+    params: Mapping[str, Value],
+    dtype: np.dtype[Any],
+    upstream: Array,
+) -> Evaluation:
+    _check_upstream(upstream, x.shape)
+    with np.errstate(all="ignore"):
+        _, slope = islice(activation.derivatives(x, **params), 2)
+        partial = activation.parameter_gradients(x, **params) if activation.parameter_gradients else {}
+        gradients = {
+            name: round_to(_reduced(upstream * each, call.params[name], call.axis), dtype)
+            for name, each in partial.items()
+        }
+        return Evaluation(evaluation.orders, round_to(upstream * slope, dtype), gradients)
+
+
+def _rowwise(
+    activation: Rowwise,
+    call: Call,
+    x: Array,
+    order: int,
+    dtype: np.dtype[Any],
+    upstream: Array | None,
+) -> Evaluation:
+    if order == 2:
+        raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
+    axis = _axis_of(x, call.axis)
+    rows = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    width = activation.width(rows.shape[-1], **call.params)
+    with np.errstate(all="ignore"):
+        outputs = np.moveaxis(activation.value(rows, **call.params), -1, axis)
+        orders = [round_to(np.ascontiguousarray(outputs), dtype)]
+        if order == 1 and upstream is None:
+            _check_jacobian(rows.size * width)
+            orders.append(round_to(activation.jacobian(rows, **call.params), dtype))
+        if upstream is None:
+            return Evaluation(tuple(orders))
+        _check_upstream(upstream, outputs.shape)
+        seed = np.ascontiguousarray(np.moveaxis(upstream, axis, -1))
+        gradient, params = activation.pullback(rows, seed, **call.params)
+    return Evaluation(
+        tuple(orders),
+        round_to(np.ascontiguousarray(np.moveaxis(gradient, -1, axis)), dtype),
+        {name: round_to(np.asarray(value, np.float64), dtype) for name, value in params.items()},
+    )
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+
+
+def _cut(params: Mapping[str, Value], block: slice) -> dict[str, Value]:
+    return {name: value[block] if isinstance(value, np.ndarray) else value for name, value in params.items()}
+
+
+def _aligned(value: Value, shape: tuple[int, ...], axis: int, name: str) -> Value:
+    """An array parameter spread over ``shape``: one-dimensional along ``axis``, others by broadcasting."""
+    if not isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.broadcast_to(_along(value, len(shape), axis), shape)
+    except ValueError:
+        raise InvalidValue("must broadcast against the inputs", loc=("params", name)) from None
+
+
+def _along(value: Array, ndim: int, axis: int) -> Array:
+    """A one-dimensional ``value`` laid along ``axis`` of an array with ``ndim`` axes."""
+    if value.ndim != 1 or not -ndim <= axis < ndim:
+        return value
+    return value.reshape([-1 if place == axis % ndim else 1 for place in range(ndim)])
+
+
+def _reduced(gradient: Array, value: Value, axis: int) -> Array:
+    """``gradient`` summed over what broadcasting had spread ``value`` over."""
+    spread = _along(np.asarray(value, np.float64), gradient.ndim, axis)
+    target = (1,) * (gradient.ndim - spread.ndim) + spread.shape
+    over = tuple(place for place, length in enumerate(target) if length == 1)
+    return sum_over(gradient, over).reshape(np.shape(value))
+
+
+def _axis_of(x: Array, axis: int) -> int:
+    if not -x.ndim <= axis < x.ndim:
+        allowed = f"from {-x.ndim} to {x.ndim - 1}" if x.ndim else "absent: the input has no axes"
+        raise InvalidValue(f"axis must be {allowed}", loc=("axis",))
+    return axis % x.ndim
+
+
+def _check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:
+    if upstream.shape != shape:
+        raise InvalidValue(f"must have the shape of the outputs, {list(shape)}", loc=("upstream",))
+
+
+def _check_jacobian(size: int) -> None:
+    if size > JACOBIAN_LIMIT:
+        raise LimitExceeded(
+            "the Jacobian", estimate=size, limit=JACOBIAN_LIMIT, unit="numbers", loc=("inputs",)
+        )

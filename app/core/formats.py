@@ -1,0 +1,57 @@
+"""Number formats: float64 results rounded once, to nearest even, into the format asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import UnknownName
+
+FORMATS: Mapping[str, np.dtype[Any]] = {
+    "float64": np.dtype(np.float64),
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
+    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+}
+"""The formats on offer. float8_e4m3fn has no infinity: what overflows it becomes NaN, as its standard
+says.
+"""
+
+_DIRECT = frozenset(FORMATS[name] for name in ("float64", "float32", "float16"))
+
+
+def number_format(name: str) -> np.dtype[Any]:
+    """The dtype called ``name``; raises `UnknownName`."""
+    if name not in FORMATS:
+        raise UnknownName("dtype", name, FORMATS, loc=("dtype",))
+    return FORMATS[name]
+
+
+def round_to(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``values`` rounded to ``dtype``, once: to nearest, ties to even."""
+    if values.dtype == dtype:
+        return values
+    with np.errstate(all="ignore"):
+        # ml_dtypes converts through float32 and so rounds twice; an odd last bit on the way keeps it honest.
+        source = values if dtype in _DIRECT else _float32_to_odd(values)
+        return source.astype(dtype)
+
+
+def _float32_to_odd(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Towards zero, with the last bit set where anything was cut off (Boldo and Melquiond 2008).
+
+    Rounding the result again, to a format at least two bits shorter, gives what rounding ``values`` would.
+    """
+    nearest = np.atleast_1d(values).astype(np.float32)
+    beyond = np.abs(nearest.astype(np.float64)) > np.abs(values)
+    cut = np.where(beyond, np.nextafter(nearest, np.float32(0)), nearest)
+    inexact = (nearest != values) & ~np.isnan(values)
+    odd = cut.view(np.uint32) | inexact.astype(np.uint32)
+    result: NDArray[np.float32] = odd.view(np.float32).reshape(values.shape)
+    return result
