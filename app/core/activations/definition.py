@@ -69,6 +69,12 @@ class FrameworkName:
     preferred: bool = True
     axis: tuple[str, int] | None = None
 
+    @property
+    def own_parameters(self) -> tuple[str, ...]:
+        """The names of the framework's own parameters: arguments, switches, axis."""
+        axis = () if self.axis is None else (self.axis[0],)
+        return (*(each.name for each in self.arguments), *self.options, *axis)
+
 
 class Formulas(NamedTuple):
     """f, f′ and f″ as they are shown and as they are tested. ``where`` defines names used in them."""
