@@ -1,0 +1,77 @@
+# `make run` serves on http://127.0.0.1:8000 and `make test` tests; each first installs what it needs into .venv.
+
+PYTHON ?= python3
+CONTAINER ?= docker
+
+SUPPORTED := 3.11 3.12 3.13
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+UV := uv==0.13.9
+INSTALL := -m pip install --quiet --disable-pip-version-check
+LOCK := .venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version $(firstword $(SUPPORTED)) \
+	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock'
+
+# The stamps carry Python's version: another PYTHON, like a changed lock, makes the environment anew.
+SERVICE := .venv/service-$(VERSION)
+TOOLS := .venv/tools-$(VERSION)
+PEERS := .venv-peers/peers-$(VERSION)
+LOCKER := .venv-lock/$(UV)-$(VERSION)
+
+.PHONY: help run test test-all lint lock image clean
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+run: $(SERVICE) ## serve on http://127.0.0.1:8000
+	.venv/bin/python -m app
+
+test: $(TOOLS) ## run the tests that need a few minutes
+	.venv/bin/python -m pytest
+
+test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
+	.venv-peers/bin/python -m pytest -m 'slow or peers'
+
+lint: $(TOOLS) ## check style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict app tests
+
+lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked stays (delete a file to renew it)
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
+
+image: ## build the container image
+	$(CONTAINER) build -t activation-lab .
+
+clean: ## remove everything that make made
+	rm -rf .venv .venv-peers .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+define environment
+	$(if $(filter $(VERSION),$(SUPPORTED)),,$(error needs Python $(SUPPORTED), and $(PYTHON) is $(or $(VERSION),missing): name another one with PYTHON=python3.13))
+	@echo "Installing $(or $<,$(UV)) into $(@D), once"
+	@$(PYTHON) -m venv --clear $(@D)
+endef
+
+$(SERVICE): requirements.txt
+	$(environment)
+	@.venv/bin/python $(INSTALL) --require-hashes -r $<
+	@touch $@
+
+$(TOOLS): requirements-dev.txt $(SERVICE)
+	@echo "Installing $< into $(@D), once"
+	@.venv/bin/python $(INSTALL) --require-hashes -r $<
+	@touch $@
+
+# The lock goes on last, and whole: sympy, which comes with PyTorch, asks for an older mpmath than the tests' judge is,
+# and PyTorch computes no activation with sympy.
+$(PEERS): requirements-peers.txt requirements-torch.txt
+	$(environment)
+	@.venv-peers/bin/python $(INSTALL) -r requirements-torch.txt
+	@.venv-peers/bin/python $(INSTALL) --no-deps --require-hashes -r $<
+	@touch $@
+
+$(LOCKER):
+	$(environment)
+	@.venv-lock/bin/python $(INSTALL) $(UV)
+	@touch $@
