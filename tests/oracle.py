@@ -11,7 +11,7 @@ import numpy as np
 from mpmath import MPContext, libmp
 
 from app.core.activations.definition import Activation
-from app.core.activations.formula import Expression
+from app.core.activations.formula import Expression, define
 
 PRECISIONS = (220, 440, 1400, 2800, 5600)
 """Working precisions in bits. 220 is 66 digits; the last ones resolve 1 + 1e-300 and x + √(x² + b)."""
@@ -62,7 +62,7 @@ def exact(
     *,
     terms: bool = False,
 ) -> Any:
-    """The formula's value at ``values`` (floats, taken exactly), right to at least 100 bits.
+    """The formula's value at ``values`` (floats or arrays of them, taken exactly), to at least 100 bits.
 
     With ``terms``, the largest magnitude among the terms of its outermost sum.
     """
@@ -83,12 +83,22 @@ def _at(
 ) -> Any:
     judge = arithmetic(bits)
     names: dict[str, Any] = {name: judge.number(digits) for name, (_, digits) in activation.constants.items()}
-    names |= {name: judge.context.mpf(value) for name, value in values.items()}
-    for name, definition in activation.formulas.where.items():
-        names[name] = definition.evaluate(judge, names)
+    names |= {name: _in_arithmetic(judge, value) for name, value in values.items()}
+    names = define(activation.formulas.where, judge, names)
     if terms:
         return max(abs(term) for term in expression.terms(judge, names))
     return expression.evaluate(judge, names)
+
+
+def _in_arithmetic(judge: MpArithmetic, value: Any) -> Any:
+    """A float taken exactly, an array element by element; an integer is an index and stays one."""
+    if isinstance(value, int):
+        return value
+    if not np.ndim(value):
+        return judge.context.mpf(value)
+    exactly = np.empty(np.shape(value), object)
+    exactly.flat = [judge.context.mpf(each) for each in np.ravel(value).tolist()]
+    return exactly
 
 
 def nearest_float(value: Any) -> float:

@@ -5,7 +5,9 @@ executed: `Expression.evaluate` walks the tree in whatever arithmetic it is give
 text, so that ``0.044715`` is that decimal number and not its nearest double. `Expression.latex` prints the
 same tree. What a reader sees is therefore what the tests evaluate.
 
-Vectors are written with subscripts and sums over named index sets: ``exp(x[i]) / sum(exp(x[j]) for j in n)``.
+Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over as many indices as a
+number says: ``exp(x[i]) / sum(exp(x[j]) for j in n)`` has j = 0 … n − 1. A definition may be a vector too:
+``{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"}`` (see `define`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Protocol
 
 FUNCTIONS: Mapping[str, str] = {
@@ -150,6 +152,45 @@ class Expression:
         return _Printer({**_CONSTANTS, **symbols}, self.text).text(self._tree, _SUM)
 
 
+@dataclass(frozen=True)
+class _Family:
+    """A vector given by a formula for its elements; subscripting it evaluates one."""
+
+    element: Expression
+    indices: tuple[str, ...]
+    arithmetic: Arithmetic
+    names: Mapping[str, Any]
+
+    def __getitem__(self, place: int | tuple[int, ...]) -> Any:
+        places = place if isinstance(place, tuple) else (place,)
+        bound = dict(zip(self.indices, places, strict=True))
+        return self.element.evaluate(self.arithmetic, {**self.names, **bound})
+
+
+def define(
+    definitions: Mapping[str, Expression], arithmetic: Arithmetic, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """``values`` completed by ``definitions``, in order: each may use the ones before it.
+
+    ``s`` defines a number, ``s[i]`` a vector, ``w[p, i]`` a matrix. A name that has a value keeps it: its
+    definition is what holds where none is given.
+    """
+    names = dict(values)
+    for head, definition in definitions.items():
+        tree = ast.parse(head, mode="eval").body
+        vector = tree.value if isinstance(tree, ast.Subscript) else tree
+        name = ast.unparse(vector)
+        if name in names:
+            continue
+        if isinstance(tree, ast.Subscript):
+            parts = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
+            indices = tuple(ast.unparse(part) for part in parts)
+            names[name] = _Family(definition, indices, arithmetic, dict(names))
+        else:
+            names[name] = definition.evaluate(arithmetic, names)
+    return names
+
+
 def _summands(node: ast.expr, evaluator: _Evaluator, values: Mapping[str, Any]) -> Iterable[ast.expr]:
     if isinstance(node, ast.IfExp):
         branch = node.body if evaluator.value(node.test, values) else node.orelse
@@ -188,14 +229,10 @@ class _Evaluator:
                 return self._arithmetic.function(name)(*(self.value(each, names) for each in arguments))
         raise ValueError(f"{ast.unparse(node)} is not part of the formula language")
 
-    def _index(self, node: ast.expr, names: Mapping[str, Any]) -> Any:
+    def _index(self, node: ast.expr, names: Mapping[str, Any]) -> int | tuple[int, ...]:
         if isinstance(node, ast.Tuple):
-            return tuple(self._index(each, names) for each in node.elts)
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.BinOp):
-            return _OPERATORS[type(node.op)](self._index(node.left, names), self._index(node.right, names))
-        return self.value(node, names)
+            return tuple(int(self.value(each, names)) for each in node.elts)
+        return int(self.value(node, names))
 
     def _compare(
         self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr], names: Mapping[str, Any]
@@ -209,12 +246,12 @@ class _Evaluator:
         variable = generator.target.id
         values = [
             self.value(each.elt, {**names, variable: index})
-            for index in self.value(generator.iter, names)
+            for index in range(int(self.value(generator.iter, names)))
             if all(self.value(test, {**names, variable: index}) for test in generator.ifs)
         ]
         if name == "sum":
             return sum(values, self._arithmetic.number("0"))
-        return self._arithmetic.function(name)(*values)
+        return reduce(self._arithmetic.function(name), values)
 
 
 class _Printer:
@@ -289,7 +326,7 @@ class _Printer:
     def _over(self, name: str, each: ast.GeneratorExp) -> str:
         (generator,) = each.generators
         sign = r"\sum" if name == "sum" else rf"\{name}"
-        below = f"{self.text(generator.target, _ATOM)} \\in {self.text(generator.iter, _ATOM)}"
-        for test in generator.ifs:
-            below += f",\\, {self.text(test, _SUM)}"
-        return f"{sign}_{{{below}}} {self.text(each.elt, _PRODUCT)}"
+        variable, count = self.text(generator.target, _ATOM), self.text(generator.iter, _PRODUCT)
+        condition = "".join(rf",\, {self.text(test, _SUM)}" for test in generator.ifs)
+        below = rf"0 \le {variable} < {count}{condition}"
+        return rf"{sign}_{{{below}}} {self.text(each.elt, _PRODUCT)}"
