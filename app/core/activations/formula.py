@@ -5,8 +5,8 @@ executed: `Expression.evaluate` walks the tree in whatever arithmetic it is give
 text, so that ``0.044715`` is that decimal number and not its nearest double. `Expression.latex` prints the
 same tree. What a reader sees is therefore what the tests evaluate.
 
-Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over as many indices as a
-number says: ``exp(x[i]) / sum(exp(x[j]) for j in n)`` has j = 0 … n − 1. A definition may be a vector too:
+Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over as many indices as
+a number says: in ``exp(x[i]) / sum(exp(x[j]) for j in n)``, j = 0 … n − 1. A definition may be a vector too:
 ``{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"}`` (see `define`).
 """
 
