@@ -48,7 +48,7 @@ clean: ## remove everything that make made
 	rm -rf .venv .venv-peers .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 define environment
-	$(if $(filter $(VERSION),$(SUPPORTED)),,$(error needs Python $(SUPPORTED), and $(PYTHON) is $(or $(VERSION),missing): name another one with PYTHON=python3.13))
+	$(if $(filter $(VERSION),$(SUPPORTED)),,$(error Activation Lab needs Python $(SUPPORTED), and $(PYTHON) is $(or $(VERSION),missing): name another one with PYTHON=python3.13))
 	@echo "Installing $(or $<,$(UV)) into $(@D), once"
 	@$(PYTHON) -m venv --clear $(@D)
 endef
