@@ -96,9 +96,9 @@ def _in_arithmetic(judge: MpArithmetic, value: Any) -> Any:
         return value
     if not np.ndim(value):
         return judge.context.mpf(value)
-    exactly = np.empty(np.shape(value), object)
-    exactly.flat = [judge.context.mpf(each) for each in np.ravel(value).tolist()]
-    return exactly
+    exactly = np.empty(np.size(value), object)
+    exactly[:] = [judge.context.mpf(each) for each in np.ravel(value).tolist()]
+    return exactly.reshape(np.shape(value))
 
 
 def nearest_float(value: Any) -> float:
