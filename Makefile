@@ -20,7 +20,7 @@ LOCKER := .venv-lock/$(UV)-$(VERSION)
 .PHONY: help run test test-all lint lock image clean
 
 help: ## say what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVICE) ## serve on http://127.0.0.1:8000
 	.venv/bin/python -m app
