@@ -1,5 +1,4 @@
-"""Numerical tools that several families share: products and quotients with their rounding error, exponentials
-whose tails keep their digits.
+"""Numerical tools the families share: products with their rounding error, exponentials that keep their tails.
 
 All work in the precision of the array they are given.
 """
@@ -24,7 +23,7 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 _SHIFT = 1100
 _SHIFT_HIGH, _SHIFT_LOW = 762.4618986159398, -4.2444621076449e-15
-"""1100 ln 2: e^{x + 1100 ln 2} is a normal number for every x that a double factor can keep from vanishing."""
+"""1100 ln 2: e^{x + 1100 ln 2} is normal for every x that a double factor can keep from vanishing."""
 
 _SUBNORMAL = -708.0
 _VANISHED = -1460.0
