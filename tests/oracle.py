@@ -114,5 +114,5 @@ def ulps(got: float, truth: Any, scale: Any = None) -> float:
         return 0.0 if got == nearest_float(truth) else math.inf
     if not math.isfinite(got):
         return math.inf
-    unit = float(np.spacing(min(rounded, LARGEST)))
+    unit = math.ulp(min(rounded, LARGEST))
     return float(abs(type(truth)(got) - truth) / unit)
