@@ -1,1 +1,4 @@
-"""Arrays on the wire and back."""
+"""Arrays on the wire and back: nested JSON numbers, ``.npy`` files.
+
+Whatever arrives becomes a float64 ndarray or a `WireError`; whatever leaves is exact.
+"""

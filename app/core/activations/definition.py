@@ -58,7 +58,8 @@ class FrameworkName:
     ``names`` are all spellings with this signature. ``fixed`` are our parameters that the framework leaves
     no choice about. ``options`` are switches that choose this function among several under one name
     (``approximate="tanh"``): the value that means this entry; ``preferred`` marks the entry taken when the
-    switch is not given. ``axis`` is the framework's name for the axis and its default there.
+    switch is not given. ``axis`` is the framework's name for the axis, None where it has none, and the axis
+    taken by default there.
     """
 
     framework: Framework
@@ -67,12 +68,12 @@ class FrameworkName:
     fixed: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, str | bool] = field(default_factory=dict)
     preferred: bool = True
-    axis: tuple[str, int] | None = None
+    axis: tuple[str | None, int] | None = None
 
     @property
     def own_parameters(self) -> tuple[str, ...]:
         """The names of the framework's own parameters: arguments, switches, axis."""
-        axis = () if self.axis is None else (self.axis[0],)
+        axis = () if self.axis is None or self.axis[0] is None else (self.axis[0],)
         return (*(each.name for each in self.arguments), *self.options, *axis)
 
 
@@ -151,11 +152,20 @@ class Activation:
         symbols = {each.name: each.symbol for each in self.parameters}
         return symbols | {name: symbol for name, (symbol, _) in self.constants.items()}
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The constants and the default parameters, in double precision."""
+        return {name: float(digits) for name, (_, digits) in self.constants.items()} | self.defaults
+
+    @staticmethod
+    def expression(text: str) -> Expression:
+        """A fact given as a formula, parsed."""
+        return Expression(text.strip())
+
     def number(self, text: str, params: Mapping[str, float] | None = None) -> float:
         """A fact given as a formula (a kink, a bound of the range) in double precision."""
-        values = {name: float(digits) for name, (_, digits) in self.constants.items()}
-        values |= self.defaults if params is None else params
-        return float(Expression(text).evaluate(FloatArithmetic(), values))
+        values = {**self.numbers, **(params or {})}
+        return float(self.expression(text).evaluate(FloatArithmetic(), values))
 
     def bounds(self) -> tuple[float, float]:
         """The ends of the range at the default parameters."""

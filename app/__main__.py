@@ -1,0 +1,23 @@
+"""``python -m app``: serves. Options win over environment variables."""
+
+from __future__ import annotations
+
+import argparse
+
+from app.server import serve
+from app.settings import settings
+
+
+def main() -> None:
+    """Reads the options and serves."""
+    own = settings()
+    parser = argparse.ArgumentParser(prog="python -m app", description="Serve Activation Lab over HTTP.")
+    parser.add_argument("--host", default=own.host, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", default=own.port, type=int, help="port to listen on (%(default)s)")
+    parser.add_argument("--workers", default=own.workers, type=int, help="server processes (%(default)s)")
+    options = parser.parse_args()
+    serve(own.model_validate({**own.model_dump(), **vars(options)}))
+
+
+if __name__ == "__main__":
+    main()

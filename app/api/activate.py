@@ -1,0 +1,144 @@
+"""``POST /activate``: what is the value?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+
+from app.api.bodies import JSON, NPY, ArrayRoute, negotiate
+from app.api.examples import ACTIVATE
+from app.api.problems import Problem, responses
+from app.api.schemas import ActivateRequest, ActivateResponse
+from app.compute.threads import Busy, ComputeThreads, DeadlineExceeded
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.activations.registry import Call
+from app.core.errors import LimitExceeded
+from app.core.evaluation import Evaluation, Mapper, activate
+from app.core.formats import number_format
+from app.settings import Settings
+from app.wire import npy
+from app.wire.numbers import to_json
+
+router = APIRouter(route_class=ArrayRoute, tags=["values"])
+
+DESCRIPTION = """\
+Values and derivatives, each the exact answer rounded once to `dtype`.
+
+Non-finite numbers travel as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, in both directions.
+
+**Binary twin.** With `Content-Type: application/x-npy` the body is one `.npy` array (the `inputs`) and the
+other fields stand in the query string: `function` and `dtype` as they are, the rest as JSON
+(`?function=…&params={"alpha":0.5}&order=2`). With `Accept: application/x-npy` the answer is one `.npy` array
+of shape `(order + 1, *shape)`; bfloat16 and float8 results travel as float32, which holds them exactly. A
+Jacobian or a gradient does not fit beside the values in one array: those answers are JSON only.
+
+A header `Request-Timeout: <seconds>` asks for less time than the service would take at most.
+"""
+
+_NPY_BODY = {
+    "requestBody": {
+        "content": {
+            NPY: {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "One `.npy` array of real numbers; the other fields in the query string.",
+                }
+            }
+        }
+    }
+}
+_NPY_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.post(
+    "/activate",
+    summary="Apply an activation function",
+    description=DESCRIPTION,
+    response_model=ActivateResponse,
+    responses={**_NPY_ANSWER, **responses(400, 406, 413, 415, 422, 503, 504)},
+    openapi_extra=_NPY_BODY,
+)
+async def post_activate(body: ACTIVATE, request: Request) -> Response:
+    """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    settings: Settings = request.app.state.settings
+    threads: ComputeThreads = request.app.state.threads
+    call = REGISTRY.resolve(body.function, body.params, body.axis)
+    media_type = negotiate(request, *_offered(call, body))
+    size = body.inputs.size * (body.order + 1)
+    if size > settings.max_elements:
+        limit = settings.max_elements
+        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
+
+    def work(map_blocks: Mapper) -> Response:
+        dtype = number_format(body.dtype)
+        upstream = body.upstream
+        evaluation = activate(
+            call, body.inputs, order=body.order, dtype=dtype, upstream=upstream, map_blocks=map_blocks
+        )
+        return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
+
+    try:
+        return await threads.run(work, size=size, seconds=_timeout(request, settings.request_timeout))
+    except Busy:
+        raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
+    except DeadlineExceeded:
+        raise Problem(504, "the computation did not end in the time it had") from None
+
+
+def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
+    """The forms this answer can take: one array holds orders of one shape, and no gradients."""
+    stacks = body.order == 0 or isinstance(call.activation, Elementwise)
+    return (JSON, NPY) if stacks and body.upstream is None else (JSON,)
+
+
+def _timeout(request: Request, longest: float) -> float:
+    """The client's own deadline in seconds, where it is shorter than the service's."""
+    given = request.headers.get("request-timeout")
+    if given is None:
+        return longest
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not seconds > 0:
+        raise Problem(422, "Request-Timeout must be a positive number of seconds")
+    return min(seconds, longest)
+
+
+def _json(call: Call, body: ActivateRequest, evaluation: Evaluation) -> Response:
+    outputs = evaluation.orders[0]
+    derivative, second = (*evaluation.orders[1:], None, None)[:2]
+    gradients = None if body.upstream is None else evaluation.param_gradients
+    answer = {
+        "function": call.activation.name,
+        "params": _fragments(call.params),
+        "dtype": body.dtype,
+        "shape": outputs.shape,
+        "outputs": _fragment(outputs),
+        "derivative": _fragment(derivative),
+        "second_derivative": _fragment(second),
+        "input_gradient": _fragment(evaluation.input_gradient),
+        "param_gradients": None if gradients is None else _fragments(gradients),
+    }
+    return Response(orjson.dumps(answer), media_type=JSON)
+
+
+def _fragment(array: NDArray[Any] | None) -> orjson.Fragment | None:
+    return None if array is None else orjson.Fragment(to_json(array))
+
+
+def _fragments(arrays: Mapping[str, Any]) -> dict[str, orjson.Fragment]:
+    return {name: orjson.Fragment(to_json(np.asarray(array))) for name, array in arrays.items()}
+
+
+def _npy(evaluation: Evaluation) -> Response:
+    return Response(npy.dumps(np.stack(evaluation.orders)), media_type=NPY)

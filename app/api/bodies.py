@@ -1,0 +1,130 @@
+"""How a body becomes a pydantic model: JSON with arrays in it, or one ``.npy`` array and a query string.
+
+FastAPI validates what `Request.json` returns. Here that is a dict whose arrays already are ndarrays, whatever
+the body was, so that routes declare one model and never see bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from app.api.problems import Problem
+from app.wire import json_body, npy
+from app.wire.errors import Malformed, Unsuitable
+
+JSON = "application/json"
+NPY = "application/x-npy"
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params"})
+
+
+class ArrayRequest(Request):
+    """A request whose body is JSON or ``.npy``; `json` gives the model's fields either way."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.media_type = _media_type(Headers(scope=scope))
+        # FastAPI asks for `json` only where the header says JSON, and by now that is what it will get.
+        headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
+        super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
+
+    async def body(self) -> bytes:
+        """The bytes; raises `Problem` where there are none, which FastAPI would take for no body at all."""
+        body = await super().body()
+        if not body:
+            raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
+        return body
+
+    async def json(self) -> Any:
+        """The fields of the request model; raises `Problem`."""
+        body = await self.body()
+        try:
+            if self.media_type == NPY:
+                return {**self._query_fields(), "inputs": npy.loads(body)}
+            if self.query_params:
+                raise Problem(422, "with a JSON body no field stands in the query string")
+            return json_body.loads(body, ARRAY_FIELDS)
+        except Malformed as error:
+            raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
+        except Unsuitable as error:
+            raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
+
+    def _query_fields(self) -> dict[str, Any]:
+        """The other fields of a binary request: names as they are, everything else as JSON."""
+        fields = {}
+        for key, value in self.query_params.multi_items():
+            if key in fields or key == "inputs":
+                raise Problem(422, "a field is given twice")
+            fields[key] = value if key in _WORDS else _json_value(value)
+        return fields
+
+
+_WORDS = frozenset({"function", "dtype"})
+
+
+def _json_value(text: str) -> Any:
+    try:
+        return json_body.loads(b'{"params":' + text.encode() + b"}", ARRAY_FIELDS)["params"]
+    except (Malformed, UnicodeEncodeError):
+        raise Problem(422, "fields in the query string other than function and dtype are JSON") from None
+
+
+class ArrayRoute(APIRoute):
+    """A route that takes its body through `ArrayRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, given an `ArrayRequest`."""
+        handle = super().get_route_handler()
+
+        async def decoded(request: Request) -> Response:
+            return await handle(ArrayRequest(request.scope, request.receive))
+
+        return decoded
+
+
+def _media_type(headers: Headers) -> str:
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        offer = {"Accept-Encoding": "identity"}
+        raise Problem(415, "send the body without a Content-Encoding", headers=offer)
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in {JSON, NPY}:
+        raise Problem(415, f"the Content-Type must be {JSON} or {NPY}", headers={"Accept": f"{JSON}, {NPY}"})
+    return given
+
+
+def negotiate(request: Request, *offered: str) -> str:
+    """The first of ``offered`` that the client's Accept header ranks highest; raises `Problem` 406."""
+    header = request.headers.get("accept")
+    if header is None:
+        return offered[0]
+    ranges = [_media_range(part) for part in header.split(",")]
+    weights = {media: _weight(media, ranges) for media in offered}
+    best = max(offered, key=lambda media: weights[media])
+    if weights[best] <= 0:
+        raise Problem(406, f"this answer is offered as {' or '.join(offered)}")
+    return best
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
+
+
+def _weight(media: str, ranges: list[tuple[str, float]]) -> float:
+    """The weight of the most specific range that covers ``media`` (RFC 9110, 12.5.1)."""
+    given = dict(ranges)
+    for candidate in (media, media.split("/", maxsplit=1)[0] + "/*", "*/*"):
+        if candidate in given:
+            return given[candidate]
+    return 0.0

@@ -1,0 +1,227 @@
+"""``GET /functions``: everything the registry knows, for people and programs."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from pydantic import Field
+
+from app.api.bodies import JSON, negotiate
+from app.api.problems import Problem, responses
+from app.api.schemas import Model, NumberArray
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.activations.formula import FloatArithmetic
+from app.core.activations.parameters import Parameter
+from app.core.errors import nearest
+
+router = APIRouter(tags=["catalogue"])
+
+
+class Texts(Model):
+    """The same sentence in English and Korean."""
+
+    en: str
+    ko: str
+
+
+class ParameterFacts(Model):
+    """One parameter of a function."""
+
+    name: str
+    symbol: str = Field(description="LaTeX.")
+    description: str
+    domain: str = Field(description="The values allowed, in words.")
+    default: NumberArray | None = Field(description="None where a value must be given or may be left out.")
+    required: bool
+    typical: tuple[float, float] = Field(description="The range of sensible values.")
+    learnable: bool = Field(description="`upstream` answers dL/d(this parameter).")
+    shape: list[str] | None = Field(description="The axes of an array parameter.")
+
+
+class KinkFacts(Model):
+    """A point where f, f′ or f″ jumps, at the default parameters, and what is answered there."""
+
+    at: float
+    formula: str = Field(description="The place as LaTeX.")
+    derivative: NumberArray
+    second_derivative: NumberArray
+
+
+class ReferenceFacts(Model):
+    """Where the function comes from."""
+
+    authors: str
+    title: str
+    year: int
+    identifier: str | None
+
+
+class FrameworkFacts(Model):
+    """A framework's own name for the function."""
+
+    names: list[str] = Field(description="As `function` takes them, with the framework's prefix.")
+    parameters: dict[str, NumberArray | None] = Field(
+        description="The framework's parameters and defaults; None where the framework demands a value."
+    )
+    switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
+
+
+class FunctionFacts(Model):
+    """All facts about one function. Facts that depend on parameters hold at the defaults."""
+
+    name: str
+    title: Texts
+    summary: Texts
+    kind: str = Field(description="`elementwise`, or `rowwise` for a function that mixes elements.")
+    latex: list[str] = Field(description="f, f′ and, where there is one, f″.")
+    definitions: dict[str, str] = Field(description="LaTeX of names used in the formulas.")
+    parameters: list[ParameterFacts]
+    constraints: list[str] = Field(description="Relations between parameters, as LaTeX.")
+    range: str = Field(description="LaTeX.")
+    limits: tuple[NumberArray | None, NumberArray | None] = Field(
+        description="f at −∞ and at +∞; None where there is no limit."
+    )
+    largest_slope: NumberArray
+    zero_centred: bool = Field(description="The mean output for a standard normal input is zero.")
+    monotone: bool
+    smoothness: NumberArray = Field(description="How many derivatives are continuous; −1 for a jump.")
+    saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
+    kinks: list[KinkFacts]
+    references: list[ReferenceFacts]
+    frameworks: list[FrameworkFacts]
+
+
+class FunctionSummary(Model):
+    """One line of the catalogue."""
+
+    name: str
+    title: Texts
+    summary: Texts
+    kind: str
+    latex: str
+    href: str
+
+
+class Catalogue(Model):
+    """All functions, in the registry's order."""
+
+    functions: list[FunctionSummary]
+
+
+@router.get("/functions", summary="All functions", responses=responses(406))
+def get_functions(request: Request) -> Catalogue:
+    """Every activation function that `POST /activate` takes, a line each."""
+    negotiate(request, JSON)
+    return Catalogue(functions=[_summary(entry) for entry in REGISTRY.values()])
+
+
+_NAME = Path(
+    max_length=100,
+    json_schema_extra={"enum": list(REGISTRY)},
+    openapi_examples={"first": {"value": next(iter(REGISTRY))}},
+)
+
+
+@router.get("/functions/{name}", summary="One function", responses=responses(404, 406))
+def get_function(name: Annotated[str, _NAME], request: Request) -> FunctionFacts:
+    """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function."""
+    negotiate(request, JSON)
+    if name not in REGISTRY:
+        near = nearest(name, REGISTRY)
+        advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
+        raise Problem(404, f"unknown function; {advice}", code="urn:activation-lab:unknown-name")
+    return _facts(name)
+
+
+def _kind(entry: Activation) -> str:
+    return "elementwise" if isinstance(entry, Elementwise) else "rowwise"
+
+
+def _summary(entry: Activation) -> FunctionSummary:
+    return FunctionSummary(
+        name=entry.name,
+        title=_texts(entry.title),
+        summary=_texts(entry.summary),
+        kind=_kind(entry),
+        latex=entry.formulas.value.latex(entry.symbols),
+        href=f"/functions/{entry.name}",
+    )
+
+
+@cache
+def _facts(name: str) -> FunctionFacts:
+    entry = REGISTRY[name]
+    symbols = entry.symbols
+    low, high = (entry.expression(part).latex(symbols) for part in entry.range[1:-1].split(","))
+    negative, positive = (None if text is None else entry.number(text) for text in entry.limits)
+    return FunctionFacts(
+        name=entry.name,
+        title=_texts(entry.title),
+        summary=_texts(entry.summary),
+        kind=_kind(entry),
+        latex=[formula.latex(symbols) for formula in entry.formulas.orders],
+        definitions={
+            symbols.get(name, name): formula.latex(symbols) for name, formula in entry.formulas.where.items()
+        },
+        parameters=[_parameter(each) for each in entry.parameters],
+        constraints=[each.latex(symbols) for each in entry.constraints],
+        range=rf"\left{entry.range[0]}{low}, {high}\right{entry.range[-1]}",
+        limits=(negative, positive),
+        largest_slope=entry.number(entry.largest_slope),
+        zero_centred=entry.zero_centred,
+        monotone=entry.monotone,
+        smoothness=entry.smoothness,
+        saturates=sorted(entry.saturates),
+        kinks=_kinks(entry),
+        references=[ReferenceFacts(**vars(each)) for each in entry.references],
+        frameworks=[_framework(each) for each in entry.frameworks],
+    )
+
+
+def _texts(text: tuple[str, str]) -> Texts:
+    return Texts(en=text[0], ko=text[1])
+
+
+def _parameter(parameter: Parameter) -> ParameterFacts:
+    return ParameterFacts(
+        name=parameter.name,
+        symbol=parameter.symbol,
+        description=parameter.description,
+        domain=str(parameter.domain),
+        default=parameter.default,
+        required=parameter.required,
+        typical=parameter.typical,
+        learnable=parameter.learnable,
+        shape=None if parameter.shape is None else list(parameter.shape),
+    )
+
+
+def _kinks(entry: Activation) -> list[KinkFacts]:
+    places = [(text, entry.number(text)) for text in entry.kinks]
+    return [_kink(entry, text, place) for text, place in places if math.isfinite(place)]
+
+
+def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
+    values = {**entry.numbers, "x": place}
+    for name, definition in entry.formulas.where.items():
+        values[name] = definition.evaluate(FloatArithmetic(), values)
+    _, slope, curvature = (each.evaluate(FloatArithmetic(), values) for each in entry.formulas.orders)
+    return KinkFacts(
+        at=place,
+        formula=entry.expression(text).latex(entry.symbols),
+        derivative=slope,
+        second_derivative=curvature,
+    )
+
+
+def _framework(name: FrameworkName) -> FrameworkFacts:
+    parameters: dict[str, Any] = {each.name: each.default for each in name.arguments}
+    return FrameworkFacts(
+        names=[f"{name.framework}:{each}" for each in name.names],
+        parameters=parameters,
+        switches=dict(name.options),
+    )

@@ -1,0 +1,70 @@
+"""Worked examples for the OpenAPI document. Each runs as it stands; the tests run them.
+
+They are made from the registry: the first activation of each kind stands for its kind.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Body
+
+from app.api.schemas import ActivateRequest
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Activation, Elementwise, Rowwise
+
+_INPUTS = [[-2.0, -0.5], [0.0, 3.0]]
+
+
+def _first(kind: type[Activation], *, learnable: bool = False) -> Activation | None:
+    for entry in REGISTRY.values():
+        given = all(each.default is not None for each in entry.parameters)
+        learns = any(each.learnable for each in entry.parameters)
+        if isinstance(entry, kind) and given and (learns or not learnable):
+            return entry
+    return None
+
+
+def activate_examples() -> dict[str, Any]:
+    """Requests for ``POST /activate``: plain, with a framework's name, with an upstream gradient, mixing."""
+    examples: dict[str, Any] = {}
+
+    def add(key: str, summary: str, **fields: Any) -> None:
+        examples[key] = {"summary": summary, "value": fields}
+
+    if plain := _first(Elementwise):
+        add("values", "Values and two derivatives", function=plain.name, inputs=_INPUTS, order=2)
+        add(
+            "non_finite",
+            "Non-finite numbers, in bfloat16",
+            function=plain.name,
+            inputs=[-1.5, "NaN", "Infinity", "-Infinity"],
+            dtype="bfloat16",
+        )
+    if learned := _first(Elementwise, learnable=True):
+        params = {name: 2 * value for name, value in learned.defaults.items()}
+        add(
+            "gradients",
+            "Gradients of inputs and of a learned parameter",
+            function=learned.name,
+            inputs=_INPUTS,
+            params=params,
+            upstream=[[1.0, 1.0], [1.0, 1.0]],
+        )
+    if prefixed := _prefixed():
+        add("framework", "A framework's own name and defaults", function=prefixed, inputs=_INPUTS)
+    if mixing := _first(Rowwise):
+        add("mixing", "A function that mixes elements: its Jacobian", function=mixing.name, inputs=_INPUTS)
+    return examples
+
+
+def _prefixed() -> str | None:
+    """A framework's name with a default of the framework's own."""
+    for entry in REGISTRY.values():
+        for name in entry.frameworks:
+            if name.arguments and all(each.default is not None for each in name.arguments):
+                return f"{name.framework}:{name.names[0]}"
+    return None
+
+
+ACTIVATE: TypeAlias = Annotated[ActivateRequest, Body(openapi_examples=activate_examples())]

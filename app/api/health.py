@@ -1,0 +1,24 @@
+"""``GET /healthz`` and ``GET /readyz``: for whoever keeps the service running."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from app.api.problems import Problem, responses
+from app.api.schemas import Health
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def get_healthz() -> Health:
+    """Answers as long as the event loop turns."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", summary="Does it take requests?", responses=responses(503))
+async def get_readyz(request: Request) -> Health:
+    """Answers 503 before the service is up and once it is shutting down."""
+    if not request.app.state.ready:
+        raise Problem(503, "not taking requests", headers={"Retry-After": "1"})
+    return Health(status="ok")

@@ -1,0 +1,132 @@
+"""Errors as RFC 9457 problem documents: what was wrong, where, what is allowed. Never what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.api.schemas import FIELD_NAMES, KNOWN_NAMES
+from app.core.errors import ActivationLabError, nearest
+
+MEDIA_TYPE = "application/problem+json"
+
+MOST_ERRORS = 20
+"""Errors listed in one problem. A body with a million bad fields gets a small answer."""
+
+LONGEST_MESSAGE = 300
+
+
+class FieldError(BaseModel):
+    """One field at fault."""
+
+    loc: list[str | int] = Field(description="Path to the field, outermost first.")
+    msg: str = Field(description="What is wrong and what is allowed.")
+    type: str = Field(description="A stable name for this kind of error.")
+
+
+class ProblemDocument(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field("about:blank", description="A stable name for this kind of problem.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What went wrong, in a sentence.")
+    errors: list[FieldError] | None = Field(None, description="The fields at fault, at most 20.")
+
+
+class Problem(HTTPException):
+    """An error with its status, raised anywhere in a request and answered as a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str = "about:blank",
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.code = code
+        self.errors = errors
+
+    def response(self) -> Response:
+        """The problem document."""
+        document: dict[str, Any] = {
+            "type": self.code,
+            "title": HTTPStatus(self.status_code).phrase,
+            "status": self.status_code,
+            "detail": self.detail[:LONGEST_MESSAGE],
+        }
+        if self.errors:
+            document["errors"] = list(self.errors)
+        return Response(orjson.dumps(document), self.status_code, self.headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Replaces FastAPI's own handlers: those repeat the input, at any length, and fail on NaN."""
+    app.add_exception_handler(HTTPException, _from_http)
+    app.add_exception_handler(RequestValidationError, _from_validation)
+    app.add_exception_handler(ActivationLabError, _from_core)
+    app.add_exception_handler(Exception, _from_surprise)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI declaration of problem answers with these statuses."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+async def _from_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error, Problem):
+        return error.response()
+    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+
+
+async def _from_validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    listed = [
+        _field_error(each["loc"], _message(each["type"], each["loc"], each["msg"]), each["type"])
+        for each in found[:MOST_ERRORS]
+    ]
+    more = f"; the first {MOST_ERRORS} are listed" if len(found) > MOST_ERRORS else ""
+    detail = f"{len(found)} field{'s are' if len(found) > 1 else ' is'} not as the schema asks{more}"
+    return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed).response()
+
+
+async def _from_core(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ActivationLabError)
+    listed = [_field_error(("body", *error.loc), error.message, error.code)]
+    kind = error.code.replace("_", "-")
+    return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed).response()
+
+
+async def _from_surprise(_: Request, __: Exception) -> Response:
+    return Problem(500, "something went wrong on our side; the request may be tried again").response()
+
+
+def _message(kind: str, loc: Sequence[str | int], message: str) -> str:
+    """pydantic's sentence, with the nearest right name where the client's own is unknown."""
+    if kind != "extra_forbidden":
+        return message
+    near = nearest(str(loc[-1]), FIELD_NAMES)
+    return f"unknown field; did you mean {' or '.join(near)}?" if near else "unknown field"
+
+
+def _field_error(loc: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
+    return {"loc": [_known(part) for part in loc], "msg": message[:LONGEST_MESSAGE], "type": kind}
+
+
+def _known(part: str | int) -> str | int:
+    """``part`` of a path if it is a name of ours or an index; a client's own key is not repeated."""
+    return part if isinstance(part, int) or part in KNOWN_NAMES else "…"

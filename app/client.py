@@ -1,0 +1,210 @@
+"""A typed client on httpx: NumPy in and out, binary by itself for big arrays.
+
+An operation is a value, an `Exchange`: what to send and how to read the answer. `Client` sends it and waits,
+`AsyncClient` sends it and awaits; nothing else differs, so nothing is written twice.
+
+    with Client("http://127.0.0.1:8000") as lab:
+        values = lab.send(activate("tanh", np.linspace(-3, 3, 7), order=2))
+        values.derivative
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import ArrayLike, NDArray
+
+from app.api.catalogue import FunctionFacts
+from app.api.problems import ProblemDocument
+from app.api.schemas import ActivateResponse
+from app.core.formats import number_format
+from app.wire import json_body, npy
+from app.wire.numbers import to_json
+
+Result = TypeVar("Result")
+
+JSON = "application/json"
+NPY = "application/x-npy"
+
+BIG = 1_000
+"""Elements from which on an array travels in binary."""
+
+
+class ServiceError(Exception):
+    """The service said no; ``problem`` says why."""
+
+    def __init__(self, problem: ProblemDocument) -> None:
+        where = [f"{'.'.join(map(str, each.loc))}: {each.msg}" for each in problem.errors or ()]
+        super().__init__("; ".join([f"{problem.status} {problem.title}: {problem.detail}", *where]))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Exchange(Generic[Result]):
+    """One request and the way to read its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], Result]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """f, f′ and f″ as far as they were asked for, in the format asked for, and gradients for an upstream."""
+
+    outputs: NDArray[Any]
+    derivative: NDArray[Any] | None = None
+    second_derivative: NDArray[Any] | None = None
+    input_gradient: NDArray[Any] | None = None
+    param_gradients: Mapping[str, NDArray[Any]] | None = None
+
+
+def activate(
+    function: str,
+    inputs: ArrayLike,
+    *,
+    params: Mapping[str, ArrayLike | str | bool] | None = None,
+    order: int = 1,
+    dtype: str = "float64",
+    axis: int | None = None,
+    upstream: ArrayLike | None = None,
+) -> Exchange[Values]:
+    """``POST /activate``: values and derivatives of ``function`` at ``inputs``.
+
+    Parameters and defaults are the service's; arrays of `BIG` elements and more travel as ``.npy``.
+    """
+    array = np.asarray(inputs, dtype=np.float64)
+    fields: dict[str, Any] = {"order": order, "params": _params(params or {})}
+    if axis is not None:
+        fields["axis"] = axis
+    if array.size >= BIG and upstream is None:
+        return _binary(function, array, fields, dtype)
+    fields |= {"function": function, "dtype": dtype, "inputs": _fragment(array)}
+    if upstream is not None:
+        fields["upstream"] = _fragment(upstream)
+    return Exchange(
+        "POST",
+        "/activate",
+        lambda response: _values(response, dtype),
+        headers={"Content-Type": JSON, "Accept": JSON},
+        content=orjson.dumps(fields),
+    )
+
+
+def describe(function: str) -> Exchange[FunctionFacts]:
+    """``GET /functions/{name}``: formulas, parameters, properties, papers, framework names."""
+    return Exchange("GET", f"/functions/{function}", _facts)
+
+
+class _Connection:
+    @staticmethod
+    def _request(client: httpx.Client | httpx.AsyncClient, exchange: Exchange[Any]) -> httpx.Request:
+        headers, query = dict(exchange.headers), dict(exchange.query)
+        return client.build_request(
+            exchange.method, exchange.path, headers=headers, params=query or None, content=exchange.content
+        )
+
+    @staticmethod
+    def _read(exchange: Exchange[Result], response: httpx.Response) -> Result:
+        if response.is_success:
+            return exchange.read(response)
+        if response.headers.get("content-type") == "application/problem+json":
+            raise ServiceError(ProblemDocument.model_validate_json(response.content))
+        response.raise_for_status()
+        raise httpx.HTTPStatusError("unexpected answer", request=response.request, response=response)
+
+
+class Client(_Connection):
+    """Sends exchanges and waits. ``options`` go to `httpx.Client`."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._client = httpx.Client(base_url=url, **{"timeout": 60.0, **options})
+
+    def send(self, exchange: Exchange[Result]) -> Result:
+        """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
+        return self._read(exchange, self._client.send(self._request(self._client, exchange)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+
+class AsyncClient(_Connection):
+    """Sends exchanges and awaits. ``options`` go to `httpx.AsyncClient`."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._client = httpx.AsyncClient(base_url=url, **{"timeout": 60.0, **options})
+
+    async def send(self, exchange: Exchange[Result]) -> Result:
+        """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
+        return self._read(exchange, await self._client.send(self._request(self._client, exchange)))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+
+def _params(params: Mapping[str, ArrayLike | str | bool]) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, str | bool) else _fragment(value) for name, value in params.items()
+    }
+
+
+def _fragment(values: ArrayLike) -> orjson.Fragment:
+    return orjson.Fragment(to_json(np.asarray(values, dtype=np.float64)))
+
+
+def _binary(
+    function: str, array: NDArray[np.float64], fields: Mapping[str, Any], dtype: str
+) -> Exchange[Values]:
+    query = {key: orjson.dumps(value).decode() for key, value in fields.items()}
+    return Exchange(
+        "POST",
+        "/activate",
+        lambda response: _values(response, dtype),
+        headers={"Content-Type": NPY, "Accept": f"{NPY}, {JSON};q=0.5"},
+        query={**query, "function": function, "dtype": dtype},
+        content=npy.dumps(array),
+    )
+
+
+def _values(response: httpx.Response, dtype: str) -> Values:
+    rounded = number_format(dtype)
+    if response.headers["content-type"] == NPY:
+        return Values(*np.load(io.BytesIO(response.content), allow_pickle=False).astype(rounded))
+    arrays = ("outputs", "derivative", "second_derivative", "input_gradient", "param_gradients", "params")
+    answer = ActivateResponse.model_validate(json_body.loads(response.content, arrays))
+    gradients = answer.param_gradients
+    return Values(
+        answer.outputs.astype(rounded),
+        _rounded(answer.derivative, rounded),
+        _rounded(answer.second_derivative, rounded),
+        _rounded(answer.input_gradient, rounded),
+        None if gradients is None else {name: each.astype(rounded) for name, each in gradients.items()},
+    )
+
+
+def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    return None if array is None else array.astype(dtype)
+
+
+def _facts(response: httpx.Response) -> FunctionFacts:
+    return FunctionFacts.model_validate_json(response.content)

@@ -1,0 +1,83 @@
+"""Array work on threads, off the event loop: NumPy lets go of the interpreter, so blocks run side by side.
+
+Small arrays are computed where they are, since handing them over would cost more than the work. Large ones
+are admitted up to a fixed number; one more is refused at once rather than queued without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from app.core.evaluation import Mapper
+
+Result = TypeVar("Result")
+
+SMALL = 20_000
+"""Numbers computed inline: well under a millisecond of work."""
+
+
+class Busy(Exception):
+    """As many large requests as the service takes are running or waiting."""
+
+
+class DeadlineExceeded(Exception):
+    """The work did not end in the time it had."""
+
+
+class ComputeThreads:
+    """Threads for large arrays, with room for ``places`` requests running or waiting."""
+
+    def __init__(self, threads: int, places: int) -> None:
+        self._threads = threads
+        self._places = places
+        self._taken = 0
+        self._requests = ThreadPoolExecutor(threads, "request")
+        self._blocks = ThreadPoolExecutor(threads, "block")
+
+    async def run(self, work: Callable[[Mapper], Result], *, size: int, seconds: float) -> Result:
+        """``work(map_blocks)``, inline for up to `SMALL` numbers, else on threads.
+
+        Raises `Busy` when every place is taken, `DeadlineExceeded` after ``seconds``; the work then
+        ends at its next block.
+        """
+        if size <= SMALL:
+            return work(map)
+        if self._taken >= self._places:
+            raise Busy
+        self._taken += 1
+        stop = threading.Event()
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._requests, work, self._mapper(stop))
+            return await asyncio.wait_for(running, seconds)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        finally:
+            stop.set()
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Ends the threads once their work is done."""
+        self._requests.shutdown()
+        self._blocks.shutdown()
+
+    def _mapper(self, stop: threading.Event) -> Mapper:
+        def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:
+            waiting = iter(list(blocks))  # a list's iterator may be shared: each block is handed out once
+
+            def drain() -> None:
+                for block in waiting:
+                    if stop.is_set():
+                        raise DeadlineExceeded
+                    function(block)
+
+            helpers = [self._blocks.submit(drain) for _ in range(self._threads - 1)]
+            drain()
+            for helper in helpers:
+                helper.result()
+            return ()
+
+        return map_blocks

@@ -1,0 +1,79 @@
+"""Makes the application: routers, error handlers, documentation. Nothing else happens here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from pydantic.json_schema import models_json_schema
+
+from app.api import activate, catalogue, health, problems
+from app.api.body_limit import BodyLimit
+from app.compute.threads import ComputeThreads
+from app.settings import Settings, settings
+
+DESCRIPTION = """\
+Two questions about activation functions: **what is the value**, to the last bits, and **does the gradient
+survive** a deep network. Every example below runs as it stands when *Try it out* is pressed.
+"""
+
+
+def create_app(chosen: Settings | None = None) -> FastAPI:
+    """The application with these settings, or with the environment's."""
+    own = settings() if chosen is None else chosen
+    app = FastAPIOffline(
+        title="Activation Lab",
+        version="0.1.0",
+        description=DESCRIPTION,
+        docs_url="/docs",
+        redoc_url=None,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,  # an array looks the same both ways
+        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
+    )
+    app.state.settings = own
+    app.state.ready = False
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=own.max_body_bytes)
+    for module in (activate, catalogue, health):
+        app.include_router(module.router)
+    _declare_problems(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
+    app.state.ready = True
+    yield
+    app.state.ready = False
+    app.state.threads.close()
+
+
+def _declare_problems(app: FastAPI) -> None:
+    """Puts the problem document among the schemas and takes FastAPI's own error models out."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            schemas = document["components"]["schemas"]
+            template = "#/components/schemas/{model}"
+            _, own = models_json_schema([(problems.ProblemDocument, "serialization")], ref_template=template)
+            schemas.update(own["$defs"])
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _replace_validation_error(operation["responses"])
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _replace_validation_error(declared: dict[str, Any]) -> None:
+    if "422" in declared:
+        declared["422"] = problems.responses(422)[422]

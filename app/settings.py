@@ -1,0 +1,50 @@
+"""Every setting, its default and, in capitals behind ``ACTIVATION_LAB_``, its environment variable."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. The README's table is made from these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="ACTIVATION_LAB_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes.")
+    threads: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        ge=1,
+        le=256,
+        description="Threads a server process computes large arrays on. Default: the cores it may use.",
+    )
+    max_body_bytes: int = Field(256 * 2**20, ge=1, description="Largest request body, in bytes.")
+    max_elements: int = Field(20_000_000, ge=1, description="Most numbers in one request's arrays.")
+    max_queue: int = Field(
+        16,
+        ge=1,
+        description="Large requests running or waiting at a time; one more is told to come back (503).",
+    )
+    receive_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds a request may take to arrive whole; then the connection closes.",
+    )
+    request_timeout: float = Field(
+        60.0, gt=0, description="Seconds a computation may take; a client may ask for less."
+    )
+    keep_alive: float = Field(5.0, gt=0, description="Seconds an idle connection is kept.")
+    shutdown_grace: float = Field(
+        10.0, gt=0, description="Seconds that running requests have left after a SIGTERM."
+    )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

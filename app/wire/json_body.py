@@ -1,0 +1,136 @@
+"""JSON bodies with big arrays in them, parsed without making a Python object for every number.
+
+simdjson parses; the fields that hold arrays leave it as buffers. Its `as_buffer` flattens any nesting, so
+the shape is read off separately and every row's length is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+import simdjson
+from numpy.typing import NDArray
+
+from app.wire.errors import Malformed
+from app.wire.numbers import DEEPEST
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
+    """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
+
+    A field that is an object has its own fields treated so. What is no array of numbers is left as nested
+    lists, for validation to say what is wrong with it.
+
+    Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
+    float64 can hold, and for a key given twice.
+    """
+    if body.startswith(_BOM):
+        raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
+    try:
+        document = simdjson.Parser().parse(body)
+    except (ValueError, RuntimeError) as error:
+        return _beyond_64_bits(body, error)
+    if not isinstance(document, simdjson.Object):
+        return _Reader(trusted=False).plain(document)
+    # simdjson's buffers hide nesting: [1, [2]] looks like [1, 2]. Counting the brackets tells.
+    reader = _Reader(trusted=True)
+    fields = reader.fields(document, arrays)
+    if reader.brackets == body.count(b"["):
+        return fields
+    return _Reader(trusted=False).fields(document, arrays)
+
+
+class _Reader:
+    """Turns parsed JSON into Python values and counts the brackets it went through."""
+
+    def __init__(self, *, trusted: bool) -> None:
+        self._trusted = trusted
+        self.brackets = 0
+
+    def fields(self, document: simdjson.Object, arrays: Collection[str]) -> dict[str, Any]:
+        return {
+            key: self._field(value) if key in arrays else self.plain(value) for key, value in _items(document)
+        }
+
+    def plain(self, value: Any) -> Any:
+        if isinstance(value, simdjson.Object):
+            return {key: self.plain(each) for key, each in _items(value)}
+        if isinstance(value, simdjson.Array):
+            self.brackets += 1
+            return [self.plain(each) for each in value]
+        return value
+
+    def _field(self, value: Any) -> Any:
+        if isinstance(value, simdjson.Object):
+            return {key: self._field(each) for key, each in _items(value)}
+        if not isinstance(value, simdjson.Array):
+            return value
+        array = self._buffered(value) if self._trusted else None
+        return value.as_list() if array is None else array
+
+    def _buffered(self, value: simdjson.Array) -> NDArray[np.float64] | None:
+        """The array through its buffer, or None where it is not plainly numbers in equal rows."""
+        shape, count = _shape(value)
+        if shape is None:
+            return None
+        try:
+            flat = np.frombuffer(value.as_buffer(of_type="d"), dtype=np.float64)
+        except (TypeError, ValueError):
+            return None
+        if flat.size != np.prod(shape, dtype=np.float64):
+            return None
+        self.brackets += count
+        return flat.reshape(shape)
+
+
+def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
+    """The shape that the rows agree on, and how many arrays there are; None where they disagree."""
+    level = [value]
+    shape = [len(value)]
+    count = 1
+    while len(shape) <= DEEPEST and shape[-1] and isinstance(level[0][0], simdjson.Array):
+        children = [row for array in level for row in array]
+        level = [row for row in children if isinstance(row, simdjson.Array)]
+        if len(level) != len(children):
+            return None, count
+        lengths = set(map(len, level))
+        if len(lengths) != 1:
+            return None, count
+        shape.append(lengths.pop())
+        count += len(level)
+    return tuple(shape), count
+
+
+def _items(document: simdjson.Object) -> Iterator[tuple[str, Any]]:
+    keys = list(document.keys())
+    if len(set(keys)) != len(keys):
+        raise Malformed("a key is given twice in one object")
+    return ((key, document[key]) for key in keys)  # `items()` would make Python objects of everything
+
+
+def _beyond_64_bits(body: bytes, error: Exception) -> Any:
+    """The document again, for what simdjson refuses and JSON allows: integers of 64 bits and more."""
+    if not {"NUMBER_ERROR", "BIGINT_ERROR"} & set(str(error).replace(":", " ").split()):
+        raise Malformed("the body is not valid JSON in UTF-8") from None
+    try:
+        orjson.loads(body)  # refuses lone surrogates, bare NaN and numbers beyond float64
+        return json.loads(body, object_pairs_hook=_unique, parse_int=_integer)
+    except orjson.JSONDecodeError:
+        raise Malformed("the body is not valid JSON, or holds a number that no float64 can hold") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Malformed("a key is given twice in one object")
+    return fields
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 19 else float(digits)

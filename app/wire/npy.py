@@ -1,0 +1,56 @@
+"""One ``.npy`` array as a body: https://numpy.org/neps/nep-0001-npy-format.html.
+
+Only real numbers pass; nothing is ever unpickled, and nothing is allocated before the header's claim has been
+held against the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from app.wire.errors import Unsuitable
+from app.wire.numbers import DEEPEST
+
+_NAMED = frozenset(map(np.dtype, ("f8", "f4", "f2")))
+
+LONGEST_HEADER = 10_000
+"""Bytes of header that are read; NumPy's own writers stay below 200."""
+
+
+def loads(body: bytes) -> NDArray[np.float64]:
+    """The array in ``body`` as float64; raises `Unsuitable`."""
+    stream = io.BytesIO(body)
+    shape, fortran_order, dtype = _header(stream)
+    # float64 holds every value of these kinds, integers beyond 2^53 rounded as JSON's are.
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise Unsuitable("the array must hold integers or floats of at most 64 bits")
+    start = stream.tell()
+    if len(shape) > DEEPEST:
+        raise Unsuitable(f"the array has more than {DEEPEST} axes")
+    plain = all(type(length) is int and length >= 0 for length in shape)  # True is an int too, and a lie
+    if not plain or math.prod(shape) * dtype.itemsize != len(body) - start:
+        raise Unsuitable("the header's shape and the number of bytes after it do not agree")
+    flat = np.frombuffer(body, dtype, offset=start)
+    return flat.reshape(shape, order="F" if fortran_order else "C").astype(np.float64, order="C", copy=False)
+
+
+def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        return readers[npy.read_magic(stream)](stream, max_header_size=LONGEST_HEADER)
+    except Exception:  # noqa: BLE001 - the header is a Python literal: parsing it can fail in any way
+        raise Unsuitable("the body does not begin with a valid .npy header, version 1.0 or 2.0") from None
+
+
+def dumps(array: NDArray[Any]) -> bytes:
+    """``array`` as a ``.npy`` file. Formats that ``.npy`` has no name for travel as float32, exactly."""
+    plain = array if array.dtype in _NAMED else array.astype(np.float32)
+    stream = io.BytesIO()
+    npy.write_array(stream, np.ascontiguousarray(plain), version=(1, 0), allow_pickle=False)
+    return stream.getvalue()

@@ -1,0 +1,103 @@
+"""The application in process, and a real server on a real socket for what only a socket shows."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import Settings
+
+
+class InProcess:
+    """The application over ASGI, spoken to without waiting. An unforeseen error shows as its 500."""
+
+    def __init__(self, portal: BlockingPortal, app: FastAPI) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._portal = portal
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60)
+
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self._portal.call(partial(self._client.request, method, url, **options))
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        return self.request("POST", url, **options)
+
+
+@pytest.fixture(scope="session")
+def application() -> FastAPI:
+    return create_app(Settings())
+
+
+@pytest.fixture(scope="session")
+def client(application: FastAPI) -> Iterator[InProcess]:
+    with start_blocking_portal() as portal:
+        lifespan = application.router.lifespan_context(application)
+        with portal.wrap_async_context_manager(lifespan):
+            yield InProcess(portal, application)
+
+
+class Server(NamedTuple):
+    """A server started as a user would start it."""
+
+    host: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def started(**settings: str) -> Iterator[Server]:
+    """`python -m app` with these settings in its environment, stopped by SIGTERM."""
+    port = free_port()
+    chosen = {f"ACTIVATION_LAB_{key.upper()}": value for key, value in settings.items()}
+    environment = {**os.environ, **chosen}
+    command = [sys.executable, "-m", "app", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    server = Server("127.0.0.1", port, process)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_until_ready(server: Server, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert server.process.poll() is None, "the server ended before it was ready"
+        try:
+            if httpx.get(f"{server.url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise TimeoutError("the server is not ready")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real server with a receive timeout short enough to test and a small body limit."""
+    yield from started(receive_timeout="2", max_body_bytes=str(32 * 2**20))

@@ -1,0 +1,50 @@
+"""The shape of the house: what may know what."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.activations import REGISTRY
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
+OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if "activations" not in path.parts)
+ALLOWED = {"numpy", "scipy", "ml_dtypes", "app"}
+assert CORE
+assert OUTSIDE
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_core_is_pure(path: Path) -> None:
+    for name in imported(path):
+        top = name.partition(".")[0]
+        assert top in ALLOWED or top in sys.stdlib_module_names, name
+        assert top not in {"time", "datetime", "os", "socket", "http", "asyncio", "logging"}, name
+        assert top != "app" or name.startswith("app.core"), name
+        assert top != "scipy" or name in {"scipy", "scipy.special"}, name
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.stem)
+def test_nothing_outside_the_entries_names_an_activation(path: Path) -> None:
+    texts = {
+        ast.literal_eval(token.string)
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+        if token.type == tokenize.STRING and not token.string.lstrip("rb").startswith(('f"', "f'"))
+    }
+    assert not texts & set(REGISTRY)
+    assert not texts & set(REGISTRY.framework_names)
