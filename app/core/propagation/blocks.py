@@ -1,0 +1,54 @@
+"""Work on tall arrays in blocks of rows that fit a core's cache, run side by side where the caller can.
+
+The blocks depend on the array's shape alone, each result is kept under its own block, and sums run in the
+order of the blocks: so the numbers do not depend on how many workers shared the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from app.core.evaluation import Mapper
+
+Result = TypeVar("Result")
+
+ELEMENTS = 65_536
+"""Numbers a block: enough for a matrix product and for random numbers to run at full speed."""
+
+TEMPORARY = 65_536
+"""Bytes of an array of which several are made and dropped: ten fit a core's second-level cache, and the
+allocator keeps them instead of returning each to the system."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The row blocks of arrays with ``columns`` numbers a row, and the ``map`` that runs them.
+
+    A block has about ``elements`` numbers.
+    """
+
+    columns: int
+    map_blocks: Mapper = map
+    elements: int = ELEMENTS
+
+    def slices(self, rows: int) -> list[slice]:
+        """``rows`` rows cut into blocks."""
+        step = max(1, self.elements // max(1, self.columns))
+        return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+    def each(self, rows: int, work: Callable[[slice], Result]) -> list[Result]:
+        """``work`` for every block, the results in the order of the blocks."""
+        results: dict[int, Result] = {}
+
+        def run(block: slice) -> None:
+            # Threads do not inherit the caller's floating-point state; overflow is a finding, not an error.
+            with np.errstate(all="ignore"):
+                results[block.start] = work(block)
+
+        for _ in self.map_blocks(run, self.slices(rows)):
+            pass
+        return [results[start] for start in sorted(results)]

@@ -1,0 +1,198 @@
+"""Which linear map drives which layer, and what a simulation costs. Pure functions of shapes.
+
+Two engines: ``dense`` makes the weights, ``deferred`` does not and is exact in distribution for Gaussian
+weights and for square orthogonal ones with at least 2B units; ``auto`` takes, layer by layer, the cheaper one
+that is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from app.core.activations.parameters import Array
+from app.core.errors import InvalidValue, UnknownName
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.initialisers import Initialiser, Orthogonal, draw
+from app.core.propagation.linear_maps import (
+    DeferredGaussian,
+    DeferredOrthogonal,
+    Dense,
+    Interleaved,
+    LinearMap,
+)
+from app.core.propagation.network import GivenWeights, Layer, Network
+from app.core.propagation.streams import Stream
+
+Kind: TypeAlias = Literal["dense", "deferred"]
+Engine: TypeAlias = Literal["auto", "dense", "deferred"]
+
+_KINDS: tuple[Kind, ...] = ("dense", "deferred")
+
+FLOPS_PER_DRAW = 300
+"""A standard normal number takes as long as this many operations of a matrix product (measured: 6 ns at
+50 Gflop/s)."""
+
+FLOPS_PER_RESPONSE = 500
+"""A value, a slope and its share of the figures of a layer, for each element (measured: 10 ns)."""
+
+_REPEATED = 1.5
+"""The way forward is nearly half of the work: done twice, it adds that."""
+
+WORKING_ARRAYS = 6
+"""Arrays of one layer's pre-activations that exist at the same time beside the tape."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Floating-point operations, standard normal numbers drawn, and bytes at the peak."""
+
+    flops: float
+    draws: float
+    bytes: float
+
+    @property
+    def work(self) -> float:
+        """All of it in operations of a matrix product; 5e10 are about a second of one core."""
+        return self.flops + FLOPS_PER_DRAW * self.draws
+
+
+def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
+    """The kind of map for each layer.
+
+    Raises `InvalidValue` where ``engine`` is ``deferred`` and a layer's weights allow no deferring.
+    """
+    if engine not in ("auto", "dense", "deferred"):
+        raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
+    choices = {layer: _choice(network, layer, batch, engine) for layer in set(network.layers)}
+    return tuple(choices[layer] for layer in network.layers)
+
+
+def _choice(network: Network, layer: Layer, batch: int, engine: Engine) -> Kind:
+    possible = deferrable(network, layer, batch)
+    if engine == "deferred" and not possible:
+        raise InvalidValue(
+            "deferred needs Gaussian weights, or orthogonal ones in square layers with at least twice as "
+            "many units as the batch has inputs; auto takes what is possible",
+            loc=("engine",),
+        )
+    if engine == "auto" and possible:
+        dense, deferred = (_map_cost(network, layer, batch, kind).work for kind in _KINDS)
+        return "deferred" if deferred < dense else "dense"
+    return "dense" if engine == "auto" else engine
+
+
+def deferrable(network: Network, layer: Layer, batch: int) -> bool:
+    """Whether the layer's weights need not be made."""
+    if isinstance(network.weights, GivenWeights):
+        return False
+    invariance = network.weights.weight_law(layer.fan_in, layer.units).invariance
+    if invariance == "haar":
+        return layer.fan_in == layer.units >= 2 * batch
+    return invariance == "gaussian"
+
+
+def linear_map(
+    network: Network, number: int, kind: Kind, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]
+) -> LinearMap:
+    """The weights of layer ``number`` (from 0), made or deferred."""
+    layer = network.layers[number]
+    if isinstance(network.weights, GivenWeights):
+        return Dense(network.weights.matrices[number].astype(dtype, copy=False), blocks)
+    law = network.weights.weight_law(layer.fan_in, layer.units)
+    if isinstance(law, Orthogonal):
+        return _pieces(layer, stream, lambda each: _orthogonal(layer, law, kind, each, blocks, dtype))
+    if kind == "deferred":
+        return DeferredGaussian(layer.fan_in, layer.rows, law.std, stream)
+    columns = Blocks(layer.fan_in, blocks.map_blocks)
+    return Dense(draw(law, layer.rows, stream, columns, dtype), blocks)
+
+
+def _pieces(layer: Layer, stream: Stream, make: Callable[[Stream], LinearMap]) -> LinearMap:
+    if layer.pieces == 1:
+        return make(stream)
+    return Interleaved([make(stream.at(piece)) for piece in range(layer.pieces)])
+
+
+def _orthogonal(
+    layer: Layer, law: Orthogonal, kind: Kind, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]
+) -> LinearMap:
+    if kind == "deferred":
+        return DeferredOrthogonal(layer.units, law.gain, stream)
+    columns = Blocks(layer.fan_in, blocks.map_blocks)
+    return Dense(draw(law, layer.units, stream, columns, dtype), blocks)
+
+
+def biases(network: Network, number: int, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
+    """The biases of layer ``number`` (from 0), one a row of W, or None."""
+    layer = network.layers[number]
+    if isinstance(network.weights, GivenWeights):
+        given = network.weights.biases[number]
+        return None if given is None else given.astype(dtype)
+    if network.weights.biases is None:
+        return None
+    law = network.weights.biases.law(layer.fan_in, layer.units)
+    return draw(law, layer.rows, stream, Blocks(1), dtype)[:, 0]
+
+
+def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
+    """Of a layer's linear map alone, asked twice; ``bytes`` are the numbers that the tape holds of it."""
+    given = isinstance(network.weights, GivenWeights)
+    orthogonal = isinstance(network.weights, Initialiser) and isinstance(network.weights.weights, Orthogonal)
+    rows, fan_in = layer.rows, layer.fan_in
+    if kind == "dense":
+        factoring = 4 * rows * fan_in * min(rows, fan_in) if orthogonal else 0
+        entries = rows * fan_in
+        return Cost(4 * entries * batch + factoring, 0 if given else entries, entries)
+    products = 4 * rows + 6 * fan_in + (2 * rows + 2 * fan_in if orthogonal else 0)
+    return Cost(products * batch**2, (rows + fan_in) * batch, (rows + fan_in) * batch)
+
+
+def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
+    """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
+    length = segment_length(network, batch, kinds, itemsize, tape)
+    shapes = Counter(zip(network.layers, kinds, strict=True))
+    maps = {shape: _map_cost(network, shape[0], batch, shape[1]) for shape in shapes}
+    flops = sum(
+        count * (maps[shape].flops + _shared_flops(shape[0], batch)) for shape, count in shapes.items()
+    )
+    draws = sum(count * maps[shape].draws for shape, count in shapes.items())
+    repeated = 1.0 if length == network.depth else _REPEATED
+    kept, between = _tape_sizes(network, batch, kinds)
+    working = WORKING_ARRAYS * max(layer.rows for layer in network.layers) * batch
+    numbers = length * kept + math.ceil(network.depth / length) * between + working
+    return Cost(repeated * flops, repeated * draws, itemsize * numbers)
+
+
+def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> int:
+    """How many layers to keep at a time: all, or the most that fit ``tape`` bytes, or the most frugal number.
+
+    Only every so many layers' inputs are kept then, and each stretch of layers is run again, from the same
+    random numbers, when the way back gets there (Griewank and Walther 2000, doi:10.1145/347837.347846).
+    """
+    kept, between = _tape_sizes(network, batch, kinds)
+    lengths = np.arange(1, network.depth + 1)
+    sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)
+    fitting = lengths[sizes <= tape]
+    return int(fitting[-1] if len(fitting) else lengths[np.argmin(sizes)])
+
+
+def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
+    """Numbers kept of the largest layer, and between two stretches of layers."""
+    responses = 2 if network.normalisation else 1
+    kept = max(
+        _map_cost(network, layer, batch, kind).bytes + responses * layer.rows * batch
+        for layer, kind in set(zip(network.layers, kinds, strict=True))
+    )
+    return kept, max(network.sizes) * batch
+
+
+def _shared_flops(layer: Layer, batch: int) -> float:
+    """What a layer costs under either engine: Gram matrices of z, δ and h, activation, figures."""
+    gram = (4 * layer.rows + 2 * layer.fan_in) * batch**2
+    return gram + FLOPS_PER_RESPONSE * layer.rows * batch

@@ -1,0 +1,176 @@
+"""What is simulated: layer sizes, activation, weights, normalisation, residual branches, inputs.
+
+Layer l computes z = W h + b, ẑ = normalised z (or z), and
+
+    h_l = φ(ẑ),    or    h_l = h_{l−1} + scale · φ(ẑ)    with residual branches.
+
+A layer that changes the width has no residual branch: there is nothing of the right size to add to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from app.core.activations.parameters import Array
+from app.core.activations.registry import Call
+from app.core.errors import InvalidValue
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.initialisers import Initialiser
+from app.core.propagation.normalisation import Normalisation
+from app.core.propagation.streams import Stream
+from app.core.propagation.units import Units
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The shape of one layer: W is (units · pieces) × fan_in."""
+
+    fan_in: int
+    units: int
+    pieces: int
+
+    @property
+    def rows(self) -> int:
+        """Pre-activations."""
+        return self.units * self.pieces
+
+
+@dataclass(frozen=True)
+class GivenWeights:
+    """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
+
+    The rows of a unit with several pre-activations follow each other.
+    """
+
+    matrices: tuple[Array, ...]
+    biases: tuple[Array | None, ...]
+
+
+Weights: TypeAlias = Initialiser | GivenWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network of ``len(sizes) − 1`` layers.
+
+    Attributes:
+        sizes: inputs, then the units of each layer.
+        call: the activation with its parameters, the same in every layer.
+        weights: how they are drawn, or the matrices.
+        normalisation: of pre-activations, or None.
+        residual: the scale of the branches, or None.
+
+    Raises `InvalidValue` for sizes or matrices that do not fit together, and for an activation that mixes a
+    whole layer.
+    """
+
+    sizes: tuple[int, ...]
+    call: Call
+    weights: Weights
+    normalisation: Normalisation | None = None
+    residual: float | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise InvalidValue("must be two or more positive sizes", loc=("width",))
+        for units in set(self.sizes[1:]):
+            self.units.check(units)
+        if isinstance(self.weights, GivenWeights):
+            _check_given(self.weights, self.layers)
+
+    @cached_property
+    def units(self) -> Units:
+        """The activation at work."""
+        return Units(self.call)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers' shapes, first to last."""
+        pairs = zip(self.sizes, self.sizes[1:], strict=False)
+        return tuple(Layer(fan_in, units, self.units.pieces) for fan_in, units in pairs)
+
+    @property
+    def depth(self) -> int:
+        """How many layers."""
+        return len(self.sizes) - 1
+
+    def has_branch(self, layer: Layer) -> bool:
+        """Whether the layer adds to its input."""
+        return self.residual is not None and layer.fan_in == layer.units
+
+
+def given_network(
+    call: Call,
+    matrices: Iterable[Array],
+    biases: Iterable[Array | None],
+    *,
+    normalisation: Normalisation | None = None,
+    residual: float | None = None,
+) -> Network:
+    """The network made of the caller's own matrices; sizes are theirs."""
+    weights = GivenWeights(tuple(matrices), tuple(biases))
+    if not weights.matrices or any(each.ndim != 2 for each in weights.matrices):
+        raise InvalidValue("must be one or more matrices", loc=("weights",))
+    pieces = Units(call).pieces
+    sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
+    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
+
+
+def _check_given(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
+    if not len(weights.matrices) == len(weights.biases) == len(layers):
+        raise InvalidValue("must be as many matrices and biases as layers", loc=("weights",))
+    for number, (matrix, bias, layer) in enumerate(
+        zip(weights.matrices, weights.biases, layers, strict=True), start=1
+    ):
+        if matrix.shape != (layer.rows, layer.fan_in):
+            raise InvalidValue(
+                f"layer {number} must have {layer.rows} rows and {layer.fan_in} columns", loc=("weights",)
+            )
+        if bias is not None and bias.shape != (layer.rows,):
+            raise InvalidValue(f"the bias of layer {number} must have {layer.rows} numbers", loc=("weights",))
+
+
+@dataclass(frozen=True)
+class GaussianInputs:
+    """A batch of Gaussian inputs: entries N(0, variance), any two inputs correlated by ``correlation``.
+
+    The correlation of B inputs is at least −1/(B − 1).
+    """
+
+    batch: int
+    variance: float = 1.0
+    correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InvalidValue("must be a positive whole number", loc=("batch",))
+        if not (self.variance >= 0 and math.isfinite(self.variance)):
+            raise InvalidValue("must be a number that is not negative", loc=("inputs", "variance"))
+        lowest = -1 / (self.batch - 1) if self.batch > 1 else -1.0
+        if not lowest <= self.correlation <= 1:
+            raise InvalidValue(
+                f"must lie in [{lowest:.3g}, 1] for {self.batch} inputs", loc=("inputs", "correlation")
+            )
+
+    def draw(self, features: int, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]) -> Array:
+        """features × batch.
+
+        G (a + b 11ᵀ/B) with a = √(1 − c) and a + b = √(1 + (B − 1) c) has the covariance (1 − c) + c 11ᵀ.
+        """
+        values = stream.normals(features, blocks, dtype)
+        apart = math.sqrt(1 - self.correlation)
+        together = math.sqrt(max(0.0, 1 + (self.batch - 1) * self.correlation)) - apart
+        deviation = math.sqrt(self.variance)
+
+        def mix(block: slice) -> None:
+            mean = values[block].mean(axis=1, keepdims=True)
+            values[block] = deviation * (apart * values[block] + together * mean)
+
+        blocks.each(features, mix)
+        return values

@@ -1,0 +1,118 @@
+"""What is reported of every layer, and how it spreads over networks.
+
+For layer l, z is its pre-activation W h + b before any normalisation, units × B, h its output:
+
+    preactivation_variance      mean z² − (mean z)², over units and inputs
+    activation_mean             mean h
+    activation_mean_square      mean h²
+    correlation                 mean over pairs of inputs a ≠ b of zₐ·z_b / (|zₐ| |z_b|); NaN for one input
+    saturated_fraction          pairs of unit and input that are saturated (`units.SATURATED`)
+    dead_fraction               units with φ′ = 0 for every input
+    gradient_log10_rms          log10 of the root of the mean of (dL/dz)²; −∞ for a gradient that is exactly 0
+    weight_gradient_log10_norm  log10 ‖dL/dW‖, Frobenius, dL/dW = (dL/dz) hᵀ with the layer's input h
+
+Where the forward pass overflows there is nothing to differentiate: see `Figures.overflow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field, fields
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.parameters import Array
+from app.core.propagation.tall import Batch
+
+Column: TypeAlias = NDArray[np.float64]
+
+
+@dataclass
+class Figures:
+    """The figures of one network, arrays of ``depth`` numbers, first layer first; NaN until measured.
+
+    ``overflow`` is the number (from 1) of the first layer whose output is not finite. From there on
+    preactivation_variance and activation_mean_square are ∞ and the other figures NaN; no gradient is defined,
+    so gradient figures are NaN in every layer.
+    """
+
+    depth: InitVar[int]
+    preactivation_variance: Column = field(init=False)
+    activation_mean: Column = field(init=False)
+    activation_mean_square: Column = field(init=False)
+    correlation: Column = field(init=False)
+    saturated_fraction: Column = field(init=False)
+    dead_fraction: Column = field(init=False)
+    gradient_log10_rms: Column = field(init=False)
+    weight_gradient_log10_norm: Column = field(init=False)
+    overflow: int | None = field(init=False, default=None)
+
+    def __post_init__(self, depth: int) -> None:
+        for name in NAMES:
+            setattr(self, name, np.full(depth, np.nan))
+
+    @property
+    def log10_ratio(self) -> float:
+        """gradient_log10_rms of layer 1 minus that of the last layer."""
+        return float(self.gradient_log10_rms[0] - self.gradient_log10_rms[-1])
+
+    @property
+    def factor_per_layer(self) -> float:
+        """The geometric mean of what one layer does to the gradient on its way back; NaN for one layer."""
+        steps = len(self.gradient_log10_rms) - 1
+        return float(10 ** (self.log10_ratio / steps)) if steps else float("nan")
+
+    def overflowed(self, layer: int) -> None:
+        """The output of ``layer`` (from 0) is not finite."""
+        self.overflow = layer + 1
+        variance = self.preactivation_variance
+        variance[layer:] = np.where(np.isnan(variance[layer:]), np.inf, variance[layer:])
+        self.activation_mean_square[layer:] = np.inf
+        for column in (self.activation_mean, self.saturated_fraction, self.dead_fraction):
+            column[layer:] = np.nan
+
+
+NAMES = tuple(each.name for each in fields(Figures) if each.name != "overflow")
+"""The figures of a layer, in the order they are reported."""
+
+
+class Spread(NamedTuple):
+    """Median, 5th and 95th percentile over networks."""
+
+    median: Column
+    low: Column
+    high: Column
+
+
+def spread(values: Array) -> Spread:
+    """Percentiles along the first axis; NaN where one of the values is NaN.
+
+    Between two networks it interpolates linearly; a neighbour at infinity is that percentile.
+    """
+    ordered = np.sort(np.asarray(values, np.float64), axis=0)  # NaN comes last
+    return Spread(*(_quantile(ordered, fraction) for fraction in (0.5, 0.05, 0.95)))
+
+
+def _quantile(ordered: Column, fraction: float) -> Column:
+    place = fraction * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    weight = place - np.floor(place)
+    between = below if weight == 0 else (1 - weight) * below + weight * above
+    return np.where(np.isnan(ordered[-1]), np.nan, between)
+
+
+def summarise(networks: Sequence[Figures]) -> dict[str, Spread]:
+    """The spread of every figure over ``networks``, layer by layer, by `NAMES`."""
+    return {name: spread(np.stack([getattr(each, name) for each in networks])) for name in NAMES}
+
+
+def correlation(z: Batch) -> float:
+    """The mean over pairs of inputs of the cosine between their columns of z."""
+    size = np.sqrt(np.diag(z.gram))
+    count = len(size)
+    if count < 2:
+        return float("nan")
+    cosines = z.gram / np.outer(size, size)
+    return float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))

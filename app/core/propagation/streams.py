@@ -1,0 +1,46 @@
+"""Random numbers with an address: equal addresses give equal numbers, whoever draws them, when, how often.
+
+Network i of a hundred therefore equals network i of eight, a layer's numbers can be thrown away and drawn
+again, and blocks of one array can be drawn side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.core.activations.parameters import Array
+from app.core.propagation.blocks import Blocks
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The address of a sequence of random numbers: a seed and a path below it."""
+
+    seed: int
+    path: tuple[int, ...] = ()
+
+    def at(self, *steps: int) -> Stream:
+        """The stream ``steps`` further down; independent of every other."""
+        return Stream(self.seed, self.path + steps)
+
+    def generator(self) -> np.random.Generator:
+        """The sequence, from its beginning.
+
+        SFC64 is the fastest of NumPy's generators; `SeedSequence` hashes seed and path to 256 bits.
+        """
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=self.path)))
+
+    def normals(self, rows: int, blocks: Blocks, dtype: np.dtype[Any]) -> Array:
+        """rows × columns independent standard normals, each block from a stream of its own."""
+        values = np.empty((rows, blocks.columns), dtype)
+        blocks.each(rows, lambda block: self.fill(values, block))
+        return values
+
+    def fill(self, values: Array, block: slice) -> Array:
+        """Standard normals into the rows ``block`` of ``values``; returns those rows."""
+        part = values[block]
+        self.at(block.start).generator().standard_normal(dtype=values.dtype, out=part)
+        return part

@@ -1,0 +1,208 @@
+"""Tall matrices, units × batch: Gram matrices in double precision, and orthonormal bases from them.
+
+A network's signals and gradients are arrays of N rows (units) and B columns (inputs of the batch), N ≫ B.
+What a random linear map needs to know of one is a B × B matrix, and that is kept in float64 whatever the
+dtype of the run: the product of two float32 numbers is exact there.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.core.activations.parameters import Array
+from app.core.propagation.blocks import Blocks
+
+CONDITION_LIMIT = 1e5
+"""‖L⁻¹‖², L the Cholesky factor of the correlation matrix, up to which one factorisation is enough.
+
+Q = H R⁻¹ then has ‖QᵀQ − 1‖ below about 1e5 · 2⁻⁵² = 2e-11 in float64; in float32 its weakest direction
+carries a relative error of about √1e5 · 2⁻²⁴ = 2e-5.
+"""
+
+_LEADING = 1e-4
+"""Squared distance of a unit column from the pivots before it, down to which it joins them."""
+
+_EXTREME = 1000
+"""Largest exponent of a scale, so that its reciprocal is a float too."""
+
+
+class Batch:
+    """N × B values, with their Gram matrix computed once."""
+
+    def __init__(self, values: Array, blocks: Blocks) -> None:
+        self.values = values
+        self.blocks = blocks
+
+    @cached_property
+    def _gram_and_scale(self) -> tuple[Array, float]:
+        gram = _gram(self.values, self.blocks)
+        if 1e-250 < np.trace(gram) < 1e250 or not self.values.any():
+            return gram, 1.0
+        exponent = max(-_EXTREME, min(math.frexp(largest(self.values))[1], _EXTREME))
+        return _gram(np.ldexp(self.values, -exponent), self.blocks), 2.0**exponent
+
+    @property
+    def gram(self) -> Array:
+        """HᵀH / scale², B × B, in float64."""
+        return self._gram_and_scale[0]
+
+    @property
+    def scale(self) -> float:
+        """1, or a power of two where the squares of the values would leave the range of float64."""
+        return self._gram_and_scale[1]
+
+    @property
+    def mean_square(self) -> float:
+        """The mean of the squared values, over ``scale``²."""
+        return float(np.trace(self.gram)) / max(1, self.values.size)
+
+
+class Basis(NamedTuple):
+    """H = Q R with orthonormal Q = tall · small, which is not formed where R is well conditioned.
+
+    ``tall`` is N × k in the run's dtype, ``small`` k × k and ``r`` k × B in float64, k the numerical rank.
+    """
+
+    tall: Array
+    small: Array
+    r: Array
+
+    @property
+    def rank(self) -> int:
+        """k, the number of orthonormal columns."""
+        return len(self.r)
+
+
+def largest(values: Array) -> float:
+    """max |values|; NaN where one is NaN."""
+    return float(np.maximum(values.max(initial=0), -values.min(initial=0)))
+
+
+def cross(left: Array, right: Array, blocks: Blocks) -> Array:
+    """leftᵀ right: products in the arrays' dtype, blocks added in float64."""
+    products = blocks.each(left.shape[0], lambda block: left[block].T @ right[block])
+    return sum(products, start=np.zeros((left.shape[1], right.shape[1])))
+
+
+def times(tall: Array, small: Array, blocks: Blocks) -> Array:
+    """tall · small in tall's dtype, block by block."""
+    factor = small.astype(tall.dtype)
+    product = np.empty((tall.shape[0], small.shape[1]), tall.dtype)
+    blocks.each(tall.shape[0], lambda block: np.matmul(tall[block], factor, out=product[block]))
+    return product
+
+
+def orthonormal(batch: Batch) -> Basis:
+    """H = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
+
+    The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
+    what sets them apart. There the leading columns are taken out, and what remains is factored at its own scale,
+    again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block classical
+    Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype whatever H is.
+    A column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
+    """
+    size = np.sqrt(np.diag(batch.gram))
+    inverse = _inverse_factor(batch.gram, size)
+    if inverse is not None:
+        factor = np.linalg.cholesky(batch.gram / np.outer(size, size)).T * size
+        return Basis(batch.values, inverse / batch.scale, factor * batch.scale)
+    values = batch.values.astype(np.float64) / batch.scale
+    q = _by_deflation(values, _indistinct(batch.values.dtype))
+    return Basis(q.astype(batch.values.dtype), np.eye(q.shape[1]), q.T @ values * batch.scale)
+
+
+def root(gram: Array) -> Array:
+    """K, r × B, with KᵀK = gram, r the numerical rank: Cholesky's factor where there is one.
+
+    For a covariance the eigenvalues lost to rounding are below 2⁻⁵² of the largest: they do not show.
+    """
+    size = np.sqrt(np.diag(gram))
+    live = size > 0
+    correlation = gram[np.ix_(live, live)] / np.outer(size[live], size[live])
+    factor = np.zeros((int(live.sum()), gram.shape[1]))
+    factor[:, live] = _symmetric_root(correlation) * size[live]
+    return factor[factor.any(axis=1)]
+
+
+def _symmetric_root(correlation: Array) -> Array:
+    try:
+        return np.linalg.cholesky(correlation).T
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(correlation)
+        scaled: Array = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+        return scaled
+
+
+def _gram(values: Array, blocks: Blocks) -> Array:
+    def product(block: slice) -> Array:
+        part = values[block].astype(np.float64, copy=False)
+        return part.T @ part
+
+    return sum(blocks.each(values.shape[0], product), start=np.zeros((values.shape[1],) * 2))
+
+
+def _indistinct(dtype: np.dtype[Any]) -> float:
+    """Distance of a unit column from the span of others below which it counts as lying in it.
+
+    Above the rounding of one layer in the run's dtype, and above the rounding of float64's own projections.
+    """
+    return max(4 * float(np.finfo(dtype).eps), 64 * float(np.finfo(np.float64).eps))
+
+
+def _inverse_factor(gram: Array, size: Array) -> Array | None:
+    """T with (H T)ᵀ(H T) = 1 for HᵀH = ``gram``, or None where it would be inaccurate."""
+    if not size.all():
+        return None
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(gram / np.outer(size, size)))
+    except np.linalg.LinAlgError:
+        return None
+    if not np.sum(inverse**2) <= CONDITION_LIMIT:
+        return None
+    scaled: Array = inverse.T / size[:, None]
+    return scaled
+
+
+def _by_deflation(values: Array, indistinct: float) -> Array:
+    """An orthonormal basis, N × k, of the columns of ``values`` (float64)."""
+    size = np.linalg.norm(values, axis=0)
+    rest = values[:, size > 0] / size[size > 0]
+    q = np.empty((values.shape[0], 0))
+    while q.shape[1] < values.shape[0]:
+        rest = rest[:, np.linalg.norm(rest, axis=0) > indistinct]
+        if not rest.shape[1]:
+            break
+        new = rest[:, _leading(rest)]
+        for _ in range(2):
+            new = _orthonormalised(new - q @ (q.T @ new))
+        q = np.hstack([q, new])
+        rest = rest - q @ (q.T @ rest)
+    return q
+
+
+def _leading(columns: Array) -> list[int]:
+    """Columns that are far from each other's span: pivoted Cholesky of their correlations, stopped early."""
+    unit = columns / np.linalg.norm(columns, axis=0)
+    correlation = unit.T @ unit
+    distance = np.ones(unit.shape[1])
+    rows = np.empty((0, unit.shape[1]))
+    chosen: list[int] = []
+    while len(chosen) < min(unit.shape) and distance.max() > _LEADING:
+        pivot = int(np.argmax(distance))
+        row = (correlation[pivot] - rows[:, pivot] @ rows) / math.sqrt(distance[pivot])
+        rows = np.vstack([rows, row])
+        distance = distance - row**2
+        distance[pivot] = 0.0
+        chosen.append(pivot)
+    return chosen
+
+
+def _orthonormalised(columns: Array) -> Array:
+    """Columns · R⁻¹ with R from their Gram matrix; well conditioned by choice of the columns."""
+    unit = columns / np.linalg.norm(columns, axis=0)
+    product: Array = unit @ np.linalg.inv(np.linalg.cholesky(unit.T @ unit)).T
+    return product
