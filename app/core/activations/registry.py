@@ -115,10 +115,11 @@ def _same(option: str | bool | None, value: object) -> bool:
     return type(option) is type(value) and option == value
 
 
-def _framework_axis(own: tuple[str, int], given: dict[str, Value | str | bool], axis: int | None) -> int:
+def _framework_axis(
+    own: tuple[str | None, int], given: dict[str, Value | str | bool], axis: int | None
+) -> int:
     name, default = own
-    value = given.pop(name, None)
-    if value is None:
+    if name is None or (value := given.pop(name, None)) is None:
         return default if axis is None else axis
     if isinstance(value, str | bool) or np.ndim(value) or not float(value).is_integer():
         raise InvalidValue("must be a whole number", loc=("params", name))
