@@ -1,38 +1,67 @@
-"""S-shaped functions: bounded, increasing, saturating on both sides."""
+"""S-shaped functions: increasing, flattening out on one side or on both."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Final, Literal
+
 import numpy as np
 
-from app.core.activations.definition import Derivatives, Elementwise, FrameworkName, Reference, Text, formulas
-from app.core.activations.parameters import Array
+from app.core.activations.accurate import exp_pair, logistic_tail, rescaled_tail, two_product, two_quotient
+from app.core.activations.definition import (
+    Argument,
+    Derivatives,
+    Elementwise,
+    FrameworkName,
+    Reference,
+    Text,
+    formulas,
+)
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter, Value
+from app.core.activations.piecewise import choose, flat
+from app.core.summation import two_sum
+
+_BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
+
+_EFFICIENT_BACKPROP = Reference(
+    authors="LeCun, Bottou, Orr, Müller",
+    title="Efficient BackProp",
+    year=1998,
+    identifier="doi:10.1007/3-540-49430-8_2",
+)
+
+
+def logistic_slope(e: Array) -> Array:
+    """e/(1 + e)² for e = e^−|x| ≤ 1: the logistic function's slope.
+
+    Not s·(1 − s), which is 0 from x = 37 on, where the slope still is e^−x; and not e/(1 + e)² as it stands,
+    whose roundings add up to 3.5 ulp.
+    """
+    square = e * e
+    above = (e + e) + square
+    d = 1 + above
+    low = (above - (d - 1)) + (square - (above - (e + e)))  # (1 + e)² = d + low
+    q = e / d
+    return np.where(e < 0.125, e - e * (above / d), q - q * (low / d))
 
 
 def _sigmoid(x: Array) -> Derivatives:
     e = np.exp(-np.abs(x))
-    d = 1 + e
-    yield np.where(x < 0, e, 1.0) / d
-    slope = e / (d * d)  # not s·(1−s): that is 0 from x = 37 on, where the slope still is e^−x
+    tail = logistic_tail(e)
+    yield np.where(x < 0, tail, 1 - tail)
+    slope = logistic_slope(e)
     yield slope
-    yield np.copysign(slope * ((1 - e) / d), -x)
-
-
-def _tanh(x: Array) -> Derivatives:
-    t = np.tanh(x)
-    yield t
-    e = np.exp(-2 * np.abs(x))
-    d = 1 + e
-    slope = 4 * e / (d * d)  # 1/cosh², not 1 − tanh²: that cancels where the gradient vanishes
-    yield slope
-    yield -2 * t * slope
+    yield -slope * np.tanh(x / 2)  # not 1 − 2s: that cancels near zero
 
 
 SIGMOID = Elementwise(
     name="sigmoid",
     title=Text("Sigmoid", "시그모이드"),
     summary=Text(
-        "Squeezes any number into (0, 1). Its slope is at most 1/4, so gradients shrink at least fourfold in "
-        "every layer at unit weights, and its outputs are all positive, which makes weight updates zigzag.",
+        "Squeezes any number into (0, 1). Its slope is at most 1/4, so gradients shrink at least fourfold "
+        "in every layer at unit weights, and its outputs are all positive, which makes weight updates "
+        "zigzag.",
         "모든 수를 0과 1 사이로 눌러 담습니다. 기울기가 최대 1/4이라 가중치가 1이면 층을 지날 때마다 "
         "그래디언트가 4분의 1 이하로 줄고, 출력이 모두 양수라 가중치가 지그재그로 갱신됩니다.",
     ),
@@ -48,7 +77,7 @@ SIGMOID = Elementwise(
     zero_centred=False,
     monotone=True,
     smoothness=np.inf,
-    saturates=frozenset({"negative", "positive"}),
+    saturates=_BOTH,
     references=(
         Reference(
             authors="Verhulst",
@@ -64,12 +93,236 @@ SIGMOID = Elementwise(
     ),
 )
 
+
+def _log_sigmoid(x: Array) -> Derivatives:
+    e = np.exp(-np.abs(x))
+    yield np.minimum(x, 0) - np.log1p(e)
+    tail = logistic_tail(e)
+    yield np.where(x > 0, tail, 1 - tail)
+    yield -logistic_slope(e)
+
+
+LOG_SIGMOID = Elementwise(
+    name="log_sigmoid",
+    title=Text("Log-sigmoid", "로그 시그모이드"),
+    summary=Text(
+        "The logarithm of the sigmoid: a log-probability that neither overflows nor rounds to log 0. It is "
+        "the loss of logistic regression with its sign changed, more often an output than a hidden layer; "
+        "for large positive inputs its slope vanishes.",
+        "시그모이드의 로그이며, 오버플로도 log 0도 일으키지 않고 로그 확률을 내놓습니다. 부호를 바꾸면 "
+        "로지스틱 회귀의 손실이므로 은닉층보다 출력단에 주로 쓰입니다. 입력이 큰 양수이면 기울기가 "
+        "사라집니다.",
+    ),
+    formulas=formulas("-log1p(exp(-x))", "1 / (1 + exp(x))", "-exp(x) / (1 + exp(x))**2"),
+    derivatives=_log_sigmoid,
+    range="(-inf, 0)",
+    limits=("-inf", "0"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"positive"}),
+    references=(
+        Reference(
+            authors="Mikolov, Sutskever, Chen, Corrado, Dean",
+            title="Distributed Representations of Words and Phrases and their Compositionality",
+            year=2013,
+            identifier="arXiv:1310.4546",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("LogSigmoid", "logsigmoid")),
+        FrameworkName(framework="jax", names=("log_sigmoid",)),
+        FrameworkName(framework="keras", names=("log_sigmoid",)),
+    ),
+)
+
+
+def _hard_sigmoid(x: Array) -> Derivatives:
+    yield np.clip((x + 3) / 6, 0.0, 1.0)  # x/6 + 1/2 cancels next to the corner at −3
+    yield choose(x, np.abs(x) < 3, 1 / 6, 0.0)
+    yield flat(x)
+
+
+HARD_SIGMOID = Elementwise(
+    name="hard_sigmoid",
+    title=Text("Hard sigmoid", "하드 시그모이드"),
+    summary=Text(
+        "Three straight pieces in the place of the sigmoid: no exponential, and exact in low precision, "
+        "which is why mobile networks use it. Beyond ±3 the gradient is exactly zero, so a unit that has "
+        "left the ramp no longer learns from those inputs.",
+        "시그모이드를 직선 세 조각으로 바꾼 함수입니다. 지수 함수가 없고 저정밀도에서도 정확해 모바일 "
+        "신경망에 쓰입니다. ±3 밖에서는 그래디언트가 정확히 0이라, 경사 구간을 벗어난 뉴런은 그런 입력에서 "
+        "더는 학습하지 못합니다.",
+    ),
+    formulas=formulas(
+        "0 if x <= -3 else 1 if x >= 3 else (x + 3) / 6",
+        "1 / 6 if -3 < x < 3 else 0",
+        "0",
+    ),
+    derivatives=_hard_sigmoid,
+    range="[0, 1]",
+    limits=("0", "1"),
+    largest_slope="1/6",
+    zero_centred=False,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("-3", "3"),
+    references=(
+        Reference(
+            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
+            title="Searching for MobileNetV3",
+            year=2019,
+            identifier="arXiv:1905.02244",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("Hardsigmoid", "hardsigmoid")),
+        FrameworkName(framework="jax", names=("hard_sigmoid",)),
+        FrameworkName(framework="keras", names=("hard_sigmoid",)),
+    ),
+)
+
+
+def _clipped_affine(x: Array, alpha: Value, beta: Value) -> Derivatives:
+    product, error = two_product(alpha, x)
+    total, rest = two_sum(product, np.asarray(beta, x.dtype))
+    # αx + β cancels next to the corner at −β/α; past the floats' range the corners are far away.
+    low = np.where(np.isfinite(total), error + rest, 0.0)
+    yield np.clip(total + low, 0.0, 1.0)
+    yield choose(x, (total + low > 0) & ((total - 1) + low < 0), alpha, 0.0)
+    yield flat(x)
+
+
+CLIPPED_AFFINE = Elementwise(
+    name="clipped_affine",
+    title=Text("Clipped affine function (ONNX HardSigmoid)", "절단 아핀 함수(ONNX HardSigmoid)"),
+    summary=Text(
+        "A straight line cut off at 0 and 1: the hard sigmoid with its slope and offset left open, as ONNX "
+        "defines it. At the defaults the ramp runs from −2.5 to 2.5 and is steeper than that of the hard "
+        "sigmoid elsewhere, so a model exported without its parameters changes silently.",
+        "직선을 0과 1에서 잘라 낸 함수로, ONNX가 정의한 대로 기울기와 절편을 매개변수로 둔 하드 "
+        "시그모이드입니다. 기본값에서는 경사 구간이 −2.5에서 2.5까지라 다른 프레임워크의 하드 "
+        "시그모이드보다 가파르므로, 매개변수 없이 내보낸 모델은 아무 경고 없이 값이 달라집니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="alpha",
+            symbol=r"\alpha",
+            description="slope of the ramp",
+            domain=POSITIVE,
+            default=0.2,
+            typical=(0.05, 2.0),
+        ),
+        Parameter(
+            name="beta",
+            symbol=r"\beta",
+            description="value at zero, before clipping",
+            default=0.5,
+            typical=(-1.0, 2.0),
+        ),
+    ),
+    formulas=formulas(
+        "max(0, min(1, alpha * x + beta))",
+        "alpha if 0 < alpha * x + beta < 1 else 0",
+        "0",
+    ),
+    derivatives=_clipped_affine,
+    range="[0, 1]",
+    limits=("0", "1"),
+    largest_slope="alpha",
+    zero_centred=False,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("-beta / alpha", "(1 - beta) / alpha"),
+    references=(
+        Reference(
+            authors="Gulcehre, Moczulski, Denil, Bengio",
+            title="Noisy Activation Functions",
+            year=2016,
+            identifier="arXiv:1603.00391",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(
+            framework="onnx",
+            names=("HardSigmoid",),
+            arguments=(Argument("alpha", "alpha", 0.2), Argument("beta", "beta", 0.5)),
+        ),
+    ),
+)
+
+
+def _sparse_sigmoid(x: Array) -> Derivatives:
+    yield np.clip((x + 1) / 2, 0.0, 1.0)
+    yield choose(x, np.abs(x) < 1, 0.5, 0.0)
+    yield flat(x)
+
+
+SPARSE_SIGMOID = Elementwise(
+    name="sparse_sigmoid",
+    title=Text("Sparse sigmoid", "희소 시그모이드"),
+    summary=Text(
+        "A sigmoid that reaches 0 and 1: sparsemax for two classes, and the slope of sparse plus. It can "
+        "say that something is impossible, which the sigmoid never does; outside (−1, 1) it passes no "
+        "gradient back.",
+        "0과 1에 실제로 도달하는 시그모이드로, 클래스가 둘인 sparsemax이자 sparse plus의 도함수입니다. "
+        "시그모이드와 달리 확률이 정확히 0이라고 답할 수 있지만, −1과 1 밖에서는 그래디언트를 전달하지 "
+        "않습니다.",
+    ),
+    formulas=formulas(
+        "0 if x <= -1 else 1 if x >= 1 else (x + 1) / 2",
+        "1 / 2 if -1 < x < 1 else 0",
+        "0",
+    ),
+    derivatives=_sparse_sigmoid,
+    range="[0, 1]",
+    limits=("0", "1"),
+    largest_slope="1/2",
+    zero_centred=False,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("-1", "1"),
+    references=(
+        Reference(
+            authors="Martins, Astudillo",
+            title="From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification",
+            year=2016,
+            identifier="arXiv:1602.02068",
+        ),
+        Reference(
+            authors="Blondel, Martins, Niculae",
+            title="Learning with Fenchel-Young Losses",
+            year=2019,
+            identifier="arXiv:1901.02324",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="jax", names=("sparse_sigmoid",)),
+        FrameworkName(framework="keras", names=("sparse_sigmoid",)),
+    ),
+)
+
+
+def _tanh(x: Array) -> Derivatives:
+    t = np.tanh(x)
+    yield t
+    y = -2 * np.abs(x)
+    # 1/cosh², not 1 − tanh²: that cancels where the gradient vanishes.
+    slope = rescaled_tail(4 * logistic_slope(np.exp(y)), 4.0, y)
+    yield slope
+    yield -2 * t * slope
+
+
 TANH = Elementwise(
     name="tanh",
     title=Text("Hyperbolic tangent", "하이퍼볼릭 탄젠트"),
     summary=Text(
-        "A sigmoid stretched to (−1, 1). Its outputs are centred on zero and its slope reaches 1, "
-        "but it still saturates: far from zero the gradient vanishes.",
+        "A sigmoid stretched to (−1, 1). Its outputs are centred on zero and its slope reaches 1, but it "
+        "still saturates: far from zero the gradient vanishes.",
         "시그모이드를 −1과 1 사이로 늘인 함수입니다. 출력이 0을 중심으로 퍼지고 기울기도 1까지 오르지만, "
         "0에서 멀어지면 여전히 포화되어 그래디언트가 사라집니다.",
     ),
@@ -81,15 +334,8 @@ TANH = Elementwise(
     zero_centred=True,
     monotone=True,
     smoothness=np.inf,
-    saturates=frozenset({"negative", "positive"}),
-    references=(
-        Reference(
-            authors="LeCun, Bottou, Orr, Müller",
-            title="Efficient BackProp",
-            year=1998,
-            identifier="doi:10.1007/3-540-49430-8_2",
-        ),
-    ),
+    saturates=_BOTH,
+    references=(_EFFICIENT_BACKPROP,),
     frameworks=(
         FrameworkName(framework="torch", names=("Tanh", "tanh")),
         FrameworkName(framework="jax", names=("tanh",)),
@@ -98,4 +344,302 @@ TANH = Elementwise(
     ),
 )
 
-FAMILY = (SIGMOID, TANH)
+_HEIGHT = Fraction("1.7159")
+_STEEPNESS = 4 * _HEIGHT * Fraction(2, 3)
+"""The slope is this times e/(1 + e)² with e = e^{−4|x|/3}."""
+
+
+def _lecun_tanh(x: Array) -> Derivatives:
+    height, height_low = _pair(_HEIGHT)
+    steepness, steepness_low = _pair(_STEEPNESS)
+    scaled, scaled_low = two_quotient(2 * x, 3.0)
+    t = np.tanh(scaled)
+    product, error = two_product(height, t)
+    yield np.copysign(product + (error + (height_low * t + height * (1 - t * t) * scaled_low)), x)
+    y, y_low = -2 * np.abs(scaled), -2 * scaled_low * np.sign(x)
+    e, relative = exp_pair(y, y_low)
+    product, error = two_product(steepness, logistic_slope(e))
+    product = product + (error + product * (steepness_low / steepness + relative * np.abs(t)))
+    slope = rescaled_tail(product, steepness, y, y_low)
+    yield slope
+    yield -4 * (t * slope) / 3
+
+
+def _pair(number: Fraction) -> tuple[float, float]:
+    """``number`` as a double and what that leaves."""
+    return float(number), float(number - Fraction(float(number)))
+
+
+LECUN_TANH = Elementwise(
+    name="lecun_tanh",
+    title=Text("LeCun's tanh", "르쿤 탄젠트"),
+    summary=Text(
+        "Tanh scaled so that f(1) = 1 and f(−1) = −1: inputs of unit variance come out with about unit "
+        "variance, and targets of ±1 lie where the curvature is largest instead of at the asymptotes. It "
+        "saturates like tanh.",
+        "f(1) = 1, f(−1) = −1이 되도록 tanh의 크기를 조정한 함수입니다. 분산이 1인 입력은 출력의 분산도 1에 "
+        "가깝고, 목푯값 ±1이 점근선이 아니라 곡률이 가장 큰 곳에 놓입니다. 포화되는 것은 tanh와 같습니다.",
+    ),
+    formulas=formulas(
+        "1.7159 * tanh(2 * x / 3)",
+        "1.7159 * 2 / 3 * sech(2 * x / 3)**2",
+        "-1.7159 * 8 / 9 * tanh(2 * x / 3) * sech(2 * x / 3)**2",
+    ),
+    derivatives=_lecun_tanh,
+    range="(-1.7159, 1.7159)",
+    limits=("-1.7159", "1.7159"),
+    largest_slope="1.7159 * 2 / 3",
+    zero_centred=True,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=_BOTH,
+    references=(_EFFICIENT_BACKPROP,),
+)
+
+
+def _hard_tanh(x: Array, min_val: Value, max_val: Value) -> Derivatives:
+    yield np.clip(x, min_val, max_val)
+    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
+    below = (x <= min_val) & (np.asarray(min_val) > -np.inf)
+    above = (x >= max_val) & (np.asarray(max_val) < np.inf)
+    yield choose(x, below | above, 0.0, 1.0)
+    yield flat(x)
+
+
+HARD_TANH = Elementwise(
+    name="hard_tanh",
+    title=Text("Hard tanh", "하드 탄젠트"),
+    summary=Text(
+        "The identity, cut off below and above. Cheap and exact in low precision, with tanh's bounds and "
+        "none of its bend; beyond the corners the gradient is exactly zero.",
+        "항등 함수를 아래위에서 잘라 낸 것입니다. 계산이 싸고 저정밀도에서도 정확하며, tanh처럼 유계이되 "
+        "휘지 않습니다. 꺾이는 점 바깥에서는 그래디언트가 정확히 0입니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="min_val",
+            symbol="a",
+            description="lower bound; −∞ for none",
+            domain=Interval("[-inf, inf]"),
+            default=-1.0,
+            typical=(-3.0, 0.5),
+        ),
+        Parameter(
+            name="max_val",
+            symbol="b",
+            description="upper bound; ∞ for none",
+            domain=Interval("[-inf, inf]"),
+            default=1.0,
+            typical=(0.0, 6.0),
+        ),
+    ),
+    constraints=(Expression("min_val <= max_val"),),
+    formulas=formulas(
+        "min_val if x <= min_val else max_val if x >= max_val else x",
+        "1 if min_val < x < max_val else 0",
+        "0",
+    ),
+    derivatives=_hard_tanh,
+    range="[min_val, max_val]",
+    limits=("min_val", "max_val"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("min_val", "max_val"),
+    references=(
+        Reference(
+            authors="Collobert, Weston, Bottou, Karlen, Kavukcuoglu, Kuksa",
+            title="Natural Language Processing (Almost) from Scratch",
+            year=2011,
+            identifier="arXiv:1103.0398",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(
+            framework="torch",
+            names=("Hardtanh", "hardtanh"),
+            arguments=(Argument("min_val", "min_val", -1.0), Argument("max_val", "max_val", 1.0)),
+        ),
+        FrameworkName(framework="jax", names=("hard_tanh",)),
+        FrameworkName(framework="keras", names=("hard_tanh",)),
+        FrameworkName(
+            framework="onnx",
+            names=("Clip",),
+            arguments=(Argument("min", "min_val", -np.inf), Argument("max", "max_val", np.inf)),
+        ),
+    ),
+)
+
+
+def _softsign(x: Array) -> Derivatives:
+    size = np.abs(x)
+    d, low = two_sum(np.ones_like(x), size)  # 1 + |x| = d + low
+    yield np.where(np.isinf(x), np.sign(x), x / d)
+    q = 1 / d
+    slope = q / d  # not 1/d²: d² overflows where the slope is still a number
+    slope = np.where(slope > 0, slope - slope * (2 * low * q), slope)
+    yield slope
+    yield -2 * np.sign(x) * slope * q
+
+
+SOFTSIGN = Elementwise(
+    name="softsign",
+    title=Text("Softsign", "소프트사인"),
+    summary=Text(
+        "Saturates like tanh, but slowly: its slope falls off as 1/x² and not exponentially, so a saturated "
+        "unit keeps a usable gradient. Its second derivative jumps at zero.",
+        "tanh처럼 포화되지만 천천히 포화됩니다. 기울기가 지수적으로가 아니라 1/x²로 줄어, 포화된 뉴런에도 "
+        "쓸 만한 그래디언트가 남습니다. 2계 도함수는 0에서 불연속입니다.",
+    ),
+    formulas=formulas(
+        "x / (1 + abs(x))",
+        "1 / (1 + abs(x))**2",
+        "-2 * sign(x) / (1 + abs(x))**3",
+    ),
+    derivatives=_softsign,
+    range="(-1, 1)",
+    limits=("-1", "1"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=1,
+    saturates=_BOTH,
+    kinks=("0",),
+    references=(
+        Reference(
+            authors="Glorot, Bengio",
+            title="Understanding the difficulty of training deep feedforward neural networks",
+            year=2010,
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("Softsign", "softsign")),
+        FrameworkName(framework="jax", names=("soft_sign",)),
+        FrameworkName(framework="keras", names=("softsign",)),
+        FrameworkName(framework="onnx", names=("Softsign",)),
+    ),
+)
+
+_LARGE_ENOUGH = 1e-30
+"""Where the slope is below this, 1 + x² is x² to the last bit and beyond; squaring may overflow there."""
+
+
+def _arctan(x: Array) -> Derivatives:
+    yield np.arctan(x)
+    square, error = two_product(x, x)
+    d, rest = two_sum(np.ones_like(x), square)  # 1 + x² = d + rest + error
+    q = 1 / d
+    near = q > _LARGE_ENOUGH
+    relative = (rest + error) * q
+    yield np.where(near, q - q * relative, 1 / x / x)
+    curvature = -2 * (x / d / d)
+    yield np.where(near, curvature - curvature * (2 * relative), -2 / x / x / x)
+
+
+ARCTAN = Elementwise(
+    name="arctan",
+    title=Text("Arctangent", "아크탄젠트"),
+    summary=Text(
+        "Runs from −π/2 to π/2 and approaches its bounds as 1/x, far more slowly than tanh: the slope falls "
+        "off as 1/x², so the gradient fades late. It is smooth everywhere.",
+        "−π/2에서 π/2까지 증가하며, tanh보다 훨씬 느린 1/x의 속도로 한계에 다가갑니다. 기울기가 1/x²로 줄어 "
+        "그래디언트가 늦게 사라지고, 어디서나 매끄럽습니다.",
+    ),
+    formulas=formulas("atan(x)", "1 / (1 + x**2)", "-2 * x / (1 + x**2)**2"),
+    derivatives=_arctan,
+    range="(-pi / 2, pi / 2)",
+    limits=("-pi / 2", "pi / 2"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=_BOTH,
+    references=(
+        Reference(
+            authors="Dubey, Singh, Chaudhuri",
+            title="Activation Functions in Deep Learning: A Comprehensive Survey and Benchmark",
+            year=2022,
+            identifier="arXiv:2109.14545",
+        ),
+    ),
+    frameworks=(FrameworkName(framework="onnx", names=("Atan",)),),
+)
+
+
+def _isru(x: Array, alpha: Value) -> Derivatives:
+    scaled, scaled_low = two_product(alpha, x)
+    square, error = two_product(scaled, x)
+    d, rest = two_sum(np.ones_like(x), square)  # 1 + αx² = d + low
+    low = rest + (error + scaled_low * x)
+    root = np.sqrt(d)
+    root_square, root_error = two_product(root, root)
+    root_relative = ((d - root_square) - root_error + low) / (2 * d)
+    value = x / root
+    # Where αx² overflows, the bound is reached to the last bit.
+    value = np.where(d < np.inf, value - value * root_relative, np.sign(x) / alpha**0.5)
+    yield np.copysign(value, x)
+    slope = 1 / d / root
+    relative = low / d + root_relative
+    yield np.where(slope > 0, slope - slope * relative, slope)
+    curvature = -3 * scaled / (d * root) / d
+    missing = -3 * scaled_low / (d * root) / d - curvature * (relative + low / d)
+    yield np.where(slope > 0, curvature + missing, slope)
+
+
+ISRU = Elementwise(
+    name="isru",
+    title=Text("Inverse square root unit (ISRU)", "역제곱근 유닛(ISRU)"),
+    summary=Text(
+        "A sigmoid-shaped curve made of one square root: about as cheap as a bounded, smooth, odd function "
+        "gets. α sets the bounds ±1/√α and leaves the slope at zero at 1. The slope falls off as 1/|x|³.",
+        "제곱근 하나로 만든 S자 곡선으로, 유계이고 매끄러운 기함수 가운데 계산이 가장 싼 편입니다. α는 한계 "
+        "±1/√α를 정하며, 0에서의 기울기는 언제나 1입니다. 기울기는 1/|x|³으로 줄어듭니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="alpha",
+            symbol=r"\alpha",
+            description="sets the bounds ±1/√α",
+            domain=POSITIVE,
+            default=1.0,
+            typical=(0.05, 10.0),
+        ),
+    ),
+    formulas=formulas(
+        "x / sqrt(1 + alpha * x**2)",
+        "1 / (1 + alpha * x**2)**(3 / 2)",
+        "-3 * alpha * x / (1 + alpha * x**2)**(5 / 2)",
+    ),
+    derivatives=_isru,
+    range="(-1 / sqrt(alpha), 1 / sqrt(alpha))",
+    limits=("-1 / sqrt(alpha)", "1 / sqrt(alpha)"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=_BOTH,
+    references=(
+        Reference(
+            authors="Carlile, Delamarter, Kinney, Marti, Whitney",
+            title="Improving Deep Learning by Inverse Square Root Linear Units (ISRLUs)",
+            year=2017,
+            identifier="arXiv:1710.09967",
+        ),
+    ),
+)
+
+FAMILY = (
+    SIGMOID,
+    LOG_SIGMOID,
+    HARD_SIGMOID,
+    CLIPPED_AFFINE,
+    SPARSE_SIGMOID,
+    TANH,
+    LECUN_TANH,
+    HARD_TANH,
+    SOFTSIGN,
+    ARCTAN,
+    ISRU,
+)

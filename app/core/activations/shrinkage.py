@@ -1,0 +1,245 @@
+"""Shrinkage functions: odd, zero or nearly so around zero, parallel to the identity far away."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.core.activations.accurate import logistic_tail, rescaled_tail, two_product
+from app.core.activations.definition import (
+    Argument,
+    Derivatives,
+    Elementwise,
+    FrameworkName,
+    Reference,
+    Text,
+    formulas,
+)
+from app.core.activations.parameters import NON_NEGATIVE, Array, Parameter, Value
+from app.core.activations.piecewise import choose, flat
+from app.core.activations.sigmoidal import logistic_slope
+
+_IDEAL_ADAPTATION = Reference(
+    authors="Donoho, Johnstone",
+    title="Ideal spatial adaptation by wavelet shrinkage",
+    year=1994,
+    identifier="doi:10.1093/biomet/81.3.425",
+)
+_SOFT_THRESHOLDING = Reference(
+    authors="Donoho",
+    title="De-noising by soft-thresholding",
+    year=1995,
+    identifier="doi:10.1109/18.382009",
+)
+_LAMBD = Parameter(
+    name="lambd",
+    symbol=r"\lambda",
+    description="half the width of the dead zone",
+    domain=NON_NEGATIVE,
+    default=0.5,
+    typical=(0.0, 2.0),
+)
+
+
+def _hardshrink(x: Array, lambd: Value) -> Derivatives:
+    outside = np.abs(x) > lambd
+    yield choose(x, outside, x, 0.0)
+    yield choose(x, outside, 1.0, 0.0)
+    yield flat(x)
+
+
+HARDSHRINK = Elementwise(
+    name="hardshrink",
+    title=Text("Hard shrinkage", "하드 슈링크"),
+    summary=Text(
+        "Sets small inputs to zero and leaves the others as they are: hard thresholding, which makes a code "
+        "sparse without biasing what is kept. It jumps at ±λ, and inside the dead zone no gradient flows.",
+        "작은 입력은 0으로 만들고 나머지는 그대로 두는 하드 임계 처리입니다. 남긴 값을 바꾸지 않으면서 "
+        "표현을 희소하게 만듭니다. ±λ에서 불연속이고, 그 사이에서는 그래디언트가 흐르지 않습니다.",
+    ),
+    parameters=(_LAMBD,),
+    formulas=formulas("x if abs(x) > lambd else 0", "1 if abs(x) > lambd else 0", "0"),
+    derivatives=_hardshrink,
+    range="(-inf, inf)",
+    limits=("-inf", "inf"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=-1,
+    kinks=("-lambd", "lambd"),
+    references=(_IDEAL_ADAPTATION,),
+    frameworks=(
+        FrameworkName(
+            framework="torch",
+            names=("Hardshrink", "hardshrink"),
+            arguments=(Argument("lambd", "lambd", 0.5),),
+        ),
+        FrameworkName(
+            framework="keras",
+            names=("hard_shrink",),
+            arguments=(Argument("threshold", "lambd", 0.5),),
+        ),
+    ),
+)
+
+
+def _softshrink(x: Array, lambd: Value) -> Derivatives:
+    return _shrink(x, lambd, lambd)
+
+
+def _shrink(x: Array, bias: Value, lambd: Value) -> Derivatives:
+    outside = np.abs(x) > lambd
+    yield choose(x, outside, x - np.sign(x) * bias, 0.0)
+    yield choose(x, outside, 1.0, 0.0)
+    yield flat(x)
+
+
+SOFTSHRINK = Elementwise(
+    name="softshrink",
+    title=Text("Soft shrinkage", "소프트 슈링크"),
+    summary=Text(
+        "Sets small inputs to zero and moves the others towards zero by λ: soft thresholding, the proximal "
+        "map of λ|x| and the nonlinearity of learned sparse coding (ISTA). Continuous, at the price of a "
+        "bias of λ in everything it keeps.",
+        "작은 입력은 0으로 만들고 나머지는 0 쪽으로 λ만큼 옮기는 소프트 임계 처리입니다. λ|x|의 근접 "
+        "연산자이며, 희소 부호화를 학습하는 ISTA의 비선형 함수이기도 합니다. 연속이지만, 남긴 값마다 λ만큼 "
+        "편향이 생깁니다.",
+    ),
+    parameters=(_LAMBD,),
+    formulas=formulas(
+        "x - lambd if x > lambd else x + lambd if x < -lambd else 0",
+        "1 if abs(x) > lambd else 0",
+        "0",
+    ),
+    derivatives=_softshrink,
+    range="(-inf, inf)",
+    limits=("-inf", "inf"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=0,
+    kinks=("-lambd", "lambd"),
+    references=(_IDEAL_ADAPTATION, _SOFT_THRESHOLDING),
+    frameworks=(
+        FrameworkName(
+            framework="torch",
+            names=("Softshrink", "softshrink"),
+            arguments=(Argument("lambd", "lambd", 0.5),),
+        ),
+        FrameworkName(
+            framework="keras",
+            names=("soft_shrink",),
+            arguments=(Argument("threshold", "lambd", 0.5),),
+        ),
+    ),
+)
+
+SHRINK = Elementwise(
+    name="shrink",
+    title=Text("Shrinkage with bias (ONNX Shrink)", "편향이 있는 슈링크(ONNX Shrink)"),
+    summary=Text(
+        "Hard and soft shrinkage in one, as ONNX defines it: what lies beyond ±λ is moved towards zero by "
+        "the bias. Bias 0 is hard shrinkage, bias λ is soft shrinkage; with any other bias it jumps at ±λ.",
+        "하드 슈링크와 소프트 슈링크를 하나로 묶은 ONNX의 정의로, ±λ 바깥의 입력을 편향만큼 0 쪽으로 "
+        "옮깁니다. 편향이 0이면 하드, λ이면 소프트 슈링크이며, 그 밖의 값에서는 ±λ에서 불연속입니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="bias",
+            symbol="b",
+            description="how far the inputs outside the dead zone move towards zero",
+            default=0.0,
+            typical=(-1.0, 2.0),
+        ),
+        _LAMBD,
+    ),
+    formulas=formulas(
+        "x - bias if x > lambd else x + bias if x < -lambd else 0",
+        "1 if abs(x) > lambd else 0",
+        "0",
+    ),
+    derivatives=_shrink,
+    range="(-inf, inf)",
+    limits=("-inf", "inf"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=-1,
+    kinks=("-lambd", "lambd"),
+    references=(_IDEAL_ADAPTATION, _SOFT_THRESHOLDING),
+    frameworks=(
+        FrameworkName(
+            framework="onnx",
+            names=("Shrink",),
+            arguments=(Argument("bias", "bias", 0.0), Argument("lambd", "lambd", 0.5)),
+        ),
+    ),
+)
+
+
+def _tanhshrink(x: Array) -> Derivatives:
+    size = np.abs(x)
+    e = np.exp(-2 * size)
+    tail = logistic_tail(e)
+    small = size < 1
+    # 1 − tanh|x| = 2·tail, so that beyond 1 nothing cancels.
+    value = np.where(small, _small_tanhshrink(size), (size - 1) + 2 * tail)
+    yield np.copysign(value, x)
+    t = np.where(small, size - value, 1 - 2 * tail)
+    t_low = np.where(small, (size - t) - value, (1 - t) - 2 * tail)
+    yield t * t + 2 * t * t_low
+    slope_of_tanh = rescaled_tail(4 * logistic_slope(e), 4.0, -2 * size)
+    yield np.copysign(2 * t * slope_of_tanh, x)
+
+
+def _small_tanhshrink(x: Array) -> Array:
+    """x − tanh x for 0 ≤ x < 1, where the difference cancels.
+
+    Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))) gives x³/(3 + x² + x²/(5 + …)), a
+    quotient of sums of positive terms. Cut off after 21 it is right to 3·10⁻²⁰ up to 1.
+    """
+    square, square_low = two_product(x, x)
+    cube, cube_low = two_product(square, x)
+    fraction = np.full_like(x, 21.0)
+    for odd in (19, 17, 15, 13, 11, 9, 7, 5):
+        fraction = odd + square / fraction
+    fraction = square / fraction
+    rest = square + fraction
+    d = 3 + rest
+    d_low = (rest - (d - 3)) + (fraction - (rest - square)) + square_low
+    q = cube / d
+    return q + ((cube_low + square_low * x) - q * d_low) / d
+
+
+TANHSHRINK = Elementwise(
+    name="tanhshrink",
+    title=Text("Tanh shrinkage", "탄젠트 슈링크"),
+    summary=Text(
+        "The input less its tanh: a smooth shrinkage, nearly zero around zero (x³/3) and one unit short of "
+        "the identity far away. Small signals lose their gradient, which is x² there; x − tanh x as it "
+        "stands loses all its digits near zero.",
+        "입력에서 tanh를 뺀 매끄러운 슈링크 함수로, 0 근처에서는 x³/3으로 거의 0이고 멀리서는 항등 함수보다 "
+        "1만큼 작습니다. 작은 신호는 기울기가 x²이라 그래디언트를 잃습니다. x − tanh x를 그대로 계산하면 0 "
+        "근처에서 유효 숫자가 모두 사라집니다.",
+    ),
+    formulas=formulas("x - tanh(x)", "tanh(x)**2", "2 * tanh(x) * sech(x)**2"),
+    derivatives=_tanhshrink,
+    range="(-inf, inf)",
+    limits=("-inf", "inf"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=np.inf,
+    references=(
+        Reference(
+            authors="Collobert, Kavukcuoglu, Farabet",
+            title="Torch7: A Matlab-like Environment for Machine Learning",
+            year=2011,
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("Tanhshrink", "tanhshrink")),
+        FrameworkName(framework="keras", names=("tanh_shrink",)),
+    ),
+)
+
+FAMILY = (HARDSHRINK, SOFTSHRINK, SHRINK, TANHSHRINK)
