@@ -56,7 +56,7 @@ def hard_points(entry: Elementwise, params: dict[str, float]) -> Iterator[float]
         745.2,
     ):
         yield from (edge, -edge)
-    for size in np.geomspace(30.0, LARGEST, 25):
+    for size in (*np.geomspace(30.0, LARGEST / 2, 24), LARGEST):
         yield from (size, -size)
     yield from (0.0, -0.0, 0.5, 1.0, -1.0)
 
