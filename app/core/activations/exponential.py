@@ -1,0 +1,635 @@
+"""Functions with an exponential or algebraic tail: bounded or vanishing on the left, open on the right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from app.core.activations.accurate import (
+    exp_pair,
+    finite,
+    logistic_tail,
+    rescaled_tail,
+    two_product,
+    two_quotient,
+)
+from app.core.activations.definition import (
+    Argument,
+    Derivatives,
+    Elementwise,
+    FrameworkName,
+    Reference,
+    Text,
+    formulas,
+)
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
+from app.core.summation import two_sum
+
+_LAMBDA = 1.0507009873554804934193349852946
+_LAMBDA_ALPHA = 1.7580993408473768599402175208123  # λ·α, rounded once
+
+
+def _scaled_elu(x: Array, scale: Value, alpha: Value) -> Derivatives:
+    """s·x for x > 0, a·(e^x − 1) elsewhere, with s = ``scale`` and a = ``alpha``."""
+    yield np.where(x > 0, scale * x, alpha * np.expm1(x))
+    tail = rescaled_tail(alpha * np.exp(x), alpha, x)  # not f + a: that is 0 from x = −37 on
+    yield np.where(x > 0, scale, tail).astype(x.dtype)
+    yield np.where(x >= 0, 0.0, tail)
+
+
+def _elu(x: Array, alpha: Value) -> Derivatives:
+    return _scaled_elu(x, 1.0, alpha)
+
+
+def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in α
+    return {"alpha": np.where(x > 0, 0.0, np.expm1(x))}
+
+
+def _selu(x: Array) -> Derivatives:
+    return _scaled_elu(x, _LAMBDA, _LAMBDA_ALPHA)
+
+
+def _elu_with_gamma(x: Array, alpha: Value, gamma: Value) -> Derivatives:
+    return _scaled_elu(x, gamma, gamma * alpha)
+
+
+def _celu(x: Array, alpha: Value) -> Derivatives:
+    q, low = two_quotient(x, alpha)
+    e = np.exp(q)
+    product, rest = two_product(alpha, np.expm1(q))
+    # Where e^q is 1 to the last bit, f is x; α·(x/α) would lose digits to a subnormal quotient.
+    yield np.where(q > -(2.0**-54), x, product + (rest + alpha * (e * low)))
+    e += e * low  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
+    yield np.where(x > 0, 1.0, e)
+    yield np.where(x >= 0, 0.0, rescaled_tail(e / alpha, 1 / alpha, q, low))
+
+
+def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
+    """∂f/∂α = e^q·(1 − q) − 1 with q = x/α ≤ 0; −q²/2 − q³/3 − q⁴/8 − … near 0, where that cancels."""
+    q, low = two_quotient(np.minimum(x, 0.0), alpha)
+    square, rest = two_product(q, q)
+    near = -square / 2 - (square * q * _celu_series(np.maximum(q, -1.0)) + rest / 2 + q * low)
+    e, relative = exp_pair(q, low)
+    s = 1 - q
+    product, rest = two_product(e, s)
+    far = (product - 1) + (rest + product * relative + e * ((1 - s) - q - low))
+    return {"alpha": np.where(q > -0.5, near, np.where(e > 0, far, -1.0))}
+
+
+def _celu_series(q: Array) -> Array:
+    """1/3 + q/8 + q²/30 + …, the terms (n − 1)/n!·qⁿ⁻³ of ∂f/∂α from the cubic one on."""
+    total = np.zeros_like(q)
+    for n in range(18, 2, -1):
+        total = total * q + (n - 1) / math.factorial(n)
+    return total
+
+
+def _exponential(x: Array) -> Derivatives:
+    e = np.exp(x)
+    yield e
+    yield e.copy()
+    yield e.copy()
+
+
+def _softplus(x: Array, beta: Value) -> Derivatives:
+    if isinstance(beta, float) and beta == 1:
+        return _plain_softplus(x)
+    return _scaled_softplus(x, beta)
+
+
+def _plain_softplus(x: Array) -> Derivatives:
+    e = np.exp(-np.abs(x))
+    tail = logistic_tail(e)
+    yield np.maximum(x, 0.0) + np.log1p(e)
+    yield np.where(x < 0, tail, 1 - tail)
+    yield tail * (1 - tail)
+
+
+def _scaled_softplus(x: Array, beta: Value) -> Derivatives:
+    # One e^{−β|x|} serves all: e^{βx} overflows, and the rounding of β·x would be an error of βx·2⁻⁵³ in it.
+    p, low = two_product(beta, np.abs(x))
+    e, relative = exp_pair(-p, -low)
+    tail = logistic_tail(e, relative)
+    bend = _bend(e, relative * tail, beta)
+    yield np.maximum(x, 0.0) + rescaled_tail(bend, 1 / beta, -p, -low)
+    yield np.where(x < 0, tail, 1 - tail)
+    yield rescaled_tail(beta * (tail * (1 - tail)), beta, -p, -low)
+
+
+def _bend(e: Array, correction: Array, beta: Value) -> Array:
+    """(ln(1 + e) + ``correction``)/β, rounded once."""
+    q, low = two_quotient(np.log1p(e), beta)
+    return q + (low + correction / beta)
+
+
+def _softplus_gradients(x: Array, beta: Value) -> Mapping[str, Array]:
+    """∂f/∂β = −(|x|·e/(1 + e) + ln(1 + e)/β)/β with e = e^{−β|x|}: βx·σ(βx) − ln(1 + e^{βx}) cancels."""
+    size = np.abs(x)
+    p, low = two_product(beta, size)
+    e, relative = exp_pair(-p, -low)
+    tail = logistic_tail(e, relative)
+    product, rest = two_product(size, tail)
+    total, error = two_sum(product, _bend(e, relative * tail, beta))
+    q, low_q = two_quotient(total, beta)
+    slope = q + (low_q + finite(rest + error) / beta)
+    return {"beta": -rescaled_tail(slope, (size + 1 / beta) / beta, -p, -low)}
+
+
+def _softplus_with_threshold(x: Array, beta: Value, threshold: Value) -> Derivatives:
+    p, low = two_product(beta, x)
+    linear = (p > threshold) | ((p == threshold) & (low > 0))
+    smooth = _softplus(x, beta)
+    yield np.where(linear, x, next(smooth))
+    yield np.where(linear, 1.0, next(smooth))
+    at_jump = (p == threshold) & (low == 0)
+    yield np.where(linear | at_jump, 0.0, next(smooth))
+
+
+def _squareplus(x: Array, b: Value) -> Derivatives:
+    size = np.abs(x)
+    root, root_low = _square_root(size, b)
+    half = root / 2 + size / 2
+    half_low = finite((size / 2 - (half - root / 2)) + root_low / 2)
+    # The conjugate (√(x² + b) − x)(√(x² + b) + x) = b spares the left side its cancellation.
+    left = (b / 4) / half
+    off = half_low / half
+    yield np.where(x < 0, left - left * off, half + half_low)
+    off = off + root_low / root
+    tail = left / root
+    tail -= tail * off
+    yield np.where(x < 0, tail, 1 - tail)
+    cube = (b / 2) / root / root / root
+    yield cube - cube * (3 * (root_low / root))
+
+
+def _square_root(size: Array, b: Value) -> tuple[Array, Array]:
+    """√(size² + b) as a double and what it is short of."""
+    high, low = two_product(size, size)
+    square, error = two_sum(high, np.asarray(b, high.dtype))
+    root = np.sqrt(square)
+    if np.any(np.isinf(square)):
+        root = np.hypot(size, np.sqrt(b))
+    back, back_low = two_product(root, root)
+    return root, finite(((square - back) - back_low + (error + low)) / (2 * root))
+
+
+def _sparse_plus(x: Array) -> Derivatives:
+    inner = (x + 1) * (x + 1) / 4
+    yield np.where(x <= -1, 0.0, np.where(x >= 1, x, inner))
+    yield np.clip((x + 1) / 2, 0.0, 1.0)
+    yield np.where(np.abs(x) < 1, 0.5, np.where(np.isnan(x), x, 0.0))
+
+
+_KLAMBAUER = Reference(
+    authors="Klambauer, Unterthiner, Mayr, Hochreiter",
+    title="Self-Normalizing Neural Networks",
+    year=2017,
+    identifier="arXiv:1706.02515",
+)
+_DUGAS = Reference(
+    authors="Dugas, Bengio, Bélisle, Nadeau, Garcia",
+    title="Incorporating Second-Order Functional Knowledge for Better Option Pricing",
+    year=2000,
+)
+
+ELU = Elementwise(
+    name="elu",
+    title=Text("Exponential linear unit (ELU)", "지수 선형 유닛 (ELU)"),
+    summary=Text(
+        "The identity on the right, an exponential that levels off at −α on the left. Negative outputs "
+        "bring the mean towards zero, and no unit is dead outright; but far to the left the gradient does "
+        "vanish, and unless α = 1 the slope jumps at zero.",
+        "오른쪽은 항등 함수이고, 왼쪽은 −α로 수렴하는 지수 함수입니다. 음수 출력이 평균을 0에 가깝게 "
+        "만들고, 완전히 죽는 유닛이 생기지 않습니다. 다만 왼쪽 멀리에서는 포화되어 그래디언트가 사라지며, "
+        "α가 1이 아니면 0에서 기울기가 불연속입니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="alpha",
+            symbol=r"\alpha",
+            description="minus the limit on the left",
+            default=1.0,
+            typical=(0.1, 4.0),
+            learnable=True,
+            gradient=Expression("0 if x > 0 else expm1(x)"),
+        ),
+    ),
+    formulas=formulas(
+        "x if x > 0 else alpha * expm1(x)",
+        "1 if x > 0 else alpha * exp(x)",
+        "alpha * exp(x) if x < 0 else 0",
+    ),
+    derivatives=_elu,
+    parameter_gradients=_elu_gradients,
+    range="(-alpha, inf)",
+    limits=("-alpha", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=1,
+    saturates=frozenset({"negative"}),
+    kinks=("0",),
+    references=(
+        Reference(
+            authors="Clevert, Unterthiner, Hochreiter",
+            title="Fast and Accurate Deep Network Learning by Exponential Linear Units (ELUs)",
+            year=2015,
+            identifier="arXiv:1511.07289",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("ELU", "elu"), arguments=(Argument("alpha", "alpha", 1.0),)),
+        FrameworkName(framework="jax", names=("elu",), arguments=(Argument("alpha", "alpha", 1.0),)),
+        FrameworkName(framework="keras", names=("ELU", "elu"), arguments=(Argument("alpha", "alpha", 1.0),)),
+        FrameworkName(framework="onnx", names=("Elu",), arguments=(Argument("alpha", "alpha", 1.0),)),
+    ),
+)
+
+SELU = Elementwise(
+    name="selu",
+    title=Text("Scaled ELU (SELU)", "스케일된 지수 선형 유닛 (SELU)"),
+    summary=Text(
+        "ELU with the two constants for which mean 0 and variance 1 are a stable fixed point, given LeCun "
+        "initialisation: activations normalise themselves without batch normalisation. The gradient does "
+        "not: at that fixed point its second moment grows by 7 % a layer.",
+        "르쿤 초기화에서 평균 0, 분산 1이 안정된 고정점이 되도록 두 상수를 정한 ELU입니다. 배치 정규화 "
+        "없이도 활성값이 스스로 정규화됩니다. 그러나 그래디언트는 그렇지 않아서, 이 고정점에서 그래디언트의 "
+        "2차 모멘트는 층마다 7%씩 커집니다.",
+    ),
+    constants={
+        "scale": (r"\lambda", "1.0507009873554804934193349852946"),
+        "alpha": (r"\alpha", "1.6732632423543772848170429916717"),
+    },
+    formulas=formulas(
+        "scale * x if x > 0 else scale * alpha * expm1(x)",
+        "scale if x > 0 else scale * alpha * exp(x)",
+        "scale * alpha * exp(x) if x < 0 else 0",
+    ),
+    derivatives=_selu,
+    range="(-scale * alpha, inf)",
+    limits=("-scale * alpha", "inf"),
+    largest_slope="scale * alpha",
+    zero_centred=True,
+    monotone=True,
+    smoothness=0,
+    saturates=frozenset({"negative"}),
+    kinks=("0",),
+    references=(_KLAMBAUER,),
+    frameworks=(
+        FrameworkName(framework="torch", names=("SELU", "selu")),
+        FrameworkName(framework="jax", names=("selu",)),
+        FrameworkName(framework="keras", names=("selu",)),
+    ),
+)
+
+SCALED_ELU = Elementwise(
+    name="scaled_elu",
+    title=Text("ELU times a factor", "배율이 있는 ELU"),
+    summary=Text(
+        "SELU with its two constants as parameters, as ONNX defines it. The defaults are ONNX's: the "
+        "constants of SELU rounded to 24 bits, so that the self-normalising fixed point is met to seven "
+        "digits only.",
+        "SELU의 두 상수를 매개변수로 둔 함수로, ONNX의 정의를 따릅니다. 기본값은 ONNX의 값, 곧 SELU의 "
+        "상수를 24비트로 반올림한 수입니다. 따라서 자기 정규화 고정점도 유효숫자 일곱 자리까지만 맞습니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="alpha",
+            symbol=r"\alpha",
+            description="minus the limit on the left, before the factor",
+            default=1.67326319217681884765625,
+            typical=(0.1, 4.0),
+        ),
+        Parameter(
+            name="gamma",
+            symbol=r"\gamma",
+            description="factor of the whole",
+            default=1.05070102214813232421875,
+            typical=(0.1, 4.0),
+        ),
+    ),
+    formulas=formulas(
+        "gamma * x if x > 0 else gamma * alpha * expm1(x)",
+        "gamma if x > 0 else gamma * alpha * exp(x)",
+        "gamma * alpha * exp(x) if x < 0 else 0",
+    ),
+    derivatives=_elu_with_gamma,
+    range="(-gamma * alpha, inf)",
+    limits=("-gamma * alpha", "inf"),
+    largest_slope="gamma * alpha",
+    zero_centred=False,
+    monotone=True,
+    smoothness=0,
+    saturates=frozenset({"negative"}),
+    kinks=("0",),
+    references=(_KLAMBAUER,),
+    frameworks=(
+        FrameworkName(
+            framework="onnx",
+            names=("Selu",),
+            arguments=(
+                Argument("alpha", "alpha", 1.67326319217681884765625),
+                Argument("gamma", "gamma", 1.05070102214813232421875),
+            ),
+        ),
+    ),
+)
+
+CELU = Elementwise(
+    name="celu",
+    title=Text("Continuously differentiable ELU (CELU)", "연속 미분 가능 ELU (CELU)"),
+    summary=Text(
+        "ELU with x/α in the exponent, so that the slope is continuous at zero, and never above 1, for "
+        "every α. Small α brings it close to ReLU, large α close to the identity. To the left it saturates "
+        "as ELU does.",
+        "ELU의 지수에 x/α를 넣어 어떤 α에서도 0에서 기울기가 연속이고 1을 넘지 않게 한 함수입니다. α가 "
+        "작으면 ReLU에, 크면 항등 함수에 가까워집니다. 왼쪽에서는 ELU처럼 포화됩니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="alpha",
+            symbol=r"\alpha",
+            description="minus the limit on the left, and the width of the bend",
+            domain=POSITIVE,
+            default=1.0,
+            typical=(0.05, 10.0),
+            learnable=True,
+            gradient=Expression("0 if x > 0 else exp(x / alpha) * (1 - x / alpha) - 1"),
+        ),
+    ),
+    formulas=formulas(
+        "x if x > 0 else alpha * expm1(x / alpha)",
+        "1 if x > 0 else exp(x / alpha)",
+        "exp(x / alpha) / alpha if x < 0 else 0",
+    ),
+    derivatives=_celu,
+    parameter_gradients=_celu_gradients,
+    range="(-alpha, inf)",
+    limits=("-alpha", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=1,
+    saturates=frozenset({"negative"}),
+    kinks=("0",),
+    references=(
+        Reference(
+            authors="Barron",
+            title="Continuously Differentiable Exponential Linear Units",
+            year=2017,
+            identifier="arXiv:1704.07483",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(
+            framework="torch", names=("CELU", "celu"), arguments=(Argument("alpha", "alpha", 1.0),)
+        ),
+        FrameworkName(framework="jax", names=("celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
+        FrameworkName(framework="keras", names=("celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
+        FrameworkName(framework="onnx", names=("Celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
+    ),
+)
+
+EXPONENTIAL = Elementwise(
+    name="exponential",
+    title=Text("Exponential", "지수 함수"),
+    summary=Text(
+        "e^x: positive outputs from any input, for rates and scales, and for first layers whose filters are "
+        "to be read. It is its own derivative, so large inputs make outputs and gradients explode together, "
+        "and very negative ones make both vanish.",
+        "어떤 입력에서도 양수를 내는 e^x입니다. 비율이나 척도를 출력할 때, 또는 필터를 해석하려는 첫 층에 "
+        "씁니다. 도함수가 자기 자신이므로 입력이 크면 출력과 그래디언트가 함께 폭발하고, 아주 작으면 함께 "
+        "사라집니다.",
+    ),
+    formulas=formulas("exp(x)", "exp(x)", "exp(x)"),
+    derivatives=_exponential,
+    range="(0, inf)",
+    limits=("0", "inf"),
+    largest_slope="inf",
+    zero_centred=False,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(
+        Reference(
+            authors="Koo, Ploenzke",
+            title=(
+                "Improving representations of genomic sequence motifs in convolutional networks with "
+                "exponential activations"
+            ),
+            year=2021,
+            identifier="doi:10.1038/s42256-020-00291-x",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="keras", names=("exponential",)),
+        FrameworkName(framework="onnx", names=("Exp",)),
+    ),
+)
+
+_BETA = Parameter(
+    name="beta",
+    symbol=r"\beta",
+    description="sharpness of the bend",
+    domain=POSITIVE,
+    default=1.0,
+    typical=(0.05, 50.0),
+)
+
+SOFTPLUS = Elementwise(
+    name="softplus",
+    title=Text("Softplus", "소프트플러스"),
+    summary=Text(
+        "A smooth ReLU, whose slope is the sigmoid of βx. Always positive and never flat, it serves where a "
+        "variance or a rate must come out. Its outputs are not centred, and to the left the gradient "
+        "vanishes like e^βx.",
+        "ReLU를 매끄럽게 다듬은 함수이며, 기울기는 βx의 시그모이드입니다. 항상 양수이고 평평한 곳이 없어 "
+        "분산이나 비율을 출력할 때 씁니다. 출력의 중심이 0이 아니고, 왼쪽에서는 그래디언트가 e^βx처럼 "
+        "사라집니다.",
+    ),
+    parameters=(
+        replace(
+            _BETA,
+            learnable=True,
+            gradient=Expression(
+                "-(abs(x) / (1 + exp(beta * abs(x))) + log1p(exp(-beta * abs(x))) / beta) / beta"
+            ),
+        ),
+    ),
+    formulas=formulas(
+        "softplus(beta * x) / beta",
+        "sigmoid(beta * x)",
+        "beta * sigmoid(beta * x) * sigmoid(-beta * x)",
+    ),
+    derivatives=_softplus,
+    parameter_gradients=_softplus_gradients,
+    range="(0, inf)",
+    limits=("0", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_DUGAS,),
+    frameworks=(
+        FrameworkName(framework="jax", names=("softplus",), fixed={"beta": 1.0}),
+        FrameworkName(framework="keras", names=("softplus",), fixed={"beta": 1.0}),
+        FrameworkName(framework="onnx", names=("Softplus",), fixed={"beta": 1.0}),
+    ),
+)
+
+SOFTPLUS_THRESHOLD = Elementwise(
+    name="softplus_threshold",
+    title=Text("Softplus with a threshold", "임곗값이 있는 소프트플러스"),
+    summary=Text(
+        "Softplus that is replaced by the identity where βx exceeds a threshold, as PyTorch computes it. "
+        "The replacement is not needed for stability, and it makes f jump down by about e^−threshold/β: "
+        "2e-9 at the default threshold of 20.",
+        "βx가 임곗값보다 크면 항등 함수로 바꾸는 소프트플러스로, PyTorch의 계산 방식입니다. 수치 안정성에 "
+        "꼭 필요한 처리는 아니며, 그 지점에서 함숫값이 e^−임곗값/β만큼, 기본 임곗값 20에서는 약 2e-9만큼 "
+        "아래로 뜁니다.",
+    ),
+    parameters=(
+        _BETA,
+        Parameter(
+            name="threshold",
+            symbol="t",
+            description="value of βx beyond which f is the identity",
+            default=20.0,
+            typical=(1.0, 40.0),
+        ),
+    ),
+    formulas=formulas(
+        "x if beta * x > threshold else softplus(beta * x) / beta",
+        "1 if beta * x > threshold else sigmoid(beta * x)",
+        "beta * sigmoid(beta * x) * sigmoid(-beta * x) if beta * x < threshold else 0",
+    ),
+    derivatives=_softplus_with_threshold,
+    range="(0, inf)",
+    limits=("0", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=False,
+    smoothness=-1,
+    saturates=frozenset({"negative"}),
+    kinks=("threshold / beta",),
+    references=(
+        _DUGAS,
+        Reference(
+            authors="Paszke and others",
+            title="PyTorch: An Imperative Style, High-Performance Deep Learning Library",
+            year=2019,
+            identifier="arXiv:1912.01703",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(
+            framework="torch",
+            names=("Softplus", "softplus"),
+            arguments=(Argument("beta", "beta", 1.0), Argument("threshold", "threshold", 20.0)),
+        ),
+    ),
+)
+
+SQUAREPLUS = Elementwise(
+    name="squareplus",
+    title=Text("Squareplus", "스퀘어플러스"),
+    summary=Text(
+        "A smooth ReLU made of a square root alone, cheap where exponentials are dear. b sets the width of "
+        "the bend; at b = 4 the curve has softplus's slope and curvature at zero. Its left tail is "
+        "b/(4|x|), so the gradient fades slowly, like 1/x².",
+        "제곱근만으로 만든 매끄러운 ReLU로, 지수 함수 계산이 비싼 곳에서 유용합니다. b는 굽은 구간의 너비를 "
+        "정하며, b = 4이면 0에서의 기울기와 곡률이 소프트플러스와 같습니다. 왼쪽 꼬리가 b/(4|x|)이므로 "
+        "그래디언트가 1/x²처럼 천천히 줄어듭니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="b",
+            symbol="b",
+            description="square of the width of the bend",
+            domain=POSITIVE,
+            default=4.0,
+            typical=(0.01, 100.0),
+        ),
+    ),
+    formulas=formulas(
+        "(x + sqrt(x**2 + b)) / 2",
+        "(1 + x / sqrt(x**2 + b)) / 2",
+        "b / (2 * (x**2 + b)**(3 / 2))",
+    ),
+    derivatives=_squareplus,
+    range="(0, inf)",
+    limits=("0", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(
+        Reference(
+            authors="Barron",
+            title="Squareplus: A Softplus-Like Algebraic Rectifier",
+            year=2021,
+            identifier="arXiv:2112.11687",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="jax", names=("squareplus",), arguments=(Argument("b", "b", 4.0),)),
+        FrameworkName(framework="keras", names=("squareplus",), arguments=(Argument("b", "b", 4.0),)),
+    ),
+)
+
+SPARSE_PLUS = Elementwise(
+    name="sparse_plus",
+    title=Text("Sparse plus", "스파스플러스"),
+    summary=Text(
+        "Softplus's sparse twin: exactly 0 up to −1, exactly x from 1 on, a parabola between. Its slope is "
+        "the sparse sigmoid; as a function of −x it is the Huber classification loss, to which the "
+        "sparsemax loss reduces for two classes. Left of −1 a unit gets no gradient at all.",
+        "소프트플러스의 희소한 짝입니다. −1까지는 정확히 0, 1부터는 정확히 x이고 그 사이는 포물선입니다. "
+        "기울기는 희소 시그모이드이며, −x의 함수로 보면 클래스가 둘일 때의 스파스맥스 손실인 후버 분류 "
+        "손실과 같습니다. −1보다 왼쪽에서는 그래디언트가 전혀 흐르지 않습니다.",
+    ),
+    formulas=formulas(
+        "0 if x <= -1 else (x + 1)**2 / 4 if x < 1 else x",
+        "0 if x <= -1 else (x + 1) / 2 if x < 1 else 1",
+        "1 / 2 if -1 < x < 1 else 0",
+    ),
+    derivatives=_sparse_plus,
+    range="[0, inf)",
+    limits=("0", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=1,
+    saturates=frozenset({"negative"}),
+    kinks=("-1", "1"),
+    references=(
+        Reference(
+            authors="Martins, Astudillo",
+            title=("From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification"),
+            year=2016,
+            identifier="arXiv:1602.02068",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="jax", names=("sparse_plus",)),
+        FrameworkName(framework="keras", names=("sparse_plus",)),
+    ),
+)
+
+FAMILY = (
+    ELU,
+    SELU,
+    SCALED_ELU,
+    CELU,
+    EXPONENTIAL,
+    SOFTPLUS,
+    SOFTPLUS_THRESHOLD,
+    SQUAREPLUS,
+    SPARSE_PLUS,
+)
