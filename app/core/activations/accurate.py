@@ -12,12 +12,6 @@ import numpy as np
 from app.core.activations.parameters import Array, Value
 from app.core.summation import two_sum
 
-_LIFT = 47.5
-"""An exponent that scales almost for free: e^−47.5 is a double but for 2e-19 of itself."""
-
-_LIFTED = 2.3482705699676007e-21
-"""e^−47.5."""
-
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 in two parts (fdlibm, e_exp.c): multiples of the first up to 2²⁰ are exact."""
 
@@ -67,15 +61,11 @@ def finite(correction: Array) -> Array:
     return np.where(np.isfinite(correction), correction, 0.0)
 
 
-def scaled_exp(x: Array) -> tuple[Array, Value]:
-    """m and s with m·s = e^x, where m has all its digits even if e^x is subnormal.
-
-    Multiply m by what belongs to it, and by s last: x·e^x is a normal number where e^x is none.
-    """
-    deep = x < np.log(np.finfo(x.dtype).tiny)
-    if not deep.any():
-        return np.exp(x), 1.0
-    return np.exp(np.where(deep, x + _LIFT, x)), np.where(deep, _LIFTED, 1.0)
+def leading_half(a: Array) -> Array:
+    """``a`` cut to half its bits, so that a product of two such numbers is exact."""
+    cut = np.finfo(a.dtype).nmant // 2 + 1
+    halved: Array = (a.view(f"i{a.itemsize}") & -(1 << cut)).view(a.dtype)
+    return halved
 
 
 def rescaled_tail(product: Array, factor: Value, x: Array, low: Value = 0.0) -> Array:

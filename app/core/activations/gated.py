@@ -1,0 +1,346 @@
+"""Gated functions: the input times a soft step of itself. They dip below zero, then approach the identity.
+
+What makes them hard is the left side, where the step decays and its derivative has to beat it: there each
+order is the step times a short sum whose leading term is exact, with the step as an unevaluated sum of two
+numbers. The right side follows by symmetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.accurate import leading_half, rescaled_tail, two_product
+from app.core.activations.definition import (
+    Argument,
+    Derivatives,
+    Elementwise,
+    FrameworkName,
+    Reference,
+    Text,
+    formulas,
+)
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.piecewise import choose
+
+
+class _Argument(NamedTuple):
+    """u(x), odd, with what the derivatives of x·σ(u(x)) need of it."""
+
+    u: Array
+    low: Value
+    """u(x) − u."""
+    growth: Array
+    """|x·u′|."""
+    growth_low: Value
+    slope: Value
+    """u′."""
+    bend: Value
+    """2 + x·u″/u′."""
+
+    def at(self, where: NDArray[np.bool_]) -> _Argument:
+        """The same at some of the points."""
+        low, growth_low, slope, bend = (
+            each[where] if isinstance(each, np.ndarray) else each
+            for each in (self.low, self.growth_low, self.slope, self.bend)
+        )
+        return _Argument(self.u[where], low, self.growth[where], growth_low, slope, bend)
+
+
+def _linear(x: Array, rate: Value, rate_low: float = 0.0) -> _Argument:
+    """u = (rate + rate_low)·x."""
+    u, low = two_product(x, rate)
+    low += rate_low * x
+    return _Argument(u, low, np.abs(u), np.copysign(low, low * u), rate, 2.0)
+
+
+def _sigmoid_gate(x: Array, argument: _Argument) -> Derivatives:
+    """x·σ(u) and its derivatives."""
+    size = np.abs(argument.u)
+    far = size > _far_from(x)
+    near = _near(x, size, argument)
+    return _spliced(near, far, _far(x[far], argument.at(far))) if far.any() else near
+
+
+def _far_from(x: Array) -> float:
+    """Where the exponential is about to overflow."""
+    return 0.9 * float(np.log(np.finfo(x.dtype).max))
+
+
+def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
+    """Where e^|u| is a number."""
+    u, low, growth, growth_low, slope, bend = argument
+    left = u < 0
+    step = _reciprocal(np.exp(size), 1.0, np.copysign(low, low * u))
+    half = leading_half(x)
+    h = _times(step, half, x - half)
+    yield np.where(left, h, x - h)
+    part = leading_half(growth)
+    head, tail = part * step.high, (growth - part) * step.value + part * step.low
+    start = 1 - growth
+    half = leading_half(start + head)
+    h = _times(step, half, ((start - half) + head) + (tail - growth_low))
+    yield np.where(left, h, 1 - h)
+    start = bend - growth
+    factor = slope * (start + step.value * (2 * growth - start - 2 * (head + tail)))
+    half = leading_half(factor)
+    yield _times(step, half, factor - half)
+
+
+def _far(x: Array, argument: _Argument) -> Derivatives:
+    """Where 1 + e^|u| is e^|u|."""
+    u, low, growth, _, slope, bend = argument
+    size = -np.abs(u)
+    low = -np.copysign(low, low * u)
+    e = _exp(size, low)
+    limit = np.finfo(x.dtype).max
+    x, growth, slope = np.clip(x, -limit, limit), np.minimum(growth, limit), np.clip(slope, -limit, limit)
+    left = u < 0
+    yield np.where(left, rescaled_tail(x * e, x, size, low), x)
+    yield np.where(left, rescaled_tail((1 - growth) * e, 1 - growth, size, low), 1.0)
+    curvature = slope * (bend - growth)
+    yield rescaled_tail(curvature * e, curvature, size, low)
+
+
+def _exp(x: Array, low: Value) -> Array:
+    """e^{x + low}."""
+    e = np.exp(x)
+    product: Array = e + e * low
+    return product
+
+
+class _Step(NamedTuple):
+    """A number as high + low to some 2⁻⁷⁵, where high has half the bits; value = fl(high + low)."""
+
+    high: Array
+    low: Array
+    value: Array
+
+
+def _reciprocal(e: Array, offset: Value, relative: Value) -> _Step:
+    """1/(E + offset) for E = e·(1 + relative) ≥ 1 and offset ≤ 1."""
+    total = leading_half(e + offset)
+    rest = ((e - total) + offset) + e * relative
+    high = leading_half(1 / total)
+    residual = (1 - high * total) - high * rest
+    low = high * (residual + residual * residual)
+    return _Step(high, low, high + low)
+
+
+def _times(step: _Step, half: Array, rest: Array) -> Array:
+    """(half + rest)·step, rounded once; ``half`` has half the bits."""
+    product: Array = half * step.high + (rest * step.value + half * step.low)
+    return product
+
+
+def _spliced(usual: Derivatives, where: NDArray[np.bool_], special: Derivatives) -> Derivatives:
+    """``usual`` with the points ``where`` replaced by ``special``."""
+    for values, others in zip(usual, special, strict=True):
+        values[where] = others
+        yield values
+
+
+def _silu(x: Array) -> Derivatives:
+    yield from _sigmoid_gate(x, _Argument(x, 0.0, np.abs(x), 0.0, 1.0, 2.0))
+
+
+def _swish(x: Array, *, beta: Value) -> Derivatives:
+    yield from _sigmoid_gate(x, _linear(x, beta))
+
+
+def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
+    u, low, *_ = _linear(x, beta)
+    size = np.abs(u)
+    low = np.copysign(low, low * u)
+    step = _reciprocal(np.exp(size), 1.0, low)
+    half = leading_half(x)
+    h = _times(step, half, x - half)
+    rest = x - h
+    square, square_low = two_product(x, rest)
+    half = leading_half(square)
+    near = _times(step, half, (square - half) + (square_low + x * ((x - rest) - h)))
+    far = rescaled_tail(x * x * _exp(-size, -low), x * x, -size, -low)
+    return {"beta": np.where(size > _far_from(x), far, near)}
+
+
+_QUICK_GELU_LOW = 4.263256414560601e-17
+"""1.702 minus its nearest double."""
+
+
+def _quick_gelu(x: Array) -> Derivatives:
+    yield from _sigmoid_gate(x, _linear(x, 1.702, _QUICK_GELU_LOW))
+
+
+def _hard_swish(x: Array) -> Derivatives:
+    inside = np.abs(x) < 3
+    right = x > 0
+    yield choose(x, inside, x * (x + 3) / 6, np.where(right, x, -0.0))
+    yield choose(x, inside, (2 * x + 3) / 6, np.where(right, 1.0, 0.0))
+    yield choose(x, inside, 1 / 3, 0.0)
+
+
+_ELFWING = Reference(
+    authors="Elfwing, Uchibe, Doya",
+    title="Sigmoid-Weighted Linear Units for Neural Network Function Approximation in Reinforcement Learning",
+    year=2017,
+    identifier="arXiv:1702.03118",
+)
+_RAMACHANDRAN = Reference(
+    authors="Ramachandran, Zoph, Le",
+    title="Searching for Activation Functions",
+    year=2017,
+    identifier="arXiv:1710.05941",
+)
+_HENDRYCKS = Reference(
+    authors="Hendrycks, Gimpel",
+    title="Gaussian Error Linear Units (GELUs)",
+    year=2016,
+    identifier="arXiv:1606.08415",
+)
+
+SILU = Elementwise(
+    name="silu",
+    title=Text("SiLU", "SiLU"),
+    summary=Text(
+        "The input times its own sigmoid: a smooth ReLU that dips to −0.278 at x = −1.278. Small negative "
+        "inputs still pass a gradient, so units do not die as with ReLU; the slope exceeds 1 (up to 1.0998) "
+        "and is negative left of the dip, where the gradient then fades away exponentially.",
+        "입력에 입력의 시그모이드를 곱한 함수로, x = −1.278에서 −0.278까지 내려가는 매끄러운 ReLU입니다. "
+        "작은 음수 입력에서도 그래디언트가 흘러 ReLU처럼 뉴런이 죽지 않습니다. 기울기는 1을 넘기도 하고"
+        "(최대 1.0998), 최저점 왼쪽에서는 음수가 되었다가 지수적으로 사라집니다.",
+    ),
+    formulas=formulas(
+        "x * sigmoid(x)",
+        "sigmoid(x) + x * sigmoid(x) * sigmoid(-x)",
+        "2 * sigmoid(x) * sigmoid(-x) - x * sigmoid(x) * sigmoid(-x) * tanh(x / 2)",
+    ),
+    derivatives=_silu,
+    range="[-0.2784645427610737951094, inf)",
+    limits=("0", "inf"),
+    largest_slope="1.099839320128866916958",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_HENDRYCKS, _ELFWING),
+    frameworks=(
+        FrameworkName(framework="torch", names=("SiLU", "silu")),
+        FrameworkName(framework="jax", names=("silu", "swish")),
+        FrameworkName(framework="keras", names=("silu", "swish")),
+    ),
+)
+
+SWISH = Elementwise(
+    name="swish",
+    title=Text("Swish", "Swish"),
+    summary=Text(
+        "SiLU with a steepness β that can be learned: β = 0 is the line x/2, β = 1 is SiLU, and a large β "
+        "approaches ReLU. The gradient for β is x²·σ(βx)·σ(−βx), which vanishes for units far from zero.",
+        "가파른 정도 β를 학습할 수 있는 SiLU입니다. β = 0이면 직선 x/2, β = 1이면 SiLU이고 β가 커질수록 "
+        "ReLU에 가까워집니다. β의 그래디언트는 x²·σ(βx)·σ(−βx)라서 0에서 먼 뉴런에서는 사라집니다.",
+    ),
+    formulas=formulas(
+        "x * sigmoid(beta * x)",
+        "sigmoid(beta * x) + beta * x * sigmoid(beta * x) * sigmoid(-beta * x)",
+        "2 * beta * sigmoid(beta * x) * sigmoid(-beta * x)"
+        " - beta**2 * x * sigmoid(beta * x) * sigmoid(-beta * x) * tanh(beta * x / 2)",
+    ),
+    parameters=(
+        Parameter(
+            name="beta",
+            symbol=r"\beta",
+            description="steepness of the gate",
+            default=1.0,
+            typical=(-2.0, 5.0),
+            learnable=True,
+            gradient=Expression("x**2 * sigmoid(beta * x) * sigmoid(-beta * x)"),
+        ),
+    ),
+    derivatives=_swish,
+    parameter_gradients=_swish_gradients,
+    range="[-0.2784645427610737951094, inf)",
+    limits=("0", "inf"),
+    largest_slope="1.099839320128866916958",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_RAMACHANDRAN,),
+    frameworks=(
+        FrameworkName(framework="onnx", names=("Swish",), arguments=(Argument("alpha", "beta", 1.0),)),
+    ),
+)
+
+QUICK_GELU = Elementwise(
+    name="quick_gelu",
+    title=Text("Quick GELU", "Quick GELU"),
+    summary=Text(
+        "GELU with the normal distribution function replaced by σ(1.702x): cheap, and off by at most 0.021. "
+        "CLIP was trained with it, and weights trained with it want it: exact GELU in its place changes the "
+        "outputs.",
+        "GELU의 정규 분포 함수를 σ(1.702x)로 바꾼 함수입니다. 계산이 싸고 오차는 최대 0.021입니다. CLIP이 이 "
+        "함수로 학습되었으며, 이 함수로 학습한 가중치에 정확한 GELU를 쓰면 출력이 달라집니다.",
+    ),
+    formulas=formulas(
+        "x * sigmoid(1.702 * x)",
+        "sigmoid(1.702 * x) + 1.702 * x * sigmoid(1.702 * x) * sigmoid(-1.702 * x)",
+        "3.404 * sigmoid(1.702 * x) * sigmoid(-1.702 * x)"
+        " - 1.702**2 * x * sigmoid(1.702 * x) * sigmoid(-1.702 * x) * tanh(0.851 * x)",
+    ),
+    derivatives=_quick_gelu,
+    range="[-0.1636101896363535811453, inf)",
+    limits=("0", "inf"),
+    largest_slope="1.099839320128866916958",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_HENDRYCKS,),
+)
+
+HARD_SWISH = Elementwise(
+    name="hard_swish",
+    title=Text("Hard swish", "하드 스위시"),
+    summary=Text(
+        "Swish with its sigmoid replaced by straight lines: 0 up to −3, the identity from 3 on, a parabola "
+        "between. Cheap and friendly to fixed-point hardware (MobileNetV3); below −3 units are dead as with "
+        "ReLU, and the slope jumps at both corners.",
+        "Swish의 시그모이드를 직선으로 바꾼 함수입니다. −3까지는 0, 3부터는 항등 함수, 그 사이는 "
+        "포물선입니다. 계산이 싸고 고정소수점 하드웨어에 알맞아 MobileNetV3에서 쓰였습니다. −3 아래에서는 "
+        "ReLU처럼 뉴런이 죽고, 두 모서리에서 기울기가 끊깁니다.",
+    ),
+    formulas=formulas(
+        "x if x >= 3 else 0 if x <= -3 else x * (x + 3) / 6",
+        "1 if x >= 3 else 0 if x <= -3 else (2 * x + 3) / 6",
+        "1 / 3 if abs(x) < 3 else 0",
+    ),
+    derivatives=_hard_swish,
+    range="[-3/8, inf)",
+    limits=("0", "inf"),
+    largest_slope="3/2",
+    zero_centred=False,
+    monotone=False,
+    smoothness=0,
+    saturates=frozenset({"negative"}),
+    kinks=("-3", "3"),
+    references=(
+        Reference(
+            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
+            title="Searching for MobileNetV3",
+            year=2019,
+            identifier="arXiv:1905.02244",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("Hardswish", "hardswish")),
+        FrameworkName(framework="jax", names=("hard_silu", "hard_swish")),
+        FrameworkName(framework="keras", names=("hard_silu", "hard_swish")),
+        FrameworkName(framework="onnx", names=("HardSwish",)),
+    ),
+)
+
+FAMILY = (SILU, SWISH, QUICK_GELU, HARD_SWISH)
