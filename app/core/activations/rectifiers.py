@@ -345,8 +345,14 @@ PRELU = Elementwise(
     frameworks=(
         FrameworkName(
             framework="torch",
-            names=("PReLU", "prelu"),
+            names=("PReLU",),
             arguments=(Argument("weight", "weight", 0.25),),
+            axis=(None, 1),
+        ),
+        FrameworkName(
+            framework="torch",
+            names=("prelu",),
+            arguments=(Argument("weight", "weight"),),
             axis=(None, 1),
         ),
         FrameworkName(

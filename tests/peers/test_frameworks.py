@@ -1,0 +1,134 @@
+"""A prefixed name reproduces its framework: name, parameters, defaults, formula and derivative.
+
+The frameworks are the less accurate side, so the two are held together by what the frameworks' own formulas
+are good for: 1e-7 relative in float64, since PyTorch's kernels hold constants such as 1/6 as float32, and 1e-5
+in float32 (Keras, and ONNX's reference evaluator).
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.evaluation import activate
+from tests.peers.frameworks import FRAMEWORKS
+
+pytestmark = pytest.mark.peers
+
+BINDINGS = [
+    pytest.param(entry, name, spelling, id=f"{name.framework}:{spelling}-{entry.name}")
+    for entry in REGISTRY.values()
+    for name in entry.frameworks
+    for spelling in name.names
+]
+assert BINDINGS
+
+TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-5, 1e-6)}
+"""Relative and absolute."""
+
+COVERAGE = {
+    "torch": """
+        Threshold ReLU RReLU Hardtanh ReLU6 Sigmoid Hardsigmoid Tanh SiLU Mish Hardswish ELU CELU SELU GLU
+        GELU Hardshrink LeakyReLU LogSigmoid Softplus Softshrink PReLU Softsign Tanhshrink Softmin Softmax
+        LogSoftmax""",
+    "jax": """
+        identity relu relu6 leaky_relu elu celu selu gelu glu silu swish mish sigmoid hard_sigmoid hard_silu
+        hard_swish hard_tanh log_sigmoid softplus soft_sign squareplus sparse_plus sparse_sigmoid softmax
+        log_softmax tanh""",
+    "keras": """
+        relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus
+        silu gelu glu tanh tanh_shrink threshold sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu
+        hard_tanh hard_shrink linear mish log_softmax log_sigmoid sparsemax swish hard_swish""",
+    "onnx": """
+        Celu Clip Elu Erf Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu
+        Shrink Sigmoid Softmax Softplus Softsign Swish SwiGLU Tanh ThresholdedRelu""",
+}
+"""What each framework ships, as its own documentation lists it."""
+
+
+@cache
+def framework(name: str) -> Any:
+    return FRAMEWORKS[name]()
+
+
+def required(entry: Activation, name: FrameworkName) -> dict[str, float]:
+    """A value for every argument that the framework demands: the middle of its typical range."""
+    typical = {each.name: sum(each.typical) / 2 for each in entry.parameters}
+    return {each.name: typical[each.parameter] for each in name.arguments if each.default is None}
+
+
+def drawn(entry: Activation, name: FrameworkName) -> dict[str, float]:
+    """A value for every argument, other than its default."""
+    rng = np.random.default_rng(zlib.crc32(entry.name.encode()))
+    typical = {each.name: each.typical for each in entry.parameters}
+    # Rounded to float32, so that a framework that stores it so stores the same number.
+    values = [float(np.float32(rng.uniform(*typical[each.parameter]))) for each in name.arguments]
+    ordered = sorted(values) if entry.constraints else values  # a lower bound stays below an upper one
+    return {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
+
+
+def points(entry: Activation) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
+    return (3 * rng.standard_normal((16, 6))).astype(np.float32).astype(np.float64)
+
+
+def axis_argument(name: FrameworkName) -> dict[str, int]:
+    return {name.axis[0]: -1} if name.axis is not None and name.axis[0] is not None else {}
+
+
+def compare(entry: Activation, name: FrameworkName, spelling: str, arguments: dict[str, Any]) -> None:
+    peer = framework(name.framework)
+    theirs = {**arguments, **name.options, **axis_argument(name)}
+    call = REGISTRY.resolve(f"{name.framework}:{spelling}", theirs)
+    assert call.activation is entry
+    x = points(entry)
+    ours = activate(call, x, order=0).orders[0]
+    relative, absolute = TOLERANCE[peer.dtype]
+    np.testing.assert_allclose(peer.apply(spelling, theirs)(x), ours, rtol=relative, atol=absolute)
+    differentiate = peer.differentiate(spelling, theirs)
+    if differentiate is None:
+        return
+    upstream = np.random.default_rng(0).standard_normal(ours.shape)
+    gradient = activate(call, x, upstream=upstream).input_gradient
+    assert gradient is not None
+    np.testing.assert_allclose(differentiate(x, upstream), gradient, rtol=relative, atol=absolute)
+
+
+@pytest.mark.parametrize(("entry", "name", "spelling"), BINDINGS)
+def test_defaults(entry: Activation, name: FrameworkName, spelling: str) -> None:
+    compare(entry, name, spelling, required(entry, name))
+
+
+@pytest.mark.parametrize(("entry", "name", "spelling"), BINDINGS)
+def test_arguments(entry: Activation, name: FrameworkName, spelling: str) -> None:
+    if isinstance(entry, Elementwise) and name.arguments:
+        compare(entry, name, spelling, drawn(entry, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "spelling"), [pytest.param(*each.values[1:], id=each.id) for each in BINDINGS]
+)
+def test_defaults_are_the_signature_s(name: FrameworkName, spelling: str) -> None:
+    signature = framework(name.framework).signature(spelling)
+    if signature is None:
+        return
+    for argument in name.arguments:
+        if argument.name in signature.parameters:
+            default = signature.parameters[argument.name].default
+            if default is inspect.Parameter.empty:
+                assert argument.default is None
+            elif isinstance(default, int | float):
+                assert default == pytest.approx(argument.default, rel=1e-15)
+
+
+@pytest.mark.parametrize("name", COVERAGE)
+def test_everything_a_framework_ships_is_here(name: str) -> None:
+    missing = {each for each in COVERAGE[name].split() if f"{name}:{each}" not in REGISTRY.framework_names}
+    assert not missing
