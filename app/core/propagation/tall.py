@@ -100,10 +100,10 @@ def orthonormal(batch: Batch) -> Basis:
     """H = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
 
     The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
-    what sets them apart. There the leading columns are taken out, and what remains is factored at its own scale,
-    again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block classical
-    Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype whatever H is.
-    A column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
+    what sets them apart. There the leading columns are taken out, and what remains is factored at its own
+    scale, again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block
+    classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype whatever H is. A
+    column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
     """
     size = np.sqrt(np.diag(batch.gram))
     inverse = _inverse_factor(batch.gram, size)
@@ -116,25 +116,32 @@ def orthonormal(batch: Batch) -> Basis:
 
 
 def root(gram: Array) -> Array:
-    """K, r × B, with KᵀK = gram, r the numerical rank: Cholesky's factor where there is one.
+    """K, r × B, with KᵀK = gram, r the numerical rank.
 
-    For a covariance the eigenvalues lost to rounding are below 2⁻⁵² of the largest: they do not show.
+    What rounding made of an eigenvalue zero is taken out: its root, 1e-8 of the largest, would be no rounding.
     """
     size = np.sqrt(np.diag(gram))
     live = size > 0
     correlation = gram[np.ix_(live, live)] / np.outer(size[live], size[live])
-    factor = np.zeros((int(live.sum()), gram.shape[1]))
-    factor[:, live] = _symmetric_root(correlation) * size[live]
-    return factor[factor.any(axis=1)]
+    narrow = _narrow_root(correlation)
+    factor = np.zeros((len(narrow), gram.shape[1]))
+    factor[:, live] = narrow * size[live]
+    return factor
 
 
-def _symmetric_root(correlation: Array) -> Array:
+def _narrow_root(correlation: Array) -> Array:
+    """The same for a correlation matrix: Cholesky's factor, or the eigenvectors that are not rounding."""
+    noise = len(correlation) * 2.0**-48
     try:
-        return np.linalg.cholesky(correlation).T
+        factor = np.linalg.cholesky(correlation).T
+        if not len(factor) or np.diag(factor).min() ** 2 > noise:
+            return factor
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(correlation)
-        scaled: Array = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
-        return scaled
+        pass
+    values, vectors = np.linalg.eigh(correlation)
+    kept = values > noise
+    scaled: Array = np.sqrt(values[kept])[:, None] * vectors.T[kept]
+    return scaled
 
 
 def _gram(values: Array, blocks: Blocks) -> Array:

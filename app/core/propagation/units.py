@@ -50,7 +50,7 @@ class Units:
         self.pieces = _pieces(call)
         entry = call.activation
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
-        self._faint = SATURATED * (largest if math.isfinite(largest) else 1.0)
+        self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0)
 
     def check(self, units: int) -> None:
         """Raises `InvalidValue` for a parameter that is neither a number nor one number a unit."""

@@ -1,0 +1,96 @@
+"""Orthonormal bases and square roots of Gram matrices, from well conditioned to collapsed batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.core.activations.parameters import Array
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times
+
+RNG = np.random.default_rng(20)
+SHAPES = [(400, 8), (3000, 33), (6, 10), (50, 1)]
+
+
+def batch(values: Array) -> Batch:
+    return Batch(values, Blocks(values.shape[1]))
+
+
+def alike(rows: int, columns: int, apart: float) -> Array:
+    """Columns that share a vector and differ by ``apart`` of it."""
+    return RNG.standard_normal((rows, 1)) + apart * RNG.standard_normal((rows, columns))
+
+
+def q_of(basis: Basis) -> Array:
+    return basis.tall.astype(np.float64) @ basis.small
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("apart", [1.0, 1e-2, 1e-5, 1e-9, 1e-12])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 2e-11), (np.float32, 1e-6)])
+def test_q_is_orthonormal_and_q_r_is_h(
+    shape: tuple[int, int], apart: float, dtype: type, tolerance: float
+) -> None:
+    h = alike(*shape, apart).astype(dtype)
+    basis = orthonormal(batch(h))
+    q = q_of(basis)
+    assert np.abs(q.T @ q - np.eye(basis.rank)).max() < tolerance
+    # Backward stability: H = Q R to rounding of each column, so that R keeps what sets the columns apart.
+    size = np.linalg.norm(h.astype(np.float64), axis=0)
+    indistinct = max(4 * np.finfo(dtype).eps, 64 * np.finfo(np.float64).eps)
+    assert (np.linalg.norm(q @ basis.r - h, axis=0) <= indistinct * size).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_double_precision_a_difference_of_1e_12_counts(shape: tuple[int, int]) -> None:
+    assert orthonormal(batch(alike(*shape, 1e-12))).rank == min(shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_batch_of_one_input_repeated_has_rank_one(shape: tuple[int, int], dtype: type) -> None:
+    h = alike(*shape, 0.0).astype(dtype)
+    assert orthonormal(batch(h)).rank == 1
+
+
+def test_columns_that_are_zero_or_repeated_add_no_rank() -> None:
+    a, b = RNG.standard_normal((2, 40))
+    h = np.stack([a, np.zeros(40), b, a, a + b], axis=1)
+    basis = orthonormal(batch(h))
+    assert basis.rank == 2
+    np.testing.assert_allclose(q_of(basis) @ basis.r, h, atol=1e-13)
+
+
+def test_a_batch_of_zeros_has_rank_zero() -> None:
+    basis = orthonormal(batch(np.zeros((20, 3))))
+    assert basis.rank == 0
+    assert basis.r.shape == (0, 3)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-250, 1e160, 1e300])
+def test_squares_beyond_the_range_of_floats_are_scaled(size: float) -> None:
+    unit = RNG.standard_normal((30, 4))
+    h = batch(unit * size)
+    np.testing.assert_allclose(h.gram * (h.scale / size) ** 2, unit.T @ unit, rtol=1e-13)
+    basis = orthonormal(h)
+    np.testing.assert_allclose(q_of(basis) @ (basis.r / size), unit, rtol=1e-11, atol=1e-13)
+
+
+def test_root_squares_to_the_gram_matrix() -> None:
+    for columns in (RNG.standard_normal((50, 6)), alike(50, 6, 1e-9), alike(50, 6, 0.0)):
+        scaled = columns * np.array([1e-80, 1.0, 1e80, 3.0, 0.0, 1e5])
+        gram = scaled.T @ scaled
+        factor = root(gram)
+        size = np.sqrt(np.diag(gram))
+        assert np.abs(factor.T @ factor - gram).max(initial=0) <= 1e-14 * np.outer(size, size).max()
+        live = np.outer(size, size) > 0
+        np.testing.assert_allclose((factor.T @ factor)[live] / gram[live], 1.0, rtol=1e-12)
+
+
+def test_products_in_blocks_are_products() -> None:
+    left, right = RNG.standard_normal((2, 5000, 7))
+    blocks = Blocks(7, elements=1000)
+    np.testing.assert_allclose(cross(left, right, blocks), left.T @ right, rtol=1e-10)
+    small = RNG.standard_normal((7, 3))
+    np.testing.assert_allclose(times(left, small, blocks), left @ small, rtol=1e-12, atol=1e-13)
