@@ -64,9 +64,8 @@ class Torch:
 
     def _module(self, kind: Any, arguments: Mapping[str, Any]) -> Callable[[Any], Any]:
         accepted = inspect.signature(kind).parameters
-        module: Any = (
-            kind(**{key: value for key, value in arguments.items() if key in accepted}).double().eval()
-        )
+        settings = {key: value for key, value in arguments.items() if key in accepted}
+        module: Callable[[Any], Any] = kind(**settings).double().eval()
         for key in arguments.keys() - accepted.keys():
             getattr(module, key).data = self._tensor(arguments[key])
         return module

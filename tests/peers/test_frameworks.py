@@ -1,8 +1,8 @@
 """A prefixed name reproduces its framework: name, parameters, defaults, formula and derivative.
 
 The frameworks are the less accurate side, so the two are held together by what the frameworks' own formulas
-are good for: 1e-7 relative in float64, since PyTorch's kernels hold constants such as 1/6 as float32, and 1e-5
-in float32 (Keras, and ONNX's reference evaluator).
+are good for: 1e-7 relative in float64, since PyTorch's kernels hold constants such as 1/6 as float32, and
+1e-5 in float32 (Keras, and ONNX's reference evaluator).
 """
 
 from __future__ import annotations
