@@ -79,11 +79,21 @@ def draw(parameter: Parameter, rng: np.random.Generator) -> float:
 
 
 def worst(
-    entry: Elementwise, points: np.ndarray, params: dict[str, float], order: int
+    entry: Elementwise,
+    points: np.ndarray,
+    params: dict[str, float],
+    order: int,
+    answered: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """The largest error in ulp (of the largest term where the sum cancels) and where it is."""
-    with np.errstate(all="ignore"):
-        *_, got = islice(entry.derivatives(points, **params), order + 1)
+    """The largest error in ulp (of the largest term where the sum cancels) and where it is.
+
+    Judged are the values ``answered``, or where none are given what the generator says.
+    """
+    if answered is None:
+        with np.errstate(all="ignore"):
+            *_, got = islice(entry.derivatives(points, **params), order + 1)
+    else:
+        got = answered
     expression = entry.formulas.orders[order]
     error, place = 0.0, 0.0
     for x, y in zip(points.tolist(), got.tolist(), strict=True):
