@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,8 +93,7 @@ class Network:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers' shapes, first to last."""
-        pairs = zip(self.sizes, self.sizes[1:], strict=False)
-        return tuple(Layer(fan_in, units, self.units.pieces) for fan_in, units in pairs)
+        return tuple(Layer(fan_in, units, self.units.pieces) for fan_in, units in pairwise(self.sizes))
 
     @property
     def depth(self) -> int:

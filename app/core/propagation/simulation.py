@@ -249,7 +249,8 @@ class _Run:
 
     def _measure_signal(self, number: int, z: Batch, h: Batch, response: Response) -> None:
         figures = self.figures
-        variance = z.mean_square * z.scale * z.scale - _mean(z) ** 2
+        mean = _mean(z)
+        variance = z.mean_square * z.scale * z.scale - mean * mean  # ** would raise where it overflows
         figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         figures.activation_mean[number] = _mean(h)
         figures.activation_mean_square[number] = h.mean_square * h.scale * h.scale

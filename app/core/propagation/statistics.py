@@ -99,7 +99,9 @@ def _quantile(ordered: Column, fraction: float) -> Column:
     place = fraction * (len(ordered) - 1)
     below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
     weight = place - np.floor(place)
-    between = below if weight == 0 else (1 - weight) * below + weight * above
+    # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
+    single = (below == above) | (weight == 0)
+    between = np.where(single, below, (1 - weight) * below + weight * above)
     return np.where(np.isnan(ordered[-1]), np.nan, between)
 
 

@@ -102,8 +102,8 @@ def orthonormal(batch: Batch) -> Basis:
     The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
     what sets them apart. There the leading columns are taken out, and what remains is factored at its own
     scale, again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block
-    classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype whatever H is. A
-    column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
+    classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype, whatever
+    H is. A column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
     """
     size = np.sqrt(np.diag(batch.gram))
     inverse = _inverse_factor(batch.gram, size)
@@ -118,7 +118,7 @@ def orthonormal(batch: Batch) -> Basis:
 def root(gram: Array) -> Array:
     """K, r × B, with KᵀK = gram, r the numerical rank.
 
-    What rounding made of an eigenvalue zero is taken out: its root, 1e-8 of the largest, would be no rounding.
+    What rounding made of an eigenvalue zero is left out: its root, 1e-8 of the largest, would count.
     """
     size = np.sqrt(np.diag(gram))
     live = size > 0

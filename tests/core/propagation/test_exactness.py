@@ -1,11 +1,11 @@
 """The deferred engine against made weights: the same distribution of everything a network reports.
 
-Two-sample tests. From n networks of either engine come the figures of every layer; compared are all their
-means and, through the products of the standardised figures, all their variances and covariances, each by a
-z-test. With n networks a difference of d standard deviations in one of them gives z = d √(n/2). At n = 600 and a
-threshold of 4.5 the power against d = 0.4 is Φ(6.9 − 4.5) = 0.99; at n = 16,000 (marked slow) against d = 0.08
-it is Φ(7.2 − 4.5) = 0.996. The seeds are fixed, so a test that passes always passes; had they been drawn, one of
-the about 4,000 comparisons would exceed 4.5 with probability 0.03.
+Two-sample tests. From n networks of either engine come the figures of every layer; compared are all
+their means and, through the products of the standardised figures, all their variances and covariances,
+each by a z-test. With n networks a difference of d standard deviations in one of them gives z = d √(n/2).
+At n = 600 and a threshold of 4.5 the power against d = 0.4 is Φ(6.9 − 4.5) = 0.99; at n = 6,000 (marked
+slow) against d = 0.13 it is Φ(7.1 − 4.5) = 0.995. The seeds are fixed, so a test that passes always passes;
+had they been drawn, one of the about 4,000 comparisons would exceed 4.5 with probability 0.03.
 
 The norms alone would not do: an engine that draws a fresh matrix for the way back, as the assumption of
 gradient independence does, gives nearly the same ones. What it gets wrong is how the gradient lies to the
@@ -26,6 +26,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.parameters import Array
 from app.core.propagation import engine as engine_module
 from app.core.propagation import simulation
+from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import Engine, biases
 from app.core.propagation.initialisers import (
     Gaussian,
@@ -141,9 +142,9 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_to_a_twelfth_of_a_standard_deviation(name: str) -> None:
+def test_the_same_to_an_eighth_of_a_standard_deviation(name: str) -> None:
     case = CASES[name]
-    assert largest_z(sample(case, "deferred", 16_000, 3), sample(case, "dense", 16_000, 4)) < THRESHOLD
+    assert largest_z(sample(case, "deferred", 6000, 3), sample(case, "dense", 6000, 4)) < THRESHOLD
 
 
 class Forgetful(DeferredGaussian):
@@ -192,7 +193,7 @@ class Recorder:
         return forward + backward
 
     def isometry(self) -> Array:
-        """An orthogonal W as far as the answers determine it: h to z, what else δ has to what its answer has."""
+        """An orthogonal W as far as the answers determine it, and 0 beyond."""
         assert self.back is not None
         delta, answer = self.back
         along = np.linalg.pinv(self.z) @ delta
@@ -205,7 +206,7 @@ def recorded(
     case: Case, engine: Engine = "deferred", seed: int = 5, index: int = 0
 ) -> tuple[Figures, list[Recorder]]:
     recorders: list[Recorder] = []
-    make: Callable[..., LinearMap] = simulation.linear_map
+    make: Callable[..., LinearMap] = engine_module.linear_map
 
     def recording(*arguments: Any) -> LinearMap:
         recorders.append(Recorder(make(*arguments)))
@@ -270,7 +271,7 @@ def test_the_completed_orthogonal_matrix_is_orthogonal(batch: int) -> None:
 def test_an_orthogonal_map_keeps_lengths_both_ways() -> None:
     rng = np.random.default_rng(0)
     h, delta = rng.standard_normal((2, 30, 6))
-    blocks = engine_module.Blocks(6)
+    blocks = Blocks(6)
     drawn = DeferredOrthogonal(30, 1.0, Stream(9))
     z = drawn.forward(Batch(h, blocks))
     np.testing.assert_allclose(z.T @ z, h.T @ h, rtol=1e-11, atol=1e-11)

@@ -32,7 +32,7 @@ def q_of(basis: Basis) -> Array:
 def test_q_is_orthonormal_and_q_r_is_h(
     shape: tuple[int, int], apart: float, dtype: type, tolerance: float
 ) -> None:
-    h = alike(*shape, apart).astype(dtype)
+    h: Array = alike(*shape, apart).astype(dtype)
     basis = orthonormal(batch(h))
     q = q_of(basis)
     assert np.abs(q.T @ q - np.eye(basis.rank)).max() < tolerance
@@ -50,7 +50,7 @@ def test_in_double_precision_a_difference_of_1e_12_counts(shape: tuple[int, int]
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_batch_of_one_input_repeated_has_rank_one(shape: tuple[int, int], dtype: type) -> None:
-    h = alike(*shape, 0.0).astype(dtype)
+    h: Array = alike(*shape, 0.0).astype(dtype)
     assert orthonormal(batch(h)).rank == 1
 
 
