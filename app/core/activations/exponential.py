@@ -178,9 +178,10 @@ def _square_root(size: Array, b: Value) -> tuple[Array, Array]:
 
 
 def _sparse_plus(x: Array) -> Derivatives:
-    inner = (x + 1) * (x + 1) / 4
-    yield np.where(x <= -1, 0.0, np.where(x >= 1, x, inner))
-    yield np.clip((x + 1) / 2, 0.0, 1.0)
+    s = 1 + x
+    low = x - (s - 1)  # squaring doubles the weight of the rounding of 1 + x
+    yield np.where(x <= -1, 0.0, np.where(x >= 1, x, (s * s + 2 * s * low) / 4))
+    yield np.clip(s / 2, 0.0, 1.0)
     yield np.where(np.abs(x) < 1, 0.5, np.where(np.isnan(x), x, 0.0))
 
 

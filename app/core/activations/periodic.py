@@ -181,11 +181,12 @@ def _snake_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
 def _gaussian(x: Array) -> Derivatives:
     square, low = two_product(x, x)
     e = np.exp(-square)
-    e -= e * low  # the rounding of x² is an error of x²·2⁻⁵³ in e^−x²
-    yield e
-    yield rescaled_tail(-2 * x * e, -2 * x, -square, -low)
+    yield e - e * low  # the rounding of x² is an error of x²·2⁻⁵³ in e^−x²
+    product, rest = two_product(-2 * x, e)
+    yield rescaled_tail(product + (rest - product * low), -2 * x, -square, -low)
     factor = (4 * square - 2) + 4 * low
-    yield rescaled_tail(factor * e, factor, -square, -low)
+    product = factor * e
+    yield rescaled_tail(product - product * low, factor, -square, -low)
 
 
 SINE = Elementwise(
