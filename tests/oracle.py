@@ -34,11 +34,15 @@ class MpArithmetic:
             "abs": abs,
             "min": min,
             "max": max,
-            "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
-            "softplus": lambda x: mp.log(1 + mp.exp(x)),
-            "Phi": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2,
+            "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
+            "softplus": lambda x: mp.log1p(mp.exp(x)),
+            "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
             "phi": lambda x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }
+
+    def _near(self, x: Any) -> Any:
+        """x, cut where e^−|x| is far below any double: mpmath labours on e^1e900 and refuses erfc(1e154)."""
+        return max(min(x, self.context.mpf("1e100")), -self.context.mpf("1e100"))
 
     def number(self, text: str) -> Any:
         return self.context.mpf(text)
