@@ -7,13 +7,15 @@ numbers. The right side follows by symmetry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import leading_half, rescaled_tail, two_product
+from app.core.activations.accurate import exp_pair, finite, leading_half, rescaled_tail, two_product
 from app.core.activations.definition import (
     Argument,
     Derivatives,
@@ -24,8 +26,10 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.normal_tail import NormalTail
 from app.core.activations.parameters import Array, Parameter, Value
 from app.core.activations.piecewise import choose
+from app.core.summation import two_sum
 
 
 class _Argument(NamedTuple):
@@ -86,7 +90,7 @@ def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
     h = _times(step, half, ((start - half) + head) + (tail - growth_low))
     yield np.where(left, h, 1 - h)
     start = bend - growth
-    factor = slope * (start + step.value * (2 * growth - start - 2 * (head + tail)))
+    factor = slope * (start + (step.value * (2 * growth - start - 2 * (head + tail)) - growth_low))
     half = leading_half(factor)
     yield _times(step, half, factor - half)
 
@@ -167,12 +171,117 @@ def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
     return {"beta": np.where(size > _far_from(x), far, near)}
 
 
-_QUICK_GELU_LOW = 4.263256414560601e-17
-"""1.702 minus its nearest double."""
+def _two_floats(decimal: str) -> tuple[float, float]:
+    """The number as the sum of its nearest double and a correction."""
+    high = float(decimal)
+    return high, float(Fraction(decimal) - Fraction(high))
+
+
+_RATE: Final = _two_floats("1.702")
 
 
 def _quick_gelu(x: Array) -> Derivatives:
-    yield from _sigmoid_gate(x, _linear(x, 1.702, _QUICK_GELU_LOW))
+    yield from _sigmoid_gate(x, _linear(x, *_RATE))
+
+
+_LINEAR: Final = _two_floats("1.5957691216057307117597842397375274739")
+"""2√(2/π)."""
+
+_CUBIC: Final = _two_floats("0.0713548162726002487763387522798635409959")
+"""2√(2/π)·0.044715."""
+
+
+def _gelu_tanh(x: Array) -> Derivatives:
+    square, square_low = two_product(x, x)
+    cubic, cubic_low = two_product(square, _CUBIC[0])
+    cubic_low += square_low * _CUBIC[0] + square * _CUBIC[1]
+    factor, factor_low = two_sum(cubic, np.full_like(x, _LINEAR[0]))
+    factor_low += cubic_low + _LINEAR[1]
+    u, low = two_product(x, factor)
+    low = finite(low + x * factor_low)
+    slope, slope_low = two_sum(factor, 2 * cubic)
+    size = np.abs(x)
+    growth, growth_low = two_product(size, slope)
+    growth_low += size * (slope_low + factor_low + 2 * cubic_low)
+    argument = _Argument(u, low, growth, growth_low, slope, 4 - 2 * _LINEAR[0] / slope)
+    yield from _sigmoid_gate(x, argument)
+
+
+def _gelu(x: Array) -> Derivatives:
+    # The table is in double precision; single precision loses nothing by passing through it.
+    tail = NormalTail(np.abs(x).astype(np.float64, copy=False))
+    left = x < 0
+    h = np.copysign(tail.size, x) * tail.probability() * tail.unit
+    yield np.where(left, h, x - h).astype(x.dtype, copy=False)
+    h = tail.excess() * tail.unit
+    yield np.where(left, h, 1 - h).astype(x.dtype, copy=False)
+    curvature = tail.density() * (2 - tail.size * tail.size) * tail.unit
+    yield curvature.astype(x.dtype, copy=False)
+
+
+_ERF_SERIES: Final = [
+    2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(19)
+]
+
+
+def _erf(x: Array) -> Derivatives:
+    square, low = two_product(x, x)
+    series = np.full_like(x, _ERF_SERIES[-1])
+    for coefficient in _ERF_SERIES[-2::-1]:
+        series = coefficient + square * series
+    tail = NormalTail(np.abs(x).astype(np.float64, copy=False) * math.sqrt(2))
+    outside = np.copysign(1 - 2 * (tail.probability() * tail.unit), x)
+    yield np.where(square < 1, x * series, outside).astype(x.dtype, copy=False)
+    e, relative = exp_pair(-square, -low)
+    e = _ERF_SERIES[0] * e
+    e += e * relative
+    yield rescaled_tail(e, _ERF_SERIES[0], -square, -low)
+    twice = -2 * np.clip(x, -np.finfo(x.dtype).max / 4, np.finfo(x.dtype).max / 4)
+    yield rescaled_tail(twice * e, twice * _ERF_SERIES[0], -square, -low)
+
+
+def _mish(x: Array) -> Derivatives:
+    far = np.abs(x) > _far_from(x) / 2
+    near = _mish_near(x)
+    return _spliced(near, far, _mish_far(x[far])) if far.any() else near
+
+
+def _mish_near(x: Array) -> Derivatives:
+    """With E = e^|x|: the step tanh ln(1 + e^x) is 1/(E + offset) left of 0 and 1 − z right of it."""
+    left = x < 0
+    size = np.abs(x)
+    e = np.exp(size)
+    s = 1 / (2 * e + 1)
+    offset = 0.5 + 0.5 * s
+    step = _reciprocal(e, offset, 0.0)
+    z = 2 / (np.exp(2 * size) + 2 * e + 2)
+    half = leading_half(size)
+    share = _times(step, half, size - half)
+    yield np.where(left, -share, x - x * z)
+    # Left, the step's logarithm grows by 1 − weight·step a unit; right, z's falls by 2 − lack.
+    weight = offset + e * s * s
+    start = 1 - size
+    half = leading_half(start + weight * share)
+    h = _times(step, half, (start - half) + weight * share)
+    lack = (e + 2) * z
+    yield np.where(left, h, 1 - z * (1 - size * (2 - lack)))
+    once, twice = weight * step.value, (2 * e * s) ** 2 * s * step.value
+    h = (2 - size) + (size * (once * (3 - 2 * once) + twice) - 2 * once)
+    right = z * (4 * (1 - size) + (size * (lack * (5 - 2 * lack) + 2 * z) - 2 * lack))
+    yield np.where(left, h * step.value, right)
+
+
+def _mish_far(x: Array) -> Derivatives:
+    """Where the step is e^x, or 1 − 2·e^−2x."""
+    limit = np.finfo(x.dtype).max
+    left = x < 0
+    x = np.clip(x, -limit, limit)
+    exponent = np.where(left, x, -2 * x)
+    e = np.exp(exponent)
+    yield np.where(left, rescaled_tail(x * e, x, exponent), x)
+    yield np.where(left, rescaled_tail((1 + x) * e, 1 + x, exponent), 1.0)
+    factor = np.where(left, 2 + x, np.clip(8 * (1 - x), -limit, limit))
+    yield rescaled_tail(factor * e, factor, exponent)
 
 
 def _hard_swish(x: Array) -> Derivatives:
@@ -343,4 +452,150 @@ HARD_SWISH = Elementwise(
     ),
 )
 
-FAMILY = (SILU, SWISH, QUICK_GELU, HARD_SWISH)
+GELU = Elementwise(
+    name="gelu",
+    title=Text("GELU", "GELU"),
+    summary=Text(
+        "The input times the probability that a standard normal variable lies below it: a smooth ReLU, the "
+        "default of most transformers. The slope reaches 1.129, dips below 0 left of −0.752 and then "
+        "vanishes faster than any exponential. Computed with 1 + erf it loses all digits of its left tail.",
+        "입력에 표준 정규 변수가 그 값보다 작을 확률을 곱한 함수로, 매끄러운 ReLU이며 대부분의 트랜스포머가 "
+        "기본으로 씁니다. 기울기는 1.129까지 오르고 −0.752 왼쪽에서는 음수가 되었다가 어떤 지수 함수보다도 "
+        "빨리 사라집니다. 1 + erf로 계산하면 음의 꼬리에서 유효 숫자를 모두 잃습니다.",
+    ),
+    formulas=formulas(
+        "x * Phi(x)",
+        "Phi(x) + x * phi(x)",
+        "2 * phi(x) - x**2 * phi(x)",
+    ),
+    derivatives=_gelu,
+    range="[-0.1699712074799036616939, inf)",
+    limits=("0", "inf"),
+    largest_slope="Phi(sqrt(2)) + sqrt(2) * phi(sqrt(2))",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_HENDRYCKS,),
+    frameworks=(
+        FrameworkName(framework="torch", names=("GELU", "gelu"), options={"approximate": "none"}),
+        FrameworkName(framework="jax", names=("gelu",), options={"approximate": False}, preferred=False),
+        FrameworkName(framework="keras", names=("gelu",), options={"approximate": False}),
+        FrameworkName(framework="onnx", names=("Gelu",), options={"approximate": "none"}),
+    ),
+)
+
+GELU_TANH = Elementwise(
+    name="gelu_tanh",
+    title=Text("GELU (tanh form)", "GELU(tanh 근사)"),
+    summary=Text(
+        "GELU with the normal distribution function replaced by σ(2u) = (1 + tanh u)/2, u a cubic: the form "
+        "in GPT-2 and BERT and JAX's default. It differs from exact GELU by up to 4.8e-4, far more than "
+        "rounding: weights trained with one form want that form.",
+        "GELU의 정규 분포 함수를 σ(2u) = (1 + tanh u)/2로 바꾼 함수이며 u는 삼차식입니다. GPT-2와 BERT가 쓴 "
+        "형태이자 JAX의 기본값입니다. 정확한 GELU와 최대 4.8e-4 차이가 나는데, 이는 반올림 오차보다 훨씬 "
+        "큽니다. 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 합니다.",
+    ),
+    formulas=formulas(
+        "x * sigmoid(2 * u)",
+        "sigmoid(2 * u) + 2 * x * v * sigmoid(2 * u) * sigmoid(-2 * u)",
+        "4 * (v + w) * sigmoid(2 * u) * sigmoid(-2 * u)"
+        " - 4 * x * v**2 * sigmoid(2 * u) * sigmoid(-2 * u) * tanh(u)",
+        u="sqrt(2 / pi) * (x + 0.044715 * x**3)",
+        v="sqrt(2 / pi) * (1 + 0.134145 * x**2)",
+        w="sqrt(2 / pi) * 0.134145 * x**2",
+    ),
+    derivatives=_gelu_tanh,
+    range="[-0.1700407505712540506391, inf)",
+    limits=("0", "inf"),
+    largest_slope="1.128993068658771765456",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_HENDRYCKS,),
+    frameworks=(
+        FrameworkName(
+            framework="torch", names=("GELU", "gelu"), options={"approximate": "tanh"}, preferred=False
+        ),
+        FrameworkName(framework="jax", names=("gelu",), options={"approximate": True}),
+        FrameworkName(framework="keras", names=("gelu",), options={"approximate": True}, preferred=False),
+        FrameworkName(framework="onnx", names=("Gelu",), options={"approximate": "tanh"}, preferred=False),
+    ),
+)
+
+MISH = Elementwise(
+    name="mish",
+    title=Text("Mish", "Mish"),
+    summary=Text(
+        "The input times tanh(softplus(x)): much like SiLU, with a slightly deeper dip (−0.309 at −1.19) "
+        "and a step that rises faster. Used in YOLOv4. It costs more than SiLU, and its plain formula "
+        "overflows for large inputs in low precision.",
+        "입력에 tanh(softplus(x))를 곱한 함수입니다. SiLU와 비슷하지만 최저점이 조금 더 깊고"
+        "(−1.19에서 −0.309) 더 빨리 항등 함수에 가까워집니다. YOLOv4에서 쓰였습니다. SiLU보다 계산이 비싸고, "
+        "식을 그대로 계산하면 낮은 정밀도의 큰 입력에서 오버플로가 납니다.",
+    ),
+    formulas=formulas(
+        "x * tanh(softplus(x))",
+        "tanh(softplus(x)) + x * s",
+        "2 * s + x * s * (sigmoid(-x) - 2 * tanh(softplus(x)) * sigmoid(x))",
+        s="sech(softplus(x))**2 * sigmoid(x)",
+    ),
+    derivatives=_mish,
+    range="[-0.3088434130172504066288, inf)",
+    limits=("0", "inf"),
+    largest_slope="1.088498161251727861228",
+    zero_centred=False,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(
+        Reference(
+            authors="Misra",
+            title="Mish: A Self Regularized Non-Monotonic Activation Function",
+            year=2019,
+            identifier="arXiv:1908.08681",
+        ),
+    ),
+    frameworks=(
+        FrameworkName(framework="torch", names=("Mish", "mish")),
+        FrameworkName(framework="jax", names=("mish",)),
+        FrameworkName(framework="keras", names=("mish",)),
+        FrameworkName(framework="onnx", names=("Mish",)),
+    ),
+)
+
+ERF = Elementwise(
+    name="erf",
+    title=Text("Error function", "오차 함수"),
+    summary=Text(
+        "A sigmoid from −1 to 1 whose slope is a Gaussian. Infinitely wide networks with it have a kernel in "
+        "closed form, which makes it a favourite of theory; in practice its gradient vanishes even faster "
+        "than tanh's.",
+        "−1에서 1까지 오르는 시그모이드로, 기울기가 가우스 함수입니다. 이 함수를 쓰는 무한히 넓은 신경망은 "
+        "커널이 닫힌 식으로 나와 이론에서 즐겨 씁니다. 실제로는 그래디언트가 tanh보다도 빨리 사라집니다.",
+    ),
+    formulas=formulas(
+        "erf(x)",
+        "2 / sqrt(pi) * exp(-x**2)",
+        "-4 * x / sqrt(pi) * exp(-x**2)",
+    ),
+    derivatives=_erf,
+    range="(-1, 1)",
+    limits=("-1", "1"),
+    largest_slope="2 / sqrt(pi)",
+    zero_centred=True,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"negative", "positive"}),
+    references=(
+        Reference(
+            authors="Williams",
+            title="Computing with Infinite Networks",
+            year=1996,
+        ),
+    ),
+    frameworks=(FrameworkName(framework="onnx", names=("Erf",)),),
+)
+
+FAMILY = (SILU, SWISH, GELU, GELU_TANH, QUICK_GELU, MISH, HARD_SWISH, ERF)
