@@ -31,7 +31,7 @@ import numpy as np
 from app.core.activations.parameters import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.streams import Stream
+from app.core.propagation.streams import Stream, fill_standard_normal
 
 Invariance: TypeAlias = Literal["gaussian", "haar"]
 Fan: TypeAlias = Literal["in", "average", "none"]
@@ -46,7 +46,7 @@ class Gaussian:
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draws into ``out``."""
-        generator.standard_normal(dtype=out.dtype, out=out)
+        fill_standard_normal(generator, out)
         out *= self.std
 
 
@@ -65,7 +65,7 @@ class TruncatedGaussian:
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draws into ``out``, again where the cut fell."""
-        generator.standard_normal(dtype=out.dtype, out=out)
+        fill_standard_normal(generator, out)
         beyond = np.abs(out) > self.CUT
         while beyond.any():
             out[beyond] = generator.standard_normal(int(beyond.sum()), dtype=out.dtype)

@@ -40,6 +40,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 TAPE = 2.0**31
 """Bytes kept for the way back, unless the caller says otherwise."""
 
+_NEAR = 16
+"""Exponent that a gradient may have before it is brought back to one: the range is 2¹²⁶ in float32."""
+
 _INPUTS, _WEIGHTS, _BIASES, _LOSS = range(4)
 
 
@@ -273,9 +276,11 @@ def _mean(batch: Batch) -> float:
 
 
 def _rescaled(gradient: Array, branch: Array | None) -> tuple[Array, int]:
-    """``gradient`` + ``branch``, divided by the power of two that makes its largest element about one."""
+    """``gradient`` + ``branch``, divided by a power of two that brings it near one; and the exponent."""
     if branch is not None:
         gradient += branch
     size = largest(gradient)
     exponent = math.frexp(size)[1] if math.isfinite(size) else 0
+    if abs(exponent) < _NEAR:
+        return gradient, 0
     return np.ldexp(gradient, -exponent, out=gradient), exponent

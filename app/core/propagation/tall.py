@@ -105,11 +105,9 @@ def orthonormal(batch: Batch) -> Basis:
     classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype, whatever
     H is. A column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
     """
-    size = np.sqrt(np.diag(batch.gram))
-    inverse = _inverse_factor(batch.gram, size)
-    if inverse is not None:
-        factor = np.linalg.cholesky(batch.gram / np.outer(size, size)).T * size
-        return Basis(batch.values, inverse / batch.scale, factor * batch.scale)
+    basis = _by_cholesky(batch)
+    if basis is not None:
+        return basis
     values = batch.values.astype(np.float64) / batch.scale
     q = _by_deflation(values, _indistinct(batch.values.dtype))
     return Basis(q.astype(batch.values.dtype), np.eye(q.shape[1]), q.T @ values * batch.scale)
@@ -160,18 +158,20 @@ def _indistinct(dtype: np.dtype[Any]) -> float:
     return max(4 * float(np.finfo(dtype).eps), 64 * float(np.finfo(np.float64).eps))
 
 
-def _inverse_factor(gram: Array, size: Array) -> Array | None:
-    """T with (H T)ᵀ(H T) = 1 for HᵀH = ``gram``, or None where it would be inaccurate."""
+def _by_cholesky(batch: Batch) -> Basis | None:
+    """R from the Gram matrix of the columns scaled to length one, or None where Q would be inaccurate."""
+    size = np.sqrt(np.diag(batch.gram))
     if not size.all():
         return None
     try:
-        inverse = np.linalg.inv(np.linalg.cholesky(gram / np.outer(size, size)))
+        factor = np.linalg.cholesky(batch.gram / np.outer(size, size)).T
     except np.linalg.LinAlgError:
         return None
-    if not np.sum(inverse**2) <= CONDITION_LIMIT:
+    inverse = np.linalg.inv(factor)
+    if not np.vdot(inverse, inverse) <= CONDITION_LIMIT:
         return None
-    scaled: Array = inverse.T / size[:, None]
-    return scaled
+    length = size * batch.scale
+    return Basis(batch.values, inverse / length[:, None], factor * length)
 
 
 def _by_deflation(values: Array, indistinct: float) -> Array:
