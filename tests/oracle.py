@@ -65,18 +65,20 @@ def exact(
     values: Mapping[str, Any],
     *,
     terms: bool = False,
+    precisions: tuple[int, ...] = PRECISIONS,
 ) -> Any:
     """The formula's value at ``values`` (floats or arrays of them, taken exactly), to at least 100 bits.
 
-    With ``terms``, the largest magnitude among the terms of its outermost sum.
+    With ``terms``, the largest magnitude among the terms of its outermost sum. Where sums of numbers of very
+    different size decide a comparison, begin with the ``precisions`` that hold them exactly.
     """
     previous = None
-    for bits in PRECISIONS:
+    for bits in precisions:
         with np.errstate(all="ignore"):
             now = _at(activation, expression, values, bits, terms)
         settled = previous is not None and abs(now - previous) <= abs(now) * SETTLED
         # Two zeros agree at any precision: only the highest ones can tell a zero from something tiny.
-        if settled and (now != 0 or bits == PRECISIONS[-1]):
+        if settled and (now != 0 or bits == precisions[-1]):
             return now
         previous = now
     return previous

@@ -17,6 +17,9 @@ ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if "activations" not in path.parts)
 ALLOWED = {"numpy", "scipy", "ml_dtypes", "app"}
+OTHER_MEANINGS = {"gaussian"}
+"""Words that are an activation's name and something else too: the distribution."""
+
 assert CORE
 assert OUTSIDE
 
@@ -46,5 +49,5 @@ def test_nothing_outside_the_entries_names_an_activation(path: Path) -> None:
         for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
         if token.type == tokenize.STRING and not token.string.lstrip("rb").startswith(('f"', "f'"))
     }
-    assert not texts & set(REGISTRY)
+    assert not texts & (set(REGISTRY) - OTHER_MEANINGS)
     assert not texts & set(REGISTRY.framework_names)

@@ -165,7 +165,8 @@ def _facts(name: str) -> FunctionFacts:
         kind=_kind(entry),
         latex=[formula.latex(symbols) for formula in entry.formulas.orders],
         definitions={
-            symbols.get(name, name): formula.latex(symbols) for name, formula in entry.formulas.where.items()
+            entry.expression(name).latex(symbols): formula.latex(symbols)
+            for name, formula in entry.formulas.where.items()
         },
         parameters=[_parameter(each) for each in entry.parameters],
         constraints=[each.latex(symbols) for each in entry.constraints],

@@ -1,12 +1,13 @@
 """Applying an activation to an array: values, derivatives, and gradients for a given upstream gradient.
 
-Everything is computed in float64 and rounded once into the format asked for. Elementwise work runs in blocks
-that fit a core's cache; the caller may hand in a ``map`` that spreads the blocks over threads (NumPy lets
-them run side by side). The result does not depend on how the blocks are spread.
+Everything is computed in float64 and rounded once into the format asked for. Work runs in blocks of elements
+or of rows that fit a core's cache; the caller may hand in a ``map`` that spreads the blocks over threads
+(NumPy lets them run side by side). The result does not depend on how the blocks are spread.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -74,7 +75,7 @@ def activate(
     if isinstance(call.activation, Elementwise):
         return _elementwise(call.activation, call, x, order, dtype, seed, map_blocks)
     if isinstance(call.activation, Rowwise):
-        return _rowwise(call.activation, call, x, order, dtype, seed)
+        return _rowwise(call.activation, call, x, order, dtype, seed, map_blocks)
     raise TypeError(f"{type(call.activation).__name__} is no kind of activation")
 
 
@@ -133,32 +134,89 @@ def _rowwise(
     order: int,
     dtype: np.dtype[Any],
     upstream: Array | None,
+    map_blocks: Mapper,
 ) -> Evaluation:
     if order == 2:
         raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
     axis = _axis_of(x, call.axis)
-    rows = np.ascontiguousarray(np.moveaxis(x, axis, -1))
-    width = activation.width(rows.shape[-1], **call.params)
-    with np.errstate(all="ignore"):
-        outputs = np.moveaxis(activation.value(rows, **call.params), -1, axis)
-        orders = [round_to(np.ascontiguousarray(outputs), dtype)]
-        if order == 1 and upstream is None:
-            _check_jacobian(rows.size * width)
-            orders.append(round_to(activation.jacobian(rows, **call.params), dtype))
-        if upstream is None:
-            return Evaluation(tuple(orders))
-        _check_upstream(upstream, outputs.shape)
-        seed = np.ascontiguousarray(np.moveaxis(upstream, axis, -1))
-        gradient, params = activation.pullback(rows, seed, **call.params)
-    return Evaluation(
-        tuple(orders),
-        round_to(np.ascontiguousarray(np.moveaxis(gradient, -1, axis)), dtype),
-        {name: round_to(np.asarray(value, np.float64), dtype) for name, value in params.items()},
-    )
+    rows = _rows(x, axis)
+    outer = [length for place, length in enumerate(x.shape) if place != axis]
+    width = activation.width(x.shape[axis], **call.params)
+    shapes: list[tuple[int, ...]] = [(len(rows), width)]
+    if order == 1 and upstream is None:
+        _check_jacobian(rows.size * width)
+        shapes.append((len(rows), width, x.shape[axis]))
+    if upstream is not None:
+        _check_upstream(upstream, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
+    orders = [np.empty(shape, dtype) for shape in shapes]
+    functions = (activation.value, activation.jacobian)
+
+    def compute(block: slice) -> None:
+        with np.errstate(all="ignore"):
+            for function, result in zip(functions, orders, strict=False):
+                result[block] = round_to(function(rows[block], **call.params), dtype)
+
+    _run(compute, map_blocks, rows, width, whole=_holds_arrays(call))
+    outputs, *jacobian = (result.reshape(*outer, *result.shape[1:]) for result in orders)
+    evaluation = Evaluation((_moved(outputs, axis), *jacobian))
+    if upstream is None:
+        return evaluation
+    gradient, params = _pulled_back(activation, call, rows, _rows(upstream, axis), dtype, map_blocks)
+    return Evaluation(evaluation.orders, _moved(gradient.reshape(*outer, x.shape[axis]), axis), params)
 
 
-def _blocks(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+def _pulled_back(
+    activation: Rowwise,
+    call: Call,
+    rows: Array,
+    upstream: Array,
+    dtype: np.dtype[Any],
+    map_blocks: Mapper,
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """dL/d(rows), and dL/dθ: a sum over all rows, which is therefore not cut."""
+    gradient = np.empty(rows.shape, dtype)
+    learned = [each.name for each in activation.parameters if each.learnable and each.name in call.params]
+    params = {name: np.zeros(np.shape(call.params[name]), dtype) for name in learned}
+
+    def compute(block: slice) -> None:
+        with np.errstate(all="ignore"):
+            pulled, partial = activation.pullback(rows[block], upstream[block], **call.params)
+            gradient[block] = round_to(pulled, dtype)
+            params.update({name: round_to(value, dtype) for name, value in partial.items()})
+
+    _run(compute, map_blocks, rows, upstream.shape[1], whole=bool(learned))
+    return gradient, params
+
+
+def _run(
+    compute: Callable[[slice], None], map_blocks: Mapper, rows: Array, width: int, *, whole: bool
+) -> None:
+    """Computes all rows, block by block or as a ``whole``; nothing where there is nothing to compute."""
+    count, length = rows.shape
+    if not count * length * width:
+        return
+    step = count if whole else max(1, BLOCK // length)
+    for _ in map_blocks(compute, _blocks(count, step)):
+        pass
+
+
+def _holds_arrays(call: Call) -> bool:
+    """Whether there are weights, which every block would have to prepare again."""
+    return any(np.ndim(value) for value in call.params.values())
+
+
+def _rows(x: Array, axis: int) -> Array:
+    """``x`` as a matrix whose rows run along ``axis``."""
+    moved = np.moveaxis(x, axis, -1)
+    return np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
+
+
+def _moved(rows: NDArray[Any], axis: int) -> NDArray[Any]:
+    return np.ascontiguousarray(np.moveaxis(rows, -1, axis))
+
+
+def _blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
 
 
 def _cut(params: Mapping[str, Value], block: slice) -> dict[str, Value]:

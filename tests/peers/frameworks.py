@@ -193,9 +193,11 @@ class Onnx:
         used = [key if key in extra else "" for key in inputs[1:]]
         while used and not used[-1]:
             used.pop()
-        node = helper.make_node(name, ["x_in", *used], ["y_out"], **attributes)
+        halved = schema.min_input == 2 and not used  # two inputs of one shape: the halves of a row
+        first = ["x_first", "x_second"] if halved else ["x_in"]
+        node = helper.make_node(name, [*first, *used], ["y_out"], **attributes)
         kind = self._onnx.TensorProto.FLOAT
-        infos = [helper.make_tensor_value_info(key, kind, None) for key in ("x_in", *filter(None, used))]
+        infos = [helper.make_tensor_value_info(key, kind, None) for key in (*first, *filter(None, used))]
         made = helper.make_tensor_value_info("y_out", kind, None)
         opset = helper.make_opsetid("", schema.since_version)
         model = helper.make_model(helper.make_graph([node], name, infos, [made]), opset_imports=[opset])
@@ -204,7 +206,9 @@ class Onnx:
 
         def apply(x: Array) -> Array:
             with np.errstate(all="ignore"):
-                answered: Array = evaluator.run(None, {"x_in": x.astype(np.float32), **constants})[0]
+                parts = np.split(x.astype(np.float32), len(first), axis=-1)
+                feed = dict(zip(first, parts, strict=True))
+                answered: Array = evaluator.run(None, {**feed, **constants})[0]
             return answered
 
         return apply

@@ -30,7 +30,7 @@ BINDINGS = [
 ]
 assert BINDINGS
 
-TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-5, 1e-6)}
+TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-5, 4e-6)}
 """Relative and absolute."""
 
 COVERAGE = {
@@ -51,6 +51,10 @@ COVERAGE = {
         Shrink Sigmoid Softmax Softplus Softsign Swish SwiGLU Tanh ThresholdedRelu""",
 }
 """What each framework ships, as its own documentation lists it."""
+
+
+KNOWN_FAULTS = {"keras:sparsemax": "adds up cumulative sums for its threshold: its rows do not sum to 1"}
+"""Where a framework's code is not what its own documentation says; we follow the documentation."""
 
 
 @cache
@@ -74,9 +78,12 @@ def drawn(entry: Activation, name: FrameworkName) -> dict[str, float]:
     return {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
 
 
-def points(entry: Activation) -> np.ndarray:
+def points(entry: Activation, name: FrameworkName) -> np.ndarray:
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
-    return (3 * rng.standard_normal((16, 6))).astype(np.float32).astype(np.float64)
+    images = name.axis is not None and name.axis[1] < -1
+    return (
+        (3 * rng.standard_normal((2, 6, 4, 2) if images else (16, 6))).astype(np.float32).astype(np.float64)
+    )
 
 
 def axis_argument(name: FrameworkName) -> dict[str, int]:
@@ -88,8 +95,11 @@ def compare(entry: Activation, name: FrameworkName, spelling: str, arguments: di
     theirs = {**arguments, **name.options, **axis_argument(name)}
     call = REGISTRY.resolve(f"{name.framework}:{spelling}", theirs)
     assert call.activation is entry
-    x = points(entry)
+    x = points(entry, name)
     ours = activate(call, x, order=0).orders[0]
+    if f"{name.framework}:{spelling}" in KNOWN_FAULTS:
+        assert not np.allclose(peer.apply(spelling, theirs)(x), ours), "the fault is mended: remove it here"
+        return
     relative, absolute = TOLERANCE[peer.dtype]
     np.testing.assert_allclose(peer.apply(spelling, theirs)(x), ours, rtol=relative, atol=absolute)
     differentiate = peer.differentiate(spelling, theirs)

@@ -207,10 +207,27 @@ class Rowwise(Activation):
     `InvalidValue` where n does not fit.
     ``value(x, **params)``: (..., n) to (..., m).
     ``jacobian(x, **params)``: (..., n) to (..., m, n).
-    ``pullback(x, upstream, **params)``: dL/dx, (..., n), and dL/dθ, the shape of θ, for every learnable θ.
+    ``pullback(x, upstream, **params)``: dL/dx, (..., n), and dL/dθ, the shape of θ, for every learnable θ
+    among the parameters.
+    ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
+    and raises `InvalidValue` where they contradict each other.
+
+    All compute in float64, run with floating-point warnings off and never write to their arguments. They may
+    assume n ≥ 1. What they return for a row does not depend on the other rows.
+
+    The formulas give y_i and ∂y_i/∂x_k, with the row x of length n, the output's length m, indices i and k.
+
+    The facts speak of an output and its own inputs: x_i for y_i, or the pair or group of inputs that y_i
+    gathers. ``range`` holds for one output. ``limits`` are those of y_i as its own inputs, all equal, tend to
+    −∞ and to +∞ while the others stay. ``largest_slope`` is sup |∂y_i/∂x_k| over all rows of any length.
+    ``monotone``: no output falls when one of its own inputs rises. ``saturates``: the sides, in the sense of
+    the limits, on which the derivatives with respect to the own inputs tend to 0. ``zero_centred``: the mean
+    of an output is 0 for independent standard normal inputs. Kinks lie on surfaces, not at points, and are
+    not listed; the convention on them is what the formulas say there.
     """
 
     width: Callable[..., int]
     value: Callable[..., Array]
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
+    deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict

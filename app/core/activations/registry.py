@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from app.core.activations.definition import Activation, Argument, FrameworkName
+from app.core.activations.definition import Activation, Argument, FrameworkName, Rowwise
 from app.core.activations.formula import FloatArithmetic
 from app.core.activations.parameters import Parameter, Value
 from app.core.errors import InvalidValue, UnknownName, allowed
@@ -153,7 +153,7 @@ def _complete(entry: Activation, given: Given) -> dict[str, Value]:
         elif parameter.required:
             raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
     _check_constraints(entry, params)
-    return params
+    return entry.deduce(params) if isinstance(entry, Rowwise) else params
 
 
 def _checked(parameter: Parameter, value: Value | str | bool) -> Value:
