@@ -136,9 +136,10 @@ class _Run:
         self._checkpoints: dict[int, Batch] = {}
         self._progress = progress
         self._done = 0
-        self._fine = Blocks(
-            blocks.columns * network.units.pieces, blocks.map_blocks, TEMPORARY // dtype.itemsize
-        )
+        # Responses go by unit, normalisation by pre-activation; both make temporaries.
+        numbers = TEMPORARY // dtype.itemsize
+        self._by_unit = Blocks(blocks.columns * network.units.pieces, blocks.map_blocks, numbers)
+        self._by_row = Blocks(blocks.columns, blocks.map_blocks, numbers)
 
     def forward(self, inputs: Inputs) -> None:
         """The signal through all layers, or up to the one that overflows; the last stretch stays on tape."""
@@ -198,7 +199,7 @@ class _Run:
         if offset is not None:
             z += offset[:, None]
         normaliser = self.network.normalisation
-        normalised = None if normaliser is None else normaliser.forward(z, self._blocks)
+        normalised = None if normaliser is None else normaliser.forward(z, self._by_row)
         response = self._respond(number, z if normalised is None else normalised.values)
         output = self._output(number, h, response.outputs)
         self._tapes[number] = Tape(weights, response.slopes, normalised, h.gram, h.scale)
@@ -218,7 +219,7 @@ class _Run:
             outputs[block], slopes[rows] = part.outputs, part.slopes
             return part.saturated, part.dead
 
-        counts = self._fine.each(layer.units, respond)
+        counts = self._by_unit.each(layer.units, respond)
         saturated, dead = (sum(each) for each in zip(*counts, strict=True))
         return Response(outputs, slopes, saturated, dead)
 
@@ -248,7 +249,7 @@ class _Run:
         self._blocks.each(layer.units, pull)
         if tape.normalised is None or self.network.normalisation is None:
             return delta
-        return self.network.normalisation.backward(delta, tape.normalised, self._blocks)
+        return self.network.normalisation.backward(delta, tape.normalised, self._by_row)
 
     def _measure_signal(self, number: int, z: Batch, h: Batch, response: Response) -> None:
         figures = self.figures
