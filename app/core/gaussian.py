@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -40,8 +41,11 @@ BAND = 8
 REACH = 39.0
 """Standard deviations to integrate over: beyond, the normal density is below the smallest float."""
 
-PANEL_LIMIT = 4096
+PANEL_LIMIT = 8192
 """Panels a mesh may have: a function that oscillates faster than this resolves is refused."""
+
+WORK_LIMIT = 200_000_000
+"""Evaluations of f that one table of `Plane` may take."""
 
 _ORDER = 16
 _NODES, _WEIGHTS = legendre.leggauss(_ORDER)
@@ -57,7 +61,13 @@ _NEGLIGIBLE = 1e-19
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
 _SERIES_LENGTHS = (96, 192, 384)
-_UNGRADED = 8.0
+
+UNGRADED = 8.0
+"""A grading δ wide enough to be none."""
+_VARIANCES = 64
+"""Terms of a series in log q, which replaces sums for many q that share little or have many terms."""
+
+_MANY_NODES = 4096
 _CELLS = 2048
 _TINY = 2.0**-1000
 
@@ -93,10 +103,25 @@ def covariance(f: Function, q: Array, c: Array, kinks: Sequence[float] = ()) -> 
 class _Mesh:
     """Nodes on the half line x ≥ 0 with f's even part there, and where f overflows."""
 
+    band: int
     panels: Array  # (panels, 2)
     nodes: Array
     values: Array  # (m, nodes): weight · (f(x) + f(−x))
     overflow: float
+
+    def at(self, q: Array) -> Array:
+        """E f(√q Z): (m, q)."""
+        many = q.size > _VARIANCES and self.nodes.size > _MANY_NODES
+        return _interpolated(self._in_log_q, self.band, q) if many else self._sums(q)
+
+    def _sums(self, q: Array) -> Array:
+        density = np.exp(self.nodes**2 / (-2 * q[:, None]))
+        moments: Array = (self.values @ density.T) / np.sqrt(2 * np.pi * q)
+        return np.where(REACH * np.sqrt(q) < self.overflow, moments, np.inf)
+
+    @cached_property
+    def _in_log_q(self) -> Array:
+        return _series_in_log_q(self._sums, self.band)
 
 
 class Line:
@@ -117,11 +142,7 @@ class Line:
         flat = q.ravel()
         result = np.empty((math.prod(self._stack), flat.size))
         for band, cells in _bands(flat):
-            mesh = self.mesh(band)
-            variance = flat[cells]
-            density = np.exp(mesh.nodes**2 / (-2 * variance[:, None]))
-            moments = (mesh.values @ density.T) / np.sqrt(2 * np.pi * variance)
-            result[:, cells] = np.where(REACH * np.sqrt(variance) < mesh.overflow, moments, np.inf)
+            result[:, cells] = self.mesh(band).at(flat[cells])
         return result.reshape(*self._stack, *q.shape)
 
     def mesh(self, band: int) -> _Mesh:
@@ -149,10 +170,10 @@ class Line:
 
         panels = _bisected(judge, _graded(min(low, 0.25), REACH * high, self._kinks))
         nodes, weights = _gauss(panels)
-        even = _both_sides(self._f, nodes).reshape(2, -1, nodes.size).sum(axis=0)
-        return _Mesh(
-            panels, nodes.ravel(), np.where(np.isfinite(even), even, 0.0) * weights.ravel(), overflow
-        )
+        right, left = np.split(_both_sides(self._f, nodes.ravel()), 2)
+        even = right + left
+        values = np.where(np.isfinite(even), even, 0.0) * weights.ravel()
+        return _Mesh(band, panels, nodes.ravel(), values, overflow)
 
 
 @dataclass(frozen=True)
@@ -165,6 +186,10 @@ class AngularSeries:
 
     coefficients: Array
     grading: Array
+
+    def select(self, cells: NDArray[np.intp]) -> AngularSeries:
+        """The functions of some cells."""
+        return AngularSeries(self.coefficients[:, cells], self.grading[cells])
 
     def __call__(self, angle: Array) -> tuple[Array, Array]:
         """Values and derivatives at one θ for each cell."""
@@ -180,6 +205,7 @@ class AngularSeries:
 class _Table:
     """M(ρ, θ)/sinᵖ(θ/2), weighted, at Chebyshev's θ (rows) and their radii (one row where all share them)."""
 
+    band: int
     squared_radii: Array
     values: Array
     grading: float
@@ -187,19 +213,25 @@ class _Table:
     def at(self, q: Array) -> Array:
         """E ½(f(u₁) − f(u₂))²/sinᵖ(θ/2): (θ, q)."""
         if len(self.squared_radii) == 1:
-            rows = self.values @ np.exp(self.squared_radii[0, :, None] / (-2 * q))
-        else:
-            pairs = zip(self.squared_radii, self.values, strict=True)
-            rows = np.stack([value @ np.exp(radii[:, None] / (-2 * q)) for radii, value in pairs])
-        result: Array = rows / q
-        return result
+            rows: Array = self.values @ np.exp(self.squared_radii[0, :, None] / (-2 * q)) / q
+            return rows
+        return self._row_by_row(q) if q.size <= _VARIANCES else _interpolated(self._in_log_q, self.band, q)
+
+    def _row_by_row(self, q: Array) -> Array:
+        pairs = zip(self.squared_radii, self.values, strict=True)
+        return np.stack([value @ np.exp(radii[:, None] / (-2 * q)) for radii, value in pairs]) / q
+
+    @cached_property
+    def _in_log_q(self) -> Array:
+        return _series_in_log_q(self._row_by_row, self.band)
 
 
 class Plane:
     """q and θ to E ½(f(u₁) − f(u₂))², for one f, keeping the tables it has made.
 
     ``power`` is the p of the factor sinᵖ(θ/2) that is divided out before interpolating in θ: 2 where f is
-    continuous, 1 where f jumps.
+    continuous, 1 where f jumps. The answer is NaN where f oscillates too often over one standard deviation to
+    be integrated within `WORK_LIMIT`.
     """
 
     def __init__(self, f: Function, kinks: Sequence[float] = (), power: Literal[1, 2] = 2) -> None:
@@ -215,7 +247,7 @@ class Plane:
         coefficients = np.zeros((max((len(table.values) for table, _ in tables), default=1), q.size))
         grading = np.ones(q.size)
         for table, cells in tables:
-            coefficients[: len(table.values), cells] = _chebyshev_coefficients(table.at(q[cells]))
+            coefficients[: len(table.values), cells] = chebyshev_coefficients(table.at(q[cells]))
             grading[cells] = table.grading
         return AngularSeries(coefficients, grading)
 
@@ -231,28 +263,31 @@ class Plane:
 
     def _make(self, band: int) -> _Table:
         variances = _representative(band)
-        graded = min(2 / math.sqrt(variances[-1]), _UNGRADED)
-        for length, grading in [(24, _UNGRADED), (48, _UNGRADED), *((n, graded) for n in _SERIES_LENGTHS)]:
-            table = self._tabulated(band, length, grading)
+        graded = min(2 / math.sqrt(variances[-1]), UNGRADED)
+        edges = np.unique(np.append(self._line.mesh(band).panels, 0.0))
+        if edges.size == 1:  # f² vanishes, or underflows, wherever the density does not
+            return _Table(band, np.zeros((1, 1)), np.zeros((1, 1)), UNGRADED)
+        features = self._features(band, edges[-1])
+        for length, grading in [(24, UNGRADED), (48, UNGRADED), *((n, graded) for n in _SERIES_LENGTHS)]:
+            if length * edges.size * features.size * 4 * _ORDER**2 > WORK_LIMIT:
+                break
+            table = self._tabulated(band, edges, features, length, grading)
             # The difference of two values of f is rounded to ε/θ of itself: times sin(θ/2), to the same
             # everywhere, which is what a series can be judged by.
-            even = table.at(variances) * np.sin(_angles(length, grading)[:, None] / 2)
-            series = np.abs(_chebyshev_coefficients(even))
+            even = table.at(variances) * np.sin(angles_of(length, grading)[:, None] / 2)
+            series = np.abs(chebyshev_coefficients(even))
             if (series[-3:].max(axis=0) <= _SERIES_TAIL * series.max(axis=0)).all():
                 return table
-        raise LimitExceeded("the angular series", estimate=2 * length, limit=length, unit="terms")
+        return _Table(band, np.zeros((1, 1)), np.full((1, 1), np.nan), UNGRADED)
 
-    def _tabulated(self, band: int, length: int, grading: float) -> _Table:
-        angles = _angles(length, grading)
-        panels = self._line.mesh(band).panels
-        edges = np.unique(np.append(panels, 0.0))
-        features = self._features(band, edges[-1])
+    def _tabulated(self, band: int, edges: Array, features: Array, length: int, grading: float) -> _Table:
+        angles = angles_of(length, grading)
         radii, values = [], []
         for radius, weight in self._rings(edges, angles):
             mean = self._circle_mean(radius, angles, features[features < radius.max()])
             radii.append(radius)
             values.append(weight * mean / np.sin(angles[:, None] / 2) ** self.power)
-        return _Table(np.concatenate(radii, axis=1) ** 2, np.concatenate(values, axis=1), grading)
+        return _Table(band, np.concatenate(radii, axis=1) ** 2, np.concatenate(values, axis=1), grading)
 
     def _features(self, band: int, reach: float) -> Array:
         """Ends of the longest panels on which f itself is resolved: where arcs are split."""
@@ -310,7 +345,7 @@ class Plane:
         return np.asarray((square * weights).sum(axis=(-2, -1)) / (2 * np.pi))
 
 
-def _angles(length: int, grading: float) -> Array:
+def angles_of(length: int, grading: float) -> Array:
     """θ where the graded variable is a zero of the Chebyshev polynomial of degree ``length``."""
     excess = np.expm1(np.sin(_chebyshev_grid(length)) * math.log1p(math.pi / grading))
     angles: Array = (np.pi * (1 + excess) + grading * excess) / (2 + excess)
@@ -322,8 +357,21 @@ def _chebyshev_grid(length: int) -> Array:
     return np.asarray((2 * np.arange(length) + 1 - length) * (np.pi / (2 * length)))
 
 
-def _chebyshev_coefficients(values: Array) -> Array:
-    """Values at `_angles`, (n, ...), to the coefficients of the interpolating series, (n, ...)."""
+def _series_in_log_q(function: Function, band: int) -> Array:
+    """Q to (m, q), as a Chebyshev series in log q over the band: (terms, m)."""
+    places = np.sin(_chebyshev_grid(_VARIANCES))
+    return chebyshev_coefficients(function(np.exp2(BAND * (band + (1 + places) / 2))).T)
+
+
+def _interpolated(series: Array, band: int, q: Array) -> Array:
+    """The values at each q of what `_series_in_log_q` gave: (m, q)."""
+    place = np.clip(2 * (np.log2(q) / BAND - band) - 1, -1, 1)
+    values: Array = series.T @ np.cos(np.arange(len(series))[:, None] * np.arccos(place))
+    return values
+
+
+def chebyshev_coefficients(values: Array) -> Array:
+    """Values at `angles_of`, (n, ...), to the coefficients of the interpolating series, (n, ...)."""
     length = len(values)
     polynomials = np.cos(np.arange(length)[:, None] * (np.pi / 2 - _chebyshev_grid(length)))
     coefficients = (2 / length) * (polynomials @ values)
@@ -383,7 +431,8 @@ def _merged(judge: Judge, panels: Array, fixed: Collection[float]) -> Array:
 
 def _both_sides(f: Function, x: Array) -> Array:
     """F(x) and f(−x) for a function or a stack of m: (2m, *x.shape)."""
-    return np.concatenate([f(side).reshape(-1, *x.shape) for side in (x, -x)])
+    sides = [f(side) for side in (x, -x)]
+    return np.concatenate([side if side.ndim > x.ndim else side[None] for side in sides])
 
 
 def _gauss(panels: Array) -> tuple[Array, Array]:
