@@ -44,7 +44,7 @@ class _Argument(NamedTuple):
     slope: Value
     """u′."""
     bend: Value
-    """2 + x·u″/u′."""
+    """x·u″/u′."""
 
     def at(self, where: NDArray[np.bool_]) -> _Argument:
         """The same at some of the points."""
@@ -56,18 +56,25 @@ class _Argument(NamedTuple):
 
 
 def _linear(x: Array, rate: Value, rate_low: float = 0.0) -> _Argument:
-    """u = (rate + rate_low)·x."""
+    """u = (rate + rate_low)·x, with 0·∞ = 0: a flat gate is flat out to infinity."""
+    x = _finite(x)
     u, low = two_product(x, rate)
     low += rate_low * x
-    return _Argument(u, low, np.abs(u), np.copysign(low, low * u), rate, 2.0)
+    return _Argument(u, low, np.abs(u), np.copysign(low, low * u), rate, 0.0)
 
 
 def _sigmoid_gate(x: Array, argument: _Argument) -> Derivatives:
     """x·σ(u) and its derivatives."""
     size = np.abs(argument.u)
-    far = size > _far_from(x)
+    far = (size > _far_from(x)) | np.isinf(x)
     near = _near(x, size, argument)
     return _spliced(near, far, _far(x[far], argument.at(far))) if far.any() else near
+
+
+def _finite(x: Array) -> Array:
+    """x, with the largest number for ∞: its product with what has vanished is then 0."""
+    limit = np.finfo(x.dtype).max
+    return np.clip(x, -limit, limit)
 
 
 def _far_from(x: Array) -> float:
@@ -89,24 +96,26 @@ def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
     half = leading_half(start + head)
     h = _times(step, half, ((start - half) + head) + (tail - growth_low))
     yield np.where(left, h, 1 - h)
-    start = bend - growth
-    factor = slope * (start + (step.value * (2 * growth - start - 2 * (head + tail)) - growth_low))
+    start = 2 - growth
+    more = bend + step.value * (2 * growth - (start + bend) - 2 * (head + tail))
+    factor = slope * (start + (more - growth_low))
     half = leading_half(factor)
     yield _times(step, half, factor - half)
 
 
 def _far(x: Array, argument: _Argument) -> Derivatives:
-    """Where 1 + e^|u| is e^|u|."""
+    """Where 1 + e^|u| is e^|u|, and at ±∞, where u may be 0 if the gate does not depend on x."""
     u, low, growth, _, slope, bend = argument
     size = -np.abs(u)
     low = -np.copysign(low, low * u)
     e = _exp(size, low)
-    limit = np.finfo(x.dtype).max
-    x, growth, slope = np.clip(x, -limit, limit), np.minimum(growth, limit), np.clip(slope, -limit, limit)
+    growth = _finite(growth)
     left = u < 0
-    yield np.where(left, rescaled_tail(x * e, x, size, low), x)
-    yield np.where(left, rescaled_tail((1 - growth) * e, 1 - growth, size, low), 1.0)
-    curvature = slope * (bend - growth)
+    factor = _finite(x)
+    yield np.where(left, rescaled_tail(factor * e, factor, size, low), x)
+    full = np.where(u == 0, 0.5, 1.0)
+    yield np.where(left, rescaled_tail((1 - growth) * e, 1 - growth, size, low), full).astype(x.dtype)
+    curvature = _finite(np.asarray(slope, x.dtype)) * (2 - growth + bend)
     yield rescaled_tail(curvature * e, curvature, size, low)
 
 
@@ -149,7 +158,7 @@ def _spliced(usual: Derivatives, where: NDArray[np.bool_], special: Derivatives)
 
 
 def _silu(x: Array) -> Derivatives:
-    yield from _sigmoid_gate(x, _Argument(x, 0.0, np.abs(x), 0.0, 1.0, 2.0))
+    yield from _sigmoid_gate(x, _Argument(x, 0.0, np.abs(x), 0.0, 1.0, 0.0))
 
 
 def _swish(x: Array, *, beta: Value) -> Derivatives:
@@ -168,7 +177,7 @@ def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
     half = leading_half(square)
     near = _times(step, half, (square - half) + (square_low + x * ((x - rest) - h)))
     far = rescaled_tail(x * x * _exp(-size, -low), x * x, -size, -low)
-    return {"beta": np.where(size > _far_from(x), far, near)}
+    return {"beta": np.where((size > _far_from(x)) | np.isinf(square), far, near)}
 
 
 def _two_floats(decimal: str) -> tuple[float, float]:
@@ -203,14 +212,14 @@ def _gelu_tanh(x: Array) -> Derivatives:
     size = np.abs(x)
     growth, growth_low = two_product(size, slope)
     growth_low += size * (slope_low + factor_low + 2 * cubic_low)
-    argument = _Argument(u, low, growth, growth_low, slope, 4 - 2 * _LINEAR[0] / slope)
+    argument = _Argument(u, low, growth, growth_low, slope, finite(6 * cubic / slope))
     yield from _sigmoid_gate(x, argument)
 
 
 def _gelu(x: Array) -> Derivatives:
     # The table is in double precision; single precision loses nothing by passing through it.
     tail = NormalTail(np.abs(x).astype(np.float64, copy=False))
-    left = x < 0
+    left = x <= 0
     h = np.copysign(tail.size, x) * tail.probability() * tail.unit
     yield np.where(left, h, x - h).astype(x.dtype, copy=False)
     h = tail.excess() * tail.unit
@@ -236,7 +245,7 @@ def _erf(x: Array) -> Derivatives:
     e = _ERF_SERIES[0] * e
     e += e * relative
     yield rescaled_tail(e, _ERF_SERIES[0], -square, -low)
-    twice = -2 * np.clip(x, -np.finfo(x.dtype).max / 4, np.finfo(x.dtype).max / 4)
+    twice = _finite(-2 * x)
     yield rescaled_tail(twice * e, twice * _ERF_SERIES[0], -square, -low)
 
 
@@ -248,39 +257,40 @@ def _mish(x: Array) -> Derivatives:
 
 def _mish_near(x: Array) -> Derivatives:
     """With E = e^|x|: the step tanh ln(1 + e^x) is 1/(E + offset) left of 0 and 1 − z right of it."""
-    left = x < 0
+    left = x <= 0
     size = np.abs(x)
     e = np.exp(size)
     s = 1 / (2 * e + 1)
     offset = 0.5 + 0.5 * s
     step = _reciprocal(e, offset, 0.0)
-    z = 2 / (np.exp(2 * size) + 2 * e + 2)
-    half = leading_half(size)
-    share = _times(step, half, size - half)
-    yield np.where(left, -share, x - x * z)
+    total = np.exp(2 * size) + 2 * e + 2
+    z = 2 / total
+    half = leading_half(x)
+    h = _times(step, half, x - half)
+    yield np.copysign(np.where(left, h, x - x * z), x)
     # Left, the step's logarithm grows by 1 − weight·step a unit; right, z's falls by 2 − lack.
     weight = offset + e * s * s
     start = 1 - size
-    half = leading_half(start + weight * share)
-    h = _times(step, half, (start - half) + weight * share)
-    lack = (e + 2) * z
+    share = weight * h
+    half = leading_half(start - share)
+    h = _times(step, half, (start - half) - share)
+    lack = (2 * e + 4) / total
     yield np.where(left, h, 1 - z * (1 - size * (2 - lack)))
     once, twice = weight * step.value, (2 * e * s) ** 2 * s * step.value
     h = (2 - size) + (size * (once * (3 - 2 * once) + twice) - 2 * once)
-    right = z * (4 * (1 - size) + (size * (lack * (5 - 2 * lack) + 2 * z) - 2 * lack))
+    right = z * (4 * (1 - size) + (lack * (size * (5 - 2 * lack) - 2) + 2 * size * z))
     yield np.where(left, h * step.value, right)
 
 
 def _mish_far(x: Array) -> Derivatives:
     """Where the step is e^x, or 1 − 2·e^−2x."""
-    limit = np.finfo(x.dtype).max
     left = x < 0
-    x = np.clip(x, -limit, limit)
-    exponent = np.where(left, x, -2 * x)
+    exponent = _finite(np.where(left, x, -2 * x))
     e = np.exp(exponent)
-    yield np.where(left, rescaled_tail(x * e, x, exponent), x)
-    yield np.where(left, rescaled_tail((1 + x) * e, 1 + x, exponent), 1.0)
-    factor = np.where(left, 2 + x, np.clip(8 * (1 - x), -limit, limit))
+    factor = _finite(x)
+    yield np.where(left, rescaled_tail(factor * e, factor, exponent), x)
+    yield np.where(left, rescaled_tail((1 + factor) * e, 1 + factor, exponent), 1.0).astype(x.dtype)
+    factor = np.where(left, 2 + factor, _finite(8 * (1 - factor)))
     yield rescaled_tail(factor * e, factor, exponent)
 
 

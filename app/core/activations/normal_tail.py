@@ -29,7 +29,7 @@ _DEGREE: Final = 6
 
 _BITS: Final = 112
 _DENSITY_AT_0: Final = (398942280401432677939946059934381868475858631164934657665926 << _BITS) // 10**60
-"""φ(0) = 1/√(2π), sixty digits, as are all numbers here in units of 2⁻¹¹²."""
+"""φ(0) = 1/√(2π). Like all integers here it counts units of 2⁻¹¹²."""
 
 _LIFTED_FROM: Final = 36
 _LIFT: Final = 200
@@ -82,7 +82,7 @@ class NormalTail:
 
 def _mills_series() -> list[list[int]]:
     """The Taylor coefficients of g at every node from 0 to `END`."""
-    terms = 11
+    terms = 11  # what is cut off is below 2⁻⁸⁰
     start = END + 2
     g = _DENSITY_AT_0 // start
     rows = []
