@@ -100,7 +100,8 @@ def _pieces(call: Call) -> int:
         if _gives_one(activation, length, call.params):
             return length
     raise InvalidValue(
-        f"{activation.name} mixes a whole layer: it is no activation of units", loc=("activation",)
+        f"{activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
+        loc=("activation",),
     )
 
 

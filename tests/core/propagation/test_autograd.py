@@ -84,7 +84,7 @@ def reference(activation: str, normalisation: str | None, residual: float | None
     return {name: np.array(values) for name, values in columns.items()}
 
 
-@pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name in REGISTRY])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalisation", NORMALISE)
 @pytest.mark.parametrize("residual", [None, 0.7])
 def test_figures_are_autograds(activation: str, normalisation: str | None, residual: float | None) -> None:
@@ -101,7 +101,6 @@ def test_figures_are_autograds(activation: str, normalisation: str | None, resid
         np.testing.assert_allclose(getattr(run, name), expected, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
-@pytest.mark.skipif("maxout" not in REGISTRY, reason="the registry has no maxout yet")
 @pytest.mark.parametrize("pieces", [2, 3])
 def test_a_maximum_of_several_pre_activations_is_autograds(pieces: int) -> None:
     torch = pytest.importorskip("torch")

@@ -17,8 +17,6 @@ from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
 from tests.core.propagation.test_exactness import THRESHOLD, Case, largest_z, sample
 
-pytestmark = pytest.mark.skipif("maxout" not in REGISTRY, reason="the registry has no maxout yet")
-
 CASES = {
     "gaussian": Case("maxout", gaussian(1.2)),
     "biases and layer_norm": Case(
@@ -81,5 +79,19 @@ def test_orthogonal_pieces_are_independent_matrices_interleaved() -> None:
 
 
 def test_what_mixes_a_whole_layer_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="whole layer"):
-        Units(REGISTRY.resolve("softmax"))
+    for name in ("softmax", "sparsemax"):
+        with pytest.raises(InvalidValue, match="no activation of units"):
+            Units(REGISTRY.resolve(name))
+    weights = np.ones((3, 1, 4))
+    with pytest.raises(InvalidValue, match="each unit"):
+        Network(sizes=(5, 5), call=REGISTRY.resolve("maxout", {"weights": weights}), weights=gaussian(1.0))
+
+
+def test_gated_units_take_their_two_pre_activations() -> None:
+    # GLU: a · σ(b); neighbouring rows of W make one unit.
+    rng = np.random.default_rng(1)
+    matrix, x = rng.standard_normal((6, 4)), rng.standard_normal((4, 5))
+    run = propagate(given_network(REGISTRY.resolve("glu"), [matrix], [None]), x, seed=0)
+    z = matrix @ x
+    expected = np.mean(z[::2] / (1 + np.exp(-z[1::2])))
+    assert run.activation_mean[0] == pytest.approx(expected, rel=1e-12)

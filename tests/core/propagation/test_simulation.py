@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Elementwise, Rowwise
+from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.initialisers import INITIALISERS, gaussian, initialiser
@@ -229,10 +229,10 @@ def test_progress_counts_every_step_and_can_stop_the_run() -> None:
         propagate(net, GaussianInputs(4), seed=0, progress=stop)
 
 
-FITTING = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]
+ELEMENTWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]
 
 
-@pytest.mark.parametrize("entry", FITTING, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
 def test_every_elementwise_activation_runs(entry: Elementwise, dtype: np.dtype[Any]) -> None:
     net = network(entry.name, sizes=(50,) * 6, weights=gaussian(0.3, 0.1))
@@ -302,9 +302,6 @@ def test_the_summary_has_every_figure_of_every_layer() -> None:
         np.testing.assert_allclose(each.median, middle)
         assert (each.low <= each.median).all()
         assert (each.median <= each.high).all()
-
-
-ROWWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Rowwise)]
 
 
 @pytest.mark.parametrize(
