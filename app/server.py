@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 
 import orjson
 import uvicorn
@@ -68,7 +70,9 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 def serve(chosen: Settings) -> None:
-    """Serves until told to stop; SIGTERM lets running requests finish."""
+    """Serves until told to stop; SIGTERM lets running requests finish and then is no failure."""
+    # uvicorn raises the signal again once it has shut down, for whoever listened before it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "app.main:create_app",
         factory=True,
