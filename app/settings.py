@@ -9,6 +9,13 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Settings(BaseSettings):
     """What an operator may choose. The README's table is made from these descriptions."""
 
@@ -18,13 +25,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
     threads: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)),
+        default_factory=cores,
         ge=1,
         le=256,
         description="Threads a server process computes large arrays on. Default: the cores it may use.",
     )
     max_body_bytes: int = Field(256 * 2**20, ge=1, description="Largest request body, in bytes.")
     max_elements: int = Field(20_000_000, ge=1, description="Most numbers in one request's arrays.")
+    max_cells: int = Field(20_000, ge=1, description="Most cells in one phase diagram.")
+    max_flow_work: float = Field(
+        1e13,
+        gt=0,
+        description="Most operations of one request for /gradient-flow; 5e10 take a core a second.",
+    )
+    max_flow_bytes: float = Field(
+        8 * 2.0**30, gt=0, description="Most memory of one request for /gradient-flow, in bytes."
+    )
     max_queue: int = Field(
         16,
         ge=1,

@@ -87,7 +87,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
 
     try:
-        return await threads.run(work, size=size, seconds=_timeout(request, settings.request_timeout))
+        return await threads.run(work, size=size, seconds=timeout(request, settings.request_timeout))
     except Busy:
         raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
     except DeadlineExceeded:
@@ -100,7 +100,7 @@ def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
     return (JSON, NPY) if stacks and body.upstream is None else (JSON,)
 
 
-def _timeout(request: Request, longest: float) -> float:
+def timeout(request: Request, longest: float) -> float:
     """The client's own deadline in seconds, where it is shorter than the service's."""
     given = request.headers.get("request-timeout")
     if given is None:

@@ -20,7 +20,7 @@ from app.wire.errors import Malformed, Unsuitable
 
 JSON = "application/json"
 NPY = "application/x-npy"
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params"})
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
 
 
 class ArrayRequest(Request):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import Body
 
-from app.api.schemas import ActivateRequest
+from app.api.schemas import ActivateRequest, GradientFlowRequest, MeanFieldRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -68,3 +68,35 @@ def _prefixed() -> str | None:
 
 
 ACTIVATE: TypeAlias = Annotated[ActivateRequest, Body(openapi_examples=activate_examples())]
+
+
+def mean_field_examples() -> dict[str, Any]:
+    """Requests for ``POST /mean-field``: one place, and a small phase diagram."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    place = {"activation": entry.name, "sigma_w": 1.5, "sigma_b": 0.05}
+    diagram = {**place, "sigma_w": [[1.0, 2.0, 4.0]], "sigma_b": [[0.0], [0.5]]}
+    return {
+        "place": {"summary": "One place", "value": place},
+        "diagram": {"summary": "A phase diagram of 2 × 3 cells", "value": diagram},
+    }
+
+
+MEAN_FIELD: TypeAlias = Annotated[MeanFieldRequest, Body(openapi_examples=mean_field_examples())]
+
+
+def gradient_flow_examples() -> dict[str, Any]:
+    """Requests for ``POST /gradient-flow``: a deep network, and one with its own sizes and weights' law."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    deep = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
+    shaped = {"activation": entry.name, "width": [64, 128, 10], "init": {"sigma_w": 1.5}, "networks": 2}
+    return {
+        "deep": {"summary": "Twenty layers", "value": deep},
+        "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
+    }
+
+
+GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]

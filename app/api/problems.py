@@ -106,9 +106,14 @@ async def _from_validation(_: Request, error: Exception) -> Response:
 
 async def _from_core(_: Request, error: Exception) -> Response:
     assert isinstance(error, ActivationLabError)
+    return from_core(error).response()
+
+
+def from_core(error: ActivationLabError) -> Problem:
+    """The core's error as a problem with its field."""
     listed = [_field_error(("body", *error.loc), error.message, error.code)]
     kind = error.code.replace("_", "-")
-    return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed).response()
+    return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed)
 
 
 async def _from_surprise(_: Request, __: Exception) -> Response:

@@ -21,6 +21,8 @@ from typing_extensions import TypeAliasType
 
 from app.core.activations import REGISTRY
 from app.core.formats import FORMATS
+from app.core.propagation.initialisers import INITIALISERS
+from app.core.propagation.normalisation import NORMALISATIONS
 from app.wire.errors import Unsuitable
 from app.wire.numbers import to_array, to_lists
 
@@ -86,6 +88,22 @@ DtypeName: TypeAlias = Annotated[
 ]
 
 
+Phases = TypeAliasType("Phases", "Literal['ordered', 'critical', 'chaotic'] | list[Phases]")
+"""A phase for each cell."""
+
+
+Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+
+InitName: TypeAlias = Annotated[
+    str,
+    Field(max_length=100),
+    WithJsonSchema({"type": "string", "enum": [*INITIALISERS, "critical"]}),
+]
+NormalizationName: TypeAlias = Annotated[
+    str, Field(max_length=100), WithJsonSchema({"type": "string", "enum": list(NORMALISATIONS)})
+]
+
+
 class Model(BaseModel):
     """What all requests and answers share: no unknown fields, ndarrays allowed."""
 
@@ -135,6 +153,182 @@ class ActivateResponse(Model):
     )
 
 
+class MeanFieldRequest(Model):
+    """An activation and the places of a phase diagram."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`; elementwise.")
+    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    sigma_w: NumberArray = Field(description="σ_w: weights have the variance σ_w²/fan_in.")
+    sigma_b: NumberArray = Field(
+        default_factory=lambda: np.zeros(()),
+        description="σ_b: biases have the variance σ_b².",
+    )
+
+
+class MeanFieldResponse(Model):
+    """Fixed points and depth scales, arrays of `shape`."""
+
+    activation: str = Field(description="Canonical name.")
+    shape: list[int] = Field(description="What sigma_w and sigma_b broadcast to.")
+    q_star: NumberArray = Field(description="Where the variance of pre-activations ends; may be infinite.")
+    c_star: NumberArray = Field(description="Where the correlation of two inputs ends.")
+    chi_1: NumberArray = Field(description="What one layer multiplies the gradient's second moment by.")
+    xi_q: NumberArray = Field(description="Layers over which q − q* shrinks by e.")
+    xi_c: NumberArray = Field(description="Layers over which c − c* shrinks by e.")
+    xi_gradient: NumberArray = Field(description="Layers over which the second moment changes by e.")
+    phase: Phases = Field(description="`ordered` (χ₁ < 1), `critical` or `chaotic` (χ₁ > 1).")
+    critical_sigma_w: NumberArray = Field(
+        description="The smallest σ_w on the edge of chaos for each sigma_b; NaN where there is none."
+    )
+
+
+class GaussianInputFields(Model):
+    """Inputs drawn anew for each network."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    variance: float = Field(1.0, ge=0, allow_inf_nan=False)
+    correlation: float = Field(0.0, ge=-1, le=1, description="Between any two inputs of the batch.")
+
+
+class Sigmas(Model):
+    """Weights N(0, σ_w²/fan_in), biases N(0, σ_b²)."""
+
+    sigma_w: float = Field(ge=0, le=1e6)
+    sigma_b: float = Field(0.0, ge=0, le=1e6)
+
+
+class ResidualFields(Model):
+    """h + scale · φ(z) in every layer that keeps the width."""
+
+    scale: float = Field(1.0, allow_inf_nan=False)
+
+
+class GradientFlowRequest(Model):
+    """A network to simulate. Only `activation` is required."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
+    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    depth: Size | None = Field(None, description="Layers, 50 by default; not beside a list of widths.")
+    width: Size | list[Size] = Field(
+        512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
+    )
+    batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
+    init: InitName | Sigmas = Field(
+        "xavier_normal", description="A framework's name, `critical` (the edge of chaos), or σ_w and σ_b."
+    )
+    sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
+    normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
+    residual: ResidualFields | None = None
+    inputs: GaussianInputFields | NumberArray = Field(
+        default_factory=GaussianInputFields, description="A distribution, or a real batch: batch × features."
+    )
+    networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
+    seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
+    dtype: Literal["float64", "float32"] = "float64"
+    engine: Literal["auto", "dense", "deferred"] = Field(
+        "auto", description="`dense` makes the weights, `deferred` never does."
+    )
+
+
+class SpreadFields(Model):
+    """Median, 5th and 95th percentile over the networks."""
+
+    median: NumberArray
+    low: NumberArray
+    high: NumberArray
+
+
+class LayerFigures(Model):
+    """What was measured in one layer."""
+
+    layer: int
+    fan_in: int
+    fan_out: int
+    preactivation_variance: SpreadFields
+    activation_mean: SpreadFields
+    activation_mean_square: SpreadFields
+    correlation: SpreadFields
+    saturated_fraction: SpreadFields
+    dead_fraction: SpreadFields
+    gradient_log10_rms: SpreadFields
+    weight_gradient_log10_norm: SpreadFields
+
+
+class GradientFields(Model):
+    """The gradient from the last layer to the first."""
+
+    log10_ratio: SpreadFields = Field(description="Layer 1 minus the last layer.")
+    factor_per_layer: SpreadFields
+    underflow: dict[str, int | None] = Field(
+        description="By format the first layer, counted from the loss, whose gradient rounds to zero."
+    )
+
+
+class TheoryLayer(Model):
+    """Mean-field theory of one layer."""
+
+    q: NumberArray
+    chi: NumberArray
+
+
+class TheoryFields(Model):
+    """The same network at infinite width."""
+
+    q_star: NumberArray
+    c_star: NumberArray
+    chi_1: NumberArray
+    xi_q: NumberArray
+    xi_c: NumberArray
+    xi_gradient: NumberArray
+    predicted_log10_ratio: NumberArray
+    critical_sigma_w: NumberArray
+    layers: list[TheoryLayer]
+
+
+State: TypeAlias = Literal["vanishing", "healthy", "exploding", "saturated", "dying"]
+
+
+class Sentences(Model):
+    """The same sentences in English and Korean."""
+
+    en: str
+    ko: str
+
+
+class VerdictFields(Model):
+    """Does the gradient survive, and why."""
+
+    state: State
+    layer: int | None = Field(description="The layer that overflows, is saturated or is dying.")
+    usable_depth: int = Field(description="Layers from the loss whose gradient stays within a decade.")
+    summary: Sentences
+
+
+class RemedyFields(Model):
+    """A change of the request that was simulated and helped."""
+
+    change: dict[str, Any]
+    log10_ratio: NumberArray
+    state: State
+
+
+class GradientFlowResponse(Model):
+    """Figures, theory, verdict and remedies."""
+
+    engine: Literal["dense", "deferred", "mixed"]
+    seed: int
+    networks: int
+    dtype: str
+    layers: list[LayerFigures]
+    gradient: GradientFields
+    theory: TheoryFields | None = Field(
+        description="Null where it does not apply: normalisation, residual branches, unequal σ_w, "
+        "activations that mix elements otherwise than by their maximum."
+    )
+    verdict: VerdictFields
+    remedies: list[RemedyFields]
+
+
 class Health(Model):
     """Whether the service is there."""
 
@@ -152,7 +346,18 @@ def _parameter_names() -> frozenset[str]:
     return frozenset(ours | theirs)
 
 
-FIELD_NAMES: frozenset[str] = frozenset(ActivateRequest.model_fields)
+FIELD_NAMES: frozenset[str] = frozenset(
+    name
+    for model in (
+        ActivateRequest,
+        MeanFieldRequest,
+        GradientFlowRequest,
+        GaussianInputFields,
+        Sigmas,
+        ResidualFields,
+    )
+    for name in model.model_fields
+)
 """The fields of all requests."""
 
 KNOWN_NAMES: frozenset[str] = FIELD_NAMES | _parameter_names() | {"body", "query", "path", "header"}

@@ -1,0 +1,116 @@
+"""``POST /gradient-flow`` over ASGI."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from tests.conftest import InProcess
+
+SMALL = {"activation": "tanh", "depth": 4, "width": 32, "batch": 4, "networks": 2}
+
+
+def post(client: InProcess, **fields: Any) -> Response:
+    return client.post("/gradient-flow", json={**SMALL, **fields})
+
+
+def test_the_answer_has_the_contract_s_fields(client: InProcess) -> None:
+    answer = post(client).json()
+    assert list(answer) == [
+        *("engine", "seed", "networks", "dtype", "layers", "gradient", "theory", "verdict", "remedies")
+    ]
+    assert list(answer["layers"][0]) == [
+        *("layer", "fan_in", "fan_out", "preactivation_variance", "activation_mean"),
+        *("activation_mean_square", "correlation", "saturated_fraction", "dead_fraction"),
+        *("gradient_log10_rms", "weight_gradient_log10_norm"),
+    ]
+    assert [each["layer"] for each in answer["layers"]] == [1, 2, 3, 4]
+    assert list(answer["gradient"]) == ["log10_ratio", "factor_per_layer", "underflow"]
+    assert len(answer["theory"]["layers"]) == 4
+
+
+def test_only_the_activation_is_required(client: InProcess) -> None:
+    answer = client.post("/gradient-flow", json={"activation": "relu"}).json()
+    assert len(answer["layers"]) == 50
+    assert answer["networks"] == 8
+    assert answer["verdict"]["state"] == "vanishing"
+
+
+@pytest.mark.parametrize("engine", ["dense", "deferred", "auto"])
+def test_the_same_seed_gives_the_same_bytes(client: InProcess, engine: str) -> None:
+    answers = [post(client, engine=engine, seed=seed).content for seed in (2**64 - 1, 2**64 - 1, 0)]
+    assert answers[0] == answers[1]
+    assert answers[0] != answers[2]
+
+
+def test_a_real_batch(client: InProcess) -> None:
+    batch = [[0.5, -1.0, 2.0], [1.0, 0.0, 0.5]]
+    fields = {"activation": "tanh", "width": [3, 16, 4], "inputs": batch, "networks": 1}
+    answer = client.post("/gradient-flow", json=fields).json()
+    assert [(each["fan_in"], each["fan_out"]) for each in answer["layers"]] == [(3, 16), (16, 4)]
+
+
+@pytest.mark.parametrize("init", ["orthogonal", "critical", {"sigma_w": 1.5, "sigma_b": 0.05}])
+@pytest.mark.parametrize("extra", [{"normalization": "layer_norm"}, {"residual": {"scale": 0.5}}, {}])
+def test_what_a_network_can_be(client: InProcess, init: Any, extra: dict[str, Any]) -> None:
+    answer = post(client, init=init, **extra)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["theory"] is None) == bool(extra)
+
+
+@pytest.mark.parametrize(
+    ("fields", "loc"),
+    [
+        ({"depth": 10**9}, "width"),
+        ({"width": 10**12}, "width"),
+        ({"depth": 10**9, "width": 1, "batch": 1}, "width"),
+        ({"depth": 0}, "depth"),
+        ({"width": [8, 8]}, "depth"),
+        ({"init": "critical", "activation": "silu"}, "init"),
+        ({"init": "clever"}, "init"),
+        ({"sigma_b": 0.1}, "sigma_b"),
+        ({"inputs": [[1.0, "NaN"]], "batch": 1}, "inputs"),
+        ({"inputs": [1.0, 2.0]}, "inputs"),
+        ({"seed": 2**64}, "seed"),
+        ({"engine": "deferred", "init": "he_uniform"}, "engine"),
+    ],
+)
+def test_bad_fields(client: InProcess, fields: dict[str, Any], loc: str) -> None:
+    answer = post(client, **fields)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["loc"][1] == loc
+
+
+def test_the_limit_is_named(client: InProcess) -> None:
+    detail = post(client, depth=10**9).json()["detail"]
+    assert "operations; the limit is 10,000,000,000,000" in detail
+
+
+def test_events(client: InProcess) -> None:
+    answer = client.post("/gradient-flow", json=SMALL, headers={"Accept": "text/event-stream"})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [
+        dict(line.split(": ", 1) for line in each.split("\n")) for each in answer.text.split("\n\n")[:-1]
+    ]
+    assert {each["event"] for each in events[:-1]} == {"progress"}
+    assert events[-1]["event"] == "result"
+    assert json.loads(events[-1]["data"]) == post(client).json()
+
+
+def test_errors_after_the_start_are_events(client: InProcess) -> None:
+    answer = client.post(
+        "/gradient-flow",
+        json={**SMALL, "depth": 2000},
+        headers={"Accept": "text/event-stream", "Request-Timeout": "0.05"},
+    )
+    name, data = answer.text.split("\n\n")[-2].split("\n")
+    assert name == "event: error"
+    assert json.loads(data.removeprefix("data: "))["status"] == 504
+
+
+def test_the_deadline(client: InProcess) -> None:
+    answer = client.post("/gradient-flow", json={**SMALL, "depth": 2000}, headers={"Request-Timeout": "0.05"})
+    assert answer.status_code == 504

@@ -1,0 +1,106 @@
+"""Verdicts on networks whose fate is known, and remedies that really help."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from app.core.activations import REGISTRY
+from app.core.diagnosis import Experiment, critical, diagnose, underflow
+from app.core.errors import InvalidValue
+from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
+from app.core.propagation.network import GaussianInputs, Network
+
+
+def experiment(activation: str, weights: Initialiser, depth: int = 30) -> Experiment:
+    network = Network(sizes=(128,) * (depth + 1), call=REGISTRY.resolve(activation), weights=weights)
+    return Experiment(network=network, inputs=GaussianInputs(8), networks=4)
+
+
+def test_relu_loses_half_its_square_gradient_a_layer_at_unit_weights() -> None:
+    """He et al. 2015 (arXiv:1502.01852): 29 halvings of the square from layer 30 to layer 1."""
+    report = diagnose(experiment("relu", initialiser("lecun_normal")))
+    expected = -29 * math.log10(2) / 2
+    assert report.theory is not None
+    assert report.theory.predicted_log10_ratio == pytest.approx(expected, abs=1e-10)
+    assert float(report.log10_ratio.median) == pytest.approx(expected, abs=0.5)
+    assert report.verdict.state == "vanishing"
+    assert 5 <= report.verdict.usable_depth <= 9  # a decade is 6.6 halvings of the square
+
+
+def test_relu_survives_with_he() -> None:
+    report = diagnose(experiment("relu", initialiser("he_normal")))
+    assert report.verdict.state == "healthy"
+    assert report.verdict.usable_depth == 30
+    assert report.remedies == []
+
+
+@pytest.mark.parametrize(
+    ("activation", "sigma_w", "state"),
+    [("tanh", 0.5, "vanishing"), ("tanh", 2.0, "exploding"), ("tanh", 20.0, "exploding")],
+)
+def test_states(activation: str, sigma_w: float, state: str) -> None:
+    assert diagnose(experiment(activation, gaussian(sigma_w))).verdict.state == state
+
+
+def test_saturation_is_named_with_its_layer() -> None:
+    verdict = diagnose(experiment("sigmoid", gaussian(15.0, 15.0), depth=3)).verdict
+    assert verdict.state == "saturated"
+    assert verdict.layer == 1
+
+
+def test_overflow_is_an_explosion() -> None:
+    verdict = diagnose(experiment("exponential", gaussian(30.0))).verdict
+    assert verdict.state == "exploding"
+    assert verdict.layer is not None
+    assert verdict.usable_depth == 0
+
+
+def test_a_dead_layer_is_named() -> None:
+    inputs = np.ones((4, 8))
+    network = Network(
+        sizes=(4, 1, 1, 1, 1, 1, 1), call=REGISTRY.resolve("relu"), weights=initialiser("he_normal")
+    )
+    verdict = diagnose(Experiment(network=network, inputs=inputs, networks=9)).verdict
+    assert verdict.state == "dying"  # one unit a layer: each is dead with probability one half
+    assert verdict.layer is not None
+
+
+def test_the_sentence_gives_the_reason() -> None:
+    summary = diagnose(experiment("sigmoid", initialiser("xavier_normal"))).verdict.summary
+    assert "0.25" in summary.en
+    assert "0.25" in summary.ko
+    assert "centred" in summary.en
+
+
+def test_remedies_help_and_the_best_comes_first() -> None:
+    report = diagnose(experiment("tanh", gaussian(0.5)))
+    ratios = [abs(each.log10_ratio) for each in report.remedies]
+    assert 1 <= len(ratios) <= 3
+    assert ratios == sorted(ratios)
+    assert all(each.state == "healthy" for each in report.remedies)
+    assert max(ratios) <= max(1.0, abs(float(report.log10_ratio.median)) / 2)
+
+
+def test_no_theory_for_normalised_networks() -> None:
+    plain = experiment("tanh", gaussian(1.0), depth=3)
+    assert diagnose(plain).theory is not None
+    network = Network(
+        sizes=plain.network.sizes, call=plain.network.call, weights=plain.network.weights, residual=0.5
+    )
+    assert diagnose(Experiment(network=network, inputs=plain.inputs)).theory is None
+
+
+def test_underflow_counts_layers_from_the_loss() -> None:
+    """Half of the smallest subnormals: 2^-25 = 3.0e-8 (IEEE 754 binary16), 2^-150 (binary32), 2^-134."""
+    gradient = np.array([-50.0, -42.0, -10.0, -7.0, 0.0])
+    assert underflow(gradient) == {"float32": 5, "bfloat16": 4, "float16": 3}
+    assert underflow(np.zeros(3)) == {"float32": None, "bfloat16": None, "float16": None}
+
+
+def test_critical_is_on_the_edge_or_refused() -> None:
+    assert critical(REGISTRY.resolve("relu"), 0.0).sigma_w(100, 100) == pytest.approx(math.sqrt(2))
+    with pytest.raises(InvalidValue, match="no critical"):
+        critical(REGISTRY.resolve("silu"), 0.0)
