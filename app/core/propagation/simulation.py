@@ -87,8 +87,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         InvalidValue: inputs that do not fit the network, an engine that cannot be exact.
     """
     with np.errstate(all="ignore"):
-        batch = inputs.batch if isinstance(inputs, GaussianInputs) else inputs.shape[-1]
-        _check(network, inputs, batch, dtype)
+        batch = _checked_batch(network, inputs, dtype)
         kinds = engines(network, batch, engine)
         segment = segment_length(network, batch, kinds, dtype.itemsize, tape)
         run = _Run(
@@ -100,16 +99,19 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         return run.figures
 
 
-def _check(network: Network, inputs: Inputs, batch: int, dtype: np.dtype[Any]) -> None:
+def _checked_batch(network: Network, inputs: Inputs, dtype: np.dtype[Any]) -> int:
+    """How many inputs there are, once all three are known to fit each other."""
     if dtype not in (np.float64, np.float32):
         raise InvalidValue("must be float64 or float32", loc=("dtype",))
     if isinstance(inputs, np.ndarray):
-        if inputs.ndim != 2 or len(inputs) != network.sizes[0] or not batch:
+        if inputs.ndim != 2 or len(inputs) != network.sizes[0] or not inputs.size:
             raise InvalidValue(f"must be inputs of {network.sizes[0]} features", loc=("inputs",))
         if not np.isfinite(inputs).all():
             raise InvalidValue("must be finite", loc=("inputs",))
+    batch = inputs.batch if isinstance(inputs, GaussianInputs) else inputs.shape[1]
     if network.normalisation is not None and network.normalisation.over == "batch" and batch < 2:
         raise InvalidValue("must be 2 or more where the batch is normalised", loc=("batch",))
+    return batch
 
 
 class _Run:

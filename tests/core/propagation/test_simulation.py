@@ -310,6 +310,8 @@ def test_the_summary_has_every_figure_of_every_layer() -> None:
         lambda: network(sizes=(4,)),
         lambda: network(sizes=(4, 0, 4)),
         lambda: propagate(network(), np.zeros((3, 2)), seed=0),
+        lambda: propagate(network(), np.zeros(()), seed=0),
+        lambda: propagate(network(), np.zeros((40, 0)), seed=0),
         lambda: propagate(network(), np.full((40, 2), np.nan), seed=0),
         lambda: propagate(network(), GaussianInputs(4), seed=0, dtype=np.dtype(np.float16)),
         lambda: propagate(network(init="he_uniform"), GaussianInputs(4), seed=0, engine="deferred"),
