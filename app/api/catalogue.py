@@ -17,6 +17,7 @@ from app.core.activations.definition import Activation, Elementwise, FrameworkNa
 from app.core.activations.formula import FloatArithmetic
 from app.core.activations.parameters import Parameter
 from app.core.errors import nearest
+from app.core.kernels import gains
 
 router = APIRouter(tags=["catalogue"])
 
@@ -70,6 +71,13 @@ class FrameworkFacts(Model):
     switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
 
 
+class GainFacts(Model):
+    """What to scale weights by so that a layer keeps its input's size, for standard normal inputs Z."""
+
+    standard: NumberArray = Field(description="1/√Var φ(Z).")
+    he: NumberArray = Field(description="1/√E φ(Z)².")
+
+
 class FunctionFacts(Model):
     """All facts about one function. Facts that depend on parameters hold at the defaults."""
 
@@ -91,6 +99,7 @@ class FunctionFacts(Model):
     smoothness: NumberArray = Field(description="How many derivatives are continuous; −1 for a jump.")
     saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
     kinks: list[KinkFacts]
+    gains: GainFacts | None = Field(description="None for a function that mixes elements.")
     references: list[ReferenceFacts]
     frameworks: list[FrameworkFacts]
 
@@ -178,6 +187,7 @@ def _facts(name: str) -> FunctionFacts:
         smoothness=entry.smoothness,
         saturates=sorted(entry.saturates),
         kinks=_kinks(entry),
+        gains=_gains(entry),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
         frameworks=[_framework(each) for each in entry.frameworks],
     )
@@ -204,6 +214,13 @@ def _parameter(parameter: Parameter) -> ParameterFacts:
 def _kinks(entry: Activation) -> list[KinkFacts]:
     places = [(text, entry.number(text)) for text in entry.kinks]
     return [_kink(entry, text, place) for text, place in places if math.isfinite(place)]
+
+
+def _gains(entry: Activation) -> GainFacts | None:
+    if not isinstance(entry, Elementwise):
+        return None
+    found = gains(entry, entry.defaults)
+    return GainFacts(standard=found.standard, he=found.he)
 
 
 def _kink(entry: Activation, text: str, place: float) -> KinkFacts:

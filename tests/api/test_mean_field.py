@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -90,3 +91,10 @@ def test_functions_that_mix_elements_are_refused(client: InProcess, name: str) -
     answer = post(client, activation=name, sigma_w=1.0)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", "activation"]
+
+
+def test_gains_are_in_the_catalogue(client: InProcess) -> None:
+    """ReLU: E φ² = 1/2 (He et al. 2015) and E φ = 1/√2π, so Var φ = 1/2 − 1/2π."""
+    gains = client.get("/functions/relu").json()["gains"]
+    assert gains["he"] == pytest.approx(math.sqrt(2), rel=1e-12)
+    assert gains["standard"] == pytest.approx(1 / math.sqrt(1 / 2 - 1 / (2 * math.pi)), rel=1e-12)
