@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from app.core.evaluation import Mapper
 
 Result = TypeVar("Result")
@@ -35,6 +37,8 @@ class ComputeThreads:
         self._threads = threads
         self._places = places
         self._taken = 0
+        # Blocks run side by side already; BLAS's own threads would compete, and change the last bits.
+        self._blas = threadpool_limits(1, user_api="blas")
         self._requests = ThreadPoolExecutor(threads, "request")
         self._blocks = ThreadPoolExecutor(threads, "block")
 
@@ -63,6 +67,7 @@ class ComputeThreads:
         """Ends the threads once their work is done."""
         self._requests.shutdown()
         self._blocks.shutdown()
+        self._blas.restore_original_limits()
 
     def _mapper(self, stop: threading.Event) -> Mapper:
         def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:

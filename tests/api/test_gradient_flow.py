@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from httpx import Response
+from threadpoolctl import threadpool_info
 
+from app.api.gradient_flow import _experiment
+from app.api.schemas import GradientFlowRequest
+from app.compute.threads import ComputeThreads
+from app.core.diagnosis import diagnose
+from app.core.evaluation import Mapper
+from app.settings import Settings
 from tests.conftest import InProcess
 
 SMALL = {"activation": "tanh", "depth": 4, "width": 32, "batch": 4, "networks": 2}
@@ -114,3 +122,37 @@ def test_errors_after_the_start_are_events(client: InProcess) -> None:
 def test_the_deadline(client: InProcess) -> None:
     answer = client.post("/gradient-flow", json={**SMALL, "depth": 2000}, headers={"Request-Timeout": "0.05"})
     assert answer.status_code == 504
+
+
+def test_blas_keeps_to_one_thread(client: InProcess) -> None:
+    """Its own threads would make the last bits depend on the machine's cores."""
+    assert post(client).status_code == 200
+    libraries = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    assert libraries
+    assert all(each["num_threads"] == 1 for each in libraries)
+
+
+def test_a_client_that_leaves_ends_the_work() -> None:
+    """Three thousand layers, given up at once: the thread stops within a few of them."""
+    experiment = _experiment(GradientFlowRequest(activation="tanh", depth=3000), Settings())
+
+    async def leave() -> float:
+        threads = ComputeThreads(1, 1)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def work(map_blocks: Mapper) -> None:
+            try:
+                diagnose(experiment, map_blocks=map_blocks)
+            finally:
+                loop.call_soon_threadsafe(stopped.set)
+
+        task = asyncio.create_task(threads.run(work, size=10**9, seconds=60))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        start = loop.time()
+        await stopped.wait()
+        threads.close()
+        return loop.time() - start
+
+    assert asyncio.run(leave()) < 2
