@@ -27,6 +27,7 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
+from app.core.activations.piecewise import line
 from app.core.summation import two_sum
 
 _LAMBDA = 1.0507009873554804934193349852946
@@ -35,7 +36,7 @@ _LAMBDA_ALPHA = 1.7580993408473768599402175208123  # λ·α, rounded once
 
 def _scaled_elu(x: Array, scale: Value, alpha: Value) -> Derivatives:
     """s·x for x > 0, a·(e^x − 1) elsewhere, with s = ``scale`` and a = ``alpha``."""
-    yield np.where(x > 0, scale * x, alpha * np.expm1(x))
+    yield np.where(x > 0, line(scale, x), alpha * np.expm1(x))
     tail = rescaled_tail(alpha * np.exp(x), alpha, x)  # not f + a: that is 0 from x = −37 on
     yield np.where(x > 0, scale, tail).astype(x.dtype)
     yield np.where(x >= 0, 0.0, tail)
@@ -77,7 +78,7 @@ def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
     s = 1 - q
     product, rest = two_product(e, s)
     far = (product - 1) + (rest + product * relative + e * ((1 - s) - q - low))
-    return {"alpha": np.where(q > -0.5, near, np.where(e > 0, far, -1.0))}
+    return {"alpha": np.where(q > -0.5, near, np.where(e == 0, -1.0, far))}
 
 
 def _celu_series(q: Array) -> Array:

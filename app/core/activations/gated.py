@@ -37,7 +37,7 @@ class _Argument(NamedTuple):
 
     u: Array
     low: Value
-    """u(x) − u."""
+    """|u(x)| − |u|."""
     growth: Array
     """|x·u′|."""
     growth_low: Value
@@ -59,8 +59,8 @@ def _linear(x: Array, rate: Value, rate_low: float = 0.0) -> _Argument:
     """u = (rate + rate_low)·x, with 0·∞ = 0: a flat gate is flat out to infinity."""
     x = _finite(x)
     u, low = two_product(x, rate)
-    low += rate_low * x
-    return _Argument(u, low, np.abs(u), np.copysign(low, low * u), rate, 0.0)
+    low = np.sign(u) * (low + rate_low * x)
+    return _Argument(u, low, np.abs(u), low, rate, 0.0)
 
 
 def _sigmoid_gate(x: Array, argument: _Argument) -> Derivatives:
@@ -86,7 +86,7 @@ def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
     """Where e^|u| is a number."""
     u, low, growth, growth_low, slope, bend = argument
     left = u < 0
-    step = _reciprocal(np.exp(size), 1.0, np.copysign(low, low * u))
+    step = _reciprocal(np.exp(size), 1.0, low)
     half = leading_half(x)
     h = _times(step, half, x - half)
     yield np.where(left, h, x - h)
@@ -106,8 +106,7 @@ def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
 def _far(x: Array, argument: _Argument) -> Derivatives:
     """Where 1 + e^|u| is e^|u|, and at ±∞, where u may be 0 if the gate does not depend on x."""
     u, low, growth, _, slope, bend = argument
-    size = -np.abs(u)
-    low = -np.copysign(low, low * u)
+    size, low = -np.abs(u), -np.asarray(low, x.dtype)
     e = _exp(size, low)
     growth = _finite(growth)
     left = u < 0
@@ -168,7 +167,6 @@ def _swish(x: Array, *, beta: Value) -> Derivatives:
 def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
     u, low, *_ = _linear(x, beta)
     size = np.abs(u)
-    low = np.copysign(low, low * u)
     step = _reciprocal(np.exp(size), 1.0, low)
     half = leading_half(x)
     h = _times(step, half, x - half)
@@ -177,7 +175,8 @@ def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
     half = leading_half(square)
     near = _times(step, half, (square - half) + (square_low + x * ((x - rest) - h)))
     far = rescaled_tail(x * x * _exp(-size, -low), x * x, -size, -low)
-    return {"beta": np.where((size > _far_from(x)) | np.isinf(square), far, near)}
+    bent = np.where((size > _far_from(x)) | np.isinf(square), far, near)
+    return {"beta": np.where(u == 0, x * (x / 4), bent)}  # a flat gate: σ(0)·σ(0) = 1/4
 
 
 def _two_floats(decimal: str) -> tuple[float, float]:
@@ -207,7 +206,7 @@ def _gelu_tanh(x: Array) -> Derivatives:
     factor, factor_low = two_sum(cubic, np.full_like(x, _LINEAR[0]))
     factor_low += cubic_low + _LINEAR[1]
     u, low = two_product(x, factor)
-    low = finite(low + x * factor_low)
+    low = finite(low + x * factor_low) * np.sign(x)
     slope, slope_low = two_sum(factor, 2 * cubic)
     size = np.abs(x)
     growth, growth_low = two_product(size, slope)
@@ -219,9 +218,9 @@ def _gelu_tanh(x: Array) -> Derivatives:
 def _gelu(x: Array) -> Derivatives:
     # The table is in double precision; single precision loses nothing by passing through it.
     tail = NormalTail(np.abs(x).astype(np.float64, copy=False))
-    left = x <= 0
-    h = np.copysign(tail.size, x) * tail.probability() * tail.unit
-    yield np.where(left, h, x - h).astype(x.dtype, copy=False)
+    left = x < 0
+    h = tail.size * tail.probability() * tail.unit
+    yield np.where(left, -h, x - h).astype(x.dtype, copy=False)
     h = tail.excess() * tail.unit
     yield np.where(left, h, 1 - h).astype(x.dtype, copy=False)
     curvature = tail.density() * (2 - tail.size * tail.size) * tail.unit

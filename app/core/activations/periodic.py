@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import rescaled_tail, two_product, two_quotient
+from app.core.activations.accurate import finite, rescaled_tail, two_product, two_quotient
 from app.core.activations.definition import Derivatives, Elementwise, Reference, Text, formulas
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
@@ -131,7 +131,15 @@ def _versine_of(angle: _Angle, turn: int = 0) -> tuple[Array, Array]:
     return total, (term - (total - base)) + sign * np.where(odd, angle.sine_low, angle.versine_low)
 
 
+def _still(omega: Value, x: Array) -> Array:
+    """x, with 0 for ±∞ where ω = 0: there ωx is 0 out to infinity."""
+    if np.all(omega):
+        return x
+    return np.where(np.isinf(x) & (np.asarray(omega) == 0), np.zeros_like(x), x)
+
+
 def _sine(x: Array, omega: Value) -> Derivatives:
+    x = _still(omega, x)
     p = omega * x
     tiny = np.abs(p) < 1e-290  # the rounding error of ωx may be lost there, and sin ωx is ωx
     angle = _angle(omega, x)
@@ -144,9 +152,9 @@ def _sine(x: Array, omega: Value) -> Derivatives:
 
 
 def _sine_gradients(x: Array, omega: Value) -> Mapping[str, Array]:
-    high, low = _sine_of(_angle(omega, x), 1)
+    high, low = _sine_of(_angle(omega, _still(omega, x)), 1)
     product, rest = two_product(high, x)
-    return {"omega": product + (rest + x * low)}
+    return {"omega": product + finite(rest + x * low)}
 
 
 def _snake(x: Array, alpha: Value) -> Derivatives:
