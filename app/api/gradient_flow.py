@@ -17,10 +17,10 @@ from fastapi.responses import StreamingResponse
 from app.api.activate import timeout
 from app.api.bodies import JSON, ArrayRoute, negotiate
 from app.api.examples import GRADIENT_FLOW
+from app.api.mean_field import resolve
 from app.api.problems import Problem, from_core, responses
 from app.api.schemas import GaussianInputFields, GradientFlowRequest, GradientFlowResponse, Sigmas
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
-from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.diagnosis import Experiment, Report, Stage, Theory, Watch, critical, diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
@@ -152,7 +152,7 @@ def _event(name: str, data: bytes) -> bytes:
 
 def _experiment(body: GradientFlowRequest, settings: Settings) -> Experiment:
     """What the request describes, if the service can afford it."""
-    call = REGISTRY.resolve(body.activation, body.params)
+    call = resolve(body)
     weights = _weights(body, call)
     normaliser = None if body.normalization is None else normalisation(body.normalization)
     scale = None if body.residual is None else body.residual.scale

@@ -13,10 +13,11 @@ from app.api.activate import timeout
 from app.api.bodies import JSON, ArrayRoute, negotiate
 from app.api.examples import MEAN_FIELD
 from app.api.problems import Problem, responses
-from app.api.schemas import MeanFieldResponse
+from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
 from app.core.activations import REGISTRY
-from app.core.errors import InvalidValue, LimitExceeded
+from app.core.activations.registry import Call
+from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.evaluation import Mapper
 from app.core.kernels import Unit, unit_of
 from app.core.mean_field import critical_sigma_w, mean_field
@@ -52,7 +53,7 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     threads: ComputeThreads = request.app.state.threads
     negotiate(request, JSON)
-    call = REGISTRY.resolve(body.activation, body.params)
+    call = resolve(body)
     shape = _broadcast(body.sigma_w, body.sigma_b)
     cells = int(np.prod(shape, dtype=np.float64))
     if cells > settings.max_cells:
@@ -75,6 +76,16 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
     except DeadlineExceeded:
         raise Problem(504, "the computation did not end in the time it had") from None
+
+
+def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:
+    """The activation of the request; an unknown one is reported under the field's own name."""
+    try:
+        return REGISTRY.resolve(body.activation, body.params)
+    except UnknownName as error:
+        if error.loc == ("function",):
+            error.loc = ("activation",)
+        raise
 
 
 def _broadcast(sigma_w: NDArray[Any], sigma_b: NDArray[Any]) -> tuple[int, ...]:

@@ -76,6 +76,7 @@ def test_what_a_network_can_be(client: InProcess, init: Any, extra: dict[str, An
         ({"width": 10**12}, "width"),
         ({"depth": 10**9, "width": 1, "batch": 1}, "width"),
         ({"depth": 0}, "depth"),
+        ({"activation": "tahn"}, "activation"),
         ({"width": [8, 8]}, "depth"),
         ({"init": "critical", "activation": "silu"}, "init"),
         ({"init": "clever"}, "init"),
