@@ -46,35 +46,40 @@ class NormalTail:
     def __init__(self, a: Array) -> None:
         self.size = np.minimum(a, float(END))
         node = np.rint(self.size * _NODES)
-        self._row = np.fmin(node, END * _NODES).astype(np.intp)
-        center = node / _NODES
+        self._row = node.astype(np.intp)
+        center = node * (1 / _NODES)
         self._r = self.size - center
         self._m = np.expm1(-(center * self._r + 0.5 * self._r * self._r))
         far = center >= _LIFTED_FROM
         self.unit: Value = np.where(far, 2.0**-_LIFT, 1.0) if far.any() else 1.0
-        self._first = _SERIES[1][self._row]
-        rest = _SERIES[_DEGREE][self._row]
+        self._first = self._at_node(_SERIES[1])
+        rest = self._at_node(_SERIES[_DEGREE])
         for coefficients in _SERIES[_DEGREE - 1 : 1 : -1]:
-            rest = coefficients[self._row] + self._r * rest
+            rest = self._at_node(coefficients) + self._r * rest
         self._rest = self._r * rest
 
     def probability(self) -> Array:
         """Φ(−a)."""
-        return self._sum(_SERIES[0], self._first, _SERIES_LOW[self._row])
+        return self._sum(_SERIES[0], self._first, self._at_node(_SERIES_LOW))
 
     def density(self) -> Array:
         """φ(a)."""
-        at_node = _DENSITY[self._row]
+        at_node = self._at_node(_DENSITY)
         density: Array = at_node + self._m * at_node
         return density
 
     def excess(self) -> Array:
         """Φ(−a) − a·φ(a), the derivative of a·Φ(−a)."""
-        return self._sum(_EXCESS, self._first - _DENSITY[self._row], 0.0)
+        return self._sum(_EXCESS, self._first - self._at_node(_DENSITY), 0.0)
+
+    def _at_node(self, column: Array) -> Array:
+        # NaN makes no row: it is clipped to any, and comes back through r.
+        values: Array = column.take(self._row, mode="clip")
+        return values
 
     def _sum(self, leading: Array, first: Array, low: Value) -> Array:
         """(1 + m)·(leading + low + r·(first + …))."""
-        head = leading[self._row]
+        head = self._at_node(leading)
         tail = low + self._r * (first + self._rest)
         total: Array = head + (tail + self._m * (head + tail))
         return total
