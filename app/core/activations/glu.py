@@ -3,34 +3,36 @@
 A row of n = 2m inputs gives m outputs y_i = value_i · g(gate_i). In `GLU` the gate is the second half, as in
 Dauphin et al. and the frameworks; in its kin the gate is the first half, as in Shazeer and ONNX.
 
-One product is rounded on top of what the gate's own entry answers. Where g or g′ alone would be subnormal, a
-large value can bring the product back among the normal numbers: there the gate is evaluated in extended
-precision, whose exponents reach further. (Where the platform's long double is a plain double, such products
-keep the absolute accuracy of a subnormal gate.)
+g and g′ are carried with more digits and exponents than a double has, so that a product of value, gate and
+upstream gradient is rounded once: within 2 ulp, even where a large value meets a gate that alone would be
+subnormal. (The gates' own entries are right to 2 ulp, which another product can double.) Where g′ passes
+through zero the ulp is that of the larger of its two terms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from app.core.activations.accurate import two_product
 from app.core.activations.definition import (
     Argument,
-    Elementwise,
     FrameworkName,
     Reference,
     Rowwise,
     Text,
     formulas,
 )
-from app.core.activations.gated import GELU, SWISH
+from app.core.activations.extended import Extended, choose, exponential, extended, reciprocal
+from app.core.activations.normal_tail import NormalTail
 from app.core.activations.parameters import Array, Parameter, Value
 from app.core.activations.rectifiers import RELU
-from app.core.activations.sigmoidal import SIGMOID
 from app.core.errors import InvalidValue
+from app.core.summation import two_sum
 
 _DAUPHIN = Reference(
     authors="Dauphin, Fan, Auli, Grangier",
@@ -49,101 +51,128 @@ def _half(n: int, **_: Value) -> int:
     return n // 2
 
 
-Tail: TypeAlias = Callable[..., tuple[Array, Array]]
-"""g and g′ at a longdouble argument, for arguments far from zero."""
-
-
-def _sigmoid_tail(z: Array) -> tuple[Array, Array]:
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e), e / ((1 + e) * (1 + e))
-
-
-def _swish_tail(z: Array, beta: Value) -> tuple[Array, Array]:
-    step, slope = _sigmoid_tail(beta * z)
-    return z * step, step + beta * z * slope
-
-
-def _gelu_tail(z: Array) -> tuple[Array, Array]:
-    """For z ≤ −30: Φ(z) = φ(z)/(t + 1/(t + 2/(t + …))) with t = −z (Laplace's continued fraction)."""
-    t = np.maximum(-z, 30)
-    fraction = t
-    for term in range(12, 0, -1):
-        fraction = t + term / fraction
-    density = np.exp(-z * z / 2) / np.sqrt(2 * np.longdouble(np.pi) + 2 * np.longdouble(_PI_LOW))
-    return z * density / fraction, density / fraction + z * density
-
-
-_PI_LOW = 1.2246467991473532e-16
-"""π − fl(π): sin of the double nearest to π."""
-
-
-class _Halves(NamedTuple):
-    """The value, the gate's g and g′, each (..., m); longdouble where one of g and g′ is tiny."""
-
-    value: Array
-    gate: Array
-    slope: Array
+Gate: TypeAlias = Callable[..., tuple[Extended, Extended]]
+"""g and g′ at an array of arguments."""
 
 
 class _Product:
     """y = value · g(gate): the three functions a `Rowwise` entry needs, for one gate."""
 
-    def __init__(self, gate: Elementwise, *, gate_first: bool, tail: Tail | None = None) -> None:
+    def __init__(self, gate: Gate, *, gate_first: bool) -> None:
         self._gate = gate
         self._gate_first = gate_first
-        self._tail = tail
 
     def value(self, x: Array, **params: Value) -> Array:
         """(..., 2m) to (..., m)."""
-        halves = self._halves(x, params)
-        return _rounded(halves.value * halves.gate)
+        value, g, _ = self._factors(x, params)
+        return value.times(g).rounded()
 
     def jacobian(self, x: Array, **params: Value) -> Array:
         """(..., 2m) to (..., m, 2m): ∂y_i/∂value_i = g, ∂y_i/∂gate_i = value_i g′, all others 0."""
-        halves = self._halves(x, params)
-        m = halves.value.shape[-1]
+        value, g, slope = self._factors(x, params)
+        m = x.shape[-1] // 2
         jacobian = np.zeros((*x.shape[:-1], m, 2 * m))
         index = np.arange(m)
-        to_value, to_gate = self._ordered(halves.gate, halves.value * halves.slope)
-        jacobian[..., index, index] = to_value
-        jacobian[..., index, index + m] = to_gate
+        first, second = self._ordered(g.rounded(), value.times(slope).rounded())
+        jacobian[..., index, index] = first
+        jacobian[..., index, index + m] = second
         return jacobian
 
     def pullback(self, x: Array, upstream: Array, **params: Value) -> tuple[Array, Mapping[str, Array]]:
         """dL/dx, (..., 2m)."""
-        halves = self._halves(x, params)
-        parts = self._ordered(upstream * halves.gate, upstream * (halves.value * halves.slope))
-        return _rounded(np.concatenate(parts, axis=-1)), {}
+        value, g, slope = self._factors(x, params)
+        seed = extended(upstream)
+        parts = self._ordered(seed.times(g).rounded(), seed.times(value).times(slope).rounded())
+        return np.concatenate(parts, axis=-1), {}
 
-    def _halves(self, x: Array, params: Mapping[str, Value]) -> _Halves:
-        first, second = np.split(x, 2, axis=-1)
+    def _factors(self, x: Array, params: Mapping[str, Value]) -> tuple[Extended, Extended, Extended]:
+        """The value, the gate's g and g′, each (..., m)."""
+        first, second = np.split(x.astype(np.float64, copy=False), 2, axis=-1)
         gate, value = (first, second) if self._gate_first else (second, first)
-        orders = islice(self._gate.derivatives(gate.ravel(), **params), 2)
-        g, slope = (each.reshape(gate.shape) for each in orders)
-        tiny = np.minimum(np.abs(g), np.abs(slope)) < _TINY
-        if self._tail is None or not tiny.any():
-            return _Halves(value, g, slope)
-        tiny &= np.isfinite(gate) & (np.abs(gate) > 1)  # near zero g is tiny because its argument is
-        far, far_slope = self._tail(np.where(tiny, gate, -_FAR).astype(np.longdouble), **params)
-        return _Halves(value, np.where(tiny, far, g), np.where(tiny, far_slope, slope))
+        return extended(value), *self._gate(gate, **params)
 
     def _ordered(self, of_value: Array, of_gate: Array) -> tuple[Array, Array]:
         return (of_gate, of_value) if self._gate_first else (of_value, of_gate)
 
 
-_TINY = 2.0**-900
-_FAR = 40.0
-"""Any argument in the tail: what stands in for those that need none."""
+def _sigmoid(z: Array) -> tuple[Extended, Extended]:
+    step, rest = _logistic(z, np.zeros_like(z))
+    return step, step.times(rest)
 
 
-def _rounded(values: Array) -> Array:
-    return values.astype(np.float64, copy=False)
+def _swish(z: Array, *, beta: float) -> tuple[Extended, Extended]:
+    u, low = two_product(_finite(z), beta)
+    step, rest = _logistic(u, low)
+    argument = np.where(step.high == 0, _finite(z), z)
+    return extended(argument).times(step), step.times(extended(_finite(u), low).times(rest).plus_one())
 
 
-_GLU = _Product(SIGMOID, gate_first=False, tail=_sigmoid_tail)
-_SWIGLU = _Product(SWISH, gate_first=True, tail=_swish_tail)
-_GEGLU = _Product(GELU, gate_first=True, tail=_gelu_tail)
-_REGLU = _Product(RELU, gate_first=True)
+def _logistic(t: Array, low: Array) -> tuple[Extended, Extended]:
+    """σ(t + low) and σ(−t − low)."""
+    left = t < 0
+    e = exponential(-np.abs(t), np.where(left, low, -low))
+    total = e.plus_one()
+    inverse, inverse_low = reciprocal(total.high, total.low)
+    large = Extended(inverse, inverse_low, -total.exponent)
+    small = e.times(large)
+    return choose(left, small, large), choose(left, large, small)
+
+
+def _gelu(z: Array) -> tuple[Extended, Extended]:
+    size = np.abs(z)
+    tail = NormalTail(np.minimum(size, _FAR))
+    probability, excess = extended(tail.probability()), extended(tail.excess())
+    far = size > _FAR
+    if far.any():
+        far_probability, far_excess = _far_tail(np.clip(size, _FAR, _GONE))
+        probability, excess = choose(far, far_probability, probability), choose(far, far_excess, excess)
+    left = z < 0
+    argument = np.where(left, _finite(z), z)
+    step = choose(left, probability, probability.negative().plus_one())
+    return extended(argument).times(step), choose(left, excess, excess.negative().plus_one())
+
+
+def _far_tail(t: Array) -> tuple[Extended, Extended]:
+    """Φ(−t) and Φ(−t) − t·φ(t) by Laplace's continued fraction φ(t)/Φ(−t) = t + 1/(t + 2/(t + …)), t ≥ 10."""
+    fraction = t
+    for term in range(18, 1, -1):
+        fraction = t + term / fraction
+    inverse, low = reciprocal(*two_sum(t, 1 / fraction))
+    square, square_low = two_product(t, t / 2)
+    density = exponential(-square, -square_low).times(_DENSITY_AT_0)
+    return density.times(extended(inverse, low)), density.times(_sum(-t, inverse, low))
+
+
+def _relu(z: Array) -> tuple[Extended, Extended]:
+    g, slope = islice(RELU.derivatives(z.ravel()), 2)
+    return extended(g.reshape(z.shape)), extended(slope.reshape(z.shape))
+
+
+def _sum(a: Array, b: Array, low: Array) -> Extended:
+    """a + b + low."""
+    total, error = two_sum(a, b)
+    return extended(total, error + low)
+
+
+def _finite(z: Array) -> Array:
+    """z, with the largest double for ∞: its product with what has vanished is 0."""
+    limit = np.finfo(np.float64).max
+    return z.clip(-limit, limit)
+
+
+_FAR = 10.0
+"""From here on 18 levels of the continued fraction are right to 2⁻⁶²."""
+_GONE = 100.0
+"""φ(100) is 0, though the product of two of the largest doubles multiply it."""
+
+_DENSITY = Decimal("0.398942280401432677939946059934381868475858631164934657665926")
+_DENSITY_AT_0 = extended(np.array(float(_DENSITY)), float(_DENSITY - Decimal(float(_DENSITY))))
+"""1/√(2π)."""
+
+_GLU = _Product(_sigmoid, gate_first=False)
+_SWIGLU = _Product(_swish, gate_first=True)
+_GEGLU = _Product(_gelu, gate_first=True)
+_REGLU = _Product(_relu, gate_first=True)
 
 GLU = Rowwise(
     name="glu",

@@ -14,40 +14,22 @@ than once, or nothing but −∞, there is no limit (hardmax apart, which only c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, localcontext
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.accurate import two_product
 from app.core.activations.definition import FrameworkName, Reference, Rowwise, Text, formulas
+from app.core.activations.extended import exponential, reciprocal
 from app.core.activations.parameters import Array
 from app.core.summation import double_sum, two_sum
 
-_STEPS = 1024
-"""e^z = 2^(i + j/1024)·e^r with |r| ≤ ln 2 / 2048: four terms of the series give r's part to 2⁻⁶⁴."""
-
 _LIFT = 512
-_LOWEST = -1062.0
-"""Exponentials are computed down to e^−1062 = 2⁻¹⁵³², which times 2⁵¹² still is a normal number."""
+_LOWEST = -1533
+"""Exponentials are kept down to 2⁻¹⁵³³, which times 2⁵¹² still is a normal number."""
 
 _HUGE = 2.0**480
 """Upstream gradients beyond this are scaled down while they are multiplied by what is scaled up."""
-
-
-def _constants() -> tuple[Array, Array, float, float]:
-    """2^(j/1024) as pairs, and ln 2 / 1024 as a 32-bit number and the rest."""
-    with localcontext() as context:
-        context.prec = 60
-        step = Decimal(2).ln() / _STEPS
-        powers = [(step * j).exp() for j in range(_STEPS)]
-        high = [float(power) for power in powers]
-        low = [float(power - Decimal(near)) for power, near in zip(powers, high, strict=True)]
-        coarse = round(step * 2**42) / 2**42
-        return np.array(high), np.array(low), coarse, float(step - Decimal(coarse))
-
-
-_POWERS, _POWERS_LOW, _STEP, _STEP_LOW = _constants()
 
 
 def _below_maximum(x: Array) -> tuple[Array, Array]:
@@ -63,26 +45,11 @@ def _below_maximum(x: Array) -> tuple[Array, Array]:
 
 
 def _lifted_exp(z: Array, z_low: Array) -> tuple[Array, Array]:
-    """2⁵¹²·e^(z + z_low) for z ≤ 0, as a pair that is right to 2⁻⁶³."""
-    vanished = z < _LOWEST
-    z, z_low = np.where(vanished, _LOWEST, z), np.where(vanished, 0.0, z_low)
-    steps = np.rint(z * (1 / _STEP))
-    r = ((z - steps * _STEP) - steps * _STEP_LOW) + z_low  # the first product and difference are exact
-    whole = steps.astype(np.int64)
-    place = whole & (_STEPS - 1)
-    scale = (((whole >> 10) + (1023 + _LIFT)) << 52).view(np.float64)
-    scale = np.where(vanished, 0.0, scale)
-    power = _POWERS[place] * scale
-    growth = power * (r + r * r * (1 / 2 + r * (1 / 6 + r * (1 / 24))))
-    high = power + growth
-    return high, ((power - high) + growth) + _POWERS_LOW[place] * scale
-
-
-def _reciprocal(total: Array, low: Array) -> tuple[Array, Array]:
-    """1/(total + low) as a pair."""
-    inverse = 1 / total
-    product, error = two_product(inverse, total)
-    return inverse, inverse * (((1 - product) - error) - inverse * low)
+    """2⁵¹²·e^(z + z_low) for z ≤ 0, as a pair that is right to 2⁻⁶²."""
+    e = exponential(z, z_low)
+    scale = np.ldexp(1.0, (e.exponent.clip(_LOWEST) + _LIFT).astype(np.int32))
+    scale = np.where(e.exponent < _LOWEST, e.high * 0, scale)
+    return e.high * scale, e.low * scale
 
 
 def _weights(x: Array) -> tuple[Array, Array]:
@@ -93,7 +60,7 @@ def _weights(x: Array) -> tuple[Array, Array]:
 def _shares(e: Array, e_low: Array) -> tuple[Array, Array]:
     """Each element of a pair's row divided by the row's sum, times 2⁵¹²."""
     total, total_low = double_sum(e, e_low)
-    inverse, inverse_low = _reciprocal(_drop(total)[..., None], _drop(total_low)[..., None])
+    inverse, inverse_low = reciprocal(_drop(total)[..., None], _drop(total_low)[..., None])
     share, low = two_product(e, inverse)
     return share, low + (e * inverse_low + e_low * inverse)
 
