@@ -57,6 +57,7 @@ _LAST = np.stack(
 _TAIL = 1e-8
 """Gauss's rule squares the error of interpolation: a relative tail of 1e-8 integrates to 1e-16."""
 
+_FEATURE_TAIL = 1e-10
 _NEGLIGIBLE = 1e-19
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
@@ -73,7 +74,7 @@ _TINY = 2.0**-1000
 
 
 def expectation(f: Function, q: Array, kinks: Sequence[float] = ()) -> Array:
-    """E f(√q Z), to about 1e-14 of E |f(√q Z)|.
+    """E f(√q Z), to 1e-13 of E |f(√q Z)|.
 
     Args:
         f: elementwise; may return a stack of functions, (m, *x.shape).
@@ -90,7 +91,7 @@ def expectation(f: Function, q: Array, kinks: Sequence[float] = ()) -> Array:
 
 
 def covariance(f: Function, q: Array, c: Array, kinks: Sequence[float] = ()) -> Array:
-    """E f(u₁) f(u₂) for normal u₁, u₂ of variance q and correlation c, to about 1e-13 of E f(u₁)².
+    """E f(u₁) f(u₂) for normal u₁, u₂ of variance q and correlation c, to 1e-12 of E f(u₁)².
 
     Arguments broadcast; f is one continuous function; the rest is as for `expectation`.
     """
@@ -143,7 +144,7 @@ class Line:
         result = np.empty((math.prod(self._stack), flat.size))
         for band, cells in _bands(flat):
             result[:, cells] = self.mesh(band).at(flat[cells])
-        return result.reshape(*self._stack, *q.shape)
+        return result.reshape((*self._stack, *q.shape))
 
     def mesh(self, band: int) -> _Mesh:
         """The mesh for the variances of ``band``."""
@@ -298,7 +299,7 @@ class Plane:
             sides = _both_sides(self._f, x)
             sides = np.where(np.isfinite(sides), sides, 0.0)
             size = np.maximum(np.abs(sides).max(axis=(0, -1)), scale)
-            return _tail(sides).max(axis=0) <= _TAIL * size, np.ones(len(x), bool)
+            return _tail(sides).max(axis=0) <= _FEATURE_TAIL * size, np.ones(len(x), bool)
 
         panels = _bisected(judge, _graded(min(centre, 0.25), reach, self._kinks))
         return _merged(judge, panels, {abs(kink) for kink in self._kinks})
