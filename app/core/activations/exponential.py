@@ -172,8 +172,8 @@ def _square_root(size: Array, b: Value) -> tuple[Array, Array]:
     high, low = two_product(size, size)
     square, error = two_sum(high, np.asarray(b, high.dtype))
     root = np.sqrt(square)
-    if np.any(np.isinf(square)):
-        root = np.hypot(size, np.sqrt(b))
+    if (beyond := np.isinf(square)).any():
+        root = np.where(beyond, np.hypot(size, np.sqrt(b)), root)
     back, back_low = two_product(root, root)
     return root, finite(((square - back) - back_low + (error + low)) / (2 * root))
 
