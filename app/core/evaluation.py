@@ -70,6 +70,8 @@ def activate(
         InvalidValue: an order, axis or shape that does not fit.
         LimitExceeded: a Jacobian too large to return.
     """
+    if order not in (0, 1, 2):
+        raise InvalidValue("order must be 0, 1 or 2", loc=("order",))
     x = round_to(inputs, dtype).astype(np.float64)
     seed = None if upstream is None else round_to(upstream, dtype).astype(np.float64)
     if isinstance(call.activation, Elementwise):
