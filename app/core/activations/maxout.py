@@ -1,4 +1,7 @@
-"""Maxout: the largest of several linear functions, so that a network learns its activation's shape."""
+"""Maxout: the largest of several linear functions, so that a network learns its activation's shape.
+
+Sums of products, forward and backward, are right to an ulp of their largest term: they may cancel.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,9 @@ def _winners(candidates: Array) -> NDArray[np.intp]:
 
 
 def _value(x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None) -> Array:
-    return np.asarray(_candidates(x, pieces, weights, biases).max(axis=-1))
+    candidates = _candidates(x, pieces, weights, biases)
+    place = _winners(candidates)[..., None]  # NumPy finds places along a short axis faster than maxima
+    return np.take_along_axis(candidates, place, axis=-1)[..., 0]
 
 
 def _jacobian(x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None) -> Array:
@@ -123,7 +128,7 @@ MAXOUT = Rowwise(
     parameters=(
         Parameter(
             name="pieces",
-            symbol="p",
+            symbol="r",
             description="How many candidates an output is the largest of; 2, or as many as the weights have.",
             domain=Integers(1, 1_000_000),
             typical=(1, 4),
@@ -143,11 +148,16 @@ MAXOUT = Rowwise(
             learnable=True,
         ),
     ),
+    # Comparing inputs is the affine form with weights that select them.
     formulas=formulas(
-        "max(x[j] for j in n if i * pieces <= j < (i + 1) * pieces)",
-        "1 if k == w else 0",
-        w="min(j for j in n if x[j] == max(x[l] for l in n if i * pieces <= l < (i + 1) * pieces) "
-        "if i * pieces <= j < (i + 1) * pieces)",
+        "max(z[p, i] for p in pieces)",
+        "weights[w, i, k]",
+        **{
+            "weights[p, i, j]": "1 if j == pieces * i + p else 0",
+            "biases[p, i]": "0",
+            "z[p, i]": "sum(weights[p, i, j] * x[j] for j in n) + biases[p, i]",
+            "w": "min(p for p in pieces if z[p, i] == max(z[q, i] for q in pieces))",
+        },
     ),
     width=_width,
     value=_value,

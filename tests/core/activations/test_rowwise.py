@@ -423,3 +423,139 @@ def test_sparsemax_of_two_scores_is_a_hard_sigmoid() -> None:
     """Martins and Astudillo 2016, section 2.2: sparsemax(t, 0)_1 = min(1, max(0, (t + 1)/2))."""
     for t in (-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 7.0):
         assert outputs("sparsemax", [t, 0.0])[0, 0] == min(1.0, max(0.0, (t + 1) / 2))
+
+
+def test_the_second_half_gates_in_glu_and_the_first_in_its_kin() -> None:
+    """Dauphin et al. 2017, section 2: (X W + b) ⊗ σ(X V + c). Shazeer 2020, section 2: the gate first."""
+    assert outputs("glu", [3.0, 0.0]) == 1.5
+    assert outputs("reglu", [-1.0, 3.0]) == 0
+    assert outputs("reglu", [2.0, -3.0]) == -6
+    for name in ("swiglu", "geglu"):
+        assert outputs(name, [0.0, 3.0]) == 0
+        assert outputs(name, [60.0, -2.0]) == -120
+    assert outputs("onnx:SwiGLU", [1.0, 1.0], alpha=0.0) == 0.5
+
+
+def test_a_gate_needs_two_halves() -> None:
+    with pytest.raises(InvalidValue, match="even length"):
+        outputs("glu", [1.0, 2.0, 3.0])
+
+
+def test_a_closed_gate_is_opened_by_a_huge_value() -> None:
+    """σ(−800) is no double, 1e300·σ(−800) is one: e^(ln 1e300 − 800) to all digits."""
+    context = arithmetic(440).context
+    huge = context.mpf(1e300)
+    for name, gate in (("glu", context.mpf(1)), ("swiglu", context.mpf(-800))):
+        row = [1e300, -800.0] if name == "glu" else [-800.0, 1e300]
+        assert ulps(float(outputs(name, row)[0, 0]), gate * huge * context.exp(-800)) <= BOUND
+
+
+def test_infinite_gates_and_values_have_limits_or_none() -> None:
+    inf, nan = np.inf, np.nan
+    rows = [[2.0, inf], [2.0, -inf], [inf, 0.0], [inf, -inf], [0.0, inf]]
+    np.testing.assert_array_equal(outputs("glu", *rows)[:, 0], [2, 0, inf, nan, 0])
+    for name in ("swiglu", "geglu"):
+        swapped = [[-inf, 2.0], [inf, 2.0], [inf, -2.0], [-inf, inf], [0.5, -inf]]
+        np.testing.assert_array_equal(outputs(name, *swapped)[:, 0], [0, inf, -inf, nan, -inf])
+
+
+# Maxout
+
+
+RNG = np.random.default_rng(1302)
+WEIGHTS, BIASES = RNG.normal(size=(3, 4, 6)), RNG.normal(size=(3, 4))
+
+
+def affine(rows: Array, **given: Value) -> tuple[Call, dict[str, Any]]:
+    resolved = REGISTRY.resolve("maxout", given)
+    return resolved, {"n": rows.shape[-1], "m": WEIGHTS.shape[1], **resolved.params}
+
+
+def linear_truth(rows: Array, part: str, values: dict[str, Any], **indices: int) -> Any:
+    """One of the entry's formulas at one row."""
+    entry = REGISTRY["maxout"]
+    expression = entry.formulas.where["w"] if part == "winner" else getattr(entry.formulas, part)
+    return exact(entry, expression, {"x": rows, "i": 0, **values, **indices})
+
+
+@pytest.mark.parametrize("given", [{"weights": WEIGHTS}, {"weights": WEIGHTS, "biases": BIASES}])
+def test_affine_maxout_is_its_formula(given: dict[str, Value]) -> None:
+    rows = RNG.normal(size=(8, 6))
+    resolved, values = affine(rows, **given)
+    got, jacobian = activate(resolved, rows).orders
+    for (r, i), y in np.ndenumerate(got):
+        exactly = linear_truth(rows[r], "value", values, i=i)
+        largest = float(max(np.abs(WEIGHTS[:, i] * rows[r]).max(), np.abs(BIASES[:, i]).max()))
+        assert ulps(float(y), exactly, max(abs(exactly), type(exactly)(largest))) <= BOUND
+        slopes = [float(linear_truth(rows[r], "slope", values, i=i, k=k)) for k in range(6)]
+        np.testing.assert_array_equal(jacobian[r, i], slopes)
+
+
+def test_affine_maxout_gradients() -> None:
+    """dL/dx = Σ_i u_i W_wi, dL/dW_pi = Σ u_i x and dL/db_pi = Σ u_i over the rows that p wins."""
+    rows, upstream = RNG.normal(size=(8, 6)), RNG.normal(size=(8, 4))
+    resolved, values = affine(rows, weights=WEIGHTS, biases=BIASES)
+    result = activate(resolved, rows, upstream=upstream)
+    winner = np.array(
+        [[int(linear_truth(row, "winner", values, i=i)) for i in range(4)] for row in rows], dtype=int
+    )
+    number = arithmetic(440).context.mpf
+
+    def right(got: float, terms: list[Any]) -> bool:
+        total = sum(terms, number(0))
+        return ulps(got, total, max([abs(total), *map(abs, terms)], default=0)) <= BOUND
+
+    assert result.input_gradient is not None
+    for (r, k), got in np.ndenumerate(result.input_gradient):
+        assert right(
+            float(got), [number(upstream[r, i]) * number(WEIGHTS[winner[r, i], i, k]) for i in range(4)]
+        )
+    for (p, i, k), got in np.ndenumerate(result.param_gradients["weights"]):
+        won = np.flatnonzero(winner[:, i] == p)
+        assert right(float(got), [number(upstream[r, i]) * number(rows[r, k]) for r in won])
+    for (p, i), got in np.ndenumerate(result.param_gradients["biases"]):
+        assert right(float(got), [number(upstream[r, i]) for r in np.flatnonzero(winner[:, i] == p)])
+
+
+def test_of_equal_pieces_the_first_wins() -> None:
+    np.testing.assert_array_equal(
+        activate(REGISTRY.resolve("maxout", {"pieces": 3}), np.array([[2.0, 2.0, 1.0]])).orders[1],
+        [[[1, 0, 0]]],
+    )
+    twice = np.ones((2, 1, 1))
+    gradients = activate(
+        REGISTRY.resolve("maxout", {"weights": twice}), np.array([[5.0]]), upstream=np.array([[1.0]])
+    ).param_gradients
+    np.testing.assert_array_equal(gradients["weights"], [[[5]], [[0]]])
+    assert "biases" not in gradients
+
+
+def test_pieces_follow_from_the_weights() -> None:
+    assert REGISTRY.resolve("maxout").params["pieces"] == 2
+    assert REGISTRY.resolve("maxout", {"weights": WEIGHTS}).params["pieces"] == 3
+    assert REGISTRY.resolve("maxout", {"weights": WEIGHTS, "pieces": 3}).params["pieces"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": WEIGHTS, "pieces": 2}, "must be 3"),
+        ({"biases": BIASES}, "need weights"),
+        ({"weights": WEIGHTS, "biases": BIASES.T}, r"shape \[3, 4\]"),
+        ({"weights": WEIGHTS[0]}, "3 axes"),
+        ({"weights": np.zeros((2, 0, 3))}, "not be empty"),
+        ({"pieces": 0}, "whole number"),
+        ({"pieces": 1.5}, "whole number"),
+        ({"weights": np.full((1, 1, 1), np.inf)}, "real number"),
+    ],
+)
+def test_contradictions_are_refused(given: dict[str, Value], message: str) -> None:
+    with pytest.raises(InvalidValue, match=message):
+        REGISTRY.resolve("maxout", given)
+
+
+def test_lengths_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="multiple of 2"):
+        outputs("maxout", [1.0, 2.0, 3.0])
+    with pytest.raises(InvalidValue, match="6 elements"):
+        outputs("maxout", [1.0, 2.0], weights=WEIGHTS)
