@@ -128,7 +128,8 @@ def test_the_deadline(client: InProcess) -> None:
 def test_blas_keeps_to_one_thread(client: InProcess) -> None:
     """Its own threads would make the last bits depend on the machine's cores."""
     assert post(client).status_code == 200
-    libraries = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    # Other tests load libraries that bring a BLAS of their own; NumPy's is the one that computes here.
+    libraries = [each for each in threadpool_info() if "numpy" in each["filepath"]]
     assert libraries
     assert all(each["num_threads"] == 1 for each in libraries)
 
