@@ -203,8 +203,8 @@ def _hardmax_pullback(x: Array, upstream: Array) -> tuple[Array, Mapping[str, Ar
 def _support(x: Array) -> tuple[NDArray[np.bool_], Array, Array]:
     """Where sparsemax is positive, how often, and 1 + count·x_i − Σ_support x: count·sparsemax(x)_i there.
 
-    Newton's method for Σ max(x_i − τ, 0) = 1 from the left (Michelot 1986): τ is what the support at hand
-    gives, and what τ reaches leaves it. A step divides the excess times the count by 4 or
+    Newton's method for Σ max(x_i − t, 0) = 1 from the left (Michelot 1986): t is what the support at hand
+    gives, and what t reaches leaves it. A step divides the excess times the count by 4 or
     more, so a few tens are the worst case; the support it ends with is the right one, not an approximation.
     """
     z, z_low = _below_maximum(x)
@@ -398,16 +398,16 @@ SPARSEMAX = Rowwise(
     summary=Text(
         "The probability vector nearest to the scores: like softmax, but scores far below the largest get "
         "exactly 0. Its gradient spreads evenly over the support and is 0 outside, so a score that has "
-        "dropped out receives no signal. At the border, where a score equals the threshold τ, it is outside.",
+        "dropped out receives no signal. At the border, where a score equals the threshold t, it is outside.",
         "점수에 가장 가까운 확률 벡터입니다. 소프트맥스와 비슷하지만 가장 큰 점수보다 한참 낮은 점수는 "
         "정확히 0이 됩니다. 그래디언트는 0이 아닌 성분에만 고르게 퍼지므로, 한번 0이 된 성분은 신호를 받지 "
-        "못합니다. x가 문턱값 τ와 같은 경계에서는 0인 쪽으로 봅니다.",
+        "못합니다. x가 문턱값 t와 같은 경계에서는 0인 쪽으로 봅니다.",
     ),
     formulas=formulas(
-        "max(x[i] - tau, 0)",
-        "0 if min(x[i], x[k]) <= tau else 1 - 1 / c if k == i else -(1 / c)",
-        tau="max((sum(x[l] for l in n if x[l] >= x[j]) - 1) / sum(1 for l in n if x[l] >= x[j]) for j in n)",
-        c="sum(1 for j in n if x[j] > tau)",
+        "max(x[i] - t, 0)",
+        "0 if min(x[i], x[k]) <= t else 1 - 1 / c if k == i else -(1 / c)",
+        t="max((sum(x[l] for l in n if x[l] >= x[j]) - 1) / sum(1 for l in n if x[l] >= x[j]) for j in n)",
+        c="sum(1 for j in n if x[j] > t)",
     ),
     width=_same,
     value=_sparsemax,
