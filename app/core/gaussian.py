@@ -59,6 +59,7 @@ _TAIL = 1e-8
 
 _FEATURE_TAIL = 1e-10
 _NEGLIGIBLE = 1e-19
+_HUGE = 1e300
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
 _SERIES_LENGTHS = (96, 192, 384)
@@ -107,7 +108,7 @@ class _Mesh:
     band: int
     panels: Array  # (panels, 2)
     nodes: Array
-    values: Array  # (m, nodes): weight · (f(x) + f(−x))
+    values: Array  # (m, nodes): weight/√(the band's smallest q) · (f(x) + f(−x))
     overflow: float
 
     def at(self, q: Array) -> Array:
@@ -117,7 +118,7 @@ class _Mesh:
 
     def _sums(self, q: Array) -> Array:
         density = np.exp(self.nodes**2 / (-2 * q[:, None]))
-        moments: Array = (self.values @ density.T) / np.sqrt(2 * np.pi * q)
+        moments: Array = (self.values @ density.T) / np.sqrt(2 * np.pi / _start(self.band) * q)
         return np.where(REACH * np.sqrt(q) < self.overflow, moments, np.inf)
 
     @cached_property
@@ -161,7 +162,7 @@ class Line:
         def judge(x: Array) -> tuple[Flags, Flags]:
             nonlocal overflow, peaks
             sides = _both_sides(self._f, x)
-            finite = np.isfinite(sides)
+            finite = np.abs(sides) < _HUGE
             overflow = min(overflow, x[~finite.all(axis=0)].min(initial=math.inf))
             product = np.where(finite, sides, 0.0)[:, None] * np.exp(x**2 / (-2 * variances))
             size = np.abs(product).max(axis=-1)
@@ -173,7 +174,7 @@ class Line:
         nodes, weights = _gauss(panels)
         right, left = np.split(_both_sides(self._f, nodes.ravel()), 2)
         even = right + left
-        values = np.where(np.isfinite(even), even, 0.0) * weights.ravel()
+        values = np.where(np.abs(even) < _HUGE, even, 0.0) * (weights.ravel() / low)
         return _Mesh(band, panels, nodes.ravel(), values, overflow)
 
 
@@ -214,13 +215,14 @@ class _Table:
     def at(self, q: Array) -> Array:
         """E ½(f(u₁) − f(u₂))²/sinᵖ(θ/2): (θ, q)."""
         if len(self.squared_radii) == 1:
-            rows: Array = self.values @ np.exp(self.squared_radii[0, :, None] / (-2 * q)) / q
-            return rows
+            rows: Array = self.values @ np.exp(self.squared_radii[0, :, None] / (-2 * q))
+            return rows * (_start(self.band) / q)
         return self._row_by_row(q) if q.size <= _VARIANCES else _interpolated(self._in_log_q, self.band, q)
 
     def _row_by_row(self, q: Array) -> Array:
         pairs = zip(self.squared_radii, self.values, strict=True)
-        return np.stack([value @ np.exp(radii[:, None] / (-2 * q)) for radii, value in pairs]) / q
+        rows = np.stack([value @ np.exp(radii[:, None] / (-2 * q)) for radii, value in pairs])
+        return np.asarray(rows * (_start(self.band) / q))
 
     @cached_property
     def _in_log_q(self) -> Array:
@@ -287,12 +289,13 @@ class Plane:
         for radius, weight in self._rings(edges, angles):
             mean = self._circle_mean(radius, angles, features[features < radius.max()])
             radii.append(radius)
-            values.append(weight * mean / np.sin(angles[:, None] / 2) ** self.power)
+            # In units of the band, or ρ² f² would overflow long before its mean.
+            values.append(weight / _start(band) * mean / np.sin(angles[:, None] / 2) ** self.power)
         return _Table(band, np.concatenate(radii, axis=1) ** 2, np.concatenate(values, axis=1), grading)
 
     def _features(self, band: int, reach: float) -> Array:
         """Ends of the longest panels on which f itself is resolved: where arcs are split."""
-        centre = math.sqrt(2.0 ** (BAND * band))
+        centre = math.sqrt(_start(band))
         scale = np.abs(_both_sides(self._f, np.linspace(0, centre, 2 * _ORDER))).max()
 
         def judge(x: Array) -> tuple[Flags, Flags]:
@@ -378,6 +381,11 @@ def chebyshev_coefficients(values: Array) -> Array:
     coefficients = (2 / length) * (polynomials @ values)
     coefficients[0] /= 2
     return np.asarray(coefficients)
+
+
+def _start(band: int) -> float:
+    """The smallest variance of a band."""
+    return 2.0 ** (BAND * band)
 
 
 def _representative(band: int) -> Array:

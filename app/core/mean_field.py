@@ -35,7 +35,7 @@ CRITICAL = 1e-9
 MOST_SIGMA = 1e6
 """Largest σ_w and σ_b."""
 
-SMALLEST, LARGEST = 2.0**-960, 2.0**960
+SMALLEST, LARGEST = 2.0**-640, 2.0**640
 """Variances between which V and S are integrals; beyond, their limits."""
 
 _BANDS = 30
@@ -43,8 +43,8 @@ _BANDS = 30
 
 _CRITICAL_BANDS = 8
 _BAND_WIDTH = BAND * math.log(2)
-_GRID = np.linspace(0, 1, 2 * BAND + 1)
-"""Places to look at in one band: half an octave apart."""
+_GRID = np.linspace(0, 1, 2 * BAND + 2)
+"""Places to look at in one band: 17 steps, so that no power of two but its ends is among them."""
 
 _RESOLUTION = 1e-14
 _NEUTRAL = 1e-12
@@ -213,7 +213,7 @@ def _squares(sigma_w: ArrayLike, sigma_b: ArrayLike) -> tuple[Array, Array]:
 
 def _times(weight: Array | float, moment: Array) -> Array:
     """``weight`` · ``moment``, where no weight makes nothing even of infinity."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.where(np.asarray(weight) == 0, 0.0, weight * moment)
 
 
@@ -356,11 +356,13 @@ def _fixed_angles(unit: Unit, weight: Array, q: Array, chi: Array) -> tuple[Arra
         return factor * value - 1, factor * (slope + (unit.power - 2) * value * half_cosine / sine)
 
     found = descend(excess, np.zeros(cells.size), np.full(cells.size, np.pi / 2))
-    (apart,) = np.nonzero(np.cos(found) < 1)
+    unknown = np.isnan(series.coefficients[0])
+    angle[cells[unknown]] = stretch[cells[unknown]] = np.nan
+    (apart,) = np.nonzero(~unknown & (np.cos(found) < 1))
     found, chosen = found[apart], cells[apart]
     value, slope = series.select(apart)(found)
     sine, power = np.sin(found / 2), unit.power
-    angle[chosen] = np.where(np.isnan(value), np.nan, found)
+    angle[chosen] = found
     steeper = slope * sine ** (power - 1) / np.cos(found / 2) + power * value * sine ** (power - 2) / 2
     stretch[chosen] = scale[apart] * steeper
     return angle, stretch
@@ -388,7 +390,7 @@ def _critical_candidates(unit: Unit, bias: Array) -> tuple[Cells, Array]:
 
 
 def _critical_line(unit: Unit) -> tuple[Array, Array]:
-    """Half octaves of q, as far as φ's oscillations can be resolved, and the σ_b² of χ₁ = 1 there."""
+    """A grid of q, as far as φ's oscillations can be resolved, and the σ_b² of χ₁ = 1 there."""
     line = []
     for band in range(-_CRITICAL_BANDS, _CRITICAL_BANDS):
         q = np.exp((band + _GRID[:-1]) * _BAND_WIDTH)
