@@ -11,10 +11,11 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from app.api.bodies import JSON, NPY, ArrayRoute, negotiate
+from app.api.computing import computed, timeout
 from app.api.examples import ACTIVATE
-from app.api.problems import Problem, responses
+from app.api.problems import responses
 from app.api.schemas import ActivateRequest, ActivateResponse
-from app.compute.threads import Busy, ComputeThreads, DeadlineExceeded
+from app.compute.threads import ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
@@ -86,32 +87,13 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         )
         return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
 
-    try:
-        return await threads.run(work, size=size, seconds=timeout(request, settings.request_timeout))
-    except Busy:
-        raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
-    except DeadlineExceeded:
-        raise Problem(504, "the computation did not end in the time it had") from None
+    return await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
     """The forms this answer can take: one array holds orders of one shape, and no gradients."""
     stacks = body.order == 0 or isinstance(call.activation, Elementwise)
     return (JSON, NPY) if stacks and body.upstream is None else (JSON,)
-
-
-def timeout(request: Request, longest: float) -> float:
-    """The client's own deadline in seconds, where it is shorter than the service's."""
-    given = request.headers.get("request-timeout")
-    if given is None:
-        return longest
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = -1.0
-    if not seconds > 0:
-        raise Problem(422, "Request-Timeout must be a positive number of seconds")
-    return min(seconds, longest)
 
 
 def _json(call: Call, body: ActivateRequest, evaluation: Evaluation) -> Response:

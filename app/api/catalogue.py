@@ -14,7 +14,7 @@ from app.api.problems import Problem, responses
 from app.api.schemas import Model, NumberArray
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, FrameworkName
-from app.core.activations.formula import FloatArithmetic
+from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.errors import nearest
 from app.core.kernels import gains
@@ -224,9 +224,7 @@ def _gains(entry: Activation) -> GainFacts | None:
 
 
 def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
-    values = {**entry.numbers, "x": place}
-    for name, definition in entry.formulas.where.items():
-        values[name] = definition.evaluate(FloatArithmetic(), values)
+    values = define(entry.formulas.where, FloatArithmetic(), {**entry.numbers, "x": place})
     _, slope, curvature = (each.evaluate(FloatArithmetic(), values) for each in entry.formulas.orders)
     return KinkFacts(
         at=place,

@@ -14,13 +14,13 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.activate import timeout
 from app.api.bodies import JSON, ArrayRoute, negotiate
+from app.api.computing import computed, timeout
 from app.api.examples import GRADIENT_FLOW
 from app.api.mean_field import resolve
 from app.api.problems import Problem, from_core, responses
 from app.api.schemas import GaussianInputFields, GradientFlowRequest, GradientFlowResponse, Sigmas
-from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
+from app.compute.threads import SMALL, ComputeThreads
 from app.core.activations.registry import Call
 from app.core.diagnosis import Experiment, Report, Stage, Theory, Watch, critical, diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
@@ -98,12 +98,7 @@ class _Job:
             report = diagnose(self.experiment, map_blocks=map_blocks, watch=watch)
             return orjson.dumps(_answer(self.body, self.experiment.network, report))
 
-        try:
-            return await self.threads.run(work, size=SMALL + 1, seconds=self.seconds)
-        except Busy:
-            raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
-        except DeadlineExceeded:
-            raise Problem(504, "the computation did not end in the time it had") from None
+        return await computed(self.threads, work, size=SMALL + 1, seconds=self.seconds)
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

@@ -9,12 +9,12 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.api.activate import timeout
 from app.api.bodies import JSON, ArrayRoute, negotiate
+from app.api.computing import computed, timeout
 from app.api.examples import MEAN_FIELD
-from app.api.problems import Problem, responses
+from app.api.problems import responses
 from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
-from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
+from app.compute.threads import SMALL, ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
@@ -68,14 +68,9 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         }
         return Response(orjson.dumps(answer), media_type=JSON)
 
-    try:
-        # Never inline: a single cell is hundreds of integrals.
-        seconds = timeout(request, settings.request_timeout)
-        return await threads.run(work, size=SMALL + cells, seconds=seconds)
-    except Busy:
-        raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
-    except DeadlineExceeded:
-        raise Problem(504, "the computation did not end in the time it had") from None
+    # Never inline: a single cell is hundreds of integrals.
+    seconds = timeout(request, settings.request_timeout)
+    return await computed(threads, work, size=SMALL + cells, seconds=seconds)
 
 
 def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:

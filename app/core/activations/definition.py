@@ -18,7 +18,6 @@ from app.core.activations.formula import Expression, FloatArithmetic
 from app.core.activations.parameters import Array, Parameter, Value
 
 Derivatives: TypeAlias = Iterator[Array]
-Params: TypeAlias = Mapping[str, Value]
 Framework: TypeAlias = Literal["torch", "jax", "keras", "onnx"]
 
 
