@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from app.api.gradient_flow import _experiment
+from app.api.experiments import described
 from app.api.schemas import GradientFlowRequest
 from app.compute.threads import ComputeThreads
 from app.core.diagnosis import diagnose
@@ -148,7 +148,7 @@ def test_blas_keeps_to_one_thread() -> None:
 
 def test_a_client_that_leaves_ends_the_work() -> None:
     """Three thousand layers, given up at once: the thread stops within a few of them."""
-    experiment = _experiment(GradientFlowRequest(activation="tanh", depth=3000), Settings())
+    experiment = described(GradientFlowRequest(activation="tanh", depth=3000), Settings())
 
     async def leave() -> float:
         threads = ComputeThreads(1, 1)

@@ -1,0 +1,108 @@
+"""From a request for a network to the experiment that it describes, if the service can afford it."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from app.api.mean_field import resolve
+from app.api.schemas import GaussianInputFields, GradientFlowRequest, Sigmas
+from app.core.activations.registry import Call
+from app.core.diagnosis import Experiment, critical
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.propagation.engine import FLOPS_PER_DEFERRAL
+from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
+from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.normalisation import normalisation
+from app.settings import Settings
+
+LAYER_BYTES = 10_000
+"""A layer's figures as Python objects and in the answer, whatever its width."""
+
+
+def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
+    """What the request describes, if the service can afford it."""
+    call = resolve(body)
+    weights = _weights(body, call)
+    normaliser = None if body.normalization is None else normalisation(body.normalization)
+    scale = None if body.residual is None else body.residual.scale
+    depth, batch = _depth(body), _batch(body)
+    inputs = _inputs(body, batch)
+
+    def network(sizes: tuple[int, ...]) -> Experiment:
+        made = Network(sizes=sizes, call=call, weights=weights, normalisation=normaliser, residual=scale)
+        dtype = np.dtype(body.dtype)
+        return Experiment(
+            network=made,
+            inputs=inputs,
+            networks=body.networks,
+            seed=body.seed,
+            dtype=dtype,
+            engine=body.engine,
+        )
+
+    one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
+    _check_size(network(one), depth, settings)
+    whole = network(_sizes(body, depth))
+    _afford(whole.cost.work * body.networks, whole.cost.bytes, settings)
+    return whole
+
+
+def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:
+    if isinstance(body.init, Sigmas):
+        return gaussian(body.init.sigma_w, body.init.sigma_b)
+    if body.init == "critical":
+        return critical(call, body.sigma_b)
+    if body.sigma_b:
+        raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
+    return initialiser(body.init)
+
+
+def _depth(body: GradientFlowRequest) -> int:
+    if not isinstance(body.width, list):
+        return 50 if body.depth is None else body.depth
+    if body.depth is not None:
+        raise InvalidValue("a list of widths already says the depth", loc=("depth",))
+    if len(body.width) < 2:
+        raise InvalidValue("must be two or more sizes", loc=("width",))
+    return len(body.width) - 1
+
+
+def _sizes(body: GradientFlowRequest, depth: int) -> tuple[int, ...]:
+    """All sizes; a real batch has features of its own number."""
+    if isinstance(body.width, list):
+        return tuple(body.width)
+    first = body.width if isinstance(body.inputs, GaussianInputFields) else body.inputs.shape[-1]
+    return (first, *[body.width] * depth)
+
+
+def _batch(body: GradientFlowRequest) -> int:
+    if isinstance(body.inputs, GaussianInputFields):
+        return 32 if body.batch is None else body.batch
+    if body.inputs.ndim != 2 or not body.inputs.size:
+        raise InvalidValue("must be a batch of inputs: batch × features", loc=("inputs",))
+    if body.batch is not None and body.batch != len(body.inputs):
+        raise InvalidValue("a real batch already says its size", loc=("batch",))
+    return len(body.inputs)
+
+
+def _inputs(body: GradientFlowRequest, batch: int) -> Any:
+    if isinstance(body.inputs, GaussianInputFields):
+        return GaussianInputs(batch, body.inputs.variance, body.inputs.correlation)
+    return np.ascontiguousarray(body.inputs.T)
+
+
+def _check_size(layer: Experiment, depth: int, settings: Settings) -> None:
+    """Refuses what one layer's cost already tells, before anything of the network's depth is made."""
+    work = depth * max(layer.cost.work, FLOPS_PER_DEFERRAL) * layer.networks
+    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings)
+
+
+def _afford(work: float, size: float, settings: Settings) -> None:
+    limits = ((work, settings.max_flow_work, "operations"), (size, settings.max_flow_bytes, "bytes"))
+    for estimate, limit, unit in limits:
+        if estimate > limit:
+            raise LimitExceeded("the simulation", estimate=estimate, limit=limit, unit=unit, loc=("width",))

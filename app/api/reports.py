@@ -1,0 +1,68 @@
+"""From a report to the answer of ``POST /gradient-flow``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from app.api.schemas import GradientFlowRequest
+from app.core.diagnosis import Report, Theory
+from app.core.propagation.network import Network
+from app.core.propagation.statistics import Spread
+from app.wire.numbers import name_of
+
+
+def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[str, Any]:
+    """The fields of `GradientFlowResponse`, plain enough for JSON."""
+    kinds = set(report.kinds)
+    return {
+        "engine": kinds.pop() if len(kinds) == 1 else "mixed",
+        "seed": body.seed,
+        "networks": body.networks,
+        "dtype": body.dtype,
+        "layers": [
+            {
+                "layer": number + 1,
+                "fan_in": layer.fan_in,
+                "fan_out": layer.units,
+                **{name: _spread(values, number) for name, values in report.layers.items()},
+            }
+            for number, layer in enumerate(network.layers)
+        ],
+        "gradient": {
+            "log10_ratio": _spread(report.log10_ratio),
+            "factor_per_layer": _spread(report.factor_per_layer),
+            "underflow": report.underflow,
+        },
+        "theory": None if report.theory is None else _theory(report.theory),
+        "verdict": {
+            "state": report.verdict.state,
+            "layer": report.verdict.layer,
+            "usable_depth": report.verdict.usable_depth,
+            "summary": report.verdict.summary._asdict(),
+        },
+        "remedies": [
+            {"change": each.change, "log10_ratio": _number(each.log10_ratio), "state": each.state}
+            for each in report.remedies
+        ],
+    }
+
+
+def _theory(theory: Theory) -> dict[str, Any]:
+    names = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient")
+    pairs = zip(theory.path.q.tolist(), theory.path.chi.tolist(), strict=True)
+    return {
+        **{name: _number(getattr(theory.point, name)) for name in names},
+        "predicted_log10_ratio": _number(theory.predicted_log10_ratio),
+        "critical_sigma_w": _number(theory.critical_sigma_w),
+        "layers": [{"q": _number(q), "chi": _number(chi)} for q, chi in pairs],
+    }
+
+
+def _spread(values: Spread, place: int | tuple[()] = ()) -> dict[str, float | str]:
+    return {name: _number(each[place]) for name, each in values._asdict().items()}
+
+
+def _number(value: Any) -> float | str:
+    number = float(value)
+    return number if math.isfinite(number) else name_of(number)
