@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from app.api.bodies import JSON, ArrayRoute, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import GRADIENT_FLOW
+from app.api.experiments import described
 from app.api.problems import Problem, from_core, responses
 from app.api.reports import answer
 from app.api.schemas import GradientFlowRequest, GradientFlowResponse
