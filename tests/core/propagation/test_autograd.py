@@ -1,8 +1,9 @@
-"""Every figure against PyTorch's autograd on the same weights, in float64."""
+"""Every figure against PyTorch's autograd on the same weights, inputs and loss gradient, in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -10,29 +11,76 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
+from app.core.activations.parameters import Array, Value
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.network import given_network
+from app.core.propagation.network import Network, given_network
 from app.core.propagation.normalisation import EPSILON, NORMALISATIONS
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES
 from app.core.propagation.streams import Stream
+from app.core.propagation.units import SATURATED
 
 pytestmark = pytest.mark.peers
 
 SIZES = (20, 30, 30, 25, 25, 10)
 BATCH = 12
 SEED = 6
+SLOPES = np.linspace(-0.2, 0.8, 20)
 
-ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "sigmoid": lambda torch, z: torch.sigmoid(z),
-    "tanh": lambda torch, z: torch.tanh(z),
-    "relu": lambda torch, z: torch.relu(z),
-    "leaky_relu": lambda torch, z: torch.nn.functional.leaky_relu(z),
-    "elu": lambda torch, z: torch.nn.functional.elu(z),
-    "gelu": lambda torch, z: torch.nn.functional.gelu(z),
-    "silu": lambda torch, z: torch.nn.functional.silu(z),
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """PyTorch's form of an activation, inputs × pre-activations to inputs × units, and what saturation needs.
+
+    ``steepest`` is its largest slope, ``flat`` the sides on which the slope tends to 0: −1, 1 or both.
+    """
+
+    name: str
+    apply: Callable[[Any, Any], Any]
+    steepest: float = 1.0
+    flat: tuple[int, ...] = ()
+    params: Mapping[str, Value] = field(default_factory=dict)
+    pieces: int = 1
+    sizes: tuple[int, ...] = SIZES
+
+
+def largest(pieces: int) -> Peer:
+    def apply(_: Any, z: Any) -> Any:
+        return z.unflatten(1, (-1, pieces)).amax(dim=-1)
+
+    return Peer(name="maxout", apply=apply, params={"pieces": pieces}, pieces=pieces)
+
+
+PEERS = {
+    "sigmoid": Peer(name="sigmoid", apply=lambda torch, z: torch.sigmoid(z), steepest=0.25, flat=(-1, 1)),
+    "tanh": Peer(name="tanh", apply=lambda torch, z: torch.tanh(z), flat=(-1, 1)),
+    "relu": Peer(name="relu", apply=lambda torch, z: torch.relu(z), flat=(-1,)),
+    "leaky_relu": Peer(name="leaky_relu", apply=lambda torch, z: torch.nn.functional.leaky_relu(z)),
+    "elu": Peer(name="elu", apply=lambda torch, z: torch.nn.functional.elu(z), flat=(-1,)),
+    "selu": Peer(
+        name="selu", apply=lambda torch, z: torch.selu(z), steepest=1.6732632 * 1.0507010, flat=(-1,)
+    ),
+    # GELU is steepest at √2, SiLU where x tanh(x/2) = 2.
+    "gelu": Peer(
+        name="gelu", apply=lambda torch, z: torch.nn.functional.gelu(z), steepest=1.1289, flat=(-1,)
+    ),
+    "silu": Peer(
+        name="silu", apply=lambda torch, z: torch.nn.functional.silu(z), steepest=1.0998, flat=(-1,)
+    ),
+    "prelu": Peer(
+        name="prelu",
+        apply=lambda torch, z: torch.prelu(z, torch.tensor([0.3], dtype=z.dtype)),
+        params={"weight": 0.3},
+    ),
+    "prelu, a slope for each unit": Peer(
+        name="prelu",
+        apply=lambda torch, z: torch.prelu(z, torch.tensor(SLOPES)),
+        params={"weight": SLOPES},
+        sizes=(20,) * 6,
+    ),
+    "maxout of 2": largest(2),
+    "maxout of 3": largest(3),
 }
 
 NORMALISE: dict[str | None, Callable[[Any, Any], Any]] = {
@@ -43,85 +91,103 @@ NORMALISE: dict[str | None, Callable[[Any, Any], Any]] = {
 }
 
 
-def drawn() -> tuple[list[Array], list[Array], Array, Array]:
+@dataclass(frozen=True)
+class Drawn:
     """Matrices, biases, inputs (features × batch) and the loss gradient that the simulation will draw."""
+
+    matrices: list[Array]
+    biases: list[Array]
+    inputs: Array
+    loss: Array
+
+
+def drawn(peer: Peer) -> Drawn:
+    """Every fifth bias makes a rectifier's unit dead; further out PyTorch's 1 − tanh² cancels to 0, too."""
     rng = np.random.default_rng(8)
-    matrices = [1.4 * rng.standard_normal((out, fan)) / np.sqrt(fan) for fan, out in pairwise(SIZES)]
-    offsets: list[Array] = [0.3 * rng.standard_normal(out) for out in SIZES[1:]]
-    x = rng.standard_normal((SIZES[0], BATCH))
+    shapes = [(units * peer.pieces, fan_in) for fan_in, units in pairwise(peer.sizes)]
+    matrices: list[Array] = [1.4 * rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in shapes]
+    biases: list[Array] = [0.3 * rng.standard_normal(rows) for rows, _ in shapes]
+    for bias in biases:
+        bias[::5] -= 10
     stream = Stream(SEED, (0,)).at(simulation._LOSS)
-    return matrices, offsets, x, stream.normals(SIZES[-1], Blocks(BATCH), np.dtype(np.float64))
+    loss = stream.normals(peer.sizes[-1], Blocks(BATCH), np.dtype(np.float64))
+    return Drawn(matrices, biases, rng.standard_normal((peer.sizes[0], BATCH)), loss)
 
 
-def reference(activation: str, normalisation: str | None, residual: float | None) -> dict[str, Array]:
+def reference(peer: Peer, normalisation: str | None, residual: float | None) -> dict[str, Array]:
     """The figures by their definitions (`statistics`), with PyTorch's gradients. Rows are inputs here."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
-    matrices, offsets, x, loss = drawn()
-    weights = [torch.tensor(each, requires_grad=True) for each in matrices]
-    h = torch.tensor(x.T)
-    kept: list[tuple[Any, Any, Any]] = []
-    for weight, offset in zip(weights, offsets, strict=True):
-        z = functional.linear(h, weight, torch.tensor(offset))
-        z.retain_grad()
+    given = drawn(peer)
+    weights = [torch.tensor(each, requires_grad=True) for each in given.matrices]
+    h = torch.tensor(given.inputs.T)
+    kept: list[tuple[Any, Any, Any, Any]] = []
+    for weight, bias in zip(weights, given.biases, strict=True):
+        z = functional.linear(h, weight, torch.tensor(bias))
         normal = NORMALISE[normalisation](functional, z)
-        normal.retain_grad()
-        response = ACTIVATIONS[activation](torch, normal)
-        response.retain_grad()
+        response = peer.apply(torch, normal)
+        (slopes,) = torch.autograd.grad(response.sum(), normal, retain_graph=True)
+        z.retain_grad()  # not before: autograd.grad would leave φ′ there
         h = h + residual * response if residual is not None and h.shape == response.shape else response
-        kept.append((z, response, h))
-    (h * torch.tensor(loss.T)).sum().backward()
-    columns: dict[str, list[float]] = {name: [] for name in NAMES if not name.endswith("fraction")}
-    for weight, (z, _, out) in zip(weights, kept, strict=True):
+        kept.append((z, normal, slopes, h))
+    (h * torch.tensor(given.loss.T)).sum().backward()
+    columns: dict[str, list[float]] = {name: [] for name in NAMES}
+    for weight, (z, normal, slopes, out) in zip(weights, kept, strict=True):
         unit = functional.normalize(z, dim=1)
         cosines = (unit @ unit.T)[~torch.eye(BATCH, dtype=bool)]
         columns["preactivation_variance"].append(z.var(unbiased=False).item())
         columns["activation_mean"].append(out.mean().item())
         columns["activation_mean_square"].append((out**2).mean().item())
         columns["correlation"].append(cosines.mean().item())
+        columns["saturated_fraction"].append(saturated(peer, normal, slopes))
+        steepness = slopes.abs().unflatten(1, (-1, peer.pieces)).amax(dim=(0, 2))
+        columns["dead_fraction"].append((steepness == 0).double().mean().item())
         columns["gradient_log10_rms"].append(z.grad.square().mean().sqrt().log10().item())
         columns["weight_gradient_log10_norm"].append(weight.grad.norm().log10().item())
     return {name: np.array(values) for name, values in columns.items()}
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("normalisation", NORMALISE)
-@pytest.mark.parametrize("residual", [None, 0.7])
-def test_figures_are_autograds(activation: str, normalisation: str | None, residual: float | None) -> None:
-    matrices, offsets, x, _ = drawn()
-    net = given_network(
-        REGISTRY.resolve(activation),
-        matrices,
-        offsets,
+def saturated(peer: Peer, normal: Any, slopes: Any) -> float:
+    """The share of pairs of unit and input on a side that flattens, at less than a tenth of the slope."""
+    faint = slopes.abs() < SATURATED * peer.steepest
+    on_a_side = sum((normal * side > 0 for side in peer.flat), start=0 * normal).bool()
+    return float((faint & on_a_side).double().mean())
+
+
+def network(peer: Peer, normalisation: str | None, residual: float | None) -> Network:
+    given = drawn(peer)
+    return given_network(
+        REGISTRY.resolve(peer.name, peer.params),
+        given.matrices,
+        given.biases,
         normalisation=None if normalisation is None else NORMALISATIONS[normalisation],
         residual=residual,
     )
-    run = propagate(net, x, seed=SEED)
-    for name, expected in reference(activation, normalisation, residual).items():
-        np.testing.assert_allclose(getattr(run, name), expected, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
-@pytest.mark.parametrize("pieces", [2, 3])
-def test_a_maximum_of_several_pre_activations_is_autograds(pieces: int) -> None:
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(9)
-    shapes = [(15 * pieces, 10), (12 * pieces, 15), (8 * pieces, 12)]
-    matrices = [rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in shapes]
-    x = rng.standard_normal((10, BATCH))
-    run = propagate(
-        given_network(REGISTRY.resolve("maxout", {"pieces": pieces}), matrices, [None] * 3), x, seed=SEED
-    )
-    weights = [torch.tensor(each, requires_grad=True) for each in matrices]
-    h, kept = torch.tensor(x.T), []
-    for weight in weights:
-        z = h @ weight.T
-        z.retain_grad()
-        kept.append(z)
-        h = z.unflatten(1, (-1, pieces)).amax(dim=-1)
-    loss = Stream(SEED, (0,)).at(simulation._LOSS).normals(8, Blocks(BATCH), np.dtype(np.float64))
-    (h * torch.tensor(loss.T)).sum().backward()
-    gradients = [z.grad.square().mean().sqrt().log10().item() for z in kept]
-    norms = [weight.grad.norm().log10().item() for weight in weights]
-    np.testing.assert_allclose(run.gradient_log10_rms, gradients, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(run.weight_gradient_log10_norm, norms, rtol=1e-10, atol=1e-10)
-    assert (run.dead_fraction == 0).all()
+@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("normalisation", NORMALISE)
+@pytest.mark.parametrize("residual", [None, 0.7])
+def test_figures_are_autograds(name: str, normalisation: str | None, residual: float | None) -> None:
+    peer = PEERS[name]
+    run = propagate(network(peer, normalisation, residual), drawn(peer).inputs, seed=SEED)
+    expected = reference(peer, normalisation, residual)
+    for figure in NAMES:
+        np.testing.assert_allclose(
+            getattr(run, figure), expected[figure], rtol=1e-10, atol=1e-10, err_msg=figure
+        )
+    gradients = expected["gradient_log10_rms"]
+    ratio = gradients[0] - gradients[-1]
+    assert run.log10_ratio == pytest.approx(ratio, abs=1e-10)
+    assert run.factor_per_layer == pytest.approx(10 ** (ratio / (len(gradients) - 1)), rel=1e-10)
+
+
+def test_the_comparison_reaches_dead_and_saturated_units() -> None:
+    relu, tanh = (reference(PEERS[name], None, None) for name in ("relu", "tanh"))
+    assert (relu["dead_fraction"] > 0.1).all()
+    assert (tanh["saturated_fraction"] > 0.1).all()
+    assert (reference(PEERS["maxout of 2"], None, None)["dead_fraction"] == 0).all()
+
+
+def test_every_normalisation_is_compared() -> None:
+    assert {name for name in NORMALISE if name} == NORMALISATIONS.keys()
