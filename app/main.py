@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
-from app.api import activate, catalogue, gradient_flow, health, mean_field, problems
+from app.api import activate, catalogue, gradient_flow, health, mean_field, page, problems
 from app.api.body_limit import BodyLimit
 from app.compute.threads import ComputeThreads
 from app.settings import Settings, settings
@@ -38,7 +38,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.ready = False
     problems.install(app)
     app.add_middleware(BodyLimit, limit=own.max_body_bytes)
-    for module in (activate, gradient_flow, mean_field, catalogue, health):
+    for module in (activate, gradient_flow, mean_field, catalogue, health, page):
         app.include_router(module.router)
     _declare_problems(app)
     return app
@@ -47,9 +47,11 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
+    app.state.page = page.Page()
     app.state.ready = True
     yield
     app.state.ready = False
+    await app.state.page.close()
     app.state.threads.close()
 
 

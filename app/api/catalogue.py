@@ -7,6 +7,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
+from latex2mathml.converter import convert
 from pydantic import Field
 
 from app.api.bodies import JSON, negotiate
@@ -102,6 +103,9 @@ class FunctionFacts(Model):
     gains: GainFacts | None = Field(description="None for a function that mixes elements.")
     references: list[ReferenceFacts]
     frameworks: list[FrameworkFacts]
+    mathml: dict[str, str] = Field(
+        description="Every LaTeX text of this answer as MathML, which browsers draw themselves."
+    )
 
 
 class FunctionSummary(Model):
@@ -112,6 +116,8 @@ class FunctionSummary(Model):
     summary: Texts
     kind: str
     latex: str
+    zero_centred: bool
+    saturates: list[str]
     href: str
 
 
@@ -157,13 +163,33 @@ def _summary(entry: Activation) -> FunctionSummary:
         summary=_texts(entry.summary),
         kind=_kind(entry),
         latex=entry.formulas.value.latex(entry.symbols),
+        zero_centred=entry.zero_centred,
+        saturates=sorted(entry.saturates),
         href=f"/functions/{entry.name}",
     )
 
 
 @cache
 def _facts(name: str) -> FunctionFacts:
-    entry = REGISTRY[name]
+    facts = _without_mathml(REGISTRY[name])
+    facts.mathml = {latex: convert(latex) for latex in sorted(_latex(facts))}
+    return facts
+
+
+def _latex(facts: FunctionFacts) -> set[str]:
+    """All LaTeX in ``facts``."""
+    return {
+        *facts.latex,
+        *facts.definitions,
+        *facts.definitions.values(),
+        *facts.constraints,
+        facts.range,
+        *(each.symbol for each in facts.parameters),
+        *(each.formula for each in facts.kinks),
+    }
+
+
+def _without_mathml(entry: Activation) -> FunctionFacts:
     symbols = entry.symbols
     low, high = (entry.expression(part).latex(symbols) for part in entry.range[1:-1].split(","))
     negative, positive = (None if text is None else entry.number(text) for text in entry.limits)
@@ -190,6 +216,7 @@ def _facts(name: str) -> FunctionFacts:
         gains=_gains(entry),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
         frameworks=[_framework(each) for each in entry.frameworks],
+        mathml={},
     )
 
 
