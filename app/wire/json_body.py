@@ -24,11 +24,12 @@ _BOM = b"\xef\xbb\xbf"
 def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
 
-    A field that is an object has its own fields treated so. What is no array of numbers is left as nested
-    lists, for validation to say what is wrong with it.
+    A field that is an object has its own fields treated so; in one that is a list of objects, each object is
+    read as the document is. What is no array of numbers is left as nested lists, for validation to say what
+    is wrong with it.
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
-    float64 can hold, and for a key given twice.
+    float64 can hold, for a key given twice, and for what is nested too deeply to be walked.
     """
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
@@ -36,26 +37,35 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
         document = simdjson.Parser().parse(body)
     except (ValueError, RuntimeError) as error:
         return _beyond_64_bits(body, error)
+    try:
+        return _read(document, body, arrays)
+    except RecursionError:
+        raise Malformed("nested too deeply") from None
+
+
+def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:
     if not isinstance(document, simdjson.Object):
-        return _Reader(trusted=False).plain(document)
+        return _Reader(arrays, trusted=False).plain(document)
     # simdjson's buffers hide nesting: [1, [2]] looks like [1, 2]. Counting the brackets tells.
-    reader = _Reader(trusted=True)
-    fields = reader.fields(document, arrays)
+    reader = _Reader(arrays, trusted=True)
+    fields = reader.fields(document)
     if reader.brackets == body.count(b"["):
         return fields
-    return _Reader(trusted=False).fields(document, arrays)
+    return _Reader(arrays, trusted=False).fields(document)
 
 
 class _Reader:
     """Turns parsed JSON into Python values and counts the brackets it went through."""
 
-    def __init__(self, *, trusted: bool) -> None:
+    def __init__(self, arrays: Collection[str], *, trusted: bool) -> None:
+        self._arrays = arrays
         self._trusted = trusted
         self.brackets = 0
 
-    def fields(self, document: simdjson.Object, arrays: Collection[str]) -> dict[str, Any]:
+    def fields(self, document: simdjson.Object) -> dict[str, Any]:
         return {
-            key: self._field(value) if key in arrays else self.plain(value) for key, value in _items(document)
+            key: self._field(value) if key in self._arrays else self.plain(value)
+            for key, value in _items(document)
         }
 
     def plain(self, value: Any) -> Any:
@@ -71,8 +81,14 @@ class _Reader:
             return {key: self._field(each) for key, each in _items(value)}
         if not isinstance(value, simdjson.Array):
             return value
+        if len(value) and isinstance(value[0], simdjson.Object):
+            self.brackets += 1
+            return [self._element(each) for each in value]
         array = self._buffered(value) if self._trusted else None
         return value.as_list() if array is None else array
+
+    def _element(self, value: Any) -> Any:
+        return self.fields(value) if isinstance(value, simdjson.Object) else self.plain(value)
 
     def _buffered(self, value: simdjson.Array) -> NDArray[np.float64] | None:
         """The array through its buffer, or None where it is not plainly numbers in equal rows."""
@@ -123,6 +139,8 @@ def _beyond_64_bits(body: bytes, error: Exception) -> Any:
         return json.loads(body, object_pairs_hook=_unique, parse_int=_integer)
     except orjson.JSONDecodeError:
         raise Malformed("the body is not valid JSON, or holds a number that no float64 can hold") from None
+    except RecursionError:
+        raise Malformed("nested too deeply") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

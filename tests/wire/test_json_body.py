@@ -77,6 +77,9 @@ def test_numbers_at_the_edge(text: bytes, value: float) -> None:
         b'{"a":[-1e999]}',
         b'{"a":' + b"9" * 5000 + b"}",
         b'{"a":' + b"[" * 100_000,
+        b'{"b":' + b"[" * 1000 + b"]" * 1000 + b"}",
+        b'{"b":' + b'{"a":' * 1000 + b"1" + b"}" * 1001,
+        b'{"a":18446744073709551616,"b":' + b"[" * 1020 + b"]" * 1020 + b"}",
         b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         '{"a":1}'.encode("utf-16"),
         b"\xef\xbb\xbf" + b'{"a":1}',
@@ -130,3 +133,12 @@ def test_fields_that_hold_objects_have_their_arrays_read() -> None:
     assert fields["a"]["w"].tolist() == [[1.0, 2.0]]
     assert fields["a"]["s"] is True
     assert fields["n"] == [1, 2]
+
+
+def test_lists_of_objects_have_their_arrays_read() -> None:
+    fields = loads(b'{"a":[{"n":[2],"a":[3,4]},{"a":[[5],[6]]}]}', FIELDS)
+    assert fields["a"][0]["n"] == [2]
+    assert fields["a"][0]["a"].tolist() == [3.0, 4.0]
+    assert fields["a"][1]["a"].tolist() == [[5.0], [6.0]]
+    with pytest.raises(Unsuitable):
+        parsed(b'[{"a":1},[2]]')
