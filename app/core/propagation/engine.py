@@ -194,7 +194,7 @@ def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[
         _map_cost(network, layer, batch, kind).bytes + responses * layer.rows * batch
         for layer, kind in set(zip(network.layers, kinds, strict=True))
     )
-    return kept, max(network.sizes) * batch
+    return float(kept), float(max(network.sizes) * batch)
 
 
 def _shared_flops(layer: Layer, batch: int) -> float:
