@@ -12,7 +12,9 @@ from pydantic.json_schema import models_json_schema
 
 from app.api import activate, catalogue, gradient_flow, health, mean_field, page, problems
 from app.api.body_limit import BodyLimit
+from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
+from app.compute.workers import Workers
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -47,12 +49,19 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
+    app.state.simulations = _simulations(app.state.settings)
     app.state.page = page.Page()
     app.state.ready = True
     yield
     app.state.ready = False
     await app.state.page.close()
+    app.state.simulations.close()
     app.state.threads.close()
+
+
+def _simulations(own: Settings) -> Simulations:
+    workers = Workers(own.simulators, own.max_worker_bytes, slots=own.simulators * own.max_queue)
+    return Simulations(workers, places=own.max_queue, max_bytes=own.max_flow_bytes, threads=own.threads)
 
 
 def _declare_problems(app: FastAPI) -> None:

@@ -41,6 +41,16 @@ class Settings(BaseSettings):
     max_flow_bytes: float = Field(
         8 * 2.0**30, gt=0, description="Most memory of one request for /gradient-flow, in bytes."
     )
+    simulators: int = Field(
+        default_factory=cores,
+        ge=1,
+        le=256,
+        description="Worker processes for simulations, started when first needed. "
+        "Default: the cores it may use.",
+    )
+    max_worker_bytes: float = Field(
+        10 * 2.0**30, gt=0, description="Most memory that such a worker may take, in bytes."
+    )
     max_queue: int = Field(
         16,
         ge=1,

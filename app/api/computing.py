@@ -1,29 +1,70 @@
-"""Running a request's work on the compute threads, with what can come of that as problems."""
+"""Running a request's work off the event loop, with what can come of that as problems."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.api.problems import Problem
+from app.compute.simulations import Simulations
 from app.compute.threads import Busy, ComputeThreads, DeadlineExceeded
+from app.compute.workers import WorkerLost
 from app.core.evaluation import Mapper
+from app.core.jobs import Runner
 
 Result = TypeVar("Result")
+
+PATIENCE = 0.25
+"""Seconds between two looks whether the client is still there."""
 
 
 async def computed(
     threads: ComputeThreads, work: Callable[[Mapper], Result], *, size: int, seconds: float
 ) -> Result:
-    """`ComputeThreads.run`; raises `Problem` 503 where there is no room and 504 after ``seconds``."""
-    try:
+    """`ComputeThreads.run`, its exceptions as problems."""
+    with failures():
         return await threads.run(work, size=size, seconds=seconds)
+
+
+async def simulated(
+    request: Request, work: Callable[[Runner], Result], *, job_bytes: float = 0.0, seconds: float
+) -> Result:
+    """`Simulations.run`, its exceptions as problems."""
+    simulations: Simulations = request.app.state.simulations
+    with failures():
+        return await simulations.run(work, job_bytes=job_bytes, seconds=seconds)
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Problems for work that found no room, ran out of time or memory, or lost its worker."""
+    try:
+        yield
     except Busy:
         raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
     except DeadlineExceeded:
         raise Problem(504, "the computation did not end in the time it had") from None
+    except MemoryError:
+        raise Problem(422, "the computation took more memory than a worker may use") from None
+    except WorkerLost:
+        detail = "the process that computed this died, twice; come back"
+        raise Problem(503, detail, headers={"Retry-After": "1"}) from None
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``, which is cancelled when the client has gone."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
+            if await request.is_disconnected():
+                raise Problem(503, "the client has gone")
+        return await task
+    finally:
+        task.cancel()
 
 
 def timeout(request: Request, longest: float) -> float:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.bodies import JSON, ArrayRoute, negotiate
-from app.api.computing import computed, timeout
+from app.api.computing import simulated, timeout, while_there
 from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
 from app.api.problems import Problem, from_core, responses
 from app.api.reports import answer
 from app.api.schemas import GradientFlowRequest, GradientFlowResponse
-from app.compute.threads import SMALL, ComputeThreads
-from app.core.diagnosis import Experiment, Stage, Watch, diagnose
+from app.core.diagnosis import Experiment, Stage, Watch, diagnose, unwatched
 from app.core.errors import ActivationLabError
-from app.core.evaluation import Mapper
+from app.core.jobs import Runner
+from app.core.propagation.statistics import Figures, spread
 from app.settings import Settings
+from app.wire.numbers import to_json
 
 router = APIRouter(route_class=ArrayRoute, tags=["gradients"])
 
-Result = TypeVar("Result")
-
 EVENTS = "text/event-stream"
-PATIENCE = 0.25
-"""Seconds between two looks whether the client is still there."""
 
 DESCRIPTION = """\
 Simulates the signal and the gradient through deep random networks, sets theory beside it, judges, and offers
@@ -47,7 +44,8 @@ value (90 % for an activation that saturates on one side only, where half of the
 Remedies are tried on two networks, and not for networks that take more than a second each.
 
 With `Accept: text/event-stream` the answer comes as `progress` events and one `result` event; what goes wrong
-after the start is an `error` event with a problem document.
+after the start is an `error` event with a problem document. A `progress` event holds the `stage`, its
+`percent`, how many `networks` are done and the median of their `gradient_log10_rms` by layer.
 """
 
 
@@ -59,15 +57,16 @@ after the start is an `error` event with a problem document.
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
-    """Checks and estimates, computes off the event loop, answers at once or as events."""
+    """Checks and estimates, has it simulated, answers at once or as events."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
     seconds = timeout(request, settings.request_timeout)
-    experiment = described(body, settings)
-    job = _Job(body, experiment, request.app.state.threads, seconds)
+    # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
+    experiment = await asyncio.to_thread(described, body, settings)
+    job = _Job(body, experiment, request, seconds)
     if media_type == EVENTS:
         return StreamingResponse(_events(job), media_type=EVENTS, headers={"Cache-Control": "no-store"})
-    return Response(await _while_there(request, job.run()), media_type=JSON)
+    return Response(await while_there(request, job.run()), media_type=JSON)
 
 
 @dataclass(frozen=True)
@@ -76,42 +75,31 @@ class _Job:
 
     body: GradientFlowRequest
     experiment: Experiment
-    threads: ComputeThreads
+    request: Request
     seconds: float
 
-    async def run(self, watch: Watch | None = None) -> bytes:
+    async def run(self, watch: Watch = unwatched) -> bytes:
         """The answer as JSON; raises `Problem` and the core's errors."""
 
-        def work(map_blocks: Mapper) -> bytes:
-            report = diagnose(self.experiment, map_blocks=map_blocks, watch=watch)
+        def work(run: Runner) -> bytes:
+            report = diagnose(self.experiment, run=run, watch=watch)
             return orjson.dumps(answer(self.body, self.experiment.network, report))
 
-        return await computed(self.threads, work, size=SMALL + 1, seconds=self.seconds)
-
-
-async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, which is cancelled when the client has gone."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
-            if await request.is_disconnected():
-                raise Problem(503, "the client has gone")
-        return await task
-    finally:
-        task.cancel()
+        size = self.experiment.cost.bytes
+        return await simulated(self.request, work, job_bytes=size, seconds=self.seconds)
 
 
 async def _events(job: _Job) -> AsyncIterator[bytes]:
-    """``progress`` events, at most one a percent, then ``result`` or ``error``."""
+    """``progress`` events, at most one a percent or a network, then ``result`` or ``error``."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-    last: tuple[str, int] | None = None
+    last: tuple[str, int, int] | None = None
 
-    def watch(stage: Stage, fraction: float) -> None:
+    def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
         nonlocal last
-        if last != (stage, percent := int(100 * fraction)):
-            last = (stage, percent)
-            event = _event("progress", orjson.dumps({"stage": stage, "percent": percent}))
+        if last != (stage, percent := int(100 * part), count := len(networks)):
+            last = (stage, percent, count)
+            event = _event("progress", _progress(stage, percent, networks))
             loop.call_soon_threadsafe(queue.put_nowait, event)
 
     task = asyncio.ensure_future(job.run(watch))
@@ -127,6 +115,16 @@ async def _events(job: _Job) -> AsyncIterator[bytes]:
             yield _event("error", bytes(error.response().body))
     finally:
         task.cancel()
+
+
+def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
+    """The event's data, with the gradient of the networks that are done so far."""
+    gradient = None
+    if networks:
+        middle = spread(np.stack([each.gradient_log10_rms for each in networks])).median
+        gradient = orjson.Fragment(to_json(middle))
+    counted = {"stage": stage, "percent": percent, "networks": len(networks)}
+    return orjson.dumps({**counted, "gradient_log10_rms": gradient})
 
 
 def _event(name: str, data: bytes) -> bytes:

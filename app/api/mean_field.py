@@ -10,17 +10,15 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from app.api.bodies import JSON, ArrayRoute, negotiate
-from app.api.computing import computed, timeout
+from app.api.computing import simulated, timeout, while_there
 from app.api.examples import MEAN_FIELD
 from app.api.problems import responses
 from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
-from app.compute.threads import SMALL, ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
+from app.core.diagram import diagram
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
-from app.core.evaluation import Mapper
-from app.core.kernels import Unit, unit_of
-from app.core.mean_field import critical_sigma_w, mean_field
+from app.core.jobs import Runner
 from app.settings import Settings
 from app.wire.numbers import to_json
 
@@ -35,11 +33,6 @@ Where there is no such number the answer says so: `q_star` is `"Infinity"` where
 `critical_sigma_w` is `"NaN"` where no σ_w puts the network on the edge of chaos.
 """
 
-BLOCK = 250
-"""Cells computed at a time: enough to share the work of a quadrature, few enough to stop between."""
-
-ARRAYS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient")
-
 
 @router.post(
     "/mean-field",
@@ -51,7 +44,6 @@ ARRAYS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient")
 async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
     """Checks the size, computes off the event loop."""
     settings: Settings = request.app.state.settings
-    threads: ComputeThreads = request.app.state.threads
     negotiate(request, JSON)
     call = resolve(body)
     shape = _broadcast(body.sigma_w, body.sigma_b)
@@ -60,17 +52,15 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         limit = settings.max_cells
         raise LimitExceeded("the diagram", estimate=cells, limit=limit, unit="cells", loc=("sigma_w",))
 
-    def work(map_blocks: Mapper) -> Response:
-        answer = {
-            "activation": call.activation.name,
-            "shape": shape,
-            **_diagram(unit_of(call), body.sigma_w, body.sigma_b, shape, map_blocks),
-        }
+    def work(run: Runner) -> Response:
+        arrays = diagram(call, body.sigma_w, body.sigma_b, run=run)
+        fields = {name: _json(values) for name, values in arrays.items()}
+        answer = {"activation": call.activation.name, "shape": shape, **fields}
         return Response(orjson.dumps(answer), media_type=JSON)
 
-    # Never inline: a single cell is hundreds of integrals.
-    seconds = timeout(request, settings.request_timeout)
-    return await computed(threads, work, size=SMALL + cells, seconds=seconds)
+    return await while_there(
+        request, simulated(request, work, seconds=timeout(request, settings.request_timeout))
+    )
 
 
 def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:
@@ -90,27 +80,5 @@ def _broadcast(sigma_w: NDArray[Any], sigma_b: NDArray[Any]) -> tuple[int, ...]:
         raise InvalidValue("must broadcast with sigma_b", loc=("sigma_w",)) from None
 
 
-def _diagram(
-    unit: Unit, sigma_w: NDArray[Any], sigma_b: NDArray[Any], shape: tuple[int, ...], map_blocks: Mapper
-) -> dict[str, Any]:
-    """The answer's arrays, block of cells by block of cells."""
-    weight, bias = (np.broadcast_to(each, shape).ravel() for each in (sigma_w, sigma_b))
-    results = {name: np.empty(weight.size) for name in ARRAYS}
-    phase = np.empty(weight.size, "<U8")
-    critical = np.empty(sigma_b.size)
-
-    def theory(block: slice) -> None:
-        found = mean_field(unit, weight[block], bias[block])
-        phase[block] = found.phase
-        for name, values in results.items():
-            values[block] = getattr(found, name)
-
-    def edge(block: slice) -> None:
-        critical[block] = critical_sigma_w(unit, sigma_b.ravel()[block])
-
-    for work, size in ((theory, weight.size), (edge, critical.size)):
-        for _ in map_blocks(work, [slice(start, start + BLOCK) for start in range(0, size, BLOCK)]):
-            pass
-    arrays = {name: orjson.Fragment(to_json(values.reshape(shape))) for name, values in results.items()}
-    edges = orjson.Fragment(to_json(critical.reshape(sigma_b.shape)))
-    return {**arrays, "phase": phase.reshape(shape).tolist(), "critical_sigma_w": edges}
+def _json(values: NDArray[Any]) -> Any:
+    return values.tolist() if values.dtype.kind == "U" else orjson.Fragment(to_json(values))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from app.compute.blocks import mapper
 from app.core.evaluation import Mapper
 
 Result = TypeVar("Result")
@@ -70,19 +71,8 @@ class ComputeThreads:
         self._blas.restore_original_limits()
 
     def _mapper(self, stop: threading.Event) -> Mapper:
-        def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:
-            waiting = iter(list(blocks))  # a list's iterator may be shared: each block is handed out once
+        def check() -> None:
+            if stop.is_set():
+                raise DeadlineExceeded
 
-            def drain() -> None:
-                for block in waiting:
-                    if stop.is_set():
-                        raise DeadlineExceeded
-                    function(block)
-
-            helpers = [self._blocks.submit(drain) for _ in range(self._threads - 1)]
-            drain()
-            for helper in helpers:
-                helper.result()
-            return ()
-
-        return map_blocks
+        return mapper(self._blocks, self._threads, check)

@@ -2,16 +2,18 @@
 
     report = diagnose(experiment)    simulate → spreads → theory beside them → verdict → simulated remedies
 
-Every figure of the verdict is a median over the experiment's networks.
+Every figure of the verdict is a median over the experiment's networks. The heavy parts are jobs
+(`Simulation`, `Prediction`, `Remedies`), so that whoever runs the diagnosis decides where they are done.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from itertools import islice
+from typing import Any, Literal, Protocol, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +23,7 @@ from app.core.activations.definition import Elementwise, Text
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
+from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.kernels import Unit, gains, unit_of
 from app.core.mean_field import MeanField, Trajectory, critical_sigma_w, mean_field, trajectory
 from app.core.propagation.engine import Cost, Engine, Kind, cost, engines
@@ -32,8 +35,18 @@ from app.core.propagation.statistics import Figures, Spread, spread, summarise
 
 State: TypeAlias = Literal["vanishing", "healthy", "exploding", "saturated", "dying"]
 Stage: TypeAlias = Literal["networks", "remedies"]
-Watch: TypeAlias = Callable[[Stage, float], None]
-"""Called with the stage and the part of it that is done; what it raises ends the diagnosis."""
+
+
+class Watch(Protocol):
+    """Told of a diagnosis under way; what it raises ends the diagnosis."""
+
+    def __call__(self, stage: Stage, part: float, networks: Sequence[Figures]) -> None:
+        """``part`` of the stage is done, 0 to 1; ``networks`` are those simulated so far."""
+
+
+def unwatched(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
+    """A diagnosis that nobody watches."""
+
 
 DECADE = 1.0
 """|log10_ratio| up to this is healthy: one learning rate serves layers whose gradients differ tenfold."""
@@ -47,7 +60,7 @@ which the activation saturates. On two sides: more than half of the signal is fl
 by design (symmetric pre-activations), so that only nearly all counts. Without such a side nothing does."""
 
 BETTER = 0.5
-"""A remedy has to shrink |log10_ratio| to this share at least, and leave the network in a better state."""
+"""A remedy that does not heal has to shrink |log10_ratio| to this share at least."""
 
 REMEDIES = 3
 """Most remedies shown."""
@@ -131,31 +144,95 @@ class Report:
     remedies: list[Remedy]
 
 
-def diagnose(experiment: Experiment, *, map_blocks: Mapper = map, watch: Watch | None = None) -> Report:
-    """Simulates, compares, judges and tries remedies. Raises `InvalidValue` as `propagate` does."""
+@dataclass(frozen=True)
+class Simulation:
+    """The job of simulating one network of an experiment."""
+
+    experiment: Experiment
+    index: int
+
+    def __call__(self, map_blocks: Mapper, progress: Progress) -> Figures:
+        """The figures of the network."""
+        return propagate(
+            self.experiment.network,
+            self.experiment.inputs,
+            seed=self.experiment.seed,
+            index=self.index,
+            dtype=self.experiment.dtype,
+            engine=self.experiment.engine,
+            map_blocks=map_blocks,
+            progress=lambda done, total: progress(done / total),
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The job of asking mean-field theory about an experiment."""
+
+    experiment: Experiment
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> Theory | None:
+        """The theory, or None where it does not apply."""
+        with np.errstate(all="ignore"):
+            return _theory(self.experiment)
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """The job of finding changes to try: gains and critical points take integrals."""
+
+    network: Network
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> list[tuple[dict[str, Any], Network]]:
+        """Changes of the request, each with the network that it makes."""
+        with np.errstate(all="ignore"):
+            return list(_candidates(self.network))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The job of diagnosing a whole experiment in one place, without remedies."""
+
+    experiment: Experiment
+
+    def __call__(self, map_blocks: Mapper, progress: Progress) -> Report:
+        """The report."""
+        whole = progress
+
+        def here(jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
+            return (job(map_blocks, progress) for job in jobs)
+
+        def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
+            del stage, part
+            whole(len(networks) / self.experiment.networks)
+
+        return diagnose(self.experiment, run=here, watch=watch, remedies=False)
+
+
+def diagnose(
+    experiment: Experiment, *, run: Runner = in_turn, watch: Watch = unwatched, remedies: bool = True
+) -> Report:
+    """Simulates, compares, judges and tries remedies.
+
+    Raises `InvalidValue` as `propagate` does.
+    """
     with np.errstate(all="ignore"):  # infinite figures are findings
-        return _diagnose(experiment, map_blocks, watch)
-
-
-def _diagnose(experiment: Experiment, map_blocks: Mapper, watch: Watch | None) -> Report:
-    networks = _simulate(experiment, map_blocks, watch, "networks")
-    layers = summarise(networks)
-    theory = _theory(experiment)
-    verdict = _judge(experiment.network, networks, theory)
-    ratio = spread(np.array([each.log10_ratio for each in networks]))
-    remedies = []
-    if verdict.state != "healthy" and experiment.cost.work <= REMEDY_WORK:
-        remedies = _remedies(experiment, verdict, float(ratio.median), map_blocks, watch)
-    return Report(
-        experiment.kinds,
-        layers,
-        ratio,
-        spread(np.array([each.factor_per_layer for each in networks])),
-        underflow(layers["gradient_log10_rms"].median),
-        theory,
-        verdict,
-        remedies,
-    )
+        networks = _simulate(experiment, run, watch)
+        (theory,) = run([Prediction(experiment)], ignore)
+        layers = summarise(networks)
+        verdict = _judge(experiment.network, networks, theory)
+        ratio = spread(np.array([each.log10_ratio for each in networks]))
+        sick = verdict.state != "healthy" and experiment.cost.work <= REMEDY_WORK
+        return Report(
+            experiment.kinds,
+            layers,
+            ratio,
+            spread(np.array([each.factor_per_layer for each in networks])),
+            underflow(layers["gradient_log10_rms"].median),
+            theory,
+            verdict,
+            _remedies(experiment, verdict, float(ratio.median), run, watch) if sick and remedies else [],
+        )
 
 
 def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]:
@@ -181,25 +258,19 @@ def critical(call: Call, sigma_b: float) -> Initialiser:
     return gaussian(sigma_w, sigma_b)
 
 
-def _simulate(experiment: Experiment, map_blocks: Mapper, watch: Watch | None, stage: Stage) -> list[Figures]:
-    def progress(index: int) -> Callable[[int, int], None] | None:
-        if watch is None:
-            return None
-        return lambda done, total: watch(stage, (index + done / total) / experiment.networks)
+def _simulate(experiment: Experiment, run: Runner, watch: Watch) -> list[Figures]:
+    networks: list[Figures] = []
+    furthest = 0.0
 
-    return [
-        propagate(
-            experiment.network,
-            experiment.inputs,
-            seed=experiment.seed,
-            index=index,
-            dtype=experiment.dtype,
-            engine=experiment.engine,
-            map_blocks=map_blocks,
-            progress=progress(index),
-        )
-        for index in range(experiment.networks)
-    ]
+    def told(part: float) -> None:
+        nonlocal furthest
+        furthest = max(furthest, part, len(networks) / experiment.networks)
+        watch("networks", furthest, networks)
+
+    for figures in run([Simulation(experiment, index) for index in range(experiment.networks)], told):
+        networks.append(figures)
+        told(0.0)
+    return networks
 
 
 def _sigmas(network: Network) -> tuple[float, float] | None:
@@ -344,30 +415,33 @@ def _reasons(network: Network, state: State, theory: Theory | None) -> Iterator[
 
 
 def _remedies(
-    experiment: Experiment, verdict: Verdict, ratio: float, map_blocks: Mapper, watch: Watch | None
+    experiment: Experiment, verdict: Verdict, ratio: float, run: Runner, watch: Watch
 ) -> list[Remedy]:
     """What helped, best first."""
-    tried = []
-    candidates = list(_candidates(experiment.network))
-    for number, (change, network) in enumerate(candidates):
-        if watch is not None:
-            watch("remedies", number / len(candidates))
-        few = min(experiment.networks, REMEDY_NETWORKS)
-        attempt = replace(experiment, network=network, networks=few, engine="auto")
-        if attempt.cost.work > REMEDY_WORK:
-            continue
-        figures = _simulate(attempt, map_blocks, None, "remedies")
+    (candidates,) = run([Remedies(experiment.network)], ignore)
+    few = min(experiment.networks, REMEDY_NETWORKS)
+    attempts = [
+        (change, replace(experiment, network=network, networks=few, engine="auto"))
+        for change, network in candidates
+    ]
+    tried = [(change, attempt) for change, attempt in attempts if attempt.cost.work <= REMEDY_WORK]
+    jobs = [Simulation(attempt, index) for _, attempt in tried for index in range(few)]
+    results = run(jobs, lambda part: watch("remedies", part, ()))
+    helped = []
+    for change, attempt in tried:
+        figures = list(islice(results, few))
         achieved = float(np.median([each.log10_ratio for each in figures]))
-        state = _judge(network, figures, None).state
+        state = _judge(attempt.network, figures, None).state
         if _helped(verdict.state, ratio, state, achieved):
-            tried.append(Remedy(change, achieved, state))
-    return sorted(tried, key=lambda each: (each.state != "healthy", abs(each.log10_ratio)))[:REMEDIES]
+            helped.append(Remedy(change, achieved, state))
+    return sorted(helped, key=lambda each: (each.state != "healthy", abs(each.log10_ratio)))[:REMEDIES]
 
 
 def _helped(before: State, ratio: float, after: State, achieved: float) -> bool:
-    """Whether the state improved and the ratio with it; one that was within a decade has to stay there."""
-    shrunk = not math.isfinite(ratio) or abs(achieved) <= max(DECADE, BETTER * abs(ratio))
-    return math.isfinite(achieved) and shrunk and after == "healthy" and before != "healthy"
+    """Whether the network is healthy now, or still vanishes or explodes, but far less."""
+    if after == "healthy":
+        return True
+    return before == after in ("vanishing", "exploding") and abs(achieved) <= BETTER * abs(ratio)
 
 
 def _candidates(network: Network) -> Iterator[tuple[dict[str, Any], Network]]:

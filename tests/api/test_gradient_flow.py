@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -11,12 +10,6 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from app.api.experiments import described
-from app.api.schemas import GradientFlowRequest
-from app.compute.threads import ComputeThreads
-from app.core.diagnosis import diagnose
-from app.core.evaluation import Mapper
-from app.settings import Settings
 from tests.conftest import InProcess
 
 SMALL = {"activation": "tanh", "depth": 4, "width": 32, "batch": 4, "networks": 2}
@@ -144,29 +137,3 @@ def test_blas_keeps_to_one_thread() -> None:
     counts = json.loads(told.stdout)
     assert counts
     assert all(count == 1 for count in counts)
-
-
-def test_a_client_that_leaves_ends_the_work() -> None:
-    """Three thousand layers, given up at once: the thread stops within a few of them."""
-    experiment = described(GradientFlowRequest(activation="tanh", depth=3000), Settings())
-
-    async def leave() -> float:
-        threads = ComputeThreads(1, 1)
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def work(map_blocks: Mapper) -> None:
-            try:
-                diagnose(experiment, map_blocks=map_blocks)
-            finally:
-                loop.call_soon_threadsafe(stopped.set)
-
-        task = asyncio.create_task(threads.run(work, size=10**9, seconds=60))
-        await asyncio.sleep(0.2)
-        task.cancel()
-        start = loop.time()
-        await stopped.wait()
-        threads.close()
-        return loop.time() - start
-
-    assert asyncio.run(leave()) < 2

@@ -140,6 +140,10 @@ class Activation:
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: two parameters share a name")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # An entry holds functions; another process has the same registry, so its name is enough.
+        return _entry, (self.name,)
+
     @property
     def defaults(self) -> dict[str, float]:
         """The parameters that have a default, with it."""
@@ -230,3 +234,9 @@ class Rowwise(Activation):
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
+
+
+def _entry(name: str) -> Activation:
+    from app.core.activations import REGISTRY  # noqa: PLC0415  the registry is made of entries: not before them
+
+    return REGISTRY[name]

@@ -1,0 +1,27 @@
+"""A job done where it has arrived: in a worker process of this service, or on another machine."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from app.compute.blocks import mapper
+from app.core.jobs import Job, Progress, Result, ignore
+
+
+def perform(job: Job[Result], threads: int, progress: Progress = ignore) -> Result:
+    """The job's result, its blocks spread over ``threads``."""
+    pin_blas()
+    if threads == 1:
+        return job(map, progress)
+    with ThreadPoolExecutor(threads - 1, "block") as pool:
+        return job(mapper(pool, threads), progress)
+
+
+@cache
+def pin_blas() -> Any:
+    """BLAS on one thread for the process's life: its own are slow on thin matrices and change last bits."""
+    return threadpool_limits(1, user_api="blas")

@@ -1,0 +1,198 @@
+"""Worker processes: what dies is tried again, what is not wanted ends, results do not depend on where."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.compute.simulations import Simulations
+from app.compute.threads import Busy, DeadlineExceeded
+from app.compute.workers import WorkerLost, Workers
+from app.core.activations import REGISTRY
+from app.core.diagnosis import Experiment, Simulation
+from app.core.errors import InvalidValue
+from app.core.evaluation import Mapper
+from app.core.jobs import Progress, Runner, ignore, in_turn
+from app.core.propagation.initialisers import initialiser
+from app.core.propagation.network import GaussianInputs, Network
+
+
+@dataclass(frozen=True)
+class Double:
+    number: int
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        return 2 * self.number
+
+
+@dataclass(frozen=True)
+class WhoAmI:
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        return os.getpid()
+
+
+@dataclass(frozen=True)
+class Sleep:
+    seconds: float
+
+    def __call__(self, _map_blocks: Mapper, progress: Progress) -> int:
+        progress(0.5)
+        time.sleep(self.seconds)
+        return os.getpid()
+
+
+@dataclass(frozen=True)
+class Die:
+    """Is killed as often as the file has characters left to take."""
+
+    lives: Path
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> str:
+        left = self.lives.read_text()
+        if not left:
+            return "alive"
+        self.lives.write_text(left[1:])
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Fail:
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> None:
+        raise InvalidValue("must be sane", loc=("width", 3))
+
+
+@dataclass(frozen=True)
+class Allocate:
+    size: int
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        return int(np.ones(self.size, np.uint8).sum())
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    made = Workers(2, max_bytes=2**30, slots=8)
+    yield made
+    made.close()
+
+
+def result(workers: Workers, job: Any) -> Any:
+    return workers.submit(job, 1).future.result(timeout=30)
+
+
+def test_networks_are_the_same_bits_wherever_they_are_made(workers: Workers) -> None:
+    network = Network(
+        sizes=(300,) * 6, call=REGISTRY.resolve("tanh"), weights=initialiser("torch_default"), residual=0.5
+    )
+    experiment = Experiment(network=network, inputs=GaussianInputs(4), networks=3)
+    jobs = [Simulation(experiment, index) for index in range(3)]
+    for here, number in zip(in_turn(jobs), range(3), strict=True):
+        for threads in (1, 2):
+            there = workers.submit(jobs[number], threads).future.result(timeout=30)
+            assert vars(here).keys() == vars(there).keys()
+            for name, values in vars(here).items():
+                np.testing.assert_array_equal(values, getattr(there, name), err_msg=name)
+
+
+def test_a_killed_worker_s_task_is_tried_again(workers: Workers, tmp_path: Path) -> None:
+    (lives := tmp_path / "lives").write_text("x")
+    beside = workers.submit(Sleep(0.5), 1)
+    assert result(workers, Die(lives)) == "alive"
+    assert beside.future.result(timeout=30)
+
+
+def test_a_task_that_kills_twice_is_reported(workers: Workers, tmp_path: Path) -> None:
+    (lives := tmp_path / "lives").write_text("xx")
+    before = workers.restarts
+    with pytest.raises(WorkerLost):
+        result(workers, Die(lives))
+    assert workers.restarts == before + 2
+    assert result(workers, Double(4)) == 8
+
+
+def test_idle_workers_may_be_killed(workers: Workers) -> None:
+    for _ in range(3):
+        os.kill(result(workers, WhoAmI()), signal.SIGKILL)
+        time.sleep(0.3)
+        assert result(workers, Double(3)) == 6
+
+
+def test_a_cancelled_task_frees_its_worker(workers: Workers) -> None:
+    running = [workers.submit(Sleep(60), 1) for _ in range(2)]
+    while not all(each.part() for each in running):
+        time.sleep(0.02)
+    start = time.monotonic()
+    for each in running:
+        each.future.cancel()
+    assert result(workers, Double(5)) == 10
+    assert time.monotonic() - start < 2
+
+
+def test_errors_come_back_whole(workers: Workers) -> None:
+    with pytest.raises(InvalidValue, match="must be sane") as caught:
+        result(workers, Fail())
+    assert caught.value.loc == ("width", 3)
+
+
+def test_memory_is_capped(workers: Workers) -> None:
+    with pytest.raises(MemoryError):
+        result(workers, Allocate(2**31))
+    assert result(workers, Allocate(2**20)) == 2**20
+
+
+def simulations(workers: Workers, **limits: Any) -> Simulations:
+    return Simulations(workers, **{"places": 2, "max_bytes": 100.0, "threads": 2, **limits})
+
+
+def test_results_come_in_order_and_progress_grows(workers: Workers) -> None:
+    seen: list[float] = []
+
+    def work(run: Runner) -> list[int]:
+        return list(run([Sleep(0.7), Sleep(0.1), Sleep(0.4)], seen.append))
+
+    pids = asyncio.run(simulations(workers).run(work, seconds=30))
+    assert len(set(pids)) == 2
+    assert len(seen) >= 3
+    assert seen == sorted(seen)
+    assert 0 < seen[0] < seen[-1] <= 1
+
+
+def test_more_requests_or_bytes_than_fit_are_refused_at_once(workers: Workers) -> None:
+    room = simulations(workers)
+
+    def work(run: Runner) -> list[int]:
+        return list(run([Sleep(0.5)], ignore))
+
+    async def crowd() -> list[Any]:
+        sizes = (10.0, 85.0, 10.0)  # the first may run two jobs at a time: 20 are taken
+        asked = [room.run(work, job_bytes=size, seconds=30) for size in sizes]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = asyncio.run(crowd())
+    assert [type(each) for each in answers] == [list, Busy, list]
+    assert room.rejected == 1
+    assert asyncio.run(room.run(work, job_bytes=100.0, seconds=30))
+
+
+def test_a_deadline_ends_the_jobs(workers: Workers) -> None:
+    room = simulations(workers)
+
+    def work(run: Runner) -> list[int]:
+        return list(run([Sleep(60)] * 5, ignore))
+
+    start = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(room.run(work, seconds=0.3))
+    assert result(workers, Double(1)) == 2
+    assert time.monotonic() - start < 3
+    assert room.running == room.waiting == 0
