@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,12 @@ def number_format(name: str) -> np.dtype[Any]:
     if name not in FORMATS:
         raise UnknownName("dtype", name, FORMATS, loc=("dtype",))
     return FORMATS[name]
+
+
+def log10_of_zero(dtype: np.dtype[Any]) -> float:
+    """log10 of half the smallest subnormal number: what is no larger rounds to zero in this format."""
+    smallest = float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
+    return math.log10(smallest) - math.log10(2)
 
 
 def round_to(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
