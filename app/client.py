@@ -11,20 +11,21 @@ An operation is a value, an `Exchange`: what to send and how to read the answer.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 import httpx
 import numpy as np
 import orjson
 from numpy.typing import ArrayLike, NDArray
+from safetensors.numpy import save
 
 from app.api.catalogue import FunctionFacts
 from app.api.problems import ProblemDocument
-from app.api.schemas import ActivateResponse
-from app.core.formats import number_format
+from app.api.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse
+from app.core.formats import FORMATS, number_format
 from app.wire import json_body, npy
 from app.wire.numbers import to_json
 
@@ -56,6 +57,7 @@ class Exchange(Generic[Result]):
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    files: Mapping[str, tuple[str, bytes, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,70 @@ def activate(
     )
 
 
+class NetworkOptions(TypedDict, total=False):
+    """What a network may be told beside its activation: the fields of `GradientFlowRequest`, all optional."""
+
+    params: Mapping[str, ArrayLike | str | bool]
+    depth: int
+    width: int | Sequence[int]
+    batch: int
+    init: str | Mapping[str, float]
+    sigma_b: float
+    normalization: str | None
+    residual: Mapping[str, float] | None
+    inputs: ArrayLike | Mapping[str, Any]
+    networks: int
+    seed: int
+    dtype: Literal["float64", "float32"]
+    engine: Literal["auto", "dense", "deferred"]
+
+
+Layer: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any] | None]
+"""A matrix, outputs × inputs, or a matrix and its bias."""
+
+
+def gradient_flow(
+    activation: str, *, weights: Sequence[Layer] | None = None, **options: Unpack[NetworkOptions]
+) -> Exchange[GradientFlowResponse]:
+    """``POST /gradient-flow``: does the gradient survive a network of this ``activation``?
+
+    ``weights`` are a real network's own layers, first to last, sent in the format they are in; ``depth``,
+    ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given. Defaults are the service's.
+    """
+    fields: dict[str, Any] = {"activation": activation, **options}
+    if "params" in options:
+        fields["params"] = _params(options["params"])
+    if "inputs" in options and not isinstance(options["inputs"], Mapping):
+        fields["inputs"] = _fragment(options["inputs"])
+    request = orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
+    if weights is None:
+        headers = {"Content-Type": JSON, "Accept": JSON}
+        return Exchange("POST", "/gradient-flow", _report, headers=headers, content=request)
+    files = {
+        "request": ("request.json", request, JSON),
+        "weights": ("weights.safetensors", save(_named(weights)), "application/octet-stream"),
+    }
+    return Exchange("POST", "/gradient-flow", _report, headers={"Accept": JSON}, files=files)
+
+
+def mean_field(
+    activation: str,
+    sigma_w: ArrayLike,
+    sigma_b: ArrayLike = 0.0,
+    *,
+    params: Mapping[str, ArrayLike | str | bool] | None = None,
+) -> Exchange[MeanFieldResponse]:
+    """``POST /mean-field``: fixed points and depth scales at every pair of ``sigma_w`` and ``sigma_b``."""
+    fields = {
+        "activation": activation,
+        "params": _params(params or {}),
+        "sigma_w": _fragment(sigma_w),
+        "sigma_b": _fragment(sigma_b),
+    }
+    headers = {"Content-Type": JSON, "Accept": JSON}
+    return Exchange("POST", "/mean-field", _diagram, headers=headers, content=orjson.dumps(fields))
+
+
 def describe(function: str) -> Exchange[FunctionFacts]:
     """``GET /functions/{name}``: formulas, parameters, properties, papers, framework names."""
     return Exchange("GET", f"/functions/{function}", _facts)
@@ -111,7 +177,12 @@ class _Connection:
     def _request(client: httpx.Client | httpx.AsyncClient, exchange: Exchange[Any]) -> httpx.Request:
         headers, query = dict(exchange.headers), dict(exchange.query)
         return client.build_request(
-            exchange.method, exchange.path, headers=headers, params=query or None, content=exchange.content
+            exchange.method,
+            exchange.path,
+            headers=headers,
+            params=query or None,
+            content=exchange.content,
+            files=exchange.files,
         )
 
     @staticmethod
@@ -204,6 +275,32 @@ def _values(response: httpx.Response, dtype: str) -> Values:
 
 def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return None if array is None else array.astype(dtype)
+
+
+def _named(weights: Sequence[Layer]) -> dict[str, NDArray[Any]]:
+    """The tensors, named as PyTorch would: layer 0 is ``0.weight`` and ``0.bias``."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for number, layer in enumerate(weights):
+        matrix, bias = layer if isinstance(layer, tuple) else (layer, None)
+        tensors[f"{number}.weight"] = _plain(matrix)
+        if bias is not None:
+            tensors[f"{number}.bias"] = _plain(bias)
+    return tensors
+
+
+def _plain(values: ArrayLike) -> NDArray[Any]:
+    """``values`` in rows, in a format that safetensors and the service share."""
+    array = np.asarray(values)
+    travels = array.dtype in map(FORMATS.get, ("float64", "float32", "float16", "bfloat16"))
+    return np.ascontiguousarray(array if travels else array.astype(np.float64))
+
+
+def _report(response: httpx.Response) -> GradientFlowResponse:
+    return GradientFlowResponse.model_validate_json(response.content)
+
+
+def _diagram(response: httpx.Response) -> MeanFieldResponse:
+    return MeanFieldResponse.model_validate_json(response.content)
 
 
 def _facts(response: httpx.Response) -> FunctionFacts:

@@ -1,33 +1,41 @@
-"""How a body becomes a pydantic model: JSON with arrays in it, or one ``.npy`` array and a query string.
+"""How a body becomes a pydantic model: JSON with arrays in it, a ``.npy`` array and a query string, a form.
 
 FastAPI validates what `Request.json` returns. Here that is a dict whose arrays already are ndarrays, whatever
-the body was, so that routes declare one model and never see bytes.
+the body was, so that routes declare one model and never see bytes. Every route takes JSON, and the media
+types that its ``openapi_extra`` documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from app.api.problems import Problem
-from app.wire import json_body, npy
+from app.api.problems import Problem, from_core
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.propagation.network import GivenWeights
+from app.settings import Settings
+from app.wire import form, json_body, npy, weights
 from app.wire.errors import Malformed, Unsuitable
 
 JSON = "application/json"
 NPY = "application/x-npy"
+FORM = "multipart/form-data"
 ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
 
 
 class ArrayRequest(Request):
-    """A request whose body is JSON or ``.npy``; `json` gives the model's fields either way."""
+    """A request whose body is one of the media types ``taken``; `json` gives the model's fields."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.media_type = _media_type(Headers(scope=scope))
+    def __init__(self, scope: Scope, receive: Receive, taken: Collection[str]) -> None:
+        given = Headers(scope=scope)
+        self.media_type = _media_type(given, taken)
+        self._content_type = given["content-type"]
         # FastAPI asks for `json` only where the header says JSON, and by now that is what it will get.
         headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
         super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
@@ -42,16 +50,37 @@ class ArrayRequest(Request):
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
         body = await self.body()
+        if self.query_params and self.media_type != NPY:
+            raise Problem(422, f"with {self.media_type} no field stands in the query string")
         try:
             if self.media_type == NPY:
                 return {**self._query_fields(), "inputs": npy.loads(body)}
-            if self.query_params:
-                raise Problem(422, "with a JSON body no field stands in the query string")
+            if self.media_type == FORM:
+                return await run_in_threadpool(self._form_fields, body)
             return json_body.loads(body, ARRAY_FIELDS)
         except Malformed as error:
             raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
         except Unsuitable as error:
             raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
+
+    def _form_fields(self, body: bytes) -> Any:
+        """The fields of the part ``request``, and ``weights`` from the part of that name."""
+        parts = form.loads(body, self._content_type, ("request", "weights"))
+        if parts["request"].media_type not in _JSON_PARTS:
+            raise Unsuitable(f"the part request must be {JSON}")
+        fields = json_body.loads(bytes(parts["request"].data), ARRAY_FIELDS)
+        if isinstance(fields, dict) and "weights" not in fields:
+            fields["weights"] = self._weights(parts["weights"].data)
+        return fields
+
+    def _weights(self, data: memoryview) -> GivenWeights:
+        settings: Settings = self.app.state.settings
+        try:
+            return weights.loads(data, settings.max_elements)
+        except Unsuitable as error:
+            raise from_core(InvalidValue(str(error), loc=("weights",))) from None
+        except LimitExceeded as error:
+            raise from_core(error) from None
 
     def _query_fields(self) -> dict[str, Any]:
         """The other fields of a binary request: names as they are, everything else as JSON."""
@@ -64,6 +93,8 @@ class ArrayRequest(Request):
 
 
 _WORDS = frozenset({"function", "dtype"})
+_JSON_PARTS = frozenset({JSON, "text/plain", None})
+"""A part that says nothing of its type is text/plain (RFC 7578, 4.4)."""
 
 
 def _json_value(text: str) -> Any:
@@ -74,27 +105,34 @@ def _json_value(text: str) -> Any:
 
 
 class ArrayRoute(APIRoute):
-    """A route that takes its body through `ArrayRequest`."""
+    """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, given an `ArrayRequest`."""
         handle = super().get_route_handler()
+        declared = (self.openapi_extra or {}).get("requestBody", {}).get("content", {})
+        taken = tuple(dict.fromkeys((JSON, *declared)))
 
         async def decoded(request: Request) -> Response:
-            return await handle(ArrayRequest(request.scope, request.receive))
+            return await handle(ArrayRequest(request.scope, request.receive, taken))
 
         return decoded
 
 
-def _media_type(headers: Headers) -> str:
-    encoding = headers.get("content-encoding", "identity")
-    if encoding.strip().lower() != "identity":
+def _media_type(headers: Headers, taken: Collection[str]) -> str:
+    refuse_encoding(headers)
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in taken:
+        offer = {"Accept": ", ".join(taken)}
+        raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)
+    return given
+
+
+def refuse_encoding(headers: Headers) -> None:
+    """Raises `Problem` 415 for a compressed body: a small one might unfold to anything."""
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
         offer = {"Accept-Encoding": "identity"}
         raise Problem(415, "send the body without a Content-Encoding", headers=offer)
-    given = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in {JSON, NPY}:
-        raise Problem(415, f"the Content-Type must be {JSON} or {NPY}", headers={"Accept": f"{JSON}, {NPY}"})
-    return given
 
 
 def negotiate(request: Request, *offered: str) -> str:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import resolve
-from app.api.schemas import GaussianInputFields, GradientFlowRequest, Sigmas
+from app.api.schemas import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
 from app.core.activations.registry import Call
 from app.core.diagnosis import Experiment, critical
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
-from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
+from app.core.propagation.simulation import Inputs
 from app.settings import Settings
 
 LAYER_BYTES = 10_000
@@ -26,29 +27,51 @@ LAYER_BYTES = 10_000
 def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
     """What the request describes, if the service can afford it."""
     call = resolve(body)
-    weights = _weights(body, call)
-    normaliser = None if body.normalization is None else normalisation(body.normalization)
-    scale = None if body.residual is None else body.residual.scale
-    depth, batch = _depth(body), _batch(body)
-    inputs = _inputs(body, batch)
+    return _drawn(body, call, settings) if body.weights is None else _given(body, call, settings)
 
-    def network(sizes: tuple[int, ...]) -> Experiment:
-        made = Network(sizes=sizes, call=call, weights=weights, normalisation=normaliser, residual=scale)
-        dtype = np.dtype(body.dtype)
-        return Experiment(
-            network=made,
-            inputs=inputs,
-            networks=body.networks,
-            seed=body.seed,
-            dtype=dtype,
-            engine=body.engine,
-        )
+
+def _drawn(body: GradientFlowRequest, call: Call, settings: Settings) -> Experiment:
+    """Random networks of the sizes and the law that the request names."""
+    weights = _weights(body, call)
+    depth = _depth(body)
+    inputs = _inputs(body)
+
+    def experiment(sizes: tuple[int, ...]) -> Experiment:
+        network = Network(sizes=sizes, call=call, weights=weights, **_architecture(body))
+        return _experiment(body, network, inputs, body.networks)
 
     one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
-    _check_size(network(one), depth, settings)
-    whole = network(_sizes(body, depth))
-    _afford(whole.cost.work * body.networks, whole.cost.bytes, settings)
+    _check_size(experiment(one), depth, settings)
+    whole = experiment(_sizes(body, depth))
+    _afford(whole.cost.work * body.networks, whole.cost.bytes, settings, "width")
     return whole
+
+
+def _given(body: GradientFlowRequest, call: Call, settings: Settings) -> Experiment:
+    """The one network that the caller's own weights are."""
+    assert body.weights is not None
+    for name in REPLACED_BY_WEIGHTS:
+        if name in body.model_fields_set and getattr(body, name) is not None:
+            raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
+    network = given_network(call, body.weights.matrices, body.weights.biases, **_architecture(body))
+    whole = _experiment(body, network, _inputs(body), 1)
+    _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
+    return whole
+
+
+def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
+    """What a network has besides sizes and weights."""
+    return {
+        "normalisation": None if body.normalization is None else normalisation(body.normalization),
+        "residual": None if body.residual is None else body.residual.scale,
+    }
+
+
+def _experiment(body: GradientFlowRequest, network: Network, inputs: Inputs, networks: int) -> Experiment:
+    dtype = np.dtype(body.dtype)
+    return Experiment(
+        network=network, inputs=inputs, networks=networks, seed=body.seed, dtype=dtype, engine=body.engine
+    )
 
 
 def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:
@@ -89,7 +112,8 @@ def _batch(body: GradientFlowRequest) -> int:
     return len(body.inputs)
 
 
-def _inputs(body: GradientFlowRequest, batch: int) -> Any:
+def _inputs(body: GradientFlowRequest) -> Inputs:
+    batch = _batch(body)
     if isinstance(body.inputs, GaussianInputFields):
         return GaussianInputs(batch, body.inputs.variance, body.inputs.correlation)
     return np.ascontiguousarray(body.inputs.T)
@@ -98,11 +122,11 @@ def _inputs(body: GradientFlowRequest, batch: int) -> Any:
 def _check_size(layer: Experiment, depth: int, settings: Settings) -> None:
     """Refuses what one layer's cost already tells, before anything of the network's depth is made."""
     work = depth * max(layer.cost.work, FLOPS_PER_DEFERRAL) * layer.networks
-    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings)
+    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings, "width")
 
 
-def _afford(work: float, size: float, settings: Settings) -> None:
+def _afford(work: float, size: float, settings: Settings, field: str) -> None:
     limits = ((work, settings.max_flow_work, "operations"), (size, settings.max_flow_bytes, "bytes"))
     for estimate, limit, unit in limits:
         if estimate > limit:
-            raise LimitExceeded("the simulation", estimate=estimate, limit=limit, unit=unit, loc=("width",))
+            raise LimitExceeded("the simulation", estimate=estimate, limit=limit, unit=unit, loc=(field,))

@@ -15,6 +15,7 @@ from app.api.bodies import JSON, ArrayRoute, negotiate
 from app.api.computing import simulated, timeout, while_there
 from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
+from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.problems import Problem, from_core, responses
 from app.api.reports import answer
 from app.api.schemas import GradientFlowRequest, GradientFlowResponse
@@ -52,8 +53,9 @@ after the start is an `error` event with a problem document. A `progress` event 
 @router.post(
     "/gradient-flow",
     summary="Simulate and judge a network's gradient",
-    description=DESCRIPTION,
+    description=DESCRIPTION + NETWORK_DESCRIPTION,
     response_model=GradientFlowResponse,
+    openapi_extra=NETWORK_FORM,
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:

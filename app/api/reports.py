@@ -18,7 +18,7 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
     return {
         "engine": kinds.pop() if len(kinds) == 1 else "mixed",
         "seed": body.seed,
-        "networks": body.networks,
+        "networks": body.networks if body.weights is None else 1,
         "dtype": body.dtype,
         "layers": [
             {

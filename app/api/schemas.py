@@ -13,15 +13,17 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PlainValidator,
     WithJsonSchema,
 )
-from pydantic.json_schema import JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypeAliasType
 
 from app.core.activations import REGISTRY
 from app.core.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
+from app.core.propagation.network import GivenWeights
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.wire.errors import Unsuitable
 from app.wire.numbers import to_array, to_lists
@@ -203,6 +205,20 @@ class ResidualFields(Model):
     scale: float = Field(1.0, allow_inf_nan=False)
 
 
+def _from_a_form(value: Any) -> GivenWeights | None:
+    if value is None or isinstance(value, GivenWeights):
+        return value
+    message = "weights are a file: the part of that name in a multipart form, beside the part request"
+    raise PydanticCustomError("weights", message)
+
+
+WeightsPart: TypeAlias = SkipJsonSchema[Annotated[GivenWeights | None, PlainValidator(_from_a_form)]]
+"""What the part ``weights`` of a form became; no field of a JSON body."""
+
+REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
+"""Fields of `GradientFlowRequest` that must not be given beside weights, which say all of it."""
+
+
 class GradientFlowRequest(Model):
     """A network to simulate. Only `activation` is required."""
 
@@ -228,6 +244,7 @@ class GradientFlowRequest(Model):
     engine: Literal["auto", "dense", "deferred"] = Field(
         "auto", description="`dense` makes the weights, `deferred` never does."
     )
+    weights: WeightsPart = None
 
 
 class SpreadFields(Model):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,29 +23,40 @@ LONGEST_HEADER = 10_000
 """Bytes of header that are read; NumPy's own writers stay below 200."""
 
 
+class Header(NamedTuple):
+    """What a ``.npy`` file says of its array, and where the array starts."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+    start: int
+
+
 def loads(body: bytes) -> NDArray[np.float64]:
     """The array in ``body`` as float64; raises `Unsuitable`."""
-    stream = io.BytesIO(body)
-    shape, fortran_order, dtype = _header(stream)
+    shape, fortran_order, dtype, start = header(body)
     # float64 holds every value of these kinds, integers beyond 2^53 rounded as JSON's are.
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise Unsuitable("the array must hold integers or floats of at most 64 bits")
-    start = stream.tell()
-    if len(shape) > DEEPEST:
-        raise Unsuitable(f"the array has more than {DEEPEST} axes")
-    plain = all(type(length) is int and length >= 0 for length in shape)  # True is an int too, and a lie
-    if not plain or math.prod(shape) * dtype.itemsize != len(body) - start:
+    if math.prod(shape) * dtype.itemsize != len(body) - start:
         raise Unsuitable("the header's shape and the number of bytes after it do not agree")
     flat = np.frombuffer(body, dtype, offset=start)
     return flat.reshape(shape, order="F" if fortran_order else "C").astype(np.float64, order="C", copy=False)
 
 
-def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def header(body: bytes) -> Header:
+    """The header at the beginning of ``body``; raises `Unsuitable`."""
+    stream = io.BytesIO(body)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     try:
-        return readers[npy.read_magic(stream)](stream, max_header_size=LONGEST_HEADER)
+        shape, fortran_order, dtype = readers[npy.read_magic(stream)](stream, max_header_size=LONGEST_HEADER)
     except Exception:  # noqa: BLE001 - the header is a Python literal: parsing it can fail in any way
-        raise Unsuitable("the body does not begin with a valid .npy header, version 1.0 or 2.0") from None
+        raise Unsuitable("no valid .npy header, version 1.0 or 2.0, where one must be") from None
+    if len(shape) > DEEPEST:
+        raise Unsuitable(f"the array has more than {DEEPEST} axes")
+    if not all(type(length) is int and length >= 0 for length in shape):  # True is an int too, and a lie
+        raise Unsuitable("the header's shape must be whole numbers")
+    return Header(shape, fortran_order, dtype, stream.tell())
 
 
 def dumps(array: NDArray[Any]) -> bytes:

@@ -113,13 +113,26 @@ def given_network(
     normalisation: Normalisation | None = None,
     residual: float | None = None,
 ) -> Network:
-    """The network made of the caller's own matrices; sizes are theirs."""
+    """The network made of the caller's own matrices; sizes are theirs.
+
+    Raises `InvalidValue` for matrices and biases that do not fit each other or are not finite.
+    """
     weights = GivenWeights(tuple(matrices), tuple(biases))
-    if not weights.matrices or any(each.ndim != 2 for each in weights.matrices):
-        raise InvalidValue("must be one or more matrices", loc=("weights",))
+    if not weights.matrices or any(each.ndim != 2 or not each.size for each in weights.matrices):
+        raise InvalidValue("must be one or more matrices, none of them empty", loc=("weights",))
     pieces = Units(call).pieces
+    for number, matrix in enumerate(weights.matrices, start=1):
+        if len(matrix) % pieces:
+            raise InvalidValue(
+                f"layer {number} must have a multiple of {pieces} rows: {pieces} for each unit",
+                loc=("weights",),
+            )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
-    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
+    network = Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
+    for number, layer in enumerate(zip(weights.matrices, weights.biases, strict=True), start=1):
+        if not all(each is None or np.isfinite(each).all() for each in layer):
+            raise InvalidValue(f"layer {number} has a number that is not finite", loc=("weights",))
+    return network
 
 
 def _check_given(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
@@ -130,7 +143,9 @@ def _check_given(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
     ):
         if matrix.shape != (layer.rows, layer.fan_in):
             raise InvalidValue(
-                f"layer {number} must have {layer.rows} rows and {layer.fan_in} columns", loc=("weights",)
+                f"layer {number} must have {layer.rows} rows and {layer.fan_in} columns: rows are outputs, "
+                "columns the units before them",
+                loc=("weights",),
             )
         if bias is not None and bias.shape != (layer.rows,):
             raise InvalidValue(f"the bias of layer {number} must have {layer.rows} numbers", loc=("weights",))
