@@ -72,67 +72,72 @@ def activate(
     """
     if order not in (0, 1, 2):
         raise InvalidValue("order must be 0, 1 or 2", loc=("order",))
-    x = round_to(inputs, dtype).astype(np.float64)
-    seed = None if upstream is None else round_to(upstream, dtype).astype(np.float64)
     if isinstance(call.activation, Elementwise):
-        return _elementwise(call.activation, call, x, order, dtype, seed, map_blocks)
+        return _elementwise(call.activation, call, inputs, order, dtype, upstream, map_blocks)
     if isinstance(call.activation, Rowwise):
-        return _rowwise(call.activation, call, x, order, dtype, seed, map_blocks)
+        return _rowwise(call.activation, call, inputs, order, dtype, upstream, map_blocks)
     raise TypeError(f"{type(call.activation).__name__} is no kind of activation")
+
+
+def _held(values: Array, dtype: np.dtype[Any]) -> Array:
+    """``values`` as ``dtype`` holds them, in float64: a fresh array, aligned wherever ``values`` lie."""
+    return round_to(values, dtype).astype(np.float64)
 
 
 def _elementwise(
     activation: Elementwise,
     call: Call,
-    x: Array,
+    inputs: Array,
     order: int,
     dtype: np.dtype[Any],
     upstream: Array | None,
     map_blocks: Mapper,
 ) -> Evaluation:
-    params = {name: _aligned(value, x.shape, call.axis, name) for name, value in call.params.items()}
+    shape = inputs.shape
+    params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
     flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
-    points = x.ravel()
-    orders = np.empty((order + 1, x.size), dtype)
+    points = inputs.ravel()
+    orders = np.empty((order + 1, points.size), dtype)
 
     def compute(block: slice) -> None:
         with np.errstate(all="ignore"):
-            derivatives = activation.derivatives(points[block], **_cut(flat, block))
+            derivatives = activation.derivatives(_held(points[block], dtype), **_cut(flat, block))
             for row, values in zip(orders, islice(derivatives, order + 1), strict=True):
                 row[block] = round_to(values, dtype)
 
-    for _ in map_blocks(compute, _blocks(x.size)):
+    for _ in map_blocks(compute, _blocks(points.size)):
         pass
-    evaluation = Evaluation(tuple(row.reshape(x.shape) for row in orders))
+    evaluation = Evaluation(tuple(row.reshape(shape) for row in orders))
     if upstream is None:
         return evaluation
-    return _with_gradients(evaluation, activation, call, x, params, dtype, upstream)
+    return _with_gradients(evaluation, activation, call, inputs, params, dtype, upstream)
 
 
 def _with_gradients(
     evaluation: Evaluation,
     activation: Elementwise,
     call: Call,
-    x: Array,
+    inputs: Array,
     params: Mapping[str, Value],
     dtype: np.dtype[Any],
     upstream: Array,
 ) -> Evaluation:
-    _check_upstream(upstream, x.shape)
+    _check_upstream(upstream, inputs.shape)
+    x, seed = _held(inputs, dtype), _held(upstream, dtype)
     with np.errstate(all="ignore"):
         _, slope = islice(activation.derivatives(x, **params), 2)
         partial = activation.parameter_gradients(x, **params) if activation.parameter_gradients else {}
         gradients = {
-            name: round_to(_reduced(upstream * each, call.params[name], call.axis), dtype)
+            name: round_to(_reduced(seed * each, call.params[name], call.axis), dtype)
             for name, each in partial.items()
         }
-        return Evaluation(evaluation.orders, round_to(upstream * slope, dtype), gradients)
+        return Evaluation(evaluation.orders, round_to(seed * slope, dtype), gradients)
 
 
 def _rowwise(
     activation: Rowwise,
     call: Call,
-    x: Array,
+    inputs: Array,
     order: int,
     dtype: np.dtype[Any],
     upstream: Array | None,
@@ -140,23 +145,24 @@ def _rowwise(
 ) -> Evaluation:
     if order == 2:
         raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
-    axis = _axis_of(x, call.axis)
-    rows = _rows(x, axis)
-    outer = [length for place, length in enumerate(x.shape) if place != axis]
-    width = activation.width(x.shape[axis], **call.params)
+    axis = _axis_of(inputs, call.axis)
+    rows = _rows(inputs, axis)
+    outer = [length for place, length in enumerate(inputs.shape) if place != axis]
+    width = activation.width(inputs.shape[axis], **call.params)
     shapes: list[tuple[int, ...]] = [(len(rows), width)]
     if order == 1 and upstream is None:
         _check_jacobian(rows.size * width)
-        shapes.append((len(rows), width, x.shape[axis]))
+        shapes.append((len(rows), width, inputs.shape[axis]))
     if upstream is not None:
-        _check_upstream(upstream, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
+        _check_upstream(upstream, (*inputs.shape[:axis], width, *inputs.shape[axis + 1 :]))
     orders = [np.empty(shape, dtype) for shape in shapes]
     functions = (activation.value, activation.jacobian)
 
     def compute(block: slice) -> None:
+        x = _held(rows[block], dtype)
         with np.errstate(all="ignore"):
             for function, result in zip(functions, orders, strict=False):
-                result[block] = round_to(function(rows[block], **call.params), dtype)
+                result[block] = round_to(function(x, **call.params), dtype)
 
     _run(compute, map_blocks, rows, width, whole=_holds_arrays(call))
     outputs, *jacobian = (result.reshape(*outer, *result.shape[1:]) for result in orders)
@@ -164,7 +170,7 @@ def _rowwise(
     if upstream is None:
         return evaluation
     gradient, params = _pulled_back(activation, call, rows, _rows(upstream, axis), dtype, map_blocks)
-    return Evaluation(evaluation.orders, _moved(gradient.reshape(*outer, x.shape[axis]), axis), params)
+    return Evaluation(evaluation.orders, _moved(gradient.reshape(*outer, inputs.shape[axis]), axis), params)
 
 
 def _pulled_back(
@@ -181,8 +187,9 @@ def _pulled_back(
     params = {name: np.zeros(np.shape(call.params[name]), dtype) for name in learned}
 
     def compute(block: slice) -> None:
+        x, seed = _held(rows[block], dtype), _held(upstream[block], dtype)
         with np.errstate(all="ignore"):
-            pulled, partial = activation.pullback(rows[block], upstream[block], **call.params)
+            pulled, partial = activation.pullback(x, seed, **call.params)
             gradient[block] = round_to(pulled, dtype)
             params.update({name: round_to(value, dtype) for name, value in partial.items()})
 
