@@ -20,6 +20,9 @@ from app.wire.numbers import DEEPEST
 
 _BOM = b"\xef\xbb\xbf"
 
+MOST_KEYS = 200
+"""Keys of one object. simdjson finds each by looking through all, so that many take their square."""
+
 
 def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
@@ -29,7 +32,8 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     is wrong with it.
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
-    float64 can hold, for a key given twice, and for what is nested too deeply to be walked.
+    float64 can hold, for a key given twice, for an object of more than `MOST_KEYS` keys, and for what is
+    nested too deeply to be walked.
     """
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
@@ -124,6 +128,8 @@ def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
 
 
 def _items(document: simdjson.Object) -> Iterator[tuple[str, Any]]:
+    if len(document) > MOST_KEYS:
+        raise Malformed(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")
     keys = list(document.keys())
     if len(set(keys)) != len(keys):
         raise Malformed("a key is given twice in one object")
@@ -136,14 +142,15 @@ def _beyond_64_bits(body: bytes, error: Exception) -> Any:
         raise Malformed("the body is not valid JSON in UTF-8") from None
     try:
         orjson.loads(body)  # refuses lone surrogates, bare NaN and numbers beyond float64
-        return json.loads(body, object_pairs_hook=_unique, parse_int=_integer)
+        return json.loads(body, object_pairs_hook=unique, parse_int=_integer)
     except orjson.JSONDecodeError:
         raise Malformed("the body is not valid JSON, or holds a number that no float64 can hold") from None
     except RecursionError:
         raise Malformed("nested too deeply") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these ``pairs``; raises `Malformed` for a key given twice."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Malformed("a key is given twice in one object")

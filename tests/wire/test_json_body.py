@@ -90,7 +90,10 @@ def test_numbers_at_the_edge(text: bytes, value: float) -> None:
         b'{"\\ud800":1}',
         b'{"a":"\xff"}',
         b'{"a":1} 2',
+        b"{" + b",".join(b'"%d":1' % number for number in range(300_000)) + b"}",
+        b'{"b":[{"c":{' + b",".join(b'"%d":1' % number for number in range(201)) + b"}}]}",
     ],
+    ids=lambda body: repr(body[:40]),
 )
 def test_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
