@@ -16,6 +16,7 @@ does not, so that such names are refused there.
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import zipfile
@@ -104,8 +105,8 @@ def _safetensors(body: memoryview) -> list[Stored]:
     if size > LONGEST_DIRECTORY:
         raise Unsuitable(f"the safetensors header has more than {LONGEST_DIRECTORY:,} bytes")
     try:
-        header = json_body.loads(bytes(body[8 : 8 + size]))
-    except Malformed:
+        header = json.loads(bytes(body[8 : 8 + size]), object_pairs_hook=json_body.unique)
+    except (Malformed, ValueError, RecursionError):
         raise Unsuitable("the safetensors header is not valid JSON, or names a tensor twice") from None
     header.pop("__metadata__", None)
     _check_names(header)
