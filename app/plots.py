@@ -261,8 +261,13 @@ def _flows(several: bool, look: Look) -> list[Spec]:
         },
         {
             "data": {"name": "layers"},
-            "mark": {"type": "line", "strokeWidth": 3.5, "point": {"size": 14}},
+            "mark": {"type": "line", "strokeWidth": 4, "opacity": 0.7},
             "encoding": {"y": height("median"), "color": colour, "strokeDash": dashed(names[0])},
+        },
+        {
+            "data": {"name": "layers"},
+            "mark": {"type": "point", "filled": True, "size": 16, "opacity": 0.7},
+            "encoding": {"y": height("median"), "color": colour},
         },
         {
             "data": {"name": "theory"},

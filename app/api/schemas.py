@@ -25,6 +25,7 @@ from app.core.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.network import GivenWeights
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.plots import MOST_SERIES
 from app.wire.errors import Unsuitable
 from app.wire.numbers import to_array, to_lists
 
@@ -346,6 +347,38 @@ class GradientFlowResponse(Model):
     remedies: list[RemedyFields]
 
 
+class PictureQuery(Model):
+    """How a picture is to look."""
+
+    theme: Literal["light", "dark"] = Field("light", description="Colours for a light or a dark page.")
+    lang: Literal["en", "ko"] = Field("en", description="Language of titles and labels.")
+    width: int = Field(560, ge=160, le=1600, description="Width of the drawing area, in pixels.")
+    height: int = Field(300, ge=80, le=1200, description="Height of the drawing area, of each if several.")
+    scale: float = Field(2.0, ge=0.5, le=4, description="PNG alone: pixels of the file for each of these.")
+
+
+class FunctionsPictureQuery(PictureQuery):
+    """Functions to draw, and over which range."""
+
+    name: list[Annotated[str, Field(max_length=200)]] = Field(
+        min_length=1,
+        max_length=MOST_SERIES,
+        description="A function as `POST /activate` takes it, with parameters in brackets: "
+        "`leaky_relu(negative_slope=0.2)`, `torch:GELU(approximate=tanh)`. Once for each function.",
+    )
+    order: list[Annotated[int, Field(ge=0, le=2)]] = Field(
+        [0], min_length=1, max_length=3, description="0 draws f, 1 draws f′, 2 draws f″; a panel for each."
+    )
+    low: float = Field(-6.0, ge=-1e6, le=1e6, description="Left end of the range.")
+    high: float = Field(6.0, ge=-1e6, le=1e6, description="Right end of the range.")
+
+
+class RequestPictureQuery(PictureQuery):
+    """A request in the address, so that the picture has a plain one."""
+
+    request: str = Field(max_length=10_000, description="The body of the POST as JSON.")
+
+
 class Health(Model):
     """Whether the service is there."""
 
@@ -372,6 +405,8 @@ FIELD_NAMES: frozenset[str] = frozenset(
         GaussianInputFields,
         Sigmas,
         ResidualFields,
+        FunctionsPictureQuery,
+        RequestPictureQuery,
     )
     for name in model.model_fields
 )

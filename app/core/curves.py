@@ -20,6 +20,8 @@ from app.core.evaluation import activate
 
 Points = NDArray[np.float64]
 
+NO_CURVE = "mixes elements: elementwise functions alone are curves of one variable"
+
 INTERVALS = 64
 """Intervals of the whole range to begin with."""
 
@@ -28,6 +30,9 @@ FEWEST = 8
 
 ROUNDS = 5
 """Halvings of an interval at most: 2048 intervals are finer than the pixels of most screens."""
+
+MOST_POINTS = 2 * INTERVALS * 2**ROUNDS
+"""Points of a line at most, but for one with very many break points."""
 
 RESOLUTION = 1e-3
 """Part of the height of the picture by which a line may miss the curve: under half a pixel."""
@@ -52,7 +57,7 @@ def curves(call: Call, low: float, high: float, order: int) -> tuple[Curve, ...]
     Raises `InvalidValue` for an activation that mixes elements: it has no curve of one variable.
     """
     if not isinstance(call.activation, Elementwise):
-        raise InvalidValue("mixes elements, so that it is no curve of one variable; elementwise ones are")
+        raise InvalidValue(NO_CURVE)
     breaks = call.activation.break_points(call.scalars)
     kinks = [each for each in breaks if low < each < high]
     density = INTERVALS / (high - low)

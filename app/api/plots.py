@@ -1,0 +1,269 @@
+"""``/plots``: the answers as pictures. One specification each, as Vega-Lite JSON, SVG or PNG."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app import plots
+from app.api.admission import ComputeRoute
+from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate
+from app.api.captions import caption, label
+from app.api.computing import computed, failures, simulated, timeout
+from app.api.examples import GRADIENT_FLOW, MEAN_FIELD
+from app.api.experiments import described
+from app.api.mean_field import checked
+from app.api.network_form import NETWORK_FORM
+from app.api.problems import Problem, from_core, responses
+from app.api.reports import answer
+from app.api.schemas import (
+    FunctionsPictureQuery,
+    GradientFlowRequest,
+    MeanFieldRequest,
+    Model,
+    PictureQuery,
+    RequestPictureQuery,
+)
+from app.compute.threads import ComputeThreads
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.activations.registry import Call
+from app.core.curves import MOST_POINTS, NO_CURVE, Curve, curves
+from app.core.diagnosis import diagnose
+from app.core.diagram import diagram
+from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
+from app.core.evaluation import Mapper
+from app.core.jobs import Runner
+from app.plots import Look, Run, Spec
+from app.render import Drawing, Form, Renderer
+from app.settings import Settings
+from app.wire import json_body
+from app.wire.errors import Malformed, Unsuitable
+from app.wire.spelling import read
+
+Body = TypeVar("Body", bound=Model)
+
+FORMS: Mapping[Form, str] = {"svg": "image/svg+xml", "png": "image/png", "vl.json": JSON}
+"""The forms of a picture and their media types."""
+
+MOST_PIXELS = 24_000_000
+"""Pixels of a PNG: a hundred megabytes while it is drawn."""
+
+HOUR = "max-age=3600"
+"""How long a picture may be shown without asking again; then its ETag is compared."""
+
+DESCRIPTION = """\
+`svg` and `png` are drawn from the specification that `vl.json` is (Vega-Lite, no browser). The address works
+wherever a picture's address works; the answer carries an ETag.
+
+Text in a PNG is drawn with the fonts of the machine that the service runs on. Where it has none for Hangul, a
+PNG is in English whatever `lang` asks, and `Content-Language` says so; an SVG leaves its text to the viewer.
+"""
+
+FUNCTIONS = """\
+Any number of functions with their parameters, `name` once for each: `name=relu&name=elu(alpha=0.5)`. In
+brackets stand parameters by name, numbers or a framework's switches: `torch:GELU(approximate=tanh)`.
+
+A line runs up to a kink from both sides and is cut where the function or its derivative jumps: a full point
+is the value there, a hollow one the limit from that side. Functions that mix elements have no such curve.
+
+"""
+
+PLAIN = """\
+The same picture at a plain address: the body of the POST as JSON in the parameter `request`.
+
+"""
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {each: {} for each in FORMS.values()}, "description": "The picture."},
+    304: {"description": "The copy that If-None-Match names is right."},
+}
+
+router = APIRouter(route_class=ComputeRoute, tags=["plots"])
+posted = APIRouter(route_class=ArrayRoute, tags=["plots"])
+
+FormPath: TypeAlias = Annotated[Form, Path(description="The form of the picture.")]
+
+
+@router.get(
+    "/plots/functions.{form}",
+    summary="Draw functions",
+    description=FUNCTIONS + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(406, 422, 503, 504)},
+)
+async def get_functions(
+    form: FormPath, query: Annotated[FunctionsPictureQuery, Query()], request: Request
+) -> Response:
+    """f, f′ and f″ over a range."""
+    if not query.high - query.low >= 1e-6:
+        raise from_core(InvalidValue("must lie 1e-6 or more above low", loc=("high",)), "query")
+    orders = sorted(set(query.order))
+    calls = _calls(query.name)
+
+    def work(_: Mapper) -> dict[str, tuple[Curve, ...]]:
+        return {name: curves(call, query.low, query.high, orders[-1]) for name, call in calls.items()}
+
+    threads: ComputeThreads = request.app.state.threads
+    size = MOST_POINTS * len(calls) * (orders[-1] + 1)
+    found = await computed(threads, work, size=size, seconds=_seconds(request))
+    draw = partial(plots.functions, found, orders)
+    return await _picture(form, query, draw, request, panels=len(orders))
+
+
+@posted.post(
+    "/plots/gradient-flow.{form}",
+    summary="Draw a network's gradient",
+    description="The gradient of each layer, theory beside it. " + DESCRIPTION,
+    response_class=Response,
+    openapi_extra=NETWORK_FORM,
+    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+)
+async def post_gradient_flow(
+    form: FormPath, query: Annotated[PictureQuery, Query()], body: GRADIENT_FLOW, request: Request
+) -> Response:
+    """What `POST /gradient-flow` answers, as a picture."""
+    return await _gradient_flow(form, query, body, request)
+
+
+@router.get(
+    "/plots/gradient-flow.{form}",
+    summary="Draw a network's gradient, plain address",
+    description=PLAIN + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+)
+async def get_gradient_flow(
+    form: FormPath, query: Annotated[RequestPictureQuery, Query()], request: Request
+) -> Response:
+    """What `POST /gradient-flow` answers, as a picture."""
+    return await _gradient_flow(form, query, _body(GradientFlowRequest, query.request), request)
+
+
+@posted.post(
+    "/plots/mean-field.{form}",
+    summary="Draw a phase diagram",
+    description="The phase diagram over σ_w and σ_b. " + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+)
+async def post_mean_field(
+    form: FormPath, query: Annotated[PictureQuery, Query()], body: MEAN_FIELD, request: Request
+) -> Response:
+    """What `POST /mean-field` answers, as a picture."""
+    return await _mean_field(form, query, body, request)
+
+
+@router.get(
+    "/plots/mean-field.{form}",
+    summary="Draw a phase diagram, plain address",
+    description=PLAIN + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+)
+async def get_mean_field(
+    form: FormPath, query: Annotated[RequestPictureQuery, Query()], request: Request
+) -> Response:
+    """What `POST /mean-field` answers, as a picture."""
+    return await _mean_field(form, query, _body(MeanFieldRequest, query.request), request)
+
+
+def _calls(spelled: list[str]) -> dict[str, Call]:
+    """The functions by their labels; the same one twice is one line."""
+    calls: dict[str, Call] = {}
+    for place, text in enumerate(spelled):
+        try:
+            name, settings = read(text)
+            call = REGISTRY.resolve(name, settings)
+            calls[label(name, settings)] = call
+        except Unsuitable as error:
+            raise from_core(InvalidValue(str(error), loc=("name", place)), "query") from None
+        except ActivationLabError as error:
+            error.loc = ("name", place, *error.loc[1:])
+            raise from_core(error, "query") from None
+        if not isinstance(call.activation, Elementwise):
+            raise from_core(InvalidValue(NO_CURVE, loc=("name", place)), "query")
+    return calls
+
+
+async def _gradient_flow(
+    form: Form, query: PictureQuery, body: GradientFlowRequest, request: Request
+) -> Response:
+    # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
+    experiment = await asyncio.to_thread(described, body, request.app.state.settings)
+
+    def work(run: Runner) -> dict[str, Any]:
+        return answer(body, experiment.network, diagnose(experiment, run=run, remedies=False))
+
+    size = experiment.cost.bytes
+    found = await simulated(request, work, job_bytes=size, seconds=_seconds(request))
+
+    def draw(look: Look) -> Spec:
+        return plots.gradient_flow([Run(caption(body, found, look.lang), found)], look)
+
+    return await _picture(form, query, draw, request)
+
+
+async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
+    call, _ = checked(body, request.app.state.settings)
+
+    def work(run: Runner) -> dict[str, Any]:
+        return diagram(call, body.sigma_w, body.sigma_b, run=run)
+
+    found = await simulated(request, work, seconds=_seconds(request))
+
+    def draw(look: Look) -> Spec:
+        title = label(body.activation, body.params)
+        return plots.mean_field(title, body.sigma_w, body.sigma_b, found, look)
+
+    return await _picture(form, query, draw, request)
+
+
+async def _picture(
+    form: Form, query: PictureQuery, draw: Callable[[Look], Spec], request: Request, *, panels: int = 1
+) -> Response:
+    """The specification, or what is drawn from it, or the news that the client's copy is right."""
+    negotiate(request, FORMS[form])
+    pixels = query.width * query.height * panels * query.scale**2
+    if form == "png" and pixels > MOST_PIXELS:
+        raise LimitExceeded("the PNG", estimate=pixels, limit=MOST_PIXELS, unit="pixels", loc=("scale",))
+    renderer: Renderer = request.app.state.renderer
+    with failures():
+        lang = await renderer.language(query.lang, form, _seconds(request))
+    look = Look(query.theme, lang, query.width, query.height)
+    specification = orjson.dumps(await asyncio.to_thread(draw, look))
+    drawing = Drawing(specification, form, query.scale)
+    headers = {"ETag": drawing.tag, "Cache-Control": HOUR, "Content-Language": lang}
+    if request.method == "GET" and drawing.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    with failures():
+        content = await renderer.draw(drawing, _seconds(request))
+    return Response(content, headers=headers, media_type=FORMS[form])
+
+
+def _body(model: type[Body], text: str) -> Body:
+    """The request that stands in the address, as checked as one that is a body."""
+    try:
+        return model.model_validate(json_body.loads(text.encode(), ARRAY_FIELDS))
+    except Malformed as error:
+        raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
+    except Unsuitable as error:
+        raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
+    except ValidationError as error:
+        found = [{**each, "loc": ("query", "request", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(found) from None
+
+
+def _seconds(request: Request) -> float:
+    settings: Settings = request.app.state.settings
+    return timeout(request, settings.request_timeout)
+
+
+router.include_router(posted)

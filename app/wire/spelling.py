@@ -1,0 +1,62 @@
+"""A function with its parameters in one line, as a query string and a legend hold it.
+
+name
+name(parameter=0.2, switch=tanh, other=true)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app.wire.errors import Unsuitable
+from app.wire.numbers import NON_FINITE, name_of
+
+Setting = float | str | bool
+
+SYNTAX = "must be a function's name, or name(parameter=number, …)"
+
+_CALL = re.compile(r"\s*([\w:]+)\s*(?:\((.*)\)\s*)?")
+_SETTING = re.compile(r"\s*(\w+)\s*=\s*([\w.+-]+)\s*")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SWITCHES = {"true": True, "false": False}
+
+
+def read(text: str) -> tuple[str, dict[str, Setting]]:
+    """The name and the parameters; raises `Unsuitable` for anything but the syntax above."""
+    call = _CALL.fullmatch(text)
+    if call is None:
+        raise Unsuitable(SYNTAX)
+    name, inside = call.groups()
+    settings: dict[str, Setting] = {}
+    for part in inside.split(",") if inside and inside.strip() else ():
+        found = _SETTING.fullmatch(part)
+        if found is None:
+            raise Unsuitable(SYNTAX)
+        parameter, value = found.groups()
+        if parameter in settings:
+            raise Unsuitable("a parameter is given twice")
+        settings[parameter] = _value(value)
+    return name, settings
+
+
+def spell(name: str, settings: Mapping[str, object]) -> str:
+    """The line that `read` reads; for an array it shows three dots."""
+    inside = ", ".join(f"{parameter}={_shown(value)}" for parameter, value in settings.items())
+    return f"{name}({inside})" if inside else name
+
+
+def _value(text: str) -> Setting:
+    if text in NON_FINITE:
+        return NON_FINITE[text]
+    return float(text) if _NUMBER.fullmatch(text) else _SWITCHES.get(text, text)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, float):
+        return "…"
+    return repr(value).removesuffix(".0") if value - value == 0 else name_of(value)
