@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from app.api.problems import Problem
-from app.compute.simulations import Simulations
+from app.compute.simulations import Errand, Simulations
 from app.compute.threads import Busy, ComputeThreads, DeadlineExceeded
 from app.compute.workers import WorkerLost
 from app.core.evaluation import Mapper
@@ -30,13 +30,20 @@ async def computed(
         return await threads.run(work, size=size, seconds=seconds)
 
 
+def admitted(request: Request, job_bytes: float = 0.0) -> Errand:
+    """`Simulations.admit`; a full house is a problem."""
+    simulations: Simulations = request.app.state.simulations
+    with failures():
+        return simulations.admit(job_bytes)
+
+
 async def simulated(
     request: Request, work: Callable[[Runner], Result], *, job_bytes: float = 0.0, seconds: float
 ) -> Result:
-    """`Simulations.run`, its exceptions as problems."""
-    simulations: Simulations = request.app.state.simulations
+    """``work`` on an errand of its own, cancelled when the client has gone."""
+    errand = admitted(request, job_bytes)
     with failures():
-        return await simulations.run(work, job_bytes=job_bytes, seconds=seconds)
+        return await _while_there(request, errand.run(work, seconds))
 
 
 @contextmanager
@@ -55,7 +62,7 @@ def failures() -> Iterator[None]:
         raise Problem(503, detail, headers={"Retry-After": "1"}) from None
 
 
-async def while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of ``work``, which is cancelled when the client has gone."""
     task = asyncio.ensure_future(work)
     try:

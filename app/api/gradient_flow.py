@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from app.api.bodies import JSON, ArrayRoute, negotiate
-from app.api.computing import simulated, timeout, while_there
+from app.api.computing import admitted, simulated, timeout
 from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
 from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
-from app.api.problems import Problem, from_core, responses
+from app.api.problems import Problem, responses
 from app.api.reports import answer
 from app.api.schemas import GradientFlowRequest, GradientFlowResponse
+from app.api.streaming import EVENTS, Emit, streamed
 from app.core.diagnosis import Experiment, Stage, Watch, diagnose, unwatched
-from app.core.errors import ActivationLabError
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.settings import Settings
 from app.wire.numbers import to_json
 
 router = APIRouter(route_class=ArrayRoute, tags=["gradients"])
-
-EVENTS = "text/event-stream"
 
 DESCRIPTION = """\
 Simulates the signal and the gradient through deep random networks, sets theory beside it, judges, and offers
@@ -65,58 +63,41 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     seconds = timeout(request, settings.request_timeout)
     # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
     experiment = await asyncio.to_thread(described, body, settings)
-    job = _Job(body, experiment, request, seconds)
+    size = experiment.cost.bytes
     if media_type == EVENTS:
-        return StreamingResponse(_events(job), media_type=EVENTS, headers={"Cache-Control": "no-store"})
-    return Response(await while_there(request, job.run()), media_type=JSON)
+        errand = admitted(request, size)
+
+        def told(emit: Emit) -> Coroutine[Any, Any, None]:
+            return errand.run(partial(_tell, body, experiment, emit), seconds)
+
+        return streamed(told, EVENTS, _error)
+    work = partial(_answered, body, experiment)
+    return Response(await simulated(request, work, job_bytes=size, seconds=seconds), media_type=JSON)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One experiment with the means to run it."""
-
-    body: GradientFlowRequest
-    experiment: Experiment
-    request: Request
-    seconds: float
-
-    async def run(self, watch: Watch = unwatched) -> bytes:
-        """The answer as JSON; raises `Problem` and the core's errors."""
-
-        def work(run: Runner) -> bytes:
-            report = diagnose(self.experiment, run=run, watch=watch)
-            return orjson.dumps(answer(self.body, self.experiment.network, report))
-
-        size = self.experiment.cost.bytes
-        return await simulated(self.request, work, job_bytes=size, seconds=self.seconds)
+def _answered(
+    body: GradientFlowRequest, experiment: Experiment, run: Runner, watch: Watch = unwatched
+) -> bytes:
+    """The answer as JSON."""
+    report = diagnose(experiment, run=run, watch=watch)
+    return orjson.dumps(answer(body, experiment.network, report))
 
 
-async def _events(job: _Job) -> AsyncIterator[bytes]:
-    """``progress`` events, at most one a percent or a network, then ``result`` or ``error``."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+def _tell(body: GradientFlowRequest, experiment: Experiment, emit: Emit, run: Runner) -> None:
+    """``progress`` events, at most one a percent or a network, then ``result``."""
     last: tuple[str, int, int] | None = None
 
     def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
         nonlocal last
-        if last != (stage, percent := int(100 * part), count := len(networks)):
-            last = (stage, percent, count)
-            event = _event("progress", _progress(stage, percent, networks))
-            loop.call_soon_threadsafe(queue.put_nowait, event)
+        if last != (now := (stage, int(100 * part), len(networks))):
+            last = now
+            emit("progress", _progress(stage, int(100 * part), networks))
 
-    task = asyncio.ensure_future(job.run(watch))
-    task.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        while (event := await queue.get()) is not None:
-            yield event
-        try:
-            yield _event("result", await task)
-        except ActivationLabError as error:
-            yield _event("error", bytes(from_core(error).response().body))
-        except Problem as error:
-            yield _event("error", bytes(error.response().body))
-    finally:
-        task.cancel()
+    emit("result", _answered(body, experiment, run, watch))
+
+
+def _error(problem: Problem) -> tuple[str, bytes]:
+    return "error", bytes(problem.response().body)
 
 
 def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
@@ -127,7 +108,3 @@ def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
         gradient = orjson.Fragment(to_json(middle))
     counted = {"stage": stage, "percent": percent, "networks": len(networks)}
     return orjson.dumps({**counted, "gradient_log10_rms": gradient})
-
-
-def _event(name: str, data: bytes) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"

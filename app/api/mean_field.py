@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from app.api.bodies import JSON, ArrayRoute, negotiate
-from app.api.computing import simulated, timeout, while_there
+from app.api.computing import simulated, timeout
 from app.api.examples import MEAN_FIELD
 from app.api.problems import responses
 from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
@@ -45,12 +45,7 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
     """Checks the size, computes off the event loop."""
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
-    call = resolve(body)
-    shape = _broadcast(body.sigma_w, body.sigma_b)
-    cells = int(np.prod(shape, dtype=np.float64))
-    if cells > settings.max_cells:
-        limit = settings.max_cells
-        raise LimitExceeded("the diagram", estimate=cells, limit=limit, unit="cells", loc=("sigma_w",))
+    call, shape = checked(body, settings)
 
     def work(run: Runner) -> Response:
         arrays = diagram(call, body.sigma_w, body.sigma_b, run=run)
@@ -58,9 +53,18 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         answer = {"activation": call.activation.name, "shape": shape, **fields}
         return Response(orjson.dumps(answer), media_type=JSON)
 
-    return await while_there(
-        request, simulated(request, work, seconds=timeout(request, settings.request_timeout))
-    )
+    return await simulated(request, work, seconds=timeout(request, settings.request_timeout))
+
+
+def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int, ...]]:
+    """The activation, and the shape of the diagram if the service can afford it."""
+    call = resolve(body)
+    shape = _broadcast(body.sigma_w, body.sigma_b)
+    cells = int(np.prod(shape, dtype=np.float64))
+    if cells > settings.max_cells:
+        limit = settings.max_cells
+        raise LimitExceeded("the diagram", estimate=cells, limit=limit, unit="cells", loc=("sigma_w",))
+    return call, shape
 
 
 def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:

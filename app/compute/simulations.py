@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from app.compute.threads import Busy, DeadlineExceeded
 from app.compute.workers import Executor, Running
-from app.core.jobs import Job, Progress, Result, Runner
+from app.core.jobs import Job, Progress, Result, ignore
 
 GLANCE = 0.2
 """Seconds between two looks at how far the jobs are."""
@@ -29,7 +29,7 @@ class Simulations:
         self._places = places
         self._max_bytes = max_bytes
         self._threads = threads
-        self._errands: list[_Errand] = []
+        self._errands: set[Errand] = set()
         # These threads wait for results and put them together; the work is the executor's.
         self._pool = ThreadPoolExecutor(places, "errand")
 
@@ -43,96 +43,133 @@ class Simulations:
         """Jobs handed over that no worker has taken yet."""
         return self._under_way - self.running
 
-    async def run(
-        self, work: Callable[[Runner], Result], *, job_bytes: float = 0.0, seconds: float
-    ) -> Result:
-        """``work(runner)`` on a thread, its jobs on the executor.
+    @property
+    def restarts(self) -> int:
+        """Workers that died."""
+        return self.executor.restarts
 
-        Raises `Busy` where there is no place or no memory for jobs of ``job_bytes`` each, and
-        `DeadlineExceeded` after ``seconds``; the jobs are then ended, as they are when the caller is
-        cancelled.
+    def admit(self, job_bytes: float = 0.0) -> Errand:
+        """A place for a request whose jobs take ``job_bytes`` each; `Errand.run` gives it back.
+
+        As many jobs at a time as fit the memory that is left, one at least. Raises `Busy` where there is no
+        place or no memory for one.
         """
-        errand = self._admitted(job_bytes)
-        try:
-            running = asyncio.get_running_loop().run_in_executor(self._pool, work, errand)
-            return await asyncio.wait_for(running, seconds)
-        except TimeoutError:
-            raise DeadlineExceeded from None
-        finally:
-            errand.end()
-            self._errands.remove(errand)
-
-    def close(self) -> None:
-        """Ends all jobs and workers."""
-        for errand in self._errands:
-            errand.end()
-        self.executor.close()
-        self._pool.shutdown(cancel_futures=True)
-
-    def _admitted(self, job_bytes: float) -> _Errand:
-        """Room for a request: as many of its jobs at a time as fit the memory that is left, one at least."""
         left = self._max_bytes - sum(each.bytes for each in self._errands)
         if len(self._errands) >= self._places or job_bytes > left:
             self.rejected += 1
             raise Busy
-        fitting = self.executor.capacity if not job_bytes else int(left / job_bytes)
-        errand = _Errand(self.executor, min(self.executor.capacity, fitting), job_bytes, self._threads)
-        self._errands.append(errand)
+        width = self.executor.capacity
+        if job_bytes:
+            width = min(width, int(left / job_bytes))
+        errand = Errand(self.executor, self._pool, width, job_bytes, self._threads, self._errands.discard)
+        self._errands.add(errand)
         return errand
+
+    def close(self) -> None:
+        """Ends all jobs and workers."""
+        for errand in list(self._errands):
+            errand.end()
+        self.executor.close()
+        self._pool.shutdown(cancel_futures=True)
 
     @property
     def _under_way(self) -> int:
         return sum(each.under_way for each in self._errands)
 
 
-class _Errand:
-    """One request's runner: its jobs in order, ``width`` of them at a time."""
+class Errand:
+    """One request's way through the workers, ``width`` jobs at a time: a `Runner` for its work."""
 
-    def __init__(self, executor: Executor, width: int, job_bytes: float, threads: int) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        pool: ThreadPoolExecutor,
+        width: int,
+        job_bytes: float,
+        threads: int,
+        leave: Callable[[Errand], None],
+    ) -> None:
         self.bytes = width * job_bytes
         self._executor = executor
+        self._pool = pool
         self._width = width
         self._threads = threads
+        self._leave = leave
         self._lock = threading.Lock()
         self._ended = False
-        self._started: list[Running[Any]] = []
+        self._started: dict[Future[Any], Running[Any]] = {}
+
+    async def run(self, work: Callable[[Errand], Result], seconds: float) -> Result:
+        """``work(self)`` on a thread of its own.
+
+        Raises `DeadlineExceeded` after ``seconds``; the jobs are then ended, as they are when the caller is
+        cancelled.
+        """
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, work, self)
+            return await asyncio.wait_for(running, seconds)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        finally:
+            self.end()
+            self._leave(self)
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
         """The results in the jobs' order."""
         threads = max(1, self._threads // min(self._width, max(1, len(jobs))))
-        started: list[Running[Result]] = []
-        for number in range(len(jobs)):
-            while number >= len(started) or not started[number].future.done():
-                self._top_up(jobs, started, threads)
-                wait(_unfinished(started), timeout=GLANCE, return_when=FIRST_COMPLETED)
-                progress(sum(1.0 if each.future.done() else each.part() for each in started) / len(jobs))
-            self._top_up(jobs, started, threads)
-            yield started[number].future.result()
+        ready: dict[int, Future[Result]] = {}
+        done = yielded = 0
+
+        def glance(parts: float) -> None:
+            progress((done + parts) / len(jobs))
+
+        for number, future in self.completed(jobs, threads=threads, glance=glance):
+            ready[number] = future
+            done += 1
+            while yielded in ready:
+                yield ready.pop(yielded).result()
+                yielded += 1
+
+    def completed(
+        self, jobs: Iterable[Job[Result]], *, threads: int = 1, glance: Progress = ignore
+    ) -> Iterator[tuple[int, Future[Result]]]:
+        """The jobs' numbers and futures as they end, in any order; jobs are taken as there is room.
+
+        ``glance`` hears now and then the sum of the parts done of the jobs not yielded yet.
+        """
+        waiting = enumerate(jobs)
+        started: dict[Future[Result], int] = {}
+        while True:
+            for number, job in waiting:
+                started[self._start(job, threads)] = number
+                if len(started) >= self._width:
+                    break
+            if not started:
+                return
+            ended, _ = wait(started, timeout=GLANCE, return_when=FIRST_COMPLETED)
+            if self._ended:  # cancelled futures would never count as completed
+                raise CancelledError
+            glance(len(ended) + sum(self._started[future].part() for future in started.keys() - ended))
+            for future in ended:
+                del self._started[future]
+                yield started.pop(future), future
 
     @property
     def under_way(self) -> int:
         """Jobs handed over and not done."""
-        return len(_unfinished(self._started))
+        return sum(not future.done() for future in list(self._started))
 
     def end(self) -> None:
         """Ends the jobs that are under way; no more will be started."""
         with self._lock:
             self._ended = True
-        for each in self._started:
-            each.future.cancel()
+        for future in list(self._started):
+            future.cancel()
 
-    def _top_up(self, jobs: Sequence[Job[Result]], started: list[Running[Result]], threads: int) -> None:
-        while len(started) < len(jobs) and len(_unfinished(started)) < self._width:
-            with self._lock:
-                if self._ended:
-                    raise CancelledError
-                started.append(self._executor.submit(jobs[len(started)], threads))
-                self._started = [*_running(self._started), started[-1]]
-
-
-def _running(started: list[Running[Any]]) -> list[Running[Any]]:
-    return [each for each in started if not each.future.done()]
-
-
-def _unfinished(started: list[Running[Any]]) -> list[Any]:
-    return [each.future for each in _running(started)]
+    def _start(self, job: Job[Result], threads: int) -> Future[Result]:
+        with self._lock:
+            if self._ended:
+                raise CancelledError
+            running = self._executor.submit(job, threads)
+            self._started[running.future] = running
+            return running.future

@@ -48,6 +48,10 @@ class Executor(Protocol):
     def capacity(self) -> int:
         """Jobs that can run at a time."""
 
+    @property
+    def restarts(self) -> int:
+        """Workers that died."""
+
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
         """Starts a job; cancelling its future ends it."""
 
@@ -102,7 +106,7 @@ class Workers:
             if isinstance(error, ProcessExpired | BrokenProcessPool):
                 self._lost(outcome, task, left - 1)
             elif outcome.set_running_or_notify_cancel():
-                _copy(inner, outcome)
+                copy(inner, outcome)
 
         inner.add_done_callback(done)
 
@@ -135,7 +139,8 @@ class Workers:
         )
 
 
-def _copy(source: Future[Result], target: Future[Result]) -> None:
+def copy(source: Future[Result], target: Future[Result]) -> None:
+    """Gives ``target`` the outcome of ``source``."""
     error = source.exception()
     if error is None:
         target.set_result(source.result())

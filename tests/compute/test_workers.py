@@ -160,7 +160,7 @@ def test_results_come_in_order_and_progress_grows(workers: Workers) -> None:
     def work(run: Runner) -> list[int]:
         return list(run([Sleep(0.7), Sleep(0.1), Sleep(0.4)], seen.append))
 
-    pids = asyncio.run(simulations(workers).run(work, seconds=30))
+    pids = asyncio.run(simulations(workers).admit().run(work, 30))
     assert len(set(pids)) == 2
     assert len(seen) >= 3
     assert seen == sorted(seen)
@@ -173,15 +173,16 @@ def test_more_requests_or_bytes_than_fit_are_refused_at_once(workers: Workers) -
     def work(run: Runner) -> list[int]:
         return list(run([Sleep(0.5)], ignore))
 
-    async def crowd() -> list[Any]:
-        sizes = (10.0, 85.0, 10.0)  # the first may run two jobs at a time: 20 are taken
-        asked = [room.run(work, job_bytes=size, seconds=30) for size in sizes]
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    answers = asyncio.run(crowd())
-    assert [type(each) for each in answers] == [list, Busy, list]
-    assert room.rejected == 1
-    assert asyncio.run(room.run(work, job_bytes=100.0, seconds=30))
+    first = room.admit(10.0)  # may run two jobs at a time: 20 are taken
+    with pytest.raises(Busy):
+        room.admit(85.0)
+    second = room.admit(80.0)
+    with pytest.raises(Busy):
+        room.admit(0.0)  # no third place
+    assert room.rejected == 2
+    for errand in (first, second):
+        assert asyncio.run(errand.run(work, 30))
+    assert asyncio.run(room.admit(100.0).run(work, 30))
 
 
 def test_a_deadline_ends_the_jobs(workers: Workers) -> None:
@@ -192,7 +193,7 @@ def test_a_deadline_ends_the_jobs(workers: Workers) -> None:
 
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        asyncio.run(room.run(work, seconds=0.3))
+        asyncio.run(room.admit().run(work, 0.3))
     assert result(workers, Double(1)) == 2
     assert time.monotonic() - start < 3
     assert room.running == room.waiting == 0
