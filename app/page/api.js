@@ -1,0 +1,108 @@
+// The service's public interface, and what can go wrong with it.
+
+const KEY = "api-key";
+
+/** What went wrong: `kind` chooses the page's sentence, `details` are the service's own. */
+export class Failure extends Error {
+  constructor(kind, details = []) {
+    super(kind);
+    this.kind = kind;
+    this.details = details;
+  }
+}
+
+const BY_STATUS = { 401: "key", 403: "key", 404: "unknown", 413: "large", 429: "busy", 503: "busy", 504: "late" };
+
+function failure(status, problem) {
+  const listed = (problem.errors ?? []).map(({ loc, msg }) => `${loc.slice(1).join(".") || loc[0]}: ${msg}`);
+  const details = listed.length ? listed : [problem.detail].filter(Boolean);
+  if (problem.type?.endsWith("limit-exceeded")) return new Failure("limit", details);
+  return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details);
+}
+
+/** Whether the reader gave a key. */
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
+/** Keeps the key for this tab. */
+export const keep = (key) => sessionStorage.setItem(KEY, key);
+
+/** The answer to a request; throws `Failure`. */
+export async function send(path, { body, headers = {}, signal } = {}) {
+  const key = sessionStorage.getItem(KEY);
+  const all = { ...(key && { Authorization: `Bearer ${key}` }), ...headers };
+  const response = await reached(path, { method: body ? "POST" : "GET", body, headers: all, signal });
+  if (response.ok) return response;
+  throw failure(response.status, await response.json().catch(() => ({})));
+}
+
+async function reached(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw new Failure(error.name === "AbortError" ? "cancelled" : "unreachable");
+  }
+}
+
+/** What `GET path` answers. */
+export async function get(path, options) {
+  return (await send(path, options)).json();
+}
+
+/** What `POST path` answers to `body`. */
+export async function post(path, body, options) {
+  return (await send(path, json(body, options))).json();
+}
+
+function json(body, options = {}) {
+  const headers = { "Content-Type": "application/json", ...options.headers };
+  return { ...options, body: JSON.stringify(body), headers };
+}
+
+/** The result of `POST path`; each `progress` event before it goes to `progress`. */
+export async function follow(path, body, { progress, signal }) {
+  const response = await send(path, json(body, { headers: { Accept: "text/event-stream" }, signal }));
+  for await (const { event, data } of events(response)) {
+    if (event === "result") return data;
+    if (event === "error") throw failure(data.status, data);
+    progress(data);
+  }
+  throw new Failure("cut");
+}
+
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read().catch((error) => {
+      throw new Failure(error.name === "AbortError" ? "cancelled" : "cut");
+    });
+    if (done) return;
+    const whole = (text + value).split("\n\n");
+    text = whole.pop();
+    for (const block of whole) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s)));
+      if (fields.data) yield { event: fields.event, data: JSON.parse(fields.data) };
+    }
+  }
+}
+
+const kept = new Map();
+
+function once(path) {
+  if (!kept.has(path)) {
+    kept.set(path, get(path));
+    kept.get(path).catch(() => kept.delete(path));
+  }
+  return kept.get(path);
+}
+
+/** All functions, a line each. */
+export const catalogue = async () => (await once("/functions")).functions;
+
+/** All facts about one function. */
+export const facts = (name) => once(`/functions/${name}`);
+
+/** The fields of `POST /gradient-flow` as the service describes them. */
+export async function flowFields() {
+  return (await once("/openapi.json")).components.schemas.GradientFlowRequest.properties;
+}

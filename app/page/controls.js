@@ -1,0 +1,78 @@
+// Parts that several views share.
+
+import { Failure } from "./api.js";
+import { h, math } from "./dom.js";
+import { number, plain, shown } from "./numbers.js";
+import { said, t } from "./words.js";
+
+/** Says what went wrong, here; `again` is offered as a button. */
+export function problem(error, again) {
+  if (!(error instanceof Failure)) throw error;
+  if (error.kind === "key") dispatchEvent(new CustomEvent("key-wanted"));
+  const [detail] = error.details;
+  const own = ["unreadable", "ragged", "number"].includes(error.kind);
+  return h(
+    "div", { class: "problem", role: "alert" },
+    h("p", {}, t(`problem.${error.kind}`, { detail })),
+    !own && error.details.map((each) => h("p", { class: "detail", lang: "en" }, each)),
+    again && h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
+  );
+}
+
+/** Whether the page can set all parameters: numbers with a default. */
+export const adjustable = (facts) => facts.parameters.filter((each) => !each.shape && each.default != null);
+
+/** Sliders with number fields for a function's parameters. `params` holds what differs from the defaults. */
+export function sliders(facts, params, changed) {
+  return adjustable(facts).map((each) => slider(facts, each, params, changed));
+}
+
+function slider(facts, parameter, params, changed) {
+  const { name, symbol, description, typical } = parameter;
+  const [low, high] = typical;
+  const usual = Number(parameter.default);
+  const step = 10 ** Math.floor(Math.log10((high - low) / 100));
+  const label = `${name}: ${description}`;
+  const value = params[name] ?? usual;
+  const range = h("input", {
+    type: "range", min: low, max: high, step, "aria-label": label, oninput: () => set(Number(range.value), field),
+  });
+  range.value = value;
+  const field = h("input", {
+    type: "text", inputmode: "decimal", size: 7, "aria-label": label, value: shown(value, 12), oninput: typed,
+  });
+
+  function typed() {
+    const given = number(field.value);
+    field.setAttribute("aria-invalid", String(given === undefined));
+    if (given !== undefined) set(given, range);
+  }
+
+  function set(given, mirror) {
+    mirror.value = mirror === field ? shown(given, 12) : plain(given);
+    if (given === usual) delete params[name];
+    else params[name] = given;
+    changed();
+  }
+
+  return h(
+    "div", { class: "parameter", title: description },
+    h("span", { class: "symbol" }, math(facts.mathml[symbol]), h("span", { class: "name" }, name)), range, field,
+  );
+}
+
+/** A choice among functions by their titles. */
+export function functionChoice(functions, current, changed, id) {
+  const options = functions.map(({ name, title }) => h("option", { value: name }, said(title)));
+  return h("select", { id, value: current, onchange: ({ target }) => changed(target.value) }, options);
+}
+
+/** A field with its label. */
+export function labelled(text, control, hint) {
+  return h("label", { class: "field" }, h("span", {}, text), control, hint && h("small", {}, hint));
+}
+
+/** A cell with a number, all of its digits behind it. */
+export function figure(value, digits) {
+  return h("td", { class: "number", title: plain(value) }, shown(value, digits));
+}

@@ -1,0 +1,86 @@
+// Begins: the frame around the views, and which of them is open.
+
+import { keep } from "./api.js";
+import { compare } from "./compare.js";
+import { problem } from "./controls.js";
+import { h } from "./dom.js";
+import { explore } from "./explore.js";
+import { flow } from "./flow.js";
+import { phase } from "./phase.js";
+import { address, read, state, VIEWS } from "./state.js";
+import { choose, language, other, t } from "./words.js";
+
+const OPENERS = { explore, compare, flow, phase };
+const SAVED = "state"; // what the address does not hold survives a reload and the switch of language
+
+const main = document.querySelector("main");
+const links = VIEWS.map((view) => h("a", { href: address(view) }, t(`view.${view}`)));
+let close = () => {};
+let opened = 0;
+
+document.documentElement.lang = language;
+document.title = t("page.title");
+const skip = document.querySelector(".skip");
+skip.textContent = t("page.skip");
+skip.addEventListener("click", (event) => {
+  event.preventDefault(); // the fragment is the view's
+  main.focus();
+});
+const nav = document.querySelector("nav");
+nav.ariaLabel = t("page.views");
+nav.append(...links);
+document.querySelector(".tools").append(
+  h("a", { href: "/docs" }, t("page.api")),
+  h("button", { type: "button", class: "plain", lang: other, onclick: () => choose(other) }, t("page.switch")),
+);
+
+async function show() {
+  const turn = (opened += 1);
+  close();
+  close = () => {};
+  read();
+  for (const [index, view] of VIEWS.entries()) {
+    if (view === state.view) links[index].setAttribute("aria-current", "page");
+    else links[index].removeAttribute("aria-current");
+  }
+  document.title = `${t(`view.${state.view}`)} – ${t("page.title")}`;
+  const root = h("div", { class: `view ${state.view}` });
+  main.replaceChildren(root);
+  try {
+    const closing = await OPENERS[state.view](root);
+    if (turn === opened) close = closing;
+    else closing();
+  } catch (error) {
+    root.replaceChildren(problem(error, show));
+  }
+}
+
+for (const [index, link] of links.entries()) {
+  // An address of the moment, so that what was set in another view is still there.
+  link.addEventListener("pointerdown", () => (link.href = address(VIEWS[index])));
+  link.addEventListener("focus", () => (link.href = address(VIEWS[index])));
+}
+
+addEventListener("key-wanted", () => {
+  if (document.querySelector(".key")) return;
+  const field = h("input", { type: "password", autocomplete: "off", required: true, id: "key" });
+  const use = (event) => {
+    event.preventDefault();
+    keep(field.value);
+    form.remove();
+    show();
+  };
+  const form = h(
+    "form", { class: "key", onsubmit: use }, h("h2", {}, t("key.title")), h("p", {}, t("key.lead")),
+    h("div", { class: "row" }, h("label", { for: "key" }, t("key.label")), field, h("button", { type: "submit" }, t("key.use"))),
+  );
+  main.before(form);
+});
+
+addEventListener("pagehide", () => sessionStorage.setItem(SAVED, JSON.stringify(state)));
+addEventListener("hashchange", show);
+
+for (const [view, fields] of Object.entries(JSON.parse(sessionStorage.getItem(SAVED) ?? "{}"))) {
+  if (VIEWS.includes(view)) Object.assign(state[view], fields);
+}
+await show();

@@ -1,0 +1,113 @@
+// Numbers as people write them, as files hold them, and as JSON carries them.
+
+import { Failure } from "./api.js";
+
+/** Most numbers that the page takes: it shows them, which a program need not. */
+export const MOST = 100_000;
+
+const WORDS = { nan: NaN, inf: Infinity, infinity: Infinity, "∞": Infinity };
+
+/** The number that `text` says, or undefined: `3e-4`, `−1`, `inf`, `NaN`. */
+export function number(text) {
+  const plain = text.trim().replace("−", "-").replace(/^\+/, "");
+  const [sign, rest] = plain.startsWith("-") ? [-1, plain.slice(1)] : [1, plain];
+  const word = WORDS[rest.toLowerCase()];
+  if (word !== undefined) return sign * word;
+  return /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(rest) ? sign * Number(rest) : undefined;
+}
+
+/**
+ * Numbers out of text: one line, or rows of one length. A first line without a number is a heading. Throws
+ * `Failure` that names the first line that cannot be read.
+ */
+export function parse(text) {
+  const lines = text.split(/\r?\n/).map((line, index) => ({ line: index + 1, cells: cells(line) }));
+  const filled = lines.filter(({ cells }) => cells.length);
+  if (filled.length > 1 && filled[0].cells.every((cell) => number(cell) === undefined)) filled.shift();
+  const rows = filled.map(({ line, cells }) => cells.map((cell) => number(cell) ?? unreadable(line)));
+  if (rows.reduce((sum, row) => sum + row.length, 0) > MOST) throw new Failure("many");
+  if (rows.length < 2 || rows.every((row) => row.length === 1)) return rows.flat();
+  const ragged = rows.findIndex((row) => row.length !== rows[0].length);
+  if (ragged > 0) throw new Failure("ragged", [String(filled[ragged].line)]);
+  return rows;
+}
+
+const cells = (line) => line.split(/[\s,;\t]+/).filter(Boolean);
+
+function unreadable(line) {
+  throw new Failure("unreadable", [String(line)]);
+}
+
+/** The text of a dropped or chosen file: CSV and plain text as they are, `.npy` written out. */
+export async function textOf(file) {
+  if (file.size > 30 * MOST) throw new Failure("many");
+  return file.name.endsWith(".npy") ? written(npy(await file.arrayBuffer())) : file.text();
+}
+
+function written({ values, shape }) {
+  if (values.length > MOST) throw new Failure("many");
+  const width = shape.length > 1 ? shape.at(-1) : 1;
+  const rows = Array.from({ length: values.length / width }, (_, row) =>
+    values.slice(row * width, (row + 1) * width).map(plain).join(", "),
+  );
+  return rows.join("\n");
+}
+
+const READERS = {
+  f8: ["getFloat64", 8], f4: ["getFloat32", 4], i1: ["getInt8", 1], i2: ["getInt16", 2], i4: ["getInt32", 4],
+  i8: ["getBigInt64", 8], u1: ["getUint8", 1], u2: ["getUint16", 2], u4: ["getUint32", 4], u8: ["getBigUint64", 8],
+};
+
+/** An `.npy` array in memory order; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+export function npy(buffer) {
+  const view = new DataView(buffer);
+  const magic = String.fromCharCode(...new Uint8Array(buffer, 0, Math.min(6, buffer.byteLength)));
+  if (magic !== "\x93NUMPY") throw new Failure("npy");
+  const wide = view.getUint8(6) > 1;
+  const start = wide ? 12 : 10;
+  const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);
+  const header = new TextDecoder().decode(new Uint8Array(buffer, start, length));
+  const [, order, type] = /'descr':\s*'([<>|=])(\w\d)'/.exec(header) ?? [];
+  const [, dimensions] = /'shape':\s*\(([^)]*)\)/.exec(header) ?? [];
+  if (!READERS[type] || !header.includes("'fortran_order': False")) throw new Failure("npy");
+  const shape = dimensions.split(",").filter((each) => each.trim()).map(Number);
+  const [read, size] = READERS[type];
+  const count = shape.reduce((product, each) => product * each, 1);
+  if (buffer.byteLength < start + length + count * size) throw new Failure("npy");
+  const at = (index) => Number(view[read](start + length + index * size, order !== ">"));
+  return { shape, values: Array.from({ length: count }, (_, index) => at(index)) };
+}
+
+/** Numbers as an `.npy` file of float64. */
+export function toNpy(values) {
+  const header = `{'descr': '<f8', 'fortran_order': False, 'shape': (${values.length},), }`;
+  const padded = header.padEnd(117) + "\n"; // to the next multiple of 64 bytes, the ten before it counted
+  const head = new Uint8Array([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, padded.length, 0]);
+  return new Blob([head, padded, new Float64Array(values)]);
+}
+
+/** Numbers as the service's JSON has them. */
+export function toJson(values) {
+  if (Array.isArray(values)) return values.map(toJson);
+  return Number.isFinite(values) ? values : String(values);
+}
+
+/** A number of the service's JSON: those that JSON has no word for are strings. */
+export const fromJson = (value) => (value == null ? NaN : Number(value));
+
+/** All digits, as a program would read them back. */
+export const plain = (value) => (Object.is(value, -0) ? "-0" : String(value));
+
+/** A number to be read by people: `digits` significant ones, a true minus sign. */
+export function shown(value, digits = 6) {
+  if (value == null || Number.isNaN(value)) return value == null ? "–" : "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  const short = size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific(value, digits) : String(Number(value.toPrecision(digits)));
+  return (Object.is(value, -0) ? "-0" : short).replace(/-/g, "−");
+}
+
+function scientific(value, digits) {
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
+  return `${Number(mantissa)}e${Number(exponent)}`;
+}

@@ -1,0 +1,156 @@
+// Phase diagram: where gradients vanish, where they explode, and the line between.
+
+import { catalogue, facts, Failure, post } from "./api.js";
+import { callBox } from "./calls.js";
+import { Chart, theme, watch } from "./chart.js";
+import { functionChoice, labelled, problem, sliders } from "./controls.js";
+import { h, latest } from "./dom.js";
+import { fromJson, number, shown } from "./numbers.js";
+import { open, remember, state } from "./state.js";
+import { language, said, t } from "./words.js";
+
+const COLUMNS = 36;
+const ROWS = 24;
+
+export async function phase(main) {
+  const own = state.phase;
+  const functions = (await catalogue()).filter(({ kind }) => kind === "elementwise");
+  const known = functions.find(({ name }) => name === own.activation?.name);
+  // The first that saturates around zero: the one that the theory was first told for.
+  if (!known) own.activation = { name: (functions.find(aroundZero) ?? functions[0]).name, params: {} };
+
+  const parameters = h("div");
+  const drawing = h("div", { class: "drawing diagram", role: "img" });
+  const hover = h("p", { class: "quiet hover" }, "\u00a0");
+  const message = h("div");
+  const stage = h("div", { class: "stage" }, drawing);
+  const chart = new Chart(drawing);
+  const calls = callBox();
+  const most = ["sigma_w", "sigma_b"].map((key) => labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)));
+  const point = pointPart(own);
+  const select = functionChoice(functions, own.activation.name, chosen, "phase-activation");
+  let cells = [];
+
+  main.append(
+    h("header", { class: "lead" }, h("h1", {}, t("phase.title")), h("p", {}, t("phase.lead"))),
+    h("div", { class: "columns" },
+      h("section", { class: "panel", "aria-label": t("phase.diagram") },
+        h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most), point.element),
+      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, message)),
+    calls.element,
+  );
+  stage.addEventListener("pointermove", (event) => tell(cellAt(event)));
+  stage.addEventListener("click", (event) => simulate(cellAt(event)));
+  const draw = latest(drawOnce);
+  await chosen(own.activation.name);
+  return watch(stage, draw);
+
+  async function chosen(name) {
+    if (name !== own.activation.name) own.activation = { name, params: {} };
+    parameters.replaceChildren(...sliders(await facts(name), own.activation.params, drawAgain));
+    await drawAgain();
+  }
+
+  function drawAgain() {
+    remember();
+    point.read();
+    return draw();
+  }
+
+  async function drawOnce() {
+    try {
+      const body = request(own);
+      calls.show({ path: "/mean-field", body: { ...body, sigma_w: [body.sigma_w.flat().at(-1)], sigma_b: [body.sigma_b.flat().at(-1)] } });
+      drawing.ariaLabel = t("phase.picture", { name: said(functions.find(({ name }) => name === own.activation.name).title) });
+      stage.classList.add("busy");
+      const look = new URLSearchParams({ theme: theme(), lang: language, width: Math.max(180, Math.min(stage.clientWidth, 820) - 150), height: 380 });
+      const { title, ...spec } = await post(`/plots/mean-field.vl.json?${look}`, body);
+      cells = spec.datasets.cells;
+      await chart.draw(spec);
+      message.replaceChildren();
+    } catch (error) {
+      message.replaceChildren(problem(error, draw));
+    } finally {
+      stage.classList.remove("busy");
+    }
+  }
+
+  function cellAt({ clientX, clientY }) {
+    const [panel] = chart.panels();
+    if (!panel || !cells.length) return null;
+    const across = (clientX - panel.left) / panel.width;
+    const up = (panel.bottom - clientY) / panel.height;
+    if (across < 0 || across > 1 || up < 0 || up > 1) return null;
+    const end = (key) => Math.max(...cells.map((each) => each[key]));
+    const start = (key) => Math.min(...cells.map((each) => each[key]));
+    const sigma_w = start("w_low") + across * (end("w_high") - start("w_low"));
+    const sigma_b = start("b_low") + up * (end("b_high") - start("b_low"));
+    const cell = cells.find((each) => each.w_low <= sigma_w && sigma_w <= each.w_high && each.b_low <= sigma_b && sigma_b <= each.b_high);
+    return cell && { ...cell, sigma_w: Number(sigma_w.toPrecision(3)), sigma_b: Number(sigma_b.toPrecision(3)) };
+  }
+
+  function tell(cell) {
+    stage.classList.toggle("over", Boolean(cell));
+    hover.textContent = cell
+      ? `σ_w = ${shown(cell.sigma_w)}, σ_b = ${shown(cell.sigma_b)}: ${t(`phase.${cell.phase}`)}, χ₁ ≈ ${shown(cell.chi_1, 3)}`
+      : "\u00a0";
+  }
+
+  function simulate(cell) {
+    if (cell) toFlow(own, cell.sigma_w, cell.sigma_b);
+  }
+}
+
+const aroundZero = ({ saturates, zero_centred: zero }) => saturates.length === 2 && zero;
+
+function toFlow({ activation }, sigma_w, sigma_b) {
+  open("flow", { activation: structuredClone(activation), init: "sigmas", sigma_w: String(sigma_w), sigma_b: String(sigma_b), change: null });
+}
+
+function field(own, key, changed) {
+  const input = h("input", { type: "text", inputmode: "decimal", size: 6, value: own[key], oninput: typed });
+  function typed() {
+    const right = number(input.value) > 0 && Number.isFinite(number(input.value));
+    input.setAttribute("aria-invalid", String(!right));
+    if (!right) return;
+    own[key] = input.value;
+    changed();
+  }
+  return input;
+}
+
+/** The grid to compute: σ_w along rows, σ_b down columns. */
+function request({ activation: { name, params }, ...most }) {
+  const grid = (text, count) => Array.from({ length: count }, (_, index) => Number((((index + 0.5) * number(text)) / count).toPrecision(6)));
+  return { activation: name, params, sigma_w: [grid(most.sigma_w, COLUMNS)], sigma_b: grid(most.sigma_b, ROWS).map((each) => [each]) };
+}
+
+/** The figures of any point, by number instead of by pointer. */
+function pointPart(own) {
+  const place = { sigma_w: "1.5", sigma_b: "0.05" };
+  const figures = h("dl", { class: "facts" });
+  const read = latest(async () => {
+    try {
+      const { name, params } = own.activation;
+      const answer = await post("/mean-field", { activation: name, params, sigma_w: number(place.sigma_w), sigma_b: number(place.sigma_b) });
+      figures.replaceChildren(...rows(answer));
+    } catch (error) {
+      figures.replaceChildren(h("div", {}, problem(error, read)));
+    }
+  });
+  const fields = Object.keys(place).map((key) => labelled(t(`flow.${key}`), field(place, key, read)));
+  const button = h("button", { type: "button", onclick: () => toFlow(own, place.sigma_w, place.sigma_b) }, t("phase.open"));
+  return { element: h("div", { class: "point" }, h("h2", {}, t("phase.point")), h("div", { class: "pair" }, fields), figures, button), read };
+}
+
+function rows(answer) {
+  const pairs = [
+    ["phase.phase", t(`phase.${answer.phase}`)],
+    ["phase.chi", shown(fromJson(answer.chi_1))],
+    ["phase.q", shown(fromJson(answer.q_star))],
+    ["phase.c", shown(fromJson(answer.c_star))],
+    ["phase.reach", t("phase.layers", { value: shown(fromJson(answer.xi_gradient), 3) })],
+    ["phase.edge", shown(fromJson(answer.critical_sigma_w))],
+  ];
+  return pairs.flatMap(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)]);
+}
