@@ -314,19 +314,11 @@ def _layers(run: Run) -> list[Spec]:
 
 
 def _theory(run: Run) -> list[Spec]:
-    """log10 RMS of dL/dz: the last layer's, times √(χ · units above / units) for each layer below it."""
     if run.answer["theory"] is None:
         return []
-    layers = run.answer["layers"]
-    chi = np.array([float(each["chi"]) for each in run.answer["theory"]["layers"]])
-    units = np.array([each["fan_out"] for each in layers], np.float64)
-    with np.errstate(all="ignore"):
-        gained = np.cumsum(np.log10(chi[:-1])[::-1])[::-1] / 2
-    last = float(layers[-1]["gradient_log10_rms"]["median"])
-    rms = last + np.append(gained, 0.0) + np.log10(units[-1] / units) / 2
     return [
-        {"network": run.label, "layer": each["layer"], "log10_rms": value}
-        for each, value in zip(layers, _numbers(rms), strict=True)
+        {"network": run.label, "layer": number, "log10_rms": _number(each["gradient_log10_rms"])}
+        for number, each in enumerate(run.answer["theory"]["layers"], start=1)
     ]
 
 

@@ -29,18 +29,9 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
             }
             for number, layer in enumerate(network.layers)
         ],
-        "gradient": {
-            "log10_ratio": _spread(report.log10_ratio),
-            "factor_per_layer": _spread(report.factor_per_layer),
-            "underflow": report.underflow,
-        },
+        "gradient": gradient(report),
         "theory": None if report.theory is None else _theory(report.theory),
-        "verdict": {
-            "state": report.verdict.state,
-            "layer": report.verdict.layer,
-            "usable_depth": report.verdict.usable_depth,
-            "summary": report.verdict.summary._asdict(),
-        },
+        "verdict": verdict(report),
         "remedies": [
             {"change": each.change, "log10_ratio": _number(each.log10_ratio), "state": each.state}
             for each in report.remedies
@@ -48,14 +39,34 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
     }
 
 
+def gradient(report: Report) -> dict[str, Any]:
+    """The fields of `GradientFields`."""
+    return {
+        "log10_ratio": _spread(report.log10_ratio),
+        "factor_per_layer": _spread(report.factor_per_layer),
+        "underflow": report.underflow,
+    }
+
+
+def verdict(report: Report) -> dict[str, Any]:
+    """The fields of `VerdictFields`."""
+    return {
+        "state": report.verdict.state,
+        "layer": report.verdict.layer,
+        "usable_depth": report.verdict.usable_depth,
+        "summary": report.verdict.summary._asdict(),
+    }
+
+
 def _theory(theory: Theory) -> dict[str, Any]:
     names = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient")
-    pairs = zip(theory.path.q.tolist(), theory.path.chi.tolist(), strict=True)
+    columns = {"q": theory.path.q, "chi": theory.path.chi, "gradient_log10_rms": theory.gradient_log10_rms}
+    rows = zip(*(map(_number, each.tolist()) for each in columns.values()), strict=True)
     return {
         **{name: _number(getattr(theory.point, name)) for name in names},
         "predicted_log10_ratio": _number(theory.predicted_log10_ratio),
         "critical_sigma_w": _number(theory.critical_sigma_w),
-        "layers": [{"q": _number(q), "chi": _number(chi)} for q, chi in pairs],
+        "layers": [dict(zip(columns, row, strict=True)) for row in rows],
     }
 
 

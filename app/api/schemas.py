@@ -248,6 +248,23 @@ class GradientFlowRequest(Model):
     weights: WeightsPart = None
 
 
+class SweepRequest(Model):
+    """A network, and the fields that are varied: every combination is a cell."""
+
+    base: Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/GradientFlowRequest"})] = (
+        Field(description="A request for `POST /gradient-flow`; what the grid gives may be left out.")
+    )
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        min_length=1,
+        max_length=10,
+        description="The values of each field, by the field's name, or by a path such as `init.sigma_w`. "
+        "Cells are numbered with the last field's values changing fastest.",
+    )
+    cells: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(
+        None, description="Only these cells, by number: what a stream that was cut off did not bring."
+    )
+
+
 class SpreadFields(Model):
     """Median, 5th and 95th percentile over the networks."""
 
@@ -285,8 +302,9 @@ class GradientFields(Model):
 class TheoryLayer(Model):
     """Mean-field theory of one layer."""
 
-    q: NumberArray
-    chi: NumberArray
+    q: NumberArray = Field(description="Variance of pre-activations.")
+    chi: NumberArray = Field(description="What this layer multiplies the gradient's second moment by.")
+    gradient_log10_rms: NumberArray = Field(description="As measured, at infinite width.")
 
 
 class TheoryFields(Model):
@@ -379,6 +397,20 @@ class RequestPictureQuery(PictureQuery):
     request: str = Field(max_length=10_000, description="The body of the POST as JSON.")
 
 
+class SweepLine(Model):
+    """One line of a sweep's answer; ``type`` says which of the fields are there."""
+
+    type: Literal["start", "cell", "failed", "progress", "end", "error"]
+    cells: int | None = Field(None, description="start, progress: how many cells were asked for.")
+    index: int | None = Field(None, description="cell, failed: the cell's number.")
+    point: dict[str, Any] | None = Field(None, description="cell, failed: the grid's values there.")
+    gradient: GradientFields | None = Field(None, description="cell.")
+    verdict: VerdictFields | None = Field(None, description="cell.")
+    problem: dict[str, Any] | None = Field(None, description="failed, error: a problem document.")
+    completed: int | None = Field(None, description="progress, end: cells computed.")
+    failed: int | None = Field(None, description="progress, end: cells that cannot be computed.")
+
+
 class Health(Model):
     """Whether the service is there."""
 
@@ -402,6 +434,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         ActivateRequest,
         MeanFieldRequest,
         GradientFlowRequest,
+        SweepRequest,
         GaussianInputFields,
         Sigmas,
         ResidualFields,

@@ -15,20 +15,21 @@ from functools import cache
 from itertools import islice
 from typing import Any, Literal, Protocol, TypeAlias
 
-import ml_dtypes
 import numpy as np
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
+from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
+from app.core.formats import FORMATS, log10_of_zero
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.kernels import Unit, gains, unit_of
 from app.core.mean_field import MeanField, Trajectory, critical_sigma_w, mean_field, trajectory
 from app.core.propagation.engine import Cost, Engine, Kind, cost, engines
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
-from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.network import GaussianInputs, Layer, Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.simulation import TAPE, Inputs, propagate
 from app.core.propagation.statistics import Figures, Spread, spread, summarise
@@ -71,7 +72,8 @@ REMEDY_NETWORKS = 2
 REMEDY_WORK = 1e11
 """Operations of one network beyond which no remedies are tried: about ten seconds for all of them."""
 
-_FORMATS = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
+TRAINED_IN = ("float32", "bfloat16", "float16")
+"""Formats that networks are trained in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ class Theory:
 
     point: MeanField
     path: Trajectory
+    gradient_log10_rms: Array
     predicted_log10_ratio: float
     critical_sigma_w: float
 
@@ -241,9 +244,8 @@ def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]
     That is at half the smallest subnormal number: 2⁻¹⁵⁰, 2⁻¹³⁴ and 2⁻²⁵.
     """
     found: dict[str, int | None] = {}
-    for name, dtype in _FORMATS.items():
-        smallest = float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
-        (below,) = np.nonzero(gradient_log10_rms[::-1] <= math.log10(smallest / 2))
+    for name in TRAINED_IN:
+        (below,) = np.nonzero(gradient_log10_rms[::-1] <= log10_of_zero(FORMATS[name]))
         found[name] = int(below[0]) + 1 if below.size else None
     return found
 
@@ -304,9 +306,22 @@ def _theory(experiment: Experiment) -> Theory | None:
     return Theory(
         mean_field(unit, *sigmas),
         path,
+        _gradients(path, layers, sigmas[0]),
         path.log10_gradient_ratio + widths,
         float(critical_sigma_w(unit, sigmas[1])),
     )
+
+
+def _gradients(path: Trajectory, layers: Sequence[Layer], sigma_w: float) -> Array:
+    """log10 √E (dL/dz)² by layer: E φ′² = χ/σ_w² in the last one, and χ with the widths' ratio below it.
+
+    Of a unit's several pre-activations one has the gradient, the others have 0.
+    """
+    units = np.array([each.units for each in layers], np.float64)
+    gains = np.log10(path.chi)
+    gains[-1] -= 2 * np.log10(sigma_w) + math.log10(layers[-1].pieces)
+    profile: Array = (np.cumsum(gains[::-1])[::-1] + np.log10(units[-1] / units)) / 2
+    return profile
 
 
 def _judge(network: Network, networks: list[Figures], theory: Theory | None) -> Verdict:

@@ -84,6 +84,26 @@ def test_remedies_help_and_the_best_comes_first() -> None:
     assert max(ratios) <= max(1.0, abs(float(report.log10_ratio.median)) / 2)
 
 
+def test_theory_gives_the_gradient_of_each_layer() -> None:
+    """ReLU under He halves E δ² once, at the loss: E φ′² = 1/2; δ sums over the units of the layer above."""
+    network = Network(sizes=(64, 64, 256, 64), call=REGISTRY.resolve("relu"), weights=gaussian(math.sqrt(2)))
+    theory = diagnose(Experiment(network=network, inputs=GaussianInputs(8)), remedies=False).theory
+    assert theory is not None
+    last = math.log10(1 / 2) / 2
+    assert theory.gradient_log10_rms == pytest.approx([last, last - math.log10(2), last], abs=1e-12)
+
+
+def test_theory_of_maxout_counts_the_pre_activations_that_lost() -> None:
+    """One of three pre-activations has the gradient of its unit: E δ² = 1/3, measured and predicted."""
+    call = REGISTRY.resolve("maxout", {"pieces": 3.0})
+    network = Network(sizes=(300,) * 3, call=call, weights=gaussian(1.0))
+    report = diagnose(Experiment(network=network, inputs=GaussianInputs(8), networks=2), remedies=False)
+    assert report.theory is not None
+    assert report.theory.gradient_log10_rms[-1] == pytest.approx(math.log10(1 / 3) / 2, abs=1e-12)
+    measured = float(report.layers["gradient_log10_rms"].median[-1])
+    assert measured == pytest.approx(math.log10(1 / 3) / 2, abs=0.02)
+
+
 def test_no_theory_for_normalised_networks() -> None:
     plain = experiment("tanh", gaussian(1.0), depth=3)
     assert diagnose(plain).theory is not None
