@@ -69,9 +69,11 @@ class ArrayRequest(Request):
         if parts["request"].media_type not in _JSON_PARTS:
             raise Unsuitable(f"the part request must be {JSON}")
         fields = json_body.loads(bytes(parts["request"].data), ARRAY_FIELDS)
-        if isinstance(fields, dict) and "weights" not in fields:
-            fields["weights"] = self._weights(parts["weights"].data)
-        return fields
+        if not isinstance(fields, dict):
+            return fields
+        if "weights" in fields:
+            raise Unsuitable("the weights are the part of that name, no field of the part request")
+        return {**fields, "weights": self._weights(parts["weights"].data)}
 
     def _weights(self, data: memoryview) -> GivenWeights:
         settings: Settings = self.app.state.settings
