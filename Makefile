@@ -15,9 +15,10 @@ LOCK := .venv-lock/bin/uv --no-config pip compile --quiet --universal --python-v
 SERVICE := .venv/service-$(VERSION)
 TOOLS := .venv/tools-$(VERSION)
 PEERS := .venv-peers/peers-$(VERSION)
+BENCH := .venv-bench/bench-$(VERSION)
 LOCKER := .venv-lock/$(UV)-$(VERSION)
 
-.PHONY: help run test test-all lint lock image clean
+.PHONY: help run test test-all bench load lint lock image clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,12 @@ test: $(TOOLS) ## run the tests that need a few minutes
 test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
 	.venv-peers/bin/python -m pytest -m 'slow or peers'
 
+bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write the README's tables
+	.venv-bench/bin/python -m tests.benchmarks
+
+load: $(SERVICE) ## send twice what the service can take, then break things; write the README's table
+	.venv/bin/python -m tests.benchmarks.load
+
 lint: $(TOOLS) ## check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -40,12 +47,13 @@ lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked s
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) pyproject.toml --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
+	$(LOCK) --group bench --no-deps -o requirements-bench.txt
 
 image: ## build the container image
 	$(CONTAINER) build -t activation-lab .
 
 clean: ## remove everything that make made
-	rm -rf .venv .venv-peers .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-bench .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 define environment
 	$(if $(filter $(VERSION),$(SUPPORTED)),,$(error Activation Lab needs Python $(SUPPORTED), and $(PYTHON) is $(or $(VERSION),missing): name another one with PYTHON=python3.13))
@@ -69,6 +77,15 @@ $(PEERS): requirements-peers.txt requirements-torch.txt
 	$(environment)
 	@.venv-peers/bin/python $(INSTALL) -r requirements-torch.txt
 	@.venv-peers/bin/python $(INSTALL) --no-deps --require-hashes -r $<
+	@touch $@
+
+# Peers that cannot be had here are reported in the tables; the rest is measured all the same. Triton's package asks
+# for NumPy 1 and a client, which only its Python interface needs: the server alone is started.
+$(BENCH): requirements.txt requirements-bench.txt requirements-torch.txt
+	$(environment)
+	@.venv-bench/bin/python $(INSTALL) --require-hashes -r $<
+	-@.venv-bench/bin/python $(INSTALL) -r requirements-torch.txt
+	-@.venv-bench/bin/python $(INSTALL) --no-deps --require-hashes -r requirements-bench.txt
 	@touch $@
 
 $(LOCKER):

@@ -1,0 +1,127 @@
+"""f and f′ of a million numbers, nothing else: ours beside PyTorch's forward and backward pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.compute.blocks import mapper
+from app.core.activations import REGISTRY
+from app.core.evaluation import Evaluation, Mapper, activate
+from tests.benchmarks.report import Table, against, at_least, duration, times, verdict
+from tests.benchmarks.timing import NotRun, Pairs, in_turn, seconds, spread
+
+SIZE = 1_000_000
+THREADS = 2
+
+MEAN_BAR = 1.2
+LEAST_BAR = 0.7
+
+AGREEMENT = 1e-7
+"""Relative to 1 and to the value. PyTorch's Softplus is off by 2e-9 from 20 on, where it says x."""
+
+SETTLE = 0.005
+"""Seconds that PyTorch's threads spin after their work; ours would have to share a core with them."""
+
+
+class Function(NamedTuple):
+    """One of torch.nn's modules, by name and arguments."""
+
+    name: str
+    arguments: Mapping[str, Any] = MappingProxyType({})
+    weight: float | None = None
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.name}({given})"
+
+
+MOST_USED = (
+    Function("Sigmoid"),
+    Function("Tanh"),
+    Function("ReLU"),
+    Function("LeakyReLU"),
+    Function("PReLU", weight=0.25),
+    Function("ReLU6"),
+    Function("ELU"),
+    Function("SELU"),
+    Function("CELU"),
+    Function("GELU"),
+    Function("GELU", {"approximate": "tanh"}),
+    Function("SiLU"),
+    Function("Mish"),
+    Function("Softplus"),
+    Function("Softsign"),
+    Function("LogSigmoid"),
+    Function("Hardsigmoid"),
+    Function("Hardswish"),
+    Function("Hardtanh"),
+    Function("Softshrink"),
+)
+
+
+def table(pairs: int, limit: float) -> Table:
+    """A row a function, slowest first, and their geometric mean."""
+    result = against(f"f and f′ of {SIZE:,} numbers, float64, {THREADS} threads", "PyTorch")
+    try:
+        import torch  # noqa: PLC0415  - a peer is loaded where it is asked for
+    except ImportError:
+        result.not_run("all", NotRun("PyTorch is not installed"))
+        return result
+    torch.set_num_threads(THREADS)
+    measured: dict[str, Pairs] = {}
+    with ThreadPoolExecutor(THREADS - 1) as pool:
+        for function in MOST_USED:
+            try:
+                measured[str(function)] = _measure(function, torch, mapper(pool, THREADS), pairs, limit)
+            except NotRun as why:
+                result.not_run(str(function), why)
+    slowest_first = sorted(measured.items(), key=lambda each: each[1].faster.median)
+    result.rows += [_row(name, each) for name, each in slowest_first]
+    ratios = [each.faster.median for each in measured.values()]
+    mean = spread([math.exp(sum(map(math.log, ratios)) / len(ratios))])
+    result.rows.append(("geometric mean", "", "", f"{mean.median:.2f}", at_least(mean.median, MEAN_BAR)))
+    return result
+
+
+def _row(name: str, pairs: Pairs) -> tuple[str, ...]:
+    ours, peer = spread(pairs.ours).median, spread(pairs.peer).median
+    ratio = pairs.faster
+    bar = verdict(f"≥ {LEAST_BAR:g}×", met=ratio.median >= LEAST_BAR)
+    return (f"`{name}`", duration(ours), duration(peer), times(ratio), bar)
+
+
+def _measure(function: Function, torch: Any, map_blocks: Mapper, pairs: int, limit: float) -> Pairs:
+    x = np.random.default_rng(0).normal(0, 3, SIZE)
+    ours = _ours(function, x, map_blocks)
+    peer = _peer(function, x, torch)
+    for mine, other in zip(ours().orders, peer(), strict=True):
+        if not np.allclose(mine, other.detach().numpy(), rtol=AGREEMENT, atol=AGREEMENT):
+            raise NotRun("the answers differ")
+    measures = [partial(seconds, ours), partial(seconds, peer)]
+    return in_turn(*measures, pairs=pairs, limit=limit, warm_up=3, pause=SETTLE)
+
+
+def _ours(function: Function, x: Any, map_blocks: Mapper) -> Callable[[], Evaluation]:
+    weight = {} if function.weight is None else {"weight": function.weight}
+    call = REGISTRY.resolve(f"torch:{function.name}", {**function.arguments, **weight})
+    return lambda: activate(call, x, order=1, map_blocks=map_blocks)
+
+
+def _peer(function: Function, x: Any, torch: Any) -> Callable[[], tuple[Any, Any]]:
+    """Forward and backward pass, with a learnable weight held fast: we return f and f′ alone."""
+    module = getattr(torch.nn, function.name)(**function.arguments).double().requires_grad_(False)
+    leaf = torch.tensor(x, requires_grad=True)
+    ones = torch.ones_like(leaf)
+
+    def run() -> tuple[Any, Any]:
+        y = module(leaf)
+        return y, torch.autograd.grad(y, leaf, ones)[0]
+
+    return run

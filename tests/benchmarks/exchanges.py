@@ -1,0 +1,129 @@
+"""One job, the sigmoid with its derivative, as each service wants it asked; and how each answer is read."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tests.benchmarks.peers import MODEL
+from tests.benchmarks.processes import HOST
+from tests.benchmarks.timing import NotRun
+
+Array: TypeAlias = NDArray[np.float64]
+
+PATIENCE = 120.0
+"""Seconds that an answer may take."""
+
+_JSON = "application/json"
+_NPY = "application/x-npy"
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+_ORDERS = ("outputs", "derivative")
+
+
+class Answer(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request, and how to find f and f′ in the answer."""
+
+    path: str
+    body: bytes
+    read: Callable[[Answer], Array]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Connection:
+    """One connection that is kept."""
+
+    def __init__(self, port: int) -> None:
+        self._http = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+
+    def send(self, exchange: Exchange) -> Answer:
+        """The answer; raises `NotRun` for one that is no success."""
+        try:
+            self._http.request("POST", exchange.path, exchange.body, dict(exchange.headers))
+            response = self._http.getresponse()
+            answer = Answer(response.status, dict(response.headers), response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise NotRun(f"{exchange.path} broke off ({type(error).__name__})") from None
+        if answer.status != 200:
+            raise NotRun(f"{exchange.path} answers {answer.status}")
+        return answer
+
+    def close(self) -> None:
+        """Closes it."""
+        self._http.close()
+
+
+def ours_json(x: Array) -> Exchange:
+    """`POST /activate` in JSON."""
+    body = orjson.dumps({"function": MODEL, "inputs": x}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Exchange("/activate", body, _read_json, {"Content-Type": _JSON})
+
+
+def ours_npy(x: Array) -> Exchange:
+    """`POST /activate`, `.npy` both ways."""
+    stream = io.BytesIO()
+    np.save(stream, x)
+    headers = {"Content-Type": _NPY, "Accept": _NPY}
+    return Exchange(f"/activate?function={MODEL}", stream.getvalue(), _read_npy, headers)
+
+
+def torch_json(x: Array) -> Exchange:
+    """The PyTorch service."""
+    body = orjson.dumps({"inputs": x}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Exchange("/activate", body, _read_json, {"Content-Type": _JSON})
+
+
+def infer_json(x: Array) -> Exchange:
+    """The Open Inference Protocol in JSON, as Triton and we speak it."""
+    tensor = {"name": "inputs", "shape": x.shape, "datatype": "FP64", "data": x}
+    request = {"inputs": [tensor], "outputs": [{"name": name} for name in _ORDERS]}
+    body = orjson.dumps(request, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Exchange(f"/v2/models/{MODEL}/infer", body, _read_infer, {"Content-Type": _JSON})
+
+
+def infer_binary(x: Array) -> Exchange:
+    """The same with its binary tensors."""
+    parameters = {"binary_data_size": x.nbytes}
+    tensor = {"name": "inputs", "shape": x.shape, "datatype": "FP64", "parameters": parameters}
+    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in _ORDERS]
+    header = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+    headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(header))}
+    return Exchange(f"/v2/models/{MODEL}/infer", header + x.tobytes(), _read_binary, headers)
+
+
+def _read_json(answer: Answer) -> Array:
+    fields = orjson.loads(answer.body)
+    return np.array([fields[name] for name in _ORDERS])
+
+
+def _read_npy(answer: Answer) -> Array:
+    array: Array = np.load(io.BytesIO(answer.body))
+    return array
+
+
+def _read_infer(answer: Answer) -> Array:
+    tensors = {tensor["name"]: tensor["data"] for tensor in orjson.loads(answer.body)["outputs"]}
+    return np.array([tensors[name] for name in _ORDERS])
+
+
+def _read_binary(answer: Answer) -> Array:
+    length = int(answer.headers[_HEADER_LENGTH])
+    named = [tensor["name"] for tensor in orjson.loads(answer.body[:length])["outputs"]]
+    values = np.frombuffer(answer.body[length:]).reshape(len(named), -1)
+    return values[[named.index(name) for name in _ORDERS]]

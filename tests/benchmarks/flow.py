@@ -1,0 +1,178 @@
+"""One network's signal and gradient: ours beside PyTorch eager, which makes the weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from app.compute.blocks import mapper
+from app.core.activations import REGISTRY
+from app.core.propagation.initialisers import initialiser
+from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.simulation import propagate
+from app.core.propagation.statistics import Figures
+from tests.benchmarks.processes import REPOSITORY
+from tests.benchmarks.report import Table, against, comparison, duration, memory, verdict
+from tests.benchmarks.timing import NotRun, Pairs, in_turn, seconds
+
+ACTIVATION = "tanh"
+INITIALISER = "lecun_normal"
+DEPTH = 50
+BATCH = 32
+THREADS = 2
+
+BARS = {1024: 10.0, 2048: 20.0, 4096: 60.0}
+"""Width, and how many times faster than PyTorch."""
+
+AGREEMENT = 0.1
+"""Decades between the two sides' gradients in any layer, medians of `NETWORKS` random networks each."""
+
+NETWORKS = 3
+
+
+class Wide(NamedTuple):
+    """A network that PyTorch could not hold, with the seconds and bytes it may take."""
+
+    width: int
+    depth: int
+    seconds: float
+    bytes: float
+
+
+WIDE = (Wide(65_536, 50, 6, 3 * 2**30), Wide(1_000_000, 20, 60, 8 * 2**30))
+
+
+def table(pairs: int, limit: float) -> Table:
+    """Ours against PyTorch at three widths."""
+    title = f"Gradient flow, one network, float32, depth {DEPTH}, batch {BATCH}, {THREADS} threads"
+    result = against(title, "PyTorch eager")
+    try:
+        import torch  # noqa: PLC0415  - a peer is loaded where it is asked for
+    except ImportError:
+        result.not_run("all", NotRun("PyTorch is not installed"))
+        return result
+    torch.set_num_threads(THREADS)
+    with ThreadPoolExecutor(THREADS - 1) as pool, threadpool_limits(1, user_api="blas"):
+        for width, bar in BARS.items():
+            try:
+                measured = _measure(width, torch, pool, pairs, limit)
+            except NotRun as why:
+                result.not_run(f"width {width:,}", why)
+            else:
+                result.rows.append(comparison(f"width {width:,}", measured, bar))
+    result.notes.append(
+        "Both draw weights, go forward and back, and take every layer's norms; the deferred engine draws "
+        "what the weights answer instead of the weights. Layer by layer the gradients agreed to "
+        f"{AGREEMENT:g} decades."
+    )
+    return result
+
+
+def _measure(width: int, torch: Any, pool: ThreadPoolExecutor, pairs: int, limit: float) -> Pairs:
+    ours = partial(ours_once, width, DEPTH, BATCH, pool)
+    peer = partial(_peer_once, width, torch)
+    if width == min(BARS):
+        _compare(ours, peer)
+    return in_turn(partial(seconds, ours), partial(seconds, peer), pairs=pairs, limit=limit)
+
+
+def _compare(ours: Callable[..., Figures], peer: Callable[..., list[float]]) -> None:
+    mine = [ours(seed=seed).gradient_log10_rms for seed in range(NETWORKS)]
+    others = [peer(seed=seed) for seed in range(NETWORKS)]
+    apart = np.abs(np.median(mine, axis=0) - np.median(others, axis=0)).max()
+    if not apart < AGREEMENT:
+        raise NotRun(f"the gradients differ by {apart:.2g} decades")
+
+
+def ours_once(
+    width: int, depth: int, batch: int, pool: ThreadPoolExecutor, *, threads: int = THREADS, seed: int = 0
+) -> Figures:
+    """The figures of one network."""
+    network = Network(
+        sizes=(width,) * (depth + 1), call=REGISTRY.resolve(ACTIVATION), weights=initialiser(INITIALISER)
+    )
+    return propagate(
+        network,
+        GaussianInputs(batch),
+        seed=seed,
+        dtype=np.dtype(np.float32),
+        map_blocks=mapper(pool, threads),
+    )
+
+
+def _peer_once(width: int, torch: Any, *, seed: int = 0) -> list[float]:
+    """The same in PyTorch: log10 of the gradient's root mean square in every layer."""
+    torch.manual_seed(seed)
+    function = getattr(torch, ACTIVATION)
+    h = torch.randn(BATCH, width)
+    signals, norms = [], []
+    for _ in range(DEPTH):
+        weights = (torch.randn(width, width) / math.sqrt(width)).requires_grad_()
+        z = h @ weights.T
+        z.retain_grad()
+        h = function(z)
+        signals.append((weights, z))
+        norms.append((z.detach().var(), h.detach().mean(), h.detach().square().mean()))
+    h.backward(torch.randn(BATCH, width))
+    _ = [weights.grad.norm() for weights, _ in signals]
+    return [float(z.grad.square().mean().sqrt().log10()) for _, z in signals]
+
+
+def wide_table() -> Table:
+    """Widths that only the deferred engine reaches, each in a process of its own."""
+    result = Table("Gradient flow of very wide networks, float32", ("network", "time", "memory", "bars"))
+    for each in WIDE:
+        name = f"width {each.width:,}, depth {each.depth}, batch {BATCH}"
+        try:
+            took, held = _alone(each)
+        except NotRun as why:
+            result.not_run(name, why)
+            continue
+        bars = verdict(f"≤ {each.seconds:g} s", met=took <= each.seconds)
+        bars += ", " + verdict(f"≤ {memory(each.bytes)}", met=held <= each.bytes)
+        result.rows.append((name, duration(took), memory(held), bars))
+    return result
+
+
+def _alone(network: Wide) -> tuple[float, float]:
+    """Seconds of the simulation, and the most memory of the process that ran it."""
+    command = [sys.executable, "-m", "tests.benchmarks.flow", str(network.width), str(network.depth)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    limit = 3 * network.seconds
+    try:
+        run = subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=limit, check=True
+        )
+    except subprocess.TimeoutExpired:
+        raise NotRun(f"it did not end within {limit:g} s") from None
+    except subprocess.CalledProcessError as error:
+        raise NotRun(f"it ended with exit code {error.returncode}") from None
+    took, held = json.loads(run.stdout)
+    return took, held
+
+
+def main() -> None:
+    """One network of the given width and depth: prints its seconds and this process's most bytes."""
+    width, depth = map(int, sys.argv[1:])
+    with ThreadPoolExecutor(THREADS - 1) as pool:
+        took = seconds(lambda: ours_once(width, depth, BATCH, pool))
+    # Not getrusage: what it says of a child begins at its parent's size.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak is not None
+    print(json.dumps([took, 1024 * int(peak[1])]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""``python -m tests.benchmarks.load``: twice what the service can take, 100,000 requests, and faults.
+
+Everything is sent to servers on 127.0.0.1 that this program starts and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from tests.benchmarks.processes import (
+    HOST,
+    Server,
+    activation_lab,
+    descendants,
+    processor_seconds,
+    resident,
+)
+from tests.benchmarks.report import Table, duration, memory, verdict, write
+from tests.benchmarks.timing import NotRun
+from tests.benchmarks.traffic import (
+    Answered,
+    Kind,
+    Pool,
+    at_rate,
+    large,
+    one_after_another,
+    post,
+    simulation,
+    small,
+)
+
+SMALL = Kind("small (10 numbers, JSON)", 0.90, small())
+LARGE = Kind("large (200,000 numbers, `.npy`)", 0.08, large())
+SIMULATION = Kind("simulation (2 networks of 50 × 512)", 0.02, simulation())
+MIX = (SMALL, LARGE, SIMULATION)
+
+CLIENTS = 4
+"""Asking one after another, they keep two cores busy without anyone being refused: that is the capacity."""
+
+OVERLOAD = 2.0
+
+LASTING = (
+    Kind("small", 0.97, small()),
+    Kind("large", 0.029, large()),
+    Kind("simulation", 0.001, simulation()),
+)
+
+BODIES = (
+    b"",
+    b"{",
+    b'{"function": "tanh", "inputs": [1, 2',
+    b'{"function": "tanh", "inputs": [NaN]}',
+    b'{"function": "tanh", "inputs": [[1, 2], [3]]}',
+    b'{"function": "tanh", "inputs": [1, true, null]}',
+    b'{"function": "nothing", "inputs": [1]}',
+    b"[" * 100_000,
+    b"\xff\xfe\x00",
+    b'{"function": "tanh", "inputs": [1e999]}',
+)
+
+RECEIVE_TIMEOUT = 4.0
+"""Seconds that a request may take to arrive, here: slow clients are to be closed while they are watched."""
+
+
+class Effort(NamedTuple):
+    """Seconds under load, requests for the memory, and how often each fault is tried."""
+
+    seconds: float
+    requests: int
+    kills: int
+    slow: int
+    broken: int
+
+
+FULL = Effort(seconds=60, requests=100_000, kills=20, slow=100, broken=1000)
+QUICK = Effort(seconds=5, requests=2000, kills=2, slow=10, broken=50)
+
+
+def main() -> None:
+    """Runs everything; only a full run is written into the README."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.load", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
+    quick = parser.parse_args().quick
+    effort = QUICK if quick else FULL
+    tables = [overload(effort), endurance(effort), faults(effort)]
+    print("\n\n".join(map(str, tables)))
+    if not quick:
+        write("load", tables)
+
+
+def overload(effort: Effort) -> Table:
+    """Twice the capacity: nothing but 200 and 503, and small requests still quick."""
+    with activation_lab() as server:
+        before = asyncio.run(one_after_another(server.port, MIX, CLIENTS, duration=effort.seconds / 4))
+        capacity = len(before) / (effort.seconds / 4)
+        answers = asyncio.run(at_rate(server.port, MIX, OVERLOAD * capacity, effort.seconds))
+    title = f"{effort.seconds:g} s at {OVERLOAD * capacity:,.0f} requests/s, {OVERLOAD:g} times the capacity"
+    result = Table(title, ("requests", "sent", "200", "503", "other", "median of the 200s", "p99"))
+    for kind in MIX:
+        result.rows.append(_counted(kind.name, [each for each in answers if each.kind is kind]))
+    others = sum(each.status not in (200, 503) for each in answers)
+    result.notes.append(verdict("Nothing but 200 and 503", met=not others) + ".")
+    return result
+
+
+def _counted(name: str, answers: list[Answered]) -> tuple[str, ...]:
+    statuses = Counter(each.status for each in answers)
+    others = len(answers) - statuses[200] - statuses[503]
+    times = sorted(each.seconds for each in answers if each.status == 200)
+    middle, late = (statistics.median(times), times[int(0.99 * len(times))]) if times else (0.0, 0.0)
+    counts = (f"{count:,}" for count in (len(answers), statuses[200], statuses[503], others))
+    return (name, *counts, duration(middle), duration(late))
+
+
+def endurance(effort: Effort) -> Table:
+    """Memory before and after many requests."""
+    with activation_lab() as server:
+        asyncio.run(one_after_another(server.port, LASTING, 16, count=effort.requests // 50))
+        before = resident(server.process.pid)
+        answers = asyncio.run(one_after_another(server.port, LASTING, 16, count=effort.requests))
+        after = resident(server.process.pid)
+    result = Table(f"Memory over {effort.requests:,} requests", ("", "all processes"))
+    result.rows.append((f"after {effort.requests // 50:,} requests to warm up", memory(before)))
+    result.rows.append((f"after {effort.requests:,} more", memory(after)))
+    bad = sum(each.status not in (200, 503) for each in answers)
+    result.notes.append(f"{bad} of them were answered by anything but 200 and 503.")
+    return result
+
+
+def faults(effort: Effort) -> Table:
+    """Worker processes killed, clients that trickle, bodies that are broken."""
+    result = Table("Faults", ("fault", "tried", "lost", "what counts as lost"))
+    for name, lost, count, measure in (
+        (
+            "kill −9 of a worker in a simulation",
+            "a simulation without its one right answer",
+            effort.kills,
+            kills,
+        ),
+        (
+            "clients that trickle",
+            "one not closed in time, or another's request not answered",
+            effort.slow,
+            slow_clients,
+        ),
+        (
+            "broken bodies",
+            "one not answered with 4xx, or the next request not with 200",
+            effort.broken,
+            broken,
+        ),
+    ):
+        try:
+            with activation_lab(receive_timeout=RECEIVE_TIMEOUT) as server:
+                failed = asyncio.run(measure(server, count))
+        except NotRun as why:
+            result.not_run(name, why)
+        else:
+            result.rows.append((name, f"{count:,}", f"{failed:,}", lost))
+    return result
+
+
+async def kills(server: Server, count: int) -> int:
+    """Simulations whose answer differs from that of one left in peace, when its worker is killed."""
+    lost = 0
+    async with Pool(server.port) as pool:
+        for number in range(count):
+            request = simulation(width=2048, networks=4, seed=number)
+            _, right = await pool.answer(request)
+            running = asyncio.create_task(pool.answer(request))
+            await _kill_busiest(server.process.pid)
+            status, answer = await running
+            lost += status != 200 or answer != right
+    return lost
+
+
+async def _kill_busiest(parent: int, *, watched: float = 0.15) -> None:
+    """Ends the process below ``parent`` that worked most just now."""
+    before = {each: processor_seconds(each) for each in descendants(parent)}
+    await asyncio.sleep(watched)
+    worked = {each: processor_seconds(each) - start for each, start in before.items()}
+    busiest = max(worked, key=worked.__getitem__, default=None)
+    if busiest is None or not worked[busiest]:
+        raise NotRun("no worker process was at work")
+    os.kill(busiest, signal.SIGKILL)
+
+
+async def slow_clients(server: Server, count: int) -> int:
+    """Clients that send a byte now and then, while another asks as usual."""
+    lost = 0
+    async with _ordinary(server) as missed:
+        ends = await asyncio.gather(*(_trickle(server.port) for _ in range(count)))
+        lost += sum(not closed for closed in ends)
+    return lost + missed()
+
+
+async def _trickle(port: int) -> bool:
+    """Whether a connection that never finishes its request is closed in time."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    end = time.monotonic() + RECEIVE_TIMEOUT + 2
+    with suppress(ConnectionError):
+        for byte in small()[:-1]:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.25)
+            if reader.at_eof() or time.monotonic() > end:
+                break
+    closed = time.monotonic() <= end
+    writer.close()
+    return closed
+
+
+@asynccontextmanager
+async def _ordinary(server: Server) -> AsyncIterator[Callable[[], int]]:
+    """A client that asks ten times a second meanwhile; gives the count of its requests not answered."""
+    missed = 0
+
+    async def ask() -> None:
+        nonlocal missed
+        async with Pool(server.port) as pool:
+            while True:
+                missed += await pool.status(small()) != 200
+                await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(ask())
+    try:
+        yield lambda: missed
+    finally:
+        task.cancel()
+
+
+async def broken(server: Server, count: int) -> int:
+    """Broken bodies in turn, each with a good request after it."""
+    lost = 0
+    async with Pool(server.port) as pool:
+        for number in range(count):
+            status = await pool.status(post("/activate", BODIES[number % len(BODIES)]))
+            lost += not 400 <= status < 500
+            lost += await pool.status(small()) != 200
+    return lost
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Servers started for a measurement, on 127.0.0.1, ended by their id; and the memory that they hold."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks.timing import NotRun
+
+HOST = "127.0.0.1"
+REPOSITORY = Path(__file__).parents[2]
+GRACE = 15.0
+"""Seconds that a server has to end itself."""
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server(NamedTuple):
+    """A server that answers."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+
+@contextmanager
+def activation_lab(**settings: object) -> Iterator[Server]:
+    """`python -m app`, as a user would start it, with these settings in its environment."""
+    chosen = {f"ACTIVATION_LAB_{key.upper()}": str(value) for key, value in settings.items()}
+    port = free_port()
+    command = [sys.executable, "-m", "app", "--port", str(port)]
+    with served("the service", command, port, "/readyz", environment=chosen) as server:
+        yield server
+
+
+@contextmanager
+def served(
+    name: str,
+    command: list[str],
+    port: int,
+    ready: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    patience: float = 60.0,
+) -> Iterator[Server]:
+    """A server from its first good answer at ``ready`` on; raises `NotRun` where there is none in time."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise NotRun(f"{name} cannot be started ({error.strerror})") from None
+    try:
+        _wait(name, process, port, ready, patience)
+        yield Server(process, port)
+    finally:
+        end(process)
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], port: int, ready: str, patience: float) -> None:
+    last = time.monotonic() + patience
+    while not answers(port, ready):
+        if process.poll() is not None:
+            raise NotRun(f"{name} ended by itself (exit code {process.returncode})")
+        if time.monotonic() > last:
+            raise NotRun(f"{name} did not answer within {patience:g} s")
+        time.sleep(0.005)
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a GET is answered with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process, kindly and then not."""
+    process.terminate()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(GRACE)
+
+
+def descendants(process: int) -> list[int]:
+    """The ids of all processes below this one."""
+    below: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, _text(task).split()):
+            below += [child, *descendants(child)]
+    return below
+
+
+def resident(process: int) -> int:
+    """Bytes of memory of a process and all below it; pages that several share are counted once."""
+    kilobytes = 0
+    for each in (process, *descendants(process)):
+        found = re.search(r"^Pss:\s+(\d+) kB", _text(Path(f"/proc/{each}/smaps_rollup")), re.MULTILINE)
+        kilobytes += int(found[1]) if found else 0
+    return kilobytes * 1024
+
+
+def processor_seconds(process: int) -> float:
+    """Processor time that a process has used; 0 for one that has ended."""
+    fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # the process has ended

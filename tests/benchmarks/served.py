@@ -1,0 +1,175 @@
+"""The service beside two that a user would pick instead: large arrays one at a time, small ones in crowds."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from tests.benchmarks.exchanges import (
+    Array,
+    Connection,
+    Exchange,
+    infer_binary,
+    infer_json,
+    ours_json,
+    ours_npy,
+    torch_json,
+)
+from tests.benchmarks.peers import torch_service, triton
+from tests.benchmarks.processes import HOST, Server, activation_lab
+from tests.benchmarks.report import Table, against, comparison
+from tests.benchmarks.timing import NotRun, Pairs, in_turn, seconds
+
+Ask: TypeAlias = Callable[[Array], Exchange]
+
+LARGE = 1_000_000
+SMALL = 10
+CONNECTIONS = 16
+
+SPREAD = 3.0
+"""Standard deviation of the inputs, which are normal."""
+
+AGREEMENT = 1e-9
+"""Relative. The peers' s(1 − s) cancels: at the largest of a million such inputs it is off by some 1e-11."""
+
+
+class Effort(NamedTuple):
+    """How long to measure: pairs, seconds for all the pairs of a job, seconds of one crowd."""
+
+    pairs: int
+    limit: float
+    crowd: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One way of asking us beside one of asking a peer, and how many times faster we are to be."""
+
+    name: str
+    ours: Ask
+    peer: Ask
+    bar: float
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A service beside ours, with the jobs that it takes part in."""
+
+    name: str
+    start: Callable[[], AbstractContextManager[Server]]
+    large: tuple[Job, ...]
+    small: Job
+
+
+PEERS = (
+    Peer(
+        "(a)",
+        torch_service,
+        large=(Job("JSON", ours_json, torch_json, 4.5),),
+        small=Job("small JSON", ours_json, torch_json, 5),
+    ),
+    Peer(
+        "(b)",
+        triton,
+        large=(
+            Job("JSON", ours_json, infer_json, 3),
+            Job("`.npy`, tensors by (b)", ours_npy, infer_binary, 1),
+            Job("`/v2` tensors", infer_binary, infer_binary, 1),
+        ),
+        small=Job("small JSON", ours_json, infer_json, 1),
+    ),
+)
+
+
+def table(effort: Effort) -> Table:
+    """All jobs, each against its peer."""
+    result = against("Sigmoid with its derivative over HTTP, float64", "peer")
+    with activation_lab() as ours:
+        for peer in PEERS:
+            try:
+                with peer.start() as theirs:
+                    _beside(result, peer, ours, theirs, effort)
+            except NotRun as why:
+                result.not_run(f"all against {peer.name}", why)
+    result.notes.append(
+        f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
+        f"at a time on one connection; small: {SMALL} at a time on {CONNECTIONS} connections, one server "
+        f"process each. Ours and the peer took turns, after their answers had agreed to {AGREEMENT:g}."
+    )
+    return result
+
+
+def _beside(result: Table, peer: Peer, ours: Server, theirs: Server, effort: Effort) -> None:
+    measures = [(job, _latency) for job in peer.large] + [(peer.small, _crowd)]
+    for job, measure in measures:
+        name = f"{job.name} against {peer.name}"
+        try:
+            result.rows.append(comparison(name, measure(job, ours, theirs, effort), job.bar))
+        except NotRun as why:
+            result.not_run(name, why)
+
+
+def _latency(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
+    """Seconds from a request's first byte to its answer's last."""
+    x = np.random.default_rng(0).normal(0, SPREAD, LARGE)
+    exchanges = job.ours(x), job.peer(x)
+    with closing(Connection(ours.port)) as first, closing(Connection(theirs.port)) as second:
+        _compare(exchanges, (first, second))
+        return in_turn(
+            lambda: seconds(lambda: first.send(exchanges[0])),
+            lambda: seconds(lambda: second.send(exchanges[1])),
+            pairs=effort.pairs,
+            limit=effort.limit,
+        )
+
+
+def _crowd(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
+    """Requests a second on many connections, from wrk."""
+    x = np.random.default_rng(0).normal(0, SPREAD, SMALL)
+    exchanges = job.ours(x), job.peer(x)
+    with closing(Connection(ours.port)) as first, closing(Connection(theirs.port)) as second:
+        _compare(exchanges, (first, second))
+    return in_turn(
+        lambda: _rate(ours.port, exchanges[0], effort.crowd),
+        lambda: _rate(theirs.port, exchanges[1], effort.crowd),
+        pairs=effort.pairs,
+        limit=effort.limit,
+        rates=True,
+    )
+
+
+def _compare(exchanges: tuple[Exchange, Exchange], connections: tuple[Connection, Connection]) -> None:
+    """Raises `NotRun` where the two sides do not say the same."""
+    mine, other = (each.read(to.send(each)) for each, to in zip(exchanges, connections, strict=True))
+    if not np.allclose(mine, other, rtol=AGREEMENT, atol=0):
+        raise NotRun("the answers differ")
+
+
+def _rate(port: int, exchange: Exchange, duration: int) -> float:
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise NotRun("wrk is not installed")
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write('wrk.method = "POST"\n')
+        script.write(f"wrk.body = {json.dumps(exchange.body.decode())}\n")
+        for name, value in exchange.headers.items():
+            script.write(f'wrk.headers["{name}"] = "{value}"\n')
+        script.flush()
+        command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{duration}s", "-s", script.name]
+        url = f"http://{HOST}:{port}{exchange.path}"
+        run = subprocess.run(
+            [*command, url], capture_output=True, text=True, timeout=duration + 30, check=False
+        )
+    found = re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)
+    if found is None or "Non-2xx" in run.stdout:
+        raise NotRun("wrk got answers that were no success")
+    return float(found[1])
