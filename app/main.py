@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
-from app.api import activate, catalogue, gradient_flow, health, mean_field, page, problems
+from app.api import activate, catalogue, gradient_flow, health, inference, mean_field, page, problems
 from app.api.body_limit import BodyLimit
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
@@ -40,7 +40,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.ready = False
     problems.install(app)
     app.add_middleware(BodyLimit, limit=own.max_body_bytes)
-    for module in (activate, gradient_flow, mean_field, catalogue, health, page):
+    for module in (activate, gradient_flow, mean_field, catalogue, inference, health, page):
         app.include_router(module.router)
     _declare_problems(app)
     return app
@@ -86,5 +86,5 @@ def _declare_problems(app: FastAPI) -> None:
 
 
 def _replace_validation_error(declared: dict[str, Any]) -> None:
-    if "422" in declared:
+    if "HTTPValidationError" in str(declared.get("422")):
         declared["422"] = problems.responses(422)[422]

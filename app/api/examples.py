@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import Body
 
+from app.api.protocol import InferRequest
 from app.api.schemas import ActivateRequest, GradientFlowRequest, MeanFieldRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
@@ -100,3 +101,23 @@ def gradient_flow_examples() -> dict[str, Any]:
 
 
 GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]
+
+
+def infer_examples() -> dict[str, Any]:
+    """Requests for ``POST /v2/models/{name}/infer``, to be sent to any model."""
+    tensor = {
+        "name": "inputs",
+        "shape": [2, 2],
+        "datatype": "FP32",
+        "data": [value for row in _INPUTS for value in row],
+    }
+    return {
+        "all": {"summary": "All there is", "value": {"id": "42", "inputs": [tensor]}},
+        "chosen": {
+            "summary": "The derivative alone",
+            "value": {"inputs": [tensor], "outputs": [{"name": "derivative"}]},
+        },
+    }
+
+
+INFER: TypeAlias = Annotated[InferRequest, Body(openapi_examples=infer_examples())]

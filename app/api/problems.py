@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import FastAPI, Request
@@ -12,11 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from app.api.schemas import FIELD_NAMES, KNOWN_NAMES
 from app.core.errors import ActivationLabError, nearest
 
 MEDIA_TYPE = "application/problem+json"
+
+PROTOCOL = "/v2"
+"""Where the Open Inference Protocol is spoken."""
 
 MOST_ERRORS = 20
 """Errors listed in one problem. A body with a million bad fields gets a small answer."""
@@ -42,6 +46,12 @@ class ProblemDocument(BaseModel):
     errors: list[FieldError] | None = Field(None, description="The fields at fault, at most 20.")
 
 
+class ProtocolError(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str = Field(description="What went wrong, in a sentence.")
+
+
 class Problem(HTTPException):
     """An error with its status, raised anywhere in a request and answered as a problem document."""
 
@@ -59,16 +69,30 @@ class Problem(HTTPException):
         self.errors = errors
 
     def response(self) -> Response:
-        """The problem document."""
+        """The answer that says so."""
+        return ProblemResponse(self)
+
+
+class ProblemResponse(Response):
+    """A problem document; below `PROTOCOL` the one sentence that the protocol has for errors."""
+
+    def __init__(self, problem: Problem) -> None:
         document: dict[str, Any] = {
-            "type": self.code,
-            "title": HTTPStatus(self.status_code).phrase,
-            "status": self.status_code,
-            "detail": self.detail[:LONGEST_MESSAGE],
+            "type": problem.code,
+            "title": HTTPStatus(problem.status_code).phrase,
+            "status": problem.status_code,
+            "detail": problem.detail[:LONGEST_MESSAGE],
         }
-        if self.errors:
-            document["errors"] = list(self.errors)
-        return Response(orjson.dumps(document), self.status_code, self.headers, MEDIA_TYPE)
+        if problem.errors:
+            document["errors"] = list(problem.errors)
+        super().__init__(orjson.dumps(document), problem.status_code, problem.headers, MEDIA_TYPE)
+        sentence = orjson.dumps({"error": document["detail"]})
+        self._sentence = Response(sentence, problem.status_code, problem.headers, "application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers in the shape that the path asks for, whoever noticed the error."""
+        below = scope["path"] == PROTOCOL or scope["path"].startswith(f"{PROTOCOL}/")
+        await (self._sentence(scope, receive, send) if below else super().__call__(scope, receive, send))
 
 
 def install(app: FastAPI) -> None:
@@ -85,6 +109,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
+def protocol_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI declaration of errors below `PROTOCOL` with these statuses."""
+    return {status: {"description": HTTPStatus(status).phrase, "model": ProtocolError} for status in statuses}
+
+
 async def _from_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, Problem):
@@ -94,14 +123,18 @@ async def _from_http(_: Request, error: Exception) -> Response:
 
 async def _from_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
+    return from_validation(error.errors()).response()
+
+
+def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """pydantic's errors as a problem with their fields."""
     listed = [
         _field_error(each["loc"], _message(each["type"], each["loc"], each["msg"]), each["type"])
         for each in found[:MOST_ERRORS]
     ]
     more = f"; the first {MOST_ERRORS} are listed" if len(found) > MOST_ERRORS else ""
     detail = f"{len(found)} field{'s are' if len(found) > 1 else ' is'} not as the schema asks{more}"
-    return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed).response()
+    return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed)
 
 
 async def _from_core(_: Request, error: Exception) -> Response:
@@ -109,9 +142,9 @@ async def _from_core(_: Request, error: Exception) -> Response:
     return from_core(error).response()
 
 
-def from_core(error: ActivationLabError) -> Problem:
-    """The core's error as a problem with its field."""
-    listed = [_field_error(("body", *error.loc), error.message, error.code)]
+def from_core(error: ActivationLabError, part: Literal["body", "query"] = "body") -> Problem:
+    """The core's error as a problem with its field in this part of the request."""
+    listed = [_field_error((part, *error.loc), error.message, error.code)]
     kind = error.code.replace("_", "-")
     return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed)
 

@@ -90,8 +90,15 @@ def examples(app: FastAPI) -> list[tuple[str, str, Any]]:
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {})
             for key, example in content.get("application/json", {}).get("examples", {}).items():
-                found.append((f"{method} {path} {key}", path, example["value"]))
+                found.append((f"{method} {path} {key}", filled(path, operation), example["value"]))
     return found
+
+
+def filled(path: str, operation: dict[str, Any]) -> str:
+    """``path`` with the first example of each of its parameters."""
+    parameters = [each for each in operation.get("parameters", []) if each["in"] == "path"]
+    values = {each["name"]: next(iter(each["examples"].values()))["value"] for each in parameters}
+    return path.format(**values)
 
 
 EXAMPLES = examples(create_app(Settings()))
@@ -121,7 +128,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 
 # What one field asks of another (parameters of the function, shapes that fit) OpenAPI cannot say, so what
 # fits the schema may still be refused; everything else that the document promises is held against it.
-@schema.include(path_regex="^/(activate|functions|healthz)").parametrize()
+@schema.include(path_regex="^/(activate|functions|healthz|v2)").parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
     checks = [

@@ -1,0 +1,286 @@
+"""``/v2``: the Open Inference Protocol, one model per function.
+
+https://github.com/kserve/open-inference-protocol, with the binary tensor data extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Depends, Path, Request, Response
+from numpy.typing import NDArray
+
+from app.api.bodies import JSON, negotiate
+from app.api.computing import computed, timeout
+from app.api.examples import INFER
+from app.api.problems import Problem, protocol_errors
+from app.api.protocol import (
+    IndexEntry,
+    InferRequest,
+    InferResponse,
+    InputTensor,
+    Liveness,
+    ModelMetadata,
+    ModelReadiness,
+    Readiness,
+    Scalar,
+    ServerMetadata,
+    TensorMetadata,
+)
+from app.api.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
+from app.compute.threads import ComputeThreads
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Activation, Elementwise
+from app.core.activations.parameters import Value
+from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
+from app.core.evaluation import Mapper, activate
+from app.settings import Settings
+from app.wire import tensors
+from app.wire.errors import Malformed
+from app.wire.numbers import NON_FINITE, name_of, to_json
+
+VERSION = "1"
+INPUTS = "inputs"
+OUTPUTS = ("outputs", "derivative", "second_derivative")
+"""Output tensors by order of the derivative. A function that mixes elements has the first two."""
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+
+DESCRIPTION = f"""\
+The input tensor `{INPUTS}` decides: its shape is the shape of the work, and its datatype (FP64, FP32, FP16 or
+BF16) that of the result, which is the exact answer rounded to it once. Output tensors are
+`{"`, `".join(OUTPUTS)}`. A function that mixes elements along an `axis` has no second derivative, and its
+derivative is the Jacobian `[..., m, n]`. Without `outputs`, all that exist are computed, as the protocol
+says: ask for what you need.
+
+The function's own parameters stand in `parameters`, by name. One that is an array (a slope per channel,
+Maxout's weights) is a further input tensor with the parameter's name.
+
+**Binary tensors.** With the header `{HEADER_LENGTH}: <bytes of the JSON object>`, raw little-endian bytes
+follow the JSON object, those of every input whose `parameters` hold a `binary_data_size`; `binary_data` for
+an output, or `binary_data_output` for all, asks for the answer in the same form. In JSON, non-finite numbers
+are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
+
+Bodies travel uncompressed: a `Content-Encoding` is answered with 415. A parameter `timeout` (microseconds)
+or a header `Request-Timeout` (seconds) asks for less time than the service would take at most.
+"""
+
+_BYTES = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": f"The JSON object, as long as {HEADER_LENGTH} says, and raw tensors behind it.",
+    }
+}
+
+
+@router.get("", summary="What this server is")
+async def get_server(request: Request) -> ServerMetadata:
+    """Name, version and the protocol's extensions."""
+    return ServerMetadata(
+        name="activation-lab", version=request.app.version, extensions=["binary_tensor_data", "parameters"]
+    )
+
+
+@router.get("/health/live", summary="Is the process alive?")
+async def get_live() -> Liveness:
+    """Answers as long as the event loop turns."""
+    return Liveness(live=True)
+
+
+@router.get("/health/ready", summary="Does it take requests?", responses=protocol_errors(503))
+async def get_ready(request: Request) -> Readiness:
+    """Answers 503 before the service is up and once it is shutting down."""
+    _check_ready(request)
+    return Readiness(ready=True)
+
+
+@router.post("/repository/index", summary="All models")
+async def post_index() -> list[IndexEntry]:
+    """One model per function; all are always ready."""
+    return [IndexEntry(name=name, version=VERSION, state="READY", reason="") for name in REGISTRY]
+
+
+def _check_ready(request: Request) -> None:
+    if not request.app.state.ready:
+        raise Problem(503, "not taking requests", headers={"Retry-After": "1"})
+
+
+_NAME = Path(
+    json_schema_extra={"enum": list(REGISTRY)}, openapi_examples={"first": {"value": next(iter(REGISTRY))}}
+)
+_VERSION = Path(json_schema_extra={"enum": [VERSION]}, openapi_examples={"only": {"value": VERSION}})
+
+
+def _model(name: Annotated[str, _NAME]) -> Activation:
+    """The function called ``name``; raises `Problem` 404, naming the near ones."""
+    if name not in REGISTRY:
+        near = nearest(name, REGISTRY)
+        advice = f"did you mean {' or '.join(near)}?" if near else "POST /v2/repository/index lists all"
+        raise Problem(404, f"unknown model; {advice}")
+    return REGISTRY[name]
+
+
+def _only_version(version: Annotated[str, _VERSION]) -> None:
+    if version != VERSION:
+        raise Problem(404, f"unknown version; {allowed([VERSION])}")
+
+
+MODEL: TypeAlias = Annotated[Activation, Depends(_model)]
+
+models = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 422))
+
+
+@models.get("", summary="What a model takes and gives")
+async def get_model(entry: MODEL) -> ModelMetadata:
+    """Tensors, and the function's parameters with their defaults."""
+    # The protocol has no word for "any number of axes": one row stands for what is taken.
+    shapes = [[-1]] * 3 if isinstance(entry, Elementwise) else [[-1], [-1, -1]]
+    return ModelMetadata(
+        name=entry.name,
+        versions=[VERSION],
+        platform="activation_lab",
+        parameters={name: _scalar(value) for name, value in entry.defaults.items()},
+        inputs=[_tensor(INPUTS, [-1])],
+        outputs=[_tensor(name, shape) for name, shape in zip(_outputs(entry), shapes, strict=True)],
+    )
+
+
+@models.get("/ready", summary="Does a model take requests?", responses=protocol_errors(503))
+async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
+    """A model is ready when the server is."""
+    _check_ready(request)
+    return ModelReadiness(name=entry.name, ready=True)
+
+
+@models.post(
+    "/infer",
+    summary="Apply the function to a tensor",
+    description=DESCRIPTION,
+    response_model=InferResponse,
+    responses={200: {"content": {OCTETS: _BYTES}}, **protocol_errors(400, 406, 413, 415, 503, 504)},
+    openapi_extra={"requestBody": {"content": {OCTETS: _BYTES}}},
+)
+async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
+    """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    settings: Settings = request.app.state.settings
+    threads: ComputeThreads = request.app.state.threads
+    request.state.function = entry.name
+    negotiate(request, JSON, OCTETS)
+    wanted = _wanted(entry, body)
+    order = max(each.order for each in wanted)
+    given = _arrays(entry, body.inputs, request.binary)
+    inputs = given.pop(INPUTS)
+    call = REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
+    size = inputs.size * (order + 1)
+    if size > settings.max_elements:
+        limit = settings.max_elements
+        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=(INPUTS,))
+
+    def work(map_blocks: Mapper) -> Response:
+        evaluation = activate(call, inputs, order=order, dtype=inputs.dtype, map_blocks=map_blocks)
+        return _answer(entry, body, [(each, evaluation.orders[each.order]) for each in wanted])
+
+    longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
+    response = await computed(threads, work, size=size, seconds=timeout(request, longest))
+    request.state.elements = inputs.size
+    return response
+
+
+class _Wanted(NamedTuple):
+    """An output tensor to compute, and the form it travels in."""
+
+    name: str
+    order: int
+    binary: bool
+
+
+def _outputs(entry: Activation) -> tuple[str, ...]:
+    return OUTPUTS if isinstance(entry, Elementwise) else OUTPUTS[:2]
+
+
+def _wanted(entry: Activation, body: InferRequest) -> list[_Wanted]:
+    """The output tensors asked for, or all there are."""
+    known = _outputs(entry)
+    forms = {each.name: each.parameters.binary_data for each in body.outputs} or dict.fromkeys(known)
+    _refuse_twice(each.name for each in body.outputs)
+    for name in forms.keys() - set(known):
+        raise UnknownName("output", name, known)
+    default = body.parameters.binary_data_output
+    return [
+        _Wanted(name, OUTPUTS.index(name), default if binary is None else binary)
+        for name, binary in forms.items()
+    ]
+
+
+def _arrays(entry: Activation, given: list[InputTensor], binary: memoryview) -> dict[str, NDArray[Any]]:
+    """The input tensors by name: `INPUTS`, and arrays for parameters."""
+    known = [INPUTS, *(each.name for each in entry.parameters)]
+    for tensor in given:
+        if tensor.name not in known:
+            raise UnknownName("input", tensor.name, known)
+        if tensor.datatype not in tensors.DATATYPES:
+            raise UnknownName("datatype", tensor.datatype, tensors.DATATYPES)
+    _refuse_twice(tensor.name for tensor in given)
+    pieces = tensors.cut(binary, [tensor.parameters.binary_data_size for tensor in given])
+    arrays = {tensor.name: _array(tensor, piece) for tensor, piece in zip(given, pieces, strict=True)}
+    if INPUTS not in arrays:
+        raise Malformed(f"an input called {INPUTS} is required")
+    return arrays
+
+
+def _array(tensor: InputTensor, binary: memoryview | None) -> NDArray[Any]:
+    try:
+        return tensors.array(tensor.datatype, tensor.shape, tensor.data, binary)
+    except Malformed as error:
+        raise Malformed(f"{tensor.name}: {error}") from None
+
+
+def _params(body: InferRequest, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Value | str | bool]:
+    """The function's own parameters: scalars of the request, and arrays."""
+    scalars: dict[str, Scalar] = body.parameters.__pydantic_extra__
+    _refuse_twice([*scalars, *arrays])
+    numbers = {
+        name: NON_FINITE.get(value, value) if isinstance(value, str) else value
+        for name, value in scalars.items()
+    }
+    # Raw bytes lie anywhere; arithmetic on unaligned arrays is slow, and may group its sums otherwise.
+    return numbers | {name: np.require(array, np.float64, "A") for name, array in arrays.items()}
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    listed = list(names)
+    if len(set(listed)) != len(listed):
+        raise Malformed("a tensor or parameter is given twice")
+
+
+def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, NDArray[Any]]]) -> Response:
+    described = [_described(wanted, values) for wanted, values in results]
+    names = {"model_name": entry.name, "model_version": VERSION}
+    document = orjson.dumps(names | ({} if body.id is None else {"id": body.id}) | {"outputs": described})
+    binary = [tensors.raw(values) for wanted, values in results if wanted.binary]
+    return TensorResponse(document, binary) if binary else Response(document, media_type=JSON)
+
+
+def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
+    datatype = next(name for name, dtype in tensors.DATATYPES.items() if dtype == values.dtype)
+    described = {"name": wanted.name, "datatype": datatype, "shape": values.shape}
+    if wanted.binary:
+        return {**described, "parameters": {"binary_data_size": values.nbytes}}
+    return {**described, "data": orjson.Fragment(to_json(values.reshape(-1)))}
+
+
+def _tensor(name: str, shape: list[int]) -> TensorMetadata:
+    return TensorMetadata(name=name, datatype=next(iter(tensors.DATATYPES)), shape=shape)
+
+
+def _scalar(value: float) -> float | str:
+    """A number as JSON can hold it."""
+    return name_of(value) if value in NON_FINITE.values() else value
+
+
+for _prefix, _checks in (("", []), ("/versions/{version}", [Depends(_only_version)])):
+    router.include_router(models, prefix="/models/{name}" + _prefix, dependencies=_checks)

@@ -1,0 +1,90 @@
+"""Tensors of the Open Inference Protocol: numbers in JSON, or raw bytes behind the JSON object.
+
+The protocol: https://github.com/kserve/open-inference-protocol; raw bytes are its binary tensor data
+extension: little-endian, row-major, without gaps, in the order in which the JSON object names the tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.formats import FORMATS, round_to
+from app.wire import json_body
+from app.wire.errors import Malformed
+from app.wire.numbers import DEEPEST
+
+DATATYPES: Mapping[str, np.dtype[Any]] = {
+    "FP64": FORMATS["float64"],
+    "FP32": FORMATS["float32"],
+    "FP16": FORMATS["float16"],
+    "BF16": FORMATS["bfloat16"],
+}
+"""The protocol's floating-point datatypes."""
+
+_ARRAY_FIELDS = frozenset({"inputs", "data"})
+
+
+def loads(body: bytes, header_length: str | None = None) -> tuple[Any, memoryview]:
+    """The JSON object of an inference request and the raw bytes behind it; raises `Malformed`.
+
+    ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON.
+    """
+    length = len(body) if header_length is None else _header_length(header_length, len(body))
+    return json_body.loads(body[:length], _ARRAY_FIELDS), memoryview(body)[length:]
+
+
+def _header_length(text: str, most: int) -> int:
+    length = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not 0 < length <= most:
+        raise Malformed("Inference-Header-Content-Length must be the length of the JSON object in bytes")
+    return length
+
+
+def cut(binary: memoryview, sizes: Sequence[Any]) -> list[memoryview | None]:
+    """``binary`` in pieces of these ``sizes``, one a tensor; None for a tensor whose size is None.
+
+    Raises `Malformed` for a size that is none, and unless the sizes add up to the bytes that are there.
+    """
+    if not all(size is None or _is_length(size) for size in sizes):
+        raise Malformed("binary_data_size must be a number of bytes")
+    if sum(size or 0 for size in sizes) != len(binary):
+        raise Malformed("every binary_data_size together must be the number of bytes behind the JSON object")
+    ends = accumulate(size or 0 for size in sizes)
+    return [None if size is None else binary[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def array(datatype: str, shape: Any, data: NDArray[Any] | None, binary: memoryview | None) -> NDArray[Any]:
+    """The tensor of this ``shape``: its raw bytes as they lie there, or its numbers rounded to ``datatype``.
+
+    Numbers may come in the tensor's own nesting or flat. Raises `Malformed` where shape and contents
+    disagree, and unless there is either ``data`` or ``binary``.
+    """
+    dtype = DATATYPES[datatype]
+    if not isinstance(shape, list) or len(shape) > DEEPEST or not all(map(_is_length, shape)):
+        raise Malformed(f"shape must be a list of at most {DEEPEST} lengths")
+    count = math.prod(shape)
+    if binary is not None and data is None:
+        if len(binary) != count * dtype.itemsize:
+            raise Malformed(f"binary_data_size must be the product of the shape times {dtype.itemsize}")
+        return np.frombuffer(binary, dtype).reshape(shape)
+    if binary is not None or data is None:
+        raise Malformed("either data or a binary_data_size is required")
+    if data.shape not in {(count,), tuple(shape)}:
+        raise Malformed("data must hold as many numbers as the shape says, flat or nested as it says")
+    return round_to(data.reshape(shape), dtype)
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and value >= 0  # True is an int too, and a lie
+
+
+def raw(values: NDArray[Any]) -> memoryview:
+    """The bytes of ``values`` as they travel, without a copy where they lie in row-major order."""
+    flat: NDArray[Any] = np.ascontiguousarray(values).reshape(-1)
+    return flat.view(np.uint8).data
