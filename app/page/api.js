@@ -61,12 +61,14 @@ function json(body, options = {}) {
 /** The result of `POST path`; each `progress` event before it goes to `progress`. */
 export async function follow(path, body, { progress, signal }) {
   const response = await send(path, json(body, { headers: { Accept: "text/event-stream" }, signal }));
+  let result = null;
   for await (const { event, data } of events(response)) {
-    if (event === "result") return data;
     if (event === "error") throw failure(data.status, data);
-    progress(data);
+    if (event === "result") result = data;
+    else progress(data);
   }
-  throw new Failure("cut");
+  if (result === null) throw new Failure("cut");
+  return result;
 }
 
 async function* events(response) {

@@ -31,6 +31,19 @@ function literal(value) {
 
 const FORMS = { curl, Python: python };
 
+/** Links to a picture in the forms that the service draws, for a README, a chat or a notebook. */
+export function pictureLinks(path) {
+  if (hasKey()) return []; // a link carries no key
+  const forms = { SVG: "svg", PNG: "png", "Vega-Lite": "vl.json" };
+  const links = Object.entries(forms).map(([name, form]) => h("a", { href: path.replace("vl.json", form) }, name));
+  return [t("call.picture"), ...links].flatMap((each) => [each, " "]);
+}
+
+/** The address of a picture of what a request answers. */
+export function picturePath(name, body, look) {
+  return `/plots/${name}.vl.json?${new URLSearchParams({ request: JSON.stringify(body), ...look })}`;
+}
+
 /** A box that shows one call in two languages, to copy. `show(call)` changes the call. */
 export function callBox() {
   let call = null;

@@ -14,6 +14,7 @@ const OPTIONS = {
   actions: false,
   tooltip: false,
   defaultStyle: false,
+  logLevel: 1, // errors; an empty data set is none
 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -40,17 +41,17 @@ export class Chart {
     }
     this.#view?.finalize();
     this.#frame = "";
-    const spec = { ...frame, datasets, background: "transparent", padding: 0 };
+    const spec = { ...frame, datasets, background: "transparent", padding: 4 };
     ({ view: this.#view } = await embed(this.element, spec, OPTIONS));
     this.#frame = key;
   }
 
   /** The frames of the picture's panels, on the screen. */
   panels() {
-    const svg = this.element.querySelector("svg");
-    const areas = [...(svg?.querySelectorAll(".mark-group.role-scope > g > path.background") ?? [])];
-    const found = areas.length ? areas : [...(svg?.querySelectorAll(".role-frame > g > path.background") ?? [])];
-    return found.map((each) => each.getBoundingClientRect());
+    const groups = [...this.element.querySelectorAll("svg .mark-group")];
+    const panels = groups.filter((each) => /\bconcat_\d+_group\b|\brole-frame\b/.test(each.getAttribute("class")));
+    const frames = panels.map((each) => each.querySelector("path.background").getBoundingClientRect());
+    return frames.filter(({ height }) => height > 0);
   }
 }
 

@@ -21,7 +21,7 @@ const FILTERS = {
 const COLUMNS = [
   { key: "name", words: "explore.function", value: (each) => said(each.title), cell: nameCell },
   { key: "range", words: "fact.range", value: (each) => each.range, cell: (each) => h("td", {}, math(each.mathml[each.range])) },
-  { key: "zero", words: "fact.zero", value: (each) => each.zero_centred, cell: (each) => h("td", {}, t(each.zero_centred ? "yes" : "no")) },
+  { key: "zero", words: "fact.zero", value: (each) => each.zero_centred, cell: (each) => h("td", { class: !each.zero_centred && "pale" }, t(each.zero_centred ? "yes" : "no")) },
   { key: "saturates", words: "fact.saturates", value: (each) => each.saturates.length, cell: (each) => h("td", {}, t(`side.${side(each.saturates)}`)) },
   { key: "slope", words: "fact.slope", number: true, value: (each) => fromJson(each.largest_slope) },
   { key: "kinks", words: "fact.kinks", number: true, value: (each) => (each.kind === "rowwise" ? null : each.kinks.length) },
@@ -132,7 +132,7 @@ function order({ value }, descending) {
 
 function nameCell(each) {
   const link = address("explore", { ...state.explore, functions: [{ name: each.name, params: {} }], focus: 0 });
-  return h("th", { scope: "row" }, h("a", { href: link }, said(each.title)), h("code", {}, each.name));
+  return h("th", { scope: "row" }, h("a", { href: link }, said(each.title)), " ", h("code", {}, each.name));
 }
 
 function numberCell(each, { value, digits }) {

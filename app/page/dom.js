@@ -6,7 +6,7 @@ const MATH = new DOMParser();
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
-  element.append(...children.flat(2).filter((child) => child != null && child !== false));
+  element.append(...children.flat(2).filter((child) => child != null && child !== false).flatMap(tag === "option" ? String : set));
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked" || name === "disabled") element[name] = value;
@@ -16,10 +16,27 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Text with the indices of σ_w and σ_b, and powers of ten as 10^-3.2, set as such. */
+function set(child) {
+  if (typeof child !== "string" || !/σ_|10\^/.test(child)) return child;
+  const parts = child.split(/(?<=σ)(_\w)|(?<=10)(\^[-−]?[\d.]*\d)/).filter(Boolean);
+  return parts.map((part) => {
+    if (/^_\w$/.test(part)) return h("sub", {}, part.slice(1));
+    return /^\^[-−\d]/.test(part) ? h("sup", {}, part.slice(1).replace("-", "−")) : part;
+  });
+}
+
+const LONG = 9; // characters of a number beyond which it is shortened, with all digits behind it
+
 /** A formula as a MathML element; `block` sets it large, on a line of its own. */
 export function math(markup, { block = false } = {}) {
   const node = document.importNode(MATH.parseFromString(markup, "application/xml").documentElement, true);
   if (block) node.setAttribute("display", "block");
+  for (const each of node.querySelectorAll("mn")) {
+    if (each.textContent.length <= LONG) continue;
+    each.setAttribute("title", each.textContent);
+    each.textContent = `${Number(each.textContent).toPrecision(5)}…`;
+  }
   return node;
 }
 

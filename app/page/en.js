@@ -26,7 +26,7 @@ export default {
   "explore.badRange": "The range must begin below its end.",
   "explore.curves": "Curves of f, f′ and f″ for {names}; the table below holds the values at the cursor.",
   "explore.cursor": "At the cursor",
-  "explore.hint": "Point at the curves, or move x. Figures are exact to the last digit; hold the pointer on one to see all digits.",
+  "explore.hint": "Point at the curves, or move x. The service computes each figure in float64; hold the pointer on one to see all its digits.",
   "explore.function": "Function",
   "explore.about": "About the function",
   "explore.which": "Function described below",
@@ -160,6 +160,7 @@ export default {
   "phase.layers": "{value} layers",
 
   "call.title": "The same by program",
+  "call.picture": "This picture at an address of its own:",
   "call.copy": "Copy",
   "call.copied": "Copied",
   "call.manual": "Select the text and copy it by hand: the browser does not allow it here.",

@@ -1,7 +1,7 @@
 // Explore: curves of several functions, their values at the cursor and at the reader's own numbers, and facts.
 
 import { catalogue, facts, Failure, get, post } from "./api.js";
-import { callBox } from "./calls.js";
+import { callBox, pictureLinks } from "./calls.js";
 import { Chart, theme, watch } from "./chart.js";
 import { adjustable, figure, problem, sliders } from "./controls.js";
 import { h, latest, math } from "./dom.js";
@@ -115,6 +115,7 @@ function picturePart(own, byName) {
   const rule = h("div", { class: "rule", hidden: true });
   const stage = h("div", { class: "stage" }, drawing, rule);
   const message = h("div", {});
+  const links = h("p", { class: "quiet" });
   const chart = new Chart(drawing);
   const body = h("tbody");
   const place = h("input", { type: "range", "aria-label": "x", oninput: () => at(Number(place.value)) });
@@ -131,7 +132,7 @@ function picturePart(own, byName) {
     "section", { class: "picture", "aria-label": t("view.explore") }, stage, message,
     h("div", { class: "row cursor" }, h("label", {}, h("i", {}, "x"), " = ", exact), place,
       h("span", { class: "row", role: "group", "aria-label": t("explore.range") }, ends[0], "…", ends[1])),
-    table, h("p", { class: "quiet" }, t("explore.hint")),
+    table, h("p", { class: "quiet" }, t("explore.hint")), links,
   );
 
   const draw = latest(async () => {
@@ -142,7 +143,9 @@ function picturePart(own, byName) {
     if (!drawn.length) return message.replaceChildren(h("p", { class: "quiet" }, t("explore.empty")));
     drawing.ariaLabel = t("explore.curves", { names: drawn.map(({ name }) => said(byName.get(name).title)).join(", ") });
     try {
-      const spec = await get(curvesPath(drawn, own, stage.clientWidth));
+      const path = curvesPath(drawn, own, stage.clientWidth);
+      links.replaceChildren(...pictureLinks(path));
+      const spec = await get(path);
       colour(drawn, own, spec);
       await chart.draw(bare(spec));
       message.replaceChildren();
@@ -216,13 +219,13 @@ function picturePart(own, byName) {
 }
 
 /** The address of the curves' specification. */
-function curvesPath(functions, { low, high }, width, form = "vl.json") {
+function curvesPath(functions, { low, high }, width) {
   const query = new URLSearchParams();
   for (const { name, params } of functions) query.append("name", named(name, params));
   for (const order of [0, 1, 2]) query.append("order", order);
-  const look = { low, high, theme: theme(), lang: language, width: Math.max(200, width - 64), height: 150 };
+  const look = { low, high, theme: theme(), lang: language, width: Math.max(200, width - 64), height: 136 };
   for (const [key, value] of Object.entries(look)) query.append(key, value);
-  return `/plots/functions.${form}?${query}`;
+  return `/plots/functions.vl.json?${query}`;
 }
 
 function named(name, params) {
@@ -230,19 +233,15 @@ function named(name, params) {
   return given.length ? `${name}(${given.join(", ")})` : name;
 }
 
-/** The specification without legends: the cards of the functions are the legend. */
+/** The specification without what stands elsewhere: the functions' cards are the legend, the last panel has the x-axis. */
 function bare(spec) {
-  const panels = spec.vconcat.map((panel) => {
-    const { color, ...rest } = panel.encoding;
-    const layer = panel.layer.map((each) => (each.encoding?.strokeDash ? without(each) : each));
-    return { ...panel, encoding: { ...rest, color: { ...color, legend: null } }, layer };
-  });
-  return { ...spec, vconcat: panels };
+  const panels = JSON.parse(JSON.stringify(spec.vconcat, (key, value) => (key === "legend" ? null : value)));
+  for (const [index, panel] of panels.entries()) {
+    const labels = index === panels.length - 1;
+    panel.encoding.x.axis = { labels, tickCount: Math.max(4, Math.round(panel.width / 60)) };
+  }
+  return { ...spec, spacing: 14, vconcat: panels };
 }
-
-const without = (layer) => ({
-  ...layer, encoding: { ...layer.encoding, strokeDash: { ...layer.encoding.strokeDash, legend: null } },
-});
 
 /** Gives each function's card the hue and the dashes that its curve has. */
 function colour(drawn, own, spec) {

@@ -1,14 +1,14 @@
 // Gradient flow: a network's controls, its picture as it is computed, the verdict, and remedies that apply themselves.
 
 import { catalogue, facts, Failure, flowFields, follow } from "./api.js";
-import { callBox } from "./calls.js";
-import { Chart, watch } from "./chart.js";
+import { callBox, pictureLinks, picturePath } from "./calls.js";
+import { Chart, theme, watch } from "./chart.js";
 import { functionChoice, labelled, problem, sliders } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { flowSpec } from "./flowspec.js";
 import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
-import { said, t } from "./words.js";
+import { language, said, t } from "./words.js";
 
 const SIGMAS = "sigmas"; // the choice of σ_w and σ_b of one's own
 
@@ -33,13 +33,14 @@ export async function flow(main) {
   const verdicts = h("div", { class: "verdicts" });
   const remedies = h("div", { class: "remedies" });
   const layers = h("div");
+  const links = h("p", { class: "quiet" });
   const calls = callBox();
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("flow.title")), h("p", {}, t("flow.lead"))),
     h("div", { class: "columns" },
       form.element,
-      h("section", { class: "picture", "aria-label": t("view.flow") }, progress, status, message, verdicts, stage, remedies, layers)),
+      h("section", { class: "picture", "aria-label": t("view.flow") }, progress, status, message, verdicts, stage, links, remedies, layers)),
     calls.element,
   );
   const draw = latest(async () => {
@@ -94,11 +95,13 @@ export async function flow(main) {
     calls.show({ path: "/gradient-flow", body });
     progress.hidden = false;
     bar.removeAttribute("value");
+    status.className = "";
     status.textContent = t("flow.starting");
     message.replaceChildren();
     try {
       each.answer = await follow("/gradient-flow", body, { signal: turn.signal, progress: (event) => advance(each, event) });
       status.textContent = t("flow.done", { state: t(`state.${each.answer.verdict.state}`) });
+      status.className = "unseen"; // the verdict below says it to those who see
     } catch (error) {
       if (turn !== stopping) return false; // another run has begun
       status.textContent = error.kind === "cancelled" ? t("flow.cancelled") : "";
@@ -123,6 +126,7 @@ export async function flow(main) {
     remember();
     const body = form.read(true);
     const same = runs[0] && JSON.stringify(body) === JSON.stringify(runs[0].body);
+    status.className = "";
     if (runs[0]?.answer) status.textContent = same ? "" : t("flow.changed");
     if (body && !same) calls.show({ path: "/gradient-flow", body });
   }
@@ -130,6 +134,8 @@ export async function flow(main) {
   function show() {
     const done = runs.filter(({ answer }) => answer);
     verdicts.replaceChildren(...done.map((each) => verdict(each, done.length > 1)));
+    const path = done.length && picturePath("gradient-flow", done.at(-1).body, { theme: theme(), lang: language, width: 720 });
+    links.replaceChildren(...(path ? pictureLinks(path) : []));
     remedies.replaceChildren(...(done.length ? remedyPart(done[0].answer, own.change) : []));
     layers.replaceChildren(...(done.length ? [layerTable(done.at(-1).answer)] : []));
   }
@@ -162,10 +168,11 @@ export async function flow(main) {
 
 /** A change of a request in words: `init = critical`. */
 function told(change) {
-  return Object.entries(change).map(([key, value]) => `${key} = ${typeof value === "object" ? inner(value) : value}`).join(", ");
+  const parts = Object.entries(change).map(([key, value]) => [key, typeof value === "object" ? inner(value) : value]);
+  return parts.filter(([, value]) => value !== "").map(([key, value]) => `${key} = ${value}`).join(", ");
 }
 
-const inner = (value) => (value ? Object.entries(value).map(([key, each]) => `${key} ${shown(each, 4)}`).join(", ") : "null");
+const inner = (value) => Object.entries(value ?? {}).map(([key, each]) => `${key} ${shown(each, 4)}`).join(", ");
 
 /** `body` with `change`; another activation comes with its own parameters. */
 function changedBy(body, change) {
@@ -189,8 +196,8 @@ function verdict({ label, answer }, several) {
   return h(
     "article", { class: `verdict ${found}` },
     several && h("p", { class: "quiet" }, label),
-    h("h2", {}, badge(found)), h("p", { class: "summary" }, said(summary)),
-    h("dl", { class: "facts" }, pairs.map(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)])),
+    h("p", { class: "summary" }, badge(found), " ", said(summary)),
+    h("dl", { class: "strip" }, pairs.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, value)))),
   );
 }
 

@@ -26,7 +26,7 @@ export default {
   "explore.badRange": "범위의 시작은 끝보다 작아야 합니다.",
   "explore.curves": "{names}의 f, f′, f″ 곡선. 커서 위치의 값은 아래 표에 있습니다.",
   "explore.cursor": "커서 위치의 값",
-  "explore.hint": "곡선을 가리키거나 x를 움직여 보세요. 값은 마지막 자리까지 정확하며, 수 위에 포인터를 올리면 모든 자리가 보입니다.",
+  "explore.hint": "곡선을 가리키거나 x를 움직여 보세요. 값은 서비스가 float64로 계산하며, 수 위에 포인터를 올리면 모든 자리가 보입니다.",
   "explore.function": "함수",
   "explore.about": "함수 설명",
   "explore.which": "아래에서 설명할 함수",
@@ -160,6 +160,7 @@ export default {
   "phase.layers": "{value}층",
 
   "call.title": "프로그램에서 같은 요청 보내기",
+  "call.picture": "이 그림의 고유 주소:",
   "call.copy": "복사",
   "call.copied": "복사했습니다",
   "call.manual": "브라우저가 복사를 허용하지 않습니다. 글을 선택하여 직접 복사하세요.",

@@ -1,7 +1,7 @@
 // Phase diagram: where gradients vanish, where they explode, and the line between.
 
-import { catalogue, facts, Failure, post } from "./api.js";
-import { callBox } from "./calls.js";
+import { catalogue, facts, get, post } from "./api.js";
+import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, watch } from "./chart.js";
 import { functionChoice, labelled, problem, sliders } from "./controls.js";
 import { h, latest } from "./dom.js";
@@ -9,8 +9,8 @@ import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
 
-const COLUMNS = 36;
-const ROWS = 24;
+const COLUMNS = 30;
+const ROWS = 20;
 
 export async function phase(main) {
   const own = state.phase;
@@ -23,6 +23,7 @@ export async function phase(main) {
   const drawing = h("div", { class: "drawing diagram", role: "img" });
   const hover = h("p", { class: "quiet hover" }, "\u00a0");
   const message = h("div");
+  const links = h("p", { class: "quiet" });
   const stage = h("div", { class: "stage" }, drawing);
   const chart = new Chart(drawing);
   const calls = callBox();
@@ -36,7 +37,7 @@ export async function phase(main) {
     h("div", { class: "columns" },
       h("section", { class: "panel", "aria-label": t("phase.diagram") },
         h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most), point.element),
-      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, message)),
+      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, links, message)),
     calls.element,
   );
   stage.addEventListener("pointermove", (event) => tell(cellAt(event)));
@@ -60,11 +61,13 @@ export async function phase(main) {
   async function drawOnce() {
     try {
       const body = request(own);
-      calls.show({ path: "/mean-field", body: { ...body, sigma_w: [body.sigma_w.flat().at(-1)], sigma_b: [body.sigma_b.flat().at(-1)] } });
+      calls.show({ path: "/mean-field", body });
       drawing.ariaLabel = t("phase.picture", { name: said(functions.find(({ name }) => name === own.activation.name).title) });
       stage.classList.add("busy");
-      const look = new URLSearchParams({ theme: theme(), lang: language, width: Math.max(180, Math.min(stage.clientWidth, 820) - 150), height: 380 });
-      const { title, ...spec } = await post(`/plots/mean-field.vl.json?${look}`, body);
+      const width = Math.max(180, Math.min(stage.clientWidth, 820) - 150);
+      const path = picturePath("mean-field", body, { theme: theme(), lang: language, width, height: 380 });
+      links.replaceChildren(...pictureLinks(path));
+      const { title, ...spec } = await get(path);
       cells = spec.datasets.cells;
       await chart.draw(spec);
       message.replaceChildren();
