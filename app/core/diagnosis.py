@@ -185,11 +185,12 @@ class Remedies:
     """The job of finding changes to try: gains and critical points take integrals."""
 
     network: Network
+    batch: int
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> list[tuple[dict[str, Any], Network]]:
         """Changes of the request, each with the network that it makes."""
         with np.errstate(all="ignore"):
-            return list(_candidates(self.network))
+            return list(_candidates(self.network, self.batch))
 
 
 @dataclass(frozen=True)
@@ -433,7 +434,7 @@ def _remedies(
     experiment: Experiment, verdict: Verdict, ratio: float, run: Runner, watch: Watch
 ) -> list[Remedy]:
     """What helped, best first."""
-    (candidates,) = run([Remedies(experiment.network)], ignore)
+    (candidates,) = run([Remedies(experiment.network, experiment.batch)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
     attempts = [
         (change, replace(experiment, network=network, networks=few, engine="auto"))
@@ -459,7 +460,7 @@ def _helped(before: State, ratio: float, after: State, achieved: float) -> bool:
     return before == after in ("vanishing", "exploding") and abs(achieved) <= BETTER * abs(ratio)
 
 
-def _candidates(network: Network) -> Iterator[tuple[dict[str, Any], Network]]:
+def _candidates(network: Network, batch: int) -> Iterator[tuple[dict[str, Any], Network]]:
     """Changes of the initialisation, the activation, the normalisation and the residual branches."""
     if isinstance(network.weights, Initialiser):
         yield from _initialisations(network)
@@ -469,7 +470,8 @@ def _candidates(network: Network) -> Iterator[tuple[dict[str, Any], Network]]:
             yield {"activation": other, "params": {}}, replace(network, call=call)
     if network.normalisation is None:
         for name, normalisation in NORMALISATIONS.items():
-            yield {"normalization": name}, replace(network, normalisation=normalisation)
+            if normalisation.over != "batch" or batch > 1:  # one input is its own mean
+                yield {"normalization": name}, replace(network, normalisation=normalisation)
     if network.residual is None and any(layer.fan_in == layer.units for layer in network.layers):
         scale = 1 / math.sqrt(network.depth)  # the branches' variances then add up to that of one layer
         yield {"residual": {"scale": scale}}, replace(network, residual=scale)

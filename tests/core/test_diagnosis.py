@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,15 @@ def test_remedies_help_and_the_best_comes_first() -> None:
     assert ratios == sorted(ratios)
     assert all(each.state == "healthy" for each in report.remedies)
     assert max(ratios) <= max(1.0, abs(float(report.log10_ratio.median)) / 2)
+
+
+def test_remedies_are_such_as_the_batch_allows() -> None:
+    """One input has no batch to be normalised over."""
+    alone = replace(experiment("sigmoid", initialiser("xavier_normal")), inputs=GaussianInputs(1))
+    report = diagnose(alone)
+    assert report.verdict.state == "vanishing"
+    assert report.remedies
+    assert {"normalization": "batch_norm"} not in [each.change for each in report.remedies]
 
 
 def test_theory_gives_the_gradient_of_each_layer() -> None:
