@@ -87,7 +87,8 @@ PALETTES: Mapping[Theme, _Palette] = {
 
 DASHES = ([1, 0], [7, 3], [2, 2])
 
-MOST_SERIES = min(len(palette.hues) for palette in PALETTES.values()) * len(DASHES)
+MOST_HUES = min(len(palette.hues) for palette in PALETTES.values())
+MOST_SERIES = MOST_HUES * len(DASHES)
 """Lines that differ in hue or dash: the two counts share no factor, so that no pair comes twice before."""
 
 
@@ -134,6 +135,10 @@ _FACTOR = (
     Text("the gradient is", "그래디언트가"),
     Text("multiplied per layer", "층마다 곱해지는"),
     Text("by √χ", "배율 √χ"),
+)
+_EDGE = Text(
+    "On the line, the edge of chaos, a gradient keeps its size from layer to layer.",
+    "선은 혼돈의 가장자리입니다. 여기에서는 그래디언트의 크기가 층을 지나도 유지됩니다.",
 )
 _PHASES = {
     "ordered": Text("ordered: gradients vanish", "질서: 그래디언트 소실"),
@@ -187,24 +192,25 @@ def _panel(order: int, last: bool, names: Iterable[str], look: Look) -> Spec:
     return {
         "width": look.width,
         "height": look.height,
-        "encoding": {"x": {**x, "title": "x" if last else None}, "y": y},
+        "encoding": {"x": {**x, "title": "x" if last else None}, "y": y, "color": colour},
         "layer": [
             {
                 "data": {"name": "curves"},
                 "transform": [here, {"flatten": ["x", "y"]}],
                 "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {"color": colour, "strokeDash": dash},
+                "encoding": {"strokeDash": dash},
             },
             {
                 "data": {"name": "jumps"},
                 "transform": [here],
                 "mark": {**point, "size": 50},
-                "encoding": {"color": colour, "strokeDash": dash},
+                "encoding": {"strokeDash": dash},
             },
             {
                 "data": {"name": "jumps"},
                 "transform": [here, {"filter": "datum.limit"}],
-                "mark": {**point, "size": 18, "color": look.palette.background},
+                "mark": {**point, "size": 18},
+                "encoding": {"color": {"value": look.palette.background}},
             },
         ],
     }
@@ -240,8 +246,15 @@ def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
 
 def _flows(several: bool, look: Look) -> list[Spec]:
     """Band, theory and median; a legend tells networks apart where there are several."""
-    legend = {"title": None, "orient": "top", "columns": 1, "labelLimit": look.width} if several else None
-    colour = {"field": "network", "type": "nominal", "sort": None, "legend": legend}
+    legend = {
+        "title": None,
+        "orient": "top",
+        "columns": 1,
+        "labelLimit": look.width,
+        "symbolType": "square",
+        "symbolOpacity": 1,
+    }
+    colour = {"field": "network", "type": "nominal", "sort": None, "legend": legend if several else None}
     names = [look.say(_SIMULATED), look.say(_THEORY)]
     dashes = {"domain": names, "range": [[1, 0], [6, 4]]}
     kind = {"title": None, "orient": "top", "labelLimit": look.width, "symbolSize": 400}
@@ -275,7 +288,7 @@ def _flows(several: bool, look: Look) -> list[Spec]:
             "encoding": {
                 "y": height("log10_rms"),
                 "strokeDash": dashed(names[1]),
-                **({"color": colour} if several else {"detail": {"field": "network"}}),
+                "detail": {"field": "network"},
             },
         },
     ]
@@ -356,7 +369,7 @@ def mean_field(
     )
     return {
         **_frame(look),
-        **_title(label, None, look),
+        **_title(label, look.say(_EDGE), look),
         "width": look.width,
         "height": look.height,
         "datasets": {
@@ -527,10 +540,9 @@ def _frame(look: Look) -> Spec:
     }
 
 
-def _title(title: str, subtitle: str | None, look: Look) -> Spec:
+def _title(title: str, subtitle: str, look: Look) -> Spec:
     letters = look.width // (11 if look.lang == "ko" else 6)
-    lines = [] if subtitle is None else wrap(subtitle, letters)
-    return {"title": {"text": wrap(title, look.width // 8), **({"subtitle": lines} if lines else {})}}
+    return {"title": {"text": wrap(title, look.width // 8), "subtitle": wrap(subtitle, letters)}}
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -24,12 +25,13 @@ from app.api.network_form import NETWORK_FORM
 from app.api.problems import Problem, from_core, responses
 from app.api.reports import answer
 from app.api.schemas import (
+    DiagramPictureQuery,
     FunctionsPictureQuery,
     GradientFlowRequest,
     MeanFieldRequest,
     Model,
+    NetworksPictureQuery,
     PictureQuery,
-    RequestPictureQuery,
 )
 from app.compute.threads import ComputeThreads
 from app.core.activations import REGISTRY
@@ -76,6 +78,12 @@ is the value there, a hollow one the limit from that side. Functions that mix el
 
 """
 
+NETWORKS = """\
+The gradients of one or more networks at a plain address: the body of the POST as JSON in the parameter
+`request`, once for each network. They are told apart by a legend; a single one is judged in the subtitle.
+
+"""
+
 PLAIN = """\
 The same picture at a plain address: the body of the POST as JSON in the parameter `request`.
 
@@ -113,9 +121,10 @@ async def get_functions(
 
     threads: ComputeThreads = request.app.state.threads
     size = MOST_POINTS * len(calls) * (orders[-1] + 1)
-    found = await computed(threads, work, size=size, seconds=_seconds(request))
+    left = _left(request)
+    found = await computed(threads, work, size=size, seconds=left())
     draw = partial(plots.functions, found, orders)
-    return await _picture(form, query, draw, request, panels=len(orders))
+    return await _picture(form, query, draw, request, left, panels=len(orders))
 
 
 @posted.post(
@@ -130,21 +139,22 @@ async def post_gradient_flow(
     form: FormPath, query: Annotated[PictureQuery, Query()], body: GRADIENT_FLOW, request: Request
 ) -> Response:
     """What `POST /gradient-flow` answers, as a picture."""
-    return await _gradient_flow(form, query, body, request)
+    return await _gradient_flow(form, query, [body], request)
 
 
 @router.get(
     "/plots/gradient-flow.{form}",
-    summary="Draw a network's gradient, plain address",
-    description=PLAIN + DESCRIPTION,
+    summary="Draw networks' gradients, plain address",
+    description=NETWORKS + DESCRIPTION,
     response_class=Response,
     responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
 )
 async def get_gradient_flow(
-    form: FormPath, query: Annotated[RequestPictureQuery, Query()], request: Request
+    form: FormPath, query: Annotated[NetworksPictureQuery, Query()], request: Request
 ) -> Response:
-    """What `POST /gradient-flow` answers, as a picture."""
-    return await _gradient_flow(form, query, _body(GradientFlowRequest, query.request), request)
+    """What `POST /gradient-flow` answers to each of the requests, in one picture."""
+    bodies = [_body(GradientFlowRequest, each) for each in query.request]
+    return await _gradient_flow(form, query, bodies, request)
 
 
 @posted.post(
@@ -169,7 +179,7 @@ async def post_mean_field(
     responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
 )
 async def get_mean_field(
-    form: FormPath, query: Annotated[RequestPictureQuery, Query()], request: Request
+    form: FormPath, query: Annotated[DiagramPictureQuery, Query()], request: Request
 ) -> Response:
     """What `POST /mean-field` answers, as a picture."""
     return await _mean_field(form, query, _body(MeanFieldRequest, query.request), request)
@@ -194,21 +204,27 @@ def _calls(spelled: list[str]) -> dict[str, Call]:
 
 
 async def _gradient_flow(
-    form: Form, query: PictureQuery, body: GradientFlowRequest, request: Request
+    form: Form, query: PictureQuery, bodies: Sequence[GradientFlowRequest], request: Request
 ) -> Response:
+    left = _left(request)
+    answers = [await _simulated(body, request, left()) for body in bodies]
+
+    def draw(look: Look) -> Spec:
+        named = zip(bodies, answers, strict=True)
+        return plots.gradient_flow([Run(caption(*each, look.lang), each[1]) for each in named], look)
+
+    return await _picture(form, query, draw, request, left)
+
+
+async def _simulated(body: GradientFlowRequest, request: Request, seconds: float) -> dict[str, Any]:
+    """What `POST /gradient-flow` answers, without remedies."""
     # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
     experiment = await asyncio.to_thread(described, body, request.app.state.settings)
 
     def work(run: Runner) -> dict[str, Any]:
         return answer(body, experiment.network, diagnose(experiment, run=run, remedies=False))
 
-    size = experiment.cost.bytes
-    found = await simulated(request, work, job_bytes=size, seconds=_seconds(request))
-
-    def draw(look: Look) -> Spec:
-        return plots.gradient_flow([Run(caption(body, found, look.lang), found)], look)
-
-    return await _picture(form, query, draw, request)
+    return await simulated(request, work, job_bytes=experiment.cost.bytes, seconds=seconds)
 
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
@@ -217,17 +233,24 @@ async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, r
     def work(run: Runner) -> dict[str, Any]:
         return diagram(call, body.sigma_w, body.sigma_b, run=run)
 
-    found = await simulated(request, work, seconds=_seconds(request))
+    left = _left(request)
+    found = await simulated(request, work, seconds=left())
 
     def draw(look: Look) -> Spec:
         title = label(body.activation, body.params)
         return plots.mean_field(title, body.sigma_w, body.sigma_b, found, look)
 
-    return await _picture(form, query, draw, request)
+    return await _picture(form, query, draw, request, left)
 
 
 async def _picture(
-    form: Form, query: PictureQuery, draw: Callable[[Look], Spec], request: Request, *, panels: int = 1
+    form: Form,
+    query: PictureQuery,
+    draw: Callable[[Look], Spec],
+    request: Request,
+    left: Callable[[], float],
+    *,
+    panels: int = 1,
 ) -> Response:
     """The specification, or what is drawn from it, or the news that the client's copy is right."""
     negotiate(request, FORMS[form])
@@ -236,7 +259,7 @@ async def _picture(
         raise LimitExceeded("the PNG", estimate=pixels, limit=MOST_PIXELS, unit="pixels", loc=("scale",))
     renderer: Renderer = request.app.state.renderer
     with failures():
-        lang = await renderer.language(query.lang, form, _seconds(request))
+        lang = await renderer.language(query.lang, form, left())
     look = Look(query.theme, lang, query.width, query.height)
     specification = orjson.dumps(await asyncio.to_thread(draw, look))
     drawing = Drawing(specification, form, query.scale)
@@ -244,7 +267,7 @@ async def _picture(
     if request.method == "GET" and drawing.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     with failures():
-        content = await renderer.draw(drawing, _seconds(request))
+        content = await renderer.draw(drawing, left())
     return Response(content, headers=headers, media_type=FORMS[form])
 
 
@@ -261,9 +284,11 @@ def _body(model: type[Body], text: str) -> Body:
         raise RequestValidationError(found) from None
 
 
-def _seconds(request: Request) -> float:
+def _left(request: Request) -> Callable[[], float]:
+    """What is left of the request's time whenever it is asked: simulating and drawing share one deadline."""
     settings: Settings = request.app.state.settings
-    return timeout(request, settings.request_timeout)
+    end = time.monotonic() + timeout(request, settings.request_timeout)
+    return lambda: max(0.0, end - time.monotonic())
 
 
 router.include_router(posted)

@@ -25,7 +25,7 @@ from app.core.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.network import GivenWeights
 from app.core.propagation.normalisation import NORMALISATIONS
-from app.plots import MOST_SERIES
+from app.plots import MOST_HUES, MOST_SERIES
 from app.wire.errors import Unsuitable
 from app.wire.numbers import to_array, to_lists
 
@@ -391,10 +391,20 @@ class FunctionsPictureQuery(PictureQuery):
     high: float = Field(6.0, ge=-1e6, le=1e6, description="Right end of the range.")
 
 
-class RequestPictureQuery(PictureQuery):
+class NetworksPictureQuery(PictureQuery):
+    """Requests in the address, so that the picture has a plain one."""
+
+    request: list[Annotated[str, Field(max_length=10_000)]] = Field(
+        min_length=1,
+        max_length=MOST_HUES,
+        description="The body of `POST /gradient-flow` as JSON. Once for each network to compare.",
+    )
+
+
+class DiagramPictureQuery(PictureQuery):
     """A request in the address, so that the picture has a plain one."""
 
-    request: str = Field(max_length=10_000, description="The body of the POST as JSON.")
+    request: str = Field(max_length=10_000, description="The body of `POST /mean-field` as JSON.")
 
 
 class SweepLine(Model):
@@ -439,7 +449,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         Sigmas,
         ResidualFields,
         FunctionsPictureQuery,
-        RequestPictureQuery,
+        NetworksPictureQuery,
     )
     for name in model.model_fields
 )
