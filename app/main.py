@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
-from app.api import activate, catalogue, gradient_flow, health, inference, mean_field, page, problems
+from app.api import activate, catalogue, gradient_flow, health, inference, mean_field, page, problems, sweep
 from app.api.body_limit import BodyLimit
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
-from app.compute.workers import Workers
+from app.compute.workers import Executor, Workers
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -40,7 +40,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.ready = False
     problems.install(app)
     app.add_middleware(BodyLimit, limit=own.max_body_bytes)
-    for module in (activate, gradient_flow, mean_field, catalogue, inference, health, page):
+    for module in (activate, gradient_flow, sweep, mean_field, catalogue, inference, health, page):
         app.include_router(module.router)
     _declare_problems(app)
     return app
@@ -60,8 +60,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _simulations(own: Settings) -> Simulations:
-    workers = Workers(own.simulators, own.max_worker_bytes, slots=own.simulators * own.max_queue)
-    return Simulations(workers, places=own.max_queue, max_bytes=own.max_flow_bytes, threads=own.threads)
+    return Simulations(
+        _executor(own), places=own.max_queue, max_bytes=own.max_flow_bytes, threads=own.threads
+    )
+
+
+def _executor(own: Settings) -> Executor:
+    """A cluster where there is one, else worker processes here."""
+    if own.dask_scheduler is None:
+        return Workers(own.simulators, own.max_worker_bytes, slots=own.simulators * own.max_queue)
+    from app.compute.cluster import Cluster  # noqa: PLC0415  Dask is an extra, and slow to import
+
+    return Cluster(own.dask_scheduler)
 
 
 def _declare_problems(app: FastAPI) -> None:

@@ -51,6 +51,19 @@ class Settings(BaseSettings):
     max_worker_bytes: float = Field(
         10 * 2.0**30, gt=0, description="Most memory that such a worker may take, in bytes."
     )
+    max_sweep_cells: int = Field(10_000, ge=1, description="Most cells of one sweep's grid.")
+    max_sweep_work: float = Field(
+        1e14, gt=0, description="Most operations of one sweep; 5e10 take a core a second."
+    )
+    sweep_timeout: float = Field(
+        3600.0, gt=0, description="Seconds a sweep may take; a client may ask for less."
+    )
+    dask_scheduler: str | None = Field(
+        None,
+        max_length=500,
+        description="Address of a Dask scheduler (`tcp://…`) on whose workers simulations run. "
+        "Default: worker processes here.",
+    )
     max_queue: int = Field(
         16,
         ge=1,

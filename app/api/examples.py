@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Body
 
 from app.api.protocol import InferRequest
-from app.api.schemas import ActivateRequest, GradientFlowRequest, MeanFieldRequest
+from app.api.schemas import ActivateRequest, GradientFlowRequest, MeanFieldRequest, SweepRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -121,3 +121,16 @@ def infer_examples() -> dict[str, Any]:
 
 
 INFER: TypeAlias = Annotated[InferRequest, Body(openapi_examples=infer_examples())]
+
+
+def sweep_examples() -> dict[str, Any]:
+    """A request for ``POST /gradient-flow/sweep``: two initialisations at three depths."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    base = {"activation": entry.name, "width": 64, "networks": 2}
+    grid = {"init": ["lecun_normal", "critical"], "depth": [5, 10, 20]}
+    return {"grid": {"summary": "Two initialisations at three depths", "value": {"base": base, "grid": grid}}}
+
+
+SWEEP: TypeAlias = Annotated[SweepRequest, Body(openapi_examples=sweep_examples())]

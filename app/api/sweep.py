@@ -1,0 +1,216 @@
+"""``POST /gradient-flow/sweep``: many networks, cell by cell as each completes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+
+from app.api.bodies import ArrayRoute, negotiate
+from app.api.computing import admitted, failures, timeout
+from app.api.examples import SWEEP
+from app.api.experiments import described
+from app.api.problems import Problem, from_core, from_validation, responses
+from app.api.reports import gradient, verdict
+from app.api.schemas import GradientFlowRequest, SweepLine, SweepRequest
+from app.api.streaming import EVENTS, LINES, Emit, streamed
+from app.compute.simulations import Errand
+from app.core.diagnosis import Cell, Experiment, Report
+from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
+from app.settings import Settings
+
+router = APIRouter(route_class=ArrayRoute, tags=["gradients"])
+
+DESCRIPTION = """\
+Diagnoses every combination of the grid's values and answers line by line, each a JSON object with a `type`:
+one `start`, one `cell` or `failed` for each cell as it completes, in any order, `progress` now and then, and
+`end`. With `Accept: text/event-stream` the lines come as events of those names.
+
+A cell's figures are those of `POST /gradient-flow` for its request, without remedies. Nothing is stored: if
+the stream is cut off, ask for the missing `cells`.
+"""
+
+HEARTBEAT = 1.0
+"""Seconds between two lines of progress, at least."""
+
+
+class Lines(Response):
+    """What the OpenAPI document says of the answer: `SweepLine` by line."""
+
+    media_type = LINES
+
+
+VARIED = {name: each for name, each in GradientFlowRequest.model_fields.items() if name != "weights"}
+
+
+@router.post(
+    "/gradient-flow/sweep",
+    summary="Simulate and judge many networks",
+    description=DESCRIPTION,
+    response_model=SweepLine,
+    response_class=Lines,
+    responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
+)
+async def post_sweep(body: SWEEP, request: Request) -> Response:
+    """Estimates all cells, then hands them out and answers as they come."""
+    settings: Settings = request.app.state.settings
+    media_type = negotiate(request, LINES, EVENTS)
+    seconds = timeout(request, settings.sweep_timeout)
+    grid = _Grid(body, settings)
+    job_bytes = await asyncio.to_thread(grid.estimate)
+    errand = admitted(request, job_bytes)
+
+    def swept(emit: Emit) -> Coroutine[Any, Any, None]:
+        return errand.run(partial(_sweep, grid, emit), seconds)
+
+    return streamed(swept, media_type, _error)
+
+
+class _Grid:
+    """The cells of a request, made when they are asked for."""
+
+    def __init__(self, body: SweepRequest, settings: Settings) -> None:
+        self._body = body
+        self._settings = settings
+        self._shape = [len(values) for values in body.grid.values()]
+        for path in body.grid:
+            _check_path(path)
+        total = math.prod(self._shape)
+        limit = settings.max_sweep_cells
+        if total > limit:
+            raise LimitExceeded("the sweep", estimate=total, limit=limit, unit="cells", loc=("grid",))
+        self.indices = range(total) if body.cells is None else sorted(set(body.cells))
+        if self.indices and self.indices[-1] >= total:
+            raise InvalidValue(f"must be below {total}, the number of cells", loc=("cells",))
+
+    def point(self, index: int) -> dict[str, Any]:
+        """The grid's values at a cell; the last field's change fastest."""
+        values = {}
+        for (path, given), length in reversed(list(zip(self._body.grid.items(), self._shape, strict=True))):
+            index, place = divmod(index, length)
+            values[path] = given[place]
+        return dict(reversed(values.items()))
+
+    def experiment(self, index: int) -> Experiment:
+        """What a cell asks for; raises `Problem`."""
+        try:
+            request = _placed(self._body.base, self.point(index))
+            return described(GradientFlowRequest.model_validate(request), self._settings)
+        except ValidationError as error:
+            raise from_validation(error.errors()) from None
+        except ActivationLabError as error:
+            raise from_core(error) from None
+
+    def estimate(self) -> float:
+        """The bytes of the largest cell; raises `LimitExceeded` where all of them are too much work."""
+        work = size = 0.0
+        for index in self.indices:
+            try:
+                experiment = self.experiment(index)
+            except Problem:
+                continue  # told when its turn comes
+            work += experiment.cost.work * experiment.networks
+            size = max(size, experiment.cost.bytes)
+        limit = self._settings.max_sweep_work
+        if work > limit:
+            raise LimitExceeded("the sweep", estimate=work, limit=limit, unit="operations", loc=("grid",))
+        return size
+
+
+def _check_path(path: str) -> None:
+    head, _, inner = path.partition(".")
+    if head not in VARIED:
+        raise UnknownName("field", head, VARIED, loc=("grid",))
+    if "." in inner:
+        raise InvalidValue("a path has at most two parts, such as init.sigma_w", loc=("grid",))
+
+
+def _placed(base: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``point`` at their paths."""
+    request = dict(base)
+    for path, value in point.items():
+        head, _, inner = path.partition(".")
+        if inner:
+            outer = request.get(head)
+            value = {**(outer if isinstance(outer, dict) else {}), inner: value}  # noqa: PLW2901
+        request[head] = value
+    return request
+
+
+@dataclass
+class _Tally:
+    """What came of the cells so far, told now and then."""
+
+    emit: Emit
+    cells: int
+    completed: int = 0
+    failed: int = 0
+    told: float = field(default_factory=time.monotonic)
+
+    def line(self, kind: str, **fields: Any) -> None:
+        self.emit(kind, orjson.dumps({"type": kind, **fields}))
+
+    def failure(self, index: int, point: dict[str, Any], problem: Problem) -> None:
+        self.failed += 1
+        document = orjson.Fragment(bytes(problem.response().body))
+        self.line("failed", index=index, point=point, problem=document)
+
+    def success(self, index: int, point: dict[str, Any], report: Report) -> None:
+        self.completed += 1
+        self.line("cell", index=index, point=point, gradient=gradient(report), verdict=verdict(report))
+
+    def heartbeat(self, _: float) -> None:
+        if time.monotonic() - self.told > HEARTBEAT:
+            self.told = time.monotonic()
+            self.line("progress", cells=self.cells, completed=self.completed, failed=self.failed)
+
+
+def _sweep(grid: _Grid, emit: Emit, errand: Errand) -> None:
+    tally = _Tally(emit, len(grid.indices))
+    tally.line("start", cells=tally.cells)
+    handed: list[int] = []
+
+    def jobs() -> Iterator[Cell]:
+        for index in grid.indices:
+            try:
+                job = Cell(grid.experiment(index))
+            except Problem as problem:
+                tally.failure(index, grid.point(index), problem)
+                continue
+            handed.append(index)
+            yield job
+
+    for number, future in errand.completed(jobs(), glance=tally.heartbeat):
+        index = handed[number]
+        try:
+            tally.success(index, grid.point(index), _report(future))
+        except Problem as problem:
+            tally.failure(index, grid.point(index), problem)
+    tally.line("end", completed=tally.completed, failed=tally.failed)
+
+
+def _report(future: Future[Report]) -> Report:
+    """What the cell's job returned; raises `Problem`."""
+    try:
+        with failures():
+            return future.result()
+    except (Problem, CancelledError):
+        raise
+    except ActivationLabError as error:
+        raise from_core(error) from None
+    except Exception:  # noqa: BLE001  one cell's surprise is that cell's, not the sweep's
+        raise Problem(500, "something went wrong on our side; this cell may be tried again") from None
+
+
+def _error(problem: Problem) -> tuple[str, bytes]:
+    document = orjson.Fragment(bytes(problem.response().body))
+    return "error", orjson.dumps({"type": "error", "problem": document})

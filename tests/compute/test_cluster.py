@@ -1,0 +1,82 @@
+"""A real Dask scheduler and workers, as processes of their own; one is killed in the middle of a sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from distributed import Client
+
+from tests.conftest import free_port, started
+
+pytestmark = pytest.mark.slow
+
+SWEEP = {
+    "base": {"activation": "tanh", "depth": 30, "width": 256, "batch": 16, "networks": 2},
+    "grid": {"init.sigma_w": [0.8, 1.0, 1.2, 1.5], "seed": [0, 1, 2, 3]},
+}
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]])
+    try:
+        yield running
+    finally:
+        running.terminate()
+        running.wait(timeout=60)
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[str]:
+    """The address of a scheduler with workers, each under a nanny that starts it again when it dies."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    worker = ["dask_worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard"]
+    with process(*scheduler), process(*worker, "--nworkers", str(workers)):
+        with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+            client.wait_for_workers(workers, timeout=60)
+        yield address
+
+
+def kill_one(address: str) -> None:
+    with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        pids = client.run(os.getpid)
+    os.kill(next(iter(pids.values())), signal.SIGKILL)
+
+
+def cells(url: str, address: str | None = None) -> dict[int, Any]:
+    """The sweep's cells; with an address, a worker is killed after the second."""
+    found: dict[int, Any] = {}
+    with httpx.stream("POST", f"{url}/gradient-flow/sweep", json=SWEEP, timeout=300) as answer:
+        for each in map(json.loads, answer.iter_lines()):
+            if each["type"] != "cell":
+                assert each["type"] in ("start", "progress", "end"), each
+                continue
+            assert each["index"] not in found
+            found[each.pop("index")] = each
+            if address and len(found) == 2:
+                kill_one(address)
+    return found
+
+
+def test_a_sweep_survives_a_worker_s_death_and_is_the_same_to_the_last_bit() -> None:
+    for server in started():
+        here = cells(server.url)
+    with cluster(2) as address:
+        for server in started(dask_scheduler=address):
+            begun = time.monotonic()
+            there = cells(server.url, address)
+            assert time.monotonic() - begun < 240
+    assert sorted(there) == list(range(16))
+    assert there == here
