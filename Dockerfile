@@ -1,10 +1,11 @@
 # The first stage installs the locked wheels; the second takes what became of them, and no tool.
 FROM python:3.13-slim AS build
 WORKDIR /srv
-COPY requirements.txt .
+# The service and its extras: the same image is the service, the cluster's scheduler and its workers.
+COPY requirements-image.txt .
 RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install \
-        --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.txt \
+        --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-image.txt \
     # The libraries' own tests, a sixth of what was installed: nothing imports them.
     && find venv -type d -name tests -prune -exec rm -r {} +
 COPY app app

@@ -48,6 +48,7 @@ lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked s
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) pyproject.toml --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
 	$(LOCK) --group bench --no-deps -o requirements-bench.txt
+	$(LOCK) pyproject.toml --all-extras -c requirements-dev.txt -o requirements-image.txt
 
 image: ## build the container image
 	$(CONTAINER) build -t activation-lab .

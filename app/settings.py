@@ -19,7 +19,7 @@ def cores() -> int:
 class Settings(BaseSettings):
     """What an operator may choose. The README's table is made from these descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix="ACTIVATION_LAB_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ACTIVATION_LAB_", env_ignore_empty=True, frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
