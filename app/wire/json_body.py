@@ -23,6 +23,9 @@ _BOM = b"\xef\xbb\xbf"
 MOST_KEYS = 200
 """Keys of one object. simdjson finds each by looking through all, so that many take their square."""
 
+MOST_VALUES = 100_000
+"""Values outside arrays of numbers. Each is a step of the interpreter, which serves nobody else meanwhile."""
+
 
 def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
@@ -32,8 +35,8 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     is wrong with it.
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
-    float64 can hold, for a key given twice, for an object of more than `MOST_KEYS` keys, and for what is
-    nested too deeply to be walked.
+    float64 can hold, for a key given twice, for an object of more than `MOST_KEYS` keys, for more than
+    `MOST_VALUES` values, and for what is nested too deeply to be walked.
     """
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
@@ -64,6 +67,7 @@ class _Reader:
     def __init__(self, arrays: Collection[str], *, trusted: bool) -> None:
         self._arrays = arrays
         self._trusted = trusted
+        self._values = 0
         self.brackets = 0
 
     def fields(self, document: simdjson.Object) -> dict[str, Any]:
@@ -73,6 +77,7 @@ class _Reader:
         }
 
     def plain(self, value: Any) -> Any:
+        self._count()
         if isinstance(value, simdjson.Object):
             return {key: self.plain(each) for key, each in _items(value)}
         if isinstance(value, simdjson.Array):
@@ -81,6 +86,7 @@ class _Reader:
         return value
 
     def _field(self, value: Any) -> Any:
+        self._count()
         if isinstance(value, simdjson.Object):
             return {key: self._field(each) for key, each in _items(value)}
         if not isinstance(value, simdjson.Array):
@@ -92,7 +98,13 @@ class _Reader:
         return value.as_list() if array is None else array
 
     def _element(self, value: Any) -> Any:
+        self._count()
         return self.fields(value) if isinstance(value, simdjson.Object) else self.plain(value)
+
+    def _count(self) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise Malformed(f"more than {MOST_VALUES:,} values outside arrays of numbers")
 
     def _buffered(self, value: simdjson.Array) -> NDArray[np.float64] | None:
         """The array through its buffer, or None where it is not plainly numbers in equal rows."""

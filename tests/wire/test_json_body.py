@@ -138,6 +138,24 @@ def test_fields_that_hold_objects_have_their_arrays_read() -> None:
     assert fields["n"] == [1, 2]
 
 
+@pytest.mark.parametrize("element", [b"1", b"[]", b"{}", b'{"a":[1]}', b'{"b":1}'])
+@pytest.mark.parametrize("field", [b"a", b"b"])
+def test_more_values_than_anyone_needs(field: bytes, element: bytes) -> None:
+    body = b'{"' + field + b'":[' + (element + b",") * 100_000 + element + b"]}"
+    if (field, element) in {(b"a", b"1"), (b"a", b"[]")}:  # an array of numbers, which no bound here is for
+        assert len(loads(body, FIELDS)["a"]) == 100_001
+    else:
+        with pytest.raises(Malformed, match="100,000 values"):
+            loads(body, FIELDS)
+
+
+def test_more_values_than_anyone_needs_in_objects() -> None:
+    row = b"{" + b",".join(b'"%d":1' % key for key in range(150)) + b"}"
+    table = b"{" + b",".join(b'"%d":%s' % (key, row) for key in range(150)) + b"}"
+    with pytest.raises(Malformed, match="100,000 values"):
+        loads(b'{"a":{' + b",".join(b'"%d":%s' % (key, table) for key in range(5)) + b"}}", FIELDS)
+
+
 def test_lists_of_objects_have_their_arrays_read() -> None:
     fields = loads(b'{"a":[{"n":[2],"a":[3,4]},{"a":[[5],[6]]}]}', FIELDS)
     assert fields["a"][0]["n"] == [2]
