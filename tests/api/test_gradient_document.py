@@ -1,0 +1,65 @@
+"""/gradient-flow and /mean-field held to the OpenAPI document, by requests that it allows or just forbids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import Server
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+SMALL = {"depth": 3, "width": 8, "batch": 4, "networks": 2}
+
+DOCUMENT = create_app(Settings()).openapi()
+ROUTES = "^/(gradient-flow|mean-field)$"
+
+drawn = schemathesis.openapi.from_dict(DOCUMENT)
+drawn.config.phases.coverage.enabled = False
+covered = schemathesis.openapi.from_dict(DOCUMENT)
+covered.config.phases.fuzzing.enabled = False
+
+
+def affordable(body: Any) -> Any:
+    """The same request for a network that costs nothing: what is left out is 50 layers of 512 units."""
+    if not isinstance(body, dict) or "activation" not in body or "sigma_w" in body:
+        return body
+    missing = {name: most for name, most in SMALL.items() if name not in body}
+    if isinstance(body.get("width"), list):
+        missing.pop("depth", None)
+    return {**missing, **body}
+
+
+def check(case: Case[Any], server: Server) -> None:
+    case.body = affordable(case.body)
+    case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=90)
+
+
+@drawn.include(path_regex=ROUTES).parametrize()
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_routes_keep_to_their_document(case: Case[Any], server: Server) -> None:
+    check(case, server)
+
+
+@pytest.mark.slow
+@covered.include(path_regex=ROUTES).parametrize()
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_at_the_ends_of_every_field_too(case: Case[Any], server: Server) -> None:
+    """Each field left out, at its bounds, just beyond them and of a wrong type: a thousand requests."""
+    check(case, server)
