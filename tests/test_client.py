@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from app.client import BIG, AsyncClient, Client, ServiceError, activate, describe
+from app.client import (
+    BIG,
+    AsyncClient,
+    Client,
+    Exchange,
+    Layer,
+    ServiceError,
+    activate,
+    describe,
+    gradient_flow,
+    mean_field,
+)
 from app.core.activations import REGISTRY
 from tests.conftest import Server
 
@@ -60,6 +73,87 @@ def test_errors_say_what_the_service_said(server: Server) -> None:
     with Client(server.url) as lab, pytest.raises(ServiceError, match="did you mean sigmoid") as caught:
         lab.send(activate("sigmoyd", 1.0))
     assert caught.value.problem.status == 422
+
+
+def test_gradient_flow(server: Server) -> None:
+    asked = gradient_flow("tanh", width=[4, 16, 3], init={"sigma_w": 0.5}, networks=2, seed=5)
+    with Client(server.url) as lab:
+        report = lab.send(asked)
+    assert (report.networks, report.seed) == (2, 5)
+    assert [(each.fan_in, each.fan_out) for each in report.layers] == [(4, 16), (16, 3)]
+    assert report.gradient.log10_ratio.median.dtype == np.float64
+
+
+def read(exchange: Exchange[Any]) -> dict[str, Any]:
+    assert exchange.content is not None
+    fields: dict[str, Any] = json.loads(exchange.content)
+    return fields
+
+
+def test_only_what_is_given_is_sent() -> None:
+    """Defaults are the service's."""
+    assert read(gradient_flow("tanh")) == {"activation": "tanh"}
+    given = gradient_flow("prelu", params={"weight": np.float32(0.5)}, inputs=np.eye(2), residual=None)
+    params = {"weight": 0.5}
+    assert read(given) == {
+        "activation": "prelu",
+        "params": params,
+        "inputs": [[1.0, 0.0], [0.0, 1.0]],
+        "residual": None,
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, int])
+def test_a_network_s_own_weights(server: Server, dtype: Any) -> None:
+    """h(x) = x, and small integers, exact in every format: W x = (−1, −1, −1), and b makes it (−2, −1, 0)."""
+    first, bias = np.array([[1, 2], [3, 4], [5, 6]], order="F").astype(dtype), np.array([-1, 0, 1])
+    weights: list[Layer] = [
+        (first, bias.astype(dtype)),
+        (np.array([[2, 0, 1]]).astype(dtype), None),
+        np.eye(1),
+    ]
+    with Client(server.url) as lab:
+        report = lab.send(gradient_flow("linear", weights=weights, inputs=np.array([[1.0, -1.0]])))
+    assert [float(each.activation_mean.median) for each in report.layers] == [-1.0, -4.0, -4.0]
+    assert report.networks == 1
+
+
+def test_eleven_layers_stay_in_order(server: Server) -> None:
+    """Names of numbers: as text, layer 10 would precede layer 2."""
+    weights = [np.full((1, 1), 1.0 + number) for number in range(11)]
+    with Client(server.url) as lab:
+        report = lab.send(gradient_flow("linear", weights=weights, inputs=np.ones((1, 1))))
+    means = [float(each.activation_mean.median) for each in report.layers]
+    np.testing.assert_allclose(means, np.cumprod(np.arange(1.0, 12.0)), rtol=1e-15)
+
+
+def test_async_sends_weights_too(server: Server) -> None:
+    exchange = gradient_flow("tanh", weights=[np.eye(3)], seed=1)
+
+    async def ask() -> Any:
+        async with AsyncClient(server.url) as lab:
+            return await lab.send(exchange)
+
+    with Client(server.url) as lab:
+        assert asyncio.run(ask()).model_dump_json() == lab.send(exchange).model_dump_json()
+
+
+def test_weights_that_are_no_network_are_told(server: Server) -> None:
+    with (
+        Client(server.url) as lab,
+        pytest.raises(ServiceError, match="layer 2 must have 3 rows and 2 columns"),
+    ):
+        lab.send(gradient_flow("tanh", weights=[np.eye(2), np.eye(3)]))
+
+
+def test_mean_field(server: Server) -> None:
+    """tanh is critical at σ_w = 1 without biases (Poole et al. 2016, arXiv:1606.05340)."""
+    with Client(server.url) as lab:
+        diagram = lab.send(mean_field("tanh", [0.5, 1.5], [[0.0], [0.3]]))
+    assert diagram.shape == [2, 2]
+    assert diagram.phase == [["ordered", "chaotic"], ["ordered", "chaotic"]]
+    assert diagram.q_star.shape == (2, 2)
+    assert diagram.critical_sigma_w[0, 0] == pytest.approx(1.0, abs=1e-10)
 
 
 def test_facts(server: Server) -> None:
