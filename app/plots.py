@@ -354,13 +354,30 @@ def _heading(runs: Sequence[Run], look: Look) -> Spec:
     return _title(runs[0].label, look.say(Text(**summary)), look)
 
 
+def check_grid(sigma_w: ArrayLike, sigma_b: ArrayLike) -> None:
+    """Raises `InvalidValue` unless the places form a grid that extends both ways."""
+    weight, bias = np.broadcast_arrays(np.asarray(sigma_w, np.float64), np.asarray(sigma_b, np.float64))
+    places = {"sigma_w": weight, "sigma_b": bias}
+    for name, values in places.items():
+        if len(np.unique(values)) < 2:
+            raise InvalidValue("a phase diagram needs two different values or more", loc=(name,))
+    pairs = np.unique(np.stack([weight.ravel(), bias.ravel()]), axis=1)
+    if pairs.shape[1] != math.prod(len(np.unique(values)) for values in places.values()):
+        raise InvalidValue(
+            "must form a grid with sigma_b: each value of one beside each of the other, "
+            "[[1, 2, 3]] beside [[0], [1]]",
+            loc=("sigma_w",),
+        )
+
+
 def mean_field(
     label: str, sigma_w: ArrayLike, sigma_b: ArrayLike, answer: Mapping[str, Any], look: Look
 ) -> Spec:
     """The phase diagram over σ_w and σ_b: χ₁ as colour, its level 1 as a line, the phases by name.
 
-    Raises `InvalidValue` unless the places form a grid that extends both ways.
+    Raises `InvalidValue` as `check_grid` does.
     """
+    check_grid(sigma_w, sigma_b)
     weight, bias = np.broadcast_arrays(np.asarray(sigma_w, np.float64), np.asarray(sigma_b, np.float64))
     cells = _cells(weight.ravel(), bias.ravel(), answer)
     across, up = (
@@ -443,9 +460,7 @@ def _names(across: Spec, up: Spec, look: Look) -> list[Spec]:
 def _cells(weight: NDArray[np.float64], bias: NDArray[np.float64], answer: Mapping[str, Any]) -> list[Spec]:
     chi, reach = (np.asarray(answer[name], np.float64).ravel() for name in ("chi_1", "xi_gradient"))
     phases = np.asarray(answer["phase"]).ravel()
-    (w_low, w_high), (b_low, b_high) = _borders(weight, "sigma_w"), _borders(bias, "sigma_b")
-    if len(np.unique(np.stack([weight, bias]), axis=1).T) != len(np.unique(weight)) * len(np.unique(bias)):
-        raise InvalidValue("must form a grid with sigma_b: each value of one beside each of the other")
+    (w_low, w_high), (b_low, b_high) = _borders(weight), _borders(bias)
     with np.errstate(divide="ignore"):
         logarithm = np.clip(np.log10(chi), -DECADES, DECADES)
     columns = {
@@ -463,11 +478,9 @@ def _cells(weight: NDArray[np.float64], bias: NDArray[np.float64], answer: Mappi
     return [dict(zip((*columns, "phase"), row, strict=True)) for row in rows]
 
 
-def _borders(places: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _borders(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Left and right ends of the cells around ``places``: half-way to their neighbours."""
     centres, which = np.unique(places, return_inverse=True)
-    if len(centres) < 2:
-        raise InvalidValue("a phase diagram needs two different values or more", loc=(name,))
     between = (centres[:-1] + centres[1:]) / 2
     ends = np.array([max(0.0, 2 * centres[0] - between[0]), *between, 2 * centres[-1] - between[-1]])
     return ends[which], ends[which + 1]

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from app.api.admission import ComputeRoute
 from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate
 from app.api.captions import caption, label
 from app.api.computing import computed, failures, simulated, timeout
-from app.api.examples import GRADIENT_FLOW, MEAN_FIELD
+from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
 from app.api.network_form import NETWORK_FORM
@@ -50,7 +50,7 @@ from app.wire import json_body
 from app.wire.errors import Malformed, Unsuitable
 from app.wire.spelling import read
 
-Body = TypeVar("Body", bound=Model)
+Asked = TypeVar("Asked", bound=Model)
 
 FORMS: Mapping[Form, str] = {"svg": "image/svg+xml", "png": "image/png", "vl.json": JSON}
 """The forms of a picture and their media types."""
@@ -97,6 +97,10 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(route_class=ComputeRoute, tags=["plots"])
 posted = APIRouter(route_class=ArrayRoute, tags=["plots"])
 
+DIAGRAM: TypeAlias = Annotated[
+    MeanFieldRequest,
+    Body(openapi_examples={name: each for name, each in mean_field_examples().items() if name == "diagram"}),
+]
 FormPath: TypeAlias = Annotated[Form, Path(description="The form of the picture.")]
 
 
@@ -165,7 +169,7 @@ async def get_gradient_flow(
     responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_mean_field(
-    form: FormPath, query: Annotated[PictureQuery, Query()], body: MEAN_FIELD, request: Request
+    form: FormPath, query: Annotated[PictureQuery, Query()], body: DIAGRAM, request: Request
 ) -> Response:
     """What `POST /mean-field` answers, as a picture."""
     return await _mean_field(form, query, body, request)
@@ -229,6 +233,7 @@ async def _simulated(body: GradientFlowRequest, request: Request, seconds: float
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
     call, _ = checked(body, request.app.state.settings)
+    plots.check_grid(body.sigma_w, body.sigma_b)
 
     def work(run: Runner) -> dict[str, Any]:
         return diagram(call, body.sigma_w, body.sigma_b, run=run)
@@ -271,7 +276,7 @@ async def _picture(
     return Response(content, headers=headers, media_type=FORMS[form])
 
 
-def _body(model: type[Body], text: str) -> Body:
+def _body(model: type[Asked], text: str) -> Asked:
     """The request that stands in the address, as checked as one that is a body."""
     try:
         return model.model_validate(json_body.loads(text.encode(), ARRAY_FIELDS))
