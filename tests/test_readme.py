@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from app.settings import Settings
 from tests.conftest import Server
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
+LEFT_OUT = "…"
 
 
 def blocks(language: str) -> list[str]:
@@ -30,9 +33,17 @@ def calls() -> Iterator[tuple[str, str]]:
 
 
 CALLS = list(calls())
-PYTHON = blocks("python")
+FORMS = [
+    line
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if line.startswith("curl") and " -F " in line
+]
+PYTORCH = [code for code in blocks("python") if "import torch" in code]
+PYTHON = [code for code in blocks("python") if code not in PYTORCH]
 assert len(CALLS) >= 3
 assert PYTHON
+assert len(PYTORCH) == len(FORMS) == 1
 
 
 def curl(command: str, server: Server) -> Any:
@@ -44,17 +55,112 @@ def curl(command: str, server: Server) -> Any:
     return httpx.post(url, headers={name: value}, content=options["-d"]).json()
 
 
+def agrees(printed: Any, answer: Any) -> bool:
+    """Whether ``printed`` is a shortened ``answer``: `…` stands for what is left out, floats have four digits."""
+    match printed:
+        case dict():
+            named = printed.keys() - {LEFT_OUT}
+            complete = LEFT_OUT in printed or named == answer.keys()
+            return complete and all(agrees(printed[name], answer.get(name)) for name in named)
+        case [*first, str(last)] if last == LEFT_OUT:
+            return len(answer) > len(first) and all(map(agrees, first, answer))
+        case list():
+            return len(answer) == len(printed) and all(map(agrees, printed, answer))
+        case str():
+            start, cut, _ = printed.partition(LEFT_OUT)
+            return bool(answer.startswith(start)) if cut else answer == printed
+        case float():
+            return f"{answer:.4g}" == f"{printed:.4g}"
+    return bool(answer == printed)
+
+
 @pytest.mark.parametrize(("command", "printed"), CALLS)
 def test_every_call_answers_as_printed(server: Server, command: str, printed: str) -> None:
-    assert curl(command, server) == json.loads(printed)
+    answer, told = curl(command, server), json.loads(printed)
+    assert agrees(told, answer) if LEFT_OUT in printed else answer == told
+
+
+def run(code: str, server: Server) -> None:
+    exec(compile(code.replace(ADDRESS, server.url), "README.md", "exec"), {})
 
 
 @pytest.mark.parametrize("code", PYTHON)
 def test_python_runs(server: Server, code: str) -> None:
-    exec(compile(code.replace(ADDRESS, server.url), "README.md", "exec"), {})
+    run(code, server)
+
+
+def send_form(command: str, server: Server) -> list[tuple[int, int]]:
+    """The layers that the service saw when curl sent this form from here."""
+    words = shlex.split(command.replace(ADDRESS, server.url))
+    files: dict[str, Any] = {}
+    for option, word in itertools.pairwise(words):
+        if option == "-F":
+            name, _, value = word.partition("=")
+            text, _, media_type = value.partition(";type=")
+            content = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+            files[name] = (name, content, media_type or "application/octet-stream")
+    answer = httpx.post(next(word for word in words if word.startswith("http")), files=files, timeout=30)
+    assert answer.status_code == 200, answer.text[:300]
+    return [(each["fan_in"], each["fan_out"]) for each in answer.json()["layers"]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("command", FORMS)
+def test_the_form_sends_a_file_of_layers(server: Server, command: str) -> None:
+    save_file(
+        {"0.weight": np.ones((3, 2)), "0.bias": np.ones(3), "2.weight": np.ones((1, 3))}, "model.safetensors"
+    )
+    assert send_form(command, server) == [(2, 3), (3, 1)]
+
+
+@pytest.mark.peers
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("code", "command"), [*zip(PYTORCH, FORMS, strict=True)])
+def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command: str) -> None:
+    run(code, server)
+    assert send_form(command, server) == [(64, 32), (32, 10)]
 
 
 def test_every_setting_is_in_the_table() -> None:
     rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", README, flags=re.MULTILINE))
     told = {name.upper(): field.description for name, field in Settings.model_fields.items()}
     assert rows == told
+
+
+def test_a_shortened_answer_is_still_held_to_what_it_shows() -> None:
+    answer = {"a": 1.23456, "b": [1, 2, 3], "c": "long words"}
+    for right in ({"a": 1.235, "…": "…"}, {"a": 1.235, "b": [1, "…"], "c": "long …"}):
+        assert agrees(right, answer)
+    for wrong in ({"a": 1.234, "…": "…"}, {"a": 1.235}, {"b": [2, "…"], "…": "…"}, {"d": 1, "…": "…"}):
+        assert not agrees(wrong, answer)
+
+
+def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
+    decade = f"{10**diagnosis.DECADE:.0f}"
+    _, one_side, two_sides = (f"{100 * diagnosis.SATURATED[sides]:.0f} %" for sides in range(3))
+    rows = {
+        "dying": f"more than {100 * diagnosis.DYING:.0f} % of the units",
+        "exploding": f"more than {decade} times",
+        "saturated": f"more than {two_sides} of the activations have a slope below "
+        f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat; "
+        f"more than {one_side} where",
+        "vanishing": f"less than a {decade}th",
+    }
+    for state, words in rows.items():
+        assert re.search(rf"^\| `{state}` \| .*{words}", README, flags=re.MULTILINE), state
+    told = " ".join(README.split())
+    assert f"stays within a factor of {decade} of the last" in told
+    assert (
+        f"At most {diagnosis.REMEDIES} remedies are shown, each tried on {diagnosis.REMEDY_NETWORKS} networks"
+        in told
+    )
+    assert diagnosis.BETTER == 0.5  # "halve"
+    assert f"takes a core more than {diagnosis.REMEDY_WORK / 5e10:.0f} seconds" in told
+    assert set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE)) == set(
+        get_args(diagnosis.State)
+    )
