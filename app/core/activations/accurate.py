@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from app.core.activations.parameters import Array, Value
+from app.core.activations.piecewise import select
 from app.core.summation import two_sum
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -105,5 +106,14 @@ def logistic_tail(e: Array, relative: Value = 0.0) -> Array:
     e/(1 + e) alone is up to 2.5 ulp off: the rounding of 1 + e weighs up to one ulp of the quotient.
     """
     q = e / (1 + e)
+    if isinstance(relative, float) and not relative:
+        return select(e < 1 / 3, e - e * q, q)
     shift = relative * q * (1 - q)
-    return np.where(e < 1 / 3, e - (e * q - shift), q + shift)
+    return select(e < 1 / 3, e - (e * q - shift), q + shift)
+
+
+def logistic(t: Array, tail: Array) -> Array:
+    """1/(1 + e^−t), given its value for −|t| as ``tail``: |[t ≥ 0] − tail|, rounded once."""
+    upper = np.asarray(t >= 0).astype(tail.dtype)
+    size: Array = np.abs(upper - tail)
+    return size

@@ -11,6 +11,7 @@ import numpy as np
 from app.core.activations.accurate import (
     exp_pair,
     finite,
+    logistic,
     logistic_tail,
     rescaled_tail,
     two_product,
@@ -27,7 +28,7 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
-from app.core.activations.piecewise import line
+from app.core.activations.piecewise import line, select
 from app.core.summation import two_sum
 
 _LAMBDA = 1.0507009873554804934193349852946
@@ -36,10 +37,10 @@ _LAMBDA_ALPHA = 1.7580993408473768599402175208123  # λ·α, rounded once
 
 def _scaled_elu(x: Array, scale: Value, alpha: Value) -> Derivatives:
     """s·x for x > 0, a·(e^x − 1) elsewhere, with s = ``scale`` and a = ``alpha``."""
-    yield np.where(x > 0, line(scale, x), alpha * np.expm1(x))
+    yield select(x > 0, line(scale, x), alpha * np.expm1(x))
     tail = rescaled_tail(alpha * np.exp(x), alpha, x)  # not f + a: that is 0 from x = −37 on
-    yield np.where(x > 0, scale, tail).astype(x.dtype)
-    yield np.where(x >= 0, 0.0, tail)
+    yield select(x > 0, scale, tail).astype(x.dtype, copy=False)
+    yield select(x >= 0, 0.0, tail)
 
 
 def _elu(x: Array, alpha: Value) -> Derivatives:
@@ -47,7 +48,7 @@ def _elu(x: Array, alpha: Value) -> Derivatives:
 
 
 def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in α
-    return {"alpha": np.where(x > 0, 0.0, np.expm1(x))}
+    return {"alpha": select(x > 0, 0.0, np.expm1(x))}
 
 
 def _selu(x: Array) -> Derivatives:
@@ -63,10 +64,10 @@ def _celu(x: Array, alpha: Value) -> Derivatives:
     e = np.exp(q)
     product, rest = two_product(alpha, np.expm1(q))
     # Where e^q is 1 to the last bit, f is x; α·(x/α) would lose digits to a subnormal quotient.
-    yield np.where(q > -(2.0**-54), x, product + (rest + alpha * (e * low)))
+    yield select(q > -(2.0**-54), x, product + (rest + alpha * (e * low)))
     e += e * low  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
-    yield np.where(x > 0, 1.0, e)
-    yield np.where(x >= 0, 0.0, rescaled_tail(e / alpha, 1 / alpha, q, low))
+    yield select(x > 0, 1.0, e)
+    yield select(x >= 0, 0.0, rescaled_tail(e / alpha, 1 / alpha, q, low))
 
 
 def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
@@ -78,7 +79,7 @@ def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
     s = 1 - q
     product, rest = two_product(e, s)
     far = (product - 1) + (rest + product * relative + e * ((1 - s) - q - low))
-    return {"alpha": np.where(q > -0.5, near, np.where(e == 0, -1.0, far))}
+    return {"alpha": select(q > -0.5, near, np.where(e == 0, -1.0, far))}
 
 
 def _celu_series(q: Array) -> Array:
@@ -106,7 +107,7 @@ def _plain_softplus(x: Array) -> Derivatives:
     e = np.exp(-np.abs(x))
     tail = logistic_tail(e)
     yield np.maximum(x, 0.0) + np.log1p(e)
-    yield np.where(x < 0, tail, 1 - tail)
+    yield logistic(x, tail)
     yield tail * (1 - tail)
 
 
@@ -117,7 +118,7 @@ def _scaled_softplus(x: Array, beta: Value) -> Derivatives:
     tail = logistic_tail(e, relative)
     bend = _bend(e, relative * tail, beta)
     yield np.maximum(x, 0.0) + rescaled_tail(bend, 1 / beta, -p, -low)
-    yield np.where(x < 0, tail, 1 - tail)
+    yield logistic(x, tail)
     yield rescaled_tail(beta * (tail * (1 - tail)), beta, -p, -low)
 
 
@@ -144,10 +145,10 @@ def _softplus_with_threshold(x: Array, beta: Value, threshold: Value) -> Derivat
     p, low = two_product(beta, x)
     linear = (p > threshold) | ((p == threshold) & (low > 0))
     smooth = _softplus(x, beta)
-    yield np.where(linear, x, next(smooth))
-    yield np.where(linear, 1.0, next(smooth))
+    yield select(linear, x, next(smooth))
+    yield select(linear, 1.0, next(smooth))
     at_jump = (p == threshold) & (low == 0)
-    yield np.where(linear | at_jump, 0.0, next(smooth))
+    yield select(linear | at_jump, 0.0, next(smooth))
 
 
 def _squareplus(x: Array, b: Value) -> Derivatives:
@@ -158,11 +159,11 @@ def _squareplus(x: Array, b: Value) -> Derivatives:
     # The conjugate (√(x² + b) − x)(√(x² + b) + x) = b spares the left side its cancellation.
     left = (b / 4) / half
     off = half_low / half
-    yield np.where(x < 0, left - left * off, half + half_low)
+    yield select(x < 0, left - left * off, half + half_low)
     off = off + root_low / root
     tail = left / root
     tail -= tail * off
-    yield np.where(x < 0, tail, 1 - tail)
+    yield logistic(x, tail)
     cube = (b / 2) / root / root / root
     yield cube - cube * (3 * (root_low / root))
 

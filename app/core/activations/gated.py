@@ -28,7 +28,7 @@ from app.core.activations.definition import (
 from app.core.activations.formula import Expression
 from app.core.activations.normal_tail import NormalTail
 from app.core.activations.parameters import Array, Parameter, Value
-from app.core.activations.piecewise import choose
+from app.core.activations.piecewise import choose, select
 from app.core.summation import two_sum
 
 
@@ -89,13 +89,13 @@ def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
     step = _reciprocal(np.exp(size), 1.0, low)
     half = leading_half(x)
     h = _times(step, half, x - half)
-    yield np.where(left, h, x - h)
+    yield select(left, h, x - h)
     part = leading_half(growth)
     head, tail = part * step.high, (growth - part) * step.value + part * step.low
     start = 1 - growth
     half = leading_half(start + head)
     h = _times(step, half, ((start - half) + head) + (tail - growth_low))
-    yield np.where(left, h, 1 - h)
+    yield select(left, h, 1 - h)
     start = 2 - growth
     more = bend + step.value * (2 * growth - (start + bend) - 2 * (head + tail))
     factor = slope * (start + (more - growth_low))
@@ -220,9 +220,9 @@ def _gelu(x: Array) -> Derivatives:
     tail = NormalTail(np.abs(x).astype(np.float64, copy=False))
     left = x < 0
     h = tail.size * tail.probability() * tail.unit
-    yield np.where(left, -h, x - h).astype(x.dtype, copy=False)
+    yield select(left, -h, x - h).astype(x.dtype, copy=False)
     h = tail.excess() * tail.unit
-    yield np.where(left, h, 1 - h).astype(x.dtype, copy=False)
+    yield select(left, h, 1 - h).astype(x.dtype, copy=False)
     curvature = tail.density() * (2 - tail.size * tail.size) * tail.unit
     yield curvature.astype(x.dtype, copy=False)
 
@@ -239,7 +239,7 @@ def _erf(x: Array) -> Derivatives:
         series = coefficient + square * series
     tail = NormalTail(np.abs(x).astype(np.float64, copy=False) * math.sqrt(2))
     outside = np.copysign(1 - 2 * (tail.probability() * tail.unit), x)
-    yield np.where(square < 1, x * series, outside).astype(x.dtype, copy=False)
+    yield select(square < 1, x * series, outside).astype(x.dtype, copy=False)
     e, relative = exp_pair(-square, -low)
     e = _ERF_SERIES[0] * e
     e += e * relative
@@ -266,7 +266,7 @@ def _mish_near(x: Array) -> Derivatives:
     z = 2 / total
     half = leading_half(x)
     h = _times(step, half, x - half)
-    yield np.copysign(np.where(left, h, x - x * z), x)
+    yield np.copysign(select(left, h, x - x * z), x)
     # Left, the step's logarithm grows by 1 − weight·step a unit; right, z's falls by 2 − lack.
     weight = offset + e * s * s
     start = 1 - size
@@ -274,7 +274,7 @@ def _mish_near(x: Array) -> Derivatives:
     half = leading_half(start - share)
     h = _times(step, half, (start - half) - share)
     lack = (2 * e + 4) / total
-    yield np.where(left, h, 1 - z * (1 - size * (2 - lack)))
+    yield select(left, h, 1 - z * (1 - size * (2 - lack)))
     yield _mish_curvature(x)
 
 
@@ -306,8 +306,8 @@ def _mish_far(x: Array) -> Derivatives:
 def _hard_swish(x: Array) -> Derivatives:
     inside = np.abs(x) < 3
     right = x > 0
-    yield choose(x, inside, x * (x + 3) / 6, np.where(right, x, -0.0))
-    yield choose(x, inside, (2 * x + 3) / 6, np.where(right, 1.0, 0.0))
+    yield choose(x, inside, x * (x + 3) / 6, select(right, x, -0.0))
+    yield choose(x, inside, (2 * x + 3) / 6, select(right, 1.0, 0.0))
     yield choose(x, inside, 1 / 3, 0.0)
 
 

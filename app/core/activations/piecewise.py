@@ -5,17 +5,36 @@ A comparison with NaN is false, so a plain choice would turn NaN into whatever t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.parameters import Array, Value
 
 
+def select(condition: NDArray[np.bool_], yes: Value, no: Value) -> Array:
+    """``yes`` where the condition holds, else ``no``: np.where bit by bit, and without its branches.
+
+    np.where jumps at every element, and the processor guesses the sign of random numbers wrongly every other
+    time: three to four times the cost of all four passes here. Where the condition hardly ever holds, or
+    hardly ever fails, np.where is the faster one.
+    """
+    dtype = np.result_type(yes, no)
+    bits = np.dtype(f"i{dtype.itemsize}")
+    one, other = (np.asarray(each, dtype).view(bits) for each in (yes, no))
+    mask = np.negative(np.asarray(condition).astype(bits))  # all ones where the condition holds
+    return np.asarray(((one ^ other) & mask) ^ other).view(dtype)
+
+
+def indicator(condition: NDArray[np.bool_], x: Array) -> Array:
+    """1 where the condition holds, else 0, and NaN where x is NaN: the slope of what is flat or passes x."""
+    values = np.asarray(condition).astype(x.dtype)
+    np.copyto(values, x, where=np.isnan(x))
+    return values
+
+
 def choose(x: Array, condition: NDArray[np.bool_], inside: Value, outside: Value) -> Array:
     """``inside`` where the condition holds, else ``outside``; NaN where x is NaN. In x's format."""
-    values: NDArray[Any] = np.where(condition, inside, outside).astype(x.dtype, copy=False)
+    values = select(condition, inside, outside).astype(x.dtype, copy=False)
     np.copyto(values, x, where=np.isnan(x))
     return values
 

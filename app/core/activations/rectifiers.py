@@ -17,7 +17,7 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import NON_NEGATIVE, Array, Interval, Parameter, Value
-from app.core.activations.piecewise import choose, flat, line
+from app.core.activations.piecewise import choose, flat, indicator, line, select
 
 _MAAS = Reference(
     authors="Maas, Hannun, Ng",
@@ -95,7 +95,7 @@ LINEAR = Elementwise(
 
 
 def _step(x: Array) -> Derivatives:
-    yield choose(x, x > 0, 1.0, 0.0)
+    yield indicator(x > 0, x)
     yield flat(x)
     yield flat(x)
 
@@ -141,7 +141,7 @@ STEP = Elementwise(
 
 def _relu(x: Array) -> Derivatives:
     yield np.maximum(x, 0)
-    yield choose(x, x > 0, 1.0, 0.0)
+    yield indicator(x > 0, x)
     yield flat(x)
 
 
@@ -194,7 +194,7 @@ RELU = Elementwise(
 
 def _relu6(x: Array) -> Derivatives:
     yield np.clip(x, 0.0, 6.0)
-    yield choose(x, (x > 0) & (x < 6), 1.0, 0.0)
+    yield indicator((x > 0) & (x < 6), x)
     yield flat(x)
 
 
@@ -227,7 +227,7 @@ RELU6 = Elementwise(
 
 
 def _leaky(x: Array, slope: Value) -> Derivatives:
-    yield np.where(x > 0, x, line(slope, x))
+    yield select(x > 0, x, line(slope, x))
     yield choose(x, x > 0, 1.0, slope)
     yield flat(x)
 
@@ -429,7 +429,7 @@ RRELU = Elementwise(
 
 def _threshold(x: Array, threshold: Value, value: Value) -> Derivatives:
     yield choose(x, x > threshold, x, value)
-    yield choose(x, x > threshold, 1.0, 0.0)
+    yield indicator(x > threshold, x)
     yield flat(x)
 
 
@@ -482,9 +482,9 @@ THRESHOLD = Elementwise(
 
 def _clipped_leaky_relu(x: Array, negative_slope: Value, max_value: Value, threshold: Value) -> Derivatives:
     above = x > threshold
-    yield np.where(above, np.minimum(x, max_value), line(negative_slope, x - threshold))
+    yield select(above, np.minimum(x, max_value), line(negative_slope, x - threshold))
     rising = above & ((x < max_value) | np.isinf(max_value))
-    yield choose(x, rising, 1.0, np.where(above, 0.0, negative_slope))
+    yield choose(x, rising, 1.0, select(above, 0.0, negative_slope))
     yield flat(x)
 
 

@@ -15,7 +15,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.parameters import NON_NEGATIVE, Array, Parameter, Value
-from app.core.activations.piecewise import choose, flat
+from app.core.activations.piecewise import choose, flat, indicator, select
 from app.core.activations.sigmoidal import logistic_slope
 
 _IDEAL_ADAPTATION = Reference(
@@ -89,7 +89,7 @@ def _softshrink(x: Array, lambd: Value) -> Derivatives:
 def _shrink(x: Array, bias: Value, lambd: Value) -> Derivatives:
     outside = np.abs(x) > lambd
     yield choose(x, outside, x - np.sign(x) * bias, 0.0)
-    yield choose(x, outside, 1.0, 0.0)
+    yield indicator(outside, x)
     yield flat(x)
 
 
@@ -182,10 +182,10 @@ def _tanhshrink(x: Array) -> Derivatives:
     tail = logistic_tail(e)
     small = size < 1
     # 1 − tanh|x| = 2·tail, so that beyond 1 nothing cancels.
-    value = np.where(small, _small_tanhshrink(size), (size - 1) + 2 * tail)
+    value = select(small, _small_tanhshrink(size), (size - 1) + 2 * tail)
     yield np.copysign(value, x)
-    t = np.where(small, size - value, 1 - 2 * tail)
-    t_low = np.where(small, (size - t) - value, (1 - t) - 2 * tail)
+    t = select(small, size - value, 1 - 2 * tail)
+    t_low = select(small, (size - t) - value, (1 - t) - 2 * tail)
     yield t * t + 2 * t * t_low
     slope_of_tanh = rescaled_tail(4 * logistic_slope(e), 4.0, -2 * size)
     yield np.copysign(2 * t * slope_of_tanh, x)

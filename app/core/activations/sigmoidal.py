@@ -7,7 +7,14 @@ from typing import Final, Literal
 
 import numpy as np
 
-from app.core.activations.accurate import exp_pair, logistic_tail, rescaled_tail, two_product, two_quotient
+from app.core.activations.accurate import (
+    exp_pair,
+    logistic,
+    logistic_tail,
+    rescaled_tail,
+    two_product,
+    two_quotient,
+)
 from app.core.activations.definition import (
     Argument,
     Derivatives,
@@ -19,7 +26,7 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter, Value
-from app.core.activations.piecewise import choose, flat
+from app.core.activations.piecewise import choose, flat, indicator, select
 from app.core.summation import two_sum
 
 _BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
@@ -38,18 +45,17 @@ def logistic_slope(e: Array) -> Array:
     Not s·(1 − s), which is 0 from x = 37 on, where the slope still is e^−x; and not e/(1 + e)² as it stands,
     whose roundings add up to 3.5 ulp.
     """
-    square = e * e
-    above = (e + e) + square
+    twice, square = e + e, e * e
+    above = twice + square
     d = 1 + above
-    low = (above - (d - 1)) + (square - (above - (e + e)))  # (1 + e)² = d + low
+    low = (above - (d - 1)) + (square - (above - twice))  # (1 + e)² = d + low
     q = e / d
-    return np.where(e < 0.125, e - e * (above / d), q - q * (low / d))
+    return select(e < 0.125, e - e * (above / d), q - q * (low / d))
 
 
 def _sigmoid(x: Array) -> Derivatives:
     e = np.exp(-np.abs(x))
-    tail = logistic_tail(e)
-    yield np.where(x < 0, tail, 1 - tail)
+    yield logistic(x, logistic_tail(e))
     slope = logistic_slope(e)
     yield slope
     yield -slope * np.tanh(x / 2)  # not 1 − 2s: that cancels near zero
@@ -97,8 +103,7 @@ SIGMOID = Elementwise(
 def _log_sigmoid(x: Array) -> Derivatives:
     e = np.exp(-np.abs(x))
     yield np.minimum(x, 0) - np.log1p(e)
-    tail = logistic_tail(e)
-    yield np.where(x > 0, tail, 1 - tail)
+    yield logistic(-x, logistic_tail(e))
     yield -logistic_slope(e)
 
 
@@ -257,7 +262,7 @@ CLIPPED_AFFINE = Elementwise(
 
 def _sparse_sigmoid(x: Array) -> Derivatives:
     yield np.clip((x + 1) / 2, 0.0, 1.0)
-    yield choose(x, np.abs(x) < 1, 0.5, 0.0)
+    yield indicator(np.abs(x) < 1, x) / 2
     yield flat(x)
 
 
@@ -402,7 +407,7 @@ def _hard_tanh(x: Array, min_val: Value, max_val: Value) -> Derivatives:
     # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
     below = (x <= min_val) & (np.asarray(min_val) > -np.inf)
     above = (x >= max_val) & (np.asarray(max_val) < np.inf)
-    yield choose(x, below | above, 0.0, 1.0)
+    yield indicator(~(below | above), x)
     yield flat(x)
 
 
