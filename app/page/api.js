@@ -72,14 +72,15 @@ export async function follow(path, body, { progress, signal }) {
 }
 
 async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read().catch((error) => {
       throw new Failure(error.name === "AbortError" ? "cancelled" : "cut");
     });
     if (done) return;
-    const whole = (text + value).split("\n\n");
+    const whole = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = whole.pop();
     for (const block of whole) {
       const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s)));

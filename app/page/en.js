@@ -59,7 +59,7 @@ export default {
   "fact.gain": "Gain",
   "fact.gainHelp": "Scale weights by this and a layer keeps its input’s mean square: 1/√E φ(Z)² for standard normal Z",
   "fact.cost": "Cost, ns per element",
-  "fact.costHelp": "Measured now, on this service: the fastest of three computations of f on {count} float64 numbers, divided by their number",
+  "fact.costHelp": "Measured now, by this service’s own clock: the fastest of three calls for f of {count} float64 numbers, divided by their number; what a call costs by itself is in it",
   "fact.kinkAt": "at {at}: slope {slope}",
   "yes": "yes",
   "no": "no",

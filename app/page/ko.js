@@ -59,7 +59,7 @@ export default {
   "fact.gain": "이득",
   "fact.gainHelp": "가중치에 이 값을 곱하면 층이 입력의 제곱 평균을 유지합니다. 표준정규분포를 따르는 Z에 대해 1/√E φ(Z)²",
   "fact.cost": "원소당 비용(ns)",
-  "fact.costHelp": "지금 이 서비스에서 잰 값입니다. float64 수 {count}개에 대한 f 계산 세 번 중 가장 빠른 시간을 개수로 나누었습니다",
+  "fact.costHelp": "지금 이 서비스의 시계로 잰 값입니다. float64 수 {count}개의 f를 세 번 계산하여 가장 빠른 시간을 개수로 나누었으며, 호출 자체의 고정 비용도 들어 있습니다",
   "fact.kinkAt": "{at}에서 기울기 {slope}",
   "yes": "예",
   "no": "아니요",

@@ -36,8 +36,8 @@ export async function phase(main) {
     h("header", { class: "lead" }, h("h1", {}, t("phase.title")), h("p", {}, t("phase.lead"))),
     h("div", { class: "columns" },
       h("section", { class: "panel", "aria-label": t("phase.diagram") },
-        h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most), point.element),
-      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, links, message)),
+        h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most)),
+      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, links, message), point.element),
     calls.element,
   );
   stage.addEventListener("pointermove", (event) => tell(cellAt(event)));
@@ -64,10 +64,11 @@ export async function phase(main) {
       calls.show({ path: "/mean-field", body });
       drawing.ariaLabel = t("phase.picture", { name: said(functions.find(({ name }) => name === own.activation.name).title) });
       stage.classList.add("busy");
-      const width = Math.max(180, Math.min(stage.clientWidth, 820) - 150);
+      const width = stage.clientWidth < 500 ? stage.clientWidth - 72 : Math.min(stage.clientWidth, 820) - 150;
       const path = picturePath("mean-field", body, { theme: theme(), lang: language, width, height: 380 });
       links.replaceChildren(...pictureLinks(path));
       const { title, ...spec } = await get(path);
+      if (stage.clientWidth < 500) lay(spec, width);
       cells = spec.datasets.cells;
       await chart.draw(spec);
       message.replaceChildren();
@@ -102,6 +103,12 @@ export async function phase(main) {
   function simulate(cell) {
     if (cell) toFlow(own, cell.sigma_w, cell.sigma_b);
   }
+}
+
+/** Puts the legend under a narrow picture. */
+function lay(spec, width) {
+  const { color } = spec.layer[0].encoding;
+  color.legend = { ...color.legend, orient: "bottom", direction: "horizontal", gradientLength: width };
 }
 
 const aroundZero = ({ saturates, zero_centred: zero }) => saturates.length === 2 && zero;
@@ -143,7 +150,7 @@ function pointPart(own) {
   });
   const fields = Object.keys(place).map((key) => labelled(t(`flow.${key}`), field(place, key, read)));
   const button = h("button", { type: "button", onclick: () => toFlow(own, place.sigma_w, place.sigma_b) }, t("phase.open"));
-  return { element: h("div", { class: "point" }, h("h2", {}, t("phase.point")), h("div", { class: "pair" }, fields), figures, button), read };
+  return { element: h("section", { class: "point panel", "aria-label": t("phase.point") }, h("h2", {}, t("phase.point")), h("div", { class: "pair" }, fields), figures, button), read };
 }
 
 function rows(answer) {
