@@ -251,9 +251,9 @@ class GradientFlowRequest(Model):
 class SweepRequest(Model):
     """A network, and the fields that are varied: every combination is a cell."""
 
-    base: Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/GradientFlowRequest"})] = (
-        Field(description="A request for `POST /gradient-flow`; what the grid gives may be left out.")
-    )
+    base: Annotated[
+        dict[str, Any], WithJsonSchema({"allOf": [{"$ref": "#/components/schemas/GradientFlowRequest"}]})
+    ] = Field(description="A request for `POST /gradient-flow`; what the grid gives may be left out.")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         min_length=1,
         max_length=10,
