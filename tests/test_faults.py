@@ -1,0 +1,108 @@
+"""Workers that are killed and clients that leave, over real sockets: nothing is lost, all is free again soon."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import Server, started
+
+LONG = {"activation": "tanh", "depth": 20_000, "width": 64, "networks": 2, "init": "critical"}
+"""Minutes of work for both workers."""
+
+SHORT = {"activation": "tanh", "depth": 5, "width": 32, "networks": 2}
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[Server]:
+    yield from started(simulators="2", max_queue="2")
+
+
+def simulators(server: Server) -> list[psutil.Process]:
+    """The worker processes: the children of the process that forks them."""
+    own = psutil.Process(server.process.pid).children(recursive=True)
+    return [each for each in own if each.ppid() != server.process.pid]
+
+
+def busy(server: Server) -> int:
+    """Workers that are computing just now."""
+    before = {each.pid: each.cpu_times().user for each in simulators(server)}
+    time.sleep(0.3)
+    after = {each.pid: each.cpu_times().user for each in simulators(server)}
+    return sum(after[pid] - before.get(pid, 0.0) > 0.05 for pid in after)
+
+
+def until(condition: Callable[[], bool], seconds: float) -> float:
+    """How long it took; fails after ``seconds``."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds
+    return time.monotonic() - start
+
+
+def simulate(server: Server, **fields: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/gradient-flow", json={**SHORT, **fields}, timeout=120)
+
+
+def test_a_killed_worker_costs_nobody_an_answer(house: Server) -> None:
+    deep = {"depth": 500, "init": "critical"}  # survives, so that no remedies are tried
+    expected = simulate(house, **deep).content
+    with ThreadPoolExecutor(1) as client:
+        running = client.submit(simulate, house, **deep)
+        until(lambda: busy(house) > 0, 20)
+        simulators(house)[0].kill()
+        assert running.result().content == expected
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("path", ["/gradient-flow", "/gradient-flow/sweep"])
+def test_a_client_that_leaves_frees_the_workers_within_a_second(
+    house: Server, path: str, accept: str
+) -> None:
+    if path.endswith("sweep"):
+        accept = accept.replace("/json", "/jsonl")
+        body: dict[str, Any] = {"base": LONG, "grid": {"seed": [0, 1, 2]}}
+    else:
+        body = LONG
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((house.host, house.port)) as client:
+        client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        until(lambda: busy(house) == 2, 20)
+        working = simulators(house)
+    assert until(lambda: not any(each.is_running() for each in working), 5) < 1
+    assert simulate(house).status_code == 200
+
+
+def test_more_simulations_than_places(house: Server) -> None:
+    def leave_soon() -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{house.url}/gradient-flow", json=LONG, timeout=3)
+
+    with ThreadPoolExecutor(2) as clients:
+        running = [clients.submit(leave_soon) for _ in range(2)]
+        until(lambda: busy(house) == 2, 20)
+        refused = simulate(house)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        stream = httpx.post(f"{house.url}/gradient-flow", json=SHORT, headers={"Accept": "text/event-stream"})
+        assert stream.status_code == 503
+        small = httpx.post(f"{house.url}/activate", json={"function": "tanh", "inputs": [0]}, timeout=2)
+        assert small.json()["derivative"] == [1.0]
+        for each in running:
+            each.result()
+    until(lambda: simulate(house).status_code == 200, 5)
+
+
+def test_a_deadline(house: Server) -> None:
+    answer = httpx.post(f"{house.url}/gradient-flow", json=LONG, headers={"Request-Timeout": "0.5"})
+    assert answer.status_code == 504
+    until(lambda: busy(house) == 0, 3)
