@@ -6,11 +6,12 @@ import math
 from functools import cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from latex2mathml.converter import convert
 from pydantic import Field
 
 from app.api.bodies import JSON, negotiate
+from app.api.fixed import Fixed
 from app.api.problems import Problem, responses
 from app.api.schemas import Model, NumberArray
 from app.core.activations import REGISTRY
@@ -127,11 +128,11 @@ class Catalogue(Model):
     functions: list[FunctionSummary]
 
 
-@router.get("/functions", summary="All functions", responses=responses(406))
-def get_functions(request: Request) -> Catalogue:
+@router.get("/functions", summary="All functions", response_model=Catalogue, responses=responses(406))
+def get_functions(request: Request) -> Response:
     """Every activation function that `POST /activate` takes, a line each."""
     negotiate(request, JSON)
-    return Catalogue(functions=[_summary(entry) for entry in REGISTRY.values()])
+    return _catalogue().response(request)
 
 
 _NAME = Path(
@@ -141,15 +142,23 @@ _NAME = Path(
 )
 
 
-@router.get("/functions/{name}", summary="One function", responses=responses(404, 406))
-def get_function(name: Annotated[str, _NAME], request: Request) -> FunctionFacts:
+@router.get(
+    "/functions/{name}", summary="One function", response_model=FunctionFacts, responses=responses(404, 406)
+)
+def get_function(name: Annotated[str, _NAME], request: Request) -> Response:
     """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function."""
     negotiate(request, JSON)
     if name not in REGISTRY:
         near = nearest(name, REGISTRY)
         advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
         raise Problem(404, f"unknown function; {advice}", code="urn:activation-lab:unknown-name")
-    return _facts(name)
+    return _facts(name).response(request)
+
+
+@cache
+def _catalogue() -> Fixed:
+    lines = Catalogue(functions=[_summary(entry) for entry in REGISTRY.values()])
+    return Fixed.of(lines.model_dump_json().encode(), JSON)
 
 
 def _kind(entry: Activation) -> str:
@@ -170,10 +179,10 @@ def _summary(entry: Activation) -> FunctionSummary:
 
 
 @cache
-def _facts(name: str) -> FunctionFacts:
+def _facts(name: str) -> Fixed:
     facts = _without_mathml(REGISTRY[name])
     facts.mathml = {latex: convert(latex) for latex in sorted(_latex(facts))}
-    return facts
+    return Fixed.of(facts.model_dump_json().encode(), JSON)
 
 
 def _latex(facts: FunctionFacts) -> set[str]:

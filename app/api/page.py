@@ -1,27 +1,26 @@
-"""``GET /``: the page, its files from memory, compressed once."""
+"""``GET /``: the page, its files from memory."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
 from app import vega
+from app.api.fixed import Fixed
 from app.api.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 
 FILES = Path(__file__).parent.parent / "page"
 
+SCRIPT = "text/javascript; charset=utf-8"
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".js": SCRIPT,
     ".svg": "image/svg+xml",
 }
 
@@ -30,7 +29,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # a plot that was asked for with an API key
+        "img-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -44,55 +43,27 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Asked for again at every visit, answered by a few bytes where nothing changed.
-    "Cache-Control": "no-cache",
-    "Vary": "Accept-Encoding",
 }
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A file of the page, compressed, with the tag that tells whether a browser has it already."""
-
-    compressed: bytes
-    media_type: str
-    tag: str
-
-    @classmethod
-    def of(cls, compressed: bytes, suffix: str) -> Asset:
-        """The asset with this content and a media type by the file's suffix."""
-        tag = hashlib.sha256(compressed).hexdigest()[:20]
-        return cls(compressed, MEDIA_TYPES[suffix], f'"{tag}"')
-
-    def response(self, request: Request) -> Response:
-        """The file, or the news that the browser's copy is right."""
-        headers = {**HEADERS, "ETag": self.tag}
-        if self.tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(gzip.decompress(self.compressed), 200, headers, self.media_type)
-        headers["Content-Encoding"] = "gzip"
-        return Response(self.compressed, 200, headers, self.media_type)
 
 
 class Page:
     """The page's files by name. Vega's script is made beside, from the start of the service."""
 
     def __init__(self) -> None:
-        self._assets = {
-            path.name: Asset.of(gzip.compress(path.read_bytes(), 9, mtime=0), path.suffix)
+        self._files = {
+            path.name: Fixed.of(path.read_bytes(), MEDIA_TYPES[path.suffix])
             for path in sorted(FILES.iterdir())
             if path.suffix in MEDIA_TYPES
         }
         self._vega = asyncio.create_task(vega.bundle())
 
-    async def asset(self, name: str) -> Asset:
+    async def file(self, name: str) -> Fixed:
         """The file called ``name``; raises `Problem` where there is none."""
-        if name == "vega.js" and name not in self._assets:
-            self._assets[name] = Asset.of(await asyncio.shield(self._vega), ".js")
-        if name not in self._assets:
+        if name == "vega.js" and name not in self._files:
+            self._files[name] = Fixed.compact(await asyncio.shield(self._vega), SCRIPT)
+        if name not in self._files:
             raise Problem(404, "the page has no such file")
-        return self._assets[name]
+        return self._files[name]
 
     async def close(self) -> None:
         """Ends what was begun."""
@@ -111,4 +82,4 @@ async def get_page(request: Request) -> Response:
 async def get_file(name: str, request: Request) -> Response:
     """One of its files."""
     page: Page = request.app.state.page
-    return (await page.asset(name)).response(request)
+    return (await page.file(name)).response(request, HEADERS)

@@ -3,7 +3,10 @@
 let script = null;
 
 function vega() {
-  script ??= import("./vega.js").then(() => window.vegaEmbed);
+  if (!script) {
+    script = import("./vega.js").then(() => window.vegaEmbed);
+    script.catch(() => (script = null)); // the next drawing tries again
+  }
   return script;
 }
 
@@ -28,6 +31,7 @@ export class Chart {
 
   constructor(element) {
     this.element = element;
+    vega(); // comes while the specification is fetched
   }
 
   /** Draws; resolves when the picture stands. */
