@@ -10,8 +10,9 @@ An operation is a value, an `Exchange`: what to send and how to read the answer.
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack
@@ -24,7 +25,7 @@ from safetensors.numpy import save
 
 from app.api.catalogue import FunctionFacts
 from app.api.problems import ProblemDocument
-from app.api.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse
+from app.api.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse, SweepLine
 from app.core.formats import FORMATS, number_format
 from app.wire import json_body, npy
 from app.wire.numbers import to_json
@@ -33,6 +34,7 @@ Result = TypeVar("Result")
 
 JSON = "application/json"
 NPY = "application/x-npy"
+LINES = "application/jsonl"
 
 BIG = 1_000
 """Elements from which on an array travels in binary."""
@@ -167,6 +169,23 @@ def mean_field(
     return Exchange("POST", "/mean-field", _diagram, headers=headers, content=orjson.dumps(fields))
 
 
+def sweep(
+    base: Mapping[str, Any], grid: Mapping[str, Sequence[Any]], *, cells: Sequence[int] | None = None
+) -> Exchange[list[SweepLine]]:
+    """``POST /gradient-flow/sweep``: ``base`` with every combination of the values in ``grid``.
+
+    `Client.send` waits for all lines, `Client.stream` yields them as they come.
+    """
+    body = {"base": base, "grid": grid, "cells": cells}
+    return Exchange(
+        "POST",
+        "/gradient-flow/sweep",
+        lambda response: [_line(each) for each in response.iter_lines()],
+        headers={"Content-Type": JSON, "Accept": LINES},
+        content=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY),
+    )
+
+
 def describe(function: str) -> Exchange[FunctionFacts]:
     """``GET /functions/{name}``: formulas, parameters, properties, papers, framework names."""
     return Exchange("GET", f"/functions/{function}", _facts)
@@ -205,6 +224,15 @@ class Client(_Connection):
         """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
         return self._read(exchange, self._client.send(self._request(self._client, exchange)))
 
+    def stream(self, exchange: Exchange[list[SweepLine]]) -> Iterator[SweepLine]:
+        """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
+        response = self._client.send(self._request(self._client, exchange), stream=True)
+        with contextlib.closing(response):
+            if not response.is_success:
+                response.read()
+                self._read(exchange, response)
+            yield from map(_line, response.iter_lines())
+
     def __enter__(self) -> Self:
         return self
 
@@ -223,6 +251,16 @@ class AsyncClient(_Connection):
     async def send(self, exchange: Exchange[Result]) -> Result:
         """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
         return self._read(exchange, await self._client.send(self._request(self._client, exchange)))
+
+    async def stream(self, exchange: Exchange[list[SweepLine]]) -> AsyncIterator[SweepLine]:
+        """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
+        response = await self._client.send(self._request(self._client, exchange), stream=True)
+        async with contextlib.aclosing(response):
+            if not response.is_success:
+                await response.aread()
+                self._read(exchange, response)
+            async for line in response.aiter_lines():
+                yield _line(line)
 
     async def __aenter__(self) -> Self:
         return self
@@ -301,6 +339,10 @@ def _report(response: httpx.Response) -> GradientFlowResponse:
 
 def _diagram(response: httpx.Response) -> MeanFieldResponse:
     return MeanFieldResponse.model_validate_json(response.content)
+
+
+def _line(text: str) -> SweepLine:
+    return SweepLine.model_validate(json_body.loads(text.encode()))
 
 
 def _facts(response: httpx.Response) -> FunctionFacts:

@@ -21,6 +21,7 @@ from app.client import (
     describe,
     gradient_flow,
     mean_field,
+    sweep,
 )
 from app.core.activations import REGISTRY
 from tests.conftest import Server
@@ -160,3 +161,35 @@ def test_facts(server: Server) -> None:
     with Client(server.url) as lab:
         facts = lab.send(describe("tanh"))
     assert facts.latex[0] == REGISTRY["tanh"].formulas.value.latex({})
+
+
+GRID: dict[str, list[float]] = {"init.sigma_w": [0.5, 1.5], "depth": [3, 4]}
+
+
+def test_a_sweep_as_a_whole_and_as_it_comes(server: Server) -> None:
+    asked = sweep({"activation": "tanh", "width": 16, "networks": 2}, GRID)
+    with Client(server.url) as lab:
+        whole = lab.send(asked)
+        streamed = list(lab.stream(asked))
+    for found in (whole, streamed):
+        assert found[0].cells == 4
+        assert found[-1].completed == 4
+        cells = {each.index: each for each in found if each.index is not None}
+        assert sorted(cells) == [0, 1, 2, 3]
+        assert cells[1].point == {"init.sigma_w": 0.5, "depth": 4}
+        assert cells[1].gradient is not None
+        assert cells[1].gradient.log10_ratio.median < 0
+
+
+def test_an_asynchronous_sweep(server: Server) -> None:
+    async def kinds() -> list[str]:
+        async with AsyncClient(server.url) as lab:
+            asked = sweep({"activation": "tanh", "width": 16, "networks": 1}, GRID, cells=[2])
+            return [each.type async for each in lab.stream(asked) if each.type != "progress"]
+
+    assert asyncio.run(kinds()) == ["start", "cell", "end"]
+
+
+def test_a_stream_that_is_refused_says_why(server: Server) -> None:
+    with Client(server.url) as lab, pytest.raises(ServiceError, match="did you mean depth"):
+        list(lab.stream(sweep({"activation": "tanh"}, {"dept": [3]})))

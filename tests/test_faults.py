@@ -1,4 +1,4 @@
-"""Workers that are killed and clients that leave, over real sockets: nothing is lost, all is free again soon."""
+"""Workers that are killed, clients that leave, over real sockets: nothing is lost, all is free again soon."""
 
 from __future__ import annotations
 
