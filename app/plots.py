@@ -47,6 +47,9 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 MONOSPACE = "Liberation Mono, Courier New, monospace"
 
+MOST_LAYERS = 2_000
+"""Layers of a network that are drawn: more than a screen has columns of pixels."""
+
 DECADES = 1.0
 """χ₁ is coloured from 10⁻¹ to 10¹: beyond, a gradient is gone within a few layers either way."""
 
@@ -99,7 +102,7 @@ class Look:
     theme: Theme = "light"
     lang: Language = "en"
     width: int = 560
-    height: int = 240
+    height: int = 300
 
     @property
     def palette(self) -> _Palette:
@@ -188,7 +191,7 @@ def _panel(order: int, last: bool, names: Iterable[str], look: Look) -> Spec:
     x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}}
     y = {"field": "y", "type": "quantitative", "title": look.say(_ORDERS[order])}
     here = {"filter": f"datum.order === {order}"}
-    point = {"type": "point", "filled": True, "opacity": 1}
+    point = {"type": "point", "filled": True, "opacity": 1, "aria": False}
     return {
         "width": look.width,
         "height": look.height,
@@ -279,7 +282,7 @@ def _flows(several: bool, look: Look) -> list[Spec]:
         },
         {
             "data": {"name": "layers"},
-            "mark": {"type": "point", "filled": True, "size": 16, "opacity": 0.7},
+            "mark": {"type": "point", "filled": True, "size": 16, "opacity": 0.7, "aria": False},
             "encoding": {"y": height("median"), "color": colour},
         },
         {
@@ -322,17 +325,24 @@ def _layers(run: Run) -> list[Spec]:
             "layer": each["layer"],
             **{name: _number(value) for name, value in each["gradient_log10_rms"].items()},
         }
-        for each in run.answer["layers"]
+        for each in _thinned(run.answer["layers"])
     ]
 
 
 def _theory(run: Run) -> list[Spec]:
     if run.answer["theory"] is None:
         return []
-    return [
+    rows = [
         {"network": run.label, "layer": number, "log10_rms": _number(each["gradient_log10_rms"])}
         for number, each in enumerate(run.answer["theory"]["layers"], start=1)
     ]
+    return _thinned(rows)
+
+
+def _thinned(rows: Sequence[Any]) -> list[Any]:
+    """At most `MOST_LAYERS` of the rows, evenly, and the last one always."""
+    step = -(-len(rows) // MOST_LAYERS)
+    return [*rows[:-1:step], *rows[-1:]]
 
 
 def _limits(formats: Iterable[str], figures: Sequence[float]) -> list[Spec]:
@@ -350,8 +360,7 @@ def _limits(formats: Iterable[str], figures: Sequence[float]) -> list[Spec]:
 def _heading(runs: Sequence[Run], look: Look) -> Spec:
     if len(runs) != 1:
         return {}
-    summary = runs[0].answer["verdict"]["summary"]
-    return _title(runs[0].label, look.say(Text(**summary)), look)
+    return _title(runs[0].label, look.say(Text(**runs[0].answer["verdict"]["summary"])), look)
 
 
 def check_grid(sigma_w: ArrayLike, sigma_b: ArrayLike) -> None:

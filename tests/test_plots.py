@@ -18,6 +18,7 @@ from app.core.errors import InvalidValue
 from app.plots import (
     DASHES,
     DECADES,
+    MOST_LAYERS,
     MOST_SERIES,
     PALETTES,
     Look,
@@ -117,6 +118,14 @@ def test_rows_of_layers_leave_gaps_for_what_is_not_finite() -> None:
     assert first == {"network": "relu", "layer": 1, "median": None, "low": None, "high": None}
     assert second == {"network": "relu", "layer": 2, "median": -3.0, "low": -3.0, "high": -3.0}
     assert [each["log10_rms"] for each in spec["datasets"]["theory"]] == [None, -3.0]
+
+
+def test_a_very_deep_network_is_thinned_and_keeps_its_ends() -> None:
+    spec = gradient_flow([Run("relu", answer(*np.linspace(-9.0, 0.0, 10_001).tolist()))], Look())
+    for name in ("layers", "theory"):
+        rows = spec["datasets"][name]
+        assert 1_000 < len(rows) <= MOST_LAYERS + 1
+        assert (rows[0]["layer"], rows[-1]["layer"]) == (1, 10_001)
 
 
 def test_no_theory_draws_no_theory() -> None:

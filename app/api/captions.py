@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from app.wire.spelling import spell
 LONGEST = 6
 """Layer sizes that are listed; of more, the first and the last ones."""
 
-_DEEP = Text("{depth} layers of {width}", "너비 {width}, {depth}층")
+_DEEP = Text("depth {depth}, width {width}", "깊이 {depth}, 너비 {width}")
 _OWN_WEIGHTS = Text("given weights", "주어진 가중치")
 _RESIDUAL = Text("residual × {scale:g}", "잔차 연결 × {scale:g}")
 
@@ -36,6 +37,16 @@ def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language
     if body.residual is not None:
         parts.append(_say(_RESIDUAL, lang).format(scale=body.residual.scale))
     return " · ".join(parts)
+
+
+def unlike(captions: Iterable[str]) -> list[str]:
+    """The captions, numbered where one comes again: the networks differ in what a caption does not say."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for each in captions:
+        seen[each] += 1
+        numbered.append(each if seen[each] == 1 else f"{each} ({seen[each]})")
+    return numbered
 
 
 def _shape(layers: list[Mapping[str, Any]], lang: Language) -> str:

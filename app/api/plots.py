@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app import plots
 from app.api.admission import ComputeRoute
 from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate
-from app.api.captions import caption, label
+from app.api.captions import caption, label, unlike
 from app.api.computing import computed, failures, simulated, timeout
 from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
@@ -214,8 +214,8 @@ async def _gradient_flow(
     answers = [await _simulated(body, request, left()) for body in bodies]
 
     def draw(look: Look) -> Spec:
-        named = zip(bodies, answers, strict=True)
-        return plots.gradient_flow([Run(caption(*each, look.lang), each[1]) for each in named], look)
+        captions = unlike(caption(*each, look.lang) for each in zip(bodies, answers, strict=True))
+        return plots.gradient_flow([Run(*each) for each in zip(captions, answers, strict=True)], look)
 
     return await _picture(form, query, draw, request, left)
 

@@ -65,11 +65,13 @@ def test_a_plain_address_gives_what_the_body_gives(client: InProcess, plot: str)
 
 
 def test_several_networks_in_one_picture(client: InProcess) -> None:
-    requests = [json.dumps({**NETWORK, "activation": name}) for name in ("tanh", "sigmoid")]
+    networks = [NETWORK, {**NETWORK, "activation": "sigmoid"}, {**NETWORK, "seed": 1}]
+    requests = [json.dumps(each) for each in networks]
     rows = datasets(client.get("/plots/gradient-flow.vl.json", params={"request": requests}))["layers"]
     assert list(dict.fromkeys(each["network"] for each in rows)) == [
-        "tanh · 3 layers of 16 · xavier_normal",
-        "sigmoid · 3 layers of 16 · xavier_normal",
+        "tanh · depth 3, width 16 · xavier_normal",
+        "sigmoid · depth 3, width 16 · xavier_normal",
+        "tanh · depth 3, width 16 · xavier_normal (2)",
     ]
 
 
