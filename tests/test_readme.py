@@ -8,13 +8,15 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from app.core import diagnosis
+from app.core.propagation import units
 from app.settings import Settings
 from tests.conftest import Server
 
@@ -52,11 +54,11 @@ def curl(command: str, server: Server) -> Any:
     url = next(word for word in words if word.startswith("http"))
     options = dict(itertools.pairwise(words))
     name, _, value = options["-H"].partition(": ")
-    return httpx.post(url, headers={name: value}, content=options["-d"]).json()
+    return httpx.post(url, headers={name: value}, content=options["-d"], timeout=60).json()
 
 
 def agrees(printed: Any, answer: Any) -> bool:
-    """Whether ``printed`` is a shortened ``answer``: `…` stands for what is left out, floats have four digits."""
+    """Whether ``printed`` is a shortened ``answer``: `…` for what is left out, floats of four digits."""
     match printed:
         case dict():
             named = printed.keys() - {LEFT_OUT}
