@@ -27,8 +27,9 @@ Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterabl
 
 FLOAT64 = np.dtype(np.float64)
 
-BLOCK = 8192
-"""Elements a block: some ten temporaries of it fit a core's second-level cache."""
+BLOCK = 16_384
+"""Elements a block: half a dozen temporaries of it fit a core's second-level cache, and a pass over one takes
+longer than getting hold of the interpreter for the next, for which two threads compete."""
 
 JACOBIAN_LIMIT = 4_000_000
 """Most elements of a Jacobian that one request may ask for."""

@@ -28,7 +28,7 @@ from app.core.activations.definition import (
 from app.core.activations.formula import Expression
 from app.core.activations.normal_tail import NormalTail
 from app.core.activations.parameters import Array, Parameter, Value
-from app.core.activations.piecewise import choose, select
+from app.core.activations.piecewise import indicator, select
 from app.core.summation import two_sum
 
 
@@ -304,11 +304,11 @@ def _mish_far(x: Array) -> Derivatives:
 
 
 def _hard_swish(x: Array) -> Derivatives:
-    inside = np.abs(x) < 3
-    right = x > 0
-    yield choose(x, inside, x * (x + 3) / 6, select(right, x, -0.0))
-    yield choose(x, inside, (2 * x + 3) / 6, select(right, 1.0, 0.0))
-    yield choose(x, inside, 1 / 3, 0.0)
+    bent = np.clip(x, -3.0, 3.0)
+    yield np.maximum(x, -3.0) * ((bent + 3) / 6)
+    inside = indicator(np.abs(x) < 3, x)
+    yield (2 * bent + 3) / 6 * inside + (x >= 3)
+    yield inside / 3
 
 
 _ELFWING = Reference(

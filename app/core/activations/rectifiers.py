@@ -227,7 +227,8 @@ RELU6 = Elementwise(
 
 
 def _leaky(x: Array, slope: Value) -> Derivatives:
-    yield select(x > 0, x, line(slope, x))
+    below = line(slope, x)
+    yield np.maximum(x, below) if np.ndim(slope) == 0 and 0 <= slope <= 1 else select(x > 0, x, below)
     yield choose(x, x > 0, 1.0, slope)
     yield flat(x)
 

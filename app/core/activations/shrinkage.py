@@ -83,7 +83,9 @@ HARDSHRINK = Elementwise(
 
 
 def _softshrink(x: Array, lambd: Value) -> Derivatives:
-    return _shrink(x, lambd, lambd)
+    yield x - np.clip(x, -lambd, lambd)
+    yield indicator(np.abs(x) > lambd, x)
+    yield flat(x)
 
 
 def _shrink(x: Array, bias: Value, lambd: Value) -> Derivatives:

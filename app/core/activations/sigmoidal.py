@@ -145,7 +145,7 @@ LOG_SIGMOID = Elementwise(
 
 def _hard_sigmoid(x: Array) -> Derivatives:
     yield np.clip((x + 3) / 6, 0.0, 1.0)  # x/6 + 1/2 cancels next to the corner at −3
-    yield choose(x, np.abs(x) < 3, 1 / 6, 0.0)
+    yield indicator(np.abs(x) < 3, x) / 6
     yield flat(x)
 
 
@@ -404,10 +404,10 @@ LECUN_TANH = Elementwise(
 
 def _hard_tanh(x: Array, min_val: Value, max_val: Value) -> Derivatives:
     yield np.clip(x, min_val, max_val)
-    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
-    below = (x <= min_val) & (np.asarray(min_val) > -np.inf)
-    above = (x >= max_val) & (np.asarray(max_val) < np.inf)
-    yield indicator(~(below | above), x)
+    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit. Nothing compares with NaN.
+    low = np.where(np.isneginf(min_val), np.nan, min_val)
+    high = np.where(np.isposinf(max_val), np.nan, max_val)
+    yield indicator(~((x <= low) | (x >= high)), x)
     yield flat(x)
 
 
