@@ -7,14 +7,29 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
-from app.api import activate, catalogue, gradient_flow, health, inference, mean_field, page, problems, sweep
+from app.api import (
+    activate,
+    catalogue,
+    gradient_flow,
+    health,
+    inference,
+    keys,
+    mean_field,
+    metrics,
+    page,
+    problems,
+    sweep,
+)
 from app.api.body_limit import BodyLimit
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
+from app.observation.metrics import Metrics
+from app.observation.requests import Observed
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -34,16 +49,25 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,  # an array looks the same both ways
+        telemetry=_telemetry(on=own.telemetry),
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
     app.state.settings = own
     app.state.ready = False
+    app.state.keys = keys.Keys(own.api_keys)
+    app.state.metrics = Metrics()
     problems.install(app)
     app.add_middleware(BodyLimit, limit=own.max_body_bytes)
-    for module in (activate, gradient_flow, sweep, mean_field, catalogue, inference, health, page):
+    for module in (activate, gradient_flow, sweep, mean_field, catalogue, inference, health, metrics, page):
         app.include_router(module.router)
     _declare_problems(app)
+    app.middleware_stack = Observed(app.build_middleware_stack(), app.state.metrics)
     return app
+
+
+def _telemetry(*, on: bool) -> TelemetryConfig:
+    """FastAPI's OpenTelemetry: what there is to tell, and exporters from the environment, or nothing."""
+    return {"tracing": on, "metrics": on, "logs": on, "auto_configure": on}
 
 
 @asynccontextmanager
@@ -51,6 +75,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
     app.state.simulations = _simulations(app.state.settings)
     app.state.page = page.Page()
+    app.state.metrics.watch("arrays", app.state.threads)
+    app.state.metrics.watch("simulations", app.state.simulations)
     app.state.ready = True
     yield
     app.state.ready = False
@@ -87,6 +113,7 @@ def _declare_problems(app: FastAPI) -> None:
             schemas.update(own["$defs"])
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
+            keys.declare(document, asked=bool(app.state.keys))
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _replace_validation_error(operation["responses"])

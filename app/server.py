@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import time
+from contextlib import suppress
+from socket import socket
+from tempfile import TemporaryDirectory
 
 import orjson
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
 
+from app.listener import turn_away
+from app.observation import logs, metrics
 from app.settings import Settings, settings
+
+SETTLING = 0.1
+"""Seconds in which everybody is accepted whom the kernel has let in, and in which the newest speak."""
 
 _MALFORMED = orjson.dumps(
     {
@@ -52,6 +64,16 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """Closes the connection once it is done; one that has just been made is heard first."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(SETTLING, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answers bytes that are no HTTP request; ``msg`` is uvicorn's own sentence."""
         del msg
@@ -70,11 +92,11 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 def serve(chosen: Settings) -> None:
-    """Serves until told to stop; SIGTERM lets running requests finish and then is no failure."""
-    # uvicorn raises the signal again once it has shut down, for whoever listened before it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "app.main:create_app",
+    """Serves until told to stop; a SIGTERM lets running requests finish and then is no failure."""
+    logs.configure(chosen.log_format, chosen.log_level)
+    patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
+    config = uvicorn.Config(
+        "app.process:application",
         factory=True,
         host=chosen.host,
         port=chosen.port,
@@ -82,8 +104,59 @@ def serve(chosen: Settings) -> None:
         http=PatientProtocol,
         loop="uvloop",
         ws="none",
+        log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=int(chosen.keep_alive),
-        timeout_graceful_shutdown=int(chosen.shutdown_grace),
+        # Both go to the event loop, which takes fractions of a second.
+        timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
     )
+    listener = config.bind_socket()
+    if chosen.workers == 1:
+        _serve_alone(config, listener)
+    else:
+        _serve_together(config, listener, chosen.shutdown_notice)
+
+
+def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
+    # uvicorn raises the signal again once it has shut down, for whoever listened before it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = _Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run([listener])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which accepts whoever has come before it stops listening."""
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Ends what is open and closes the port."""
+        for each in sockets or ():
+            turn_away(each)
+        await asyncio.sleep(SETTLING)
+        await super().shutdown(sockets)
+
+
+def _serve_together(config: uvicorn.Config, listener: socket, notice: float) -> None:
+    with TemporaryDirectory(prefix="activation-lab-") as directory:
+        os.environ[metrics.SHARED] = directory
+        _Supervisor(config, listener, notice).run()
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor of several server processes that share a port."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket, notice: float) -> None:
+        super().__init__(config, [listener])
+        self._notice = notice
+        signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())  # uvicorn would look twice a second
+
+    def terminate_all(self) -> None:
+        """Ends the processes, and keeps the port closed to newcomers from just before they leave it."""
+        super().terminate_all()
+        time.sleep(max(0.0, self._notice - SETTLING))
+        for each in self.sockets:
+            turn_away(each)
+            each.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def cores() -> int:
@@ -16,10 +18,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+LogFormat: TypeAlias = Literal["auto", "json", "console"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
 class Settings(BaseSettings):
     """What an operator may choose. The README's table is made from these descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix="ACTIVATION_LAB_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ACTIVATION_LAB_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -78,9 +86,46 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Seconds a computation may take; a client may ask for less."
     )
     keep_alive: float = Field(5.0, gt=0, description="Seconds an idle connection is kept.")
-    shutdown_grace: float = Field(
-        10.0, gt=0, description="Seconds that running requests have left after a SIGTERM."
+    shutdown_notice: float = Field(
+        1.0,
+        ge=0,
+        description="Seconds after a SIGTERM in which /readyz says no before the service stops listening.",
     )
+    shutdown_grace: float = Field(
+        10.0, gt=0, description="Seconds from a SIGTERM to the end of the process at most."
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Keys between commas; where there are some, what computes asks for one of them.",
+    )
+    log_level: LogLevel = Field(
+        "info", description="Least weight of what is logged: debug, info, warning, error."
+    )
+    log_format: LogFormat = Field(
+        "auto", description="json, console, or auto: console at a terminal, json elsewhere."
+    )
+    telemetry: bool = Field(
+        False, description="Sends OpenTelemetry traces, metrics and logs where OTEL_ variables say."
+    )
+
+    @property
+    def clearing(self) -> float:
+        """Seconds at the end of the grace period in which what has not finished is ended."""
+        return min(2.0, self.shutdown_grace / 5)
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _between_commas(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [each.strip() for each in value.split(",")] if value else ()
+
+    @field_validator("api_keys")
+    @classmethod
+    def _fit_for_a_header(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(re.fullmatch("[!-~]+", key.get_secret_value()) for key in keys):
+            raise ValueError("a key is printable ASCII without spaces, and there is one between two commas")
+        return keys
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -9,15 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # in this process
 
 
 class InProcess:
@@ -69,13 +74,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def started(**settings: str) -> Iterator[Server]:
-    """`python -m app` with these settings in its environment, stopped by SIGTERM."""
+def started(*, log: Path | None = None, **settings: str) -> Iterator[Server]:
+    """`python -m app` with these settings in its environment and its log there, stopped by SIGTERM."""
     port = free_port()
-    chosen = {f"ACTIVATION_LAB_{key.upper()}": value for key, value in settings.items()}
+    prompt = {"shutdown_notice": "0", **settings}
+    chosen = {f"ACTIVATION_LAB_{key.upper()}": value for key, value in prompt.items()}
     environment = {**os.environ, **chosen}
     command = [sys.executable, "-m", "app", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    with Path(log or os.devnull).open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output)
     server = Server("127.0.0.1", port, process)
     try:
         wait_until_ready(server)

@@ -73,6 +73,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     threads: ComputeThreads = request.app.state.threads
     call = REGISTRY.resolve(body.function, body.params, body.axis)
+    request.state.function = call.activation.name
     media_type = negotiate(request, *_offered(call, body))
     size = body.inputs.size * (body.order + 1)
     if size > settings.max_elements:
@@ -87,7 +88,9 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         )
         return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
 
-    return await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
+    response = await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
+    request.state.elements = body.inputs.size
+    return response
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:

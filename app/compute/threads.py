@@ -38,6 +38,7 @@ class ComputeThreads:
         self._threads = threads
         self._places = places
         self._taken = 0
+        self.rejected = 0
         # Blocks run side by side already; BLAS's own threads would compete, and change the last bits.
         self._blas = threadpool_limits(1, user_api="blas")
         self._requests = ThreadPoolExecutor(threads, "request")
@@ -52,6 +53,7 @@ class ComputeThreads:
         if size <= SMALL:
             return work(map)
         if self._taken >= self._places:
+            self.rejected += 1
             raise Busy
         self._taken += 1
         stop = threading.Event()
@@ -63,6 +65,16 @@ class ComputeThreads:
         finally:
             stop.set()
             self._taken -= 1
+
+    @property
+    def running(self) -> int:
+        """Large requests in work."""
+        return min(self._taken, self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """Large requests admitted that no thread has taken yet."""
+        return self._taken - self.running
 
     def close(self) -> None:
         """Ends the threads once their work is done."""

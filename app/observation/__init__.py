@@ -1,0 +1,1 @@
+"""Seeing inside: what each request was, in logs and in numbers."""

@@ -1,0 +1,83 @@
+"""Logs: one line an event, JSON for programs, colours for a person at a terminal.
+
+uvicorn and every other library log through the standard library; those records take the same way out.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from app.settings import LogFormat, LogLevel
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered; every line logged meanwhile carries it."""
+
+
+def configure(form: LogFormat, level: LogLevel) -> None:
+    """Sends structlog's and the standard library's records to standard output, as lines of this form.
+
+    ``"auto"`` is ``"console"`` at a terminal and ``"json"`` elsewhere.
+    """
+    readable = form == "console" or (form == "auto" and sys.stdout.isatty())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    common: list[Processor] = [
+        structlog.processors.add_log_level,
+        _add_request_id,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Processor] = _for_people() if readable else _for_programs()
+    structlog.configure(
+        processors=[*common, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory() if readable else structlog.BytesLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=common, processors=[remove, *rendering[:-1], _text(rendering[-1])]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=threshold, force=True)
+
+
+def flush() -> None:
+    """Writes out what is buffered."""
+    sys.stdout.flush()
+
+
+def _for_people() -> list[Processor]:
+    # structlog's own choice of exception formatter prints local variables: a request's body would be there.
+    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _for_programs() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(serializer=orjson.dumps),
+    ]
+
+
+def _text(render: Processor) -> Callable[[WrappedLogger, str, EventDict], str]:
+    """``render`` for the standard library, whose streams take text."""
+
+    def rendered(logger: WrappedLogger, name: str, event: EventDict) -> str:
+        line: Any = render(logger, name, event)
+        return line.decode() if isinstance(line, bytes) else line
+
+    return rendered
+
+
+def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if (own := request_id.get()) is not None:
+        event["request_id"] = own
+    return event

@@ -1,0 +1,184 @@
+"""Numbers for Prometheus: what was asked for and how long it took, and how full the service is.
+
+Labels are the service's own words, route templates and canonical names, so that no client can add series.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Upper bounds of the latency histogram: from ten numbers to a deep network."""
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Where several server processes keep their numbers, so that any of them can tell the sum."""
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, on when it began
+
+
+class Pool(Protocol):
+    """What computes: plain numbers about itself, read when somebody asks."""
+
+    @property
+    def running(self) -> int:
+        """Jobs in work."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs admitted that nothing works on yet."""
+
+    @property
+    def rejected(self) -> int:
+        """Requests turned away since the start, because there was no room."""
+
+
+class Metrics:
+    """The numbers of one application."""
+
+    def __init__(self) -> None:
+        own = self._own = CollectorRegistry()
+        self._requests = Counter(
+            "activation_lab_requests", "Requests answered.", ["route", "function", "status"], registry=own
+        )
+        self._seconds = Histogram(
+            "activation_lab_request_duration_seconds",
+            "Time from a request's headers to the last byte of its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=own,
+        )
+        self._elements = Counter(
+            "activation_lab_elements",
+            "Array elements at which activations were computed.",
+            ["function"],
+            registry=own,
+        )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._pools = _Pools(own)
+        ProcessCollector(registry=own)
+
+    def count(self, route: str, function: str, status: int, seconds: float, elements: int) -> None:
+        """One request; ``function`` is a canonical name, and ``elements`` were computed."""
+        key = (route, function, status)
+        series = self._series.get(key)
+        if series is None:
+            counter = self._requests.labels(route, function, str(status))
+            series = self._series[key] = (counter, self._seconds.labels(route))
+        series[0].inc()
+        series[1].observe(seconds)
+        if elements:
+            self._elements.labels(function).inc(elements)
+
+    def watch(self, name: str, pool: Pool) -> None:
+        """Tells from now on how full ``pool`` is."""
+        self._pools.add(name, pool)
+
+    def refresh(self) -> None:
+        """Reads the pools: their numbers are told as they are now."""
+        self._pools.read()
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format, over all server processes."""
+        self.refresh()
+        directory = os.environ.get(SHARED)
+        return generate_latest(self._own if directory is None else _summed(Path(directory)))
+
+
+class _Pools:
+    """The pools' own numbers. Sums over server processes leave out those that have ended."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._running = Gauge(
+            "activation_lab_jobs_running",
+            "Jobs in work.",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._waiting = Gauge(
+            "activation_lab_jobs_waiting",
+            "Jobs admitted that nothing works on yet.",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._rejected = Counter(
+            "activation_lab_jobs_rejected",
+            "Requests turned away because there was no room.",
+            ["pool"],
+            registry=registry,
+        )
+        self._restarts = Counter(
+            "activation_lab_worker_restarts", "Workers that died and were replaced.", registry=registry
+        )
+        self._pools: dict[str, Pool] = {}
+        self._told: dict[tuple[str, str], int] = {}
+
+    def add(self, name: str, pool: Pool) -> None:
+        self._pools[name] = pool
+        self._told.update({(name, "rejected"): 0, (name, "restarts"): 0})
+
+    def read(self) -> None:
+        for name, pool in self._pools.items():
+            self._running.labels(name).set(pool.running)
+            self._waiting.labels(name).set(pool.waiting)
+            self._rejected.labels(name).inc(self._new((name, "rejected"), pool.rejected))
+            self._restarts.inc(self._new((name, "restarts"), getattr(pool, "restarts", 0)))
+
+    def _new(self, what: tuple[str, str], total: int) -> int:
+        """How much of ``total`` was not told before."""
+        before, self._told[what] = self._told[what], total
+        return total - before
+
+
+def _summed(directory: Path) -> CollectorRegistry:
+    """The numbers of all server processes that share ``directory``."""
+    processes = _Processes(list(_living(directory)))
+    registry = CollectorRegistry()
+    registry.register(processes)
+    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+    return registry
+
+
+class _Processes(Collector):
+    """prometheus-client's figures on memory, processor time and files, by server process."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._collectors = {str(pid): ProcessCollector(pid=partial(int, pid), registry=None) for pid in pids}
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for pid, collector in self._collectors.items():
+            for each in collector.collect():
+                family = families.setdefault(each.name, Metric(each.name, each.documentation, each.type))
+                for sample in each.samples:
+                    family.add_sample(sample.name, {"pid": pid}, sample.value)
+        yield from families.values()
+
+
+def _living(directory: Path) -> Iterator[int]:
+    """The server processes that share ``directory``; what the dead left in their gauges is taken away."""
+    for file in directory.glob("gauge_livesum_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if Path(f"/proc/{pid}").exists():
+            yield pid
+        else:
+            mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]

@@ -1,0 +1,167 @@
+"""What a SIGTERM starts, over real sockets, with one server process and with two."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.conftest import Server, started
+
+NOTICE = 1.0
+GRACE = 6.0
+
+SMALL = {"function": "tanh", "inputs": [0.5]}
+
+PROCESSES = pytest.mark.parametrize(
+    "serving", ["1", "2"], indirect=True, ids=["one process", "two processes"]
+)
+
+
+@pytest.fixture
+def serving(request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from started(
+        workers=getattr(request, "param", "1"), shutdown_notice=str(NOTICE), shutdown_grace=str(GRACE)
+    )
+
+
+def large(server: Server) -> httpx.Response:
+    """A request that takes a good part of a second, and longer where others run."""
+    body = io.BytesIO()
+    np.save(body, np.linspace(-10, 10, 4_000_000))
+    query: dict[str, str | int] = {"function": "tanh", "order": 2}
+    headers = {"Content-Type": "application/x-npy", "Accept": "application/x-npy"}
+    return httpx.post(
+        f"{server.url}/activate", params=query, content=body.getvalue(), headers=headers, timeout=60
+    )
+
+
+def endless(server: Server) -> httpx.Response:
+    """A simulation that takes many times the grace period."""
+    body = {"activation": "tanh", "depth": 400, "width": 1024, "networks": 32, "engine": "dense"}
+    return httpx.post(f"{server.url}/gradient-flow", json=body, timeout=60)
+
+
+def status(server: Server, path: str) -> int:
+    return httpx.get(f"{server.url}{path}").status_code
+
+
+def wait_until_running(server: Server, pool: str) -> None:
+    """Until the service says that it works on something in ``pool``."""
+    running = f'activation_lab_jobs_running{{pool="{pool}"}}'
+    for _ in range(200):
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        if any(line.startswith(running) and float(line.split()[-1]) > 0 for line in lines):
+            return
+        time.sleep(0.02)
+    raise TimeoutError("nothing runs")
+
+
+def refuses(server: Server) -> bool:
+    try:
+        socket.create_connection((server.host, server.port), timeout=2).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@PROCESSES
+def test_it_says_no_before_it_stops_listening(serving: Server) -> None:
+    serving.process.terminate()
+    time.sleep(NOTICE / 2)
+    assert status(serving, "/readyz") == 503
+    assert status(serving, "/healthz") == 200
+    refused = httpx.post(f"{serving.url}/activate", json=SMALL)
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.headers["Connection"] == "close"
+    assert serving.process.wait(NOTICE + 3) == 0
+    assert refuses(serving)
+
+
+@PROCESSES
+def test_running_requests_finish(serving: Server) -> None:
+    with ThreadPoolExecutor(3) as crowd:
+        running = [crowd.submit(large, serving) for _ in range(3)]
+        wait_until_running(serving, "arrays")
+        serving.process.terminate()
+        assert {outcome(each) for each in running} in ({200}, {200, 503})
+    assert serving.process.wait(GRACE) == 0
+
+
+@PROCESSES
+def test_a_request_beyond_the_grace_period_does_not_keep_the_process(serving: Server) -> None:
+    with ThreadPoolExecutor(1) as crowd:
+        running = crowd.submit(endless, serving)
+        wait_until_running(serving, "simulations")
+        start = time.monotonic()
+        serving.process.terminate()
+        assert serving.process.wait(GRACE + 5) == 0
+        assert time.monotonic() - start <= GRACE
+        assert outcome(running) in {503, "closed"}
+
+
+def test_a_second_sigterm_cuts_the_notice_short() -> None:
+    for server in started(shutdown_notice="20", shutdown_grace="30"):
+        server.process.terminate()
+        time.sleep(0.3)
+        assert status(server, "/readyz") == 503
+        server.process.terminate()
+        assert server.process.wait(5) == 0
+
+
+@PROCESSES
+def test_sigterm_under_load(serving: Server) -> None:
+    """Clients that connect anew each time and clients that stay connected see 200, 503 or a closed door."""
+    stop = threading.Event()
+    seen: Counter[int | str] = Counter()
+
+    def stranger() -> None:
+        while not stop.is_set():
+            seen[answer(lambda: httpx.post(f"{serving.url}/activate", json=SMALL))] += 1
+
+    def regular() -> None:
+        with httpx.Client(base_url=serving.url) as client:
+            while not stop.is_set():
+                seen[answer(lambda: client.post("/activate", json=SMALL))] += 1
+
+    with ThreadPoolExecutor(6) as crowd:
+        for visit in [stranger, stranger, regular, regular]:
+            crowd.submit(visit)
+        running = [crowd.submit(large, serving) for _ in range(2)]
+        wait_until_running(serving, "arrays")
+        start = time.monotonic()
+        serving.process.terminate()
+        assert serving.process.wait(GRACE) == 0
+        assert time.monotonic() - start <= GRACE
+        stop.set()
+    print(seen)
+    assert seen[200] > 0
+    assert seen[503] > 0
+    assert set(seen) <= {200, 503, "refused"}
+    assert {outcome(each) for each in running} <= {200, 503}
+
+
+def answer(send: Callable[[], httpx.Response]) -> int | str:
+    try:
+        return send().status_code
+    except httpx.ConnectError:
+        time.sleep(0.01)
+        return "refused"
+    except httpx.TransportError as error:
+        return repr(error)
+
+
+def outcome(running: Future[httpx.Response]) -> int | str:
+    try:
+        return running.result().status_code
+    except httpx.TransportError:
+        return "closed"
