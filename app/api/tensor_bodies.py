@@ -19,7 +19,7 @@ from app.api.problems import Problem
 from app.api.protocol import FIELD_NAMES
 from app.core.errors import ActivationLabError, nearest
 from app.wire import tensors
-from app.wire.errors import Malformed
+from app.wire.errors import Malformed, WireError
 
 OCTETS = "application/octet-stream"
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -51,7 +51,7 @@ class TensorRequest(Request):
         """The inference request; raises `Problem`."""
         try:
             fields, self.binary = tensors.loads(await self.body(), self.headers.get(HEADER_LENGTH))
-        except Malformed as error:
+        except WireError as error:
             raise Problem(400, str(error)) from None
         return fields
 

@@ -15,7 +15,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from app.wire.errors import Malformed
+from app.wire.errors import Malformed, Unsuitable
 from app.wire.numbers import DEEPEST
 
 _BOM = b"\xef\xbb\xbf"
@@ -35,8 +35,8 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     is wrong with it.
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
-    float64 can hold, for a key given twice, for an object of more than `MOST_KEYS` keys, for more than
-    `MOST_VALUES` values, and for what is nested too deeply to be walked.
+    float64 can hold, for a key given twice, for more than `MOST_VALUES` values, and for what is nested too
+    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys.
     """
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
@@ -141,7 +141,7 @@ def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
 
 def _items(document: simdjson.Object) -> Iterator[tuple[str, Any]]:
     if len(document) > MOST_KEYS:
-        raise Malformed(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")
+        raise Unsuitable(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")
     keys = list(document.keys())
     if len(set(keys)) != len(keys):
         raise Malformed("a key is given twice in one object")
