@@ -5,7 +5,10 @@ import { h, math } from "./dom.js";
 import { number, plain, shown } from "./numbers.js";
 import { said, t } from "./words.js";
 
-/** Says what went wrong, here; `again` is offered as a button. */
+/** What may go better at a second try, with nothing changed. */
+const PASSING = ["busy", "late", "server", "unreachable", "cut"];
+
+/** Says what went wrong, here; where trying `again` may help, it is offered as a button. */
 export function problem(error, again) {
   if (!(error instanceof Failure)) throw error;
   if (error.kind === "key") dispatchEvent(new CustomEvent("key-wanted"));
@@ -15,7 +18,7 @@ export function problem(error, again) {
     "div", { class: "problem", role: "alert" },
     h("p", {}, t(`problem.${error.kind}`, { detail })),
     !own && error.details.map((each) => h("p", { class: "detail", lang: "en" }, each)),
-    again && h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
+    again && PASSING.includes(error.kind) && h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
   );
 }
 

@@ -22,10 +22,13 @@ export async function explore(main) {
 
   const cards = h("ul", { class: "cards" });
   const picture = picturePart(own, byName);
-  const about = aboutPart(own, byName);
-  const mine = numbersPart(own, byName);
   const calls = callBox();
-  const choice = choicePart(functions, own, chosen);
+  const mine = numbersPart(own, byName, () => calls.show(mine.call()));
+  const about = aboutPart(own, byName, () => {
+    mine.stale();
+    calls.show(mine.call());
+  });
+  const choice = choicePart(functions, own, update);
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("explore.title")), h("p", {}, t("explore.lead"))),
@@ -36,6 +39,10 @@ export async function explore(main) {
   );
   await chosen();
   return picture.close;
+
+  function update() {
+    return chosen().catch((error) => cards.replaceChildren(problem(error, update)));
+  }
 
   async function chosen() {
     own.focus = Math.max(0, Math.min(own.focus, own.functions.length - 1));
@@ -57,7 +64,7 @@ export async function explore(main) {
     const remove = () => {
       own.functions.splice(index, 1);
       choice.dispatchEvent(new Event("sync"));
-      return chosen();
+      return update();
     };
     return h(
       "li", { class: "card" },
@@ -77,7 +84,7 @@ function introductory(functions) {
   return found.filter(Boolean).length ? found.filter(Boolean) : functions.slice(0, 1);
 }
 
-function choicePart(functions, own, chosen) {
+function choicePart(functions, own, update) {
   const boxes = functions.map(({ name, title }) => {
     const box = h("input", { type: "checkbox", onchange: () => toggle(name, box.checked) });
     return { name, box, label: h("label", {}, box, said(title)), words: `${name} ${title.en} ${title.ko}`.toLowerCase() };
@@ -105,7 +112,7 @@ function choicePart(functions, own, chosen) {
     if (on) own.functions.push({ name, params: {} });
     else own.functions = own.functions.filter((each) => each.name !== name);
     if (on) own.focus = own.functions.length - 1;
-    return chosen();
+    return update();
   }
 }
 
@@ -257,7 +264,7 @@ function colour(drawn, own, spec) {
 }
 
 /** What is known about one of the chosen functions. */
-function aboutPart(own, byName) {
+function aboutPart(own, byName, focused) {
   const tabs = h("div", { class: "segments", role: "group", "aria-label": t("explore.which") });
   const sheet = h("div");
   const element = h("section", { class: "about" }, h("div", { class: "row" }, h("h2", {}, t("explore.about")), tabs), sheet);
@@ -266,10 +273,9 @@ function aboutPart(own, byName) {
   async function show() {
     element.hidden = !own.functions.length;
     if (element.hidden) return;
-    const focused = own.functions[own.focus];
     tabs.replaceChildren(...own.functions.map(({ name }, index) =>
       h("button", { type: "button", "aria-pressed": String(index === own.focus), onclick: () => choose(index) }, said(byName.get(name).title))));
-    sheet.replaceChildren(factSheet(await facts(focused.name)));
+    sheet.replaceChildren(factSheet(await facts(own.functions[own.focus].name)));
   }
 
   async function choose(index) {
@@ -277,12 +283,12 @@ function aboutPart(own, byName) {
     remember();
     await show();
     tabs.children[index].focus();
-    element.dispatchEvent(new CustomEvent("focused", { bubbles: true }));
+    focused();
   }
 }
 
 /** Values and slopes at the reader's own numbers. */
-function numbersPart(own, byName) {
+function numbersPart(own, byName, changed) {
   const text = h("textarea", { rows: 8, spellcheck: "false", value: own.numbers, placeholder: "-2, -1, 0, 0.5, 1, 2", "aria-label": t("explore.numbers"), oninput: typed });
   const file = h("input", { type: "file", accept: ".csv,.txt,.tsv,.npy", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => load(file.files[0]) });
   const results = h("div", { "aria-live": "polite" });
@@ -302,7 +308,6 @@ function numbersPart(own, byName) {
     const [dropped] = event.dataTransfer.files;
     if (dropped) load(dropped);
   });
-  addEventListener("focused", stale);
   const compute = latest(run);
   if (own.numbers) compute();
   return { element, call, stale };
@@ -311,6 +316,7 @@ function numbersPart(own, byName) {
     own.numbers = text.value;
     long.hidden = own.numbers.length <= 1000;
     remember();
+    changed();
   }
 
   function submit(event) {
@@ -372,8 +378,9 @@ function numbersPart(own, byName) {
 function table(inputs, answer, title) {
   const elementwise = answer.second_derivative != null;
   const { names, rows } = elementwise ? perElement(inputs, answer) : perRow(inputs, answer);
+  const digits = elementwise ? 10 : 5;
   const head = names.map((name) => h("th", { scope: "col", class: "number" }, name));
-  const body = rows.slice(0, SHOWN).map((row) => h("tr", {}, row.map((value) => figure(value, 10))));
+  const body = rows.slice(0, SHOWN).map((row) => h("tr", {}, row.map((value) => figure(value, digits))));
   return h(
     "div", {},
     h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": t("explore.results", { name: title }) },
@@ -395,9 +402,10 @@ function perRow(inputs, { outputs, derivative }) {
   const wide = (many ? inputs[0] : inputs).length;
   const [given, values, slopes] = [inputs, outputs, derivative].map((each) => matrix(each, many));
   const jacobian = wide <= WIDEST;
-  const names = ["y", ...(jacobian ? Array.from({ length: wide }, (_, index) => `∂y/∂x${subscript(index + 1)}`) : [])];
+  const alike = given[0].length === values[0].length;
+  const names = [...(alike ? ["x"] : []), "y", ...(jacobian ? Array.from({ length: wide }, (_, index) => `∂y/∂x${subscript(index + 1)}`) : [])];
   const rows = given.flatMap((_, row) =>
-    values[row].map((value, index) => [value, ...(jacobian ? slopes[row][index] : [])].map(fromJson)),
+    values[row].map((value, index) => [...(alike ? [given[row][index]] : []), value, ...(jacobian ? slopes[row][index] : [])].map(fromJson)),
   );
   return { names, rows };
 }

@@ -73,9 +73,8 @@ export async function flow(main) {
     remember();
     const body = form.read();
     if (!body) return;
-    runs.length = 0;
-    show();
-    const whole = await simulate(body, null, turn);
+    const before = runs.splice(0);
+    const whole = await simulate(body, null, turn, before);
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
   }
 
@@ -89,7 +88,8 @@ export async function flow(main) {
     await simulate(changedBy(runs[0].body, change), change, stopping);
   }
 
-  async function simulate(body, change, turn) {
+  /** Runs and draws; where nothing came of it, what was there `before` stays. */
+  async function simulate(body, change, turn, before = []) {
     const each = { body, change, label: change ? t("flow.with", { change: told(change) }) : t("flow.first"), medians: null, answer: null };
     runs.push(each);
     calls.show({ path: "/gradient-flow", body });
@@ -107,7 +107,9 @@ export async function flow(main) {
       status.textContent = error.kind === "cancelled" ? t("flow.cancelled") : "";
       if (error.kind !== "cancelled") message.replaceChildren(problem(error, change ? () => apply(change) : run));
     }
-    if (turn === stopping) progress.hidden = true;
+    if (turn !== stopping) return false;
+    progress.hidden = true;
+    if (!each.answer && !each.medians) runs.splice(runs.indexOf(each), 1, ...before);
     show();
     await draw();
     return Boolean(each.answer);
@@ -116,10 +118,10 @@ export async function flow(main) {
   function advance(each, { stage: part, percent, gradient_log10_rms: medians }) {
     bar.value = percent;
     status.textContent = t(`flow.${part}Stage`, { percent });
-    if (medians) {
-      each.medians = medians.map(fromJson);
-      draw();
-    }
+    if (!medians) return;
+    if (!each.medians) show(); // the first figures: an earlier verdict goes
+    each.medians = medians.map(fromJson);
+    draw();
   }
 
   function changed() {
@@ -258,8 +260,12 @@ function formPart(own, functions, fields, { run, changed }) {
   async function chosen(name) {
     const fresh = name !== own.activation.name;
     if (fresh) own.activation = { name, params: {} };
-    parameters.replaceChildren(...sliders(await facts(name), own.activation.params, changed));
-    if (fresh) changed();
+    try {
+      parameters.replaceChildren(...sliders(await facts(name), own.activation.params, changed));
+      if (fresh) changed();
+    } catch (error) {
+      parameters.replaceChildren(problem(error, () => chosen(name)));
+    }
   }
 
   function set(key, value) {

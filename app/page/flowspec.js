@@ -33,7 +33,7 @@ export async function flowSpec(runs, width) {
 /** With a legend that tells the runs apart, and theory in their colours. */
 function told(spec, runs) {
   const names = runs.map(({ label }) => label);
-  const legend = { title: null, orient: "top", columns: 1, labelLimit: spec.width, symbolType: "stroke" };
+  const legend = { title: null, orient: "top", columns: 1, labelLimit: spec.width, symbolType: "stroke", symbolSize: 400, symbolOpacity: 1, symbolStrokeWidth: 3 };
   const color = { field: "network", type: "nominal", sort: names, scale: { domain: names }, legend };
   const layer = spec.layer.map((each) => (["layers", "theory"].includes(each.data?.name) ? { ...each, encoding: { ...each.encoding, color } } : each));
   return { ...spec, layer };

@@ -45,7 +45,7 @@ async function show() {
   }
   document.title = `${t(`view.${state.view}`)} – ${t("page.title")}`;
   const root = h("div", { class: `view ${state.view}` });
-  main.replaceChildren(root);
+  main.replaceChildren(h("p", { class: "quiet loading", role: "status" }, t("loading")), root);
   try {
     const closing = await OPENERS[state.view](root);
     if (turn === opened) close = closing;

@@ -48,7 +48,11 @@ export async function phase(main) {
 
   async function chosen(name) {
     if (name !== own.activation.name) own.activation = { name, params: {} };
-    parameters.replaceChildren(...sliders(await facts(name), own.activation.params, drawAgain));
+    try {
+      parameters.replaceChildren(...sliders(await facts(name), own.activation.params, drawAgain));
+    } catch (error) {
+      parameters.replaceChildren(problem(error, () => chosen(name)));
+    }
     await drawAgain();
   }
 
