@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
+import traceback
 from collections.abc import Callable
 
 from tests.benchmarks import arithmetic, flow, growth, report, served, startup
 from tests.benchmarks.report import Table
+from tests.benchmarks.timing import NotRun
 
 LAST_START = 12 * 60.0
 """Seconds after which nothing new is begun, so that all ends within a quarter of an hour."""
@@ -29,15 +31,29 @@ def main() -> None:
     tables: list[Table] = []
     for name in chosen:
         if time.monotonic() - begin > LAST_START:
-            tables.append(Table(name, (name, "")))
-            tables[-1].rows.append(("all", "not run: no time was left"))
+            tables.append(_missing(name, "no time was left"))
             continue
-        for table in sections[name]():
+        for table in _measured(name, sections[name]):
             print(f"{table}\n", flush=True)
             tables.append(table)
     print(f"All in {time.monotonic() - begin:.0f} s.")
     if chosen == list(sections):
         report.write("bench", tables)
+
+
+def _measured(name: str, section: Callable[[], list[Table]]) -> list[Table]:
+    """The section's tables, or one that says why there are none: the others are measured all the same."""
+    try:
+        return section()
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is shown
+        traceback.print_exc()
+        return [_missing(name, f"it broke ({type(error).__name__})")]
+
+
+def _missing(name: str, why: str) -> Table:
+    table = Table(name, ("figure", ""))
+    table.not_run("all", NotRun(why))
+    return table
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _ORDERS = ("outputs", "derivative")
 
 
 class Answer(NamedTuple):
-    """An answer as it came."""
+    """An answer; its headers' names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,7 +57,8 @@ class Connection:
         try:
             self._http.request("POST", exchange.path, exchange.body, dict(exchange.headers))
             response = self._http.getresponse()
-            answer = Answer(response.status, dict(response.headers), response.read())
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            answer = Answer(response.status, headers, response.read())
         except (OSError, http.client.HTTPException) as error:
             raise NotRun(f"{exchange.path} broke off ({type(error).__name__})") from None
         if answer.status != 200:
@@ -123,7 +124,7 @@ def _read_infer(answer: Answer) -> Array:
 
 
 def _read_binary(answer: Answer) -> Array:
-    length = int(answer.headers[_HEADER_LENGTH])
+    length = int(answer.headers[_HEADER_LENGTH.lower()])
     named = [tensor["name"] for tensor in orjson.loads(answer.body[:length])["outputs"]]
     values = np.frombuffer(answer.body[length:]).reshape(len(named), -1)
     return values[[named.index(name) for name in _ORDERS]]

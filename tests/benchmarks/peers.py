@@ -31,12 +31,12 @@ instance_group [{ kind: KIND_CPU count: 1 }]
 
 @contextmanager
 def torch_service() -> Iterator[Server]:
-    """FastAPI with PyTorch: one uvicorn process with the same parser and event loop as ours."""
+    """FastAPI with PyTorch: one uvicorn process as it starts by default, its parser and loop as ours."""
     if importlib.util.find_spec("torch") is None:
         raise NotRun("PyTorch is not installed")
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.torch_service:app"]
-    command += ["--host", HOST, "--port", str(port), "--no-access-log"]
+    command += ["--host", HOST, "--port", str(port)]
     with served("the PyTorch service", command, port, "/readyz") as server:
         yield server
 

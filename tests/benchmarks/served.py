@@ -103,7 +103,8 @@ def table(effort: Effort) -> Table:
     result.notes.append(
         f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
         f"at a time on one connection; small: {SMALL} at a time on {CONNECTIONS} connections, one server "
-        f"process each. Ours and the peer took turns, after their answers had agreed to {AGREEMENT:g}."
+        "process each, all as they start by default. Before anything was timed, answers had agreed to "
+        f"{AGREEMENT:g}."
     )
     return result
 
