@@ -43,9 +43,8 @@ Language: TypeAlias = Literal["en", "ko"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-"""vl-convert carries the first: a picture is the same on every machine. Arial is as wide."""
-
-MONOSPACE = "Liberation Mono, Courier New, monospace"
+"""vl-convert carries the first. Text in a font that neither it nor the machine has is left out of a PNG, so no
+other is named there; a viewer's Arial, for SVG, is as wide."""
 
 MOST_LAYERS = 2_000
 """Layers of a network that are drawn: more than a screen has columns of pixels."""
@@ -176,12 +175,11 @@ def functions(curves: Mapping[str, Sequence[Curve]], orders: Sequence[int], look
 
 
 def _panel(order: int, last: bool, names: Iterable[str], look: Look) -> Spec:
-    widest = 8 * max(map(len, names), default=0) + 40
+    widest = 7 * max(map(len, names), default=0) + 40
     legend = {
         "title": None,
         "orient": "top",
         "columns": max(1, look.width // widest),
-        "labelFont": MONOSPACE,
         "labelLimit": look.width,
         "symbolType": "stroke",
         "symbolSize": 400,

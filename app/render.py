@@ -23,6 +23,8 @@ from app.plots import FONT, Language
 Form: TypeAlias = Literal["svg", "png", "vl.json"]
 Result = TypeVar("Result")
 
+VERSION = version("vl-convert-python")
+
 WORKER_BYTES = 2 * 2.0**30
 """What the drawing process may take."""
 
@@ -48,7 +50,7 @@ class Drawing:
     def tag(self) -> str:
         """The entity tag: the same for the same content drawn by the same version."""
         scale = self.scale if self.form == "png" else None
-        by = f"{self.form} {scale} {version('vl-convert-python')}".encode()
+        by = f"{self.form} {scale} {VERSION}".encode()
         return f'"{hashlib.sha256(by + self.specification).hexdigest()[:32]}"'
 
 
