@@ -43,8 +43,8 @@ Language: TypeAlias = Literal["en", "ko"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-"""vl-convert carries the first. Text in a font that neither it nor the machine has is left out of a PNG, so no
-other is named there; a viewer's Arial, for SVG, is as wide."""
+"""vl-convert carries the first; text in a font that neither it nor the machine has is left out of a PNG. The
+others are for viewers of SVG: Arial is as wide."""
 
 MOST_LAYERS = 2_000
 """Layers of a network that are drawn: more than a screen has columns of pixels."""
