@@ -215,10 +215,10 @@ class _Connection:
 
 
 class Client(_Connection):
-    """Sends exchanges and waits. ``options`` go to `httpx.Client`."""
+    """Sends exchanges and waits; ``key`` is an API key, and ``options`` go to `httpx.Client`."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
-        self._client = httpx.Client(base_url=url, **{"timeout": 60.0, **options})
+    def __init__(self, url: str = "http://127.0.0.1:8000", *, key: str | None = None, **options: Any) -> None:
+        self._client = httpx.Client(base_url=url, **{"timeout": 60.0, "auth": _bearer(key), **options})
 
     def send(self, exchange: Exchange[Result]) -> Result:
         """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
@@ -243,10 +243,10 @@ class Client(_Connection):
 
 
 class AsyncClient(_Connection):
-    """Sends exchanges and awaits. ``options`` go to `httpx.AsyncClient`."""
+    """Sends exchanges and awaits; ``key`` is an API key, and ``options`` go to `httpx.AsyncClient`."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
-        self._client = httpx.AsyncClient(base_url=url, **{"timeout": 60.0, **options})
+    def __init__(self, url: str = "http://127.0.0.1:8000", *, key: str | None = None, **options: Any) -> None:
+        self._client = httpx.AsyncClient(base_url=url, **{"timeout": 60.0, "auth": _bearer(key), **options})
 
     async def send(self, exchange: Exchange[Result]) -> Result:
         """The answer to ``exchange``; raises `ServiceError` and httpx's own errors."""
@@ -269,6 +269,18 @@ class AsyncClient(_Connection):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.aclose()
+
+
+def _bearer(key: str | None) -> Callable[[httpx.Request], httpx.Request] | None:
+    """What puts an API key into each request."""
+    if key is None:
+        return None
+
+    def signed(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return signed
 
 
 def _params(params: Mapping[str, ArrayLike | str | bool]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from app.api.admission import ComputeRoute
 from app.api.problems import Problem, from_core
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.network import GivenWeights
@@ -106,7 +106,7 @@ def _json_value(text: str) -> Any:
         raise Problem(422, "fields in the query string other than function and dtype are JSON") from None
 
 
-class ArrayRoute(APIRoute):
+class ArrayRoute(ComputeRoute):
     """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -131,7 +131,8 @@ def _only_version(version: Annotated[str, _VERSION]) -> None:
 
 MODEL: TypeAlias = Annotated[Activation, Depends(_model)]
 
-models = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 422))
+models = APIRouter(responses=protocol_errors(404, 422))
+inference = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 422))
 
 
 @models.get("", summary="What a model takes and gives")
@@ -156,7 +157,7 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     return ModelReadiness(name=entry.name, ready=True)
 
 
-@models.post(
+@inference.post(
     "/infer",
     summary="Apply the function to a tensor",
     description=DESCRIPTION,
@@ -283,4 +284,5 @@ def _scalar(value: float) -> float | str:
 
 
 for _prefix, _checks in (("", []), ("/versions/{version}", [Depends(_only_version)])):
-    router.include_router(models, prefix="/models/{name}" + _prefix, dependencies=_checks)
+    for _routes in (models, inference):
+        router.include_router(_routes, prefix="/models/{name}" + _prefix, dependencies=_checks)

@@ -10,10 +10,10 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from app.api.admission import ComputeRoute
 from app.api.bodies import JSON, refuse_encoding
 from app.api.problems import Problem
 from app.api.protocol import FIELD_NAMES
@@ -56,7 +56,7 @@ class TensorRequest(Request):
         return fields
 
 
-class TensorRoute(APIRoute):
+class TensorRoute(ComputeRoute):
     """A route that takes its body through `TensorRequest` and says in one sentence what is wrong with it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

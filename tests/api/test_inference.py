@@ -363,9 +363,11 @@ def test_errors_of_our_own_have_it_too(
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr("app.api.inference.activate", broken)
+    unforeseen = infer(client, "sigmoid", GOOD)
     monkeypatch.setitem(application.state._state, "ready", False)
     for answer, status in (
-        (infer(client, "sigmoid", GOOD), 500),
+        (unforeseen, 500),
+        (infer(client, "sigmoid", GOOD), 503),
         (client.get("/v2/health/ready"), 503),
         (client.get("/v2/models/sigmoid/ready"), 503),
     ):
