@@ -15,6 +15,7 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from app.compute.blocks import mapper
+from app.compute.memory import keep_freed_memory
 from app.core.evaluation import Mapper
 
 Result = TypeVar("Result")
@@ -41,6 +42,7 @@ class ComputeThreads:
         self.rejected = 0
         # Blocks run side by side already; BLAS's own threads would compete, and change the last bits.
         self._blas = threadpool_limits(1, user_api="blas")
+        keep_freed_memory()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._blocks = ThreadPoolExecutor(threads, "block")
 
