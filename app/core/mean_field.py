@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.gaussian import BAND, Array
+from app.core.gaussian import BAND, AngularSeries, Array
 from app.core.kernels import Moments, Unit
 from app.core.roots import Cells, Curve, bisect, descend
 
@@ -171,16 +171,19 @@ def trajectory(
         q[layer] = weight * second + bias
         with np.errstate(divide="ignore", invalid="ignore"):
             c[layer] = 1 - np.divide(weight * parted, q[layer])
-        try:
-            moments = _moments_at(unit, q[layer : layer + 1])
-        except LimitExceeded:
-            break
+        if layer and _settled(q, layer):
+            if correlation is None or _settled(c, layer):
+                q[layer:], c[layer:], chi[layer:] = q[layer], c[layer], chi[layer - 1]
+                break
+        else:
+            try:
+                moments = _moments_at(unit, q[layer : layer + 1])
+            except LimitExceeded:
+                break
+            parting = None if correlation is None else _parting(unit, q[layer])
         chi[layer] = _times(weight, moments.slope)[0]
-        if layer and _settled(q, layer) and (correlation is None or _settled(c, layer)):
-            q[layer:], c[layer:], chi[layer:] = q[layer], c[layer], chi[layer]
-            break
         second = moments.second[0]
-        parted = _parted(unit, q[layer], weight * parted)
+        parted = np.nan if parting is None else _parted(unit, parting, q[layer], weight * parted)
     return Trajectory(q, None if correlation is None else c, chi)
 
 
@@ -189,12 +192,15 @@ def _settled(values: Array, layer: int) -> bool:
     return bool(now == before or abs(now - before) <= _RESOLUTION * abs(now) or np.isnan(now))
 
 
-def _parted(unit: Unit, q: float, half_gap: float) -> float:
+def _parting(unit: Unit, q: float) -> AngularSeries | None:
+    """What `Unit.parting` says at one variance; None where it is out of range."""
+    return unit.parting(np.array([q])) if SMALLEST <= q <= LARGEST else None
+
+
+def _parted(unit: Unit, parting: AngularSeries, q: float, half_gap: float) -> float:
     """V(q) − E φ(u₁)φ(u₂) where E ½(u₁ − u₂)² = q(1 − c) is ``half_gap``."""
-    if not SMALLEST <= q <= LARGEST:
-        return np.nan
     sine = np.sqrt(np.clip(half_gap / (2 * q), 0.0, 1.0))
-    value, _ = unit.parting(np.array([q]))(2 * np.arcsin(np.array([sine])))
+    value, _ = parting(2 * np.arcsin(np.array([sine])))
     return float(value[0] * sine**unit.power)
 
 
