@@ -35,12 +35,14 @@ remedies that were simulated too.
 The loss gradient at the last activation is a standard normal array. Gradients are logarithms from the start,
 so that a ratio of 1e-9000 is a number. The same request with the same seed gives the same answer.
 
-**States.** `exploding` and `vanishing`: the gradient of the first layer differs from the last one's by more
-than a decade, or the signal overflows. `dying`: more than 90 % of a layer's units have slope 0 for the whole
-batch. `saturated`: more than half of a layer's pre-activations lie where φ′ is below a tenth of its largest
-value (90 % for an activation that saturates on one side only, where half of them lie by design).
+**States.** The first that holds, of medians over the networks. `exploding`: the signal overflows. `dying`:
+more than 90 % of a layer's units have slope 0 for the whole batch. `exploding`: the gradient of the first
+layer is more than ten times the last one's. `saturated`: more than half of a layer's activations have a slope
+below a tenth of the largest, on a side where the function is flat (90 % where only one side is: half lie there
+by design). `vanishing`: the gradient of the first layer is less than a tenth of the last one's. Else
+`healthy`.
 
-Remedies are tried on two networks, and not for networks that take more than a second each.
+Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
 
 With `Accept: text/event-stream` the answer comes as `progress` events and one `result` event; what goes wrong
 after the start is an `error` event with a problem document. A `progress` event holds the `stage`, its
