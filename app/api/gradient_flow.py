@@ -38,8 +38,8 @@ so that a ratio of 1e-9000 is a number. The same request with the same seed give
 **States.** The first that holds, of medians over the networks. `exploding`: the signal overflows. `dying`:
 more than 90 % of a layer's units have slope 0 for the whole batch. `exploding`: the gradient of the first
 layer is more than ten times the last one's. `saturated`: more than half of a layer's activations have a slope
-below a tenth of the largest, on a side where the function is flat (90 % where only one side is: half lie there
-by design). `vanishing`: the gradient of the first layer is less than a tenth of the last one's. Else
+below a tenth of the largest, on a side where the function is flat (90 % where only one side is: half lie
+there by design). `vanishing`: the gradient of the first layer is less than a tenth of the last one's. Else
 `healthy`.
 
 Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
