@@ -1,4 +1,7 @@
-# The first stage installs the locked wheels; the second takes what became of them, and no tool.
+# One stage fetches a font for Hangul, one installs the locked wheels; the last takes what became of them, no tool.
+FROM python:3.13-slim AS fonts
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-nanum
+
 FROM python:3.13-slim AS build
 WORKDIR /srv
 # The service and its extras: the same image is the service, the cluster's scheduler and its workers.
@@ -14,6 +17,9 @@ RUN venv/bin/python -m compileall -q app
 
 FROM python:3.13-slim
 WORKDIR /srv
+# For Korean words in PNG pictures; the others' fonts come with what draws them.
+COPY --from=fonts /usr/share/fonts/truetype/nanum/NanumSquareR.ttf /usr/share/fonts/truetype/nanum/NanumSquareB.ttf \
+    /usr/share/fonts/
 COPY --from=build /srv/venv venv
 COPY --from=build /srv/app app
 ENV PATH=/srv/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1

@@ -21,6 +21,7 @@ from app.api import (
     mean_field,
     metrics,
     page,
+    plots,
     problems,
     sweep,
 )
@@ -30,12 +31,16 @@ from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
 from app.observation.metrics import Metrics
 from app.observation.requests import Observed
+from app.render import Renderer
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
 Two questions about activation functions: **what is the value**, to the last bits, and **does the gradient
 survive** a deep network. Every example below runs as it stands when *Try it out* is pressed.
 """
+
+
+ROUTES = (activate, gradient_flow, sweep, mean_field, catalogue, plots, inference, health, metrics, page)
 
 
 def create_app(chosen: Settings | None = None) -> FastAPI:
@@ -58,7 +63,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics()
     problems.install(app)
     app.add_middleware(BodyLimit, limit=own.max_body_bytes)
-    for module in (activate, gradient_flow, sweep, mean_field, catalogue, inference, health, metrics, page):
+    for module in ROUTES:
         app.include_router(module.router)
     _declare_problems(app)
     app.middleware_stack = Observed(app.build_middleware_stack(), app.state.metrics)
@@ -74,6 +79,7 @@ def _telemetry(*, on: bool) -> TelemetryConfig:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
     app.state.simulations = _simulations(app.state.settings)
+    app.state.renderer = Renderer(app.state.settings.max_queue, app.state.settings.picture_cache_bytes)
     app.state.page = page.Page()
     app.state.metrics.watch("arrays", app.state.threads)
     app.state.metrics.watch("simulations", app.state.simulations)
@@ -81,6 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.ready = False
     await app.state.page.close()
+    app.state.renderer.close()
     app.state.simulations.close()
     app.state.threads.close()
 

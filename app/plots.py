@@ -561,7 +561,7 @@ def _frame(look: Look) -> Spec:
 
 
 def _title(title: str, subtitle: str, look: Look) -> Spec:
-    letters = look.width // (11 if look.lang == "ko" else 6)
+    letters = look.width // (9 if look.lang == "ko" else 6)
     return {"title": {"text": wrap(title, look.width // 8), "subtitle": wrap(subtitle, letters)}}
 
 

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Large requests running or waiting at a time; one more is told to come back (503).",
     )
+    picture_cache_bytes: int = Field(
+        32 * 2**20, ge=0, description="Drawn pictures that are kept for the next who asks, in bytes."
+    )
     receive_timeout: float = Field(
         30.0,
         gt=0,

@@ -30,14 +30,18 @@ ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
 
 
 class ArrayRequest(Request):
-    """A request whose body is one of the media types ``taken``; `json` gives the model's fields."""
+    """A request whose body is one of the media types ``taken``; `json` gives the model's fields.
 
-    def __init__(self, scope: Scope, receive: Receive, taken: Collection[str]) -> None:
+    ``queried`` says that the route itself declares what may stand in the query string.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool) -> None:
         given = Headers(scope=scope)
         self.media_type = _media_type(given, taken)
         self._content_type = given["content-type"]
         # FastAPI asks for `json` only where the header says JSON, and by now that is what it will get.
         headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
+        self._queried = queried
         super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
 
     async def body(self) -> bytes:
@@ -50,7 +54,7 @@ class ArrayRequest(Request):
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
         body = await self.body()
-        if self.query_params and self.media_type != NPY:
+        if self.query_params and self.media_type != NPY and not self._queried:
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
         try:
             if self.media_type == NPY:
@@ -114,9 +118,10 @@ class ArrayRoute(ComputeRoute):
         handle = super().get_route_handler()
         declared = (self.openapi_extra or {}).get("requestBody", {}).get("content", {})
         taken = tuple(dict.fromkeys((JSON, *declared)))
+        queried = bool(self.dependant.query_params)
 
         async def decoded(request: Request) -> Response:
-            return await handle(ArrayRequest(request.scope, request.receive, taken))
+            return await handle(ArrayRequest(request.scope, request.receive, taken, queried=queried))
 
         return decoded
 
