@@ -9,7 +9,7 @@ from functools import cache
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's numbers for these settings (malloc.h)."""
 
-_KEPT = 64 * 2**20
+_KEPT = 32 * 2**20
 """Bytes that a heap keeps though they are free; each thread has a heap."""
 
 _LARGEST = 32 * 2**20
