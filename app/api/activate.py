@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.api.bodies import JSON, NPY, ArrayRoute, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import ACTIVATE
+from app.api.pieces import json_object, response
 from app.api.problems import responses
 from app.api.schemas import ActivateRequest, ActivateResponse
 from app.compute.threads import ComputeThreads
@@ -24,7 +25,7 @@ from app.core.evaluation import Evaluation, Mapper, activate
 from app.core.formats import number_format
 from app.settings import Settings
 from app.wire import npy
-from app.wire.numbers import to_json
+from app.wire.numbers import json_pieces
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -88,9 +89,9 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         )
         return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
 
-    response = await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
+    answer = await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
     request.state.elements = body.inputs.size
-    return response
+    return answer
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
@@ -104,25 +105,25 @@ def _json(call: Call, body: ActivateRequest, evaluation: Evaluation) -> Response
     derivative, second = (*evaluation.orders[1:], None, None)[:2]
     gradients = None if body.upstream is None else evaluation.param_gradients
     answer = {
-        "function": call.activation.name,
-        "params": _fragments(call.params),
-        "dtype": body.dtype,
-        "shape": outputs.shape,
-        "outputs": _fragment(outputs),
-        "derivative": _fragment(derivative),
-        "second_derivative": _fragment(second),
-        "input_gradient": _fragment(evaluation.input_gradient),
-        "param_gradients": None if gradients is None else _fragments(gradients),
+        "function": [orjson.dumps(call.activation.name)],
+        "params": _arrays(call.params),
+        "dtype": [orjson.dumps(body.dtype)],
+        "shape": [orjson.dumps(outputs.shape)],
+        "outputs": _array(outputs),
+        "derivative": _array(derivative),
+        "second_derivative": _array(second),
+        "input_gradient": _array(evaluation.input_gradient),
+        "param_gradients": [b"null"] if gradients is None else _arrays(gradients),
     }
-    return Response(orjson.dumps(answer), media_type=JSON)
+    return response(json_object(answer), JSON)
 
 
-def _fragment(array: NDArray[Any] | None) -> orjson.Fragment | None:
-    return None if array is None else orjson.Fragment(to_json(array))
+def _array(array: NDArray[Any] | None) -> Iterable[bytes]:
+    return [b"null"] if array is None else json_pieces(array)
 
 
-def _fragments(arrays: Mapping[str, Any]) -> dict[str, orjson.Fragment]:
-    return {name: orjson.Fragment(to_json(np.asarray(array))) for name, array in arrays.items()}
+def _arrays(arrays: Mapping[str, Any]) -> list[bytes]:
+    return json_object({name: json_pieces(np.asarray(array)) for name, array in arrays.items()})
 
 
 def _npy(evaluation: Evaluation) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -64,14 +65,23 @@ def _leaves(values: list[Any]) -> NDArray[np.float64]:
 
 def to_json(array: NDArray[Any]) -> bytes:
     """``array`` as nested JSON, every number the shortest decimal that reads back as the same float64."""
+    return b"".join(json_pieces(array))
+
+
+def json_pieces(array: NDArray[Any]) -> Iterator[bytes]:
+    """`to_json` in pieces of about `PIECE` numbers."""
     if array.ndim == 0:
-        return _number(float(array))
+        yield _number(float(array))
+        return
     values = np.ascontiguousarray(array, dtype=np.float64)
     if values.shape[0] <= 1 or values.size <= PIECE:
-        return _encoded(values)
+        yield _encoded(values)
+        return
     rows = max(1, PIECE * values.shape[0] // values.size)
-    pieces = (_encoded(values[start : start + rows])[1:-1] for start in range(0, values.shape[0], rows))
-    return b"[" + b",".join(pieces) + b"]"
+    for start in range(0, values.shape[0], rows):
+        yield b"," if start else b"["
+        yield _encoded(values[start : start + rows])[1:-1]
+    yield b"]"
 
 
 def _encoded(values: NDArray[np.float64]) -> bytes:

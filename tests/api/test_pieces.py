@@ -1,0 +1,33 @@
+"""Answers in pieces say what the same answers in one would."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from app.api.pieces import json_object
+from app.wire.numbers import PIECE, json_pieces, to_json
+from tests.conftest import InProcess
+
+
+@pytest.mark.parametrize("fields", [{}, {"a": 1}, {'"': [1, 2], "b": None, "ü": {"c": []}}])
+def test_an_object_of_pieces_is_json(fields: dict[str, object]) -> None:
+    pieces = json_object({name: [json.dumps(value).encode()] for name, value in fields.items()})
+    assert json.loads(b"".join(pieces)) == fields
+
+
+def test_arrays_come_in_pieces_only_where_they_are_large() -> None:
+    assert len(list(json_pieces(np.zeros(PIECE)))) == 1
+    assert len(list(json_pieces(np.zeros(3 * PIECE)))) == 2 * 3 + 1
+
+
+def test_a_large_answer_has_its_length_and_every_number(client: InProcess) -> None:
+    x = np.linspace(-5, 5, 2 * PIECE + 1)
+    content = b'{"function": "linear", "params": {"slope": 2}, "inputs": ' + to_json(x) + b"}"
+    answer = client.post("/activate", content=content, headers={"Content-Type": "application/json"})
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert answer.json()["outputs"] == (2 * x).tolist()
+    assert answer.json()["derivative"] == [2.0] * x.size
+    assert answer.json()["param_gradients"] is None
