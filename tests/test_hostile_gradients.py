@@ -175,7 +175,7 @@ HUGE = 31_623
         {"depth": 10**12, "width": 10**12, "batch": 10**12, "networks": 1000},
         {"depth": 10**9, "width": 1, "batch": 1, "networks": 1},
         {"width": [10**12] * 3},
-        {"width": [1] * 1_000_000},
+        {"width": [1] * 90_000, "networks": 1000},
         {"batch": 10**9},
         {"depth": 10_000, "width": 10_000, "networks": 1000},
         {"depth": 10**6, "width": 4, "batch": 2, "init": "he_uniform", "residual": {"scale": 1.0}},
