@@ -65,6 +65,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     seconds = timeout(request, settings.request_timeout)
     # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
     experiment = await asyncio.to_thread(described, body, settings)
+    request.state.function = experiment.network.call.activation.name
     size = experiment.cost.bytes
     if media_type == EVENTS:
         errand = admitted(request, size)

@@ -46,6 +46,7 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
     call, shape = checked(body, settings)
+    request.state.function = call.activation.name
 
     def work(run: Runner) -> Response:
         arrays = diagram(call, body.sigma_w, body.sigma_b, run=run)
