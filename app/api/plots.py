@@ -101,7 +101,13 @@ DIAGRAM: TypeAlias = Annotated[
     MeanFieldRequest,
     Body(openapi_examples={name: each for name, each in mean_field_examples().items() if name == "diagram"}),
 ]
-FormPath: TypeAlias = Annotated[Form, Path(description="The form of the picture.")]
+FormPath: TypeAlias = Annotated[
+    Form,
+    Path(
+        description="The form of the picture.",
+        openapi_examples={form: {"value": form} for form in FORMS},
+    ),
+]
 
 
 @router.get(

@@ -383,6 +383,7 @@ class FunctionsPictureQuery(PictureQuery):
         max_length=MOST_SERIES,
         description="A function as `POST /activate` takes it, with parameters in brackets: "
         "`leaky_relu(negative_slope=0.2)`, `torch:GELU(approximate=tanh)`. Once for each function.",
+        examples=[list(REGISTRY)[:2]],
     )
     order: list[Annotated[int, Field(ge=0, le=2)]] = Field(
         [0], min_length=1, max_length=3, description="0 draws f, 1 draws f′, 2 draws f″; a panel for each."
@@ -398,13 +399,20 @@ class NetworksPictureQuery(PictureQuery):
         min_length=1,
         max_length=MOST_HUES,
         description="The body of `POST /gradient-flow` as JSON. Once for each network to compare.",
+        examples=[[f'{{"activation": "{next(iter(REGISTRY))}", "depth": 20, "width": 128, "networks": 2}}']],
     )
 
 
 class DiagramPictureQuery(PictureQuery):
     """A request in the address, so that the picture has a plain one."""
 
-    request: str = Field(max_length=10_000, description="The body of `POST /mean-field` as JSON.")
+    request: str = Field(
+        max_length=10_000,
+        description="The body of `POST /mean-field` as JSON.",
+        examples=[
+            f'{{"activation": "{next(iter(REGISTRY))}", "sigma_w": [[1, 5, 9]], "sigma_b": [[0], [1]]}}'
+        ],
+    )
 
 
 class SweepLine(Model):

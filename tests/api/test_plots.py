@@ -7,19 +7,30 @@ import struct
 from typing import Any
 
 import pytest
+import schemathesis
 from fastapi import FastAPI
 from httpx import Response
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from app.api.plots import FORMS, MOST_PIXELS
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise
+from app.main import create_app
 from app.plots import MOST_SERIES
+from app.settings import Settings
 from tests.conftest import InProcess
 
 NETWORK = {"activation": "tanh", "depth": 3, "width": 16, "batch": 4, "networks": 2}
 DIAGRAM = {"activation": "tanh", "sigma_w": [[0.5, 1.5, 2.5]], "sigma_b": [[0.0], [0.5]]}
 BODIES = {"gradient-flow": NETWORK, "mean-field": DIAGRAM}
 STARTS = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n", "vl.json": b'{"$schema"'}
+
+
+DOCUMENT = create_app(Settings()).openapi()
+PLAIN = [path for path, each in DOCUMENT["paths"].items() if path.startswith("/plots") and "get" in each]
 
 
 def draw(client: InProcess, form: str = "vl.json", **query: Any) -> Response:
@@ -226,3 +237,22 @@ def test_a_diagram_needs_a_grid_before_anything_is_computed(client: InProcess) -
     answer = client.post("/plots/mean-field.svg", json={**DIAGRAM, "sigma_b": 0.5})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", "sigma_b"]
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_every_plain_address_has_an_example_that_runs(client: InProcess, path: str) -> None:
+    parameters = DOCUMENT["paths"][path]["get"]["parameters"]
+    required = [each for each in parameters if each["required"] and each["in"] == "query"]
+    assert required
+    query = {each["name"]: each["schema"]["examples"][0] for each in required}
+    assert client.get(path.format(form="vl.json"), params=query).status_code == 200
+
+
+drawn = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
+
+
+@drawn.include(path_regex="^/plots/functions").parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_functions_keep_to_their_document(case: Case[Any]) -> None:
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance]
+    case.call_and_validate(checks=checks)
