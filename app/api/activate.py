@@ -127,4 +127,4 @@ def _arrays(arrays: Mapping[str, Any]) -> list[bytes]:
 
 
 def _npy(evaluation: Evaluation) -> Response:
-    return Response(npy.dumps(np.stack(evaluation.orders)), media_type=NPY)
+    return response(npy.stacked(evaluation.orders), NPY)

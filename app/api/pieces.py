@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 from starlette.responses import Response
@@ -12,7 +12,7 @@ JOINED = 2**18
 """Bytes up to which an answer is sent whole: one write is quicker than several."""
 
 
-def response(pieces: list[bytes], media_type: str) -> Response:
+def response(pieces: Sequence[bytes | memoryview], media_type: str) -> Response:
     """An answer whose body is the concatenation of ``pieces``."""
     if sum(map(len, pieces)) <= JOINED:
         return Response(b"".join(pieces), media_type=media_type)
@@ -22,9 +22,9 @@ def response(pieces: list[bytes], media_type: str) -> Response:
 class PiecewiseResponse(Response):
     """An answer whose body is the concatenation of ``pieces``; its length is known, it is not chunked."""
 
-    def __init__(self, pieces: Iterable[bytes], media_type: str) -> None:
+    def __init__(self, pieces: Sequence[bytes | memoryview], media_type: str) -> None:
         super().__init__(media_type=media_type)
-        self._pieces = list(pieces)
+        self._pieces = pieces
         self.headers["Content-Length"] = str(sum(map(len, self._pieces)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
 
 from app.api.pieces import json_object
+from app.core.formats import number_format
+from app.wire.npy import dumps, stacked
 from app.wire.numbers import PIECE, json_pieces, to_json
 from tests.conftest import InProcess
 
@@ -31,3 +34,20 @@ def test_a_large_answer_has_its_length_and_every_number(client: InProcess) -> No
     assert answer.json()["outputs"] == (2 * x).tolist()
     assert answer.json()["derivative"] == [2.0] * x.size
     assert answer.json()["param_gradients"] is None
+
+
+@pytest.mark.parametrize("size", [0, 10, 2 * PIECE])
+def test_orders_in_npy_are_the_stacked_array(client: InProcess, size: int) -> None:
+    x = np.linspace(-5, 5, size)
+    npy = "application/x-npy"
+    answer = client.post(
+        "/activate?function=tanh&order=2", content=dumps(x), headers={"Content-Type": npy, "Accept": npy}
+    )
+    orders = np.load(io.BytesIO(answer.content))
+    assert orders.shape == (3, size)
+    assert orders[0].tobytes() == np.tanh(x).tobytes()
+
+
+def test_stacked_pieces_are_one_file() -> None:
+    arrays = [np.arange(6, dtype=number_format("bfloat16")).reshape(2, 3) + each for each in range(3)]
+    assert b"".join(stacked(arrays)) == dumps(np.stack(arrays))
