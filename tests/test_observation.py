@@ -35,9 +35,8 @@ class Watched(NamedTuple):
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        return [
-            json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line[-1] == "\n"
-        ]
+        written = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in written.splitlines()]
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The one line of the request with this id, which is written once the answer is on its way."""
@@ -194,8 +193,7 @@ def test_a_fault_of_ours_leaves_its_trace_in_the_log_alone(tmp_path: Path) -> No
     assert "fault of ours" not in answer.text
     told = [line for line in Watched(server, log).lines() if line.get("request_id") == "faulty"]
     assert [line["level"] for line in told] == ["warning", "error"]
-    assert "RuntimeError: a fault of ours" in told[1]["exception"]
-    assert "in fault\\n    raise RuntimeError" in json.dumps(told[1]["exception"])
+    assert told[1]["exception"].endswith("in fault\nRuntimeError: a fault of ours")
     assert SECRET not in log.read_text()
 
 
