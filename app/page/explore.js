@@ -136,7 +136,7 @@ function picturePart(own, byName) {
   const table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("explore.cursor") },
     h("table", { class: "values" }, h("thead", {}, h("tr", {}, head)), body));
   const element = h(
-    "section", { class: "picture", "aria-label": t("view.explore") }, stage, message,
+    "section", { class: "picture", "aria-label": t("view.explore") }, message, stage,
     h("div", { class: "row cursor" }, h("label", {}, h("i", {}, "x"), " = ", exact), place,
       h("span", { class: "row", role: "group", "aria-label": t("explore.range") }, ends[0], "…", ends[1])),
     table, h("p", { class: "quiet" }, t("explore.hint")), links,

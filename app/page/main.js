@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { explore } from "./explore.js";
 import { flow } from "./flow.js";
 import { phase } from "./phase.js";
-import { address, read, state, VIEWS } from "./state.js";
+import { address, read, settle, state, VIEWS } from "./state.js";
 import { choose, language, other, t } from "./words.js";
 
 const OPENERS = { explore, compare, flow, phase };
@@ -59,6 +59,7 @@ for (const [index, link] of links.entries()) {
   // An address of the moment, so that what was set in another view is still there.
   link.addEventListener("pointerdown", () => (link.href = address(VIEWS[index])));
   link.addEventListener("focus", () => (link.href = address(VIEWS[index])));
+  link.addEventListener("click", settle);
 }
 
 addEventListener("key-wanted", () => {

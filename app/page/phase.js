@@ -37,7 +37,7 @@ export async function phase(main) {
     h("div", { class: "columns" },
       h("section", { class: "panel", "aria-label": t("phase.diagram") },
         h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most)),
-      h("section", { class: "picture", "aria-label": t("view.phase") }, stage, hover, links, message), point.element),
+      h("section", { class: "picture", "aria-label": t("view.phase") }, message, stage, hover, links), point.element),
     calls.element,
   );
   stage.addEventListener("pointermove", (event) => tell(cellAt(event)));

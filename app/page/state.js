@@ -41,7 +41,8 @@ const FIELDS = {
     ],
     read: (query) => ({
       functions: query.getAll("f").map(chosen), focus: finite(query.get("focus"), 0), x: finite(query.get("x"), 1),
-      low: finite(query.get("from"), -6), high: finite(query.get("to"), 6), numbers: query.get("numbers") ?? "",
+      low: finite(query.get("from"), -6), high: finite(query.get("to"), 6),
+      ...(query.has("numbers") && { numbers: query.get("numbers") }), // too many for an address may be here still
     }),
   },
   compare: {
@@ -105,12 +106,23 @@ let timer = 0;
 /** Writes what is on the screen into the address, at most a few times a second: browsers allow no more. */
 export function remember() {
   clearTimeout(timer);
-  timer = setTimeout(() => history.replaceState(null, "", address()), 150);
+  timer = setTimeout(write, 150);
+}
+
+/** Writes what waits to be written: the next address is another view's. */
+export function settle() {
+  if (timer) write();
+}
+
+function write() {
+  clearTimeout(timer);
+  timer = 0;
+  history.replaceState(null, "", address());
 }
 
 /** Opens a view with its state changed. */
 export function open(view, change = {}) {
-  clearTimeout(timer);
+  settle();
   Object.assign(state[view], change);
   location.hash = address(view);
 }

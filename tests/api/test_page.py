@@ -1,0 +1,119 @@
+"""How the page's files are served: strict, compressed, asked for once; and the catalogue like them."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import vega
+from app.api.page import FILES, MEDIA_TYPES
+from app.core.activations import REGISTRY
+from tests.conftest import InProcess, Server
+
+NAMES = sorted(path.name for path in FILES.iterdir() if path.suffix in MEDIA_TYPES)
+
+
+@pytest.mark.parametrize("path", ["/", *(f"/page/{name}" for name in NAMES)])
+def test_each_file_comes_compressed_and_then_not_again(client: InProcess, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-encoding"] == "gzip"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert (
+        plain.content
+        == answer.content
+        == (FILES / (path.removeprefix("/page/").strip("/") or "index.html")).read_bytes()
+    )
+
+
+def test_a_file_that_is_none_is_a_problem(client: InProcess) -> None:
+    for name in ("none.js", "..%2Fmain.py", "index.html%00"):
+        assert client.get(f"/page/{name}").status_code == 404
+
+
+def test_the_catalogue_is_compressed_and_tagged_too(client: InProcess) -> None:
+    for path in ("/functions", "/functions/tanh"):
+        answer = client.get(path)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert client.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_every_formula_comes_as_mathml(client: InProcess, name: str) -> None:
+    facts = client.get(f"/functions/{name}").json()
+    needed = {*facts["latex"], *facts["definitions"].values(), facts["range"]}
+    assert needed <= facts["mathml"].keys()
+    for markup in facts["mathml"].values():
+        assert markup.startswith("<math")
+        assert "\\" not in markup  # no command that was not understood
+
+
+def test_vega_is_bundled_with_its_interpreter(server: Server) -> None:
+    answer = httpx.get(f"{server.url}/page/vega.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "window.vegaEmbed=" in answer.text
+    assert "expressionInterpreter" in answer.text  # what the policy needs: no eval
+
+
+def test_vega_is_not_taken_from_somebody_elses_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(vega, "_made", lambda: gzip.compress(b"ours"))
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    (tmp_path / "activation-lab-12345").mkdir()
+    assert gzip.decompress(vega._cached()) == b"ours"
+    assert not list((tmp_path / "activation-lab-12345").iterdir())
+
+
+def test_vega_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+    def make() -> bytes:
+        made.append(1)
+        return b"script"
+
+    monkeypatch.setattr(vega, "_made", make)
+    assert vega._cached() == vega._cached() == b"script"
+    assert made == [1]
+
+
+def test_the_server_itself_never_loads_vega() -> None:
+    code = "import sys, app.api.page; sys.exit('vl_convert' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_both_languages_have_the_same_words() -> None:
+    english, korean = (
+        dict(re.findall(r'^  "?([\w.]+)"?: "(.*)",$', (FILES / f"{code}.js").read_text(), re.MULTILINE))
+        for code in ("en", "ko")
+    )
+    assert list(english) == list(korean)
+    for key, text in english.items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", korean[key])), key
+
+
+def test_the_page_names_no_activation() -> None:
+    for path in FILES.glob("*.js"):
+        texts = set(re.findall(r"""["'`]([\w:]+)["'`]""", path.read_text()))
+        assert not texts & (set(REGISTRY) | set(REGISTRY.framework_names)), path.name
+
+
+def test_the_browser_asks_for_every_module_at_once() -> None:
+    index = (FILES / "index.html").read_text()
+    for path in FILES.glob("*.js"):
+        if path.stem not in {"en", "ko"}:
+            assert f'"/page/{path.name}"' in index, path.name

@@ -1,0 +1,74 @@
+"""How much comes over the wire, how soon the first view stands, how fast a slider redraws."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, expect
+
+from tests.conftest import Server
+from tests.page.conftest import Visitor
+from tests.page.test_views import CURVES
+
+MOST_BYTES = 450_000
+FIRST_VIEW = 1000.0
+"""Milliseconds from the address to the drawn curves."""
+
+REDRAWN = 100.0
+"""Milliseconds from a slider's movement to the frame that shows it."""
+
+TRIES = 8
+"""The fastest counts: what the machine does beside is no property of the page."""
+
+MOVED = """async (value) => {
+  const range = document.querySelector(".parameter input[type=range]");
+  const drawing = document.querySelector(".drawing");
+  const drawn = new Promise((done) => {
+    const seen = () => (observer.disconnect(), requestAnimationFrame(() => setTimeout(done)));
+    const observer = new MutationObserver(seen);
+    observer.observe(drawing, { subtree: true, attributeFilter: ["d"] });
+  });
+  const start = performance.now();
+  range.value = value;
+  range.dispatchEvent(new Event("input", { bubbles: true }));
+  await drawn;
+  return performance.now() - start;
+}"""
+"""From the event to the frame after Vega has changed a path."""
+
+
+def test_the_first_view_is_small(browser: Browser, server: Server) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    sizes: list[float] = []
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(server.url)
+    page.wait_for_load_state("networkidle")
+    assert page.locator(CURVES).count() == 9
+    assert sum(sizes) <= MOST_BYTES
+    context.close()
+
+
+def test_the_first_view_is_ready_within_a_second(browser: Browser, server: Server) -> None:
+    times = []
+    for _ in range(TRIES):
+        context = browser.new_context()  # nothing cached
+        page = context.new_page()
+        page.goto(server.url, wait_until="commit")
+        page.wait_for_selector(CURVES)
+        times.append(page.evaluate("performance.now()"))
+        context.close()
+    print("first view", sorted(times))
+    assert min(times) <= FIRST_VIEW
+
+
+def test_a_slider_redraws_within_a_tenth_of_a_second(visitor: Visitor) -> None:
+    page = visitor.open("#/explore?f=leaky_relu&f=tanh&f=gelu")
+    expect(page.locator(CURVES)).to_have_count(9)
+    page.wait_for_load_state("networkidle")
+    times = []
+    for attempt in range(TRIES):
+        times.append(page.evaluate(MOVED, 0.1 * (attempt + 1)))
+        page.wait_for_timeout(100)
+    print("slider", sorted(times))
+    assert min(times) <= REDRAWN
