@@ -1,0 +1,27 @@
+"""Swagger UI's form for a network's own weights, filled in and sent as a visitor of /docs does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from tests.page.conftest import Visitor
+
+
+def test_a_file_chosen_in_the_form_is_diagnosed(visitor: Visitor, tmp_path: Path) -> None:
+    """The example request as it stands, and a file."""
+    file = tmp_path / "model.safetensors"
+    save_file({"0.weight": np.ones((3, 2)), "2.weight": np.ones((1, 3))}, file)
+    page = visitor.open("docs")
+    block = page.locator(".opblock", has=page.locator("[data-path='/gradient-flow']"))
+    block.locator(".opblock-summary-control").click()
+    block.locator(".opblock-section-request-body select.content-type").select_option("multipart/form-data")
+    block.locator("input[type=file]").set_input_files(file)
+    with page.expect_response(f"{visitor.base}/gradient-flow") as answered:
+        block.locator("button.execute").click()
+    assert answered.value.status == 200
+    layers = json.loads(answered.value.body())["layers"]
+    assert [(each["fan_in"], each["fan_out"]) for each in layers] == [(2, 3), (3, 1)]
