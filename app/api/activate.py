@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.api.bodies import JSON, NPY, ArrayRoute, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import ACTIVATE
-from app.api.pieces import json_object, response
+from app.api.pieces import encoded, json_object, ready
 from app.api.problems import responses
 from app.api.schemas import ActivateRequest, ActivateResponse
 from app.compute.threads import ComputeThreads
@@ -115,16 +115,17 @@ def _json(call: Call, body: ActivateRequest, evaluation: Evaluation) -> Response
         "input_gradient": _array(evaluation.input_gradient),
         "param_gradients": [b"null"] if gradients is None else _arrays(gradients),
     }
-    return response(json_object(answer), JSON)
+    numbers = sum(array.size for array in evaluation.orders)
+    return encoded(json_object(answer), JSON, numbers=numbers)
 
 
 def _array(array: NDArray[Any] | None) -> Iterable[bytes]:
     return [b"null"] if array is None else json_pieces(array)
 
 
-def _arrays(arrays: Mapping[str, Any]) -> list[bytes]:
+def _arrays(arrays: Mapping[str, Any]) -> Iterable[bytes]:
     return json_object({name: json_pieces(np.asarray(array)) for name, array in arrays.items()})
 
 
 def _npy(evaluation: Evaluation) -> Response:
-    return response(npy.stacked(evaluation.orders), NPY)
+    return ready(npy.stacked(evaluation.orders), NPY)

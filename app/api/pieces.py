@@ -1,46 +1,41 @@
-"""Large answers in pieces, sent one by one: joining forty megabytes first costs as much as encoding them."""
+"""Large answers leave piece by piece: nothing is joined, and nobody waits for the last one to be encoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 import orjson
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
 
-JOINED = 2**18
-"""Bytes up to which an answer is sent whole: one write is quicker than several."""
+from app.wire.numbers import PIECE
 
 
-def response(pieces: Sequence[bytes | memoryview], media_type: str) -> Response:
-    """An answer whose body is the concatenation of ``pieces``."""
-    if sum(map(len, pieces)) <= JOINED:
+def encoded(pieces: Iterable[bytes], media_type: str, *, numbers: int) -> Response:
+    """An answer of ``pieces`` that hold so many ``numbers``.
+
+    Few leave whole: one write is quicker than several. Many are encoded on a thread while the client reads.
+    """
+    if numbers <= PIECE:
         return Response(b"".join(pieces), media_type=media_type)
-    return PiecewiseResponse(pieces, media_type)
+    return StreamingResponse(pieces, media_type=media_type)
 
 
-class PiecewiseResponse(Response):
-    """An answer whose body is the concatenation of ``pieces``; its length is known, it is not chunked."""
+def ready(pieces: Sequence[bytes | memoryview], media_type: str) -> Response:
+    """An answer of ``pieces`` that are there already, its length told."""
 
-    def __init__(self, pieces: Sequence[bytes | memoryview], media_type: str) -> None:
-        super().__init__(media_type=media_type)
-        self._pieces = pieces
-        self.headers["Content-Length"] = str(sum(map(len, self._pieces)))
+    async def each() -> AsyncIterator[bytes | memoryview]:
+        for piece in pieces:
+            yield piece
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
-        """Sends the head, then piece after piece, each when the one before is on its way."""
-        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        await send(head)
-        for piece in self._pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    length = {"Content-Length": str(sum(map(len, pieces)))}
+    return StreamingResponse(each(), headers=length, media_type=media_type)
 
 
-def json_object(fields: Mapping[str, Iterable[bytes]]) -> list[bytes]:
+def json_object(fields: Mapping[str, Iterable[bytes]]) -> Iterator[bytes]:
     """The pieces of a JSON object, given those of each field's value."""
-    pieces = []
     opening = b"{"
     for name, value in fields.items():
-        pieces += [opening + orjson.dumps(name) + b":", *value]
+        yield opening + orjson.dumps(name) + b":"
+        yield from value
         opening = b","
-    return [*pieces, b"}" if pieces else b"{}"]
+    yield b"}" if fields else b"{}"

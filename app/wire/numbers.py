@@ -79,8 +79,8 @@ def json_pieces(array: NDArray[Any]) -> Iterator[bytes]:
         return
     rows = max(1, PIECE * values.shape[0] // values.size)
     for start in range(0, values.shape[0], rows):
-        yield b"," if start else b"["
-        yield _encoded(values[start : start + rows])[1:-1]
+        inside = memoryview(_encoded(values[start : start + rows]))[1:-1]
+        yield b"".join((b"," if start else b"[", inside))
     yield b"]"
 
 

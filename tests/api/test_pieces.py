@@ -23,14 +23,13 @@ def test_an_object_of_pieces_is_json(fields: dict[str, object]) -> None:
 
 def test_arrays_come_in_pieces_only_where_they_are_large() -> None:
     assert len(list(json_pieces(np.zeros(PIECE)))) == 1
-    assert len(list(json_pieces(np.zeros(3 * PIECE)))) == 2 * 3 + 1
+    assert len(list(json_pieces(np.zeros(3 * PIECE)))) == 3 + 1
 
 
-def test_a_large_answer_has_its_length_and_every_number(client: InProcess) -> None:
+def test_a_large_answer_has_every_number(client: InProcess) -> None:
     x = np.linspace(-5, 5, 2 * PIECE + 1)
     content = b'{"function": "linear", "params": {"slope": 2}, "inputs": ' + to_json(x) + b"}"
     answer = client.post("/activate", content=content, headers={"Content-Type": "application/json"})
-    assert answer.headers["content-length"] == str(len(answer.content))
     assert answer.json()["outputs"] == (2 * x).tolist()
     assert answer.json()["derivative"] == [2.0] * x.size
     assert answer.json()["param_gradients"] is None
