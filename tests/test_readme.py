@@ -83,7 +83,8 @@ def test_every_call_answers_as_printed(server: Server, command: str, printed: st
 
 
 def run(code: str, server: Server) -> None:
-    exec(compile(code.replace(ADDRESS, server.url), "README.md", "exec"), {})
+    here = code.replace(ADDRESS.removeprefix("http://"), f"{server.host}:{server.port}")
+    exec(compile(here, "README.md", "exec"), {})
 
 
 @pytest.mark.parametrize("code", PYTHON)
