@@ -46,10 +46,12 @@ export async function explore(main) {
 
   async function chosen() {
     own.focus = Math.max(0, Math.min(own.focus, own.functions.length - 1));
+    const drawing = moved(); // beside the facts
     const all = await Promise.all(own.functions.map(({ name }) => facts(name)));
     cards.replaceChildren(...all.map((each, index) => card(each, index)));
+    picture.tint();
     await about.show();
-    await moved();
+    await drawing;
   }
 
   async function moved() {
@@ -142,8 +144,22 @@ function picturePart(own, byName) {
     table, h("p", { class: "quiet" }, t("explore.hint")), links,
   );
 
+  let look = null; // the hues and dashes that curves take in turn
+
+  const curves = () => own.functions.filter(({ name }) => byName.get(name).kind === "elementwise");
+
+  /** Gives each function's card the hue and the dashes that its curve has. */
+  function tint() {
+    const drawn = curves();
+    for (const swatch of document.querySelectorAll(".swatch[data-index]")) {
+      const index = drawn.indexOf(own.functions[swatch.dataset.index]);
+      const known = look && index >= 0;
+      swatch.style.background = known ? dashed(look.hues[index % look.hues.length], look.dashes[index % look.dashes.length]) : "none";
+    }
+  }
+
   const draw = latest(async () => {
-    const drawn = own.functions.filter(({ name }) => byName.get(name).kind === "elementwise");
+    const drawn = curves();
     stage.hidden = !drawn.length;
     for (const [index, key] of ["min", "max"].entries()) place[key] = index ? own.high : own.low;
     place.step = (own.high - own.low) / 400;
@@ -153,7 +169,8 @@ function picturePart(own, byName) {
       const path = curvesPath(drawn, own, stage.clientWidth);
       links.replaceChildren(...pictureLinks(path));
       const spec = await get(path);
-      colour(drawn, own, spec);
+      look = { hues: spec.config.range.category, dashes: spec.vconcat[0].layer[0].encoding.strokeDash.scale.range };
+      tint();
       await chart.draw(bare(spec));
       message.replaceChildren();
     } catch (error) {
@@ -182,7 +199,7 @@ function picturePart(own, byName) {
     own.x = Number(x.toPrecision(6));
     mark();
     remember();
-    return read(own.functions.filter(({ name }) => byName.get(name).kind === "elementwise"));
+    return read(curves());
   }
 
   function typed() {
@@ -222,7 +239,7 @@ function picturePart(own, byName) {
     const part = panel ? (clientX - panel.left) / panel.width : -1;
     if (part >= 0 && part <= 1) at(own.low + part * (own.high - own.low));
   });
-  return { element, draw, close: watch(stage, draw) };
+  return { element, draw, tint, close: watch(stage, draw) };
 }
 
 /** The address of the curves' specification. */
@@ -250,17 +267,9 @@ function bare(spec) {
   return { ...spec, spacing: 14, vconcat: panels };
 }
 
-/** Gives each function's card the hue and the dashes that its curve has. */
-function colour(drawn, own, spec) {
-  const hues = spec.config.range.category;
-  const dashes = spec.vconcat[0].layer[0].encoding.strokeDash.scale.range;
-  for (const swatch of document.querySelectorAll(".swatch[data-index]")) {
-    const index = drawn.indexOf(own.functions[swatch.dataset.index]);
-    const [on, off] = dashes[Math.max(0, index) % dashes.length];
-    const hue = index < 0 ? "transparent" : hues[index % hues.length];
-    const gap = off ? `transparent ${on}px ${on + off}px` : `${hue} 100%`;
-    swatch.style.background = `repeating-linear-gradient(90deg, ${hue} 0 ${on}px, ${gap})`;
-  }
+/** A line of this hue and these dashes, as a background. */
+function dashed(hue, [on, off]) {
+  return off ? `repeating-linear-gradient(90deg, ${hue} 0 ${on}px, transparent ${on}px ${on + off}px)` : hue;
 }
 
 /** What is known about one of the chosen functions. */
