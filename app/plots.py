@@ -55,8 +55,8 @@ DECADES = 1.0
 FACTORS = (0.33, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 """√χ₁ at the ticks of the colours."""
 
-REACH = 0.15
-"""A format's limit is drawn where it lies above the figures' lowest or this part of their height below."""
+REACH = 1.0
+"""A format's limit is drawn where the lowest figure lies below it or up to so many decades above."""
 
 
 class _Palette(NamedTuple):
@@ -241,11 +241,11 @@ def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
                 "axis": {"tickMinStep": 1, "format": "d"},
             },
         },
-        "layer": [_flushed(look), *_flows(len(runs) > 1, look)],
+        "layer": [_flushed(look), *_flows(look, several=len(runs) > 1, theory=bool(theory))],
     }
 
 
-def _flows(several: bool, look: Look) -> list[Spec]:
+def _flows(look: Look, *, several: bool, theory: bool) -> list[Spec]:
     """Band, theory and median; a legend tells networks apart where there are several."""
     legend = {
         "title": None,
@@ -258,8 +258,15 @@ def _flows(several: bool, look: Look) -> list[Spec]:
     colour = {"field": "network", "type": "nominal", "sort": None, "legend": legend if several else None}
     names = [look.say(_SIMULATED), look.say(_THEORY)]
     dashes = {"domain": names, "range": [[1, 0], [6, 4]]}
-    kind = {"title": None, "orient": "top", "labelLimit": look.width, "symbolSize": 400}
-    kind |= {"symbolType": "stroke", "symbolStrokeColor": look.palette.text}
+    kind = {
+        "title": None,
+        "orient": "top",
+        "labelLimit": look.width,
+        "symbolType": "stroke",
+        "symbolStrokeColor": look.palette.text,
+        "symbolSize": 400,
+        "values": names if theory else names[:1],
+    }
 
     def height(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "title": look.say(_GRADIENT)}
@@ -280,7 +287,7 @@ def _flows(several: bool, look: Look) -> list[Spec]:
         },
         {
             "data": {"name": "layers"},
-            "mark": {"type": "point", "filled": True, "size": 16, "opacity": 0.7, "aria": False},
+            "mark": {"type": "point", "filled": True, "size": 10, "opacity": 0.7, "aria": False},
             "encoding": {"y": height("median"), "color": colour},
         },
         {
@@ -346,7 +353,7 @@ def _thinned(rows: Sequence[Any]) -> list[Any]:
 def _limits(formats: Iterable[str], figures: Sequence[float]) -> list[Spec]:
     if not figures:
         return []
-    lowest = min(figures) - REACH * (max(figures) - min(figures))
+    lowest = min(figures) - REACH
     limits = {name: log10_of_zero(FORMATS[name]) for name in formats}
     return [
         {"format": name, "log10": limit}

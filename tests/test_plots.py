@@ -129,7 +129,9 @@ def test_a_very_deep_network_is_thinned_and_keeps_its_ends() -> None:
 
 
 def test_no_theory_draws_no_theory() -> None:
-    assert gradient_flow([Run("relu", answer(-3.0, theory=False))], Look())["datasets"]["theory"] == []
+    spec = gradient_flow([Run("relu", answer(-3.0, theory=False))], Look())
+    assert spec["datasets"]["theory"] == []
+    assert [len(each["values"]) for each in within(spec["layer"], "legend") if each] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,8 @@ def test_no_theory_draws_no_theory() -> None:
     [
         (-1.0, []),
         (-9.0, ["float16"]),
-        (-42.0, ["float16", "bfloat16", "float32"]),  # float32 ends three decades further down: in reach
+        (-42.0, ["float16", "bfloat16"]),
+        (-44.5, ["float16", "bfloat16", "float32"]),  # not reached, but the next layer would
         (-50.0, ["float16", "bfloat16", "float32"]),
     ],
 )
