@@ -104,7 +104,8 @@ def table(effort: Effort) -> Table:
         f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
         f"at a time on one connection; small: {SMALL} at a time on {CONNECTIONS} connections, one server "
         "process each, all as they start by default. Before anything was timed, answers had agreed to "
-        f"{AGREEMENT:g}."
+        f"{AGREEMENT:g}. Ours spends most of a large JSON request on one core, parsing 19 MB of digits and "
+        "writing 39 MB."
     )
     return result
 
