@@ -45,27 +45,17 @@ function measured({ label, medians, answer }) {
     ({ network: label, layer, median: drawn(median), low: drawn(low), high: drawn(high) }));
 }
 
-/** What theory says of each layer, from what the last one has: √(χ · units above / units) for each between. */
+/** What theory says of each layer. */
 function predicted({ label, answer }) {
-  if (!answer?.theory) return [];
-  const { layers, theory } = answer;
-  let value = fromJson(layers.at(-1).gradient_log10_rms.median);
-  const rows = [];
-  for (let index = layers.length - 1; index >= 0; index -= 1) {
-    if (index < layers.length - 1) {
-      const units = layers[index + 1].fan_out / layers[index].fan_out;
-      value += Math.log10(fromJson(theory.layers[index].chi) * units) / 2;
-    }
-    rows.unshift({ network: label, layer: layers[index].layer, log10_rms: drawn(value) });
-  }
-  return rows;
+  return (answer?.theory?.layers ?? []).map(({ gradient_log10_rms: value }, index) =>
+    ({ network: label, layer: index + 1, log10_rms: drawn(value) }));
 }
 
 /** The formats' limits that the figures reach. */
 function limits(layers) {
   const figures = layers.flatMap(({ low, high }) => [low, high]).filter((each) => each !== null);
   const [lowest, highest] = [Math.min(...figures), Math.max(...figures)];
-  const near = lowest - 0.15 * (highest - lowest);
+  const near = lowest - 1;
   return Object.entries(ZERO).filter(([, log10]) => near <= log10 && log10 <= highest).map(([format, log10]) => ({ format, log10 }));
 }
 
