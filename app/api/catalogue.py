@@ -36,7 +36,7 @@ class ParameterFacts(Model):
 
     name: str
     symbol: str = Field(description="LaTeX.")
-    description: str
+    description: Texts
     domain: str = Field(description="The values allowed, in words.")
     default: NumberArray | None = Field(description="None where a value must be given or may be left out.")
     required: bool
@@ -237,7 +237,7 @@ def _parameter(parameter: Parameter) -> ParameterFacts:
     return ParameterFacts(
         name=parameter.name,
         symbol=parameter.symbol,
-        description=parameter.description,
+        description=_texts(parameter.description),
         domain=str(parameter.domain),
         default=parameter.default,
         required=parameter.required,

@@ -35,7 +35,7 @@ function slider(facts, parameter, params, changed) {
   const [low, high] = typical;
   const usual = Number(parameter.default);
   const step = 10 ** Math.floor(Math.log10((high - low) / 100));
-  const label = `${name}: ${description}`;
+  const label = `${name}: ${said(description)}`;
   const value = params[name] ?? usual;
   const range = h("input", {
     type: "range", min: low, max: high, step, "aria-label": label, oninput: () => set(Number(range.value), field),
@@ -59,7 +59,7 @@ function slider(facts, parameter, params, changed) {
   }
 
   return h(
-    "div", { class: "parameter", title: description },
+    "div", { class: "parameter", title: said(description) },
     h("span", { class: "symbol" }, math(facts.mathml[symbol]), h("span", { class: "name" }, name)), range, field,
   );
 }

@@ -214,7 +214,7 @@ ELU = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="minus the limit on the left",
+            description=("minus the limit on the left", "왼쪽 극한의 부호를 바꾼 값"),
             default=1.0,
             typical=(0.1, 4.0),
             learnable=True,
@@ -303,14 +303,17 @@ SCALED_ELU = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="minus the limit on the left, before the factor",
+            description=(
+                "minus the limit on the left, before the factor",
+                "배율을 곱하기 전, 왼쪽 극한의 부호를 바꾼 값",
+            ),
             default=1.67326319217681884765625,
             typical=(0.1, 4.0),
         ),
         Parameter(
             name="gamma",
             symbol=r"\gamma",
-            description="factor of the whole",
+            description=("factor of the whole", "전체에 곱하는 배율"),
             default=1.05070102214813232421875,
             typical=(0.1, 4.0),
         ),
@@ -356,7 +359,10 @@ CELU = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="minus the limit on the left, and the width of the bend",
+            description=(
+                "minus the limit on the left, and the width of the bend",
+                "왼쪽 극한의 부호를 바꾼 값이자 굽는 구간의 너비",
+            ),
             domain=POSITIVE,
             default=1.0,
             typical=(0.05, 10.0),
@@ -437,7 +443,7 @@ EXPONENTIAL = Elementwise(
 _BETA = Parameter(
     name="beta",
     symbol=r"\beta",
-    description="sharpness of the bend",
+    description=("sharpness of the bend", "굽는 정도"),
     domain=POSITIVE,
     default=1.0,
     typical=(0.05, 50.0),
@@ -501,7 +507,10 @@ SOFTPLUS_THRESHOLD = Elementwise(
         Parameter(
             name="threshold",
             symbol="t",
-            description="value of βx beyond which f is the identity",
+            description=(
+                "value of βx beyond which f is the identity",
+                "βx가 이 값을 넘으면 f는 항등 함수입니다",
+            ),
             default=20.0,
             typical=(1.0, 40.0),
         ),
@@ -553,7 +562,7 @@ SQUAREPLUS = Elementwise(
         Parameter(
             name="b",
             symbol="b",
-            description="square of the width of the bend",
+            description=("square of the width of the bend", "굽는 구간 너비의 제곱"),
             domain=POSITIVE,
             default=4.0,
             typical=(0.01, 100.0),

@@ -381,7 +381,7 @@ SWISH = Elementwise(
         Parameter(
             name="beta",
             symbol=r"\beta",
-            description="steepness of the gate",
+            description=("steepness of the gate", "게이트의 가파르기"),
             default=1.0,
             typical=(-2.0, 5.0),
             learnable=True,

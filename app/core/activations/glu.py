@@ -221,7 +221,7 @@ SWIGLU = Rowwise(
         Parameter(
             name="beta",
             symbol=r"\beta",
-            description="Steepness of the gate's sigmoid.",
+            description=("steepness of the gate's sigmoid", "게이트 시그모이드의 가파르기"),
             default=1.0,
             typical=(0.25, 4.0),
         ),

@@ -129,21 +129,30 @@ MAXOUT = Rowwise(
         Parameter(
             name="pieces",
             symbol="r",
-            description="How many candidates an output is the largest of; 2, or as many as the weights have.",
+            description=(
+                "how many candidates an output is the largest of; 2, or as many as the weights have",
+                "출력 하나가 그 최댓값이 되는 후보의 수. 2 또는 가중치에 있는 만큼입니다",
+            ),
             domain=Integers(1, 1_000_000),
             typical=(1, 4),
         ),
         Parameter(
             name="weights",
             symbol="W",
-            description="The linear functions: pieces × outputs × inputs. Without them inputs are compared.",
+            description=(
+                "the linear functions: pieces × outputs × inputs. Without them inputs are compared",
+                "선형 함수들: 조각 × 출력 × 입력. 없으면 입력끼리 비교합니다",
+            ),
             shape=("pieces", "out", "in"),
             learnable=True,
         ),
         Parameter(
             name="biases",
             symbol="b",
-            description="Added to the linear functions: pieces × outputs; zero where not given.",
+            description=(
+                "added to the linear functions: pieces × outputs; zero where not given",
+                "선형 함수에 더하는 값: 조각 × 출력. 주지 않으면 0입니다",
+            ),
             shape=("pieces", "out"),
             learnable=True,
         ),

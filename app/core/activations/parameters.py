@@ -92,6 +92,7 @@ NON_NEGATIVE = Interval("[0, inf)")
 class Parameter:
     """One parameter.
 
+    ``description`` says what it does, in English and Korean.
     ``default`` is None where a value must be given, or where absence has a meaning of its own
     (``required`` tells which). ``typical`` bounds the values that tests draw at random.
     ``gradient`` is ∂f/∂(parameter) as a formula, for parameters that networks learn.
@@ -101,7 +102,7 @@ class Parameter:
 
     name: str
     symbol: str
-    description: str
+    description: tuple[str, str]
     domain: Interval | Integers = REAL
     default: float | None = None
     required: bool = False

@@ -212,7 +212,7 @@ SINE = Elementwise(
         Parameter(
             name="omega",
             symbol=r"\omega",
-            description="angular frequency",
+            description=("angular frequency", "각진동수"),
             default=30.0,
             typical=(1.0, 100.0),
             learnable=True,
@@ -254,7 +254,7 @@ SNAKE = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="frequency of the periodic part",
+            description=("frequency of the periodic part", "주기 성분의 진동수"),
             domain=POSITIVE,
             default=1.0,
             typical=(0.1, 50.0),

@@ -62,7 +62,7 @@ LINEAR = Elementwise(
         Parameter(
             name="slope",
             symbol="a",
-            description="the slope",
+            description=("the slope", "기울기"),
             default=1.0,
             gradient=Expression("x"),
             learnable=True,
@@ -250,7 +250,7 @@ LEAKY_RELU = Elementwise(
         Parameter(
             name="negative_slope",
             symbol="a",
-            description="slope for negative inputs",
+            description=("slope for negative inputs", "음의 입력에 대한 기울기"),
             default=0.01,
             typical=(-0.2, 1.0),
         ),
@@ -317,7 +317,10 @@ PRELU = Elementwise(
         Parameter(
             name="weight",
             symbol="a",
-            description="slope for negative inputs: a number, or one per channel",
+            description=(
+                "slope for negative inputs: a number, or one per channel",
+                "음의 입력에 대한 기울기. 수 하나 또는 채널마다 하나",
+            ),
             default=0.25,
             typical=(-0.5, 1.0),
             gradient=Expression("0 if x > 0 else x"),
@@ -384,14 +387,14 @@ RRELU = Elementwise(
         Parameter(
             name="lower",
             symbol="l",
-            description="least slope drawn in training",
+            description=("least slope drawn in training", "학습할 때 뽑는 기울기의 최솟값"),
             default=1 / 8,
             typical=(0.0, 0.3),
         ),
         Parameter(
             name="upper",
             symbol="u",
-            description="greatest slope drawn in training",
+            description=("greatest slope drawn in training", "학습할 때 뽑는 기울기의 최댓값"),
             default=1 / 3,
             typical=(0.3, 1.0),
         ),
@@ -446,8 +449,18 @@ THRESHOLD = Elementwise(
         "않습니다.",
     ),
     parameters=(
-        Parameter(name="threshold", symbol=r"\theta", description="inputs above it pass", default=1.0),
-        Parameter(name="value", symbol="v", description="replaces the other inputs", default=0.0),
+        Parameter(
+            name="threshold",
+            symbol=r"\theta",
+            description=("inputs above it pass", "이 값보다 큰 입력은 그대로 나갑니다"),
+            default=1.0,
+        ),
+        Parameter(
+            name="value",
+            symbol="v",
+            description=("replaces the other inputs", "나머지 입력을 대신하는 값"),
+            default=0.0,
+        ),
     ),
     formulas=formulas("x if x > threshold else value", "1 if x > threshold else 0", "0"),
     derivatives=_threshold,
@@ -504,7 +517,7 @@ CLIPPED_LEAKY_RELU = Elementwise(
         Parameter(
             name="negative_slope",
             symbol="a",
-            description="slope below the threshold",
+            description=("slope below the threshold", "임곗값 아래의 기울기"),
             domain=NON_NEGATIVE,
             default=0.0,
             typical=(0.0, 1.0),
@@ -512,7 +525,7 @@ CLIPPED_LEAKY_RELU = Elementwise(
         Parameter(
             name="max_value",
             symbol="M",
-            description="ceiling; ∞ for none",
+            description=("ceiling; ∞ for none", "상한. 없으면 ∞"),
             domain=Interval("[0, inf]"),
             default=np.inf,
             typical=(0.5, 10.0),
@@ -520,7 +533,7 @@ CLIPPED_LEAKY_RELU = Elementwise(
         Parameter(
             name="threshold",
             symbol=r"\theta",
-            description="inputs above it pass",
+            description=("inputs above it pass", "이 값보다 큰 입력은 그대로 나갑니다"),
             domain=NON_NEGATIVE,
             default=0.0,
             typical=(0.0, 2.0),

@@ -33,7 +33,7 @@ _SOFT_THRESHOLDING = Reference(
 _LAMBD = Parameter(
     name="lambd",
     symbol=r"\lambda",
-    description="half the width of the dead zone",
+    description=("half the width of the dead zone", "불감대 너비의 절반"),
     domain=NON_NEGATIVE,
     default=0.5,
     typical=(0.0, 2.0),
@@ -148,7 +148,10 @@ SHRINK = Elementwise(
         Parameter(
             name="bias",
             symbol="b",
-            description="how far the inputs outside the dead zone move towards zero",
+            description=(
+                "how far the inputs outside the dead zone move towards zero",
+                "불감대 밖의 입력이 0 쪽으로 옮겨지는 거리",
+            ),
             default=0.0,
             typical=(-1.0, 2.0),
         ),

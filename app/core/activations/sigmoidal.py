@@ -215,7 +215,7 @@ CLIPPED_AFFINE = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="slope of the ramp",
+            description=("slope of the ramp", "경사 구간의 기울기"),
             domain=POSITIVE,
             default=0.2,
             typical=(0.05, 2.0),
@@ -223,7 +223,7 @@ CLIPPED_AFFINE = Elementwise(
         Parameter(
             name="beta",
             symbol=r"\beta",
-            description="value at zero, before clipping",
+            description=("value at zero, before clipping", "자르기 전, 0에서의 값"),
             default=0.5,
             typical=(-1.0, 2.0),
         ),
@@ -424,7 +424,7 @@ HARD_TANH = Elementwise(
         Parameter(
             name="min_val",
             symbol="a",
-            description="lower bound; −∞ for none",
+            description=("lower bound; −∞ for none", "하한. 없으면 −∞"),
             domain=Interval("[-inf, inf]"),
             default=-1.0,
             typical=(-3.0, 0.5),
@@ -432,7 +432,7 @@ HARD_TANH = Elementwise(
         Parameter(
             name="max_val",
             symbol="b",
-            description="upper bound; ∞ for none",
+            description=("upper bound; ∞ for none", "상한. 없으면 ∞"),
             domain=Interval("[-inf, inf]"),
             default=1.0,
             typical=(0.0, 6.0),
@@ -606,7 +606,7 @@ ISRU = Elementwise(
         Parameter(
             name="alpha",
             symbol=r"\alpha",
-            description="sets the bounds ±1/√α",
+            description=("sets the bounds ±1/√α", "치역의 양 끝 ±1/√α을 정합니다"),
             domain=POSITIVE,
             default=1.0,
             typical=(0.05, 10.0),

@@ -405,7 +405,9 @@ def test_texts_in_both_languages(entry: Activation) -> None:
     assert hangul.search(entry.summary.ko)
     assert entry.summary.en.endswith(".")
     assert entry.summary.ko.endswith("다.")
-    assert all(each.description for each in entry.parameters)
+    for english, korean in (each.description for each in entry.parameters):
+        assert english
+        assert hangul.search(korean)
 
 
 def test_titles_tell_the_entries_apart() -> None:
