@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ other fields stand in the query string: `function` and `dtype` as they are, the 
 (`?function=…&params={"alpha":0.5}&order=2`). With `Accept: application/x-npy` the answer is one `.npy` array
 of shape `(order + 1, *shape)`; bfloat16 and float8 results travel as float32, which holds them exactly. A
 Jacobian or a gradient does not fit beside the values in one array: those answers are JSON only.
+
+`Server-Timing` tells how many milliseconds the computation took, reading and writing left out.
 
 A header `Request-Timeout: <seconds>` asks for less time than the service would take at most.
 """
@@ -84,10 +87,14 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     def work(map_blocks: Mapper) -> Response:
         dtype = number_format(body.dtype)
         upstream = body.upstream
+        started = time.perf_counter()
         evaluation = activate(
             call, body.inputs, order=body.order, dtype=dtype, upstream=upstream, map_blocks=map_blocks
         )
-        return _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
+        spent = time.perf_counter() - started
+        answer = _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
+        answer.headers["Server-Timing"] = f"compute;dur={1e3 * spent:.4f}"
+        return answer
 
     answer = await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
     request.state.elements = body.inputs.size

@@ -117,3 +117,10 @@ def test_the_browser_asks_for_every_module_at_once() -> None:
     for path in FILES.glob("*.js"):
         if path.stem not in {"en", "ko"}:
             assert f'"/page/{path.name}"' in index, path.name
+
+
+def test_the_service_tells_how_long_it_computed(client: InProcess) -> None:
+    answer = client.post("/activate", json={"function": "tanh", "inputs": [0.0] * 1000})
+    found = re.fullmatch(r"compute;dur=(\d+\.\d{4})", answer.headers["server-timing"])
+    assert found is not None
+    assert 0 < float(found[1]) < 1000 * answer.elapsed.total_seconds()
