@@ -27,9 +27,9 @@ Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterabl
 
 FLOAT64 = np.dtype(np.float64)
 
-BLOCK = 16_384
-"""Elements a block: half a dozen temporaries of it fit a core's second-level cache, and a pass over one takes
-longer than getting hold of the interpreter for the next, for which two threads compete."""
+BLOCK = 65_536
+"""Elements a block: a pass over one takes longer than getting hold of the interpreter for the next, for which
+two threads compete, and half a dozen temporaries still fit a cache."""
 
 JACOBIAN_LIMIT = 4_000_000
 """Most elements of a Jacobian that one request may ask for."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.compute.blocks import mapper
+from app.compute.memory import keep_freed_memory
 from app.core.activations import REGISTRY
 from app.core.evaluation import Evaluation, Mapper, activate
 from tests.benchmarks.report import Table, against, at_least, duration, times, verdict
@@ -75,6 +76,7 @@ def table(pairs: int, limit: float) -> Table:
         result.not_run("all", NotRun("PyTorch is not installed"))
         return result
     torch.set_num_threads(THREADS)
+    keep_freed_memory()  # as the service does
     measured: dict[str, Pairs] = {}
     with ThreadPoolExecutor(THREADS - 1) as pool:
         for function in MOST_USED:
