@@ -27,6 +27,9 @@ from app.core.jobs import Job, Result
 ATTEMPTS = 2
 """How often a task is tried whose worker dies."""
 
+NICENESS = 10
+"""Simulations yield the processor to the process that answers: small requests go on being answered at once."""
+
 pebble.CONSTS.term_timeout = 0.5  # a worker deep in a matrix product does not hear SIGTERM: then SIGKILL
 
 
@@ -161,6 +164,7 @@ def _begin(board: Any, max_bytes: float) -> None:
     """Makes this process a worker."""
     global _board  # noqa: PLW0603  a worker process has one board for its life
     _board = board
+    os.nice(NICENESS)
     pin_blas()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = int(max_bytes) if hard == resource.RLIM_INFINITY else min(int(max_bytes), hard)
