@@ -28,7 +28,7 @@ ATTEMPTS = 2
 """How often a task is tried whose worker dies."""
 
 NICENESS = 10
-"""Simulations yield the processor to the process that answers: small requests go on being answered at once."""
+"""Simulations yield the processor to the process that answers: small requests go on being served."""
 
 pebble.CONSTS.term_timeout = 0.5  # a worker deep in a matrix product does not hear SIGTERM: then SIGKILL
 
