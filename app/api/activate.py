@@ -17,7 +17,6 @@ from app.api.examples import ACTIVATE
 from app.api.pieces import encoded, json_object, ready
 from app.api.problems import responses
 from app.api.schemas import ActivateRequest, ActivateResponse
-from app.compute.threads import ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
@@ -75,7 +74,6 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
     settings: Settings = request.app.state.settings
-    threads: ComputeThreads = request.app.state.threads
     call = REGISTRY.resolve(body.function, body.params, body.axis)
     request.state.function = call.activation.name
     media_type = negotiate(request, *_offered(call, body))
@@ -96,7 +94,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         answer.headers["Server-Timing"] = f"compute;dur={1e3 * spent:.4f}"
         return answer
 
-    answer = await computed(threads, work, size=size, seconds=timeout(request, settings.request_timeout))
+    answer = await computed(request, work, size=size, seconds=timeout(request, settings.request_timeout))
     request.state.elements = body.inputs.size
     return answer
 

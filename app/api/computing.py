@@ -11,7 +11,7 @@ from fastapi import Request
 
 from app.api.problems import Problem
 from app.compute.simulations import Errand, Simulations
-from app.compute.threads import Busy, ComputeThreads, DeadlineExceeded
+from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
 from app.compute.workers import WorkerLost
 from app.core.evaluation import Mapper
 from app.core.jobs import Runner
@@ -23,11 +23,14 @@ PATIENCE = 0.25
 
 
 async def computed(
-    threads: ComputeThreads, work: Callable[[Mapper], Result], *, size: int, seconds: float
+    request: Request, work: Callable[[Mapper], Result], *, size: int, seconds: float
 ) -> Result:
-    """`ComputeThreads.run`, its exceptions as problems."""
+    """`ComputeThreads.run`, its exceptions as problems; large work is cancelled when the client has gone."""
+    threads: ComputeThreads = request.app.state.threads
+    running = threads.run(work, size=size, seconds=seconds)
     with failures():
-        return await threads.run(work, size=size, seconds=seconds)
+        # A look at the client costs a small request more than its work.
+        return await (running if size <= SMALL else _while_there(request, running))
 
 
 def admitted(request: Request, job_bytes: float = 0.0) -> Errand:

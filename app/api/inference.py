@@ -31,7 +31,6 @@ from app.api.protocol import (
     TensorMetadata,
 )
 from app.api.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
-from app.compute.threads import ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.parameters import Value
@@ -168,7 +167,6 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
 async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
     settings: Settings = request.app.state.settings
-    threads: ComputeThreads = request.app.state.threads
     request.state.function = entry.name
     negotiate(request, JSON, OCTETS)
     wanted = _wanted(entry, body)
@@ -186,7 +184,7 @@ async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Respo
         return _answer(entry, body, [(each, evaluation.orders[each.order]) for each in wanted])
 
     longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
-    response = await computed(threads, work, size=size, seconds=timeout(request, longest))
+    response = await computed(request, work, size=size, seconds=timeout(request, longest))
     request.state.elements = inputs.size
     return response
 

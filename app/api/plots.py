@@ -33,7 +33,6 @@ from app.api.schemas import (
     NetworksPictureQuery,
     PictureQuery,
 )
-from app.compute.threads import ComputeThreads
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
@@ -129,10 +128,9 @@ async def get_functions(
     def work(_: Mapper) -> dict[str, tuple[Curve, ...]]:
         return {name: curves(call, query.low, query.high, orders[-1]) for name, call in calls.items()}
 
-    threads: ComputeThreads = request.app.state.threads
     size = MOST_POINTS * len(calls) * (orders[-1] + 1)
     left = _left(request)
-    found = await computed(threads, work, size=size, seconds=left())
+    found = await computed(request, work, size=size, seconds=left())
     draw = partial(plots.functions, found, orders)
     return await _picture(form, query, draw, request, left, panels=len(orders))
 
