@@ -38,14 +38,21 @@ async def bundle() -> bytes:
 
 def main() -> None:
     """Writes the compressed script to the standard output."""
-    sys.stdout.buffer.write(_cached())
+    sys.stdout.buffer.write(_script())
 
 
-def _cached() -> bytes:
-    directory = Path(tempfile.gettempdir()) / f"activation-lab-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if directory.lstat().st_uid != os.getuid():
-        return _made()  # someone else's: a browser would run what they put there
+def _script() -> bytes:
+    try:
+        directory = Path(tempfile.gettempdir()) / f"activation-lab-{os.getuid()}"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if directory.lstat().st_uid != os.getuid():
+            return _made()  # someone else's: a browser would run what they put there
+        return _cached(directory)
+    except OSError:  # no place for it, or no room
+        return _made()
+
+
+def _cached(directory: Path) -> bytes:
     file = directory / f"vega-{version('vl-convert-python')}.js.gz"
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker makes it, the others wait

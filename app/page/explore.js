@@ -191,7 +191,7 @@ function picturePart(own, byName) {
   });
 
   function row({ name }, { outputs, derivative, second_derivative: second }) {
-    const figures = [outputs, derivative, second].map((each) => figure(fromJson(each), 8));
+    const figures = [outputs, derivative, second].map((each) => figure(fromJson(each), 6));
     return h("tr", {}, h("th", { scope: "row" }, said(byName.get(name).title)), figures);
   }
 
@@ -298,7 +298,7 @@ function aboutPart(own, byName, focused) {
 
 /** Values and slopes at the reader's own numbers. */
 function numbersPart(own, byName, changed) {
-  const text = h("textarea", { rows: 8, spellcheck: "false", value: own.numbers, placeholder: "-2, -1, 0, 0.5, 1, 2", "aria-label": t("explore.numbers"), oninput: typed });
+  const text = h("textarea", { rows: 8, spellcheck: "false", value: own.numbers, placeholder: "-2, -1, 0, 0.5, 1, 2", "aria-label": t("explore.numbers"), oninput: typed, onpaste: () => setTimeout(() => compute()) });
   const file = h("input", { type: "file", accept: ".csv,.txt,.tsv,.npy", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => load(file.files[0]) });
   const results = h("div", { "aria-live": "polite" });
   const long = h("p", { class: "quiet", hidden: true }, t("explore.long"));

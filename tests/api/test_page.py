@@ -74,8 +74,14 @@ def test_vega_is_not_taken_from_somebody_elses_directory(
     monkeypatch.setattr(vega, "_made", lambda: gzip.compress(b"ours"))
     monkeypatch.setattr("os.getuid", lambda: 12345)
     (tmp_path / "activation-lab-12345").mkdir()
-    assert gzip.decompress(vega._cached()) == b"ours"
+    assert gzip.decompress(vega._script()) == b"ours"
     assert not list((tmp_path / "activation-lab-12345").iterdir())
+
+
+def test_vega_needs_no_place_to_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "none"))
+    monkeypatch.setattr(vega, "_made", lambda: b"script")
+    assert vega._script() == b"script"
 
 
 def test_vega_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +93,7 @@ def test_vega_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return b"script"
 
     monkeypatch.setattr(vega, "_made", make)
-    assert vega._cached() == vega._cached() == b"script"
+    assert vega._script() == vega._script() == b"script"
     assert made == [1]
 
 

@@ -15,8 +15,9 @@ FIRST_VIEW = 1000.0
 REDRAWN = 100.0
 """Milliseconds from a slider's movement to the frame that shows it."""
 
-TRIES = 8
-"""The fastest counts: what the machine does beside is no property of the page."""
+TRIES = 9
+"""What the machine does beside is no property of the page: one first view in time is enough, as half of the
+slider's movements are."""
 
 MOVED = """async (value) => {
   const range = document.querySelector(".parameter input[type=range]");
@@ -58,7 +59,8 @@ def test_the_first_view_is_ready_within_a_second(browser: Browser, server: Serve
         page.wait_for_selector(CURVES)
         times.append(page.evaluate("performance.now()"))
         context.close()
-    print("first view", sorted(times))
+        if times[-1] <= FIRST_VIEW:
+            break
     assert min(times) <= FIRST_VIEW
 
 
@@ -70,5 +72,4 @@ def test_a_slider_redraws_within_a_tenth_of_a_second(visitor: Visitor) -> None:
     for attempt in range(TRIES):
         times.append(page.evaluate(MOVED, 0.1 * (attempt + 1)))
         page.wait_for_timeout(100)
-    print("slider", sorted(times))
-    assert min(times) <= REDRAWN
+    assert sorted(times)[TRIES // 2] <= REDRAWN
