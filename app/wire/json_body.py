@@ -36,7 +36,7 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
     float64 can hold, for a key given twice, for more than `MOST_VALUES` values, and for what is nested too
-    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys.
+    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key.
     """
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
@@ -48,6 +48,8 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
         return _read(document, body, arrays)
     except RecursionError:
         raise Malformed("nested too deeply") from None
+    except KeyError:  # simdjson looks a key up to its first U+0000
+        raise Unsuitable("a key holds the character U+0000, which no name does") from None
 
 
 def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:

@@ -122,6 +122,13 @@ def test_unsuitable(text: bytes) -> None:
         parsed(text)
 
 
+@pytest.mark.parametrize("key", ["\0", "a\0", "a\0b"])
+def test_a_null_character_in_a_key(key: str) -> None:
+    body = json.dumps({"params": {key: [1.0]}}).encode()
+    with pytest.raises(Unsuitable, match="U\\+0000"):
+        loads(body, ["params"])
+
+
 @pytest.mark.parametrize("count", [MOST_KEYS + 1, 300_000])
 def test_objects_of_too_many_keys(count: int) -> None:
     """The parser looks through all keys for each: refused before that."""
