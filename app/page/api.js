@@ -11,7 +11,15 @@ export class Failure extends Error {
   }
 }
 
-const BY_STATUS = { 401: "key", 403: "key", 404: "unknown", 413: "large", 429: "busy", 503: "busy", 504: "late" };
+const BY_STATUS = {
+  401: "key",
+  403: "key",
+  404: "unknown",
+  413: "large",
+  429: "busy",
+  503: "busy",
+  504: "late",
+};
 
 function failure(status, problem) {
   const listed = (problem.errors ?? []).map(({ loc, msg }) => `${loc.slice(1).join(".") || loc[0]}: ${msg}`);

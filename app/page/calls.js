@@ -26,7 +26,9 @@ function literal(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
   if (typeof value !== "object") return JSON.stringify(value);
-  return `{${Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${literal(each)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([key, each]) => `${JSON.stringify(key)}: ${literal(each)}`)
+    .join(", ")}}`;
 }
 
 const FORMS = { curl, Python: python };
@@ -35,7 +37,9 @@ const FORMS = { curl, Python: python };
 export function pictureLinks(path) {
   if (hasKey()) return []; // a link carries no key
   const forms = { SVG: "svg", PNG: "png", "Vega-Lite": "vl.json" };
-  const links = Object.entries(forms).map(([name, form]) => h("a", { href: path.replace("vl.json", form) }, name));
+  const links = Object.entries(forms).map(([name, form]) =>
+    h("a", { href: path.replace("vl.json", form) }, name),
+  );
   return [t("call.picture"), ...links].flatMap((each) => [each, " "]);
 }
 
@@ -55,9 +59,16 @@ export function callBox() {
   );
   const copy = h("button", { type: "button", class: "plain", onclick: copied }, t("call.copy"));
   const element = h(
-    "section", { class: "call" },
-    h("div", { class: "row" }, h("h2", {}, t("call.title")),
-      h("div", { class: "segments", role: "group", "aria-label": t("call.tabs") }, tabs), copy, status),
+    "section",
+    { class: "call" },
+    h(
+      "div",
+      { class: "row" },
+      h("h2", {}, t("call.title")),
+      h("div", { class: "segments", role: "group", "aria-label": t("call.tabs") }, tabs),
+      copy,
+      status,
+    ),
     h("pre", { tabindex: 0 }, code),
   );
 

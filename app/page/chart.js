@@ -53,7 +53,9 @@ export class Chart {
   /** The frames of the picture's panels, on the screen. */
   panels() {
     const groups = [...this.element.querySelectorAll("svg .mark-group")];
-    const panels = groups.filter((each) => /\bconcat_\d+_group\b|\brole-frame\b/.test(each.getAttribute("class")));
+    const panels = groups.filter((each) =>
+      /\bconcat_\d+_group\b|\brole-frame\b/.test(each.getAttribute("class")),
+    );
     const frames = panels.map((each) => each.querySelector("path.background").getBoundingClientRect());
     return frames.filter(({ height }) => height > 0);
   }

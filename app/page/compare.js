@@ -20,13 +20,46 @@ const FILTERS = {
 
 const COLUMNS = [
   { key: "name", words: "explore.function", value: (each) => said(each.title), cell: nameCell },
-  { key: "range", words: "fact.range", value: (each) => each.range, cell: (each) => h("td", {}, math(each.mathml[each.range])) },
-  { key: "zero", words: "fact.zero", value: (each) => each.zero_centred, cell: (each) => h("td", { class: !each.zero_centred && "pale" }, t(each.zero_centred ? "yes" : "no")) },
-  { key: "saturates", words: "fact.saturates", value: (each) => each.saturates.length, cell: (each) => h("td", {}, t(`side.${side(each.saturates)}`)) },
+  {
+    key: "range",
+    words: "fact.range",
+    value: (each) => each.range,
+    cell: (each) => h("td", {}, math(each.mathml[each.range])),
+  },
+  {
+    key: "zero",
+    words: "fact.zero",
+    value: (each) => each.zero_centred,
+    cell: (each) => h("td", { class: !each.zero_centred && "pale" }, t(each.zero_centred ? "yes" : "no")),
+  },
+  {
+    key: "saturates",
+    words: "fact.saturates",
+    value: (each) => each.saturates.length,
+    cell: (each) => h("td", {}, t(`side.${side(each.saturates)}`)),
+  },
   { key: "slope", words: "fact.slope", number: true, value: (each) => fromJson(each.largest_slope) },
-  { key: "kinks", words: "fact.kinks", number: true, value: (each) => (each.kind === "rowwise" ? null : each.kinks.length) },
-  { key: "gain", words: "fact.gain", help: "fact.gainHelp", number: true, value: (each) => (each.gains ? fromJson(each.gains.he) : null) },
-  { key: "cost", words: "fact.cost", help: "fact.costHelp", number: true, digits: 3, value: (each) => costs.get(each.name) ?? null },
+  {
+    key: "kinks",
+    words: "fact.kinks",
+    number: true,
+    value: (each) => (each.kind === "rowwise" ? null : each.kinks.length),
+  },
+  {
+    key: "gain",
+    words: "fact.gain",
+    help: "fact.gainHelp",
+    number: true,
+    value: (each) => (each.gains ? fromJson(each.gains.he) : null),
+  },
+  {
+    key: "cost",
+    words: "fact.cost",
+    help: "fact.costHelp",
+    number: true,
+    digits: 3,
+    value: (each) => costs.get(each.name) ?? null,
+  },
 ];
 
 const costs = new Map();
@@ -40,20 +73,40 @@ export async function compare(main) {
   const count = h("p", { class: "quiet", role: "status" }, t("loading"));
   const message = h("div");
   const again = h("button", { type: "button", class: "plain", onclick: measure }, t("compare.measure"));
-  const find = h("input", { type: "search", value: own.text, placeholder: t("compare.find"), "aria-label": t("compare.find"), oninput: () => set({ text: find.value }) });
+  const find = h("input", {
+    type: "search",
+    value: own.text,
+    placeholder: t("compare.find"),
+    "aria-label": t("compare.find"),
+    oninput: () => set({ text: find.value }),
+  });
   const boxes = Object.keys(FILTERS).map((key) => {
-    const box = h("input", { type: "checkbox", checked: own.only.includes(key), onchange: () => toggle(key, box.checked) });
+    const box = h("input", {
+      type: "checkbox",
+      checked: own.only.includes(key),
+      onchange: () => toggle(key, box.checked),
+    });
     return h("label", { class: "chip" }, box, t(`compare.${key}`));
   });
   const calls = callBox();
   calls.show({ path: "/functions" });
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("compare.title")), h("p", {}, t("compare.lead"))),
-    h("div", { class: "row filters" }, find, h("div", { class: "row", role: "group", "aria-label": t("compare.only") }, boxes), again),
+    h(
+      "div",
+      { class: "row filters" },
+      find,
+      h("div", { class: "row", role: "group", "aria-label": t("compare.only") }, boxes),
+      again,
+    ),
     message,
-    h("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": t("compare.table") },
-      h("table", { class: "compare" }, h("thead", {}, h("tr", {}, heads)), body)),
-    count, h("p", { class: "quiet" }, t("fact.costHelp", { count: shown(COUNT) }), "."),
+    h(
+      "div",
+      { class: "scroll whole", tabindex: 0, role: "region", "aria-label": t("compare.table") },
+      h("table", { class: "compare" }, h("thead", {}, h("tr", {}, heads)), body),
+    ),
+    count,
+    h("p", { class: "quiet" }, t("fact.costHelp", { count: shown(COUNT) }), "."),
     calls.element,
   );
   load();
@@ -71,13 +124,27 @@ export async function compare(main) {
   }
 
   function head(column) {
-    const button = h("button", { type: "button", title: column.help && t(column.help, { count: shown(COUNT) }), onclick: () => sort(column) }, t(column.words));
+    const button = h(
+      "button",
+      {
+        type: "button",
+        title: column.help && t(column.help, { count: shown(COUNT) }),
+        onclick: () => sort(column),
+      },
+      t(column.words),
+    );
     return h("th", { scope: "col", class: column.number && "number" }, button);
   }
 
   function sort({ key, number: numeric }) {
     const same = own.sort === key;
-    set(same && own.descending === Boolean(numeric) ? { descending: !numeric } : same ? { sort: "", descending: false } : { sort: key, descending: Boolean(numeric) });
+    set(
+      same && own.descending === Boolean(numeric)
+        ? { descending: !numeric }
+        : same
+          ? { sort: "", descending: false }
+          : { sort: key, descending: Boolean(numeric) },
+    );
   }
 
   function toggle(key, on) {
@@ -92,7 +159,9 @@ export async function compare(main) {
 
   function show() {
     const wanted = own.text.trim().toLowerCase();
-    const rows = loaded.filter((each) => matches(each, wanted) && own.only.every((key) => FILTERS[key]?.(each) ?? true));
+    const rows = loaded.filter(
+      (each) => matches(each, wanted) && own.only.every((key) => FILTERS[key]?.(each) ?? true),
+    );
     const column = COLUMNS.find(({ key }) => key === own.sort);
     if (column) rows.sort(order(column, own.descending));
     for (const [index, each] of heads.entries()) {
@@ -100,8 +169,18 @@ export async function compare(main) {
       if (sorted) each.ariaSort = sorted;
       else each.removeAttribute("aria-sort");
     }
-    body.replaceChildren(...rows.map((each) => h("tr", {}, COLUMNS.map((one) => (one.cell ?? numberCell)(each, one)))));
-    count.textContent = rows.length ? t("compare.count", { shown: rows.length, all: loaded.length }) : t("compare.nothing");
+    body.replaceChildren(
+      ...rows.map((each) =>
+        h(
+          "tr",
+          {},
+          COLUMNS.map((one) => (one.cell ?? numberCell)(each, one)),
+        ),
+      ),
+    );
+    count.textContent = rows.length
+      ? t("compare.count", { shown: rows.length, all: loaded.length })
+      : t("compare.nothing");
   }
 
   async function measure() {
@@ -109,7 +188,8 @@ export async function compare(main) {
     again.textContent = t("compare.measuring");
     try {
       const inputs = toNpy(Array.from({ length: COUNT }, normal));
-      for (const each of loaded.filter(measurable)) costs.set(each.name, await cost(each, inputs, leaving.signal));
+      for (const each of loaded.filter(measurable))
+        costs.set(each.name, await cost(each, inputs, leaving.signal));
     } catch (error) {
       if (error instanceof Failure && error.kind !== "cancelled") message.replaceChildren(problem(error));
     }
@@ -131,7 +211,11 @@ function order({ value }, descending) {
 }
 
 function nameCell(each) {
-  const link = address("explore", { ...state.explore, functions: [{ name: each.name, params: {} }], focus: 0 });
+  const link = address("explore", {
+    ...state.explore,
+    functions: [{ name: each.name, params: {} }],
+    focus: 0,
+  });
   return h("th", { scope: "row" }, h("a", { href: link }, said(each.title)), " ", h("code", {}, each.name));
 }
 
@@ -139,7 +223,8 @@ function numberCell(each, { value, digits }) {
   return h("td", { class: "number" }, shown(value(each), digits ?? 5));
 }
 
-const measurable = (each) => each.parameters.every((parameter) => !parameter.required) || adjustable(each).length > 0;
+const measurable = (each) =>
+  each.parameters.every((parameter) => !parameter.required) || adjustable(each).length > 0;
 
 /** Nanoseconds an element, by the service's own clock: the network is no part of it. */
 async function cost({ name }, inputs, signal) {

@@ -15,10 +15,13 @@ export function problem(error, again) {
   const [detail] = error.details;
   const own = ["unreadable", "ragged", "number", "server"].includes(error.kind);
   return h(
-    "div", { class: "problem", role: "alert" },
+    "div",
+    { class: "problem", role: "alert" },
     h("p", {}, t(`problem.${error.kind}`, { detail })),
     !own && error.details.map((each) => h("p", { class: "detail", lang: "en" }, each)),
-    again && PASSING.includes(error.kind) && h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
+    again &&
+      PASSING.includes(error.kind) &&
+      h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
   );
 }
 
@@ -38,11 +41,21 @@ function slider(facts, parameter, params, changed) {
   const label = `${name}: ${said(description)}`;
   const value = params[name] ?? usual;
   const range = h("input", {
-    type: "range", min: low, max: high, step, "aria-label": label, oninput: () => set(Number(range.value), field),
+    type: "range",
+    min: low,
+    max: high,
+    step,
+    "aria-label": label,
+    oninput: () => set(Number(range.value), field),
   });
   range.value = value;
   const field = h("input", {
-    type: "text", inputmode: "decimal", size: 7, "aria-label": label, value: shown(value, 12), oninput: typed,
+    type: "text",
+    inputmode: "decimal",
+    size: 7,
+    "aria-label": label,
+    value: shown(value, 12),
+    oninput: typed,
   });
 
   function typed() {
@@ -59,8 +72,11 @@ function slider(facts, parameter, params, changed) {
   }
 
   return h(
-    "div", { class: "parameter", title: said(description) },
-    h("span", { class: "symbol" }, math(facts.mathml[symbol]), h("span", { class: "name" }, name)), range, field,
+    "div",
+    { class: "parameter", title: said(description) },
+    h("span", { class: "symbol" }, math(facts.mathml[symbol]), h("span", { class: "name" }, name)),
+    range,
+    field,
   );
 }
 

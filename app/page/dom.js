@@ -6,7 +6,12 @@ const MATH = new DOMParser();
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
-  element.append(...children.flat(2).filter((child) => child != null && child !== false).flatMap(tag === "option" ? String : set));
+  element.append(
+    ...children
+      .flat(2)
+      .filter((child) => child != null && child !== false)
+      .flatMap(tag === "option" ? String : set),
+  );
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked" || name === "disabled") element[name] = value;

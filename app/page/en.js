@@ -11,7 +11,8 @@ export default {
   "view.phase": "Phase diagram",
 
   "explore.title": "What does it do to a value, and to a slope?",
-  "explore.lead": "Choose activation functions, move their parameters, and read the value f, the slope f′ and the curvature f″ at any point.",
+  "explore.lead":
+    "Choose activation functions, move their parameters, and read the value f, the slope f′ and the curvature f″ at any point.",
   "explore.functions": "Functions",
   "explore.choose": "Add or remove functions",
   "explore.find": "Find a function",
@@ -26,7 +27,8 @@ export default {
   "explore.badRange": "The range must begin below its end.",
   "explore.curves": "Curves of f, f′ and f″ for {names}; the table below holds the values at the cursor.",
   "explore.cursor": "At the cursor",
-  "explore.hint": "Point at the curves, or move x. The service computes each figure in float64; hold the pointer on one to see all its digits.",
+  "explore.hint":
+    "Point at the curves, or move x. The service computes each figure in float64; hold the pointer on one to see all its digits.",
   "explore.function": "Function",
   "explore.about": "About the function",
   "explore.which": "Function described below",
@@ -37,13 +39,15 @@ export default {
   "explore.frameworks": "In the frameworks",
   "explore.noFramework": "No framework ships it.",
   "explore.own": "Your own numbers",
-  "explore.ownLead": "Type or paste numbers, or drop a CSV or .npy file here. Rows of equal length stay rows.",
+  "explore.ownLead":
+    "Type or paste numbers, or drop a CSV or .npy file here. Rows of equal length stay rows.",
   "explore.file": "Choose a file",
   "explore.compute": "Compute",
   "explore.clear": "Clear",
   "explore.csv": "Save as CSV",
   "explore.rows": "The first {shown} of {all} numbers; the CSV file holds all.",
-  "explore.long": "So many numbers do not fit into a link. Whoever opens it will see the functions without them.",
+  "explore.long":
+    "So many numbers do not fit into a link. Whoever opens it will see the functions without them.",
   "explore.numbers": "Numbers",
   "explore.results": "Values and slopes of {name}",
 
@@ -57,15 +61,17 @@ export default {
   "fact.kinks": "Kinks",
   "fact.gains": "Gain that keeps variance, mean square",
   "fact.gain": "Gain",
-  "fact.gainHelp": "Scale weights by this and a layer keeps its input’s mean square: 1/√E φ(Z)² for standard normal Z",
+  "fact.gainHelp":
+    "Scale weights by this and a layer keeps its input’s mean square: 1/√E φ(Z)² for standard normal Z",
   "fact.cost": "Cost, ns per element",
-  "fact.costHelp": "Measured now, by this service’s own clock: the fastest of three calls for f of {count} float64 numbers, divided by their number; what a call costs by itself is in it",
+  "fact.costHelp":
+    "Measured now, by this service’s own clock: the fastest of three calls for f of {count} float64 numbers, divided by their number; what a call costs by itself is in it",
   "fact.kinkAt": "at {at}: slope {slope}",
-  "yes": "yes",
-  "no": "no",
-  "all": "all",
-  "none": "none",
-  "jumps": "jumps",
+  yes: "yes",
+  no: "no",
+  all: "all",
+  none: "none",
+  jumps: "jumps",
   "saturates.negative": "for negative inputs",
   "saturates.positive": "for positive inputs",
   "saturates.both": "on both sides",
@@ -89,7 +95,8 @@ export default {
   "compare.measuring": "Measuring …",
 
   "flow.title": "Does the gradient survive?",
-  "flow.lead": "Random networks are simulated layer by layer. The picture shows how large the loss gradient still is when it reaches each layer on its way back from the last.",
+  "flow.lead":
+    "Random networks are simulated layer by layer. The picture shows how large the loss gradient still is when it reaches each layer on its way back from the last.",
   "flow.network": "Network",
   "flow.activation": "Activation",
   "flow.depth": "Depth (layers)",
@@ -111,7 +118,8 @@ export default {
   "flow.starting": "Starting …",
   "flow.done": "Done: {state}.",
   "flow.changed": "The controls have changed since this was computed.",
-  "flow.picture": "Size of the gradient in each layer: log₁₀ of the root mean square of ∂L/∂z. The table of layers below holds the figures.",
+  "flow.picture":
+    "Size of the gradient in each layer: log₁₀ of the root mean square of ∂L/∂z. The table of layers below holds the figures.",
   "flow.first": "As asked",
   "flow.with": "With {change}",
   "flow.ratio": "First layer against last",
@@ -141,11 +149,13 @@ export default {
   "state.dying": "Dying",
 
   "phase.title": "Where is the edge of chaos?",
-  "phase.lead": "Weights have variance σ_w²/fan_in, biases σ_b². On one side of the line gradients vanish with depth, on the other they explode. Click a point to simulate a network there.",
+  "phase.lead":
+    "Weights have variance σ_w²/fan_in, biases σ_b². On one side of the line gradients vanish with depth, on the other they explode. Click a point to simulate a network there.",
   "phase.diagram": "Diagram",
   "phase.most_w": "σ_w up to",
   "phase.most_b": "σ_b up to",
-  "phase.picture": "Phase diagram of {name}: χ₁, by which one layer multiplies the squared gradient, over σ_w and σ_b. The fields below give the figures of any point.",
+  "phase.picture":
+    "Phase diagram of {name}: χ₁, by which one layer multiplies the squared gradient, over σ_w and σ_b. The fields below give the figures of any point.",
   "phase.point": "At a point",
   "phase.open": "Simulate a network there",
   "phase.phase": "Phase",
@@ -168,7 +178,7 @@ export default {
 
   "chart.loading": "Drawing …",
   "chart.failed": "The picture could not be drawn. The figures beside it are complete.",
-  "loading": "Loading …",
+  loading: "Loading …",
 
   "key.title": "This service asks for an API key",
   "key.lead": "It is kept in this tab until you close it and sent to nobody else.",

@@ -33,22 +33,50 @@ export async function flowSpec(runs, width) {
 /** With a legend that tells the runs apart, and theory in their colours. */
 function told(spec, runs) {
   const names = runs.map(({ label }) => label);
-  const legend = { title: null, orient: "top", columns: 1, labelLimit: spec.width, symbolType: "stroke", symbolSize: 400, symbolOpacity: 1, symbolStrokeWidth: 3 };
+  const legend = {
+    title: null,
+    orient: "top",
+    columns: 1,
+    labelLimit: spec.width,
+    symbolType: "stroke",
+    symbolSize: 400,
+    symbolOpacity: 1,
+    symbolStrokeWidth: 3,
+  };
   const color = { field: "network", type: "nominal", sort: names, scale: { domain: names }, legend };
-  const layer = spec.layer.map((each) => (["layers", "theory"].includes(each.data?.name) ? { ...each, encoding: { ...each.encoding, color } } : each));
+  const layer = spec.layer.map((each) =>
+    ["layers", "theory"].includes(each.data?.name)
+      ? { ...each, encoding: { ...each.encoding, color } }
+      : each,
+  );
   return { ...spec, layer };
 }
 
 function measured({ label, medians, answer }) {
-  if (!answer) return medians.map((median, index) => ({ network: label, layer: index + 1, median, low: median, high: median }));
-  return answer.layers.map(({ layer, gradient_log10_rms: { median, low, high } }) =>
-    ({ network: label, layer, median: drawn(median), low: drawn(low), high: drawn(high) }));
+  if (!answer)
+    return medians.map((median, index) => ({
+      network: label,
+      layer: index + 1,
+      median,
+      low: median,
+      high: median,
+    }));
+  return answer.layers.map(({ layer, gradient_log10_rms: { median, low, high } }) => ({
+    network: label,
+    layer,
+    median: drawn(median),
+    low: drawn(low),
+    high: drawn(high),
+  }));
 }
 
 /** What theory says of each layer. */
 function predicted({ label, answer }) {
-  return (answer?.theory?.layers ?? []).map(({ gradient_log10_rms: value }, index) =>
-    ({ network: label, layer: index + 1, log10_rms: drawn(value) }));
+  return (answer?.theory?.layers ?? []).map(({ gradient_log10_rms: value }, index) => ({
+    network: label,
+    layer: index + 1,
+    log10_rms: drawn(value),
+  }));
 }
 
 /** The formats' limits that the figures reach. */
@@ -56,7 +84,9 @@ function limits(layers) {
   const figures = layers.flatMap(({ low, high }) => [low, high]).filter((each) => each !== null);
   const [lowest, highest] = [Math.min(...figures), Math.max(...figures)];
   const near = lowest - 1;
-  return Object.entries(ZERO).filter(([, log10]) => near <= log10 && log10 <= highest).map(([format, log10]) => ({ format, log10 }));
+  return Object.entries(ZERO)
+    .filter(([, log10]) => near <= log10 && log10 <= highest)
+    .map(([format, log10]) => ({ format, log10 }));
 }
 
 function drawn(value) {

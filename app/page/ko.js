@@ -11,7 +11,8 @@ export default {
   "view.phase": "위상도",
 
   "explore.title": "값과 기울기를 어떻게 바꿀까요?",
-  "explore.lead": "활성화 함수를 고르고 매개변수를 움직이면서, 원하는 점에서 함숫값 f, 기울기 f′, 이계도함수 f″를 읽어 보세요.",
+  "explore.lead":
+    "활성화 함수를 고르고 매개변수를 움직이면서, 원하는 점에서 함숫값 f, 기울기 f′, 이계도함수 f″를 읽어 보세요.",
   "explore.functions": "함수",
   "explore.choose": "함수 추가·제거",
   "explore.find": "함수 찾기",
@@ -26,7 +27,8 @@ export default {
   "explore.badRange": "범위의 시작은 끝보다 작아야 합니다.",
   "explore.curves": "{names}의 f, f′, f″ 곡선. 커서 위치의 값은 아래 표에 있습니다.",
   "explore.cursor": "커서 위치의 값",
-  "explore.hint": "곡선을 가리키거나 x를 움직여 보세요. 값은 서비스가 float64로 계산하며, 수 위에 포인터를 올리면 모든 자리가 보입니다.",
+  "explore.hint":
+    "곡선을 가리키거나 x를 움직여 보세요. 값은 서비스가 float64로 계산하며, 수 위에 포인터를 올리면 모든 자리가 보입니다.",
   "explore.function": "함수",
   "explore.about": "함수 설명",
   "explore.which": "아래에서 설명할 함수",
@@ -37,7 +39,8 @@ export default {
   "explore.frameworks": "프레임워크에서의 이름",
   "explore.noFramework": "이 함수를 제공하는 프레임워크가 없습니다.",
   "explore.own": "직접 입력한 수",
-  "explore.ownLead": "수를 입력하거나 붙여 넣거나, CSV 또는 .npy 파일을 여기에 끌어다 놓으세요. 길이가 같은 행은 행으로 유지됩니다.",
+  "explore.ownLead":
+    "수를 입력하거나 붙여 넣거나, CSV 또는 .npy 파일을 여기에 끌어다 놓으세요. 길이가 같은 행은 행으로 유지됩니다.",
   "explore.file": "파일 선택",
   "explore.compute": "계산",
   "explore.clear": "지우기",
@@ -57,15 +60,17 @@ export default {
   "fact.kinks": "꺾이는 점",
   "fact.gains": "분산, 제곱 평균을 유지하는 이득",
   "fact.gain": "이득",
-  "fact.gainHelp": "가중치에 이 값을 곱하면 층이 입력의 제곱 평균을 유지합니다. 표준정규분포를 따르는 Z에 대해 1/√E φ(Z)²",
+  "fact.gainHelp":
+    "가중치에 이 값을 곱하면 층이 입력의 제곱 평균을 유지합니다. 표준정규분포를 따르는 Z에 대해 1/√E φ(Z)²",
   "fact.cost": "원소당 비용(ns)",
-  "fact.costHelp": "지금 이 서비스의 시계로 잰 값입니다. float64 수 {count}개의 f를 세 번 계산하여 가장 빠른 시간을 개수로 나누었으며, 호출 자체의 고정 비용도 들어 있습니다",
+  "fact.costHelp":
+    "지금 이 서비스의 시계로 잰 값입니다. float64 수 {count}개의 f를 세 번 계산하여 가장 빠른 시간을 개수로 나누었으며, 호출 자체의 고정 비용도 들어 있습니다",
   "fact.kinkAt": "{at}에서 기울기 {slope}",
-  "yes": "예",
-  "no": "아니요",
-  "all": "모두",
-  "none": "없음",
-  "jumps": "불연속",
+  yes: "예",
+  no: "아니요",
+  all: "모두",
+  none: "없음",
+  jumps: "불연속",
   "saturates.negative": "음의 입력에서",
   "saturates.positive": "양의 입력에서",
   "saturates.both": "양쪽 모두",
@@ -89,7 +94,8 @@ export default {
   "compare.measuring": "재는 중 …",
 
   "flow.title": "그래디언트는 살아남을까요?",
-  "flow.lead": "무작위로 초기화한 신경망을 층별로 시뮬레이션합니다. 손실의 그래디언트가 마지막 층에서 거꾸로 내려와 각 층에 닿을 때 크기가 얼마나 남아 있는지 보여 줍니다.",
+  "flow.lead":
+    "무작위로 초기화한 신경망을 층별로 시뮬레이션합니다. 손실의 그래디언트가 마지막 층에서 거꾸로 내려와 각 층에 닿을 때 크기가 얼마나 남아 있는지 보여 줍니다.",
   "flow.network": "신경망",
   "flow.activation": "활성화 함수",
   "flow.depth": "깊이(층 수)",
@@ -123,7 +129,8 @@ export default {
   "flow.theory": "이론의 예측",
   "flow.noTheory": "적용되지 않음",
   "flow.remedies": "도움이 되는 처방",
-  "flow.remediesLead": "모두 시뮬레이션으로 확인했습니다. 하나를 고르면 적용하여 처음 결과 위에 겹쳐 그립니다.",
+  "flow.remediesLead":
+    "모두 시뮬레이션으로 확인했습니다. 하나를 고르면 적용하여 처음 결과 위에 겹쳐 그립니다.",
   "flow.noRemedies": "시험해 본 변경 가운데 나아지는 것이 없습니다.",
   "flow.drop": "처음 신경망으로 돌아가기",
   "flow.apply": "{change}: {before} → {after}",
@@ -141,11 +148,13 @@ export default {
   "state.dying": "유닛 사멸",
 
   "phase.title": "혼돈의 가장자리는 어디일까요?",
-  "phase.lead": "가중치의 분산은 σ_w²/fan_in, 편향의 분산은 σ_b²입니다. 경계선 한쪽에서는 깊어질수록 그래디언트가 소실되고, 다른 쪽에서는 폭주합니다. 점을 누르면 그 설정의 신경망을 시뮬레이션합니다.",
+  "phase.lead":
+    "가중치의 분산은 σ_w²/fan_in, 편향의 분산은 σ_b²입니다. 경계선 한쪽에서는 깊어질수록 그래디언트가 소실되고, 다른 쪽에서는 폭주합니다. 점을 누르면 그 설정의 신경망을 시뮬레이션합니다.",
   "phase.diagram": "위상도",
   "phase.most_w": "σ_w 최댓값",
   "phase.most_b": "σ_b 최댓값",
-  "phase.picture": "{name}의 위상도: 한 층이 그래디언트의 제곱에 곱하는 값 χ₁을 σ_w와 σ_b에 대해 그린 그림. 아래 입력란에서 어느 점의 수치든 볼 수 있습니다.",
+  "phase.picture":
+    "{name}의 위상도: 한 층이 그래디언트의 제곱에 곱하는 값 χ₁을 σ_w와 σ_b에 대해 그린 그림. 아래 입력란에서 어느 점의 수치든 볼 수 있습니다.",
   "phase.point": "한 점의 수치",
   "phase.open": "이 점의 신경망 시뮬레이션",
   "phase.phase": "상",
@@ -168,7 +177,7 @@ export default {
 
   "chart.loading": "그리는 중 …",
   "chart.failed": "그림을 그리지 못했습니다. 수치는 옆에 모두 있습니다.",
-  "loading": "불러오는 중 …",
+  loading: "불러오는 중 …",
 
   "key.title": "이 서비스는 API 키를 요구합니다",
   "key.lead": "키는 탭을 닫을 때까지 이 탭에만 보관되며 다른 곳으로 보내지 않습니다.",

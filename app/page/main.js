@@ -29,10 +29,16 @@ skip.addEventListener("click", (event) => {
 const nav = document.querySelector("nav");
 nav.ariaLabel = t("page.views");
 nav.append(...links);
-document.querySelector(".tools").append(
-  h("a", { href: "/docs" }, t("page.api")),
-  h("button", { type: "button", class: "plain", lang: other, onclick: () => choose(other) }, t("page.switch")),
-);
+document
+  .querySelector(".tools")
+  .append(
+    h("a", { href: "/docs" }, t("page.api")),
+    h(
+      "button",
+      { type: "button", class: "plain", lang: other, onclick: () => choose(other) },
+      t("page.switch"),
+    ),
+  );
 
 async function show() {
   const turn = (opened += 1);
@@ -72,8 +78,17 @@ addEventListener("key-wanted", () => {
     show();
   };
   const form = h(
-    "form", { class: "key", onsubmit: use }, h("h2", {}, t("key.title")), h("p", {}, t("key.lead")),
-    h("div", { class: "row" }, h("label", { for: "key" }, t("key.label")), field, h("button", { type: "submit" }, t("key.use"))),
+    "form",
+    { class: "key", onsubmit: use },
+    h("h2", {}, t("key.title")),
+    h("p", {}, t("key.lead")),
+    h(
+      "div",
+      { class: "row" },
+      h("label", { for: "key" }, t("key.label")),
+      field,
+      h("button", { type: "submit" }, t("key.use")),
+    ),
   );
   main.before(form);
 });

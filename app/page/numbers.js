@@ -48,14 +48,25 @@ function written({ values, shape }) {
   if (values.length > MOST) throw new Failure("many");
   const width = shape.length > 1 ? shape.at(-1) : 1;
   const rows = Array.from({ length: values.length / width }, (_, row) =>
-    values.slice(row * width, (row + 1) * width).map(plain).join(", "),
+    values
+      .slice(row * width, (row + 1) * width)
+      .map(plain)
+      .join(", "),
   );
   return rows.join("\n");
 }
 
 const READERS = {
-  f8: ["getFloat64", 8], f4: ["getFloat32", 4], i1: ["getInt8", 1], i2: ["getInt16", 2], i4: ["getInt32", 4],
-  i8: ["getBigInt64", 8], u1: ["getUint8", 1], u2: ["getUint16", 2], u4: ["getUint32", 4], u8: ["getBigUint64", 8],
+  f8: ["getFloat64", 8],
+  f4: ["getFloat32", 4],
+  i1: ["getInt8", 1],
+  i2: ["getInt16", 2],
+  i4: ["getInt32", 4],
+  i8: ["getBigInt64", 8],
+  u1: ["getUint8", 1],
+  u2: ["getUint16", 2],
+  u4: ["getUint32", 4],
+  u8: ["getBigUint64", 8],
 };
 
 /** An `.npy` array in memory order; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
@@ -70,7 +81,10 @@ export function npy(buffer) {
   const [, order, type] = /'descr':\s*'([<>|=])(\w\d)'/.exec(header) ?? [];
   const [, dimensions] = /'shape':\s*\(([^)]*)\)/.exec(header) ?? [];
   if (!READERS[type] || !header.includes("'fortran_order': False")) throw new Failure("npy");
-  const shape = dimensions.split(",").filter((each) => each.trim()).map(Number);
+  const shape = dimensions
+    .split(",")
+    .filter((each) => each.trim())
+    .map(Number);
   const [read, size] = READERS[type];
   const count = shape.reduce((product, each) => product * each, 1);
   if (buffer.byteLength < start + length + count * size) throw new Failure("npy");
@@ -103,7 +117,10 @@ export function shown(value, digits = 6) {
   if (value == null || Number.isNaN(value)) return value == null ? "–" : "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  const short = size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific(value, digits) : String(Number(value.toPrecision(digits)));
+  const short =
+    size !== 0 && (size < 1e-4 || size >= 1e7)
+      ? scientific(value, digits)
+      : String(Number(value.toPrecision(digits)));
   return (Object.is(value, -0) ? "-0" : short).replace(/-/g, "−");
 }
 

@@ -5,6 +5,7 @@ import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, watch } from "./chart.js";
 import { functionChoice, labelled, problem, sliders } from "./controls.js";
 import { h, latest } from "./dom.js";
+import { SIGMAS } from "./flowform.js";
 import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
@@ -27,17 +28,29 @@ export async function phase(main) {
   const stage = h("div", { class: "stage" }, drawing);
   const chart = new Chart(drawing);
   const calls = callBox();
-  const most = ["sigma_w", "sigma_b"].map((key) => labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)));
+  const most = ["sigma_w", "sigma_b"].map((key) =>
+    labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
+  );
   const point = pointPart(own);
   const select = functionChoice(functions, own.activation.name, chosen, "phase-activation");
   let cells = [];
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("phase.title")), h("p", {}, t("phase.lead"))),
-    h("div", { class: "columns" },
-      h("section", { class: "panel", "aria-label": t("phase.diagram") },
-        h("h2", {}, t("phase.diagram")), labelled(t("flow.activation"), select), parameters, h("div", { class: "pair" }, most)),
-      h("section", { class: "picture", "aria-label": t("view.phase") }, message, stage, hover, links), point.element),
+    h(
+      "div",
+      { class: "columns" },
+      h(
+        "section",
+        { class: "panel", "aria-label": t("phase.diagram") },
+        h("h2", {}, t("phase.diagram")),
+        labelled(t("flow.activation"), select),
+        parameters,
+        h("div", { class: "pair" }, most),
+      ),
+      h("section", { class: "picture", "aria-label": t("view.phase") }, message, stage, hover, links),
+      point.element,
+    ),
     calls.element,
   );
   stage.addEventListener("pointermove", (event) => tell(cellAt(event)));
@@ -66,7 +79,9 @@ export async function phase(main) {
     try {
       const body = request(own);
       calls.show({ path: "/mean-field", body });
-      drawing.ariaLabel = t("phase.picture", { name: said(functions.find(({ name }) => name === own.activation.name).title) });
+      drawing.ariaLabel = t("phase.picture", {
+        name: said(functions.find(({ name }) => name === own.activation.name).title),
+      });
       stage.classList.add("busy");
       const width = stage.clientWidth < 500 ? stage.clientWidth - 72 : Math.min(stage.clientWidth, 820) - 150;
       const path = picturePath("mean-field", body, { theme: theme(), lang: language, width, height: 380 });
@@ -93,8 +108,13 @@ export async function phase(main) {
     const start = (key) => Math.min(...cells.map((each) => each[key]));
     const sigma_w = start("w_low") + across * (end("w_high") - start("w_low"));
     const sigma_b = start("b_low") + up * (end("b_high") - start("b_low"));
-    const cell = cells.find((each) => each.w_low <= sigma_w && sigma_w <= each.w_high && each.b_low <= sigma_b && sigma_b <= each.b_high);
-    return cell && { ...cell, sigma_w: Number(sigma_w.toPrecision(3)), sigma_b: Number(sigma_b.toPrecision(3)) };
+    const cell = cells.find(
+      (each) =>
+        each.w_low <= sigma_w && sigma_w <= each.w_high && each.b_low <= sigma_b && sigma_b <= each.b_high,
+    );
+    return (
+      cell && { ...cell, sigma_w: Number(sigma_w.toPrecision(3)), sigma_b: Number(sigma_b.toPrecision(3)) }
+    );
   }
 
   function tell(cell) {
@@ -118,7 +138,13 @@ function lay(spec, width) {
 const aroundZero = ({ saturates, zero_centred: zero }) => saturates.length === 2 && zero;
 
 function toFlow({ activation }, sigma_w, sigma_b) {
-  open("flow", { activation: structuredClone(activation), init: "sigmas", sigma_w: String(sigma_w), sigma_b: String(sigma_b), change: null });
+  open("flow", {
+    activation: structuredClone(activation),
+    init: SIGMAS,
+    sigma_w: String(sigma_w),
+    sigma_b: String(sigma_b),
+    change: null,
+  });
 }
 
 function field(own, key, changed) {
@@ -135,8 +161,16 @@ function field(own, key, changed) {
 
 /** The grid to compute: σ_w along rows, σ_b down columns. */
 function request({ activation: { name, params }, ...most }) {
-  const grid = (text, count) => Array.from({ length: count }, (_, index) => Number((((index + 0.5) * number(text)) / count).toPrecision(6)));
-  return { activation: name, params, sigma_w: [grid(most.sigma_w, COLUMNS)], sigma_b: grid(most.sigma_b, ROWS).map((each) => [each]) };
+  const grid = (text, count) =>
+    Array.from({ length: count }, (_, index) =>
+      Number((((index + 0.5) * number(text)) / count).toPrecision(6)),
+    );
+  return {
+    activation: name,
+    params,
+    sigma_w: [grid(most.sigma_w, COLUMNS)],
+    sigma_b: grid(most.sigma_b, ROWS).map((each) => [each]),
+  };
 }
 
 /** The figures of any point, by number instead of by pointer. */
@@ -146,15 +180,34 @@ function pointPart(own) {
   const read = latest(async () => {
     try {
       const { name, params } = own.activation;
-      const answer = await post("/mean-field", { activation: name, params, sigma_w: number(place.sigma_w), sigma_b: number(place.sigma_b) });
+      const answer = await post("/mean-field", {
+        activation: name,
+        params,
+        sigma_w: number(place.sigma_w),
+        sigma_b: number(place.sigma_b),
+      });
       figures.replaceChildren(...rows(answer));
     } catch (error) {
       figures.replaceChildren(h("div", {}, problem(error, read)));
     }
   });
   const fields = Object.keys(place).map((key) => labelled(t(`flow.${key}`), field(place, key, read)));
-  const button = h("button", { type: "button", onclick: () => toFlow(own, place.sigma_w, place.sigma_b) }, t("phase.open"));
-  return { element: h("section", { class: "point panel", "aria-label": t("phase.point") }, h("h2", {}, t("phase.point")), h("div", { class: "pair" }, fields), figures, button), read };
+  const button = h(
+    "button",
+    { type: "button", onclick: () => toFlow(own, place.sigma_w, place.sigma_b) },
+    t("phase.open"),
+  );
+  return {
+    element: h(
+      "section",
+      { class: "point panel", "aria-label": t("phase.point") },
+      h("h2", {}, t("phase.point")),
+      h("div", { class: "pair" }, fields),
+      figures,
+      button,
+    ),
+    read,
+  };
 }
 
 function rows(answer) {

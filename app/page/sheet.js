@@ -9,7 +9,8 @@ const ROWWISE = ["y", "∂y/∂x", ""];
 
 export function factSheet(facts) {
   return h(
-    "div", { class: "sheet" },
+    "div",
+    { class: "sheet" },
     h("p", { class: "summary" }, said(facts.summary)),
     h("div", { class: "columns even" }, formulas(facts), properties(facts)),
     h("div", { class: "columns even" }, papers(facts), frameworks(facts)),
@@ -18,13 +19,24 @@ export function factSheet(facts) {
 
 function formulas({ kind, latex, definitions, mathml }) {
   const names = kind === "elementwise" ? NAMES : ROWWISE;
-  const rows = latex.map((each, order) => [h("dt", {}, h("i", {}, names[order])), h("dd", {}, math(mathml[each], { block: true }))]);
+  const rows = latex.map((each, order) => [
+    h("dt", {}, h("i", {}, names[order])),
+    h("dd", {}, math(mathml[each], { block: true })),
+  ]);
   const where = Object.entries(definitions).map(([name, formula]) =>
-    h("p", { class: "where" }, math(mathml[name]), " = ", math(mathml[formula])));
+    h("p", { class: "where" }, math(mathml[name]), " = ", math(mathml[formula])),
+  );
   return h(
-    "div", {}, h("h3", {}, t("explore.formula")),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("explore.formula") }, h("dl", { class: "formulas" }, rows),
-      where.length > 0 && h("p", { class: "quiet" }, t("explore.where")), where),
+    "div",
+    {},
+    h("h3", {}, t("explore.formula")),
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": t("explore.formula") },
+      h("dl", { class: "formulas" }, rows),
+      where.length > 0 && h("p", { class: "quiet" }, t("explore.where")),
+      where,
+    ),
   );
 }
 
@@ -38,12 +50,27 @@ function properties(facts) {
     ["fact.saturates", t(`saturates.${side(facts.saturates)}`)],
     ["fact.monotone", t(facts.monotone ? "yes" : "no")],
     ["fact.smoothness", smoothness(facts)],
-    ["fact.kinks", kinks.length ? h("ul", { class: "plainlist" }, kinks.map((each) => kink(each))) : t("none")],
+    [
+      "fact.kinks",
+      kinks.length
+        ? h(
+            "ul",
+            { class: "plainlist" },
+            kinks.map((each) => kink(each)),
+          )
+        : t("none"),
+    ],
     ["fact.gains", gains ? `${shown(fromJson(gains.standard))},  ${shown(fromJson(gains.he))}` : "–"],
   ];
   return h(
-    "div", {}, h("h3", {}, t("explore.properties")),
-    h("dl", { class: "facts" }, pairs.map(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)])),
+    "div",
+    {},
+    h("h3", {}, t("explore.properties")),
+    h(
+      "dl",
+      { class: "facts" },
+      pairs.map(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)]),
+    ),
   );
 }
 
@@ -64,7 +91,8 @@ export function smoothness({ smoothness: count }) {
 
 function papers({ references }) {
   const items = references.map(({ authors, title, year, identifier }) =>
-    h("li", {}, `${authors} (${year}). `, h("cite", {}, title), ". ", identifier && link(identifier)));
+    h("li", {}, `${authors} (${year}). `, h("cite", {}, title), ". ", identifier && link(identifier)),
+  );
   return h("div", {}, h("h3", {}, t("explore.papers")), h("ul", { class: "plainlist", lang: "en" }, items));
 }
 
@@ -78,9 +106,22 @@ function link(identifier) {
 
 function frameworks({ frameworks: known }) {
   const items = known.map(({ names, parameters, switches }) => {
-    const given = [...Object.entries(parameters), ...Object.entries(switches)].map(([name, value]) => `${name}=${value ?? "…"}`);
-    return h("li", {}, names.map((each, index) => [index > 0 && ", ", h("code", {}, each)]), given.length > 0 && ` (${given.join(", ")})`);
+    const given = [...Object.entries(parameters), ...Object.entries(switches)].map(
+      ([name, value]) => `${name}=${value ?? "…"}`,
+    );
+    return h(
+      "li",
+      {},
+      names.map((each, index) => [index > 0 && ", ", h("code", {}, each)]),
+      given.length > 0 && ` (${given.join(", ")})`,
+    );
   });
-  return h("div", {}, h("h3", {}, t("explore.frameworks")),
-    items.length ? h("ul", { class: "plainlist" }, items) : h("p", { class: "quiet" }, t("explore.noFramework")));
+  return h(
+    "div",
+    {},
+    h("h3", {}, t("explore.frameworks")),
+    items.length
+      ? h("ul", { class: "plainlist" }, items)
+      : h("p", { class: "quiet" }, t("explore.noFramework")),
+  );
 }

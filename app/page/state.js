@@ -5,22 +5,36 @@ import { number } from "./numbers.js";
 export const VIEWS = ["explore", "compare", "flow", "phase"];
 
 /** Longest list of numbers that an address takes. */
-const LONGEST = 1000;
+export const LONGEST = 1000;
 
 export const state = {
   view: "explore",
   explore: { functions: [], focus: 0, x: 1, low: -6, high: 6, numbers: "" },
   compare: { sort: "", descending: false, text: "", only: [] },
   flow: {
-    activation: null, depth: "50", width: "512", init: "", sigma_w: "1", sigma_b: "0", normalization: "",
-    residual: "", networks: "8", seed: "0", change: null,
+    activation: null,
+    depth: "50",
+    width: "512",
+    init: "",
+    sigma_w: "1",
+    sigma_b: "0",
+    normalization: "",
+    residual: "",
+    networks: "8",
+    seed: "0",
+    change: null,
   },
   phase: { activation: null, sigma_w: "3", sigma_b: "1" },
 };
 
 /** A function with parameters, as an address has it: `leaky(slope~0.1)`. */
 export function written({ name, params }) {
-  return name + Object.entries(params).map(([key, value]) => `(${key}~${value})`).join("");
+  return (
+    name +
+    Object.entries(params)
+      .map(([key, value]) => `(${key}~${value})`)
+      .join("")
+  );
 }
 
 function chosen(text) {
@@ -36,33 +50,49 @@ function chosen(text) {
 const FIELDS = {
   explore: {
     write: ({ functions, focus, x, low, high, numbers }) => [
-      ...functions.map((each) => ["f", written(each)]), ["focus", focus || ""], ["x", x], ["from", low], ["to", high],
+      ...functions.map((each) => ["f", written(each)]),
+      ["focus", focus || ""],
+      ["x", x],
+      ["from", low],
+      ["to", high],
       ["numbers", numbers.length > LONGEST ? "" : numbers],
     ],
     read: (query) => ({
-      functions: query.getAll("f").map(chosen), focus: finite(query.get("focus"), 0), x: finite(query.get("x"), 1),
-      low: finite(query.get("from"), -6), high: finite(query.get("to"), 6),
+      functions: query.getAll("f").map(chosen),
+      focus: finite(query.get("focus"), 0),
+      x: finite(query.get("x"), 1),
+      low: finite(query.get("from"), -6),
+      high: finite(query.get("to"), 6),
       ...(query.has("numbers") && { numbers: query.get("numbers") }), // too many for an address may be here still
     }),
   },
   compare: {
     write: ({ sort, descending, text, only }) => [
-      ["sort", sort], ["descending", descending ? 1 : ""], ["text", text], ...only.map((each) => ["only", each]),
+      ["sort", sort],
+      ["descending", descending ? 1 : ""],
+      ["text", text],
+      ...only.map((each) => ["only", each]),
     ],
     read: (query) => ({
-      sort: query.get("sort") ?? "", descending: query.has("descending"), text: query.get("text") ?? "",
+      sort: query.get("sort") ?? "",
+      descending: query.has("descending"),
+      text: query.get("text") ?? "",
       only: query.getAll("only"),
     }),
   },
   flow: {
     write: ({ activation, change, ...rest }) => [
-      ["activation", activation ? written(activation) : ""], ...Object.entries(rest),
+      ["activation", activation ? written(activation) : ""],
+      ...Object.entries(rest),
       ["change", change ? JSON.stringify(change) : ""],
     ],
     read: (query) => ({ ...plainly(query, state.flow), change: object(query.get("change")) }),
   },
   phase: {
-    write: ({ activation, ...rest }) => [["activation", activation ? written(activation) : ""], ...Object.entries(rest)],
+    write: ({ activation, ...rest }) => [
+      ["activation", activation ? written(activation) : ""],
+      ...Object.entries(rest),
+    ],
     read: (query) => plainly(query, state.phase),
   },
 };
@@ -98,7 +128,11 @@ export function address(view = state.view, fields = state[view]) {
 export function read() {
   const [view, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   state.view = VIEWS.includes(view) ? view : "explore";
-  if (query) Object.assign(state[state.view], FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B"))));
+  if (query)
+    Object.assign(
+      state[state.view],
+      FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B"))),
+    );
 }
 
 let timer = 0;

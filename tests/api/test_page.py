@@ -104,7 +104,7 @@ def test_the_server_itself_never_loads_vega() -> None:
 
 def test_both_languages_have_the_same_words() -> None:
     english, korean = (
-        dict(re.findall(r'^  "?([\w.]+)"?: "(.*)",$', (FILES / f"{code}.js").read_text(), re.MULTILINE))
+        dict(re.findall(r'^  "?([\w.]+)"?:\s+"(.*)",$', (FILES / f"{code}.js").read_text(), re.MULTILINE))
         for code in ("en", "ko")
     )
     assert list(english) == list(korean)

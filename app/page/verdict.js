@@ -1,0 +1,113 @@
+// What was found about a network: the verdict with its figures, and the figures of every layer.
+
+import { h } from "./dom.js";
+import { fromJson, shown } from "./numbers.js";
+import { said, t } from "./words.js";
+
+/** A change of a request in words: `init = critical`. */
+export function told(change) {
+  const parts = Object.entries(change).map(([key, value]) => [
+    key,
+    typeof value === "object" ? inner(value) : value,
+  ]);
+  return parts
+    .filter(([, value]) => value !== "")
+    .map(([key, value]) => `${key} = ${value}`)
+    .join(", ");
+}
+
+const inner = (value) =>
+  Object.entries(value ?? {})
+    .map(([key, each]) => `${key} ${shown(each, 4)}`)
+    .join(", ");
+
+export const badge = (found) => h("span", { class: `badge ${found}` }, t(`state.${found}`));
+
+export function verdict({ label, answer }, several) {
+  const {
+    verdict: { state: found, usable_depth: usable, summary },
+    gradient,
+    theory,
+  } = answer;
+  const ratio = fromJson(gradient.log10_ratio.median);
+  const flushed = Object.entries(gradient.underflow).filter(([, layer]) => layer !== null);
+  const pairs = [
+    ["flow.ratio", power(ratio)],
+    ["flow.factor", shown(fromJson(gradient.factor_per_layer.median), 4)],
+    ["flow.theory", theory ? power(fromJson(theory.predicted_log10_ratio)) : t("flow.noTheory")],
+    ["flow.usable", shown(usable)],
+    [
+      "flow.underflow",
+      flushed.length
+        ? flushed.map(([format, layer]) => t("flow.underflowAt", { format, layer })).join("; ")
+        : t("flow.never"),
+    ],
+  ];
+  return h(
+    "article",
+    { class: `verdict ${found}` },
+    several && h("p", { class: "quiet" }, label),
+    h("p", { class: "summary" }, badge(found), " ", said(summary)),
+    h(
+      "dl",
+      { class: "strip" },
+      pairs.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, value))),
+    ),
+  );
+}
+
+/** 10 to this power, set as people write it. */
+function power(exponent) {
+  if (!Number.isFinite(exponent)) return shown(exponent);
+  return h("span", {}, "10", h("sup", {}, shown(exponent, 3)));
+}
+
+export function layerTable({ layers }) {
+  const head = ["flow.layer", "flow.gradient", "flow.band", "flow.variance", "flow.saturated", "flow.dead"];
+  const short = (value) => shown(fromJson(value), 4);
+  const percent = (value) => `${shown(100 * fromJson(value), 3)} %`;
+  const rows = layers.map(
+    ({
+      layer,
+      gradient_log10_rms: gradient,
+      preactivation_variance: variance,
+      saturated_fraction: saturated,
+      dead_fraction: dead,
+    }) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row", class: "number" }, layer),
+        [
+          short(gradient.median),
+          `${short(gradient.low)} … ${short(gradient.high)}`,
+          short(variance.median),
+          percent(saturated.median),
+          percent(dead.median),
+        ].map((each) => h("td", { class: "number" }, each)),
+      ),
+  );
+  return h(
+    "details",
+    { class: "layers" },
+    h("summary", {}, t("flow.layers")),
+    h(
+      "div",
+      { class: "scroll tall", tabindex: 0, role: "region", "aria-label": t("flow.layers") },
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            head.map((each) => h("th", { scope: "col", class: "number" }, t(each))),
+          ),
+        ),
+        h("tbody", {}, rows),
+      ),
+    ),
+  );
+}
