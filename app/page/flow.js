@@ -164,10 +164,9 @@ export async function flow(main) {
   function show() {
     const done = runs.filter(({ answer }) => answer);
     verdicts.replaceChildren(...done.map((each) => verdict(each, done.length > 1)));
-    const path =
-      done.length &&
-      picturePath("gradient-flow", done.at(-1).body, { theme: theme(), lang: language, width: 720 });
-    links.replaceChildren(...(path ? pictureLinks(path) : []));
+    const look = { theme: theme(), lang: language, width: 720 };
+    const alone = done.length === 1; // an address draws one network
+    links.replaceChildren(...(alone ? pictureLinks(picturePath("gradient-flow", done[0].body, look)) : []));
     remedies.replaceChildren(...(done.length ? remedyPart(done[0].answer, own.change) : []));
     layers.replaceChildren(...(done.length ? [layerTable(done.at(-1).answer)] : []));
   }
