@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -156,6 +157,14 @@ def test_nothing_that_a_client_sent_is_logged(watched: Watched) -> None:
     )
     assert SECRET not in watched.log.read_text()
     assert SECRET not in httpx.get(f"{url}/metrics").text
+
+
+def test_a_client_that_leaves_is_no_fault_of_ours(watched: Watched) -> None:
+    head = "POST /activate HTTP/1.1\r\nHost: test\r\nX-Request-ID: leaving\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection((watched.server.host, watched.server.port)) as connection:
+        connection.sendall(head.encode())
+    assert watched.line("leaving")["status"] == 400
 
 
 def test_the_server_s_own_lines_are_json_too(watched: Watched) -> None:

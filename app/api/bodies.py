@@ -8,11 +8,15 @@ types that its ``openapi_extra`` documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine
-from typing import Any
+from inspect import signature
+from typing import Any, TypeAlias
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from app.api.admission import ComputeRoute
@@ -22,6 +26,8 @@ from app.core.propagation.network import GivenWeights
 from app.settings import Settings
 from app.wire import form, json_body, npy, weights
 from app.wire.errors import Malformed, Unsuitable
+
+Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -46,7 +52,10 @@ class ArrayRequest(Request):
 
     async def body(self) -> bytes:
         """The bytes; raises `Problem` where there are none, which FastAPI would take for no body at all."""
-        body = await super().body()
+        try:
+            body = await super().body()
+        except ClientDisconnect:
+            raise Problem(400, "the client left before the body was whole") from None
         if not body:
             raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
         return body
@@ -113,17 +122,39 @@ def _json_value(text: str) -> Any:
 class ArrayRoute(ComputeRoute):
     """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, given an `ArrayRequest`."""
-        handle = super().get_route_handler()
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler given an `ArrayRequest`; a shorter one where the body is all there is to it."""
         declared = (self.openapi_extra or {}).get("requestBody", {}).get("content", {})
         taken = tuple(dict.fromkeys((JSON, *declared)))
         queried = bool(self.dependant.query_params)
+        alone = signature(self.endpoint).parameters.keys() == {"body", "request"}
+        handle = self._short_handler() if alone else super().get_route_handler()
 
         async def decoded(request: Request) -> Response:
             return await handle(ArrayRequest(request.scope, request.receive, taken, queried=queried))
 
         return decoded
+
+    def _short_handler(self) -> Handler:
+        """The endpoint given its model: validated as FastAPI does, without what this endpoint has no use for.
+
+        Dependencies, forms and models as answers took a sixth of a request with ten numbers.
+        """
+        assert self.body_field is not None
+        model: Any = self.body_field.field_info.annotation
+        endpoint = self.endpoint
+
+        async def handle(request: Request) -> Response:
+            fields = await request.json()
+            try:
+                body = model.model_validate(fields)
+            except ValidationError as error:
+                found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+                raise RequestValidationError(found) from None
+            response: Response = await endpoint(body=body, request=request)
+            return response
+
+        return handle
 
 
 def _media_type(headers: Headers, taken: Collection[str]) -> str:
