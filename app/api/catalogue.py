@@ -7,7 +7,6 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from latex2mathml.converter import convert
 from pydantic import Field
 
 from app.api.bodies import JSON, negotiate
@@ -180,6 +179,8 @@ def _summary(entry: Activation) -> FunctionSummary:
 
 @cache
 def _facts(name: str) -> Fixed:
+    from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
+
     facts = _without_mathml(REGISTRY[name])
     facts.mathml = {latex: convert(latex) for latex in sorted(_latex(facts))}
     return Fixed.of(facts.model_dump_json().encode(), JSON)
