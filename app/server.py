@@ -30,8 +30,10 @@ _MALFORMED = orjson.dumps(
         "title": "Bad Request",
         "status": 400,
         "detail": "not a valid HTTP request",
+        "error": "not a valid HTTP request",
     }
 )
+"""What is no HTTP has no path: this reads as a problem document and as the Open Inference Protocol's error."""
 
 
 class PatientProtocol(HttpToolsProtocol):

@@ -179,6 +179,13 @@ def test_a_name_as_long_as_a_url_may_be(server: Server) -> None:
         assert b"kkkk" not in answer.content
 
 
+@pytest.mark.parametrize("more", ["Transfer-Encoding: chunked", "Content-Length: 3", "Content-Length: many"])
+def test_ambiguous_length(server: Server, more: str) -> None:
+    status, answer = exchange(server, sent(json.dumps({"inputs": [GOOD]}).encode(), more))
+    assert status == 400
+    assert json.loads(answer)["error"]
+
+
 @pytest.mark.parametrize("length", ["Content-Length: 1099511627776", "Content-Length: 40000000"])
 def test_a_declared_body_over_the_limit(server: Server, length: str) -> None:
     status, answer = exchange(server, post(b"{", length))
