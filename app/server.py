@@ -33,7 +33,7 @@ _MALFORMED = orjson.dumps(
         "error": "not a valid HTTP request",
     }
 )
-"""What is no HTTP has no path: this reads as a problem document and as the Open Inference Protocol's error."""
+"""What is no HTTP has no path: this reads as a problem document and as an Open Inference Protocol error."""
 
 
 class PatientProtocol(HttpToolsProtocol):
