@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.conftest import Server
+
+Contexts: TypeAlias = Callable[[str], BrowserContext]
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -30,23 +42,23 @@ FAILED = "Failed to load resource"
 class Visitor:
     """Opens the page as somebody would, and writes down errors and requests to other hosts."""
 
-    def __init__(self, browser: Browser, base: str) -> None:
+    def __init__(self, contexts: Contexts, base: str) -> None:
         self.base = base
         self.complaints: list[str] = []
         self.expected: tuple[str, ...] = ()
-        self._browser = browser
+        self._contexts = contexts
         self._host = urlsplit(base).netloc
+        self._pages: list[Page] = []
 
     def page(
         self, *, locale: str = "en-US", theme: str = "light", width: int = 1280, height: int = 900
     ) -> Page:
-        """An empty tab of a browser that was never here."""
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height},
-            locale=locale,
-            color_scheme="dark" if theme == "dark" else "light",
-        )
-        page = context.new_page()
+        """An empty tab of a browser with this language."""
+        scheme: Literal["dark", "light"] = "dark" if theme == "dark" else "light"
+        page = self._contexts(locale).new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        self._pages.append(page)
         page.set_default_timeout(PATIENCE)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -61,8 +73,8 @@ class Visitor:
 
     def close(self) -> None:
         """Ends the visit; nothing to complain about is left."""
-        for context in self._browser.contexts:
-            context.close()
+        for page in self._pages:
+            page.close()
         assert not self.complaints
 
     def _heard(self, message: ConsoleMessage) -> None:
@@ -88,8 +100,14 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Contexts:
+    """By language: what is cached once, Vega above all, is not read again by every test."""
+    return cache(lambda locale: browser.new_context(locale=locale))
+
+
 @pytest.fixture
-def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
-    visiting = Visitor(browser, server.url)
+def visitor(contexts: Contexts, server: Server) -> Iterator[Visitor]:
+    visiting = Visitor(contexts, server.url)
     yield visiting
     visiting.close()

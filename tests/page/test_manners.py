@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.conftest import Server, started
-from tests.page.conftest import FAILED, Visitor
+from tests.page.conftest import FAILED, Contexts, Visitor
 from tests.page.test_views import CURVES, SMALL
 
 READY = {
@@ -51,6 +51,7 @@ def test_the_browsers_language_is_spoken_and_the_switch_loses_nothing(visitor: V
     expect(page.locator("textarea")).to_have_value(long)
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("slope"))
+    page.evaluate("localStorage.clear()")
 
 
 def test_errors_are_told_in_the_pages_language(visitor: Visitor) -> None:
@@ -152,8 +153,8 @@ def locked() -> Iterator[Server]:
     yield from started(api_keys="sesame")
 
 
-def test_a_locked_service_is_opened_with_its_key(browser: Browser, locked: Server) -> None:
-    visiting = Visitor(browser, locked.url)
+def test_a_locked_service_is_opened_with_its_key(contexts: Contexts, locked: Server) -> None:
+    visiting = Visitor(contexts, locked.url)
     visiting.expected = (FAILED,)
     page = visiting.open("#/explore?f=tanh")
     field = page.get_by_label("API key")

@@ -160,16 +160,6 @@ def test_a_gradient_vanishes_in_words_and_a_remedy_is_drawn_over_it(visitor: Vis
     expect(page.locator(".layers tbody tr")).to_have_count(30)
 
 
-def test_a_simulation_tells_its_progress_and_can_be_cancelled(visitor: Visitor) -> None:
-    page = visitor.open("#/flow?activation=tanh&depth=60&width=1024&networks=1000")
-    expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)  # before it is done
-    expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile(r"\d"))
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("status").first).to_contain_text("Cancelled")
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)
-
-
 def test_controls_that_are_no_numbers_or_too_much_are_told_in_place(visitor: Visitor) -> None:
     visitor.expected = ("Failed to load resource",)
     page = visitor.open(SMALL)
@@ -206,3 +196,13 @@ def test_a_point_of_the_phase_diagram_is_reached_by_numbers_too(visitor: Visitor
     expect(point.locator(".facts")).to_contain_text("critical")  # He: 2/fan_in is ReLU's edge of chaos
     point.get_by_role("button").click()
     expect(page.get_by_label("Activation")).to_have_value("relu")
+
+
+def test_a_simulation_tells_its_progress_and_can_be_cancelled(visitor: Visitor) -> None:
+    page = visitor.open("#/flow?activation=tanh&depth=60&width=1024&networks=1000")
+    expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)  # before it is done
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile(r"\d"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status").first).to_contain_text("Cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)
