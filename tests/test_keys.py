@@ -25,11 +25,15 @@ from tests.conftest import InProcess, Server, started
 
 FIRST, SECOND = "first-secret-of-two", "zweites/Geheimnis+1="
 
+DIAGRAM = {"activation": "tanh", "sigma_w": [1.0, 1.5], "sigma_b": [[0.0], [0.1]]}
 COMPUTING = [
     ("POST", "/activate", {"function": "tanh", "inputs": [0.5]}),
     ("POST", "/gradient-flow", {"activation": "tanh", "depth": 2, "width": 8, "networks": 1}),
     ("POST", "/gradient-flow/sweep", {"base": {"activation": "tanh", "width": 8}, "grid": {"depth": [2]}}),
     ("POST", "/mean-field", {"activation": "tanh", "sigma_w": 1.5}),
+    ("GET", "/plots/functions.vl.json?name=tanh", None),
+    ("POST", "/plots/gradient-flow.vl.json", {"activation": "tanh", "depth": 2, "width": 8, "networks": 1}),
+    ("POST", "/plots/mean-field.vl.json", DIAGRAM),
     (
         "POST",
         "/v2/models/tanh/infer",
@@ -113,11 +117,14 @@ def test_every_operation_that_asks_says_so_in_the_document(guarded: InProcess) -
         for method, operation in operations.items()
         if operation.get("security") == [{"bearer": []}]
     }
-    told = {(method, path.partition("?")[0].replace("tanh", "{name}")) for method, path, _ in COMPUTING}
-    assert told <= asking
+    assert {(method, template(path)) for method, path, _ in COMPUTING} <= asking
     for method, path in asking:
         assert "401" in document["paths"][path][method.lower()]["responses"]
         assert method == "POST" or path.startswith("/plots/")
+
+
+def template(path: str) -> str:
+    return path.partition("?")[0].replace("tanh", "{name}").replace("vl.json", "{form}")
 
 
 @pytest.mark.parametrize("wrong", ["wrong", FIRST[:-1], FIRST + "x", "", SECOND.upper()])

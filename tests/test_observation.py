@@ -294,6 +294,7 @@ def test_who_is_turned_away_is_counted(application: Any) -> None:
     assert now - was == 3
 
 
+@pytest.mark.slow
 def test_several_processes_tell_one_sum(tmp_path: Path) -> None:
     """Whichever process is asked; one that is killed keeps its counts and loses its gauges."""
     key = ("activation_lab_requests_total", ("tanh", "/activate", "200"))

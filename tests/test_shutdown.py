@@ -22,7 +22,9 @@ GRACE = 6.0
 SMALL = {"function": "tanh", "inputs": [0.5]}
 
 PROCESSES = pytest.mark.parametrize(
-    "serving", ["1", "2"], indirect=True, ids=["one process", "two processes"]
+    "serving",
+    [pytest.param("1", id="one process"), pytest.param("2", id="two processes", marks=pytest.mark.slow)],
+    indirect=True,
 )
 
 
@@ -97,6 +99,7 @@ def test_running_requests_finish(serving: Server) -> None:
     assert serving.process.wait(GRACE) == 0
 
 
+@pytest.mark.slow
 @PROCESSES
 def test_a_request_beyond_the_grace_period_does_not_keep_the_process(serving: Server) -> None:
     with ThreadPoolExecutor(1) as crowd:
@@ -143,7 +146,6 @@ def test_sigterm_under_load(serving: Server) -> None:
         assert serving.process.wait(GRACE) == 0
         assert time.monotonic() - start <= GRACE
         stop.set()
-    print(seen)
     assert seen[200] > 0
     assert seen[503] > 0
     assert set(seen) <= {200, 503, "refused"}

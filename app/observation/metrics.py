@@ -72,6 +72,7 @@ class Metrics:
             registry=own,
         )
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._computed: dict[str, Counter] = {}
         self._pools = _Pools(own)
         ProcessCollector(registry=own)
 
@@ -85,7 +86,9 @@ class Metrics:
         series[0].inc()
         series[1].observe(seconds)
         if elements:
-            self._elements.labels(function).inc(elements)
+            if function not in self._computed:
+                self._computed[function] = self._elements.labels(function)
+            self._computed[function].inc(elements)
 
     def watch(self, name: str, pool: Pool) -> None:
         """Tells from now on how full ``pool`` is."""
