@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from app.server import serve
-from app.settings import settings
-
 
 def main() -> None:
     """Reads the options and serves."""
+    # Imported here: worker processes run this module's top as well, and need none of it.
+    from app.server import serve  # noqa: PLC0415
+    from app.settings import settings  # noqa: PLC0415
+
     own = settings()
     parser = argparse.ArgumentParser(prog="python -m app", description="Serve Activation Lab over HTTP.")
     parser.add_argument("--host", default=own.host, help="address to listen on (%(default)s)")

@@ -40,12 +40,11 @@ def busy(server: Server) -> int:
     return sum(after[pid] - before.get(pid, 0.0) > 0.05 for pid in after)
 
 
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """How long it took; fails after ``seconds``."""
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits; fails after ``seconds``."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds
-    return time.monotonic() - start
 
 
 def simulate(server: Server, **fields: Any) -> httpx.Response:
@@ -77,15 +76,15 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
     with socket.create_connection((house.host, house.port)) as client:
         client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
         until(lambda: busy(house) == 2, 20)
-        working = simulators(house)
-    assert until(lambda: not any(each.is_running() for each in working), 5) < 1
+    time.sleep(0.7)
+    assert busy(house) == 0
     assert simulate(house).status_code == 200
 
 
 def test_more_simulations_than_places(house: Server) -> None:
     def leave_soon() -> None:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{house.url}/gradient-flow", json=LONG, timeout=3)
+            httpx.post(f"{house.url}/gradient-flow", json=LONG, timeout=8)
 
     with ThreadPoolExecutor(2) as clients:
         running = [clients.submit(leave_soon) for _ in range(2)]

@@ -48,9 +48,5 @@ class Cluster:
 
 
 def _settle(outcome: Future[Result], inner: Future[Result]) -> None:
-    if inner.cancelled() or not outcome.set_running_or_notify_cancel():
-        return
-    if isinstance(inner.exception(), KilledWorker):
-        outcome.set_exception(WorkerLost())
-    else:
-        copy(inner, outcome)
+    if not inner.cancelled() and outcome.set_running_or_notify_cancel():
+        copy(inner, outcome, WorkerLost() if isinstance(inner.exception(), KilledWorker) else None)

@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerContext
 from typing import Any, Generic, NamedTuple, Protocol
 
 import pebble
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from app.compute.perform import perform, pin_blas
 from app.core.jobs import Job, Result
@@ -29,6 +29,12 @@ ATTEMPTS = 2
 
 NICENESS = 10
 """Simulations yield the processor to the process that answers: small requests go on being served."""
+
+GIVEN_UP = -1.0
+"""On the board: the task may end."""
+
+PATIENCE = 0.4
+"""Seconds that a worker has to see this; then it is ended with its task."""
 
 pebble.CONSTS.term_timeout = 0.5  # a worker deep in a matrix product does not hear SIGTERM: then SIGKILL
 
@@ -80,10 +86,7 @@ class Workers:
         """Starts a job on ``threads`` threads of some worker."""
         outcome: Future[Result] = Future()
         slot = self._free.pop() if self._free else None
-        if slot is not None:
-            self._board[slot] = 0.0
-            outcome.add_done_callback(lambda _: self._free.append(slot))
-        self._attempt(outcome, partial(_task, job, threads, slot), ATTEMPTS)
+        self._attempt(outcome, partial(_task, job, threads, slot), slot, ATTEMPTS)
         return Running(outcome, lambda: 0.0 if slot is None else self._board[slot])
 
     def close(self) -> None:
@@ -93,32 +96,47 @@ class Workers:
         if pool is not None:
             _end(pool)
 
-    def _attempt(self, outcome: Future[Result], task: Callable[[], Result], left: int) -> None:
+    def _attempt(
+        self, outcome: Future[Result], task: Callable[[], Result], slot: int | None, left: int
+    ) -> None:
+        if slot is not None:
+            self._board[slot] = 0.0
         try:
             inner = self._running_pool().schedule(task)
         except (BrokenProcessPool, RuntimeError) as error:
-            outcome.set_exception(error)
+            self._release(slot)
+            if outcome.set_running_or_notify_cancel():
+                outcome.set_exception(error)
             return
-        # Of no effect on what is done.
-        outcome.add_done_callback(lambda _: inner.cancel())  # type: ignore[no-untyped-call]
+        outcome.add_done_callback(lambda _: self._give_up(inner, slot))
 
         def done(_: Future[Result]) -> None:
-            if inner.cancelled() or outcome.cancelled():
+            lost = not inner.cancelled() and isinstance(inner.exception(), ProcessExpired | BrokenProcessPool)
+            self.restarts += lost
+            if lost and left > 1 and not outcome.cancelled():
+                self._attempt(outcome, task, slot, left - 1)
                 return
-            error = inner.exception()
-            if isinstance(error, ProcessExpired | BrokenProcessPool):
-                self._lost(outcome, task, left - 1)
-            elif outcome.set_running_or_notify_cancel():
-                copy(inner, outcome)
+            self._release(slot)
+            if not inner.cancelled() and outcome.set_running_or_notify_cancel():
+                copy(inner, outcome, WorkerLost() if lost else None)
 
         inner.add_done_callback(done)
 
-    def _lost(self, outcome: Future[Result], task: Callable[[], Result], left: int) -> None:
-        self.restarts += 1
-        if left:
-            self._attempt(outcome, task, left)
-        elif outcome.set_running_or_notify_cancel():
-            outcome.set_exception(WorkerLost())
+    def _give_up(self, inner: ProcessFuture[Any], slot: int | None) -> None:
+        """Ends a task that nobody waits for: by asking its worker, which keeps what it has at hand, or it."""
+        if inner.done():
+            return
+        if slot is None or not inner.running():
+            inner.cancel()  # type: ignore[no-untyped-call]
+            return
+        self._board[slot] = GIVEN_UP
+        patience = threading.Timer(PATIENCE, inner.cancel)
+        patience.daemon = True
+        patience.start()
+
+    def _release(self, slot: int | None) -> None:
+        if slot is not None:
+            self._free.append(slot)
 
     def _running_pool(self) -> ProcessPool:
         """The pool, made anew where it was never made or broke."""
@@ -142,13 +160,12 @@ class Workers:
         )
 
 
-def copy(source: Future[Result], target: Future[Result]) -> None:
-    """Gives ``target`` the outcome of ``source``."""
-    error = source.exception()
-    if error is None:
-        target.set_result(source.result())
+def copy(source: Future[Result], target: Future[Result], error: BaseException | None = None) -> None:
+    """Gives ``target`` the outcome of ``source``, or ``error``."""
+    if (failure := error or source.exception()) is not None:
+        target.set_exception(failure)
     else:
-        target.set_exception(error)
+        target.set_result(source.result())
 
 
 def _end(pool: ProcessPool) -> None:
@@ -171,9 +188,16 @@ def _begin(board: Any, max_bytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
+class _GivenUp(Exception):
+    """Nobody waits for this task any more."""
+
+
 def _task(job: Job[Result], threads: int, slot: int | None) -> Result:
     def told(part: float) -> None:
-        if slot is not None:
-            _board[slot] = part
+        if slot is None:
+            return
+        if _board[slot] == GIVEN_UP:
+            raise _GivenUp
+        _board[slot] = part
 
     return perform(job, threads, told)

@@ -138,6 +138,27 @@ def test_a_cancelled_task_frees_its_worker(workers: Workers) -> None:
     assert time.monotonic() - start < 2
 
 
+@dataclass(frozen=True)
+class Count:
+    """Tells how far it is a hundred times a second, for a minute."""
+
+    def __call__(self, _map_blocks: Mapper, progress: Progress) -> None:
+        for step in range(6000):
+            time.sleep(0.01)
+            progress(step / 6000)
+
+
+def test_a_task_that_tells_how_far_it_is_ends_without_its_worker(workers: Workers) -> None:
+    before = {result(workers, Sleep(0.1)) for _ in range(4)}
+    running = workers.submit(Count(), 1)
+    while not running.part():
+        time.sleep(0.02)
+    running.future.cancel()
+    time.sleep(0.6)
+    after = [workers.submit(Sleep(0.3), 1) for _ in range(2)]
+    assert {each.future.result(timeout=5) for each in after} >= before
+
+
 def test_errors_come_back_whole(workers: Workers) -> None:
     with pytest.raises(InvalidValue, match="must be sane") as caught:
         result(workers, Fail())
