@@ -48,6 +48,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that sends nothing is closed too."""
         super().connection_made(transport)
+        self.transport = _Joining(transport, self.loop)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,6 +92,44 @@ class PatientProtocol(HttpToolsProtocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
+
+
+class _Joining(asyncio.Transport):
+    """A transport that sends a response's head together with what follows: one system call, not two.
+
+    uvicorn writes them apart, and uvloop sends at once what is written.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends ``data``; a head waits for the body, which is there at once or not soon."""
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif data[:5] == b"HTTP/":
+            self._head = bytes(data)
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Closes, once all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be."""
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
 
 
 def serve(chosen: Settings) -> None:
