@@ -10,6 +10,7 @@ import ctypes
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 # Classic BPF (Linux's filter.txt): a segment with SYN set, which asks for a connection, is dropped.
 _FLAGS, _SYN = 13, 0x02
@@ -29,10 +30,12 @@ def turn_away(listener: socket.socket) -> None:
     """Lets nobody new in at ``listener``, so that whoever is in already can be accepted before it closes.
 
     A client that comes now asks again, a second later, and is refused by the closed port. Does nothing where
-    the kernel is not Linux.
+    the kernel is not Linux, or forbids filters, as some containers' does: then whoever comes in the very
+    moment of closing is reset.
     """
     if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(_DROP_SYN)
     filtering = struct.pack("HP", len(_DROP_SYN) // 8, ctypes.addressof(program))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
+    with suppress(PermissionError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
