@@ -23,7 +23,7 @@ from tests.benchmarks.processes import REPOSITORY, activation_lab
 from tests.benchmarks.report import Table, duration
 from tests.benchmarks.timing import NotRun, seconds
 
-PICTURES = REPOSITORY / "docs" / "benchmarks"
+PICTURES = REPOSITORY / ".readme"
 
 SIZES = tuple(10**power for power in range(1, 8))
 WIDTHS = (64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
@@ -70,7 +70,7 @@ def table(limit: float) -> Table:
             continue
         result.rows += [_row(title, axis, curve) for curve in curves]
         plain = title.replace("`", "")
-        picture = PICTURES / f"{axis}.svg"
+        picture = PICTURES / f"growth-{axis}.svg"
         _draw(plain, axis, curves, picture)
         result.notes.append(f"![{plain}]({picture.relative_to(REPOSITORY)})")
     return result
