@@ -22,9 +22,14 @@ class ComputeRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes those on who are admitted; raises `Problem` 401 and 503."""
-        state = scope["app"].state
-        if state.keys:
-            state.keys.check(Headers(scope=scope))
-        if not state.ready:
-            raise Problem(503, "the service is shutting down", headers={"Retry-After": "1"})
+        admit(scope)
         await super().handle(scope, receive, send)
+
+
+def admit(scope: Scope) -> None:
+    """Raises `Problem` 401 without a key where one is asked for, and 503 during a shutdown."""
+    state = scope["app"].state
+    if state.keys:
+        state.keys.check(Headers(scope=scope))
+    if not state.ready:
+        raise Problem(503, "the service is shutting down", headers={"Retry-After": "1"})
