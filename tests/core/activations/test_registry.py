@@ -85,7 +85,7 @@ def test_one_framework_name_with_a_switch_is_shared() -> None:
 
 
 def test_a_required_parameter_is_demanded() -> None:
-    pitch = Parameter(name="pitch", symbol="p", description="pitch", required=True)
+    pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), required=True)
     registry = Registry((made_up("hum", parameters=(pitch,)),))
     assert registry.resolve("hum", {"pitch": 2}).params == {"pitch": 2.0}
     with pytest.raises(InvalidValue, match="pitch is required") as caught:
@@ -94,7 +94,7 @@ def test_a_required_parameter_is_demanded() -> None:
 
 
 def test_two_parameters_with_one_name_are_refused() -> None:
-    pitch = Parameter(name="pitch", symbol="p", description="pitch", default=1.0)
+    pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), default=1.0)
     with pytest.raises(ValueError, match="share a name"):
         made_up("hum", parameters=(pitch, pitch))
 
@@ -237,7 +237,7 @@ def test_nearest_ignores_case_and_underscores_and_puts_the_best_first() -> None:
 
 
 def test_arguments_translate_to_our_names() -> None:
-    pitch = Parameter(name="pitch", symbol="p", description="pitch", default=1.0)
+    pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), default=1.0)
     binding = FrameworkName(framework="onnx", names=("Hum",), arguments=(Argument("alpha", "pitch", 3.0),))
     registry = Registry((made_up("hum", binding, parameters=(pitch,)),))
     assert registry.resolve("onnx:Hum").params == {"pitch": 3.0}
