@@ -7,7 +7,8 @@ types that its ``openapi_extra`` documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -31,6 +32,17 @@ JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
 ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Problems for bytes that do not hold what they claim."""
+    try:
+        yield
+    except Malformed as error:
+        raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
+    except Unsuitable as error:
+        raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
 
 
 class ArrayRequest(Request):
@@ -63,16 +75,12 @@ class ArrayRequest(Request):
         body = await self.body()
         if self.query_params and self.media_type != NPY and not self._queried:
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
-        try:
+        with readable():
             if self.media_type == NPY:
                 return {**self._query_fields(), "inputs": npy.loads(body)}
             if self.media_type == FORM:
                 return await run_in_threadpool(self._form_fields, body)
             return json_body.loads(body, ARRAY_FIELDS)
-        except Malformed as error:
-            raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
-        except Unsuitable as error:
-            raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
 
     def _form_fields(self, body: bytes) -> Any:
         """The fields of the part ``request``, and ``weights`` from the part of that name."""

@@ -19,6 +19,11 @@ async def get_healthz() -> Health:
 @router.get("/readyz", summary="Does it take requests?", responses=responses(503))
 async def get_readyz(request: Request) -> Health:
     """Answers 503 before the service is up and once it is shutting down."""
+    check_ready(request)
+    return Health(status="ok")
+
+
+def check_ready(request: Request) -> None:
+    """Raises `Problem` 503 before the service is up and once it is shutting down."""
     if not request.app.state.ready:
         raise Problem(503, "not taking requests", headers={"Retry-After": "1"})
-    return Health(status="ok")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.api.bodies import JSON, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import INFER
+from app.api.health import check_ready
 from app.api.problems import Problem, protocol_errors
 from app.api.protocol import (
     IndexEntry,
@@ -93,7 +94,7 @@ async def get_live() -> Liveness:
 @router.get("/health/ready", summary="Does it take requests?", responses=protocol_errors(503))
 async def get_ready(request: Request) -> Readiness:
     """Answers 503 before the service is up and once it is shutting down."""
-    _check_ready(request)
+    check_ready(request)
     return Readiness(ready=True)
 
 
@@ -101,11 +102,6 @@ async def get_ready(request: Request) -> Readiness:
 async def post_index() -> list[IndexEntry]:
     """One model per function; all are always ready."""
     return [IndexEntry(name=name, version=VERSION, state="READY", reason="") for name in REGISTRY]
-
-
-def _check_ready(request: Request) -> None:
-    if not request.app.state.ready:
-        raise Problem(503, "not taking requests", headers={"Retry-After": "1"})
 
 
 _NAME = Path(
@@ -152,7 +148,7 @@ async def get_model(entry: MODEL) -> ModelMetadata:
 @models.get("/ready", summary="Does a model take requests?", responses=protocol_errors(503))
 async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     """A model is ready when the server is."""
-    _check_ready(request)
+    check_ready(request)
     return ModelReadiness(name=entry.name, ready=True)
 
 

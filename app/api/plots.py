@@ -15,14 +15,14 @@ from pydantic import ValidationError
 
 from app import plots
 from app.api.admission import ComputeRoute
-from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate
+from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.api.captions import caption, label, unlike
 from app.api.computing import computed, failures, simulated, timeout
 from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
 from app.api.network_form import NETWORK_FORM
-from app.api.problems import Problem, from_core, responses
+from app.api.problems import from_core, responses
 from app.api.reports import answer
 from app.api.schemas import (
     DiagramPictureQuery,
@@ -46,7 +46,7 @@ from app.plots import Look, Run, Spec
 from app.render import Drawing, Form, Renderer
 from app.settings import Settings
 from app.wire import json_body
-from app.wire.errors import Malformed, Unsuitable
+from app.wire.errors import Unsuitable
 from app.wire.spelling import read
 
 Asked = TypeVar("Asked", bound=Model)
@@ -282,12 +282,10 @@ async def _picture(
 
 def _body(model: type[Asked], text: str) -> Asked:
     """The request that stands in the address, as checked as one that is a body."""
+    with readable():
+        fields = json_body.loads(text.encode(), ARRAY_FIELDS)
     try:
-        return model.model_validate(json_body.loads(text.encode(), ARRAY_FIELDS))
-    except Malformed as error:
-        raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
-    except Unsuitable as error:
-        raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
+        return model.model_validate(fields)
     except ValidationError as error:
         found = [{**each, "loc": ("query", "request", *each["loc"])} for each in error.errors()]
         raise RequestValidationError(found) from None

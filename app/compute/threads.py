@@ -12,10 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from app.compute.blocks import mapper
 from app.compute.memory import keep_freed_memory
+from app.compute.perform import pin_blas
 from app.core.evaluation import Mapper
 
 Result = TypeVar("Result")
@@ -40,8 +39,7 @@ class ComputeThreads:
         self._places = places
         self._taken = 0
         self.rejected = 0
-        # Blocks run side by side already; BLAS's own threads would compete, and change the last bits.
-        self._blas = threadpool_limits(1, user_api="blas")
+        pin_blas()
         keep_freed_memory()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._blocks = ThreadPoolExecutor(threads, "block")
@@ -82,7 +80,6 @@ class ComputeThreads:
         """Ends the threads once their work is done."""
         self._requests.shutdown()
         self._blocks.shutdown()
-        self._blas.restore_original_limits()
 
     def _mapper(self, stop: threading.Event) -> Mapper:
         def check() -> None:

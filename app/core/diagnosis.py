@@ -70,7 +70,7 @@ REMEDY_NETWORKS = 2
 """Networks that a remedy is tried on."""
 
 REMEDY_WORK = 1e11
-"""Operations of one network beyond which no remedies are tried: about ten seconds for all of them."""
+"""Operations of one network beyond which no remedies are tried: two seconds of a core."""
 
 TRAINED_IN = ("float32", "bfloat16", "float16")
 """Formats that networks are trained in."""
