@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -101,10 +100,12 @@ def _elementwise(
     orders = np.empty((order + 1, points.size), dtype)
 
     def compute(block: slice) -> None:
+        x, rows = _held(points[block], dtype), orders[:, block]
         with np.errstate(all="ignore"):
-            derivatives = activation.derivatives(_held(points[block], dtype), **_cut(flat, block))
-            for row, values in zip(orders, islice(derivatives, order + 1), strict=True):
-                row[block] = round_to(values, dtype)
+            if dtype == FLOAT64:
+                activation.write(rows, x, **_cut(flat, block))
+            else:
+                rows[:] = round_to(activation.orders(x, order + 1, **_cut(flat, block)), dtype)
 
     for _ in map_blocks(compute, _blocks(points.size)):
         pass
@@ -126,7 +127,7 @@ def _with_gradients(
     _check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
     with np.errstate(all="ignore"):
-        _, slope = islice(activation.derivatives(x, **params), 2)
+        _, slope = activation.orders(x, 2, **params)
         partial = activation.parameter_gradients(x, **params) if activation.parameter_gradients else {}
         gradients = {
             name: round_to(_reduced(seed * each, call.params[name], call.axis), dtype)

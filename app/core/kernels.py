@@ -8,7 +8,6 @@ With Z standard normal, and u₁, u₂ normal of variance q and correlation c,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -71,11 +70,10 @@ class ElementwiseUnit:
         self._line = Line(self._integrands, kinks)
         self._plane = Plane(lambda x: self._orders(x, 1)[0], kinks, self.power)
 
-    def _orders(self, x: Array, count: int) -> list[Array]:
+    def _orders(self, x: Array, count: int) -> Array:
         """Φ and its derivatives, the first ``count`` of them, the shape of x."""
         with np.errstate(all="ignore"):
-            values = islice(self._activation.derivatives(x.ravel(), **self._params), count)
-            return [np.asarray(each, np.float64).reshape(x.shape) for each in values]
+            return np.asarray(self._activation.orders(x, count, **self._params))
 
     def _integrands(self, x: Array) -> Array:
         value, slope = self._orders(x, 2)
@@ -200,7 +198,7 @@ def gains(activation: Elementwise, params: Mapping[str, float]) -> Gains:
 
     def powers(x: Array) -> Array:
         with np.errstate(all="ignore"):
-            value = next(activation.derivatives(x.ravel(), **params)).reshape(x.shape)
+            (value,) = activation.orders(x, 1, **params)
             return np.stack([value, value**2])
 
     mean, second = expectation(

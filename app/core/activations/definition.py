@@ -1,8 +1,9 @@
 """What an activation is: one entry holding the mathematics and every fact that is told about it.
 
-Two kinds share the facts. An `Elementwise` activation is a generator of derivatives: it yields f, then f′,
-then f″, and the caller takes as many as it wants, so that what the orders share is computed once. A `Rowwise`
-activation mixes the elements along an axis: it has a value, a Jacobian and a vector–Jacobian product.
+Two kinds share the facts. An `Elementwise` activation knows f, f′ and f″, and the caller takes as many as it
+wants, so that what the orders share is computed once: it is a function of one number, compiled into a loop,
+or a generator of whole arrays. A `Rowwise` activation mixes the elements along an axis: it has a value, a
+Jacobian and a vector–Jacobian product.
 
 All facts that depend on parameters (range, limits, largest slope …) hold at the default parameters.
 """
@@ -14,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+import numpy as np
+
 from app.core.activations.formula import Expression, FloatArithmetic
+from app.core.activations.fused import Fused
 from app.core.activations.parameters import Array, Parameter, Value
 
 Derivatives: TypeAlias = Iterator[Array]
@@ -180,14 +184,15 @@ class Activation:
 class Elementwise(Activation):
     """An activation of one variable.
 
-    ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each the shape of x. Parameters are floats or
-    arrays of x's shape. It computes in x's own precision, runs with floating-point warnings off, never
-    writes to x and yields fresh arrays.
+    ``derivatives`` is `Fused`, or a generator: ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each
+    the shape of x, computes in x's own precision, never writes to x and yields fresh arrays. `write` and
+    `orders` hide the difference. Parameters are floats or arrays of x's shape, x has one axis, and
+    floating-point warnings are off.
 
     ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
     """
 
-    derivatives: Callable[..., Derivatives]
+    derivatives: Callable[..., Derivatives] | Fused
     parameter_gradients: Callable[..., Mapping[str, Array]] | None = None
 
     def __post_init__(self) -> None:
@@ -195,6 +200,23 @@ class Elementwise(Activation):
         learnable = any(each.learnable for each in self.parameters)
         if learnable != (self.parameter_gradients is not None):
             raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
+
+    def write(self, rows: Array, x: Array, **params: Value) -> None:
+        """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
+        if isinstance(self.derivatives, Fused):
+            self.derivatives(x, rows, **params)
+            return
+        for row, values in zip(rows, self.derivatives(x, **params), strict=False):
+            row[...] = values
+
+    def orders(self, x: Array, count: int, **params: Value) -> Array:
+        """f(x), f′(x), …: the first ``count`` of them, (count, *shape of x), in x's precision."""
+        rows: Array = np.empty((count, x.size), x.dtype)
+        flat = {
+            name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()
+        }
+        self.write(rows, x.ravel(), **flat)
+        return rows.reshape(count, *x.shape)
 
     def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
         """Where f, f′ or f″ jumps, sorted: what quadrature must split at and plots must sample."""

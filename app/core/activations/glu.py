@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -144,8 +143,8 @@ def _far_tail(t: Array) -> tuple[Extended, Extended]:
 
 
 def _relu(z: Array) -> tuple[Extended, Extended]:
-    g, slope = islice(RELU.derivatives(z.ravel()), 2)
-    return extended(g.reshape(z.shape)), extended(slope.reshape(z.shape))
+    g, slope = RELU.orders(z, 2)
+    return extended(g), extended(slope)
 
 
 def _sum(a: Array, b: Array, low: Array) -> Extended:

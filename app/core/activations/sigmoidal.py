@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Final, Literal
 
@@ -24,7 +25,9 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
+from app.core.activations.double import Pair, exp, expm1, plus, quotient, scalar
 from app.core.activations.formula import Expression
+from app.core.activations.fused import Fused
 from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter, Value
 from app.core.activations.piecewise import choose, flat, indicator, select
 from app.core.summation import two_sum
@@ -53,12 +56,20 @@ def logistic_slope(e: Array) -> Array:
     return select(e < 0.125, e - e * (above / d), q - q * (low / d))
 
 
-def _sigmoid(x: Array) -> Derivatives:
-    e = np.exp(-np.abs(x))
-    yield logistic(x, logistic_tail(e))
-    slope = logistic_slope(e)
-    yield slope
-    yield -slope * np.tanh(x / 2)  # not 1 − 2s: that cancels near zero
+@scalar
+def logistic_step(x: float, tail: Pair) -> float:
+    """1/(1 + e^−x), given its value at −|x| as ``tail``."""
+    return (1 - tail.high) - tail.low if x >= 0 else tail.high
+
+
+@Fused
+def _sigmoid(x: float) -> tuple[float, float, float]:
+    e = exp(-abs(x))
+    below = plus(e, 1.0)
+    tail = quotient(e, below)
+    slope = quotient(tail, below)  # not s·(1 − s): that is 0 from x = 37 on
+    half_tanh = quotient(expm1(-abs(x)), below)  # not 1 − 2s: that cancels near zero
+    return logistic_step(x, tail), slope.high, math.copysign(slope.high * half_tanh.high, -x)
 
 
 SIGMOID = Elementwise(

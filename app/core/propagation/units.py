@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -70,9 +69,8 @@ class Units:
     def _elementwise(self, z: Array, units: slice) -> tuple[Array, Array]:
         assert isinstance(self.call.activation, Elementwise)
         params = {name: _spread(value, z.shape, units) for name, value in self.call.params.items()}
-        outputs, slopes = islice(self.call.activation.derivatives(z.ravel(), **params), 2)
-        shaped = [each.reshape(z.shape).astype(z.dtype, copy=False) for each in (outputs, slopes)]
-        return shaped[0], shaped[1]
+        outputs, slopes = self.call.activation.orders(z.ravel(), 2, **params)
+        return outputs.reshape(z.shape), slopes.reshape(z.shape)
 
     def _grouped(self, z: Array) -> tuple[Array, Array]:
         """Each unit's row of pre-activations, moved to the last axis: units × B × k."""

@@ -1,0 +1,231 @@
+"""Scalar arithmetic with twice a double's digits, for kernels that are compiled into loops (see `fused`).
+
+A `Pair` is an unevaluated sum high + low with |low| at most half a unit in high's last place or so. In a
+compiled loop it stays in registers, so that the digits a plain formula would lose cost less than one more
+pass over memory. Nothing here branches on a table or calls the C library: LLVM turns a loop over such
+functions into vector instructions, and every processor gives the same bits.
+
+Where a bound is given, it is relative to the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def scalar(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` of numbers, for use in other such functions and in `fused` kernels: it dissolves there."""
+    inlined: Callable[P, R] = njit(forceinline=True, error_model="numpy")(function)
+    return inlined
+
+
+class Pair(NamedTuple):
+    """high + low."""
+
+    high: float
+    low: float
+
+
+class Power(NamedTuple):
+    """(high + low)·2^exponent, high between 1/√2 and √2; the exponent is whole."""
+
+    high: float
+    low: float
+    exponent: float
+
+
+def _fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), emit
+
+
+fma: Callable[[float, float, float], float] = intrinsic(_fma)  # type: ignore[assignment]  # it is typed as _fma
+"""a·b + c, rounded once."""
+
+
+_ROUNDER = 1.5 * 2.0**52
+"""Adding this puts a number's nearest integer into the last bits, and subtracting it again gives that."""
+
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 in two parts (fdlibm, e_exp.c): multiples of the first up to 2²⁰ are exact."""
+
+_LN2 = 0.6931471805599453, 2.3190468138462996e-17
+"""ln 2 as a pair (fdlibm's constants, added and rounded)."""
+
+
+@scalar
+def nearest(x: float) -> float:
+    """The integer nearest to x, |x| < 2⁵¹; of two, the even one."""
+    return (x + _ROUNDER) - _ROUNDER
+
+
+@scalar
+def _power_of_two(k: float) -> float:
+    """2^k for a whole −1022 ≤ k ≤ 1023."""
+    bits = np.float64(k + (_ROUNDER + 1023.0)).view(np.int64) << 52
+    return float(np.int64(bits).view(np.float64))
+
+
+@scalar
+def scaled(value: float, k: float) -> float:
+    """value·2^k for a whole k, |k| ≤ 3000: in steps, so that it may end beyond the normal numbers."""
+    third = nearest(k / 3)
+    step = _power_of_two(third)
+    return value * step * step * _power_of_two(k - 2 * third)
+
+
+@scalar
+def at_least(x: float, bound: float) -> float:
+    """The larger of the two; NaN where x is NaN."""
+    return bound if x < bound else x  # noqa: FURB136 - compiled, max and min lose NaN
+
+
+@scalar
+def at_most(x: float, bound: float) -> float:
+    """The smaller of the two; NaN where x is NaN."""
+    return bound if x > bound else x  # noqa: FURB136
+
+
+@scalar
+def fast_sum(a: float, b: float) -> Pair:
+    """a + b exactly, for |a| ≥ |b| or a = 0 (Dekker 1971, §4)."""
+    high = a + b
+    return Pair(high, b - (high - a))
+
+
+@scalar
+def two_sum(a: float, b: float) -> Pair:
+    """a + b exactly (Knuth, TAOCP 2, 4.2.2)."""
+    high = a + b
+    part = high - a
+    return Pair(high, (a - (high - part)) + (b - part))
+
+
+@scalar
+def two_product(a: float, b: float) -> Pair:
+    """a·b exactly, but for under- and overflow."""
+    high = a * b
+    return Pair(high, fma(a, b, -high))
+
+
+@scalar
+def plus(a: Pair, b: float) -> Pair:
+    """a + b to 2⁻¹⁰⁴ of the larger."""
+    head = two_sum(a.high, b)
+    return fast_sum(head.high, head.low + a.low)
+
+
+@scalar
+def total(a: Pair, b: Pair) -> Pair:
+    """a + b to 2⁻¹⁰³ of the larger."""
+    head = two_sum(a.high, b.high)
+    return fast_sum(head.high, head.low + (a.low + b.low))
+
+
+@scalar
+def times(a: Pair, b: Pair) -> Pair:
+    """a·b to 2⁻¹⁰²."""
+    head = two_product(a.high, b.high)
+    return fast_sum(head.high, head.low + (a.high * b.low + a.low * b.high))
+
+
+@scalar
+def quotient(a: Pair, b: Pair) -> Pair:
+    """a/b to 2⁻¹⁰⁰: a first quotient, and what its remainder adds."""
+    inverse = 1.0 / b.high
+    head = a.high * inverse
+    rest = fma(-head, b.high, a.high) + (a.low - head * b.low)
+    return fast_sum(head, rest * inverse)
+
+
+@scalar
+def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
+    """expm1(r) to 2⁻⁵⁷ and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2."""
+    k = nearest(x * _LOG2_E)
+    coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
+    r, r_low = fast_sum(coarse, -k * _LN2_LOW)
+    r_low += low
+    square = two_product(r, r)
+    # 1/3! + r/4! + … + r¹¹/14!: the next term would be below 2⁻⁶⁰.
+    series = 1 / 87178291200
+    series = fma(series, r, 1 / 6227020800)
+    series = fma(series, r, 1 / 479001600)
+    series = fma(series, r, 1 / 39916800)
+    series = fma(series, r, 1 / 3628800)
+    series = fma(series, r, 1 / 362880)
+    series = fma(series, r, 1 / 40320)
+    series = fma(series, r, 1 / 5040)
+    series = fma(series, r, 1 / 720)
+    series = fma(series, r, 1 / 120)
+    series = fma(series, r, 1 / 24)
+    series = fma(series, r, 1 / 6)
+    head = fast_sum(r, 0.5 * square.high)
+    rest = 0.5 * square.low + (r * square.high * series + r_low * (1 + r))
+    return fast_sum(head.high, head.low + rest), k
+
+
+@scalar
+def power(x: float, low: float = 0.0) -> Power:
+    """e^(x + low) to 2⁻⁵⁸, where |low| is at most an ulp or so of x.
+
+    Beyond ±2000 it is e^±2000: no product of that with a double is an ordinary number.
+    """
+    x = at_most(at_least(x, -2000.0), 2000.0)
+    m, k = _exp_reduced(x, low)
+    head = fast_sum(1.0, m.high)
+    mantissa = fast_sum(head.high, head.low + m.low)
+    return Power(mantissa.high, mantissa.low, k)
+
+
+@scalar
+def exp(x: float, low: float = 0.0) -> Pair:
+    """e^(x + low) to 2⁻⁵⁸; where it is no normal number, `power` keeps the digits that this one loses."""
+    e = power(x, low)
+    return Pair(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
+
+
+@scalar
+def expm1(x: float, low: float = 0.0) -> Pair:
+    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
+    m, k = _exp_reduced(at_least(x, -100.0), low)
+    scale = _power_of_two(k)
+    head = plus(two_sum(scale, -1.0), scale * m.high)
+    return fast_sum(head.high, head.low + scale * m.low)
+
+
+@scalar
+def log1p(y: Pair) -> Pair:
+    """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1.
+
+    With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
+    """
+    j = 1.0 if y.high > 0.5 else 0.0
+    s = quotient(fast_sum(y.high - j, y.low), plus(y, 2.0 + j))
+    z = s.high * s.high
+    # 2/3 + 2z/5 + … + 2z¹¹/25: the next term would be below 2⁻⁶⁰.
+    series = 2 / 25
+    series = fma(series, z, 2 / 23)
+    series = fma(series, z, 2 / 21)
+    series = fma(series, z, 2 / 19)
+    series = fma(series, z, 2 / 17)
+    series = fma(series, z, 2 / 15)
+    series = fma(series, z, 2 / 13)
+    series = fma(series, z, 2 / 11)
+    series = fma(series, z, 2 / 9)
+    series = fma(series, z, 2 / 7)
+    series = fma(series, z, 2 / 5)
+    series = fma(series, z, 2 / 3)
+    rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * series)
+    head = fast_sum(j * _LN2[0], rest.high)
+    return fast_sum(head.high, head.low + (j * _LN2[1] + rest.low))

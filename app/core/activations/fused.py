@@ -1,0 +1,78 @@
+"""An activation in one pass: a function of one number, compiled into loops over arrays.
+
+The function takes x and the parameters, all floats, and returns f, f′ and f″. Compiled, a loop over it keeps
+everything between x and the results in registers, and what leads to a derivative nobody asked for is left
+out. NumPy would pass over memory once for each operation, ten to fifty times.
+
+A loop is compiled (numba, LLVM) when it is first used, which takes some tenths of a second. It holds no lock
+of the interpreter while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
+from typing import Any, TypeAlias
+
+import numpy as np
+from numba import njit
+
+from app.core.activations.double import scalar
+from app.core.activations.parameters import Array, Value
+
+Scalar: TypeAlias = Callable[..., tuple[float, float, float]]
+
+_loop = njit(nogil=True, error_model="numpy")
+
+
+class Fused:
+    """The loops of one ``function``."""
+
+    def __init__(self, function: Scalar) -> None:
+        self._function = scalar(function)
+        _, *self._parameters = signature(function).parameters
+
+    def __call__(self, x: Array, rows: Array, **params: Value) -> None:
+        """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
+
+        Parameters are floats or arrays of x's length. All is computed in double precision.
+        """
+        values = [params[name] for name in self._parameters]
+        arrays = any(isinstance(value, np.ndarray) for value in values)
+        if arrays:
+            values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
+        loop = _compiled(self._function, len(rows), len(values) if arrays else 0)
+        loop(x, *rows, tuple(values))
+
+
+@cache
+def _compiled(function: Scalar, count: int, arrays: int) -> Any:
+    """The loop that writes the first ``count`` orders, with so many parameters an array each, or none."""
+    at = _AT[arrays]
+
+    def one(x: Array, f: Array, params: Any) -> None:
+        for i in range(x.size):
+            f[i] = function(float(x[i]), *at(params, i))[0]
+
+    def two(x: Array, f: Array, slope: Array, params: Any) -> None:
+        for i in range(x.size):
+            f[i], slope[i], _ = function(float(x[i]), *at(params, i))
+
+    def three(x: Array, f: Array, slope: Array, curvature: Array, params: Any) -> None:
+        for i in range(x.size):
+            f[i], slope[i], curvature[i] = function(float(x[i]), *at(params, i))
+
+    return _loop((one, two, three)[count - 1])
+
+
+_AT = [
+    scalar(function)
+    for function in (
+        lambda params, _: params,
+        lambda params, i: (params[0][i],),
+        lambda params, i: (params[0][i], params[1][i]),
+        lambda params, i: (params[0][i], params[1][i], params[2][i]),
+    )
+]
+"""A number's own parameters, by how many of them are arrays."""
