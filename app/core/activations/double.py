@@ -10,6 +10,7 @@ Where a bound is given, it is relative to the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -154,6 +155,22 @@ def quotient(a: Pair, b: Pair) -> Pair:
     return fast_sum(head, rest * inverse)
 
 
+_EXP_SERIES = tuple(1 / math.factorial(n) for n in range(14, 2, -1))
+"""From r³ on: for |r| ≤ ln 2 / 2 the first term left out is below 2⁻⁶⁰."""
+
+_ARTANH_SERIES = tuple(2 / n for n in range(25, 1, -2))
+"""2 artanh s = 2s + s·z·(2/3 + 2z/5 + …), z = s²: for |s| ≤ 1/5 the first term left out is below 2⁻⁶⁰."""
+
+
+@scalar
+def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
+    """Σ cₙ xⁿ, the coefficients from the highest power down (Horner)."""
+    total = 0.0
+    for coefficient in coefficients:
+        total = fma(total, x, coefficient)
+    return total
+
+
 @scalar
 def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
     """expm1(r) to 2⁻⁵⁷ and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2."""
@@ -162,21 +179,8 @@ def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
     r, r_low = fast_sum(coarse, -k * _LN2_LOW)
     r_low += low
     square = two_product(r, r)
-    # 1/3! + r/4! + … + r¹¹/14!: the next term would be below 2⁻⁶⁰.
-    series = 1 / 87178291200
-    series = fma(series, r, 1 / 6227020800)
-    series = fma(series, r, 1 / 479001600)
-    series = fma(series, r, 1 / 39916800)
-    series = fma(series, r, 1 / 3628800)
-    series = fma(series, r, 1 / 362880)
-    series = fma(series, r, 1 / 40320)
-    series = fma(series, r, 1 / 5040)
-    series = fma(series, r, 1 / 720)
-    series = fma(series, r, 1 / 120)
-    series = fma(series, r, 1 / 24)
-    series = fma(series, r, 1 / 6)
+    cubic = r * square.high * polynomial(r, _EXP_SERIES)
     head = fast_sum(r, 0.5 * square.high)
-    cubic = r * square.high * series
     rest = 0.5 * square.low + (cubic + r_low * (1 + (head.high + cubic)))
     return fast_sum(head.high, head.low + rest), k
 
@@ -219,19 +223,6 @@ def log1p(y: Pair) -> Pair:
     j = 1.0 if y.high > 0.5 else 0.0
     s = quotient(fast_sum(y.high - j, y.low), plus(y, 2.0 + j))
     z = s.high * s.high
-    # 2/3 + 2z/5 + … + 2z¹¹/25: the next term would be below 2⁻⁶⁰.
-    series = 2 / 25
-    series = fma(series, z, 2 / 23)
-    series = fma(series, z, 2 / 21)
-    series = fma(series, z, 2 / 19)
-    series = fma(series, z, 2 / 17)
-    series = fma(series, z, 2 / 15)
-    series = fma(series, z, 2 / 13)
-    series = fma(series, z, 2 / 11)
-    series = fma(series, z, 2 / 9)
-    series = fma(series, z, 2 / 7)
-    series = fma(series, z, 2 / 5)
-    series = fma(series, z, 2 / 3)
-    rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * series)
+    rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
     head = fast_sum(j * _LN2[0], rest.high)
     return fast_sum(head.high, head.low + (j * _LN2[1] + rest.low))
