@@ -94,7 +94,9 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         answer.headers["Server-Timing"] = f"compute;dur={1e3 * spent:.4f}"
         return answer
 
-    answer = await computed(request, work, size=size, seconds=timeout(request, settings.request_timeout))
+    seconds = timeout(request, settings.request_timeout)
+    kind = (*call.kind, body.order, body.upstream is None)
+    answer = await computed(request, work, size=size, seconds=seconds, kind=kind)
     request.state.elements = body.inputs.size
     return answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -23,11 +23,16 @@ PATIENCE = 0.25
 
 
 async def computed(
-    request: Request, work: Callable[[Mapper], Result], *, size: int, seconds: float
+    request: Request,
+    work: Callable[[Mapper], Result],
+    *,
+    size: int,
+    seconds: float,
+    kind: Hashable = None,
 ) -> Result:
     """`ComputeThreads.run`, its exceptions as problems; large work is cancelled when the client has gone."""
     threads: ComputeThreads = request.app.state.threads
-    running = threads.run(work, size=size, seconds=seconds)
+    running = threads.run(work, size=size, seconds=seconds, kind=kind)
     with failures():
         # A look at the client costs a small request more than its work.
         return await (running if size <= SMALL else _while_there(request, running))

@@ -180,7 +180,8 @@ async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Respo
         return _answer(entry, body, [(each, evaluation.orders[each.order]) for each in wanted])
 
     longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
-    response = await computed(request, work, size=size, seconds=timeout(request, longest))
+    kind = (*call.kind, order, True)
+    response = await computed(request, work, size=size, seconds=timeout(request, longest), kind=kind)
     request.state.elements = inputs.size
     return response
 

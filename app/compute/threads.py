@@ -1,6 +1,7 @@
 """Array work on threads, off the event loop: NumPy lets go of the interpreter, so blocks run side by side.
 
-Small arrays are computed where they are, since handing them over would cost more than the work. Large ones
+Small arrays are computed where they are, since handing them over would cost more than the work; but the first
+time a kind of work is asked for its loops are compiled, and the event loop shall not wait for that. Large ones
 are admitted up to a fixed number; one more is refused at once rather than queued without bound.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -38,20 +39,27 @@ class ComputeThreads:
         self._threads = threads
         self._places = places
         self._taken = 0
+        self._done: set[Hashable] = set()
         self.rejected = 0
         pin_blas()
         keep_freed_memory()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._blocks = ThreadPoolExecutor(threads, "block")
 
-    async def run(self, work: Callable[[Mapper], Result], *, size: int, seconds: float) -> Result:
-        """``work(map_blocks)``, inline for up to `SMALL` numbers, else on threads.
+    async def run(
+        self, work: Callable[[Mapper], Result], *, size: int, seconds: float, kind: Hashable = None
+    ) -> Result:
+        """``work(map_blocks)``: inline up to `SMALL` numbers, once such a ``kind`` was done, else on threads.
 
         Raises `Busy` when every place is taken, `DeadlineExceeded` after ``seconds``; the work then
         ends at its next block.
         """
-        if size <= SMALL:
+        if size <= SMALL and kind in self._done:
             return work(map)
+        if size <= SMALL:
+            result = await asyncio.to_thread(work, map)
+            self._done.add(kind)
+            return result
         if self._taken >= self._places:
             self.rejected += 1
             raise Busy

@@ -30,6 +30,11 @@ class Call:
     axis: int = -1
 
     @property
+    def kind(self) -> tuple[str, bool]:
+        """What all calls share that need the same loops: the function, and whether parameters are arrays."""
+        return self.activation.name, any(np.ndim(value) > 0 for value in self.params.values())
+
+    @property
     def scalars(self) -> dict[str, float]:
         """The parameters that are single numbers."""
         return {name: float(value) for name, value in self.params.items() if np.ndim(value) == 0}

@@ -1,0 +1,40 @@
+"""Where array work runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from app.compute.threads import SMALL, ComputeThreads
+from app.core.evaluation import Mapper
+
+
+@pytest.fixture
+def threads() -> Iterator[ComputeThreads]:
+    threads = ComputeThreads(2, 4)
+    yield threads
+    threads.close()
+
+
+def where(_: Mapper) -> threading.Thread:
+    return threading.current_thread()
+
+
+def test_small_work_leaves_the_event_loop_only_the_first_time(threads: ComputeThreads) -> None:
+    async def ask() -> list[bool]:
+        kinds = ("one", "one", "other", "one", "other")
+        here = threading.current_thread()
+        return [await threads.run(where, size=SMALL, seconds=9, kind=kind) is here for kind in kinds]
+
+    assert asyncio.run(ask()) == [False, True, False, True, True]
+
+
+def test_large_work_always_leaves_it(threads: ComputeThreads) -> None:
+    async def ask() -> list[bool]:
+        here = threading.current_thread()
+        return [await threads.run(where, size=SMALL + 1, seconds=9) is here for _ in range(2)]
+
+    assert asyncio.run(ask()) == [False, False]
