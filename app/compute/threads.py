@@ -1,8 +1,8 @@
 """Array work on threads, off the event loop: NumPy lets go of the interpreter, so blocks run side by side.
 
 Small arrays are computed where they are, since handing them over would cost more than the work; but the first
-time a kind of work is asked for its loops are compiled, and the event loop shall not wait for that. Large ones
-are admitted up to a fixed number; one more is refused at once rather than queued without bound.
+time a kind of work is asked for, its loops are compiled, and the event loop shall not wait. Large ones are
+admitted up to a fixed number; one more is refused at once rather than queued without bound.
 """
 
 from __future__ import annotations
