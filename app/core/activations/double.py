@@ -173,7 +173,12 @@ def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
 
 @scalar
 def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
-    """expm1(r) to 2⁻⁵⁷ and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2."""
+    """expm1(r) to 2⁻⁵⁷ and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
+
+    Beyond ±2000 x counts as ±2000 and ``low`` as 0.
+    """
+    given, x = x, at_most(at_least(x, -2000.0), 2000.0)
+    low = low if x == given else 0.0
     k = nearest(x * _LOG2_E)
     coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
     r, r_low = fast_sum(coarse, -k * _LN2_LOW)
@@ -189,9 +194,8 @@ def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
 def power(x: float, low: float = 0.0) -> Power:
     """e^(x + low) to 2⁻⁵⁷, where |low| is at most an ulp or so of x.
 
-    Beyond ±2000 it is e^±2000: no product of that with a double is an ordinary number.
+    Beyond ±2000 it is e^±2000, whatever ``low``: no product of that with a double is an ordinary number.
     """
-    x = at_most(at_least(x, -2000.0), 2000.0)
     m, k = _exp_reduced(x, low)
     head = fast_sum(1.0, m.high)
     mantissa = fast_sum(head.high, head.low + m.low)
@@ -208,8 +212,8 @@ def exp(x: float, low: float = 0.0) -> Pair:
 @scalar
 def expm1(x: float, low: float = 0.0) -> Pair:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
-    m, k = _exp_reduced(at_least(x, -100.0), low)
-    scale = _power_of_two(k)
+    m, k = _exp_reduced(x, low)
+    scale = _power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     head = plus(two_sum(scale, -1.0), scale * m.high)
     return fast_sum(head.high, head.low + scale * m.low)
 

@@ -105,6 +105,11 @@ def _power_times(x: float, y: float) -> tuple[float, float, float]:
     return scaled(y * e.high, e.exponent), 0.0, 0.0
 
 
+@Fused
+def _end(x: float) -> tuple[float, float, float]:
+    return exp(x, np.nan).high + expm1(x, np.nan).high, 0.0, 0.0
+
+
 class Claim(NamedTuple):
     """``kernel`` is ``formula`` to 2^``bound`` of ``size``, of the result where there is none."""
 
@@ -164,6 +169,13 @@ def test_nan_stays_nan(kernel: Fused) -> None:
     rows = np.empty((1, 1))
     kernel(np.array([np.nan]), rows, y=0.0)
     assert np.isnan(rows).all()
+
+
+def test_an_overflown_argument_has_no_low_part() -> None:
+    """x/α and β·x are pairs whose low part is ∞ − ∞ where the high one overflows."""
+    rows = np.empty((1, 2))
+    _end(np.array([-np.inf, -1e300]), rows)
+    assert rows[0].tolist() == [-1, -1]
 
 
 def test_the_ends_of_exp() -> None:
