@@ -31,7 +31,7 @@ import numpy as np
 from app.core.activations.parameters import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.streams import Stream, fill_standard_normal
+from app.core.propagation.streams import Stream
 
 Invariance: TypeAlias = Literal["gaussian", "haar"]
 Fan: TypeAlias = Literal["in", "average", "none"]
@@ -44,9 +44,9 @@ class Gaussian:
     std: float
     invariance: ClassVar[Invariance | None] = "gaussian"
 
-    def fill(self, generator: np.random.Generator, out: Array) -> None:
+    def fill(self, stream: Stream, out: Array) -> None:
         """Draws into ``out``."""
-        fill_standard_normal(generator, out)
+        stream.standard_normal(out)
         out *= self.std
 
 
@@ -63,9 +63,10 @@ class TruncatedGaussian:
     )
     """Standard deviation of the standard normal cut at ±2, 0.87962566…"""
 
-    def fill(self, generator: np.random.Generator, out: Array) -> None:
+    def fill(self, stream: Stream, out: Array) -> None:
         """Draws into ``out``, again where the cut fell."""
-        fill_standard_normal(generator, out)
+        stream.standard_normal(out)
+        generator = stream.at(1).generator()
         beyond = np.abs(out) > self.CUT
         while beyond.any():
             out[beyond] = generator.standard_normal(int(beyond.sum()), dtype=out.dtype)
@@ -80,9 +81,9 @@ class Uniform:
     std: float
     invariance: ClassVar[Invariance | None] = None
 
-    def fill(self, generator: np.random.Generator, out: Array) -> None:
+    def fill(self, stream: Stream, out: Array) -> None:
         """Draws into ``out``."""
-        generator.random(dtype=out.dtype, out=out)
+        stream.generator().random(dtype=out.dtype, out=out)
         out -= 0.5
         out *= 2 * math.sqrt(3) * self.std
 
@@ -181,5 +182,5 @@ def draw(
     if isinstance(law, Orthogonal):
         return law.matrix(rows, blocks.columns, stream.generator()).astype(dtype)
     values = np.empty((rows, blocks.columns), dtype)
-    blocks.each(rows, lambda block: law.fill(stream.at(block.start).generator(), values[block]))
+    blocks.each(rows, lambda block: law.fill(stream.at(block.start), values[block]))
     return values

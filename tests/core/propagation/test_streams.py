@@ -45,10 +45,3 @@ def test_numbers_of_a_block_are_uncorrelated_at_every_distance(dtype: np.dtype[A
         spectrum = np.fft.rfft(values)
         covariance = np.fft.irfft(np.abs(spectrum) ** 2) / np.sum(values**2)
         assert np.abs(covariance[1 : 2**15]).max() < 6 / np.sqrt(2**16)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 16_383, 16_384, 16_385])
-def test_odd_sizes_are_filled(size: int) -> None:
-    draw = Stream(7).normals(size, Blocks(1), np.dtype(np.float32))
-    assert np.isfinite(draw).all()
-    assert (draw != 0).all()
