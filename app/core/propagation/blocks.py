@@ -47,6 +47,8 @@ class Blocks:
 
     def each(self, rows: int, work: Callable[[slice], Result]) -> list[Result]:
         """``work`` for every block, the results in the order of the blocks."""
+        if rows * self.columns < SHARED:
+            return [work(block) for block in self.slices(rows)]
         results: dict[int, Result] = {}
 
         def run(block: slice) -> None:
@@ -54,7 +56,6 @@ class Blocks:
             with np.errstate(all="ignore"):
                 results[block.start] = work(block)
 
-        map_blocks = self.map_blocks if rows * self.columns >= SHARED else map
-        for _ in map_blocks(run, self.slices(rows)):
+        for _ in self.map_blocks(run, self.slices(rows)):
             pass
         return [results[start] for start in sorted(results)]

@@ -19,7 +19,7 @@ import numpy as np
 from app.core.activations.parameters import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.streams import Stream
-from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times
+from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times, total
 
 _FORWARD, _BACKWARD = range(2)
 
@@ -91,8 +91,8 @@ class DeferredGaussian:
     def backward(self, delta: Batch) -> Array:
         """σ (V K + Q (Gᵀ δ − Qᵀ V K))."""
         factor = root(delta.gram) * delta.scale
-        fresh = _normals(self._stream.at(_BACKWARD), self._fan_in, len(factor), delta)
-        inside = _inside(self._basis, fresh, delta.blocks) @ factor
+        fresh, inside = _fresh(self._stream.at(_BACKWARD), self._basis, len(factor), delta.blocks)
+        inside = inside @ factor
         along = cross(self._drawn, delta.values, delta.blocks) - inside
         return _assembled(self._basis, self._std * along, fresh, self._std * factor, delta.blocks)
 
@@ -114,7 +114,8 @@ class DeferredOrthogonal:
     def forward(self, h: Batch) -> Array:
         """U R."""
         self._basis = orthonormal(h)
-        self._drawn = _normals(self._stream.at(_FORWARD), self._size, self._basis.rank, h)
+        columns = Blocks(self._basis.rank, h.blocks.map_blocks)
+        self._drawn = self._stream.at(_FORWARD).normals(self._size, columns, h.values.dtype)
         self._frame = _whitening(Batch(self._drawn, h.blocks).gram)
         return times(self._drawn, self._gain * self._frame @ self._basis.r, h.blocks)
 
@@ -123,8 +124,7 @@ class DeferredOrthogonal:
         along = self._frame.T @ cross(self._drawn, delta.values, delta.blocks)
         scaled = along / delta.scale
         beyond = root(delta.gram - scaled.T @ scaled) * delta.scale
-        fresh = _normals(self._stream.at(_BACKWARD), self._size, len(beyond), delta)
-        inside = _inside(self._basis, fresh, delta.blocks)
+        fresh, inside = _fresh(self._stream.at(_BACKWARD), self._basis, len(beyond), delta.blocks)
         factor = _whitening(Batch(fresh, delta.blocks).gram - inside.T @ inside) @ beyond
         rest = self._gain * (along - inside @ factor)
         return _assembled(self._basis, rest, fresh, self._gain * factor, delta.blocks)
@@ -152,13 +152,14 @@ class Interleaved:
         return total
 
 
-def _normals(stream: Stream, rows: int, columns: int, like: Batch) -> Array:
-    return stream.normals(rows, Blocks(columns, like.blocks.map_blocks), like.values.dtype)
+def _fresh(stream: Stream, basis: Basis, columns: int, blocks: Blocks) -> tuple[Array, Array]:
+    """V, fan_in × ``columns`` standard normals, and Qᵀ V."""
+    fresh = np.empty((len(basis.tall), columns), basis.tall.dtype)
 
+    def draw(block: slice) -> Array:
+        return basis.tall[block].T @ stream.fill(fresh, block)
 
-def _inside(basis: Basis, fresh: Array, blocks: Blocks) -> Array:
-    """Qᵀ V."""
-    return basis.small.T @ cross(basis.tall, fresh, blocks)
+    return fresh, basis.small.T @ total(Blocks(columns, blocks.map_blocks).each(len(fresh), draw))
 
 
 def _whitening(gram: Array) -> Array:
@@ -168,11 +169,13 @@ def _whitening(gram: Array) -> Array:
 
 def _assembled(basis: Basis, along: Array, fresh: Array, factor: Array, blocks: Blocks) -> Array:
     """Q · along + fresh · factor."""
-    answer = times(fresh, factor, blocks)
-    inner = (basis.small @ along).astype(answer.dtype)
+    answer = np.empty((len(fresh), factor.shape[1]), fresh.dtype)
+    inner, outer = (basis.small @ along).astype(answer.dtype), factor.astype(answer.dtype)
 
     def add(block: slice) -> None:
-        answer[block] += basis.tall[block] @ inner
+        part = answer[block]
+        np.matmul(fresh[block], outer, out=part)
+        part += basis.tall[block] @ inner
 
     blocks.each(len(answer), add)
     return answer

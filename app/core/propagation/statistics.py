@@ -112,9 +112,8 @@ def summarise(networks: Sequence[Figures]) -> dict[str, Spread]:
 
 def correlation(z: Batch) -> float:
     """The mean over pairs of inputs of the cosine between their columns of z."""
-    size = np.sqrt(np.diag(z.gram))
-    count = len(size)
+    count = len(z.gram)
     if count < 2:
         return float("nan")
-    cosines = z.gram / np.outer(size, size)
-    return float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))
+    cosines = z.gram / (z.lengths[:, None] * z.lengths)
+    return float((cosines.sum() - cosines.trace()) / (count * (count - 1)))

@@ -55,10 +55,15 @@ class Batch:
         """1, or a power of two where the squares of the values would leave the range of float64."""
         return self._gram_and_scale[1]
 
-    @property
+    @cached_property
+    def lengths(self) -> Array:
+        """The columns' Euclidean lengths, over ``scale``."""
+        return np.sqrt(self.gram.diagonal())
+
+    @cached_property
     def mean_square(self) -> float:
         """The mean of the squared values, over ``scale``²."""
-        return float(np.trace(self.gram)) / max(1, self.values.size)
+        return float(self.gram.trace()) / max(1, self.values.size)
 
 
 class Basis(NamedTuple):
@@ -84,8 +89,13 @@ def largest(values: Array) -> float:
 
 def cross(left: Array, right: Array, blocks: Blocks) -> Array:
     """leftᵀ right: products in the arrays' dtype, blocks added in float64."""
-    products = blocks.each(left.shape[0], lambda block: left[block].T @ right[block])
-    return sum(products, start=np.zeros((left.shape[1], right.shape[1])))
+    return total(blocks.each(left.shape[0], lambda block: left[block].T @ right[block]))
+
+
+def total(products: list[Array]) -> Array:
+    """The products of all blocks, added in float64."""
+    first, *others = products
+    return sum(others, start=first.astype(np.float64, copy=False))
 
 
 def times(tall: Array, small: Array, blocks: Blocks) -> Array:
@@ -118,12 +128,13 @@ def root(gram: Array) -> Array:
 
     What rounding made of an eigenvalue zero is left out: its root, 1e-8 of the largest, would count.
     """
-    size = np.sqrt(np.diag(gram))
+    size = np.sqrt(gram.diagonal())
     live = size > 0
-    correlation = gram[np.ix_(live, live)] / np.outer(size[live], size[live])
-    narrow = _narrow_root(correlation)
-    factor = np.zeros((len(narrow), gram.shape[1]))
-    factor[:, live] = narrow * size[live]
+    if live.all():
+        return _narrow_root(gram / (size[:, None] * size)) * size
+    narrow = root(gram[np.ix_(live, live)])
+    factor = np.zeros((len(narrow), len(gram)))
+    factor[:, live] = narrow
     return factor
 
 
@@ -147,7 +158,8 @@ def _gram(values: Array, blocks: Blocks) -> Array:
         part = values[block].astype(np.float64, copy=False)
         return part.T @ part
 
-    return sum(blocks.each(values.shape[0], product), start=np.zeros((values.shape[1],) * 2))
+    with np.errstate(over="ignore"):  # then they are scaled
+        return total(blocks.each(values.shape[0], product))
 
 
 def _indistinct(dtype: np.dtype[Any]) -> float:
@@ -160,11 +172,11 @@ def _indistinct(dtype: np.dtype[Any]) -> float:
 
 def _by_cholesky(batch: Batch) -> Basis | None:
     """R from the Gram matrix of the columns scaled to length one, or None where Q would be inaccurate."""
-    size = np.sqrt(np.diag(batch.gram))
+    size = batch.lengths
     if not size.all():
         return None
     try:
-        factor = np.linalg.cholesky(batch.gram / np.outer(size, size)).T
+        factor = np.linalg.cholesky(batch.gram / (size[:, None] * size)).T
     except np.linalg.LinAlgError:
         return None
     inverse = np.linalg.inv(factor)
