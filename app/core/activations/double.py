@@ -163,6 +163,14 @@ _ARTANH_SERIES = tuple(2 / n for n in range(25, 1, -2))
 
 
 @scalar
+def square_root(a: Pair) -> Pair:
+    """√a to 2⁻¹⁰³, for a > 0."""
+    root = math.sqrt(a.high)
+    rest = fma(-root, root, a.high) + a.low
+    return fast_sum(root, rest / (2 * root))
+
+
+@scalar
 def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
     """Σ cₙ xⁿ, the coefficients from the highest power down (Horner)."""
     total = 0.0

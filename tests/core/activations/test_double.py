@@ -19,6 +19,7 @@ from app.core.activations.double import (
     quotient,
     scalar,
     scaled,
+    square_root,
     times,
     total,
     two_product,
@@ -85,6 +86,11 @@ def _quotient(x: float, y: float) -> tuple[float, float, float]:
 
 
 @Fused
+def _square_root(x: float, y: float) -> tuple[float, float, float]:
+    return _parts(square_root(Pair(x, x * y * LOW)))
+
+
+@Fused
 def _exp(x: float, y: float) -> tuple[float, float, float]:
     return _parts(exp(x, x * y * LOW))
 
@@ -132,6 +138,9 @@ CLAIMS = {
     "pair + pair": Claim(_total, lambda x, y: (x + x * LOW) + (y - y * LOW), WIDE, CLOSE, -103, larger),
     "pair x pair": Claim(_times, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -102),
     "pair / pair": Claim(_quotient, lambda x, y: (x + x * LOW) / (y - y * LOW), WIDE, OTHER, -100),
+    "square root": Claim(
+        _square_root, lambda x, y: mpmath.sqrt(x * (1 + y * LOW)), np.abs(WIDE), SHIFT[:COUNT], -103
+    ),
     "exp": Claim(_exp, lambda x, y: mpmath.exp(x + x * y * LOW), EXPONENTS, SHIFT, -57),
     "expm1": Claim(_expm1, lambda x, y: mpmath.expm1(x + x * y * LOW), NEGATIVE, SHIFT, -56),
     "log1p": Claim(_log1p, lambda x, y: mpmath.log1p(x + x * y * LOW), UP_TO_ONE, SHIFT, -57),
