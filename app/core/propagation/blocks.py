@@ -43,6 +43,8 @@ class Blocks:
     def slices(self, rows: int) -> list[slice]:
         """``rows`` rows cut into blocks."""
         step = max(1, self.elements // max(1, self.columns))
+        if rows <= step:
+            return [slice(0, rows)]
         return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
     def each(self, rows: int, work: Callable[[slice], Result]) -> list[Result]:

@@ -63,7 +63,7 @@ class Units:
         steepness = np.abs(slopes)
         if self.pieces > 1:
             steepness = steepness.reshape(len(outputs), self.pieces, -1).max(axis=1)
-        dead = len(outputs) - int(np.count_nonzero(steepness.any(axis=1)))
+        dead = 0 if steepness.all() else len(outputs) - int(np.count_nonzero(steepness.any(axis=1)))
         return Response(outputs, slopes, self._saturated(z, steepness), dead)
 
     def _elementwise(self, z: Array, units: slice) -> tuple[Array, Array]:
