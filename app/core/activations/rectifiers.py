@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from app.core.activations.definition import (
     Argument,
-    Derivatives,
     Elementwise,
     FrameworkName,
     Reference,
     Text,
     formulas,
 )
+from app.core.activations.double import at_least, at_most, scalar
 from app.core.activations.formula import Expression
+from app.core.activations.fused import Fused
 from app.core.activations.parameters import NON_NEGATIVE, Array, Interval, Parameter, Value
-from app.core.activations.piecewise import choose, flat, indicator, line, select
+from app.core.activations.piecewise import proportional, unless_nan
 
 _MAAS = Reference(
     authors="Maas, Hannun, Ng",
@@ -37,10 +39,9 @@ _KONDA = Reference(
 )
 
 
-def _linear(x: Array, slope: Value) -> Derivatives:
-    yield line(slope, x)
-    yield flat(x) + slope
-    yield flat(x)
+@Fused
+def _linear(x: float, slope: float) -> tuple[float, float, float]:
+    return proportional(slope, x), unless_nan(slope, x), unless_nan(0.0, x)
 
 
 def _linear_gradients(x: Array, slope: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in it
@@ -94,10 +95,10 @@ LINEAR = Elementwise(
 )
 
 
-def _step(x: Array) -> Derivatives:
-    yield indicator(x > 0, x)
-    yield flat(x)
-    yield flat(x)
+@Fused
+def _step(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    return 1.0 if x > 0 else flat, flat, flat
 
 
 STEP = Elementwise(
@@ -139,10 +140,10 @@ STEP = Elementwise(
 )
 
 
-def _relu(x: Array) -> Derivatives:
-    yield np.maximum(x, 0)
-    yield indicator(x > 0, x)
-    yield flat(x)
+@Fused
+def _relu(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    return x if x > 0 else flat, 1.0 if x > 0 else flat, flat
 
 
 RELU = Elementwise(
@@ -192,10 +193,10 @@ RELU = Elementwise(
 )
 
 
-def _relu6(x: Array) -> Derivatives:
-    yield np.clip(x, 0.0, 6.0)
-    yield indicator((x > 0) & (x < 6), x)
-    yield flat(x)
+@Fused
+def _relu6(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    return at_most(at_least(x, 0.0), 6.0), 1.0 if 0 < x < 6 else flat, flat
 
 
 RELU6 = Elementwise(
@@ -226,14 +227,14 @@ RELU6 = Elementwise(
 )
 
 
-def _leaky(x: Array, slope: Value) -> Derivatives:
-    below = line(slope, x)
-    yield np.maximum(x, below) if np.ndim(slope) == 0 and 0 <= slope <= 1 else select(x > 0, x, below)
-    yield choose(x, x > 0, 1.0, slope)
-    yield flat(x)
+@scalar
+def _leaky(x: float, slope: float) -> tuple[float, float, float]:
+    value = x if x > 0 else proportional(slope, x)
+    return value, unless_nan(1.0 if x > 0 else slope, x), unless_nan(0.0, x)
 
 
-def _leaky_relu(x: Array, negative_slope: Value) -> Derivatives:
+@Fused
+def _leaky_relu(x: float, negative_slope: float) -> tuple[float, float, float]:
     return _leaky(x, negative_slope)
 
 
@@ -295,7 +296,8 @@ LEAKY_RELU = Elementwise(
 )
 
 
-def _prelu(x: Array, weight: Value) -> Derivatives:
+@Fused
+def _prelu(x: float, weight: float) -> tuple[float, float, float]:
     return _leaky(x, weight)
 
 
@@ -369,7 +371,8 @@ PRELU = Elementwise(
 )
 
 
-def _rrelu(x: Array, lower: Value, upper: Value) -> Derivatives:
+@Fused
+def _rrelu(x: float, lower: float, upper: float) -> tuple[float, float, float]:
     return _leaky(x, (lower + upper) / 2)
 
 
@@ -431,10 +434,10 @@ RRELU = Elementwise(
 )
 
 
-def _threshold(x: Array, threshold: Value, value: Value) -> Derivatives:
-    yield choose(x, x > threshold, x, value)
-    yield indicator(x > threshold, x)
-    yield flat(x)
+@Fused
+def _threshold(x: float, threshold: float, value: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    return x if x > threshold else unless_nan(value, x), 1.0 if x > threshold else flat, flat
 
 
 THRESHOLD = Elementwise(
@@ -494,12 +497,14 @@ THRESHOLD = Elementwise(
 )
 
 
-def _clipped_leaky_relu(x: Array, negative_slope: Value, max_value: Value, threshold: Value) -> Derivatives:
+@Fused
+def _clipped_leaky_relu(
+    x: float, negative_slope: float, max_value: float, threshold: float
+) -> tuple[float, float, float]:
     above = x > threshold
-    yield select(above, np.minimum(x, max_value), line(negative_slope, x - threshold))
-    rising = above & ((x < max_value) | np.isinf(max_value))
-    yield choose(x, rising, 1.0, select(above, 0.0, negative_slope))
-    yield flat(x)
+    value = at_most(x, max_value) if above else proportional(negative_slope, x - threshold)
+    rising = 1.0 if x < max_value or math.isinf(max_value) else 0.0
+    return value, unless_nan(rising if above else negative_slope, x), unless_nan(0.0, x)
 
 
 CLIPPED_LEAKY_RELU = Elementwise(
@@ -568,11 +573,11 @@ CLIPPED_LEAKY_RELU = Elementwise(
 )
 
 
-def _squared_relu(x: Array) -> Derivatives:
-    positive = np.maximum(x, 0)
-    yield positive * positive
-    yield 2 * positive
-    yield choose(x, x > 0, 2.0, 0.0)
+@Fused
+def _squared_relu(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    positive = x if x > 0 else flat
+    return positive * positive, 2 * positive, 2.0 if x > 0 else flat
 
 
 SQUARED_RELU = Elementwise(
