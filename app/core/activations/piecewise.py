@@ -5,10 +5,25 @@ A comparison with NaN is false, so a plain choice would turn NaN into whatever t
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.activations.double import scalar
 from app.core.activations.parameters import Array, Value
+
+
+@scalar
+def unless_nan(value: float, x: float) -> float:
+    """``value``; NaN where x is NaN."""
+    return x if math.isnan(x) else value
+
+
+@scalar
+def proportional(slope: float, x: float) -> float:
+    """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
+    return slope if slope == 0 and math.isinf(x) else slope * x
 
 
 def select(condition: NDArray[np.bool_], yes: Value, no: Value) -> Array:
@@ -28,20 +43,6 @@ def select(condition: NDArray[np.bool_], yes: Value, no: Value) -> Array:
 def indicator(condition: NDArray[np.bool_], x: Array) -> Array:
     """1 where the condition holds, else 0, and NaN where x is NaN: the slope of what is flat or passes x."""
     values = np.asarray(condition).astype(x.dtype)
-    np.copyto(values, x, where=np.isnan(x))
-    return values
-
-
-def choose(x: Array, condition: NDArray[np.bool_], inside: Value, outside: Value) -> Array:
-    """``inside`` where the condition holds, else ``outside``; NaN where x is NaN. In x's format."""
-    values = select(condition, inside, outside).astype(x.dtype, copy=False)
-    np.copyto(values, x, where=np.isnan(x))
-    return values
-
-
-def flat(x: Array) -> Array:
-    """0 for every number, NaN for NaN: the curvature of straight pieces."""
-    values = np.zeros_like(x)
     np.copyto(values, x, where=np.isnan(x))
     return values
 

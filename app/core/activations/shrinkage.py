@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from app.core.activations.accurate import logistic_tail, rescaled_tail, two_product
 from app.core.activations.definition import (
     Argument,
-    Derivatives,
     Elementwise,
     FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.parameters import NON_NEGATIVE, Array, Parameter, Value
-from app.core.activations.piecewise import choose, flat, indicator, select
-from app.core.activations.sigmoidal import logistic_slope
+from app.core.activations.double import Pair, plus, quotient, scalar, scaled, times, two_product
+from app.core.activations.fused import Fused
+from app.core.activations.parameters import NON_NEGATIVE, Parameter
+from app.core.activations.piecewise import unless_nan
+from app.core.activations.sigmoidal import tanh_and_slope
 
 _IDEAL_ADAPTATION = Reference(
     authors="Donoho, Johnstone",
@@ -30,6 +32,7 @@ _SOFT_THRESHOLDING = Reference(
     year=1995,
     identifier="doi:10.1109/18.382009",
 )
+
 _LAMBD = Parameter(
     name="lambd",
     symbol=r"\lambda",
@@ -40,11 +43,16 @@ _LAMBD = Parameter(
 )
 
 
-def _hardshrink(x: Array, lambd: Value) -> Derivatives:
-    outside = np.abs(x) > lambd
-    yield choose(x, outside, x, 0.0)
-    yield choose(x, outside, 1.0, 0.0)
-    yield flat(x)
+@scalar
+def _shrunk(x: float, bias: float, lambd: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    value = x - bias if x > lambd else x + bias if x < -lambd else flat
+    return value, 1.0 if abs(x) > lambd else flat, flat
+
+
+@Fused
+def _hardshrink(x: float, lambd: float) -> tuple[float, float, float]:
+    return _shrunk(x, 0.0, lambd)
 
 
 HARDSHRINK = Elementwise(
@@ -82,17 +90,14 @@ HARDSHRINK = Elementwise(
 )
 
 
-def _softshrink(x: Array, lambd: Value) -> Derivatives:
-    yield x - np.clip(x, -lambd, lambd)
-    yield indicator(np.abs(x) > lambd, x)
-    yield flat(x)
+@Fused
+def _softshrink(x: float, lambd: float) -> tuple[float, float, float]:
+    return _shrunk(x, lambd, lambd)
 
 
-def _shrink(x: Array, bias: Value, lambd: Value) -> Derivatives:
-    outside = np.abs(x) > lambd
-    yield choose(x, outside, x - np.sign(x) * bias, 0.0)
-    yield indicator(outside, x)
-    yield flat(x)
+@Fused
+def _shrink(x: float, bias: float, lambd: float) -> tuple[float, float, float]:
+    return _shrunk(x, bias, lambd)
 
 
 SOFTSHRINK = Elementwise(
@@ -181,38 +186,28 @@ SHRINK = Elementwise(
 )
 
 
-def _tanhshrink(x: Array) -> Derivatives:
-    size = np.abs(x)
-    e = np.exp(-2 * size)
-    tail = logistic_tail(e)
-    small = size < 1
-    # 1 − tanh|x| = 2·tail, so that beyond 1 nothing cancels.
-    value = select(small, _small_tanhshrink(size), (size - 1) + 2 * tail)
-    yield np.copysign(value, x)
-    t = select(small, size - value, 1 - 2 * tail)
-    t_low = select(small, (size - t) - value, (1 - t) - 2 * tail)
-    yield t * t + 2 * t * t_low
-    slope_of_tanh = rescaled_tail(4 * logistic_slope(e), 4.0, -2 * size)
-    yield np.copysign(2 * t * slope_of_tanh, x)
+@Fused
+def _tanhshrink(x: float) -> tuple[float, float, float]:
+    size = abs(x)
+    t, sech2 = tanh_and_slope(size)
+    value = _small_tanhshrink(size) if size < 1 else (size - t.high) - t.low
+    curvature = 2 * t.high * scaled(sech2.high, sech2.exponent)
+    return math.copysign(value, x), times(t, t).high, math.copysign(curvature, x)
 
 
-def _small_tanhshrink(x: Array) -> Array:
+@scalar
+def _small_tanhshrink(x: float) -> float:
     """x − tanh x for 0 ≤ x < 1, where the difference cancels.
 
     Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))) gives x³/(3 + x² + x²/(5 + …)), a
     quotient of sums of positive terms. Cut off after 21 it is right to 3·10⁻²⁰ up to 1.
     """
-    square, square_low = two_product(x, x)
-    cube, cube_low = two_product(square, x)
-    fraction = np.full_like(x, 21.0)
-    for odd in (19, 17, 15, 13, 11, 9, 7, 5):
-        fraction = odd + square / fraction
-    fraction = square / fraction
-    rest = square + fraction
-    d = 3 + rest
-    d_low = (rest - (d - 3)) + (fraction - (rest - square)) + square_low
-    q = cube / d
-    return q + ((cube_low + square_low * x) - q * d_low) / d
+    square = two_product(x, x)
+    fraction = 21.0
+    for odd in (19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0):
+        fraction = odd + square.high / fraction
+    below = plus(plus(square, 3.0), square.high / fraction)
+    return quotient(times(square, Pair(x, 0.0)), below).high
 
 
 TANHSHRINK = Elementwise(

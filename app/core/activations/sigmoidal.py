@@ -8,14 +8,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from app.core.activations.accurate import (
-    exp_pair,
-    logistic,
-    logistic_tail,
-    rescaled_tail,
-    two_product,
-    two_quotient,
-)
+from app.core import summation
+from app.core.activations import accurate
 from app.core.activations.definition import (
     Argument,
     Derivatives,
@@ -25,12 +19,29 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.double import Pair, exp, expm1, plus, quotient, scalar
+from app.core.activations.double import (
+    Pair,
+    Power,
+    at_least,
+    at_most,
+    exp,
+    expm1,
+    fma,
+    log1p,
+    plus,
+    power,
+    quotient,
+    scalar,
+    scaled,
+    square_root,
+    times,
+    two_product,
+    two_sum,
+)
 from app.core.activations.formula import Expression
 from app.core.activations.fused import Fused
-from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter, Value
-from app.core.activations.piecewise import choose, flat, indicator, select
-from app.core.summation import two_sum
+from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter
+from app.core.activations.piecewise import unless_nan
 
 _BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
 
@@ -40,20 +51,6 @@ _EFFICIENT_BACKPROP = Reference(
     year=1998,
     identifier="doi:10.1007/3-540-49430-8_2",
 )
-
-
-def logistic_slope(e: Array) -> Array:
-    """e/(1 + e)² for e = e^−|x| ≤ 1: the logistic function's slope.
-
-    Not s·(1 − s), which is 0 from x = 37 on, where the slope still is e^−x; and not e/(1 + e)² as it stands,
-    whose roundings add up to 3.5 ulp.
-    """
-    twice, square = e + e, e * e
-    above = twice + square
-    d = 1 + above
-    low = (above - (d - 1)) + (square - (above - twice))  # (1 + e)² = d + low
-    q = e / d
-    return select(e < 0.125, e - e * (above / d), q - q * (low / d))
 
 
 @scalar
@@ -111,11 +108,15 @@ SIGMOID = Elementwise(
 )
 
 
-def _log_sigmoid(x: Array) -> Derivatives:
-    e = np.exp(-np.abs(x))
-    yield np.minimum(x, 0) - np.log1p(e)
-    yield logistic(-x, logistic_tail(e))
-    yield -logistic_slope(e)
+@Fused
+def _log_sigmoid(x: float) -> tuple[float, float, float]:
+    e = exp(-abs(x))
+    above = plus(e, 1.0)
+    tail = quotient(e, above)
+    loss = log1p(e)
+    value = plus(Pair(-loss.high, -loss.low), at_most(x, 0.0)).high
+    far = at_most(x, 0.0) - e.high  # the same beyond 40, where e may be subnormal and x infinite
+    return value if abs(x) < 40 else far, logistic_step(-x, tail), -quotient(tail, above).high
 
 
 LOG_SIGMOID = Elementwise(
@@ -154,10 +155,11 @@ LOG_SIGMOID = Elementwise(
 )
 
 
-def _hard_sigmoid(x: Array) -> Derivatives:
-    yield np.clip((x + 3) / 6, 0.0, 1.0)  # x/6 + 1/2 cancels next to the corner at −3
-    yield indicator(np.abs(x) < 3, x) / 6
-    yield flat(x)
+@Fused
+def _hard_sigmoid(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    value = at_most(at_least((x + 3) / 6, 0.0), 1.0)  # x/6 + 1/2 cancels next to the corner at −3
+    return value, 1 / 6 if abs(x) < 3 else flat, flat
 
 
 HARD_SIGMOID = Elementwise(
@@ -201,14 +203,13 @@ HARD_SIGMOID = Elementwise(
 )
 
 
-def _clipped_affine(x: Array, alpha: Value, beta: Value) -> Derivatives:
-    product, error = two_product(alpha, x)
-    total, rest = two_sum(product, np.asarray(beta, x.dtype))
-    # αx + β cancels next to the corner at −β/α; past the floats' range the corners are far away.
-    low = np.where(np.isfinite(total), error + rest, 0.0)
-    yield np.clip(total + low, 0.0, 1.0)
-    yield choose(x, (total + low > 0) & ((total - 1) + low < 0), alpha, 0.0)
-    yield flat(x)
+@Fused
+def _clipped_affine(x: float, alpha: float, beta: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    height = fma(alpha, x, beta)  # rounded once: αx + β cancels next to the corner at −β/α
+    lowered = two_sum(beta, -1.0)
+    below_one = fma(alpha, x, lowered.high) + lowered.low < 0  # height may have been rounded up to 1
+    return at_most(at_least(height, 0.0), 1.0), alpha if height > 0 and below_one else flat, flat
 
 
 CLIPPED_AFFINE = Elementwise(
@@ -271,10 +272,10 @@ CLIPPED_AFFINE = Elementwise(
 )
 
 
-def _sparse_sigmoid(x: Array) -> Derivatives:
-    yield np.clip((x + 1) / 2, 0.0, 1.0)
-    yield indicator(np.abs(x) < 1, x) / 2
-    yield flat(x)
+@Fused
+def _sparse_sigmoid(x: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    return at_most(at_least((x + 1) / 2, 0.0), 1.0), 1 / 2 if abs(x) < 1 else flat, flat
 
 
 SPARSE_SIGMOID = Elementwise(
@@ -323,14 +324,24 @@ SPARSE_SIGMOID = Elementwise(
 )
 
 
-def _tanh(x: Array) -> Derivatives:
-    t = np.tanh(x)
-    yield t
-    y = -2 * np.abs(x)
-    # 1/cosh², not 1 − tanh²: that cancels where the gradient vanishes.
-    slope = rescaled_tail(4 * logistic_slope(np.exp(y)), 4.0, y)
-    yield slope
-    yield -2 * t * slope
+@scalar
+def tanh_and_slope(size: float, low: float = 0.0) -> tuple[Pair, Power]:
+    """tanh y and 1/cosh² y, for y = size + low ≥ 0; the slope's mantissa lies between 1/2 and 6.
+
+    With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
+    gradient vanishes.
+    """
+    e, m = power(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
+    below = plus(m, 2.0)
+    slope = quotient(quotient(Pair(e.high, e.low), below), below)
+    return quotient(Pair(-m.high, -m.low), below), Power(4 * slope.high, 4 * slope.low, e.exponent)
+
+
+@Fused
+def _tanh(x: float) -> tuple[float, float, float]:
+    t, sech2 = tanh_and_slope(abs(x))
+    value, slope = math.copysign(t.high, x), scaled(sech2.high, sech2.exponent)
+    return value, slope, -2 * value * slope
 
 
 TANH = Elementwise(
@@ -360,30 +371,23 @@ TANH = Elementwise(
     ),
 )
 
-_HEIGHT = Fraction("1.7159")
-_STEEPNESS = 4 * _HEIGHT * Fraction(2, 3)
-"""The slope is this times e/(1 + e)² with e = e^{−4|x|/3}."""
+
+def _pair(number: Fraction) -> Pair:
+    high = float(number)
+    return Pair(high, float(number - Fraction(high)))
 
 
-def _lecun_tanh(x: Array) -> Derivatives:
-    height, height_low = _pair(_HEIGHT)
-    steepness, steepness_low = _pair(_STEEPNESS)
-    scaled, scaled_low = two_quotient(2 * x, 3.0)
-    t = np.tanh(scaled)
-    product, error = two_product(height, t)
-    yield np.copysign(product + (error + (height_low * t + height * (1 - t * t) * scaled_low)), x)
-    y, y_low = -2 * np.abs(scaled), -2 * scaled_low * np.sign(x)
-    e, relative = exp_pair(y, y_low)
-    product, error = two_product(steepness, logistic_slope(e))
-    product = product + (error + product * (steepness_low / steepness + relative * np.abs(t)))
-    slope = rescaled_tail(product, steepness, y, y_low)
-    yield slope
-    yield -4 * (t * slope) / 3
+_HEIGHT = _pair(Fraction("1.7159"))
+_STEEPNESS = _pair(Fraction("1.7159") * Fraction(2, 3))
 
 
-def _pair(number: Fraction) -> tuple[float, float]:
-    """``number`` as a double and what that leaves."""
-    return float(number), float(number - Fraction(float(number)))
+@Fused
+def _lecun_tanh(x: float) -> tuple[float, float, float]:
+    size = at_most(abs(x), 1e300)  # from there on, tanh and its slope are 1 and 0
+    y = quotient(Pair(2 * size, 0.0), Pair(3.0, 0.0))
+    t, sech2 = tanh_and_slope(y.high, y.low)
+    slope = scaled(times(_STEEPNESS, Pair(sech2.high, sech2.low)).high, sech2.exponent)
+    return math.copysign(times(_HEIGHT, t).high, x), slope, math.copysign(4 * (t.high * slope) / 3, -x)
 
 
 LECUN_TANH = Elementwise(
@@ -413,13 +417,12 @@ LECUN_TANH = Elementwise(
 )
 
 
-def _hard_tanh(x: Array, min_val: Value, max_val: Value) -> Derivatives:
-    yield np.clip(x, min_val, max_val)
-    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit. Nothing compares with NaN.
-    low = np.where(np.isneginf(min_val), np.nan, min_val)
-    high = np.where(np.isposinf(max_val), np.nan, max_val)
-    yield indicator(~((x <= low) | (x >= high)), x)
-    yield flat(x)
+@Fused
+def _hard_tanh(x: float, min_val: float, max_val: float) -> tuple[float, float, float]:
+    flat = unless_nan(0.0, x)
+    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
+    inside = (x > min_val or x == min_val == -math.inf) and (x < max_val or x == max_val == math.inf)
+    return at_most(at_least(x, min_val), max_val), 1.0 if inside else flat, flat
 
 
 HARD_TANH = Elementwise(
@@ -489,15 +492,14 @@ HARD_TANH = Elementwise(
 )
 
 
-def _softsign(x: Array) -> Derivatives:
-    size = np.abs(x)
-    d, low = two_sum(np.ones_like(x), size)  # 1 + |x| = d + low
-    yield np.where(np.isinf(x), np.sign(x), x / d)
-    q = 1 / d
-    slope = q / d  # not 1/d²: d² overflows where the slope is still a number
-    slope = np.where(slope > 0, slope - slope * (2 * low * q), slope)
-    yield slope
-    yield -2 * np.sign(x) * slope * q
+@Fused
+def _softsign(x: float) -> tuple[float, float, float]:
+    size = at_most(abs(x), 1e300)  # from there on, value and slope are ±1 and 0
+    below = two_sum(1.0, size)
+    inverse = quotient(Pair(1.0, 0.0), below)
+    slope = times(inverse, inverse).high
+    curvature = 2 * slope * inverse.high if x != 0 else 0.0
+    return math.copysign(quotient(Pair(size, 0.0), below).high, x), slope, math.copysign(curvature, -x)
 
 
 SOFTSIGN = Elementwise(
@@ -544,8 +546,8 @@ _LARGE_ENOUGH = 1e-30
 
 def _arctan(x: Array) -> Derivatives:
     yield np.arctan(x)
-    square, error = two_product(x, x)
-    d, rest = two_sum(np.ones_like(x), square)  # 1 + x² = d + rest + error
+    square, error = accurate.two_product(x, x)
+    d, rest = summation.two_sum(np.ones_like(x), square)  # 1 + x² = d + rest + error
     q = 1 / d
     near = q > _LARGE_ENOUGH
     relative = (rest + error) * q
@@ -584,24 +586,16 @@ ARCTAN = Elementwise(
 )
 
 
-def _isru(x: Array, alpha: Value) -> Derivatives:
-    scaled, scaled_low = two_product(alpha, x)
-    square, error = two_product(scaled, x)
-    d, rest = two_sum(np.ones_like(x), square)  # 1 + αx² = d + low
-    low = rest + (error + scaled_low * x)
-    root = np.sqrt(d)
-    root_square, root_error = two_product(root, root)
-    root_relative = ((d - root_square) - root_error + low) / (2 * d)
-    value = x / root
-    # Where αx² overflows, the bound is reached to the last bit.
-    value = np.where(d < np.inf, value - value * root_relative, np.sign(x) / alpha**0.5)
-    yield np.copysign(value, x)
-    slope = 1 / d / root
-    relative = low / d + root_relative
-    yield np.where(slope > 0, slope - slope * relative, slope)
-    curvature = -3 * scaled / (d * root) / d
-    missing = -3 * scaled_low / (d * root) / d - curvature * (relative + low / d)
-    yield np.where(slope > 0, curvature + missing, slope)
+@Fused
+def _isru(x: float, alpha: float) -> tuple[float, float, float]:
+    size = at_most(abs(x), 1e150 / math.sqrt(alpha))  # from there on, value and slope are 1/√α and 0
+    product = two_product(alpha, size)
+    below = plus(times(product, Pair(size, 0.0)), 1.0)
+    root = square_root(below)
+    value = quotient(Pair(size, 0.0), root).high
+    slope = quotient(quotient(Pair(1.0, 0.0), root), below).high
+    curvature = 3 * quotient(quotient(quotient(product, root), below), below).high
+    return math.copysign(value, x), slope, math.copysign(curvature, -x)
 
 
 ISRU = Elementwise(
