@@ -8,76 +8,97 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.core.activations.accurate import (
-    exp_pair,
-    finite,
-    logistic,
-    logistic_tail,
-    rescaled_tail,
-    two_product,
-    two_quotient,
-)
+from app.core import summation
+from app.core.activations import accurate
 from app.core.activations.definition import (
     Argument,
-    Derivatives,
     Elementwise,
     FrameworkName,
     Reference,
     Text,
     formulas,
 )
+from app.core.activations.double import (
+    Pair,
+    at_least,
+    at_most,
+    expm1,
+    fma,
+    log1p,
+    plus,
+    power,
+    quotient,
+    scalar,
+    scaled,
+    square_root,
+    times,
+    two_product,
+    two_sum,
+)
 from app.core.activations.formula import Expression
+from app.core.activations.fused import Fused
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
-from app.core.activations.piecewise import line, select
-from app.core.summation import two_sum
+from app.core.activations.piecewise import proportional, select, unless_nan
+from app.core.activations.sigmoidal import logistic_step
+
+_LARGEST = float(np.finfo(np.float64).max)
 
 _LAMBDA = 1.0507009873554804934193349852946
 _LAMBDA_ALPHA = 1.7580993408473768599402175208123  # λ·α, rounded once
 
 
-def _scaled_elu(x: Array, scale: Value, alpha: Value) -> Derivatives:
-    """s·x for x > 0, a·(e^x − 1) elsewhere, with s = ``scale`` and a = ``alpha``."""
-    yield select(x > 0, line(scale, x), alpha * np.expm1(x))
-    tail = rescaled_tail(alpha * np.exp(x), alpha, x)  # not f + a: that is 0 from x = −37 on
-    yield select(x > 0, scale, tail).astype(x.dtype, copy=False)
-    yield select(x >= 0, 0.0, tail)
+@scalar
+def _line_and_exponential(x: float, slope: float, scale: float, alpha: float) -> tuple[float, float, float]:
+    """slope·x for x > 0, scale·α·(e^x − 1) elsewhere."""
+    left = at_most(x, 0.0)
+    m, e = expm1(left), power(left)
+    # Half of e^x's mantissa is below 1, so that only what is huge itself overflows.
+    half = scale * fma(alpha, e.high / 2, alpha * (e.low / 2))
+    tail = scaled(half, e.exponent + 1)  # not f + α: that is 0 from x = −37 on
+    value = proportional(slope, x) if x > 0 else scale * fma(alpha, m.high, alpha * m.low)
+    return value, slope if x > 0 else tail, 0.0 if x >= 0 else tail
 
 
-def _elu(x: Array, alpha: Value) -> Derivatives:
-    return _scaled_elu(x, 1.0, alpha)
+@Fused
+def _elu(x: float, alpha: float) -> tuple[float, float, float]:
+    return _line_and_exponential(x, 1.0, 1.0, alpha)
 
 
 def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in α
     return {"alpha": select(x > 0, 0.0, np.expm1(x))}
 
 
-def _selu(x: Array) -> Derivatives:
-    return _scaled_elu(x, _LAMBDA, _LAMBDA_ALPHA)
+@Fused
+def _selu(x: float) -> tuple[float, float, float]:
+    return _line_and_exponential(x, _LAMBDA, 1.0, _LAMBDA_ALPHA)
 
 
-def _elu_with_gamma(x: Array, alpha: Value, gamma: Value) -> Derivatives:
-    return _scaled_elu(x, gamma, gamma * alpha)
+@Fused
+def _elu_with_gamma(x: float, alpha: float, gamma: float) -> tuple[float, float, float]:
+    return _line_and_exponential(x, gamma, gamma, alpha)
 
 
-def _celu(x: Array, alpha: Value) -> Derivatives:
-    q, low = two_quotient(x, alpha)
-    e = np.exp(q)
-    product, rest = two_product(alpha, np.expm1(q))
+@Fused
+def _celu(x: float, alpha: float) -> tuple[float, float, float]:
+    left = at_most(x, 0.0)
+    q = left / alpha
+    low = fma(-q, alpha, left) / alpha  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
+    m, e = expm1(q, low), power(q, low)
     # Where e^q is 1 to the last bit, f is x; α·(x/α) would lose digits to a subnormal quotient.
-    yield select(q > -(2.0**-54), x, product + (rest + alpha * (e * low)))
-    e += e * low  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
-    yield select(x > 0, 1.0, e)
-    yield select(x >= 0, 0.0, rescaled_tail(e / alpha, 1 / alpha, q, low))
+    value = x if q > -(2.0**-54) else fma(alpha, m.high, alpha * m.low)
+    slope = scaled(e.high, e.exponent)
+    curvature = scaled(e.high / 2 / alpha, e.exponent + 1)
+    return value, 1.0 if x > 0 else slope, 0.0 if x >= 0 else curvature
 
 
 def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
     """∂f/∂α = e^q·(1 − q) − 1 with q = x/α ≤ 0; −q²/2 − q³/3 − q⁴/8 − … near 0, where that cancels."""
-    q, low = two_quotient(np.minimum(x, 0.0), alpha)
-    square, rest = two_product(q, q)
+    q, low = accurate.two_quotient(np.minimum(x, 0.0), alpha)
+    square, rest = accurate.two_product(q, q)
     near = -square / 2 - (square * q * _celu_series(np.maximum(q, -1.0)) + rest / 2 + q * low)
-    e, relative = exp_pair(q, low)
+    e, relative = accurate.exp_pair(q, low)
     s = 1 - q
-    product, rest = two_product(e, s)
+    product, rest = accurate.two_product(e, s)
     far = (product - 1) + (rest + product * relative + e * ((1 - s) - q - low))
     return {"alpha": select(q > -0.5, near, np.where(e == 0, -1.0, far))}
 
@@ -90,101 +111,90 @@ def _celu_series(q: Array) -> Array:
     return total
 
 
-def _exponential(x: Array) -> Derivatives:
-    e = np.exp(x)
-    yield e
-    yield e.copy()
-    yield e.copy()
+@Fused
+def _exponential(x: float) -> tuple[float, float, float]:
+    e = power(x)
+    value = scaled(e.high, e.exponent)
+    return value, value, value
 
 
-def _softplus(x: Array, beta: Value) -> Derivatives:
-    if isinstance(beta, float) and beta == 1:
-        return _plain_softplus(x)
-    return _scaled_softplus(x, beta)
+@scalar
+def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
+    """ln(1 + e^βx)/β and its derivatives."""
+    p = two_product(beta, abs(x))
+    e = power(-p.high, -p.low)
+    # What is 2⁻¹⁰⁰⁰ and less counts as that until β has been applied, which may make it an ordinary number.
+    exponent = at_least(e.exponent, -1000.0)
+    rest = e.exponent - exponent
+    small = Pair(scaled(e.high, exponent), scaled(e.low, exponent))
+    below = plus(small, 1.0)
+    tail = quotient(small, below)
+    slope = quotient(tail, below)
+    value = at_least(x, 0.0) + scaled(log1p(small).high / beta, rest)
+    curvature = scaled(beta * slope.high, rest)
+    return value, logistic_step(x, Pair(scaled(tail.high, rest), tail.low)), curvature
 
 
-def _plain_softplus(x: Array) -> Derivatives:
-    e = np.exp(-np.abs(x))
-    tail = logistic_tail(e)
-    yield np.maximum(x, 0.0) + np.log1p(e)
-    yield logistic(x, tail)
-    yield tail * (1 - tail)
-
-
-def _scaled_softplus(x: Array, beta: Value) -> Derivatives:
-    # One e^{−β|x|} serves all: e^{βx} overflows, and the rounding of β·x would be an error of βx·2⁻⁵³ in it.
-    p, low = two_product(beta, np.abs(x))
-    e, relative = exp_pair(-p, -low)
-    tail = logistic_tail(e, relative)
-    bend = _bend(e, relative * tail, beta)
-    yield np.maximum(x, 0.0) + rescaled_tail(bend, 1 / beta, -p, -low)
-    yield logistic(x, tail)
-    yield rescaled_tail(beta * (tail * (1 - tail)), beta, -p, -low)
+@Fused
+def _softplus(x: float, beta: float) -> tuple[float, float, float]:
+    return _smooth_hinge(x, beta)
 
 
 def _bend(e: Array, correction: Array, beta: Value) -> Array:
     """(ln(1 + e) + ``correction``)/β, rounded once."""
-    q, low = two_quotient(np.log1p(e), beta)
+    q, low = accurate.two_quotient(np.log1p(e), beta)
     return q + (low + correction / beta)
 
 
 def _softplus_gradients(x: Array, beta: Value) -> Mapping[str, Array]:
     """∂f/∂β = −(|x|·e/(1 + e) + ln(1 + e)/β)/β with e = e^{−β|x|}: βx·σ(βx) − ln(1 + e^{βx}) cancels."""
     size = np.abs(x)
-    p, low = two_product(beta, size)
-    e, relative = exp_pair(-p, -low)
-    tail = logistic_tail(e, relative)
-    product, rest = two_product(size, tail)
-    total, error = two_sum(product, _bend(e, relative * tail, beta))
-    q, low_q = two_quotient(total, beta)
-    slope = q + (low_q + finite(rest + error) / beta)
-    return {"beta": -rescaled_tail(slope, (size + 1 / beta) / beta, -p, -low)}
+    p, low = accurate.two_product(beta, size)
+    e, relative = accurate.exp_pair(-p, -low)
+    tail = accurate.logistic_tail(e, relative)
+    product, rest = accurate.two_product(size, tail)
+    total, error = summation.two_sum(product, _bend(e, relative * tail, beta))
+    q, low_q = accurate.two_quotient(total, beta)
+    slope = q + (low_q + accurate.finite(rest + error) / beta)
+    return {"beta": -accurate.rescaled_tail(slope, (size + 1 / beta) / beta, -p, -low)}
 
 
-def _softplus_with_threshold(x: Array, beta: Value, threshold: Value) -> Derivatives:
-    p, low = two_product(beta, x)
-    linear = (p > threshold) | ((p == threshold) & (low > 0))
-    smooth = _softplus(x, beta)
-    yield select(linear, x, next(smooth))
-    yield select(linear, 1.0, next(smooth))
-    at_jump = (p == threshold) & (low == 0)
-    yield select(linear | at_jump, 0.0, next(smooth))
+@Fused
+def _softplus_with_threshold(x: float, beta: float, threshold: float) -> tuple[float, float, float]:
+    p = two_product(beta, x)
+    excess = (p.high - threshold) + p.low
+    value, slope, curvature = _smooth_hinge(x, beta)
+    return (
+        x if excess > 0 else value,
+        1.0 if excess > 0 else slope,
+        0.0 if excess >= 0 else curvature,
+    )
 
 
-def _squareplus(x: Array, b: Value) -> Derivatives:
-    size = np.abs(x)
-    root, root_low = _square_root(size, b)
-    half = root / 2 + size / 2
-    half_low = finite((size / 2 - (half - root / 2)) + root_low / 2)
-    # The conjugate (√(x² + b) − x)(√(x² + b) + x) = b spares the left side its cancellation.
-    left = (b / 4) / half
-    off = half_low / half
-    yield select(x < 0, left - left * off, half + half_low)
-    off = off + root_low / root
-    tail = left / root
-    tail -= tail * off
-    yield logistic(x, tail)
-    cube = (b / 2) / root / root / root
-    yield cube - cube * (3 * (root_low / root))
+@Fused
+def _squareplus(x: float, b: float) -> tuple[float, float, float]:
+    b = b if abs(x) < math.inf else 0.0
+    size = at_most(abs(x), _LARGEST)
+    # With t²·x for x and t⁴·b for b, neither of x² + b's terms overflows, nor vanishes if it counts.
+    t = 2.0**150 if size < 2.0**-400 and b < 2.0**-800 else 1.0
+    t = 2.0**-258 if size > 2.0**500 or b > 2.0**1000 else t
+    size = size * (t * t)
+    root = square_root(plus(two_product(size, size), b * (t * t) * (t * t)))
+    # (√(x² + b) + x)/2 is x + b/(√(x² + b) + x)/2, which spares the left side its cancellation.
+    bend = quotient(Pair(b * t, 0.0), plus(root, size))
+    tail = quotient(bend, root)
+    unit = t * t * t / 2
+    cube = quotient(quotient(quotient(Pair(b * t, 0.0), root), root), root).high
+    value = at_least(x, 0.0) + bend.high * (t / 2)
+    return value, logistic_step(x, Pair(tail.high * unit, tail.low * unit)), cube * unit * (t * t)
 
 
-def _square_root(size: Array, b: Value) -> tuple[Array, Array]:
-    """√(size² + b) as a double and what it is short of."""
-    high, low = two_product(size, size)
-    square, error = two_sum(high, np.asarray(b, high.dtype))
-    root = np.sqrt(square)
-    if (beyond := np.isinf(square)).any():
-        root = np.where(beyond, np.hypot(size, np.sqrt(b)), root)
-    back, back_low = two_product(root, root)
-    return root, finite(((square - back) - back_low + (error + low)) / (2 * root))
-
-
-def _sparse_plus(x: Array) -> Derivatives:
-    s = 1 + x
-    low = x - (s - 1)  # squaring doubles the weight of the rounding of 1 + x
-    yield np.where(x <= -1, 0.0, np.where(x >= 1, x, (s * s + 2 * s * low) / 4))
-    yield np.clip(s / 2, 0.0, 1.0)
-    yield np.where(np.abs(x) < 1, 0.5, np.where(np.isnan(x), x, 0.0))
+@Fused
+def _sparse_plus(x: float) -> tuple[float, float, float]:
+    s = two_sum(1.0, x)  # squaring doubles the weight of the rounding of 1 + x
+    parabola = times(s, s).high / 4
+    value = 0.0 if x <= -1 else x if x >= 1 else parabola
+    return value, at_most(at_least(s.high / 2, 0.0), 1.0), 0.5 if abs(x) < 1 else unless_nan(0.0, x)
 
 
 _KLAMBAUER = Reference(
