@@ -7,7 +7,7 @@ types that its ``openapi_extra`` documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -25,7 +25,7 @@ from app.api.problems import Problem, from_core
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.network import GivenWeights
 from app.settings import Settings
-from app.wire import form, json_body, npy, weights
+from app.wire import form, json_arriving, json_body, npy, weights
 from app.wire.errors import Malformed, Unsuitable
 
 JSON = "application/json"
@@ -60,27 +60,28 @@ class ArrayRequest(Request):
         self._queried = queried
         super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
 
-    async def body(self) -> bytes:
-        """The bytes; raises `Problem` where there are none, which FastAPI would take for no body at all."""
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The bytes as they come; raises `Problem` where there are none, which FastAPI takes for no body."""
+        empty = True
         try:
-            body = await super().body()
+            async for chunk in super().stream():
+                empty = empty and not chunk
+                yield chunk
         except ClientDisconnect:
             raise Problem(400, "the client left before the body was whole") from None
-        if not body:
+        if empty:
             raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
-        return body
 
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
-        body = await self.body()
         if self.query_params and self.media_type != NPY and not self._queried:
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
         with readable():
             if self.media_type == NPY:
-                return {**self._query_fields(), "inputs": npy.loads(body)}
+                return {**self._query_fields(), "inputs": npy.loads(await self.body())}
             if self.media_type == FORM:
-                return await run_in_threadpool(self._form_fields, body)
-            return json_body.loads(body, ARRAY_FIELDS)
+                return await run_in_threadpool(self._form_fields, await self.body())
+            return await json_arriving.loads(self.stream(), ARRAY_FIELDS)
 
     def _form_fields(self, body: bytes) -> Any:
         """The fields of the part ``request``, and ``weights`` from the part of that name."""

@@ -1,0 +1,118 @@
+"""JSON bodies read while they arrive: a long array of numbers is parsed piece by piece, its text let go.
+
+Otherwise 19 MB of digits would lie there three times, as they came, joined, and padded for the parser, which
+would begin when the last byte is there and hold the interpreter until it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import simdjson
+from numpy.typing import NDArray
+
+from app.wire import json_body
+from app.wire.errors import WireError
+
+PIECE = 65_536
+"""Bytes parsed at a time, at least; a shorter document is parsed as a whole."""
+
+_ENDINGS = (b"[]}", b"[]}}", b"[]}]}")
+"""What completes a document that breaks off before an array: a field of its own, a field of an object that is
+a field, a field of an object in a list that is a field."""
+
+
+async def loads(chunks: AsyncIterator[bytes], arrays: Collection[str] = ()) -> Any:
+    """What `json_body.loads` makes of the joined ``chunks``; raises as it does.
+
+    An array in which the first piece ends is parsed as it comes; in its place, the document around it has an
+    empty one until all is there.
+    """
+    pieces = _pieces(chunks)
+    first = await anext(pieces, b"")
+    before, _, inside = first.rpartition(b"[")
+    place = _place(before, arrays) if len(first) >= PIECE and b"]" not in inside else None
+    if place is None:
+        return json_body.loads(b"".join([first, *[piece async for piece in pieces]]), arrays)
+    array = await _array(inside, pieces)
+    middle = b"[]" + array.left if array.closed else _written_again(array)
+    fields = json_body.loads(b"".join([before, middle, *[piece async for piece in pieces]]), arrays)
+    if array.closed:
+        _put(fields, place, array.numbers)
+    return fields
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same bytes, `PIECE` of them at least but for the last."""
+    waiting: list[bytes] = []
+    length = 0
+    async for chunk in chunks:
+        waiting.append(chunk)
+        length += len(chunk)
+        if length >= PIECE:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+    yield b"".join(waiting)
+
+
+def _place(before: bytes, arrays: Collection[str]) -> list[Any] | None:
+    """Keys and indices that lead to an array behind ``before``; None where none may stand there."""
+    for ending in _ENDINGS:
+        try:
+            value = json_body.loads(before + ending, arrays)
+        except WireError:
+            continue
+        place = []
+        while isinstance(value, dict | list) and value:
+            place.append(next(reversed(value)) if isinstance(value, dict) else len(value) - 1)
+            value = value[place[-1]]
+        return place if isinstance(value, np.ndarray) else None
+    return None
+
+
+def _put(fields: Any, place: list[Any], array: NDArray[np.float64]) -> None:
+    *path, last = place
+    for step in path:
+        fields = fields[step]
+    fields[last] = array
+
+
+class _Array(NamedTuple):
+    """What was read of an array, and the text behind it; unless it is ``closed``, this goes on with it."""
+
+    numbers: NDArray[np.float64]
+    left: bytes
+    closed: bool
+
+
+async def _array(text: bytes, pieces: AsyncIterator[bytes]) -> _Array:
+    """The array whose inside begins with ``text``, up to where there is something else than numbers."""
+    parts = [np.empty(0)]
+    while True:
+        numbers, mark, left = text.partition(b"]") if b"]" in text else text.rpartition(b",")
+        part = _numbers(numbers)
+        if not part.size:
+            return _Array(np.concatenate(parts), text, closed=False)
+        parts.append(part)
+        if mark == b"]":
+            return _Array(np.concatenate(parts), left, closed=True)
+        text = left + await anext(pieces, b"")
+
+
+def _numbers(text: bytes) -> NDArray[np.float64]:
+    """The numbers between the commas of ``text``; none where there is anything else."""
+    if b"[" in text:  # the buffer of [1, [2]] is that of [1, 2]
+        return np.empty(0)
+    try:
+        array: Any = simdjson.Parser().parse(b"[" + text + b"]")
+        return np.frombuffer(array.as_buffer(of_type="d"))
+    except (ValueError, RuntimeError, TypeError):
+        return np.empty(0)
+
+
+def _written_again(array: _Array) -> bytes:
+    digits = orjson.dumps(array.numbers, option=orjson.OPT_SERIALIZE_NUMPY)[:-1]
+    return digits + (b"," if array.numbers.size else b"") + array.left
