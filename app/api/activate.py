@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, Request, Response
-from numpy.typing import NDArray
 
 from app.api.bodies import JSON, NPY, ArrayRoute, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import ACTIVATE
-from app.api.pieces import encoded, json_object, ready
+from app.api.pieces import encoded, ready
 from app.api.problems import responses
 from app.api.schemas import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
@@ -25,7 +22,6 @@ from app.core.evaluation import Evaluation, Mapper, activate
 from app.core.formats import number_format
 from app.settings import Settings
 from app.wire import npy
-from app.wire.numbers import json_pieces
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -89,10 +85,11 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         evaluation = activate(
             call, body.inputs, order=body.order, dtype=dtype, upstream=upstream, map_blocks=map_blocks
         )
-        spent = time.perf_counter() - started
-        answer = _npy(evaluation) if media_type == NPY else _json(call, body, evaluation)
-        answer.headers["Server-Timing"] = f"compute;dur={1e3 * spent:.4f}"
-        return answer
+        timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
+        if media_type == NPY:
+            return ready(npy.stacked(evaluation.orders), NPY, timing)
+        numbers = sum(array.size for array in evaluation.orders)
+        return encoded(_fields(call, body, evaluation), timing, numbers=numbers)
 
     seconds = timeout(request, settings.request_timeout)
     kind = (*call.kind, body.order, body.upstream is None)
@@ -107,32 +104,18 @@ def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
     return (JSON, NPY) if stacks and body.upstream is None else (JSON,)
 
 
-def _json(call: Call, body: ActivateRequest, evaluation: Evaluation) -> Response:
+def _fields(call: Call, body: ActivateRequest, evaluation: Evaluation) -> dict[str, Any]:
+    """The fields of an `ActivateResponse`."""
     outputs = evaluation.orders[0]
     derivative, second = (*evaluation.orders[1:], None, None)[:2]
-    gradients = None if body.upstream is None else evaluation.param_gradients
-    answer = {
-        "function": [orjson.dumps(call.activation.name)],
-        "params": _arrays(call.params),
-        "dtype": [orjson.dumps(body.dtype)],
-        "shape": [orjson.dumps(outputs.shape)],
-        "outputs": _array(outputs),
-        "derivative": _array(derivative),
-        "second_derivative": _array(second),
-        "input_gradient": _array(evaluation.input_gradient),
-        "param_gradients": [b"null"] if gradients is None else _arrays(gradients),
+    return {
+        "function": call.activation.name,
+        "params": {name: np.asarray(value) for name, value in call.params.items()},
+        "dtype": body.dtype,
+        "shape": outputs.shape,
+        "outputs": outputs,
+        "derivative": derivative,
+        "second_derivative": second,
+        "input_gradient": evaluation.input_gradient,
+        "param_gradients": None if body.upstream is None else evaluation.param_gradients,
     }
-    numbers = sum(array.size for array in evaluation.orders)
-    return encoded(json_object(answer), JSON, numbers=numbers)
-
-
-def _array(array: NDArray[Any] | None) -> Iterable[bytes]:
-    return [b"null"] if array is None else json_pieces(array)
-
-
-def _arrays(arrays: Mapping[str, Any]) -> Iterable[bytes]:
-    return json_object({name: json_pieces(np.asarray(array)) for name, array in arrays.items()})
-
-
-def _npy(evaluation: Evaluation) -> Response:
-    return ready(npy.stacked(evaluation.orders), NPY)

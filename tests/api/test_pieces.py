@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from app.api.pieces import json_object
+from app.api.pieces import encoded, json_object
 from app.core.formats import number_format
 from app.wire.npy import dumps, stacked
 from app.wire.numbers import PIECE, json_pieces, to_json
 from tests.conftest import InProcess
 
 
-@pytest.mark.parametrize("fields", [{}, {"a": 1}, {'"': [1, 2], "b": None, "ü": {"c": []}}])
-def test_an_object_of_pieces_is_json(fields: dict[str, object]) -> None:
-    pieces = json_object({name: [json.dumps(value).encode()] for name, value in fields.items()})
-    assert json.loads(b"".join(pieces)) == fields
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({}, {}),
+        ({"a": 1}, {"a": 1}),
+        ({'"': [1, 2], "b": None, "ü": {"c": []}}, {'"': [1, 2], "b": None, "ü": {"c": []}}),
+        (
+            {"x": np.array([[0.1, -np.inf]]), "p": {"q": np.array(2.0)}},
+            {"x": [[0.1, "-Infinity"]], "p": {"q": 2}},
+        ),
+        ({"p": {"q": np.float64(np.nan), "r": {}}}, {"p": {"q": "NaN", "r": {}}}),
+    ],
+)
+def test_an_object_in_pieces_is_the_object(fields: dict[str, Any], read: dict[str, Any]) -> None:
+    whole = bytes(encoded(fields, {}, numbers=0).body)
+    assert json.loads(whole) == read
+    assert b"".join(json_object(fields)) == whole
 
 
 def test_arrays_come_in_pieces_only_where_they_are_large() -> None:
