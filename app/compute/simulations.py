@@ -115,20 +115,27 @@ class Errand:
             self._leave(self)
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
-        """The results in the jobs' order."""
+        """The results in the jobs' order. The first jobs start now, not when their results are asked for."""
         threads = max(1, self._threads // min(self._width, max(1, len(jobs))))
-        ready: dict[int, Future[Result]] = {}
-        done = yielded = 0
+        done = 0
 
         def glance(parts: float) -> None:
             progress((done + parts) / len(jobs))
 
-        for number, future in self.completed(jobs, threads=threads, glance=glance):
-            ready[number] = future
-            done += 1
-            while yielded in ready:
-                yield ready.pop(yielded).result()
-                yielded += 1
+        completed = self.completed(jobs, threads=threads, glance=glance)
+
+        def in_order() -> Iterator[Result]:
+            nonlocal done
+            ready: dict[int, Future[Result]] = {}
+            yielded = 0
+            for number, future in completed:
+                ready[number] = future
+                done += 1
+                while yielded in ready:
+                    yield ready.pop(yielded).result()
+                    yielded += 1
+
+        return in_order()
 
     def completed(
         self, jobs: Iterable[Job[Result]], *, threads: int = 1, glance: Progress = ignore
@@ -139,20 +146,25 @@ class Errand:
         """
         waiting = enumerate(jobs)
         started: dict[Future[Result], int] = {}
-        while True:
-            for number, job in waiting:
+
+        def take() -> None:
+            while len(started) < self._width and (following := next(waiting, None)):
+                number, job = following
                 started[self._start(job, threads)] = number
-                if len(started) >= self._width:
-                    break
-            if not started:
-                return
-            ended, _ = wait(started, timeout=GLANCE, return_when=FIRST_COMPLETED)
-            if self._ended:  # cancelled futures would never count as completed
-                raise CancelledError
-            glance(len(ended) + sum(self._started[future].part() for future in started.keys() - ended))
-            for future in ended:
-                del self._started[future]
-                yield started.pop(future), future
+
+        def as_they_end() -> Iterator[tuple[int, Future[Result]]]:
+            while started:
+                ended, _ = wait(started, timeout=GLANCE, return_when=FIRST_COMPLETED)
+                if self._ended:  # cancelled futures would never count as completed
+                    raise CancelledError
+                glance(len(ended) + sum(self._started[future].part() for future in started.keys() - ended))
+                for future in ended:
+                    del self._started[future]
+                    yield started.pop(future), future
+                take()
+
+        take()
+        return as_they_end()
 
     @property
     def under_way(self) -> int:

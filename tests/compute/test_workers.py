@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.compute.simulations import Simulations
+from app.compute.simulations import GLANCE, Simulations
 from app.compute.threads import Busy, DeadlineExceeded
-from app.compute.workers import WorkerLost, Workers
+from app.compute.workers import Running, WorkerLost, Workers
 from app.core.activations import REGISTRY
 from app.core.diagnosis import Experiment, Simulation
 from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper
-from app.core.jobs import Progress, Runner, ignore, in_turn
+from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.propagation.initialisers import initialiser
 from app.core.propagation.network import GaussianInputs, Network
 
@@ -47,6 +48,25 @@ class Sleep:
     def __call__(self, _map_blocks: Mapper, progress: Progress) -> int:
         progress(0.5)
         time.sleep(self.seconds)
+        return os.getpid()
+
+
+@dataclass(frozen=True)
+class Touch:
+    path: Path
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        self.path.touch()
+        return os.getpid()
+
+
+@dataclass(frozen=True)
+class WaitFor:
+    path: Path
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        while not self.path.exists():
+            time.sleep(0.01)
         return os.getpid()
 
 
@@ -186,6 +206,42 @@ def test_results_come_in_order_and_progress_grows(workers: Workers) -> None:
     assert len(seen) >= 3
     assert seen == sorted(seen)
     assert 0 <= seen[0] < seen[-1] <= 1
+
+
+def test_a_run_begins_when_it_is_asked_for(workers: Workers, tmp_path: Path) -> None:
+    def work(run: Runner) -> list[int]:
+        beside = run([Touch(tmp_path / "done")], ignore)
+        (waited,) = run([WaitFor(tmp_path / "done")], ignore)
+        return [waited, *beside]
+
+    assert all(asyncio.run(simulations(workers).admit().run(work, 10)))
+
+
+class Stuck:
+    """An executor that never gets anything done."""
+
+    capacity = 2
+    restarts = 0
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def submit(self, job: Job[Result], threads: int) -> Running[Result]:
+        del job, threads
+        self.taken += 1
+        return Running(Future(), lambda: 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+def test_jobs_wait_until_there_is_room() -> None:
+    stuck = Stuck()
+    room = Simulations(stuck, places=1, max_bytes=0, threads=2)
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(room.admit().run(lambda run: list(run([Double(1)] * 9, ignore)), 3.5 * GLANCE))
+    assert stuck.taken == stuck.capacity
+    room.close()
 
 
 def test_more_requests_or_bytes_than_fit_are_refused_at_once(workers: Workers) -> None:
