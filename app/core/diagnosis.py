@@ -221,8 +221,9 @@ def diagnose(
     Raises `InvalidValue` as `propagate` does.
     """
     with np.errstate(all="ignore"):  # infinite figures are findings
+        prediction = run([Prediction(experiment)], ignore)  # beside the networks, where the runner can
         networks = _simulate(experiment, run, watch)
-        (theory,) = run([Prediction(experiment)], ignore)
+        (theory,) = prediction
         layers = summarise(networks)
         verdict = _judge(experiment.network, networks, theory)
         ratio = spread(np.array([each.log10_ratio for each in networks]))

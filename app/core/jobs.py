@@ -26,7 +26,7 @@ class Job(Protocol[Result_co]):
 
 
 class Runner(Protocol):
-    """Runs jobs, perhaps side by side, and yields their results in the jobs' order."""
+    """Runs jobs, perhaps side by side and from now on, and yields their results in the jobs' order."""
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
         """``progress`` hears of the jobs together."""
