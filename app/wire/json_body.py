@@ -7,6 +7,7 @@ the shape is read off separately and every row's length is compared.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -117,7 +118,7 @@ class _Reader:
             flat = np.frombuffer(value.as_buffer(of_type="d"), dtype=np.float64)
         except (TypeError, ValueError):
             return None
-        if flat.size != np.prod(shape, dtype=np.float64):
+        if flat.size != math.prod(shape):
             return None
         self.brackets += count
         return flat.reshape(shape)
