@@ -110,10 +110,3 @@ def logistic_tail(e: Array, relative: Value = 0.0) -> Array:
         return select(e < 1 / 3, e - e * q, q)
     shift = relative * q * (1 - q)
     return select(e < 1 / 3, e - (e * q - shift), q + shift)
-
-
-def logistic(t: Array, tail: Array) -> Array:
-    """1/(1 + e^−t), given its value for −|t| as ``tail``: |[t ≥ 0] − tail|, rounded once."""
-    upper = np.asarray(t >= 0).astype(tail.dtype)
-    size: Array = np.abs(upper - tail)
-    return size

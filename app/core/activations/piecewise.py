@@ -45,11 +45,3 @@ def indicator(condition: NDArray[np.bool_], x: Array) -> Array:
     values = np.asarray(condition).astype(x.dtype)
     np.copyto(values, x, where=np.isnan(x))
     return values
-
-
-def line(slope: Value, x: Array) -> Array:
-    """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
-    product: Array = slope * x
-    if np.all(slope):
-        return product
-    return np.where(np.isinf(x) & (np.asarray(slope) == 0), slope, product).astype(x.dtype, copy=False)
