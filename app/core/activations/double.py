@@ -222,8 +222,9 @@ def expm1(x: float, low: float = 0.0) -> Pair:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
     m, k = _exp_reduced(x, low)
     scale = _power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
-    head = plus(two_sum(scale, -1.0), scale * m.high)
-    return fast_sum(head.high, head.low + scale * m.low)
+    whole = two_sum(scale, -1.0)
+    head = fast_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
+    return fast_sum(head.high, head.low + (whole.low + scale * m.low))
 
 
 @scalar
