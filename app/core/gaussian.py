@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.polynomial import chebyshev, legendre
@@ -62,7 +62,10 @@ _NEGLIGIBLE = 1e-19
 _HUGE = 1e300
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
-_SERIES_LENGTHS = (96, 192, 384)
+_SERIES_AIM = 1e-17
+"""What a series is made long enough for: below rounding, so that only rounding is left of its tail."""
+
+_SHORTEST, _LONGEST = 24, 384
 
 UNGRADED = 8.0
 """A grading δ wide enough to be none."""
@@ -229,6 +232,21 @@ class _Table:
         return _series_in_log_q(self._row_by_row, self.band)
 
 
+class _Cuts(NamedTuple):
+    """Where the plane is cut for one band: circles at these radii, arcs where |u₁| or |u₂| is a feature of f.
+
+    A quarter of each circle tells the rest where f is odd or even (``mirrored``), else a half.
+    """
+
+    radii: Array
+    features: Array
+    mirrored: bool
+
+    def work(self, length: int) -> int:
+        """Evaluations of f, or so, in a table of ``length`` angles."""
+        return length * self.radii.size * self.features.size * (2 if self.mirrored else 4) * _ORDER**2
+
+
 class Plane:
     """q and θ to E ½(f(u₁) − f(u₂))², for one f, keeping the tables it has made.
 
@@ -241,7 +259,8 @@ class Plane:
         self.power = power
         self._f = f
         self._kinks = kinks
-        self._line = Line(lambda x: f(x) ** 2, kinks)
+        # Circles reach as far as the density does, also where f has died out: one of u₁ and u₂ may be near 0.
+        self._line = Line(lambda x: np.stack([f(x) ** 2, np.ones_like(x)]), kinks)
         self._tables: dict[int, _Table] = {}
 
     def series(self, q: Array) -> AngularSeries:
@@ -268,26 +287,30 @@ class Plane:
         variances = _representative(band)
         graded = min(2 / math.sqrt(variances[-1]), UNGRADED)
         edges = np.unique(np.append(self._line.mesh(band).panels, 0.0))
-        if edges.size == 1:  # f² vanishes, or underflows, wherever the density does not
-            return _Table(band, np.zeros((1, 1)), np.zeros((1, 1)), UNGRADED)
-        features = self._features(band, edges[-1])
-        for length, grading in [(24, UNGRADED), (48, UNGRADED), *((n, graded) for n in _SERIES_LENGTHS)]:
-            if length * edges.size * features.size * 4 * _ORDER**2 > WORK_LIMIT:
-                break
-            table = self._tabulated(band, edges, features, length, grading)
-            # The difference of two values of f is rounded to ε/θ of itself: times sin(θ/2), to the same
-            # everywhere, which is what a series can be judged by.
-            even = table.at(variances) * np.sin(angles_of(length, grading)[:, None] / 2)
-            series = np.abs(chebyshev_coefficients(even))
-            if (series[-3:].max(axis=0) <= _SERIES_TAIL * series.max(axis=0)).all():
+        cuts = _Cuts(edges, self._features(band, edges[-1]), self._mirrored(band))
+        length, grading = _SHORTEST, UNGRADED
+        while cuts.work(length) <= WORK_LIMIT:
+            table = self._tabulated(band, cuts, length, grading)
+            tail = _series_tail(table, variances)
+            if tail <= _SERIES_TAIL:
                 return table
+            if length == _LONGEST:
+                break
+            if grading == graded:
+                length = _longer(length, tail)
+            grading = graded
         return _Table(band, np.zeros((1, 1)), np.full((1, 1), np.nan), UNGRADED)
 
-    def _tabulated(self, band: int, edges: Array, features: Array, length: int, grading: float) -> _Table:
+    def _mirrored(self, band: int) -> bool:
+        """Whether f is odd or even."""
+        right, left = np.split(_both_sides(self._f, self._line.mesh(band).nodes), 2)
+        return bool((right == left).all() or (right == -left).all())
+
+    def _tabulated(self, band: int, cuts: _Cuts, length: int, grading: float) -> _Table:
         angles = angles_of(length, grading)
         radii, values = [], []
-        for radius, weight in self._rings(edges, angles):
-            mean = self._circle_mean(radius, angles, features[features < radius.max()])
+        for radius, weight in self._rings(cuts.radii, angles):
+            mean = self._circle_mean(radius, angles, cuts)
             radii.append(radius)
             # In units of the band, or ρ² f² would overflow long before its mean.
             values.append(weight / _start(band) * mean / np.sin(angles[:, None] / 2) ** self.power)
@@ -329,24 +352,45 @@ class Plane:
         if not pairs:
             return np.empty((1, 0))
         a, b = np.array(pairs).T
-        c, s = np.cos(angles)[:, None], np.sin(angles)[:, None]
-        radii: Array = np.sqrt(a**2 + b**2 - 2 * a * b * c) / s
+        c, s = np.cos(angles / 2)[:, None], np.sin(angles / 2)[:, None]
+        # a² + b² − 2ab cos θ, without cancellation where the lines fall together.
+        square = np.where(a * b > 0, (a - b) ** 2 + 4 * a * b * s**2, (a + b) ** 2 - 4 * a * b * c**2)
+        radii: Array = np.sqrt(square) / (2 * s * c)
         return np.minimum(radii, reach)
 
-    def _circle_mean(self, radius: Array, angles: Array, features: Array) -> Array:
+    def _circle_mean(self, radius: Array, angles: Array, cuts: _Cuts) -> Array:
         """M(ρ, θ), the mean over α in [0, π] (the rest of the circle swaps u₁ and u₂): (θ, ρ)."""
         half = angles[:, None, None] / 2
+        features = cuts.features[cuts.features < radius.max()]
         marks = np.unique(np.concatenate([features, -features]))
         meets = np.arccos(np.clip(marks / np.maximum(radius, _TINY)[..., None], -1, 1))
         later = meets + half
         inner = np.concatenate([np.abs(meets - half), np.pi - np.abs(np.pi - later)], axis=-1)
         ends = np.broadcast_to([0.0, np.pi / 2, np.pi], (*inner.shape[:-1], 3))
         bounds = np.sort(np.concatenate([ends, inner], axis=-1), axis=-1)
+        if cuts.mirrored:  # π − α swaps −u₁ and −u₂
+            bounds = bounds[..., : bounds.shape[-1] // 2 + 1]
         alpha, weights = _gauss(np.stack([bounds[..., :-1], bounds[..., 1:]], axis=-1))
         shift, scale = half[..., None], radius[..., None, None]
         gap = self._f(scale * np.cos(alpha + shift)) - self._f(scale * np.cos(alpha - shift))
         square = np.where(np.isfinite(gap), gap, 0.0) ** 2
-        return np.asarray((square * weights).sum(axis=(-2, -1)) / (2 * np.pi))
+        return np.asarray((square * weights).sum(axis=(-2, -1)) / (np.pi if cuts.mirrored else 2 * np.pi))
+
+
+def _series_tail(table: _Table, q: Array) -> float:
+    """The last coefficients of the series in θ, in units of its largest: the worst over q."""
+    # The difference of two values of f is rounded to ε/θ of itself: times sin(θ/2), to the same everywhere,
+    # which is what a series can be judged by.
+    even = table.at(q) * np.sin(angles_of(len(table.values), table.grading)[:, None] / 2)
+    series = np.abs(chebyshev_coefficients(even))
+    return float((series[-3:].max(axis=0) / np.maximum(series.max(axis=0), _TINY)).max())
+
+
+def _longer(length: int, tail: float) -> int:
+    """How long a series must be whose tail falls geometrically."""
+    if not tail < 1:
+        return _LONGEST
+    return min(math.ceil(length * math.log(_SERIES_AIM) / math.log(tail)), _LONGEST)
 
 
 def angles_of(length: int, grading: float) -> Array:

@@ -46,6 +46,9 @@ _BAND_WIDTH = BAND * math.log(2)
 _GRID = np.linspace(0, 1, 2 * BAND + 2)
 """Places to look at in one band: 17 steps, so that no power of two but its ends is among them."""
 
+_ALIKE = 1e-8
+"""Inputs at an angle below have a correlation that rounds to 1."""
+
 _RESOLUTION = 1e-14
 _NEUTRAL = 1e-12
 _SIGNIFICANT = 1e-11
@@ -356,21 +359,23 @@ def _fixed_angles(unit: Unit, weight: Array, q: Array, chi: Array) -> tuple[Arra
     series = unit.parting(q[cells])
 
     def excess(at: Array, active: Cells) -> tuple[Array, Array]:
-        sine, half_cosine = np.sin(at / 2), np.cos(at / 2) / 2
         value, slope = series.select(active)(at)
-        factor = scale[active] * sine ** (unit.power - 2)
-        return factor * value - 1, factor * (slope + (unit.power - 2) * value * half_cosine / sine)
+        sine, half_cosine = np.sin(at / 2), np.cos(at / 2) / 2
+        chord, rate = sine ** (2 - unit.power), (2 - unit.power) * half_cosine
+        return scale[active] * value - chord, scale[active] * slope - rate
 
-    found = descend(excess, np.zeros(cells.size), np.full(cells.size, np.pi / 2))
-    unknown = np.isnan(series.coefficients[0])
+    nearest = np.full(cells.size, _ALIKE)
+    first, _ = excess(nearest, np.arange(cells.size))
+    unknown, (apart,) = np.isnan(first), np.nonzero(first > 0)
     angle[cells[unknown]] = stretch[cells[unknown]] = np.nan
-    (apart,) = np.nonzero(~unknown & (np.cos(found) < 1))
-    found, chosen = found[apart], cells[apart]
+    found = descend(
+        lambda at, active: excess(at, apart[active]), nearest[apart], np.full(apart.size, np.pi / 2)
+    )
     value, slope = series.select(apart)(found)
     sine, power = np.sin(found / 2), unit.power
-    angle[chosen] = found
+    angle[cells[apart]] = found
     steeper = slope * sine ** (power - 1) / np.cos(found / 2) + power * value * sine ** (power - 2) / 2
-    stretch[chosen] = scale[apart] * steeper
+    stretch[cells[apart]] = scale[apart] * steeper
     return angle, stretch
 
 

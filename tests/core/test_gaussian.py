@@ -171,6 +171,13 @@ def test_outputs_of_like_inputs_part_by_the_right_amount(name: str) -> None:
         assert relative(got, exact, exact) < 1e-13 + 1e-14 / angle
 
 
+def test_covariance_of_an_even_function_that_dies_out() -> None:
+    """E e^−(u₁² + u₂²) is a ratio of determinants."""
+    q, c = np.meshgrid([0.3, 3.7, 20.0], CORRELATIONS, indexing="ij")
+    exact = 1 / np.sqrt((1 + 2 * q * (1 - c)) * (1 + 2 * q * (1 + c)))
+    assert relative(covariance(lambda x: np.exp(-(x**2)), q, c), exact, exact[:, -1:]) < 1e-12
+
+
 PIECEWISE = {
     "hard tanh": (-1.0, [(-1.0, 1.0), (1.0, -1.0)]),
     "unequal corners": (-1.0, [(-1.0, 1.0), (1.1, -1.0)]),
@@ -226,6 +233,15 @@ def test_a_jump_parts_outputs_by_the_probability_between(threshold: float) -> No
         h = threshold / np.sqrt(q)
         between = 2 * special.owens_t(h, np.tan(angles / 2)) if h else angles / (2 * np.pi)
         assert relative(plane.difference(np.full(4, q), angles), between, between) < 1e-12
+
+
+def test_a_jump_parts_outputs_that_are_nearly_alike() -> None:
+    """The lines u₁ = b and u₂ = b all but coincide; where they cross must not be lost in rounding."""
+    q, threshold = np.array([1 / 64, 0.3, 1.0]), 0.7
+    plane = Plane(lambda x: (x > threshold).astype(np.float64), (threshold,), power=1)
+    for angle in (0.01, 1e-3, 1e-4):
+        between = 2 * special.owens_t(threshold / np.sqrt(q), np.tan(angle / 2))
+        assert relative(plane.difference(q, np.full(3, angle)), between, between) < 3e-12
 
 
 def test_what_oscillates_too_fast_over_the_plane_is_nan() -> None:
