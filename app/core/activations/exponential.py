@@ -20,6 +20,7 @@ from app.core.activations.definition import (
 )
 from app.core.activations.double import (
     Pair,
+    Power,
     at_least,
     at_most,
     expm1,
@@ -44,24 +45,38 @@ from app.core.activations.sigmoidal import logistic_step
 _LARGEST = float(np.finfo(np.float64).max)
 
 _LAMBDA = 1.0507009873554804934193349852946
-_LAMBDA_ALPHA = 1.7580993408473768599402175208123  # λ·α, rounded once
+_LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
 
 
 @scalar
-def _line_and_exponential(x: float, slope: float, scale: float, alpha: float) -> tuple[float, float, float]:
-    """slope·x for x > 0, scale·α·(e^x − 1) elsewhere."""
+def _line_and_exponential(x: float, slope: float, weight: Power) -> tuple[float, float, float]:
+    """slope·x for x > 0, weight·(e^x − 1) elsewhere."""
     left = at_most(x, 0.0)
     m, e = expm1(left), power(left)
-    # Half of e^x's mantissa is below 1, so that only what is huge itself overflows.
-    half = scale * fma(alpha, e.high / 2, alpha * (e.low / 2))
-    tail = scaled(half, e.exponent + 1)  # not f + α: that is 0 from x = −37 on
-    value = proportional(slope, x) if x > 0 else scale * fma(alpha, m.high, alpha * m.low)
-    return value, slope if x > 0 else tail, 0.0 if x >= 0 else tail
+    value = scaled(_product(weight, m.high, m.low), weight.exponent)
+    # Half of e^x's mantissa is below 1, so that the product overflows only where it ends beyond the doubles.
+    half = _product(weight, e.high / 2, e.low / 2)
+    tail = scaled(half, e.exponent + 1 + weight.exponent)  # not f + α: that is 0 from x = −37 on
+    tail = 0.0 if x < -2000 else tail  # `power` falls no further
+    return proportional(slope, x) if x > 0 else value, slope if x > 0 else tail, 0.0 if x >= 0 else tail
+
+
+@scalar
+def _product(weight: Power, high: float, low: float) -> float:
+    """weight's mantissa times high + low, rounded once."""
+    return fma(weight.high, high, fma(weight.high, low, weight.low * high))
+
+
+@scalar
+def _ratio(a: Pair, b: float) -> float:
+    """a/b, rounded once, whatever b: `quotient` multiplies by 1/b, which may overflow."""
+    head = at_most(a.high / b, _LARGEST)
+    return head + (fma(-head, b, a.high) + a.low) / b
 
 
 @Fused
 def _elu(x: float, alpha: float) -> tuple[float, float, float]:
-    return _line_and_exponential(x, 1.0, 1.0, alpha)
+    return _line_and_exponential(x, 1.0, Power(alpha, 0.0, 0.0))
 
 
 def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in α
@@ -70,24 +85,30 @@ def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG0
 
 @Fused
 def _selu(x: float) -> tuple[float, float, float]:
-    return _line_and_exponential(x, _LAMBDA, 1.0, _LAMBDA_ALPHA)
+    return _line_and_exponential(x, _LAMBDA, Power(*_LAMBDA_ALPHA, 0.0))
 
 
 @Fused
 def _elu_with_gamma(x: float, alpha: float, gamma: float) -> tuple[float, float, float]:
-    return _line_and_exponential(x, gamma, gamma, alpha)
+    beyond = abs(gamma * alpha) > _LARGEST
+    unit = 2.0**-512 if beyond else 1.0
+    product = two_product(gamma * unit, alpha * unit)
+    return _line_and_exponential(x, gamma, Power(product.high, product.low, 1024.0 if beyond else 0.0))
 
 
 @Fused
 def _celu(x: float, alpha: float) -> tuple[float, float, float]:
-    left = at_most(x, 0.0)
-    q = left / alpha
-    low = fma(-q, alpha, left) / alpha  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
+    tiny = alpha < 2.0**-960  # x/α's remainder would lose digits, and 1/α overflow
+    unit = 2.0**60 if tiny else 1.0
+    left, width = at_most(x, 0.0) * unit, alpha * unit
+    q = left / width
+    low = fma(-q, width, left) / width  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
     m, e = expm1(q, low), power(q, low)
     # Where e^q is 1 to the last bit, f is x; α·(x/α) would lose digits to a subnormal quotient.
     value = x if q > -(2.0**-54) else fma(alpha, m.high, alpha * m.low)
     slope = scaled(e.high, e.exponent)
-    curvature = scaled(e.high / 2 / alpha, e.exponent + 1)
+    half = _ratio(Pair(e.high / 2, e.low / 2), width)
+    curvature = scaled(half, e.exponent + (61.0 if tiny else 1.0))
     return value, 1.0 if x > 0 else slope, 0.0 if x >= 0 else curvature
 
 
@@ -130,7 +151,7 @@ def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
     below = plus(small, 1.0)
     tail = quotient(small, below)
     slope = quotient(tail, below)
-    value = at_least(x, 0.0) + scaled(log1p(small).high / beta, rest)
+    value = at_least(x, 0.0) + scaled(_ratio(log1p(small), beta), rest)
     curvature = scaled(beta * slope.high, rest)
     return value, logistic_step(x, Pair(scaled(tail.high, rest), tail.low)), curvature
 
@@ -162,7 +183,7 @@ def _softplus_gradients(x: Array, beta: Value) -> Mapping[str, Array]:
 @Fused
 def _softplus_with_threshold(x: float, beta: float, threshold: float) -> tuple[float, float, float]:
     p = two_product(beta, x)
-    excess = (p.high - threshold) + p.low
+    excess = (p.high - threshold) + p.low if threshold != 0 else x  # β·x may vanish
     value, slope, curvature = _smooth_hinge(x, beta)
     return (
         x if excess > 0 else value,
