@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from app.api.bodies import JSON, negotiate
 from app.api.computing import computed, timeout
 from app.api.examples import INFER
 from app.api.health import check_ready
+from app.api.pieces import encoded, whole
 from app.api.problems import Problem, protocol_errors
 from app.api.protocol import (
     IndexEntry,
@@ -40,7 +40,7 @@ from app.core.evaluation import Mapper, activate
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed
-from app.wire.numbers import NON_FINITE, name_of, to_json
+from app.wire.numbers import NON_FINITE, name_of
 
 VERSION = "1"
 INPUTS = "inputs"
@@ -256,9 +256,11 @@ def _refuse_twice(names: Iterable[str]) -> None:
 def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, NDArray[Any]]]) -> Response:
     described = [_described(wanted, values) for wanted, values in results]
     names = {"model_name": entry.name, "model_version": VERSION}
-    document = orjson.dumps(names | ({} if body.id is None else {"id": body.id}) | {"outputs": described})
+    fields = names | ({} if body.id is None else {"id": body.id}) | {"outputs": described}
     binary = [tensors.raw(values) for wanted, values in results if wanted.binary]
-    return TensorResponse(document, binary) if binary else Response(document, media_type=JSON)
+    if binary:
+        return TensorResponse(whole(fields), binary)
+    return encoded(fields, {}, numbers=sum(values.size for _, values in results))
 
 
 def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
@@ -266,7 +268,7 @@ def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
     described = {"name": wanted.name, "datatype": datatype, "shape": values.shape}
     if wanted.binary:
         return {**described, "parameters": {"binary_data_size": values.nbytes}}
-    return {**described, "data": orjson.Fragment(to_json(values.reshape(-1)))}
+    return {**described, "data": values.reshape(-1)}
 
 
 def _tensor(name: str, shape: list[int]) -> TensorMetadata:

@@ -1,8 +1,9 @@
-"""Large answers leave piece by piece: nothing is joined, and nobody waits for the last one to be encoded."""
+"""Large answers leave piece by piece: no text is held whole, and nobody waits for the last to be encoded."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,68 @@ from numpy.typing import NDArray
 from starlette.responses import Response, StreamingResponse
 
 from app.api.bodies import JSON
-from app.wire.numbers import PIECE, json_pieces, to_json
+from app.wire.numbers import Piece, json_pieces, to_json
+
+FEW = 65_536
+"""Numbers of an answer that leaves whole: a millisecond's work, and one write is quicker than several."""
+
+MESSAGE = 131_072
+"""Bytes that are worth a write of their own."""
 
 
 def encoded(fields: Mapping[str, Any], headers: Mapping[str, str], *, numbers: int) -> Response:
     """A JSON object of these ``fields``, whose arrays hold so many ``numbers``.
 
-    Few leave whole: one write is quicker than several. Many are encoded on a thread while the client reads.
+    Few leave whole; many are encoded while the client reads.
     """
-    if numbers <= PIECE:
-        return Response(orjson.dumps(fields, _fragment), headers=headers, media_type=JSON)
-    return StreamingResponse(json_object(fields), headers=headers, media_type=JSON)
+    if numbers <= FEW:
+        return Response(whole(fields), headers=headers, media_type=JSON)
+    return StreamingResponse(_messages(in_pieces(fields)), headers=headers, media_type=JSON)
+
+
+def whole(value: Any) -> bytes:
+    """The JSON of ``value``, which may be an array, or an object or list of such values."""
+    return orjson.dumps(value, _fragment)
+
+
+def in_pieces(value: Any) -> Iterator[Piece]:
+    """The same, arrays in pieces."""
+    if isinstance(value, np.ndarray):
+        yield from json_pieces(value)
+    elif isinstance(value, dict):
+        yield from _joined(b"{", ((orjson.dumps(name) + b":", each) for name, each in value.items()), b"}")
+    elif isinstance(value, list):
+        yield from _joined(b"[", ((b"", each) for each in value), b"]")
+    else:
+        yield whole(value)
+
+
+def _joined(opening: bytes, values: Iterable[tuple[bytes, Any]], closing: bytes) -> Iterator[Piece]:
+    comma = b""
+    yield opening
+    for name, value in values:
+        yield comma + name
+        yield from in_pieces(value)
+        comma = b","
+    yield closing
+
+
+async def _messages(pieces: Iterable[Piece]) -> AsyncIterator[bytes]:
+    """The ``pieces`` in messages of about `MESSAGE` bytes.
+
+    They are encoded on the event loop, which serves others in between: the encoder holds the interpreter
+    wherever it runs, and to a thread each piece would have to be handed over.
+    """
+    waiting: list[Piece] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= MESSAGE:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+            await asyncio.sleep(0)
+    yield b"".join(waiting)
 
 
 def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mapping[str, str]) -> Response:
@@ -33,21 +85,6 @@ def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mappin
 
     length = {"Content-Length": str(sum(map(len, pieces)))}
     return StreamingResponse(each(), headers={**headers, **length}, media_type=media_type)
-
-
-def json_object(fields: Mapping[str, Any]) -> Iterator[bytes]:
-    """The pieces of a JSON object whose values may be arrays, or objects of such values."""
-    opening = b"{"
-    for name, value in fields.items():
-        yield opening + orjson.dumps(name) + b":"
-        if isinstance(value, np.ndarray):
-            yield from json_pieces(value)
-        elif isinstance(value, dict):
-            yield from json_object(value)
-        else:
-            yield orjson.dumps(value, _fragment)
-        opening = b","
-    yield b"}" if fields else b"{}"
 
 
 def _fragment(array: NDArray[Any]) -> orjson.Fragment:
