@@ -117,6 +117,7 @@ class NetworkOptions(TypedDict, total=False):
     normalization: str | None
     residual: Mapping[str, float] | None
     inputs: ArrayLike | Mapping[str, Any]
+    upstream: ArrayLike
     networks: int
     seed: int
     dtype: Literal["float64", "float32"]
@@ -140,6 +141,8 @@ def gradient_flow(
         fields["params"] = _params(options["params"])
     if "inputs" in options and not isinstance(options["inputs"], Mapping):
         fields["inputs"] = _fragment(options["inputs"])
+    if "upstream" in options:
+        fields["upstream"] = _fragment(options["upstream"])
     request = orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
     if weights is None:
         headers = {"Content-Type": JSON, "Accept": JSON}

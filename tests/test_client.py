@@ -119,6 +119,16 @@ def test_a_network_s_own_weights(server: Server, dtype: Any) -> None:
     assert report.networks == 1
 
 
+def test_a_loss_gradient_of_one_s_own(server: Server) -> None:
+    """h(x) = x: dL/dz of the last layer is what was sent, and W^T of it below."""
+    weights: list[Layer] = [np.eye(2), np.array([[3.0, 4.0]])]
+    upstream = [[0.5], [-0.5]]
+    with Client(server.url) as lab:
+        report = lab.send(gradient_flow("linear", weights=weights, inputs=np.eye(2), upstream=upstream))
+    sizes = [10 ** float(each.gradient_log10_rms.median) for each in report.layers]
+    np.testing.assert_allclose(sizes, [0.5 * np.sqrt(12.5), 0.5], rtol=1e-14)
+
+
 def test_eleven_layers_stay_in_order(server: Server) -> None:
     """Names of numbers: as text, layer 10 would precede layer 2."""
     weights = [np.full((1, 1), 1.0 + number) for number in range(11)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -236,6 +237,40 @@ def test_fields_that_do_not_fit(server: Server, fields: bytes) -> None:
     assert status == 422
     assert_problem(status, answer)
     assert json.loads(answer)["errors"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "told"),
+    [
+        (b"1", "batch × units: [2, 2]"),
+        (b"[]", "batch × units: [2, 2]"),
+        (b"[[1,2]]", "batch × units: [2, 2]"),
+        (b"[[1,2,3],[1,2,3]]", "batch × units: [2, 2]"),
+        (b"[[[1,2],[1,2]]]", "batch × units: [2, 2]"),
+        (b"[" + b"1," * 1_000_000 + b"1]", "batch × units: [2, 2]"),
+        (b'[[1,2],[1,"NaN"]]', "finite"),
+        (b'[[1,2],[1,"-Infinity"]]', "finite"),
+        (b"[[0,0],[-0.0,0]]", "not 0 everywhere"),
+    ],
+    ids=lambda each: each[:20],
+)
+def test_loss_gradients_that_do_not_fit(server: Server, upstream: bytes, told: str) -> None:
+    status, answer = exchange(server, FLOW.json(FLOW.field(b'"upstream":' + upstream)))
+    assert status == 422
+    assert_problem(status, answer)
+    (error,) = json.loads(answer)["errors"]
+    assert error["loc"] == ["body", "upstream"]
+    assert told in error["msg"]
+
+
+@pytest.mark.parametrize("number", [b"5e-324", b"-1e308"])
+def test_extreme_loss_gradients_are_carried_back(server: Server, number: bytes) -> None:
+    upstream = b"[[0,0],[0," + number + b"]]"
+    status, answer = exchange(server, FLOW.json(FLOW.field(b'"upstream":' + upstream)))
+    assert status == 200
+    report = json.loads(answer)
+    gradients = [layer["gradient_log10_rms"]["median"] for layer in report["layers"]]
+    assert all(abs(each - math.log10(abs(float(number)))) < 3 for each in gradients)
 
 
 @pytest.mark.parametrize("number", [b"-0.0", b"5e-324", b"1e308", b"18446744073709551616"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -42,7 +43,7 @@ def _drawn(body: GradientFlowRequest, call: Call, settings: Settings) -> Experim
 
     one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
     _check_size(experiment(one), depth, settings)
-    whole = experiment(_sizes(body, depth))
+    whole = _with_upstream(experiment(_sizes(body, depth)), body)
     _afford(whole.cost.work * body.networks, whole.cost.bytes, settings, "width")
     return whole
 
@@ -54,7 +55,7 @@ def _given(body: GradientFlowRequest, call: Call, settings: Settings) -> Experim
         if name in body.model_fields_set and getattr(body, name) is not None:
             raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
     network = given_network(call, body.weights.matrices, body.weights.biases, **_architecture(body))
-    whole = _experiment(body, network, _inputs(body), 1)
+    whole = _with_upstream(_experiment(body, network, _inputs(body), 1), body)
     _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
     return whole
 
@@ -72,6 +73,11 @@ def _experiment(body: GradientFlowRequest, network: Network, inputs: Inputs, net
     return Experiment(
         network=network, inputs=inputs, networks=networks, seed=body.seed, dtype=dtype, engine=body.engine
     )
+
+
+def _with_upstream(experiment: Experiment, body: GradientFlowRequest) -> Experiment:
+    """The same with the caller's own loss gradient, batch × units in the request, where one was given."""
+    return experiment if body.upstream is None else replace(experiment, upstream=body.upstream.T)
 
 
 def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:

@@ -32,8 +32,9 @@ DESCRIPTION = """\
 Simulates the signal and the gradient through deep random networks, sets theory beside it, judges, and offers
 remedies that were simulated too.
 
-The loss gradient at the last activation is a standard normal array. Gradients are logarithms from the start,
-so that a ratio of 1e-9000 is a number. The same request with the same seed gives the same answer.
+The loss gradient at the last activation is `upstream`, or a standard normal array. Gradients are logarithms
+from the start, so that a ratio of 1e-9000 is a number. The same request with the same seed gives the same
+answer.
 
 **States.** The first that holds, of medians over the networks. `exploding`: the signal overflows. `dying`:
 more than 90 % of a layer's units have slope 0 for the whole batch. `exploding`: the gradient of the first

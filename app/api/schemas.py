@@ -239,6 +239,11 @@ class GradientFlowRequest(Model):
     inputs: GaussianInputFields | NumberArray = Field(
         default_factory=GaussianInputFields, description="A distribution, or a real batch: batch × features."
     )
+    upstream: NumberArray | None = Field(
+        None,
+        description="dL/d(outputs) of your own loss, batch × units of the last layer; "
+        "by default a standard normal array for each network.",
+    )
     networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
     dtype: Literal["float64", "float32"] = "float64"

@@ -78,14 +78,23 @@ TRAINED_IN = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Networks to simulate: what one is, its inputs, how many, and how."""
+    """Networks to simulate: what one is, its inputs, how many, and how.
+
+    ``upstream`` is dL/d(outputs), units × batch; None draws a standard normal array for each network.
+    Raises `InvalidValue` where it does not fit.
+    """
 
     network: Network
     inputs: Inputs
+    upstream: Array | None = None
     networks: int = 1
     seed: int = 0
     dtype: np.dtype[Any] = FLOAT64
     engine: Engine = "auto"
+
+    def __post_init__(self) -> None:
+        if self.upstream is not None:
+            _check_upstream(self.upstream, (self.network.layers[-1].units, self.batch))
 
     @property
     def batch(self) -> int:
@@ -100,7 +109,16 @@ class Experiment:
     @property
     def cost(self) -> Cost:
         """Of one of the networks."""
-        return cost(self.network, self.batch, self.kinds, self.dtype.itemsize, TAPE)
+        found = cost(self.network, self.batch, self.kinds, self.dtype.itemsize, TAPE)
+        return found if self.upstream is None else replace(found, bytes=found.bytes + self.upstream.nbytes)
+
+
+def _check_upstream(upstream: Array, shape: tuple[int, int]) -> None:
+    if upstream.shape != shape:
+        message = f"must have the shape of the outputs, batch × units: {list(reversed(shape))}"
+        raise InvalidValue(message, loc=("upstream",))
+    if not (np.isfinite(upstream).all() and upstream.any()):
+        raise InvalidValue("must be finite, and not 0 everywhere", loc=("upstream",))
 
 
 @dataclass(frozen=True)
@@ -163,6 +181,7 @@ class Simulation:
             index=self.index,
             dtype=self.experiment.dtype,
             engine=self.experiment.engine,
+            upstream=self.experiment.upstream,
             map_blocks=map_blocks,
             progress=lambda done, total: progress(done / total),
         )
@@ -308,10 +327,18 @@ def _theory(experiment: Experiment) -> Theory | None:
     return Theory(
         mean_field(unit, *sigmas),
         path,
-        _gradients(path, layers, sigmas[0]),
+        _gradients(path, layers, sigmas[0]) + _log10_rms(experiment.upstream),
         path.log10_gradient_ratio + widths,
         float(critical_sigma_w(unit, sigmas[1])),
     )
+
+
+def _log10_rms(upstream: Array | None) -> float:
+    """That of dL/d(outputs): 0 where it is drawn."""
+    if upstream is None:
+        return 0.0
+    largest = np.abs(upstream).max()
+    return float(np.log10(largest) + np.log10(np.mean((upstream / largest) ** 2)) / 2)
 
 
 def _gradients(path: Trajectory, layers: Sequence[Layer], sigma_w: float) -> Array:

@@ -114,6 +114,24 @@ def test_theory_of_maxout_counts_the_pre_activations_that_lost() -> None:
     assert measured == pytest.approx(math.log10(1 / 3) / 2, abs=0.02)
 
 
+def test_theory_starts_from_the_caller_s_own_loss_gradient() -> None:
+    """h(x) = x and σ_w = 1: its root mean square stays that of the loss."""
+    network = Network(sizes=(8, 8, 8), call=REGISTRY.resolve("linear"), weights=gaussian(1.0))
+    experiment = Experiment(network=network, inputs=GaussianInputs(2), upstream=np.full((8, 2), -1e200))
+    theory = diagnose(experiment, remedies=False).theory
+    assert theory is not None
+    assert theory.gradient_log10_rms == pytest.approx([200.0, 200.0], abs=1e-12)
+
+
+def test_the_loss_gradient_counts_towards_memory() -> None:
+    network = Network(sizes=(8, 8, 8), call=REGISTRY.resolve("linear"), weights=gaussian(1.0))
+    plain, own = (
+        Experiment(network=network, inputs=GaussianInputs(2), upstream=upstream)
+        for upstream in (None, np.ones((8, 2)))
+    )
+    assert own.cost.bytes - plain.cost.bytes == 8 * 8 * 2
+
+
 def test_no_theory_for_normalised_networks() -> None:
     plain = experiment("tanh", gaussian(1.0), depth=3)
     assert diagnose(plain).theory is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -65,8 +66,8 @@ def archive(model: Any) -> bytes:
     return stream.getvalue()
 
 
-def diagnosed(server: Server, weights: bytes, images: Any) -> dict[str, Any]:
-    request = {"activation": "tanh", "inputs": images.tolist(), "seed": SEED}
+def diagnosed(server: Server, weights: bytes, images: Any, **fields: Any) -> dict[str, Any]:
+    request = {"activation": "tanh", "inputs": images.tolist(), "seed": SEED, **fields}
     files = {
         "request": ("request.json", json.dumps(request).encode(), "application/json"),
         "weights": ("weights", weights, "application/octet-stream"),
@@ -85,9 +86,8 @@ def loss_gradient() -> NDArray[np.float64]:
     return drawn
 
 
-def autograd(model: Any, images: Any) -> dict[str, list[float]]:
+def autograd(model: Any, images: Any, loss: Callable[[Any], Any]) -> dict[str, list[float]]:
     """The service's figures, from PyTorch's own forward and backward pass."""
-    upstream = pytest.importorskip("torch").tensor(loss_gradient().T)
     model.zero_grad()
     h, signals = images, []
     for linear, activation in zip(model[::2], model[1::2], strict=True):
@@ -95,7 +95,7 @@ def autograd(model: Any, images: Any) -> dict[str, list[float]]:
         z.retain_grad()
         h = activation(z)
         signals.append((linear, z, h))
-    (h * upstream).sum().backward()
+    loss(h).backward()
     return {
         "gradient_log10_rms": [z.grad.square().mean().sqrt().log10().item() for _, z, _ in signals],
         "weight_gradient_log10_norm": [linear.weight.grad.norm().log10().item() for linear, _, _ in signals],
@@ -112,7 +112,26 @@ def test_its_gradients_are_autograd_s(
     report = diagnosed(server, export(model), images)
     shapes = [(each["fan_in"], each["fan_out"]) for each in report["layers"]]
     assert shapes == list(pairwise(UNITS))
-    for name, expected in autograd(model, images).items():
+    upstream = pytest.importorskip("torch").tensor(loss_gradient().T)
+    assert_same(report, autograd(model, images, lambda outputs: (outputs * upstream).sum()))
+
+
+def test_with_its_own_loss_too(server: Server, model: Any, digits: tuple[Any, Any]) -> None:
+    """The cross entropy that it was trained on: its own dL/d(outputs) goes along."""
+    torch = pytest.importorskip("torch")
+    images, classes = (each[:BATCH] for each in digits)
+
+    def loss(outputs: Any) -> Any:
+        return torch.nn.functional.cross_entropy(5 * outputs, classes)
+
+    outputs = model(images).detach().requires_grad_()
+    (upstream,) = torch.autograd.grad(loss(outputs), outputs)
+    report = diagnosed(server, safetensors(model), images, upstream=upstream.tolist())
+    assert_same(report, autograd(model, images, loss))
+
+
+def assert_same(report: dict[str, Any], figures: dict[str, list[float]]) -> None:
+    for name, expected in figures.items():
         told = [layer[name]["median"] for layer in report["layers"]]
         np.testing.assert_allclose(told, expected, rtol=1e-10, atol=1e-10, err_msg=name)
 

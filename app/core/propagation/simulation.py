@@ -1,7 +1,8 @@
 """One pass through a random network: signal forward, gradient back, figures of every layer.
 
-The loss gradient at the last layer's output is a standard normal array. The way back is linear in it, so it
-is brought back to size one layer by layer and its logarithm carried along: ten thousand layers are fine.
+The loss gradient at the last layer's output is a standard normal array, or the caller's own. The way back is
+linear in it, so it is brought back to size one layer by layer and its logarithm carried along: ten thousand
+layers are fine.
 
 The seam to what is built on this:
     `propagate` returns one network's `Figures`, `statistics.summarise` the spreads over several;
@@ -65,6 +66,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
     index: int = 0,
     dtype: np.dtype[Any] = FLOAT64,
     engine: Engine = "auto",
+    upstream: Array | None = None,
     tape: float = TAPE,
     map_blocks: Mapper = map,
     progress: Progress | None = None,
@@ -78,6 +80,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         index: which of the seed's networks.
         dtype: float64 or float32.
         engine: `engine.engines`.
+        upstream: dL/d(outputs), units × B, instead of a standard normal array.
         tape: bytes to keep for the way back; beyond, layers are run twice.
         map_blocks: as the built-in ``map``; may run the calls side by side. BLAS should keep to one thread:
             its own threads are slow on matrices this thin, and change the last bits.
@@ -95,7 +98,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         )
         run.forward(inputs)
         if run.figures.overflow is None:
-            run.backward()
+            run.backward(upstream)
         return run.figures
 
 
@@ -155,11 +158,10 @@ class _Run:
                 self.figures.overflowed(number)
                 return
 
-    def backward(self) -> None:
+    def backward(self, upstream: Array | None) -> None:
         """The gradient of the loss back through all layers."""
-        units = self.network.layers[-1].units
-        gradient = self._stream.at(_LOSS).normals(units, self._blocks, self._dtype)
-        logarithm = 0.0
+        gradient, exponent = self._loss_gradient(upstream)
+        logarithm = exponent * math.log10(2)
         for number in reversed(range(self.network.depth)):
             tape = self._tape(number)
             self._step()
@@ -170,6 +172,14 @@ class _Run:
             branch = gradient if self.network.has_branch(self.network.layers[number]) else None
             gradient, exponent = _rescaled(tape.weights.backward(delta), branch)
             logarithm += exponent * math.log10(2)
+
+    def _loss_gradient(self, upstream: Array | None) -> tuple[Array, int]:
+        """dL/d(outputs), given or drawn, and the power of two that it was divided by."""
+        if upstream is None:
+            units = self.network.layers[-1].units
+            return self._stream.at(_LOSS).normals(units, self._blocks, self._dtype), 0
+        gradient, exponent = _rescaled(upstream.astype(np.float64), None)
+        return gradient.astype(self._dtype), exponent
 
     def _step(self) -> None:
         if self._progress is not None:

@@ -304,6 +304,20 @@ def test_the_summary_has_every_figure_of_every_layer() -> None:
         assert (each.median <= each.high).all()
 
 
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
+@pytest.mark.parametrize("exponent", [-900, 0, 900])
+def test_the_way_back_is_linear_in_the_loss_gradient(dtype: np.dtype[Any], exponent: int) -> None:
+    """The array that would be drawn, times a power of two beyond float32: only the logarithm moves."""
+    net = network()
+    drawn = Stream(7, (0,)).at(3).normals(40, Blocks(4, map), dtype)
+    upstream = np.ldexp(drawn.astype(np.float64), exponent)
+    plain = propagate(net, GaussianInputs(4), seed=7, dtype=dtype)
+    scaled = propagate(net, GaussianInputs(4), seed=7, dtype=dtype, upstream=upstream)
+    for name in ("gradient_log10_rms", "weight_gradient_log10_norm"):
+        shift = getattr(scaled, name) - getattr(plain, name)
+        np.testing.assert_allclose(shift, exponent * math.log10(2), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     "make",
     [
