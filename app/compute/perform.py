@@ -9,14 +9,14 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from app.compute.blocks import mapper
-from app.compute.memory import keep_freed_memory
+from app.compute.memory import NETWORK, keep_freed_memory
 from app.core.jobs import Job, Progress, Result, ignore
 
 
 def perform(job: Job[Result], threads: int, progress: Progress = ignore) -> Result:
     """The job's result, its blocks spread over ``threads``."""
     pin_blas()
-    keep_freed_memory()
+    keep_freed_memory(NETWORK)
     if threads == 1:
         return job(map, progress)
     with ThreadPoolExecutor(threads - 1, "block") as pool:

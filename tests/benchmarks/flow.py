@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from app.compute.blocks import mapper
+from app.compute.memory import NETWORK, keep_freed_memory
 from app.core.activations import REGISTRY
 from app.core.propagation.initialisers import initialiser
 from app.core.propagation.network import GaussianInputs, Network
@@ -100,6 +101,7 @@ def ours_once(
     width: int, depth: int, batch: int, pool: ThreadPoolExecutor, *, threads: int = THREADS, seed: int = 0
 ) -> Figures:
     """The figures of one network."""
+    keep_freed_memory(NETWORK)  # as a worker does
     network = Network(
         sizes=(width,) * (depth + 1), call=REGISTRY.resolve(ACTIVATION), weights=initialiser(INITIALISER)
     )

@@ -16,29 +16,30 @@ import numpy as np
 {before}
 
 def temporaries():
-    held = [np.ones(8192) for _ in range(16)]  # 1 MB, as a block's
+    held = [np.ones(8192) for _ in range({megabytes} * 16)]
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 temporaries()
 start = faults()
-for _ in range(20):
+for _ in range({rounds}):
     temporaries()
 print(faults() - start)
 """
 
-KEEP = "from app.compute.memory import keep_freed_memory; keep_freed_memory()"
-PAGES = 20 * 2**20 // 4096
-"""Of the temporaries of all rounds, at the usual page size."""
+KEEP = "from app.compute import memory; memory.keep_freed_memory(memory.{})"
 
 
-def page_faults(before: str) -> int:
-    command = [sys.executable, "-c", FAULTS.format(before=before)]
-    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+def page_faults(before: str, megabytes: int, rounds: int) -> float:
+    """As a part of the pages that the arrays of all rounds take, at the usual page size."""
+    script = FAULTS.format(before=before, megabytes=megabytes, rounds=rounds)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    return int(run.stdout) / (rounds * megabytes * 2**20 / 4096)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
-def test_a_block_s_temporaries_fault_in_once() -> None:
-    assert page_faults("") > PAGES / 2  # or there would be nothing to set
-    assert page_faults(KEEP) < PAGES / 50
+@pytest.mark.parametrize(("kept", "megabytes", "rounds"), [("BLOCKS", 1, 20), ("NETWORK", 100, 3)])
+def test_arrays_of_the_next_round_are_there(kept: str, megabytes: int, rounds: int) -> None:
+    assert page_faults("", megabytes, rounds) > 1 / 2  # or there would be nothing to set
+    assert page_faults(KEEP.format(kept), megabytes, rounds) < 1 / 50
