@@ -6,7 +6,7 @@ would begin when the last byte is there and hold the interpreter until it is don
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,31 +31,29 @@ async def loads(chunks: AsyncIterator[bytes], arrays: Collection[str] = ()) -> A
     An array in which the first piece ends is parsed as it comes; in its place, the document around it has an
     empty one until all is there.
     """
-    pieces = _pieces(chunks)
-    first = await anext(pieces, b"")
+    first = await _piece(chunks)
     before, _, inside = first.rpartition(b"[")
     place = _place(before, arrays) if len(first) >= PIECE and b"]" not in inside else None
     if place is None:
-        return json_body.loads(b"".join([first, *[piece async for piece in pieces]]), arrays)
-    array = await _array(inside, pieces)
+        return json_body.loads(b"".join([first, *[chunk async for chunk in chunks]]), arrays)
+    array = await _array(inside, chunks)
     middle = b"[]" + array.left if array.closed else _written_again(array)
-    fields = json_body.loads(b"".join([before, middle, *[piece async for piece in pieces]]), arrays)
+    fields = json_body.loads(b"".join([before, middle, *[chunk async for chunk in chunks]]), arrays)
     if array.closed:
         _put(fields, place, array.numbers)
     return fields
 
 
-async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes, `PIECE` of them at least but for the last."""
+async def _piece(chunks: AsyncIterator[bytes]) -> bytes:
+    """The next bytes, `PIECE` of them at least but for the last; none behind those."""
     waiting: list[bytes] = []
     length = 0
     async for chunk in chunks:
         waiting.append(chunk)
         length += len(chunk)
         if length >= PIECE:
-            yield b"".join(waiting)
-            waiting, length = [], 0
-    yield b"".join(waiting)
+            break
+    return b"".join(waiting)
 
 
 def _place(before: bytes, arrays: Collection[str]) -> list[Any] | None:
@@ -88,7 +86,7 @@ class _Array(NamedTuple):
     closed: bool
 
 
-async def _array(text: bytes, pieces: AsyncIterator[bytes]) -> _Array:
+async def _array(text: bytes, chunks: AsyncIterator[bytes]) -> _Array:
     """The array whose inside begins with ``text``, up to where there is something else than numbers."""
     parts = [np.empty(0)]
     while True:
@@ -99,7 +97,7 @@ async def _array(text: bytes, pieces: AsyncIterator[bytes]) -> _Array:
         parts.append(part)
         if mark == b"]":
             return _Array(np.concatenate(parts), left, closed=True)
-        text = left + await anext(pieces, b"")
+        text = left + await _piece(chunks)
 
 
 def _numbers(text: bytes) -> NDArray[np.float64]:

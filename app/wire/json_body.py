@@ -39,6 +39,8 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
     float64 can hold, for a key given twice, for more than `MOST_VALUES` values, and for what is nested too
     deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key.
     """
+    if not body:
+        raise Malformed("the body is empty")
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
     try:
