@@ -77,7 +77,7 @@ def nearest(x: float) -> float:
 
 
 @scalar
-def _power_of_two(k: float) -> float:
+def power_of_two(k: float) -> float:
     """2^k for a whole −1022 ≤ k ≤ 1023."""
     bits = np.float64(k + (_ROUNDER + 1023.0)).view(np.int64) << 52
     return float(np.int64(bits).view(np.float64))
@@ -86,9 +86,9 @@ def _power_of_two(k: float) -> float:
 @scalar
 def scaled(value: float, k: float) -> float:
     """value·2^k for a whole k, |k| ≤ 3000: in steps, so that it may end beyond the normal numbers."""
-    third = nearest(k / 3)
-    step = _power_of_two(third)
-    return value * step * step * _power_of_two(k - 2 * third)
+    third = nearest(k * (1 / 3))
+    step = power_of_two(third)
+    return value * step * step * power_of_two(k - 2 * third)
 
 
 @scalar
@@ -221,7 +221,7 @@ def exp(x: float, low: float = 0.0) -> Pair:
 def expm1(x: float, low: float = 0.0) -> Pair:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
     m, k = _exp_reduced(x, low)
-    scale = _power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
+    scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
     head = fast_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
     return fast_sum(head.high, head.low + (whole.low + scale * m.low))

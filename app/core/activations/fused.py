@@ -21,7 +21,7 @@ from numba import njit
 from app.core.activations.double import scalar
 from app.core.activations.parameters import Array, Value
 
-Scalar: TypeAlias = Callable[..., tuple[float, float, float]]
+Scalar: TypeAlias = Callable[..., tuple[float, ...]]
 
 _loop = njit(nogil=True, error_model="numpy")
 
