@@ -172,11 +172,17 @@ def square_root(a: Pair) -> Pair:
 
 @scalar
 def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
-    """Σ cₙ xⁿ, the coefficients from the highest power down (Horner)."""
-    total = 0.0
-    for coefficient in coefficients:
-        total = fma(total, x, coefficient)
-    return total
+    """Σ cₙ xⁿ, an even number of coefficients from the highest power down.
+
+    Odd and even powers apart, by Horner in x²: neither chain waits for the other.
+    """
+    square = x * x
+    odd, even = coefficients[0], coefficients[1]
+    for coefficient in coefficients[2::2]:
+        odd = fma(odd, square, coefficient)
+    for coefficient in coefficients[3::2]:
+        even = fma(even, square, coefficient)
+    return fma(odd, x, even)
 
 
 @scalar
