@@ -45,7 +45,23 @@ def readable() -> Iterator[None]:
         raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
 
 
-class ArrayRequest(Request):
+class WholeRequest(Request):
+    """A request whose `stream`, and so its `body`, raises `Problem` where it breaks off or nothing comes."""
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The bytes as they come."""
+        empty = True
+        try:
+            async for chunk in super().stream():
+                empty = empty and not chunk
+                yield chunk
+        except ClientDisconnect:
+            raise Problem(400, "the client left before the body was whole") from None
+        if empty:
+            raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
+
+
+class ArrayRequest(WholeRequest):
     """A request whose body is one of the media types ``taken``; `json` gives the model's fields.
 
     ``queried`` says that the route itself declares what may stand in the query string.
@@ -59,18 +75,6 @@ class ArrayRequest(Request):
         headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
         self._queried = queried
         super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The bytes as they come; raises `Problem` where there are none, which FastAPI takes for no body."""
-        empty = True
-        try:
-            async for chunk in super().stream():
-                empty = empty and not chunk
-                yield chunk
-        except ClientDisconnect:
-            raise Problem(400, "the client left before the body was whole") from None
-        if empty:
-            raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
 
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""

@@ -14,18 +14,18 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from app.api.admission import ComputeRoute
-from app.api.bodies import JSON, refuse_encoding
+from app.api.bodies import JSON, WholeRequest, refuse_encoding
 from app.api.problems import Problem
 from app.api.protocol import FIELD_NAMES
 from app.core.errors import ActivationLabError, nearest
-from app.wire import tensors
+from app.wire import json_arriving, tensors
 from app.wire.errors import Malformed, WireError
 
 OCTETS = "application/octet-stream"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
-class TensorRequest(Request):
+class TensorRequest(WholeRequest):
     """A request whose body is a JSON object, its `json`, and raw tensors behind it, its `binary`."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -36,21 +36,21 @@ class TensorRequest(Request):
         super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
 
     async def body(self) -> bytes:
-        """The bytes; raises `Problem` for a form that is not offered, before they are read."""
+        """Something: FastAPI wants to see a body before it asks for `json`, which reads it as it comes."""
+        return JSON.encode()
+
+    async def json(self) -> Any:
+        """The inference request; raises `Problem`, before anything is read for a form that is not offered."""
         refuse_encoding(self._given)
         given = self._given.get("content-type", JSON).partition(";")[0].strip().lower()
         if given not in {JSON, OCTETS}:
             offer = {"Accept": f"{JSON}, {OCTETS}"}
             raise Problem(415, f"the Content-Type must be {JSON} or {OCTETS}", headers=offer)
-        body = await super().body()
-        if not body:
-            raise Problem(400, "the body is empty")
-        return body
-
-    async def json(self) -> Any:
-        """The inference request; raises `Problem`."""
+        length = self._given.get(HEADER_LENGTH)
         try:
-            fields, self.binary = tensors.loads(await self.body(), self.headers.get(HEADER_LENGTH))
+            if length is None:
+                return await json_arriving.loads(self.stream(), tensors.ARRAY_FIELDS)
+            fields, self.binary = tensors.loads(await super().body(), length)
         except WireError as error:
             raise Problem(400, str(error)) from None
         return fields

@@ -27,16 +27,17 @@ DATATYPES: Mapping[str, np.dtype[Any]] = {
 }
 """The protocol's floating-point datatypes."""
 
-_ARRAY_FIELDS = frozenset({"inputs", "data"})
+ARRAY_FIELDS = frozenset({"inputs", "data"})
+"""Where arrays lie in the JSON object."""
 
 
-def loads(body: bytes, header_length: str | None = None) -> tuple[Any, memoryview]:
+def loads(body: bytes, header_length: str) -> tuple[Any, memoryview]:
     """The JSON object of an inference request and the raw bytes behind it; raises `Malformed`.
 
     ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON.
     """
-    length = len(body) if header_length is None else _header_length(header_length, len(body))
-    return json_body.loads(body[:length], _ARRAY_FIELDS), memoryview(body)[length:]
+    length = _header_length(header_length, len(body))
+    return json_body.loads(body[:length], ARRAY_FIELDS), memoryview(body)[length:]
 
 
 def _header_length(text: str, most: int) -> int:

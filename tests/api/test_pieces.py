@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,18 @@ def test_pieces_of_any_shape_are_short_and_make_up_the_array(shape: tuple[int, .
     assert max(piece.count(b".") for piece in pieces) <= PIECE
 
 
+async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    """As a large body comes from the network."""
+    for start in range(0, len(body), 100_000):
+        yield body[start : start + 100_000]
+
+
 def test_a_large_answer_has_every_number(client: InProcess) -> None:
     x = np.linspace(-5, 5, FEW + 1)
     content = b'{"function": "linear", "params": {"slope": 2}, "inputs": ' + to_json(x) + b"}"
-    answer = client.post("/activate", content=content, headers={"Content-Type": "application/json"})
+    answer = client.post(
+        "/activate", content=in_chunks(content), headers={"Content-Type": "application/json"}
+    )
     assert answer.json()["outputs"] == (2 * x).tolist()
     assert answer.json()["derivative"] == [2.0] * x.size
     assert answer.json()["param_gradients"] is None
@@ -71,7 +80,7 @@ def test_a_large_inference_has_every_number(client: InProcess) -> None:
     x = np.linspace(-5, 5, FEW + 1)
     tensor = b'{"name": "inputs", "datatype": "FP64", "shape": [%d], "data": %b}' % (x.size, to_json(x))
     content = b'{"id": "7", "inputs": [%b], "outputs": [{"name": "outputs"}]}' % tensor
-    answer = client.post("/v2/models/relu/infer", content=content)
+    answer = client.post("/v2/models/relu/infer", content=in_chunks(content))
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json() == {
         "model_name": "relu",
