@@ -1,314 +1,319 @@
 """Gated functions: the input times a soft step of itself. They dip below zero, then approach the identity.
 
-What makes them hard is the left side, where the step decays and its derivative has to beat it: there each
-order is the step times a short sum whose leading term is exact, with the step as an unevaluated sum of two
-numbers. The right side follows by symmetry.
+What makes them hard is the left side, where the step decays and its derivative has to beat it: there every
+order is a short sum times an exponential, whose exponent stays apart to the end, so that a product with a
+large number keeps its digits.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.core.activations.accurate import exp_pair, finite, leading_half, rescaled_tail, two_product
 from app.core.activations.definition import (
     Argument,
-    Derivatives,
     Elementwise,
     FrameworkName,
     Reference,
     Text,
     formulas,
 )
+from app.core.activations.double import (
+    Pair,
+    at_least,
+    at_most,
+    fast_sum,
+    fma,
+    polynomial,
+    power,
+    power_of_two,
+    scalar,
+    scaled,
+    two_product,
+    two_sum,
+)
 from app.core.activations.formula import Expression
-from app.core.activations.normal_tail import NormalTail
+from app.core.activations.fused import Fused
+from app.core.activations.normal_tail import END, mills
 from app.core.activations.parameters import Array, Parameter, Value
-from app.core.activations.piecewise import indicator, select
-from app.core.summation import two_sum
 
 
-class _Argument(NamedTuple):
-    """u(x), odd, with what the derivatives of x·σ(u(x)) need of it."""
-
-    u: Array
-    low: Value
-    """|u(x)| − |u|."""
-    growth: Array
-    """|x·u′|."""
-    growth_low: Value
-    slope: Value
-    """u′."""
-    bend: Value
-    """x·u″/u′."""
-
-    def at(self, where: NDArray[np.bool_]) -> _Argument:
-        """The same at some of the points."""
-        low, growth_low, slope, bend = (
-            each[where] if isinstance(each, np.ndarray) else each
-            for each in (self.low, self.growth_low, self.slope, self.bend)
-        )
-        return _Argument(self.u[where], low, self.growth[where], growth_low, slope, bend)
+def _pair(decimal: str) -> Pair:
+    """The number as its nearest double and a correction."""
+    high = float(decimal)
+    return Pair(high, float(Fraction(decimal) - Fraction(high)))
 
 
-def _linear(x: Array, rate: Value, rate_low: float = 0.0) -> _Argument:
-    """u = (rate + rate_low)·x, with 0·∞ = 0: a flat gate is flat out to infinity."""
-    x = _finite(x)
-    u, low = two_product(x, rate)
-    low = np.sign(u) * (low + rate_low * x)
-    return _Argument(u, low, np.abs(u), low, rate, 0.0)
+_LARGEST: Final = sys.float_info.max
+_ONE: Final = Pair(1.0, 0.0)
 
 
-def _sigmoid_gate(x: Array, argument: _Argument) -> Derivatives:
-    """x·σ(u) and its derivatives."""
-    size = np.abs(argument.u)
-    far = (size > _far_from(x)) | np.isinf(x)
-    near = _near(x, size, argument)
-    return _spliced(near, far, _far(x[far], argument.at(far))) if far.any() else near
+@scalar
+def _sum(a: Pair, b: Pair) -> Pair:
+    """a + b. Like the product and the inverse here it is not normalised, which costs a few bits in 2⁻¹⁰⁰.
+
+    Lange, Rump, Faithfully Rounded Floating-point Computations, 2020.
+    """
+    head = two_sum(a.high, b.high)
+    return Pair(head.high, head.low + (a.low + b.low))
 
 
-def _finite(x: Array) -> Array:
-    """x, with the largest number for ∞: its product with what has vanished is then 0."""
-    limit = np.finfo(x.dtype).max
-    return np.clip(x, -limit, limit)
+@scalar
+def _product(a: Pair, b: Pair) -> Pair:
+    high = a.high * b.high
+    return Pair(high, fma(a.high, b.low, fma(a.low, b.high, fma(a.high, b.high, -high))))
 
 
-def _far_from(x: Array) -> float:
-    """Where the exponential is about to overflow."""
-    return 0.9 * float(np.log(np.finfo(x.dtype).max))
+@scalar
+def _inverse(a: Pair) -> Pair:
+    high = 1 / a.high
+    return Pair(high, high * fma(-high, a.low, fma(-high, a.high, 1.0)))
 
 
-def _near(x: Array, size: Array, argument: _Argument) -> Derivatives:
-    """Where e^|u| is a number."""
-    u, low, growth, growth_low, slope, bend = argument
-    left = u < 0
-    step = _reciprocal(np.exp(size), 1.0, low)
-    half = leading_half(x)
-    h = _times(step, half, x - half)
-    yield select(left, h, x - h)
-    part = leading_half(growth)
-    head, tail = part * step.high, (growth - part) * step.value + part * step.low
-    start = 1 - growth
-    half = leading_half(start + head)
-    h = _times(step, half, ((start - half) + head) + (tail - growth_low))
-    yield select(left, h, 1 - h)
-    start = 2 - growth
-    more = bend + step.value * (2 * growth - (start + bend) - 2 * (head + tail))
-    factor = slope * (start + (more - growth_low))
-    half = leading_half(factor)
-    yield _times(step, half, factor - half)
+@scalar
+def _multiple(factor: float, a: Pair) -> Pair:
+    """factor·a for a power of two, or one with its sign changed."""
+    return Pair(factor * a.high, factor * a.low)
 
 
-def _far(x: Array, argument: _Argument) -> Derivatives:
-    """Where 1 + e^|u| is e^|u|, and at ±∞, where u may be 0 if the gate does not depend on x."""
-    u, low, growth, _, slope, bend = argument
-    size, low = -np.abs(u), -np.asarray(low, x.dtype)
-    e = _exp(size, low)
-    growth = _finite(growth)
-    left = u < 0
-    factor = _finite(x)
-    yield np.where(left, rescaled_tail(factor * e, factor, size, low), x)
-    full = np.where(u == 0, 0.5, 1.0)
-    yield np.where(left, rescaled_tail((1 - growth) * e, 1 - growth, size, low), full).astype(x.dtype)
-    curvature = _finite(np.asarray(slope, x.dtype)) * (2 - growth + bend)
-    yield rescaled_tail(curvature * e, curvature, size, low)
+@scalar
+def _beside_one(a: Pair, exponent: float) -> Pair:
+    """a·2^exponent, to be added to 1: what is below 2⁻¹⁰⁰⁰ counts as that."""
+    return _multiple(power_of_two(at_least(exponent, -1000.0)), a)
 
 
-def _exp(x: Array, low: Value) -> Array:
-    """e^{x + low}."""
-    e = np.exp(x)
-    product: Array = e + e * low
-    return product
+@scalar
+def _rounded(a: Pair, exponent: float) -> float:
+    """a·2^exponent."""
+    return scaled(a.high + a.low, exponent)
 
 
-class _Step(NamedTuple):
-    """A number as high + low to some 2⁻⁷⁵, where high has half the bits; value = fl(high + low)."""
-
-    high: Array
-    low: Array
-    value: Array
+@scalar
+def _finite(x: float) -> float:
+    return at_most(at_least(x, -_LARGEST), _LARGEST)
 
 
-def _reciprocal(e: Array, offset: Value, relative: Value) -> _Step:
-    """1/(E + offset) for E = e·(1 + relative) ≥ 1 and offset ≤ 1."""
-    total = leading_half(e + offset)
-    rest = ((e - total) + offset) + e * relative
-    high = leading_half(1 / total)
-    residual = (1 - high * total) - high * rest
-    low = high * (residual + residual * residual)
-    return _Step(high, low, high + low)
+@scalar
+def _gated(x: float, gate: Pair, exponent: float) -> float:
+    """x·gate·2^exponent. At infinity the gate is open if its exponent is 0, and else shut."""
+    finite = _finite(x)
+    value = scaled(fma(finite, gate.high, finite * gate.low), exponent)
+    return value if abs(x) <= _LARGEST or exponent < 0 else x
 
 
-def _times(step: _Step, half: Array, rest: Array) -> Array:
-    """(half + rest)·step, rounded once; ``half`` has half the bits."""
-    product: Array = half * step.high + (rest * step.value + half * step.low)
-    return product
+class _Sigmoids(NamedTuple):
+    """σ(|u|) = most and σ(−|u|) = least·2^exponent = tail·most, tail = e^−|u|."""
+
+    most: Pair
+    least: Pair
+    exponent: float
+    tail: Pair
 
 
-def _spliced(usual: Derivatives, where: NDArray[np.bool_], special: Derivatives) -> Derivatives:
-    """``usual`` with the points ``where`` replaced by ``special``."""
-    for values, others in zip(usual, special, strict=True):
-        values[where] = others
-        yield values
+@scalar
+def _sigmoids(u: Pair) -> _Sigmoids:
+    e = power(-abs(u.high), u.low if u.high < 0 else -u.low)
+    # The halved mantissa is below 1: no finite factor makes the product overflow.
+    mantissa, exponent = Pair(0.5 * e.high, 0.5 * e.low), e.exponent + 1
+    tail = _beside_one(mantissa, exponent)
+    below = fast_sum(1.0, tail.high)
+    most = _inverse(Pair(below.high, below.low + tail.low))
+    return _Sigmoids(most, _product(mantissa, most), exponent, tail)
 
 
-def _silu(x: Array) -> Derivatives:
-    yield from _sigmoid_gate(x, _Argument(x, 0.0, np.abs(x), 0.0, 1.0, 0.0))
+@scalar
+def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> tuple[float, float, float]:
+    """x·σ(u), σ(u)·(1 + xu′·σ(−u)) and σ(u)·σ(−u)·u′·(2 + xu″/u′ − xu′·(σ(u) − σ(−u))).
+
+    ``growth`` is xu′, of u's sign and no more than ±2¹² where e^−|u| is more than 0, ``slope`` u′ and
+    ``bend`` 2 + xu″/u′.
+    """
+    left = u.high < 0
+    most, least, exponent, tail = _sigmoids(u)
+    gate, rest = (least, most) if left else (most, _product(tail, most))
+    shift = exponent if left else 0.0
+    first = _product(gate, _sum(_ONE, _product(growth, rest)))
+    above = fast_sum(1.0, -tail.high)
+    tilt = _product(Pair(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
+    pull = _product(growth, tilt if left else _multiple(-1.0, tilt))
+    spare = at_most(at_least(-exponent, 0.0), 12.0)  # scaled before, what a huge slope makes is a number
+    weight = _multiple(power_of_two(-spare), _product(_product(least, most), slope))
+    second = _product(weight, _sum(bend, pull))
+    return _gated(x, gate, shift), _rounded(first, shift), _rounded(second, exponent + spare)
 
 
-def _swish(x: Array, *, beta: Value) -> Derivatives:
-    yield from _sigmoid_gate(x, _linear(x, beta))
+@scalar
+def _argument(x: float, rate: Pair) -> Pair:
+    """rate·x, cut to ±4000, where e^−|u| has vanished. 0·∞ = 0: a flat gate is flat out to infinity."""
+    u = _product(rate, Pair(_finite(x) if rate.high == 0 else x, 0.0))
+    high = at_most(at_least(u.high, -4000.0), 4000.0)
+    return Pair(high, u.low if high == u.high else 0.0)
+
+
+@scalar
+def _swish_of(x: float, rate: Pair) -> tuple[float, float, float]:
+    """x·σ(rate·x)."""
+    u = _argument(x, rate)
+    return _sigmoid_gate(x, u, u, rate, Pair(2.0, 0.0))
+
+
+@Fused
+def _silu(x: float) -> tuple[float, float, float]:
+    return _swish_of(x, _ONE)
+
+
+@Fused
+def _swish(x: float, beta: float) -> tuple[float, float, float]:
+    return _swish_of(x, Pair(beta, 0.0))
+
+
+@Fused
+def _swish_by_beta(x: float, beta: float) -> tuple[float]:
+    """x²·σ(βx)·σ(−βx) = (x·h/(1 + h²))² with h = e^{−|βx|/2}: x² may overflow and h² vanish."""
+    u = _multiple(-0.5, _argument(x, Pair(beta, 0.0)))
+    p = power(-abs(u.high), u.low if u.high < 0 else -u.low)
+    mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
+    below = _sum(_ONE, _beside_one(_product(mantissa, mantissa), 2 * exponent))
+    root = _product(Pair(_finite(x), 0.0), _product(mantissa, _inverse(below)))
+    high, low = scaled(root.high, exponent), scaled(root.low, exponent)
+    return (high * (high + 2 * low),)
 
 
 def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
-    u, low, *_ = _linear(x, beta)
-    size = np.abs(u)
-    step = _reciprocal(np.exp(size), 1.0, low)
-    half = leading_half(x)
-    h = _times(step, half, x - half)
-    rest = x - h
-    square, square_low = two_product(x, rest)
-    half = leading_half(square)
-    near = _times(step, half, (square - half) + (square_low + x * ((x - rest) - h)))
-    far = rescaled_tail(x * x * _exp(-size, -low), x * x, -size, -low)
-    bent = np.where((size > _far_from(x)) | np.isinf(square), far, near)
-    return {"beta": np.where(u == 0, x * (x / 4), bent)}  # a flat gate: σ(0)·σ(0) = 1/4
+    gradient = np.empty((1, x.size), x.dtype)
+    _swish_by_beta(x.ravel(), gradient, beta=np.ravel(beta) if isinstance(beta, np.ndarray) else beta)
+    return {"beta": gradient.reshape(x.shape)}
 
 
-def _two_floats(decimal: str) -> tuple[float, float]:
-    """The number as the sum of its nearest double and a correction."""
-    high = float(decimal)
-    return high, float(Fraction(decimal) - Fraction(high))
+_QUICK_RATE: Final = _pair("1.702")
 
 
-_RATE: Final = _two_floats("1.702")
+@Fused
+def _quick_gelu(x: float) -> tuple[float, float, float]:
+    return _swish_of(x, _QUICK_RATE)
 
 
-def _quick_gelu(x: Array) -> Derivatives:
-    yield from _sigmoid_gate(x, _linear(x, *_RATE))
-
-
-_LINEAR: Final = _two_floats("1.5957691216057307117597842397375274739")
+_LINEAR: Final = _pair("1.5957691216057307117597842397375274739")
 """2√(2/π)."""
 
-_CUBIC: Final = _two_floats("0.0713548162726002487763387522798635409959")
+_CUBIC: Final = _pair("0.0713548162726002487763387522798635409959")
 """2√(2/π)·0.044715."""
 
 
-def _gelu_tanh(x: Array) -> Derivatives:
-    square, square_low = two_product(x, x)
-    cubic, cubic_low = two_product(square, _CUBIC[0])
-    cubic_low += square_low * _CUBIC[0] + square * _CUBIC[1]
-    factor, factor_low = two_sum(cubic, np.full_like(x, _LINEAR[0]))
-    factor_low += cubic_low + _LINEAR[1]
-    u, low = two_product(x, factor)
-    low = finite(low + x * factor_low) * np.sign(x)
-    slope, slope_low = two_sum(factor, 2 * cubic)
-    size = np.abs(x)
-    growth, growth_low = two_product(size, slope)
-    growth_low += size * (slope_low + factor_low + 2 * cubic_low)
-    argument = _Argument(u, low, growth, growth_low, slope, finite(6 * cubic / slope))
-    yield from _sigmoid_gate(x, argument)
+@Fused
+def _gelu_tanh(x: float) -> tuple[float, float, float]:
+    near = at_most(at_least(x, -100.0), 100.0)  # e^−|u| has vanished long before
+    a = Pair(near, 0.0)
+    cubic = _product(_CUBIC, two_product(near, near))
+    slope = _sum(_LINEAR, _product(Pair(3.0, 0.0), cubic))
+    bend = _product(_sum(_multiple(2.0, _LINEAR), _product(Pair(12.0, 0.0), cubic)), _inverse(slope))
+    u, growth = _product(a, _sum(_LINEAR, cubic)), _product(a, slope)
+    return _sigmoid_gate(x, u, growth, slope, bend)
 
 
-def _gelu(x: Array) -> Derivatives:
-    # The table is in double precision; single precision loses nothing by passing through it.
-    tail = NormalTail(np.abs(x).astype(np.float64, copy=False))
+_DENSITY_AT_0: Final = _pair("0.398942280401432677939946059934381868475858631164934657665926")
+"""φ(0) = 1/√(2π)."""
+
+
+@Fused
+def _gelu(x: float) -> tuple[float, float, float]:
     left = x < 0
-    h = tail.size * tail.probability() * tail.unit
-    yield select(left, -h, x - h).astype(x.dtype, copy=False)
-    h = tail.excess() * tail.unit
-    yield select(left, h, 1 - h).astype(x.dtype, copy=False)
-    curvature = tail.density() * (2 - tail.size * tail.size) * tail.unit
-    yield curvature.astype(x.dtype, copy=False)
+    a = at_most(abs(x), END)
+    square = two_product(a, a)
+    e = power(-0.5 * square.high, -0.5 * square.low)
+    density = _product(_DENSITY_AT_0, Pair(e.high, e.low))
+    ratio = mills(a)
+    # Φ(−a), and Φ(−a) − a·φ(a).
+    tail, first = _product(density, ratio), _product(density, _sum(ratio, Pair(-a, 0.0)))
+    second = _product(density, _sum(Pair(2.0, 0.0), _multiple(-1.0, square)))
+    shift = e.exponent if left else 0.0
+    gate = tail if left else _rest_of_one(tail, e.exponent)
+    slope = first if left else _rest_of_one(first, e.exponent)
+    return _gated(x, gate, shift), _rounded(slope, shift), _rounded(second, e.exponent)
 
 
-_ERF_SERIES: Final = [
-    2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(19)
-]
+@scalar
+def _rest_of_one(a: Pair, exponent: float) -> Pair:
+    """1 − a·2^exponent."""
+    return _sum(_ONE, _multiple(-1.0, _beside_one(a, exponent)))
 
 
-def _erf(x: Array) -> Derivatives:
-    square, low = two_product(x, x)
-    series = np.full_like(x, _ERF_SERIES[-1])
-    for coefficient in _ERF_SERIES[-2::-1]:
-        series = coefficient + square * series
-    tail = NormalTail(np.abs(x).astype(np.float64, copy=False) * math.sqrt(2))
-    outside = np.copysign(1 - 2 * (tail.probability() * tail.unit), x)
-    yield select(square < 1, x * series, outside).astype(x.dtype, copy=False)
-    e, relative = exp_pair(-square, -low)
-    e = _ERF_SERIES[0] * e
-    e += e * relative
-    yield rescaled_tail(e, _ERF_SERIES[0], -square, -low)
-    twice = _finite(-2 * x)
-    yield rescaled_tail(twice * e, twice * _ERF_SERIES[0], -square, -low)
+_ROOT_2: Final = _pair("1.41421356237309504880168872420969807857")
+_ROOT_2_BY_PI: Final = _pair("0.797884560802865355879892119868763736952")
+"""√(2/π)."""
+_TWO_BY_ROOT_PI: Final = _pair("1.12837916709551257389615890312154517169")
+"""2/√π."""
+
+_ERF_SERIES: Final = tuple(
+    2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(12, 0, -1)
+)
+"""erf x = x·(2/√π + z·(…)), z = x²: for |x| ≤ 1/2 the first term left out is below 2⁻⁶⁰."""
 
 
-def _mish(x: Array) -> Derivatives:
-    far = np.abs(x) > min(50.0, _far_from(x) / 2)  # e^−50 is nothing beside 1
-    near = _mish_near(x)
-    return _spliced(near, far, _mish_far(x[far])) if far.any() else near
+@Fused
+def _erf(x: float) -> tuple[float, float, float]:
+    a = at_most(abs(x), 45.0)  # e^−45² has vanished
+    square = two_product(a, a)
+    e = power(-square.high, -square.low)
+    gaussian = Pair(e.high, e.low)
+    far = _product(_ROOT_2, Pair(a, 0.0))
+    # erfc a = 2Φ(−√2 a)
+    outside = _rest_of_one(_product(_product(_ROOT_2_BY_PI, gaussian), mills(far.high, far.low)), e.exponent)
+    series = square.high * polynomial(square.high, _ERF_SERIES)
+    factor = fast_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
+    inside = fma(a, factor.high, a * factor.low)
+    value = inside if a < 0.5 else outside.high + outside.low
+    slope = _product(_TWO_BY_ROOT_PI, gaussian)
+    curvature = _product(slope, Pair(math.copysign(2 * a, -x), 0.0))
+    return math.copysign(value, x), _rounded(slope, e.exponent), _rounded(curvature, e.exponent)
 
 
-def _mish_near(x: Array) -> Derivatives:
-    """With E = e^|x|: the step tanh ln(1 + e^x) is 1/(E + offset) left of 0 and 1 − z right of it."""
-    left = x <= 0
-    size = np.abs(x)
-    e = np.exp(size)
-    s = 1 / (2 * e + 1)
-    offset = 0.5 + 0.5 * s
-    step = _reciprocal(e, offset, 0.0)
-    total = np.exp(2 * size) + 2 * e + 2
-    z = 2 / total
-    half = leading_half(x)
-    h = _times(step, half, x - half)
-    yield np.copysign(select(left, h, x - x * z), x)
-    # Left, the step's logarithm grows by 1 − weight·step a unit; right, z's falls by 2 − lack.
-    weight = offset + e * s * s
-    start = 1 - size
-    share = weight * h
-    half = leading_half(start - share)
-    h = _times(step, half, (start - half) - share)
-    lack = (2 * e + 4) / total
-    yield select(left, h, 1 - z * (1 - size * (2 - lack)))
-    yield _mish_curvature(x)
+@Fused
+def _mish(x: float) -> tuple[float, float, float]:
+    """With E = e^x and D = E² + 2E + 2 the step tanh ln(1 + E) is E·(E + 2)/D, its slope 4E·(E + 1)/D².
 
-
-def _mish_curvature(x: Array) -> Array:
-    """f″ = 4E·(2(E + 1)·D + x·(2 + 2E − 3E² − 2E³))/D³ with E = e^x, D = E² + 2E + 2.
-
-    The sum cancels around its zeros at some distance from where a bound in its largest term would allow it:
-    extended precision has the digits to spare.
+    f″ = 4E·(2(E + 1) + x·(2 + 2E − 3E² − 2E³)/D)/D². Right of 0 it is the same in e = 1/E, with the
+    coefficients in the opposite order.
     """
-    wide = x.astype(np.longdouble)
-    e = np.exp(wide)
-    d = e * (e + 2) + 2
-    total = 2 * (e + 1) * d + wide * (2 + e * (2 - e * (3 + 2 * e)))
-    return np.asarray(4 * e * (total / d**3)).astype(x.dtype)
-
-
-def _mish_far(x: Array) -> Derivatives:
-    """Where the step is e^x, or 1 − 2·e^−2x."""
     left = x < 0
-    exponent = _finite(np.where(left, x, -2 * x))
-    e = np.exp(exponent)
-    factor = _finite(x)
-    yield np.where(left, rescaled_tail(factor * e, factor, exponent), x)
-    yield np.where(left, rescaled_tail((1 + factor) * e, 1 + factor, exponent), 1.0).astype(x.dtype)
-    factor = np.where(left, 2 + factor, _finite(8 * (1 - factor)))
-    yield rescaled_tail(factor * e, factor, exponent)
+    size = at_most(abs(x), 2000.0)
+    p = power(-size)
+    mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
+    e = _beside_one(mantissa, exponent)
+    square = _product(e, e)
+    c, d = (2.0, 1.0) if left else (1.0, 2.0)
+    top = _sum(Pair(c, 0.0), _multiple(d, e))
+    inverse = _inverse(_sum(_sum(Pair(c, 0.0), _multiple(2.0, e)), _multiple(d, square)))
+    share = _product(Pair(size, 0.0), inverse)
+    middle = _sum(_ONE, e)
+
+    shift = exponent if left else 0.0
+    step = _product(mantissa, inverse) if left else inverse
+    change = _multiple(4.0, _product(middle, share))
+    first = _product(step, _sum(top, _multiple(-1.0, change) if left else _product(square, change)))
+
+    cubic = _sum(Pair(c + 1, 0.0), _multiple(2.0, e))
+    cubic = _sum(Pair(d + 1, 0.0), _multiple(-1.0, _product(e, cubic)))
+    cubic = _sum(Pair(2.0, 0.0), _product(e, cubic))
+    bend = _sum(_multiple(2.0, middle), _multiple(-1.0, _product(cubic, share)))
+    scale = mantissa if left else _product(mantissa, mantissa)
+    second = _multiple(4.0, _product(_product(scale, _product(inverse, inverse)), bend))
+    twice = at_least(exponent if left else 2 * exponent, -3000.0)
+    return _gated(x, _product(top, step), shift), _rounded(first, shift), _rounded(second, twice)
 
 
-def _hard_swish(x: Array) -> Derivatives:
-    bent = np.clip(x, -3.0, 3.0)
-    yield np.maximum(x, -3.0) * ((bent + 3) / 6)
-    inside = indicator(np.abs(x) < 3, x)
-    yield (2 * bent + 3) / 6 * inside + (x >= 3)
-    yield inside / 3
+@Fused
+def _hard_swish(x: float) -> tuple[float, float, float]:
+    above = two_sum(x, 3.0)
+    inside = fma(x, above.high, x * above.low) / 6
+    value = x if x >= 3 else 0.0 if x <= -3 else inside
+    slope = 1.0 if x >= 3 else 0.0 if x <= -3 else (2 * x + 3) / 6
+    return value, slope, 0.0 if abs(x) >= 3 else (1 + 0 * x) / 3  # 0·NaN is NaN
 
 
 _ELFWING = Reference(

@@ -27,7 +27,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.extended import Extended, choose, exponential, extended, reciprocal
-from app.core.activations.normal_tail import NormalTail
+from app.core.activations.normal_tail import END, mills_ratio
 from app.core.activations.parameters import Array, Parameter, Value
 from app.core.activations.rectifiers import RELU
 from app.core.errors import InvalidValue
@@ -118,28 +118,15 @@ def _logistic(t: Array, low: Array) -> tuple[Extended, Extended]:
 
 
 def _gelu(z: Array) -> tuple[Extended, Extended]:
-    size = np.abs(z)
-    tail = NormalTail(np.minimum(size, _FAR))
-    probability, excess = extended(tail.probability()), extended(tail.excess())
-    far = size > _FAR
-    if far.any():
-        far_probability, far_excess = _far_tail(np.clip(size, _FAR, _GONE))
-        probability, excess = choose(far, far_probability, probability), choose(far, far_excess, excess)
+    size = np.minimum(np.abs(z), END)
+    ratio, low = mills_ratio(size)
+    square, square_low = two_product(size, size / 2)
+    density = exponential(-square, -square_low).times(_DENSITY_AT_0)
+    probability, excess = density.times(extended(ratio, low)), density.times(_sum(-size, ratio, low))
     left = z < 0
     argument = np.where(left, _finite(z), z)
     step = choose(left, probability, probability.negative().plus_one())
     return extended(argument).times(step), choose(left, excess, excess.negative().plus_one())
-
-
-def _far_tail(t: Array) -> tuple[Extended, Extended]:
-    """Φ(−t) and Φ(−t) − t·φ(t) by Laplace's continued fraction φ(t)/Φ(−t) = t + 1/(t + 2/(t + …)), t ≥ 10."""
-    fraction = t
-    for term in range(18, 1, -1):
-        fraction = t + term / fraction
-    inverse, low = reciprocal(*two_sum(t, 1 / fraction))
-    square, square_low = two_product(t, t / 2)
-    density = exponential(-square, -square_low).times(_DENSITY_AT_0)
-    return density.times(extended(inverse, low)), density.times(_sum(-t, inverse, low))
 
 
 def _relu(z: Array) -> tuple[Extended, Extended]:
@@ -158,11 +145,6 @@ def _finite(z: Array) -> Array:
     limit = np.finfo(np.float64).max
     return z.clip(-limit, limit)
 
-
-_FAR = 10.0
-"""From here on 18 levels of the continued fraction are right to 2⁻⁶²."""
-_GONE = 100.0
-"""φ(100) is 0, though the product of two of the largest doubles multiply it."""
 
 _DENSITY = Decimal("0.398942280401432677939946059934381868475858631164934657665926")
 _DENSITY_AT_0 = extended(np.array(float(_DENSITY)), float(_DENSITY - Decimal(float(_DENSITY))))
