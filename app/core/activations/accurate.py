@@ -62,13 +62,6 @@ def finite(correction: Array) -> Array:
     return np.where(np.isfinite(correction), correction, 0.0)
 
 
-def leading_half(a: Array) -> Array:
-    """``a`` cut to half its bits, so that a product of two such numbers is exact."""
-    cut = np.finfo(a.dtype).nmant // 2 + 1
-    halved: Array = (a.view(f"i{a.itemsize}") & -(1 << cut)).view(a.dtype)
-    return halved
-
-
 def rescaled_tail(product: Array, factor: Value, x: Array, low: Value = 0.0) -> Array:
     """factor·e^{x + low}, given ``product`` as its value wherever e^x is no subnormal number.
 

@@ -38,10 +38,3 @@ def select(condition: NDArray[np.bool_], yes: Value, no: Value) -> Array:
     one, other = (np.asarray(each, dtype).view(bits) for each in (yes, no))
     mask = np.negative(np.asarray(condition).astype(bits))  # all ones where the condition holds
     return np.asarray(((one ^ other) & mask) ^ other).view(dtype)
-
-
-def indicator(condition: NDArray[np.bool_], x: Array) -> Array:
-    """1 where the condition holds, else 0, and NaN where x is NaN: the slope of what is flat or passes x."""
-    values = np.asarray(condition).astype(x.dtype)
-    np.copyto(values, x, where=np.isnan(x))
-    return values
