@@ -25,9 +25,6 @@ NONE = "-"
 _PROCESS = secrets.token_hex(4)
 _NUMBERS = itertools.count(1)
 
-log = structlog.get_logger()
-
-
 class Observed:
     """ASGI middleware around everything else, so that it sees the answers to unforeseen errors too.
 
@@ -37,6 +34,7 @@ class Observed:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self._metrics = metrics
+        self._log = structlog.get_logger().bind()  # get_logger's own makes another for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and says afterwards what became of it."""
@@ -58,7 +56,7 @@ class Observed:
         function = state.get("function", NONE)
         self._metrics.count(route, function, exchange.status, seconds, state.get("elements", 0))
         fields = {"function": function} if function != NONE else {}
-        say = log.info if exchange.status < 500 else log.warning
+        say = self._log.info if exchange.status < 500 else self._log.warning
         say(
             "request",
             method=exchange.scope["method"],
