@@ -169,6 +169,7 @@ def main() -> None:
     """One network of the given width and depth: prints its seconds and this process's most bytes."""
     width, depth = map(int, sys.argv[1:])
     with ThreadPoolExecutor(THREADS - 1) as pool:
+        ours_once(64, 2, BATCH, pool)  # compiles the loops
         took = seconds(lambda: ours_once(width, depth, BATCH, pool))
     # Not getrusage: what it says of a child begins at its parent's size.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
