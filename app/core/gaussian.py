@@ -44,7 +44,7 @@ REACH = 39.0
 PANEL_LIMIT = 8192
 """Panels a mesh may have: a function that oscillates faster than this resolves is refused."""
 
-WORK_LIMIT = 200_000_000
+WORK_LIMIT = 50_000_000
 """Evaluations of f that one table of `Plane` may take."""
 
 _ORDER = 16
