@@ -28,6 +28,7 @@ from app.core.activations.double import (
     log1p,
     plus,
     power,
+    power_of_two,
     quotient,
     scalar,
     scaled,
@@ -147,7 +148,8 @@ def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
     # What is 2⁻¹⁰⁰⁰ and less counts as that until β has been applied, which may make it an ordinary number.
     exponent = at_least(e.exponent, -1000.0)
     rest = e.exponent - exponent
-    small = Pair(scaled(e.high, exponent), scaled(e.low, exponent))
+    unit = power_of_two(exponent)
+    small = Pair(e.high * unit, e.low * unit)
     below = plus(small, 1.0)
     tail = quotient(small, below)
     slope = quotient(tail, below)
