@@ -80,8 +80,9 @@ def activate(
 
 
 def _held(values: Array, dtype: np.dtype[Any]) -> Array:
-    """``values`` as ``dtype`` holds them, in float64: a fresh array, aligned wherever ``values`` lie."""
-    return round_to(values, dtype).astype(np.float64)
+    """``values`` as ``dtype`` holds them, in float64 and aligned: a copy only where they are not so yet."""
+    held = round_to(values, dtype)
+    return held.astype(np.float64, copy=not held.flags.aligned)
 
 
 def _elementwise(

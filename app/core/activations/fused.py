@@ -16,14 +16,13 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.np.numpy_support import from_dtype
 
 from app.core.activations.double import scalar
 from app.core.activations.parameters import Array, Value
 
 Scalar: TypeAlias = Callable[..., tuple[float, ...]]
-
-_loop = njit(nogil=True, error_model="numpy")
 
 
 class Fused:
@@ -42,14 +41,19 @@ class Fused:
         arrays = any(isinstance(value, np.ndarray) for value in values)
         if arrays:
             values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
-        loop = _compiled(self._function, len(rows), len(values) if arrays else 0)
+        loop = _compiled(self._function, x.dtype, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
 
 @cache
-def _compiled(function: Scalar, count: int, arrays: int) -> Any:
-    """The loop that writes the first ``count`` orders, with so many parameters an array each, or none."""
-    at = _AT[arrays]
+def _compiled(function: Scalar, dtype: np.dtype[Any], count: int, parameters: int, arrays: bool) -> Any:
+    """The loop that writes the first ``count`` orders in x's ``dtype``; with ``parameters``, all arrays or none."""
+    at = _AT[parameters if arrays else 0]
+    number = from_dtype(dtype)
+    # A loop for arrays that may be written to would be compiled again for those that may not.
+    read, write = types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C")
+    each = types.Array(types.float64, 1, "C") if arrays else types.float64
+    kind = types.void(read, *[write] * count, types.Tuple([each] * parameters))  # type: ignore[no-untyped-call]
 
     def one(x: Array, f: Array, params: Any) -> None:
         for i in range(x.size):
@@ -63,7 +67,7 @@ def _compiled(function: Scalar, count: int, arrays: int) -> Any:
         for i in range(x.size):
             f[i], slope[i], curvature[i] = function(float(x[i]), *at(params, i))
 
-    return _loop((one, two, three)[count - 1])
+    return njit(kind, nogil=True, error_model="numpy")((one, two, three)[count - 1])
 
 
 _AT = [
