@@ -41,6 +41,7 @@ from app.core.activations.formula import Expression
 from app.core.activations.fused import Fused
 from app.core.activations.normal_tail import END, mills
 from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.piecewise import unless_nan
 
 
 def _pair(decimal: str) -> Pair:
@@ -88,9 +89,9 @@ def _beside_one(a: Pair, exponent: float) -> Pair:
 
 
 @scalar
-def _rounded(a: Pair, exponent: float) -> float:
-    """a·2^exponent."""
-    return scaled(a.high + a.low, exponent)
+def _rounded(a: Pair, b: Pair, exponent: float) -> float:
+    """a·b·2^exponent."""
+    return scaled(fma(a.high, b.high, fma(a.high, b.low, a.low * b.high)), exponent)
 
 
 @scalar
@@ -137,14 +138,15 @@ def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> t
     most, least, exponent, tail = _sigmoids(u)
     gate, rest = (least, most) if left else (most, _product(tail, most))
     shift = exponent if left else 0.0
-    first = _product(gate, _sum(_ONE, _product(growth, rest)))
+    change = fma(growth.high, rest.low, growth.low * rest.high)
+    ascent = Pair(fma(growth.high, rest.high, 1.0), change)  # rounded, but where it cancels
     above = fast_sum(1.0, -tail.high)
     tilt = _product(Pair(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
     pull = _product(growth, tilt if left else _multiple(-1.0, tilt))
     spare = at_most(at_least(-exponent, 0.0), 12.0)  # scaled before, what a huge slope makes is a number
     weight = _multiple(power_of_two(-spare), _product(_product(least, most), slope))
-    second = _product(weight, _sum(bend, pull))
-    return _gated(x, gate, shift), _rounded(first, shift), _rounded(second, exponent + spare)
+    second = _rounded(weight, _sum(bend, pull), exponent + spare)
+    return _gated(x, gate, shift), _rounded(gate, ascent, shift), second
 
 
 @scalar
@@ -164,7 +166,8 @@ def _swish_of(x: float, rate: Pair) -> tuple[float, float, float]:
 
 @Fused
 def _silu(x: float) -> tuple[float, float, float]:
-    return _swish_of(x, _ONE)
+    u = Pair(at_most(at_least(x, -4000.0), 4000.0), 0.0)
+    return _sigmoid_gate(x, u, u, _ONE, Pair(2.0, 0.0))
 
 
 @Fused
@@ -230,11 +233,11 @@ def _gelu(x: float) -> tuple[float, float, float]:
     ratio = mills(a)
     # Φ(−a), and Φ(−a) − a·φ(a).
     tail, first = _product(density, ratio), _product(density, _sum(ratio, Pair(-a, 0.0)))
-    second = _product(density, _sum(Pair(2.0, 0.0), _multiple(-1.0, square)))
+    second = _rounded(density, _sum(Pair(2.0, 0.0), _multiple(-1.0, square)), e.exponent)
     shift = e.exponent if left else 0.0
     gate = tail if left else _rest_of_one(tail, e.exponent)
     slope = first if left else _rest_of_one(first, e.exponent)
-    return _gated(x, gate, shift), _rounded(slope, shift), _rounded(second, e.exponent)
+    return _gated(x, gate, shift), scaled(slope.high + slope.low, shift), second
 
 
 @scalar
@@ -268,9 +271,10 @@ def _erf(x: float) -> tuple[float, float, float]:
     factor = fast_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
     inside = fma(a, factor.high, a * factor.low)
     value = inside if a < 0.5 else outside.high + outside.low
-    slope = _product(_TWO_BY_ROOT_PI, gaussian)
-    curvature = _product(slope, Pair(math.copysign(2 * a, -x), 0.0))
-    return math.copysign(value, x), _rounded(slope, e.exponent), _rounded(curvature, e.exponent)
+    slope = _rounded(_TWO_BY_ROOT_PI, gaussian, e.exponent)
+    twice = Pair(math.copysign(2 * a, -x), 0.0)
+    curvature = _rounded(_product(_TWO_BY_ROOT_PI, gaussian), twice, e.exponent)
+    return math.copysign(value, x), slope, curvature
 
 
 @Fused
@@ -295,16 +299,16 @@ def _mish(x: float) -> tuple[float, float, float]:
     shift = exponent if left else 0.0
     step = _product(mantissa, inverse) if left else inverse
     change = _multiple(4.0, _product(middle, share))
-    first = _product(step, _sum(top, _multiple(-1.0, change) if left else _product(square, change)))
+    first = _rounded(step, _sum(top, _multiple(-1.0, change) if left else _product(square, change)), shift)
 
     cubic = _sum(Pair(c + 1, 0.0), _multiple(2.0, e))
     cubic = _sum(Pair(d + 1, 0.0), _multiple(-1.0, _product(e, cubic)))
     cubic = _sum(Pair(2.0, 0.0), _product(e, cubic))
     bend = _sum(_multiple(2.0, middle), _multiple(-1.0, _product(cubic, share)))
     scale = mantissa if left else _product(mantissa, mantissa)
-    second = _multiple(4.0, _product(_product(scale, _product(inverse, inverse)), bend))
-    twice = at_least(exponent if left else 2 * exponent, -3000.0)
-    return _gated(x, _product(top, step), shift), _rounded(first, shift), _rounded(second, twice)
+    weight = _multiple(4.0, _product(scale, _product(inverse, inverse)))
+    second = _rounded(weight, bend, at_least(exponent if left else 2 * exponent, -3000.0))
+    return _gated(x, _product(top, step), shift), first, second
 
 
 @Fused
@@ -313,7 +317,7 @@ def _hard_swish(x: float) -> tuple[float, float, float]:
     inside = fma(x, above.high, x * above.low) / 6
     value = x if x >= 3 else 0.0 if x <= -3 else inside
     slope = 1.0 if x >= 3 else 0.0 if x <= -3 else (2 * x + 3) / 6
-    return value, slope, 0.0 if abs(x) >= 3 else (1 + 0 * x) / 3  # 0·NaN is NaN
+    return value, slope, unless_nan(0.0 if abs(x) >= 3 else 1 / 3, x)
 
 
 _ELFWING = Reference(
