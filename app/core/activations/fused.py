@@ -47,7 +47,7 @@ class Fused:
 
 @cache
 def _compiled(function: Scalar, dtype: np.dtype[Any], count: int, parameters: int, arrays: bool) -> Any:
-    """The loop that writes the first ``count`` orders, all in x's ``dtype``; its parameters may be ``arrays``."""
+    """The loop that writes the first ``count`` orders in x's ``dtype``; its parameters may be ``arrays``."""
     at = _AT[parameters if arrays else 0]
     number = from_dtype(dtype)
     # A loop for arrays that may be written to would be compiled again for those that may not.
