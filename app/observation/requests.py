@@ -25,6 +25,7 @@ NONE = "-"
 _PROCESS = secrets.token_hex(4)
 _NUMBERS = itertools.count(1)
 
+
 class Observed:
     """ASGI middleware around everything else, so that it sees the answers to unforeseen errors too.
 
