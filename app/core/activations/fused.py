@@ -3,9 +3,6 @@
 The function takes x and the parameters, all floats, and returns f, f′ and f″. Compiled, a loop over it keeps
 everything between x and the results in registers, and what leads to a derivative nobody asked for is left
 out. NumPy would pass over memory once for each operation, ten to fifty times.
-
-A loop is compiled (numba, LLVM) when it is first used, which takes some tenths of a second. It holds no lock
-of the interpreter while it runs.
 """
 
 from __future__ import annotations
@@ -16,11 +13,12 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.np.numpy_support import from_dtype
 
 from app.core.activations.double import scalar
 from app.core.activations.parameters import Array, Value
+from app.core.compiled import Compiled, full_name
 
 Scalar: TypeAlias = Callable[..., tuple[float, ...]]
 
@@ -29,6 +27,7 @@ class Fused:
     """The loops of one ``function``."""
 
     def __init__(self, function: Scalar) -> None:
+        self._name = full_name(function)
         self._function = scalar(function)
         _, *self._parameters = signature(function).parameters
 
@@ -41,19 +40,21 @@ class Fused:
         arrays = any(isinstance(value, np.ndarray) for value in values)
         if arrays:
             values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
-        loop = _compiled(self._function, x.dtype, len(rows), len(values), arrays)
+        loop = _loop(self._name, self._function, x.dtype, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
 
 @cache
-def _compiled(function: Scalar, dtype: np.dtype[Any], count: int, parameters: int, arrays: bool) -> Any:
+def _loop(
+    name: str, function: Scalar, dtype: np.dtype[Any], count: int, parameters: int, arrays: bool
+) -> Compiled:
     """The loop that writes the first ``count`` orders in x's ``dtype``; its parameters may be ``arrays``."""
     at = _AT[parameters if arrays else 0]
     number = from_dtype(dtype)
     # A loop for arrays that may be written to would be compiled again for those that may not.
     read, write = types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C")
     each = types.Array(types.float64, 1, "C") if arrays else types.float64
-    kind = types.void(read, *[write] * count, types.Tuple([each] * parameters))  # type: ignore[no-untyped-call]
+    params = types.Tuple([each] * parameters)  # type: ignore[no-untyped-call]
 
     def one(x: Array, f: Array, params: Any) -> None:
         for i in range(x.size):
@@ -67,7 +68,7 @@ def _compiled(function: Scalar, dtype: np.dtype[Any], count: int, parameters: in
         for i in range(x.size):
             f[i], slope[i], curvature[i] = function(float(x[i]), *at(params, i))
 
-    return njit(kind, nogil=True, error_model="numpy")((one, two, three)[count - 1])
+    return Compiled((one, two, three)[count - 1], (read, *[write] * count, params), name)
 
 
 _AT = [

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from app.core.activations.double import Pair, fast_sum, fma, nearest, scalar
 from app.core.activations.parameters import Array
+from app.core.compiled import compiled
 
 END: Final = 66.0
 """φ(66) and Φ(−66) are below 2⁻³¹⁴⁰: nothing, even times two of the largest doubles."""
@@ -71,11 +71,14 @@ def mills(a: float, low: float = 0.0) -> Pair:
     return fast_sum(m, fma(r, tail, rest))
 
 
-@njit(nogil=True, error_model="numpy")
 def mills_ratio(a: Array) -> tuple[Array, Array]:
     """M(a) for an array of 0 ≤ a ≤ `END`, as a sum of two."""
-    flat = a.ravel()
-    high, low = np.empty_like(flat), np.empty_like(flat)
-    for i in range(flat.size):
-        high[i], low[i] = mills(flat[i])
-    return high.reshape(a.shape), low.reshape(a.shape)
+    high, low = np.empty(a.shape), np.empty(a.shape)
+    _mills_ratio(a.ravel(), high.reshape(-1), low.reshape(-1))
+    return high, low
+
+
+@compiled("void(f8[::1], f8[::1], f8[::1])")
+def _mills_ratio(a: Array, high: Array, low: Array) -> None:
+    for i in range(a.size):
+        high[i], low[i] = mills(a[i])

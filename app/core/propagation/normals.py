@@ -11,15 +11,13 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.core.activations.double import scalar
 from app.core.activations.parameters import Array
+from app.core.compiled import compiled
 
 Words: TypeAlias = NDArray[np.uint32]
-
-_compiled = njit(nogil=True, error_model="numpy")
 
 _CHUNK = 2048
 """Numbers made at a time: they and their words stay in the first-level cache."""
@@ -45,7 +43,7 @@ def fill(key: int, out: Array) -> None:
         rest[:] = last[: rest.size]
 
 
-@_compiled
+@compiled("void(i8, i8, i8, u4[::1], f4[::1])")
 def _fill(key_high: int, key_low: int, first: int, words: Words, out: Array) -> None:
     """Chunks from number ``first`` on."""
     for chunk in range(out.size // words.size):
@@ -71,7 +69,7 @@ def philox(counter: tuple[Any, Any, Any, Any], key_low: Any, key_high: Any) -> t
     return a, b, c, d
 
 
-@_compiled
+@scalar
 def _draw(key_low: Any, key_high: Any, chunk: Any, words: Words) -> None:
     quarter = words.size // 4
     for i in range(quarter):
@@ -79,7 +77,7 @@ def _draw(key_low: Any, key_high: Any, chunk: Any, words: Words) -> None:
         words[i], words[quarter + i], words[2 * quarter + i], words[3 * quarter + i] = a, b, c, d
 
 
-@_compiled
+@scalar
 def _transform(words: Words, out: Array) -> None:
     half = words.size // 2
     for i in range(half):
