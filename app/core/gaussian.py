@@ -183,7 +183,7 @@ class Line:
 
 @dataclass(frozen=True)
 class AngularSeries:
-    """Functions of θ in [0, π], one for each cell, as Chebyshev series in a graded variable.
+    """D(θ)/sinᵖ(θ/2) for θ in [0, π], one for each cell, as Chebyshev series in a graded variable.
 
     With y = ln((θ + δ)/(π − θ + δ)) a function that changes within δ of either end is as smooth as any. The
     arrays are coefficients, (n, cells), and δ, (cells,).
@@ -191,10 +191,11 @@ class AngularSeries:
 
     coefficients: Array
     grading: Array
+    power: Literal[1, 2]
 
     def select(self, cells: NDArray[np.intp]) -> AngularSeries:
         """The functions of some cells."""
-        return AngularSeries(self.coefficients[:, cells], self.grading[cells])
+        return AngularSeries(self.coefficients[:, cells], self.grading[cells], self.power)
 
     def __call__(self, angle: Array) -> tuple[Array, Array]:
         """Values and derivatives at one θ for each cell."""
@@ -204,6 +205,12 @@ class AngularSeries:
         value = chebyshev.chebval(place, self.coefficients, tensor=False)
         slope = chebyshev.chebval(place, chebyshev.chebder(self.coefficients), tensor=False)
         return np.asarray(value), np.asarray(slope * (1 / above + 1 / below) / span)
+
+    def steepness(self, angle: Array) -> Array:
+        """The derivative of D in sin²(θ/2) at one θ > 0 for each cell."""
+        value, slope = self(angle)
+        sine, cosine, p = np.sin(angle / 2), np.cos(angle / 2), self.power
+        return np.asarray(slope * sine ** (p - 1) / cosine + p / 2 * value * sine ** (p - 2))
 
 
 @dataclass(frozen=True)
@@ -271,7 +278,7 @@ class Plane:
         for table, cells in tables:
             coefficients[: len(table.values), cells] = chebyshev_coefficients(table.at(q[cells]))
             grading[cells] = table.grading
-        return AngularSeries(coefficients, grading)
+        return AngularSeries(coefficients, grading, self.power)
 
     def difference(self, q: Array, angle: Array) -> Array:
         """E ½(f(u₁) − f(u₂))² for each pair of a variance and an angle θ in [0, π]."""

@@ -8,13 +8,15 @@ With Z standard normal, and u₁, u₂ normal of variance q and correlation c,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import NDArray
 from scipy.special import ndtr, owens_t
 
-from app.core.activations.definition import Elementwise, Rowwise
+from app.core.activations.definition import Elementwise, Rowwise, Wave
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
 from app.core.gaussian import (
@@ -30,6 +32,7 @@ from app.core.gaussian import (
 from app.core.propagation.units import Units
 
 _TINY = 1e-300
+_LARGEST_POWER = 1e200
 _ANGLES = 48
 
 
@@ -40,6 +43,19 @@ class Moments(NamedTuple):
     slope: Array
     second_rate: Array
     slope_rate: Array
+
+
+class Parting(Protocol):
+    """E ½(φ(u₁) − φ(u₂))²/sinᵖ(θ/2) as a function of θ = arccos c, one for each of some cells."""
+
+    def select(self, cells: NDArray[np.intp]) -> Parting:
+        """The functions of some of the cells."""
+
+    def __call__(self, angle: Array) -> tuple[Array, Array]:
+        """Values and derivatives in θ at one θ for each cell; NaN where they are not known."""
+
+    def steepness(self, angle: Array) -> Array:
+        """The derivative of E ½(φ(u₁) − φ(u₂))² in sin²(θ/2): 2q E φ′(u₁)φ′(u₂), and more where φ jumps."""
 
 
 class Unit(Protocol):
@@ -55,7 +71,7 @@ class Unit(Protocol):
     def at_zero(self) -> Moments:
         """Their limits as q → 0 (V′ where V is 0 there)."""
 
-    def parting(self, q: Array) -> AngularSeries:
+    def parting(self, q: Array) -> Parting:
         """E ½(φ(u₁) − φ(u₂))²/sinᵖ(θ/2) as a function of θ = arccos c, for each variance."""
 
 
@@ -100,6 +116,86 @@ class ElementwiseUnit:
         return self._plane.series(q)
 
 
+class WaveUnit:
+    """φ(x) = a x + A (1 − cos ωx) + B sin ωx: all expectations follow from E e^(iωu) = e^(−ω²q/2)."""
+
+    power: Literal[1, 2] = 2
+
+    def __init__(self, wave: Wave, activation: Elementwise, params: Mapping[str, float]) -> None:
+        values = {**activation.defaults, **params}
+        self._omega, self._linear, self._versine, self._sine = (
+            np.float64(activation.number(text, values)) for text in wave
+        )
+
+    def moments(self, q: Array) -> Moments:
+        """V, S, V′, S′ at each q > 0."""
+        a, versine, sine = self._linear, self._versine**2, self._sine**2
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            z = _power(self._omega, q)
+            rate, square, mixed = z / q, self._omega**2, 2 * a * self._sine * self._omega * np.exp(-z / 2)
+            first, second, last = -np.expm1(-z / 2), -np.expm1(-z), np.exp(-2 * z)
+            falling = first * np.exp(-z / 2) + second * np.exp(-z)
+            return Moments(
+                a**2 * q + mixed * q + versine * (first**2 + second**2 / 2) - sine * np.expm1(-2 * z) / 2,
+                a**2 + mixed + square * (-versine * np.expm1(-2 * z) + sine * (1 + last)) / 2,
+                a**2 + mixed * (1 - z / 2) + rate * (versine * falling + sine * last),
+                rate * (square * (versine - sine) * last - mixed / 2),
+            )
+
+    def at_zero(self) -> Moments:
+        """Their limits as q → 0 (V′ where V is 0 there)."""
+        with np.errstate(over="ignore"):
+            slope = np.asarray((self._linear + self._sine * self._omega) ** 2)
+        return Moments(np.zeros(()), slope, slope, np.zeros(()))
+
+    def parting(self, q: Array) -> WaveParting:
+        """E ½(φ(u₁) − φ(u₂))²/sin²(θ/2) as a function of θ = arccos c, for each variance."""
+        z = _power(self._omega, q)
+        mixed = 4 * self._linear * self._sine * self._omega * q * np.exp(-z / 2)
+        return WaveParting(2 * self._linear**2 * q + mixed, z, self._versine**2, self._sine**2)
+
+
+def _power(omega: np.float64, q: Array) -> Array:
+    """ω²q, or what is as good as infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.minimum(omega**2 * q, _LARGEST_POWER))
+
+
+@dataclass(frozen=True)
+class WaveParting:
+    """``linear`` + e^(−z) (A² (cosh z − cosh zc) + B² (sinh z − sinh zc))/s, with z = ω²q and s = (1 − c)/2.
+
+    The differences are written as products of 1 − e^(−2zs) and 1 ± e^(−2z(1−s)), which neither cancel nor
+    overflow.
+    """
+
+    linear: Array
+    z: Array
+    versine: float
+    sine: float
+
+    def select(self, cells: NDArray[np.intp]) -> WaveParting:
+        """The functions of some of the cells."""
+        return WaveParting(self.linear[cells], self.z[cells], self.versine, self.sine)
+
+    def __call__(self, angle: Array) -> tuple[Array, Array]:
+        """Values and derivatives at one θ > 0 for each cell."""
+        s, rest, z = np.sin(angle / 2) ** 2, np.cos(angle / 2) ** 2, self.z
+        with np.errstate(under="ignore"):
+            near, far = np.exp(-2 * z * s), np.exp(-2 * z * rest)
+            chord = -np.expm1(-2 * z * s) / s
+            height = self.versine * -np.expm1(-2 * z * rest) + self.sine * (1 + far)
+            bend = (2 * z * near - chord) / s * height - chord * 2 * z * (self.versine - self.sine) * far
+        return self.linear + chord * height / 2, np.sin(angle) / 4 * bend
+
+    def steepness(self, angle: Array) -> Array:
+        """The derivative of ½E(φ(u₁) − φ(u₂))² in s at one θ for each cell: 2q E φ′(u₁)φ′(u₂)."""
+        z = self.z
+        with np.errstate(under="ignore"):
+            near, far = np.exp(-2 * z * np.sin(angle / 2) ** 2), np.exp(-2 * z * np.cos(angle / 2) ** 2)
+            return np.asarray(self.linear + z * (self.versine * (near - far) + self.sine * (near + far)))
+
+
 class MaximumUnit:
     """The maximum of ``pieces`` independent pre-activations of variance q each (Maxout).
 
@@ -115,7 +211,7 @@ class MaximumUnit:
         self._second = expectation(self._square_of_largest, np.ones(1))[0]
         angles = angles_of(_ANGLES, UNGRADED)
         agreement = AngularSeries(
-            chebyshev_coefficients(self._same_winner(angles)[:, None]), np.array([UNGRADED])
+            chebyshev_coefficients(self._same_winner(angles)[:, None]), np.array([UNGRADED]), self.power
         )
         nodes, weights = legendre.leggauss(_ANGLES)
         inner = angles[:, None] * (1 + nodes) / 2
@@ -147,7 +243,7 @@ class MaximumUnit:
 
     def parting(self, q: Array) -> AngularSeries:
         """E ½(φ(u₁) − φ(u₂))²/sin²(θ/2) as a function of θ = arccos c, for each variance."""
-        return AngularSeries(self._series * q, np.full(q.size, UNGRADED))
+        return AngularSeries(self._series * q, np.full(q.size, UNGRADED), self.power)
 
 
 def _both_below(x: Array, y: Array, angle: float) -> Array:
@@ -170,6 +266,9 @@ def unit_of(call: Call) -> Unit:
         if np.ndim(value):
             raise InvalidValue("must be one number, the same for all units", loc=("params", name))
     if isinstance(call.activation, Elementwise):
+        wave = call.activation.wave
+        if wave is not None:
+            return WaveUnit(wave, call.activation, call.scalars)
         return ElementwiseUnit(call.activation, call.scalars)
     pieces = Units(call).pieces
     if not (isinstance(call.activation, Rowwise) and _is_maximum(call.activation, call, pieces)):

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.gaussian import BAND, AngularSeries, Array
-from app.core.kernels import Moments, Unit
+from app.core.gaussian import BAND, Array
+from app.core.kernels import Moments, Parting, Unit
 from app.core.roots import Cells, Curve, bisect, descend
 
 CRITICAL = 1e-9
@@ -195,12 +195,12 @@ def _settled(values: Array, layer: int) -> bool:
     return bool(now == before or abs(now - before) <= _RESOLUTION * abs(now) or np.isnan(now))
 
 
-def _parting(unit: Unit, q: float) -> AngularSeries | None:
+def _parting(unit: Unit, q: float) -> Parting | None:
     """What `Unit.parting` says at one variance; None where it is out of range."""
     return unit.parting(np.array([q])) if SMALLEST <= q <= LARGEST else None
 
 
-def _parted(unit: Unit, parting: AngularSeries, q: float, half_gap: float) -> float:
+def _parted(unit: Unit, parting: Parting, q: float, half_gap: float) -> float:
     """V(q) − E φ(u₁)φ(u₂) where E ½(u₁ − u₂)² = q(1 − c) is ``half_gap``."""
     sine = np.sqrt(np.clip(half_gap / (2 * q), 0.0, 1.0))
     value, _ = parting(2 * np.arcsin(np.array([sine])))
@@ -371,11 +371,8 @@ def _fixed_angles(unit: Unit, weight: Array, q: Array, chi: Array) -> tuple[Arra
     found = descend(
         lambda at, active: excess(at, apart[active]), nearest[apart], np.full(apart.size, np.pi / 2)
     )
-    value, slope = series.select(apart)(found)
-    sine, power = np.sin(found / 2), unit.power
     angle[cells[apart]] = found
-    steeper = slope * sine ** (power - 1) / np.cos(found / 2) + power * value * sine ** (power - 2) / 2
-    stretch[cells[apart]] = scale[apart] * steeper
+    stretch[cells[apart]] = scale[apart] * series.select(apart).steepness(found)
     return angle, stretch
 
 

@@ -13,7 +13,7 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue
-from app.core.kernels import MaximumUnit, Unit, gains, unit_of
+from app.core.kernels import ElementwiseUnit, MaximumUnit, Unit, gains, unit_of
 from app.core.mean_field import CRITICAL, MeanField, critical_sigma_w, mean_field, trajectory
 from tests.core.activations.test_promise import example
 
@@ -241,6 +241,52 @@ def test_fast_oscillation() -> None:
         c = mpmath.findroot(lambda c: (weight * covariance(q, c) + bias) / q - c, 0.4)
     assert found["q_star"] == pytest.approx(float(q), rel=1e-12)
     assert found["c_star"] == pytest.approx(float(c), rel=1e-11)
+
+
+def test_sine_at_its_default_frequency() -> None:
+    """ω²q* = 121.5, so that V = ½ and the outputs of two inputs are all but independent."""
+    found = cell(mean_field(unit("sine"), 0.5, 0.1))
+    assert found["q_star"] == pytest.approx(0.135, rel=1e-14)
+    assert found["chi_1"] == pytest.approx(112.5, rel=1e-14)
+    assert found["c_star"] == pytest.approx(0.01 / 0.135, rel=1e-14)
+    assert found["xi_c"] == pytest.approx(1 / (121.5 - np.log(225 * np.cosh(9.0))), rel=1e-13)
+    assert found["phase"] == "chaotic"
+
+
+@pytest.mark.parametrize("omega", [0.0, -30.0, 1e3, 1e200])
+def test_any_frequency_has_a_theory(omega: float) -> None:
+    found = cell(mean_field(unit("sine", omega=omega), 2.0, 0.5))
+    assert found["q_star"] == pytest.approx(2.25 if omega else 0.25, rel=1e-14)
+    assert found["c_star"] == pytest.approx(0.25 / 2.25 if omega else 1.0, rel=1e-14)
+    assert found["chi_1"] == pytest.approx(2 * omega * omega, rel=1e-14)
+
+
+WAVES = [
+    (entry.name, params)
+    for entry, params in (
+        (entry, {each.name: value for each in entry.parameters})
+        for entry in ELEMENTWISE
+        if entry.wave is not None
+        for value in (0.7, 2.5)
+    )
+]
+assert WAVES
+
+
+@pytest.mark.parametrize(("name", "params"), WAVES)
+def test_closed_forms_of_a_wave_are_its_integrals(name: str, params: dict[str, float]) -> None:
+    closed, summed = unit(name, **params), ElementwiseUnit(elementwise(name), params)
+    q = np.array([0.02, 0.3, 0.9])
+    for ours, theirs in zip(closed.moments(q), summed.moments(q), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12)
+    for angle in (0.4, 1.5, 3.0):
+        for ours, theirs in zip(each_of(closed, q, angle), each_of(summed, q, angle), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+def each_of(unit: Unit, q: np.ndarray, angle: float) -> tuple[np.ndarray, ...]:
+    parting, angles = unit.parting(q), np.full(q.size, angle)
+    return *parting(angles), parting.steepness(angles)
 
 
 # Laws, over the registry.

@@ -101,6 +101,15 @@ def formulas(value: str, slope: str, curvature: str | None = None, /, **where: s
     return Formulas(Expression(value), Expression(slope), second, definitions)
 
 
+class Wave(NamedTuple):
+    """f(x) = slope·x + versine·(1 − cos ωx) + sine·sin ωx, each coefficient a formula of the parameters."""
+
+    frequency: str
+    slope: str = "0"
+    versine: str = "0"
+    sine: str = "0"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Activation:
     """The facts about one activation function, apart from how it is computed.
@@ -190,10 +199,12 @@ class Elementwise(Activation):
     floating-point warnings are off.
 
     ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
+    ``wave`` is f again where f is a single oscillation, whose Gaussian expectations are known in closed form.
     """
 
     derivatives: Callable[..., Derivatives] | Fused
     parameter_gradients: Callable[..., Mapping[str, Array]] | None = None
+    wave: Wave | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

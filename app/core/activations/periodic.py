@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.accurate import finite, rescaled_tail, two_product, two_quotient
-from app.core.activations.definition import Derivatives, Elementwise, Reference, Text, formulas
+from app.core.activations.definition import Derivatives, Elementwise, Reference, Text, Wave, formulas
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
 from app.core.summation import two_sum
@@ -221,6 +221,7 @@ SINE = Elementwise(
     ),
     formulas=formulas("sin(omega * x)", "omega * cos(omega * x)", "-omega**2 * sin(omega * x)"),
     derivatives=_sine,
+    wave=Wave("omega", sine="1"),
     parameter_gradients=_sine_gradients,
     range="[-1, 1]",
     limits=(None, None),
@@ -266,6 +267,7 @@ SNAKE = Elementwise(
         "x + sin(alpha * x)**2 / alpha", "1 + sin(2 * alpha * x)", "2 * alpha * cos(2 * alpha * x)"
     ),
     derivatives=_snake,
+    wave=Wave("2 * alpha", slope="1", versine="1 / (2 * alpha)"),
     parameter_gradients=_snake_gradients,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
