@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def plain(value: Any) -> Any:
 def test_whatever_the_cuts_the_document_is_the_same(body: bytes) -> None:
     whole = outcome(lambda: json_body.loads(body, FIELDS))
     for size in range(1, len(body) + 2):
-        assert outcome(lambda size=size: arriving(body, size)) == whole
+        assert outcome(partial(arriving, body, size)) == whole
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers()), st.integers(1, 100))
