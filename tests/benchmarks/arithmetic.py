@@ -91,8 +91,8 @@ def table(pairs: int, limit: float) -> Table:
     result.rows.append(("geometric mean", "", "", f"{mean.median:.2f}", at_least(mean.median, MEAN_BAR)))
     result.notes.append(
         "Forward and backward pass by PyTorch, each a vectorised loop, differentiating by formulas such as "
-        "s(1 − s). Ours is one loop for f and f′, with twice a double's digits where such formulas lose some: "
-        "a function made of exponentials is bound by that arithmetic, one made of straight lines by memory."
+        "s(1 − s). Ours is one loop for f and f′, with twice a double's digits where those lose some: a "
+        "function made of exponentials is bound by that arithmetic, one made of straight lines by memory."
     )
     return result
 
