@@ -364,7 +364,7 @@ def test_errors_of_our_own_have_it_too(
 
     monkeypatch.setattr("app.api.inference.activate", broken)
     unforeseen = infer(client, "sigmoid", GOOD)
-    monkeypatch.setitem(application.state._state, "ready", False)
+    monkeypatch.setattr(application.state, "ready", False)
     for answer, status in (
         (unforeseen, 500),
         (infer(client, "sigmoid", GOOD), 503),

@@ -118,8 +118,8 @@ def _logistic(t: Array, low: Array) -> tuple[Extended, Extended]:
 
 
 def _gelu(z: Array) -> tuple[Extended, Extended]:
-    size = np.minimum(np.abs(z), END)
-    ratio, low = mills_ratio(size)
+    size = np.minimum(np.abs(z), _GONE)
+    ratio, low = mills_ratio(np.minimum(size, END))
     square, square_low = two_product(size, size / 2)
     density = exponential(-square, -square_low).times(_DENSITY_AT_0)
     probability, excess = density.times(extended(ratio, low)), density.times(_sum(-size, ratio, low))
@@ -145,6 +145,9 @@ def _finite(z: Array) -> Array:
     limit = np.finfo(np.float64).max
     return z.clip(-limit, limit)
 
+
+_GONE = 100.0
+"""φ(100) counts as 0, not as a tiny number: times an infinite value it has no limit."""
 
 _DENSITY = Decimal("0.398942280401432677939946059934381868475858631164934657665926")
 _DENSITY_AT_0 = extended(np.array(float(_DENSITY)), float(_DENSITY - Decimal(float(_DENSITY))))
