@@ -220,6 +220,7 @@ ENCLOSURE = 2.0**-36
 """Relative width about a float64 result that surely holds the truth, where derivatives cancel included."""
 
 
+@pytest.mark.slow
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 def test_every_16_bit_float(entry: Elementwise, name: str) -> None:
