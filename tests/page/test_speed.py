@@ -15,7 +15,7 @@ FIRST_VIEW = 1000.0
 REDRAWN = 100.0
 """Milliseconds from a slider's movement to the frame that shows it."""
 
-TRIES = 9
+TRIES = 20
 """What the machine does beside is no property of the page: one first view in time is enough, as half of the
 slider's movements are."""
 
