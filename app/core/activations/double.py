@@ -11,7 +11,9 @@ Where a bound is given, it is relative to the result.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -40,6 +42,13 @@ class Pair(NamedTuple):
     low: float
 
 
+def pair_of(number: str | Fraction) -> Pair:
+    """A constant, decimal or rational, as its nearest double and what that leaves."""
+    exact = Fraction(number)
+    high = float(exact)
+    return Pair(high, float(exact - Fraction(high)))
+
+
 class Power(NamedTuple):
     """(high + low)·2^exponent, high between 1/√2 and √2; the exponent is whole."""
 
@@ -58,6 +67,9 @@ def _fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
 fma: Callable[[float, float, float], float] = intrinsic(_fma)  # type: ignore[assignment]  # it is typed as _fma
 """a·b + c, rounded once."""
 
+
+LARGEST = sys.float_info.max
+"""The largest finite number."""
 
 _ROUNDER = 1.5 * 2.0**52
 """Adding this puts a number's nearest integer into the last bits, and subtracting it again gives that."""

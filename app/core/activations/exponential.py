@@ -19,6 +19,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.double import (
+    LARGEST,
     Pair,
     Power,
     at_least,
@@ -42,8 +43,6 @@ from app.core.activations.fused import Fused
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
 from app.core.activations.piecewise import proportional, select, unless_nan
 from app.core.activations.sigmoidal import logistic_step
-
-_LARGEST = float(np.finfo(np.float64).max)
 
 _LAMBDA = 1.0507009873554804934193349852946
 _LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
@@ -71,7 +70,7 @@ def _product(weight: Power, high: float, low: float) -> float:
 @scalar
 def _ratio(a: Pair, b: float) -> float:
     """a/b, rounded once, whatever b: `quotient` multiplies by 1/b, which may overflow."""
-    head = at_most(a.high / b, _LARGEST)
+    head = at_most(a.high / b, LARGEST)
     return head + (fma(-head, b, a.high) + a.low) / b
 
 
@@ -91,7 +90,7 @@ def _selu(x: float) -> tuple[float, float, float]:
 
 @Fused
 def _elu_with_gamma(x: float, alpha: float, gamma: float) -> tuple[float, float, float]:
-    beyond = abs(gamma * alpha) > _LARGEST
+    beyond = abs(gamma * alpha) > LARGEST
     unit = 2.0**-512 if beyond else 1.0
     product = two_product(gamma * unit, alpha * unit)
     return _line_and_exponential(x, gamma, Power(product.high, product.low, 1024.0 if beyond else 0.0))
@@ -197,7 +196,7 @@ def _softplus_with_threshold(x: float, beta: float, threshold: float) -> tuple[f
 @Fused
 def _squareplus(x: float, b: float) -> tuple[float, float, float]:
     b = b if abs(x) < math.inf else 0.0
-    size = at_most(abs(x), _LARGEST)
+    size = at_most(abs(x), LARGEST)
     # With t²·x for x and t⁴·b for b, neither of x² + b's terms overflows, nor vanishes if it counts.
     t = 2.0**150 if size < 2.0**-400 and b < 2.0**-800 else 1.0
     t = 2.0**-258 if size > 2.0**500 or b > 2.0**1000 else t

@@ -8,9 +8,7 @@ large number keeps its digits.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,11 +22,13 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.double import (
+    LARGEST,
     Pair,
     at_least,
     at_most,
     fast_sum,
     fma,
+    pair_of,
     polynomial,
     power,
     power_of_two,
@@ -43,14 +43,6 @@ from app.core.activations.normal_tail import END, mills
 from app.core.activations.parameters import Array, Parameter, Value
 from app.core.activations.piecewise import unless_nan
 
-
-def _pair(decimal: str) -> Pair:
-    """The number as its nearest double and a correction."""
-    high = float(decimal)
-    return Pair(high, float(Fraction(decimal) - Fraction(high)))
-
-
-_LARGEST: Final = sys.float_info.max
 _ONE: Final = Pair(1.0, 0.0)
 
 
@@ -96,7 +88,7 @@ def _rounded(a: Pair, b: Pair, exponent: float) -> float:
 
 @scalar
 def _finite(x: float) -> float:
-    return at_most(at_least(x, -_LARGEST), _LARGEST)
+    return at_most(at_least(x, -LARGEST), LARGEST)
 
 
 @scalar
@@ -104,7 +96,7 @@ def _gated(x: float, gate: Pair, exponent: float) -> float:
     """x·gate·2^exponent. At infinity the gate is open if its exponent is 0, and else shut."""
     finite = _finite(x)
     value = scaled(fma(finite, gate.high, finite * gate.low), exponent)
-    return value if abs(x) <= _LARGEST or exponent < 0 else x
+    return value if abs(x) <= LARGEST or exponent < 0 else x
 
 
 class _Sigmoids(NamedTuple):
@@ -193,7 +185,7 @@ def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
     return {"beta": gradient.reshape(x.shape)}
 
 
-_QUICK_RATE: Final = _pair("1.702")
+_QUICK_RATE: Final = pair_of("1.702")
 
 
 @Fused
@@ -201,10 +193,10 @@ def _quick_gelu(x: float) -> tuple[float, float, float]:
     return _swish_of(x, _QUICK_RATE)
 
 
-_LINEAR: Final = _pair("1.5957691216057307117597842397375274739")
+_LINEAR: Final = pair_of("1.5957691216057307117597842397375274739")
 """2√(2/π)."""
 
-_CUBIC: Final = _pair("0.0713548162726002487763387522798635409959")
+_CUBIC: Final = pair_of("0.0713548162726002487763387522798635409959")
 """2√(2/π)·0.044715."""
 
 
@@ -219,7 +211,7 @@ def _gelu_tanh(x: float) -> tuple[float, float, float]:
     return _sigmoid_gate(x, u, growth, slope, bend)
 
 
-_DENSITY_AT_0: Final = _pair("0.398942280401432677939946059934381868475858631164934657665926")
+_DENSITY_AT_0: Final = pair_of("0.398942280401432677939946059934381868475858631164934657665926")
 """φ(0) = 1/√(2π)."""
 
 
@@ -246,10 +238,10 @@ def _rest_of_one(a: Pair, exponent: float) -> Pair:
     return _sum(_ONE, _multiple(-1.0, _beside_one(a, exponent)))
 
 
-_ROOT_2: Final = _pair("1.41421356237309504880168872420969807857")
-_ROOT_2_BY_PI: Final = _pair("0.797884560802865355879892119868763736952")
+_ROOT_2: Final = pair_of("1.41421356237309504880168872420969807857")
+_ROOT_2_BY_PI: Final = pair_of("0.797884560802865355879892119868763736952")
 """√(2/π)."""
-_TWO_BY_ROOT_PI: Final = _pair("1.12837916709551257389615890312154517169")
+_TWO_BY_ROOT_PI: Final = pair_of("1.12837916709551257389615890312154517169")
 """2/√π."""
 
 _ERF_SERIES: Final = tuple(

@@ -28,6 +28,7 @@ from app.core.activations.double import (
     expm1,
     fma,
     log1p,
+    pair_of,
     plus,
     power,
     quotient,
@@ -372,13 +373,8 @@ TANH = Elementwise(
 )
 
 
-def _pair(number: Fraction) -> Pair:
-    high = float(number)
-    return Pair(high, float(number - Fraction(high)))
-
-
-_HEIGHT = _pair(Fraction("1.7159"))
-_STEEPNESS = _pair(Fraction("1.7159") * Fraction(2, 3))
+_HEIGHT = pair_of(Fraction("1.7159"))
+_STEEPNESS = pair_of(Fraction("1.7159") * Fraction(2, 3))
 
 
 @Fused

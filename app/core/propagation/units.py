@@ -69,8 +69,8 @@ class Units:
     def _elementwise(self, z: Array, units: slice) -> tuple[Array, Array]:
         assert isinstance(self.call.activation, Elementwise)
         params = {name: _spread(value, z.shape, units) for name, value in self.call.params.items()}
-        outputs, slopes = self.call.activation.orders(z.ravel(), 2, **params)
-        return outputs.reshape(z.shape), slopes.reshape(z.shape)
+        outputs, slopes = self.call.activation.orders(z, 2, **params)
+        return outputs, slopes
 
     def _grouped(self, z: Array) -> tuple[Array, Array]:
         """Each unit's row of pre-activations, moved to the last axis: units × B × k."""
