@@ -1,9 +1,16 @@
-"""Blocks of one piece of work over threads: NumPy lets go of the interpreter, so they run side by side."""
+"""Blocks of one piece of work over threads, side by side: NumPy and our loops let go of the interpreter."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from types import TracebackType
+from typing import Self
 
 from app.core.evaluation import Mapper
 
@@ -12,24 +19,66 @@ def _go_on() -> None:
     """Nothing stops the work."""
 
 
-def mapper(pool: Executor, threads: int, check: Callable[[], None] = _go_on) -> Mapper:
-    """A ``map`` on this thread and ``threads`` − 1 of the pool's.
+class Helpers:
+    """Threads that take blocks from whoever has many: that thread works as well, with ``count`` beside it."""
 
-    ``check`` is called before each block; what it raises ends the work.
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ids: list[int] = []
+        self._pool = ThreadPoolExecutor(max(1, count), "block", self._join)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the threads once their work is done."""
+        self._pool.shutdown()
+
+    def mapper(self, check: Callable[[], None] = _go_on) -> Mapper:
+        """A ``map`` over the calling thread and the helpers.
+
+        ``check`` is called before each block; what it raises ends the work.
+        """
+
+        def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:
+            waiting = iter(list(blocks))  # a list's iterator may be shared: each block is handed out once
+
+            def drain() -> None:
+                for block in waiting:
+                    check()
+                    function(block)
+
+            _keep_off_this_processor(self._ids)
+            helpers = [self._pool.submit(drain) for _ in range(self._count)]
+            drain()
+            for helper in helpers:
+                if not helper.cancel():  # one that is busy elsewhere and has not begun finds nothing left
+                    helper.result()
+            return ()
+
+        return map_blocks
+
+    def _join(self) -> None:
+        self._ids.append(threading.get_native_id())
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _keep_off_this_processor(threads: Iterable[int]) -> None:
+    """Has ``threads`` wake beside the calling one, not behind it, where the system knows such things.
+
+    Linux takes a virtual processor that its host has put to sleep for a busy one. After a pause it therefore
+    wakes helpers on the caller's processor, and while the other idles, two threads take as long as one.
     """
-
-    def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:
-        waiting = iter(list(blocks))  # a list's iterator may be shared: each block is handed out once
-
-        def drain() -> None:
-            for block in waiting:
-                check()
-                function(block)
-
-        helpers = [pool.submit(drain) for _ in range(threads - 1)]
-        drain()
-        for helper in helpers:
-            helper.result()
-        return ()
-
-    return map_blocks
+    with suppress(AttributeError, OSError):
+        others = os.sched_getaffinity(0) - {_c_library().sched_getcpu()}
+        for thread in threads if others else ():
+            os.sched_setaffinity(thread, others)

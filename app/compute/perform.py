@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from app.compute.blocks import mapper
+from app.compute.blocks import Helpers
 from app.compute.memory import NETWORK, keep_freed_memory
 from app.core.jobs import Job, Progress, Result, ignore
 
@@ -19,8 +18,8 @@ def perform(job: Job[Result], threads: int, progress: Progress = ignore) -> Resu
     keep_freed_memory(NETWORK)
     if threads == 1:
         return job(map, progress)
-    with ThreadPoolExecutor(threads - 1, "block") as pool:
-        return job(mapper(pool, threads), progress)
+    with Helpers(threads - 1) as helpers:
+        return job(helpers.mapper(), progress)
 
 
 @cache

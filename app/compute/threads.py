@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from app.compute.blocks import mapper
+from app.compute.blocks import Helpers
 from app.compute.memory import keep_freed_memory
 from app.compute.perform import pin_blas
 from app.core.evaluation import Mapper
@@ -44,7 +44,7 @@ class ComputeThreads:
         pin_blas()
         keep_freed_memory()
         self._requests = ThreadPoolExecutor(threads, "request")
-        self._blocks = ThreadPoolExecutor(threads, "block")
+        self._helpers = Helpers(threads - 1)
 
     async def run(
         self, work: Callable[[Mapper], Result], *, size: int, seconds: float, kind: Hashable = None
@@ -87,11 +87,11 @@ class ComputeThreads:
     def close(self) -> None:
         """Ends the threads once their work is done."""
         self._requests.shutdown()
-        self._blocks.shutdown()
+        self._helpers.close()
 
     def _mapper(self, stop: threading.Event) -> Mapper:
         def check() -> None:
             if stop.is_set():
                 raise DeadlineExceeded
 
-        return mapper(self._blocks, self._threads, check)
+        return self._helpers.mapper(check)

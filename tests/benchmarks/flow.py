@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from app.compute.blocks import mapper
+from app.compute.blocks import Helpers
 from app.compute.memory import NETWORK, keep_freed_memory
 from app.core.activations import REGISTRY
 from app.core.propagation.initialisers import initialiser
@@ -26,7 +25,7 @@ from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import Figures
 from tests.benchmarks.processes import REPOSITORY
 from tests.benchmarks.report import Table, against, comparison, duration, memory, verdict
-from tests.benchmarks.timing import NotRun, Pairs, in_turn, seconds
+from tests.benchmarks.timing import SETTLE, NotRun, Pairs, in_turn, seconds
 
 ACTIVATION = "tanh"
 INITIALISER = "lecun_normal"
@@ -65,10 +64,10 @@ def table(pairs: int, limit: float) -> Table:
         result.not_run("all", NotRun("PyTorch is not installed"))
         return result
     torch.set_num_threads(THREADS)
-    with ThreadPoolExecutor(THREADS - 1) as pool, threadpool_limits(1, user_api="blas"):
+    with Helpers(THREADS - 1) as helpers, threadpool_limits(1, user_api="blas"):
         for width, bar in BARS.items():
             try:
-                measured = _measure(width, torch, pool, pairs, limit)
+                measured = _measure(width, torch, helpers, pairs, limit)
             except NotRun as why:
                 result.not_run(f"width {width:,}", why)
             else:
@@ -81,12 +80,12 @@ def table(pairs: int, limit: float) -> Table:
     return result
 
 
-def _measure(width: int, torch: Any, pool: ThreadPoolExecutor, pairs: int, limit: float) -> Pairs:
-    ours = partial(ours_once, width, DEPTH, BATCH, pool)
+def _measure(width: int, torch: Any, helpers: Helpers, pairs: int, limit: float) -> Pairs:
+    ours = partial(ours_once, width, DEPTH, BATCH, helpers)
     peer = partial(_peer_once, width, torch)
     if width == min(BARS):
         _compare(ours, peer)
-    return in_turn(partial(seconds, ours), partial(seconds, peer), pairs=pairs, limit=limit)
+    return in_turn(partial(seconds, ours), partial(seconds, peer), pairs=pairs, limit=limit, pause=SETTLE)
 
 
 def _compare(ours: Callable[..., Figures], peer: Callable[..., list[float]]) -> None:
@@ -97,9 +96,7 @@ def _compare(ours: Callable[..., Figures], peer: Callable[..., list[float]]) -> 
         raise NotRun(f"the gradients differ by {apart:.2g} decades")
 
 
-def ours_once(
-    width: int, depth: int, batch: int, pool: ThreadPoolExecutor, *, threads: int = THREADS, seed: int = 0
-) -> Figures:
+def ours_once(width: int, depth: int, batch: int, helpers: Helpers, *, seed: int = 0) -> Figures:
     """The figures of one network."""
     keep_freed_memory(NETWORK)  # as a worker does
     network = Network(
@@ -110,7 +107,7 @@ def ours_once(
         GaussianInputs(batch),
         seed=seed,
         dtype=np.dtype(np.float32),
-        map_blocks=mapper(pool, threads),
+        map_blocks=helpers.mapper(),
     )
 
 
@@ -168,9 +165,9 @@ def _alone(network: Wide) -> tuple[float, float]:
 def main() -> None:
     """One network of the given width and depth: prints its seconds and this process's most bytes."""
     width, depth = map(int, sys.argv[1:])
-    with ThreadPoolExecutor(THREADS - 1) as pool:
-        ours_once(64, 2, BATCH, pool)  # compiles the loops
-        took = seconds(lambda: ours_once(width, depth, BATCH, pool))
+    with Helpers(THREADS - 1) as helpers:
+        ours_once(64, 2, BATCH, helpers)  # compiles the loops
+        took = seconds(lambda: ours_once(width, depth, BATCH, helpers))
     # Not getrusage: what it says of a child begins at its parent's size.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import vl_convert
 from threadpoolctl import threadpool_limits
 
 from app import plots
+from app.compute.blocks import Helpers
 from tests.benchmarks.exchanges import Connection, Exchange, ours_json, ours_npy
 from tests.benchmarks.flow import THREADS, ours_once
 from tests.benchmarks.processes import REPOSITORY, activation_lab
@@ -108,8 +108,8 @@ def _batches(limit: float) -> Iterator[Curve]:
 def _simulated(
     sizes: tuple[int, ...], limit: float, shape: Callable[[int], tuple[int, int, int]]
 ) -> Iterator[Curve]:
-    with ThreadPoolExecutor(THREADS - 1) as pool, threadpool_limits(1, user_api="blas"):
-        yield _curve("", sizes, lambda size: partial(ours_once, *shape(size), pool), limit)
+    with Helpers(THREADS - 1) as helpers, threadpool_limits(1, user_api="blas"):
+        yield _curve("", sizes, lambda size: partial(ours_once, *shape(size), helpers), limit)
 
 
 def _curve(

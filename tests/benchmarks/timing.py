@@ -14,6 +14,11 @@ FEWEST = 3
 """Pairs that are timed even where the time for more has run out."""
 
 
+SETTLE = 0.015
+"""Seconds to wait where PyTorch's threads are about. They spin for 9 to 12 ms after their work (measured),
+and whoever comes next would have to share a core with them."""
+
+
 class NotRun(Exception):
     """Something could not be measured; the message says why."""
 
