@@ -89,23 +89,27 @@ class _Array(NamedTuple):
 async def _array(text: bytes, chunks: AsyncIterator[bytes]) -> _Array:
     """The array whose inside begins with ``text``, up to where there is something else than numbers."""
     parts = [np.empty(0)]
+    parser = simdjson.Parser()
+    left, piece = b"", text
     while True:
-        numbers, mark, left = text.partition(b"]") if b"]" in text else text.rpartition(b",")
-        part = _numbers(numbers)
-        if not part.size:
-            return _Array(np.concatenate(parts), text, closed=False)
+        end = piece.find(b"]")
+        cut = end if end >= 0 else piece.rfind(b",")
+        part = _numbers(parser, b"".join([b"[", left, memoryview(piece)[: max(cut, 0)], b"]"]))
+        if cut < 0 or not part.size:
+            return _Array(np.concatenate(parts), left + piece, closed=False)
         parts.append(part)
-        if mark == b"]":
+        left = piece[cut + 1 :]
+        if end >= 0:
             return _Array(np.concatenate(parts), left, closed=True)
-        text = left + await _piece(chunks)
+        piece = await _piece(chunks)
 
 
-def _numbers(text: bytes) -> NDArray[np.float64]:
-    """The numbers between the commas of ``text``; none where there is anything else."""
-    if b"[" in text:  # the buffer of [1, [2]] is that of [1, 2]
+def _numbers(parser: simdjson.Parser, text: bytes) -> NDArray[np.float64]:
+    """The array ``text``; an empty one where it holds anything but numbers."""
+    if text.rfind(b"[") > 0:  # the buffer of [1, [2]] is that of [1, 2]
         return np.empty(0)
     try:
-        array: Any = simdjson.Parser().parse(b"[" + text + b"]")
+        array: Any = parser.parse(text)
         return np.frombuffer(array.as_buffer(of_type="d"))
     except (ValueError, RuntimeError, TypeError):
         return np.empty(0)
