@@ -159,6 +159,41 @@ def times(a: Pair, b: Pair) -> Pair:
 
 
 @scalar
+def product(a: Pair, b: Pair) -> Pair:
+    """a·b to 2⁻¹⁰⁰. Like `inverse` it is not normalised: the low part may be some units in high's last place.
+
+    Lange, Rump, Faithfully Rounded Floating-point Computations, 2020.
+    """
+    high = a.high * b.high
+    return Pair(high, fma(a.high, b.low, fma(a.low, b.high, fma(a.high, b.high, -high))))
+
+
+@scalar
+def inverse(a: Pair) -> Pair:
+    """1/a to 2⁻¹⁰⁰, not normalised."""
+    high = 1 / a.high
+    return Pair(high, high * fma(-high, a.low, fma(-high, a.high, 1.0)))
+
+
+@scalar
+def multiple(factor: float, a: Pair) -> Pair:
+    """factor·a for a power of two, or one with its sign changed."""
+    return Pair(factor * a.high, factor * a.low)
+
+
+@scalar
+def beside_one(a: Pair, exponent: float) -> Pair:
+    """a·2^exponent, to be added to 1: what is below 2⁻¹⁰⁰⁰ counts as that."""
+    return multiple(power_of_two(at_least(exponent, -1000.0)), a)
+
+
+@scalar
+def rounded(a: Pair, b: Pair) -> float:
+    """a·b, rounded once."""
+    return fma(a.high, b.high, fma(a.high, b.low, a.low * b.high))
+
+
+@scalar
 def quotient(a: Pair, b: Pair) -> Pair:
     """a/b to 2⁻¹⁰⁰: a first quotient, and what its remainder adds."""
     inverse = 1.0 / b.high
@@ -198,8 +233,8 @@ def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
 
 
 @scalar
-def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
-    """expm1(r) to 2⁻⁵⁷ and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
+def _reduced(x: float, low: float) -> tuple[float, float, float]:
+    """r, what its rounding left, and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
 
     Beyond ±2000 x counts as ±2000 and ``low`` as 0.
     """
@@ -207,30 +242,28 @@ def _exp_reduced(x: float, low: float) -> tuple[Pair, float]:
     low = low if x == given else 0.0
     k = nearest(x * _LOG2_E)
     coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
-    r, r_low = fast_sum(coarse, -k * _LN2_LOW)
-    r_low += low
-    square = two_product(r, r)
-    cubic = r * square.high * polynomial(r, _EXP_SERIES)
-    head = fast_sum(r, 0.5 * square.high)
-    rest = 0.5 * square.low + (cubic + r_low * (1 + (head.high + cubic)))
-    return fast_sum(head.high, head.low + rest), k
+    r, rest = fast_sum(coarse, -k * _LN2_LOW)
+    return r, rest + low, k
 
 
 @scalar
 def power(x: float, low: float = 0.0) -> Power:
-    """e^(x + low) to 2⁻⁵⁷, where |low| is at most an ulp or so of x.
+    """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x.
 
     Beyond ±2000 it is e^±2000, whatever ``low``: no product of that with a double is an ordinary number.
     """
-    m, k = _exp_reduced(x, low)
-    head = fast_sum(1.0, m.high)
-    mantissa = fast_sum(head.high, head.low + m.low)
+    r, rest, k = _reduced(x, low)
+    # 1 + r + (r²/2 + …): what is rounded of the last is at most a sixteenth of the whole.
+    bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
+    line = fast_sum(1.0, r)
+    head = fast_sum(line.high, bend)
+    mantissa = fast_sum(head.high, fma(head.high, rest, head.low + line.low))
     return Power(mantissa.high, mantissa.low, k)
 
 
 @scalar
 def exp(x: float, low: float = 0.0) -> Pair:
-    """e^(x + low) to 2⁻⁵⁷; where it is no normal number, `power` keeps the digits that this one loses."""
+    """e^(x + low) to 2⁻⁵⁶; where it is no normal number, `power` keeps the digits that this one loses."""
     e = power(x, low)
     return Pair(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
 
@@ -238,7 +271,12 @@ def exp(x: float, low: float = 0.0) -> Pair:
 @scalar
 def expm1(x: float, low: float = 0.0) -> Pair:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
-    m, k = _exp_reduced(x, low)
+    r, rest, k = _reduced(x, low)
+    square = two_product(r, r)
+    cubic = r * square.high * polynomial(r, _EXP_SERIES)
+    curve = fast_sum(r, 0.5 * square.high)
+    rest = 0.5 * square.low + (cubic + rest * (1 + (curve.high + cubic)))
+    m = fast_sum(curve.high, curve.low + rest)
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
     head = fast_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
@@ -252,7 +290,9 @@ def log1p(y: Pair) -> Pair:
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
     j = 1.0 if y.high > 0.5 else 0.0
-    s = quotient(fast_sum(y.high - j, y.low), plus(y, 2.0 + j))
+    below = fast_sum(2.0 + j, y.high)
+    raw = product(fast_sum(y.high - j, y.low), inverse(Pair(below.high, below.low + y.low)))
+    s = fast_sum(raw.high, raw.low)
     z = s.high * s.high
     rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
     head = fast_sum(j * _LN2[0], rest.high)

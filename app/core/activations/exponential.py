@@ -25,12 +25,16 @@ from app.core.activations.double import (
     at_least,
     at_most,
     expm1,
+    fast_sum,
     fma,
+    inverse,
     log1p,
     plus,
     power,
     power_of_two,
+    product,
     quotient,
+    rounded,
     scalar,
     scaled,
     square_root,
@@ -42,7 +46,6 @@ from app.core.activations.formula import Expression
 from app.core.activations.fused import Fused
 from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
 from app.core.activations.piecewise import proportional, select, unless_nan
-from app.core.activations.sigmoidal import logistic_step
 
 _LAMBDA = 1.0507009873554804934193349852946
 _LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
@@ -52,26 +55,20 @@ _LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
 def _line_and_exponential(x: float, slope: float, weight: Power) -> tuple[float, float, float]:
     """slope·x for x > 0, weight·(e^x − 1) elsewhere."""
     left = at_most(x, 0.0)
-    m, e = expm1(left), power(left)
-    value = scaled(_product(weight, m.high, m.low), weight.exponent)
+    m, e, mantissa = expm1(left), power(left), Pair(weight.high, weight.low)
+    value = scaled(rounded(mantissa, m), weight.exponent)
     # Half of e^x's mantissa is below 1, so that the product overflows only where it ends beyond the doubles.
-    half = _product(weight, e.high / 2, e.low / 2)
+    half = rounded(mantissa, Pair(e.high / 2, e.low / 2))
     tail = scaled(half, e.exponent + 1 + weight.exponent)  # not f + α: that is 0 from x = −37 on
     tail = 0.0 if x < -2000 else tail  # `power` falls no further
     return proportional(slope, x) if x > 0 else value, slope if x > 0 else tail, 0.0 if x >= 0 else tail
 
 
 @scalar
-def _product(weight: Power, high: float, low: float) -> float:
-    """weight's mantissa times high + low, rounded once."""
-    return fma(weight.high, high, fma(weight.high, low, weight.low * high))
-
-
-@scalar
 def _ratio(a: Pair, b: float) -> float:
-    """a/b, rounded once, whatever b: `quotient` multiplies by 1/b, which may overflow."""
-    head = at_most(a.high / b, LARGEST)
-    return head + (fma(-head, b, a.high) + a.low) / b
+    """a/b, rounded once, whatever b: 1/b neither overflows nor loses digits."""
+    unit = 2.0**60 if b < 2.0**-960 else 2.0**-60 if b > 2.0**960 else 1.0
+    return rounded(a, inverse(Pair(b * unit, 0.0))) * unit
 
 
 @Fused
@@ -149,12 +146,13 @@ def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
     rest = e.exponent - exponent
     unit = power_of_two(exponent)
     small = Pair(e.high * unit, e.low * unit)
-    below = plus(small, 1.0)
-    tail = quotient(small, below)
-    slope = quotient(tail, below)
+    below = fast_sum(1.0, small.high)
+    share = inverse(Pair(below.high, below.low + small.low))
+    tail = product(small, share)
     value = at_least(x, 0.0) + scaled(_ratio(log1p(small), beta), rest)
-    curvature = scaled(beta * slope.high, rest)
-    return value, logistic_step(x, Pair(scaled(tail.high, rest), tail.low)), curvature
+    curvature = scaled(beta * rounded(tail, share), rest)
+    slope = share.high + share.low if x >= 0 else scaled(tail.high + tail.low, rest)
+    return value, slope, curvature
 
 
 @Fused
@@ -208,7 +206,8 @@ def _squareplus(x: float, b: float) -> tuple[float, float, float]:
     unit = t * t * t / 2
     cube = quotient(quotient(quotient(Pair(b * t, 0.0), root), root), root).high
     value = at_least(x, 0.0) + bend.high * (t / 2)
-    return value, logistic_step(x, Pair(tail.high * unit, tail.low * unit)), cube * unit * (t * t)
+    slope = (1 - tail.high * unit) - tail.low * unit if x >= 0 else (tail.high + tail.low) * unit
+    return value, slope, cube * unit * (t * t)
 
 
 @Fused

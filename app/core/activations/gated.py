@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -26,12 +26,17 @@ from app.core.activations.double import (
     Pair,
     at_least,
     at_most,
+    beside_one,
     fast_sum,
     fma,
+    inverse,
+    multiple,
     pair_of,
     polynomial,
     power,
     power_of_two,
+    product,
+    rounded,
     scalar,
     scaled,
     two_product,
@@ -42,48 +47,22 @@ from app.core.activations.fused import Fused
 from app.core.activations.normal_tail import END, mills
 from app.core.activations.parameters import Array, Parameter, Value
 from app.core.activations.piecewise import unless_nan
+from app.core.activations.sigmoidal import sigmoids
 
 _ONE: Final = Pair(1.0, 0.0)
 
 
 @scalar
 def _sum(a: Pair, b: Pair) -> Pair:
-    """a + b. Like the product and the inverse here it is not normalised, which costs a few bits in 2⁻¹⁰⁰.
-
-    Lange, Rump, Faithfully Rounded Floating-point Computations, 2020.
-    """
+    """a + b, not normalised."""
     head = two_sum(a.high, b.high)
     return Pair(head.high, head.low + (a.low + b.low))
 
 
 @scalar
-def _product(a: Pair, b: Pair) -> Pair:
-    high = a.high * b.high
-    return Pair(high, fma(a.high, b.low, fma(a.low, b.high, fma(a.high, b.high, -high))))
-
-
-@scalar
-def _inverse(a: Pair) -> Pair:
-    high = 1 / a.high
-    return Pair(high, high * fma(-high, a.low, fma(-high, a.high, 1.0)))
-
-
-@scalar
-def _multiple(factor: float, a: Pair) -> Pair:
-    """factor·a for a power of two, or one with its sign changed."""
-    return Pair(factor * a.high, factor * a.low)
-
-
-@scalar
-def _beside_one(a: Pair, exponent: float) -> Pair:
-    """a·2^exponent, to be added to 1: what is below 2⁻¹⁰⁰⁰ counts as that."""
-    return _multiple(power_of_two(at_least(exponent, -1000.0)), a)
-
-
-@scalar
 def _rounded(a: Pair, b: Pair, exponent: float) -> float:
     """a·b·2^exponent."""
-    return scaled(fma(a.high, b.high, fma(a.high, b.low, a.low * b.high)), exponent)
+    return scaled(rounded(a, b), exponent)
 
 
 @scalar
@@ -99,26 +78,6 @@ def _gated(x: float, gate: Pair, exponent: float) -> float:
     return value if abs(x) <= LARGEST or exponent < 0 else x
 
 
-class _Sigmoids(NamedTuple):
-    """σ(|u|) = most and σ(−|u|) = least·2^exponent = tail·most, tail = e^−|u|."""
-
-    most: Pair
-    least: Pair
-    exponent: float
-    tail: Pair
-
-
-@scalar
-def _sigmoids(u: Pair) -> _Sigmoids:
-    e = power(-abs(u.high), u.low if u.high < 0 else -u.low)
-    # The halved mantissa is below 1: no finite factor makes the product overflow.
-    mantissa, exponent = Pair(0.5 * e.high, 0.5 * e.low), e.exponent + 1
-    tail = _beside_one(mantissa, exponent)
-    below = fast_sum(1.0, tail.high)
-    most = _inverse(Pair(below.high, below.low + tail.low))
-    return _Sigmoids(most, _product(mantissa, most), exponent, tail)
-
-
 @scalar
 def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> tuple[float, float, float]:
     """x·σ(u), σ(u)·(1 + xu′·σ(−u)) and σ(u)·σ(−u)·u′·(2 + xu″/u′ − xu′·(σ(u) − σ(−u))).
@@ -127,16 +86,16 @@ def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> t
     ``bend`` 2 + xu″/u′.
     """
     left = u.high < 0
-    most, least, exponent, tail = _sigmoids(u)
-    gate, rest = (least, most) if left else (most, _product(tail, most))
+    most, least, exponent, tail = sigmoids(u)
+    gate, rest = (least, most) if left else (most, product(tail, most))
     shift = exponent if left else 0.0
     change = fma(growth.high, rest.low, growth.low * rest.high)
     ascent = Pair(fma(growth.high, rest.high, 1.0), change)  # rounded, but where it cancels
     above = fast_sum(1.0, -tail.high)
-    tilt = _product(Pair(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
-    pull = _product(growth, tilt if left else _multiple(-1.0, tilt))
+    tilt = product(Pair(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
+    pull = product(growth, tilt if left else multiple(-1.0, tilt))
     spare = at_most(at_least(-exponent, 0.0), 12.0)  # scaled before, what a huge slope makes is a number
-    weight = _multiple(power_of_two(-spare), _product(_product(least, most), slope))
+    weight = multiple(power_of_two(-spare), product(product(least, most), slope))
     second = _rounded(weight, _sum(bend, pull), exponent + spare)
     return _gated(x, gate, shift), _rounded(gate, ascent, shift), second
 
@@ -144,7 +103,7 @@ def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> t
 @scalar
 def _argument(x: float, rate: Pair) -> Pair:
     """rate·x, cut to ±4000, where e^−|u| has vanished. 0·∞ = 0: a flat gate is flat out to infinity."""
-    u = _product(rate, Pair(_finite(x) if rate.high == 0 else x, 0.0))
+    u = product(rate, Pair(_finite(x) if rate.high == 0 else x, 0.0))
     high = at_most(at_least(u.high, -4000.0), 4000.0)
     return Pair(high, u.low if high == u.high else 0.0)
 
@@ -170,11 +129,11 @@ def _swish(x: float, beta: float) -> tuple[float, float, float]:
 @Fused
 def _swish_by_beta(x: float, beta: float) -> tuple[float]:
     """x²·σ(βx)·σ(−βx) = (x·h/(1 + h²))² with h = e^{−|βx|/2}: x² may overflow and h² vanish."""
-    u = _multiple(-0.5, _argument(x, Pair(beta, 0.0)))
+    u = multiple(-0.5, _argument(x, Pair(beta, 0.0)))
     p = power(-abs(u.high), u.low if u.high < 0 else -u.low)
     mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
-    below = _sum(_ONE, _beside_one(_product(mantissa, mantissa), 2 * exponent))
-    root = _product(Pair(_finite(x), 0.0), _product(mantissa, _inverse(below)))
+    below = _sum(_ONE, beside_one(product(mantissa, mantissa), 2 * exponent))
+    root = product(Pair(_finite(x), 0.0), product(mantissa, inverse(below)))
     high, low = scaled(root.high, exponent), scaled(root.low, exponent)
     return (high * (high + 2 * low),)
 
@@ -204,10 +163,10 @@ _CUBIC: Final = pair_of("0.0713548162726002487763387522798635409959")
 def _gelu_tanh(x: float) -> tuple[float, float, float]:
     near = at_most(at_least(x, -100.0), 100.0)  # e^−|u| has vanished long before
     a = Pair(near, 0.0)
-    cubic = _product(_CUBIC, two_product(near, near))
-    slope = _sum(_LINEAR, _product(Pair(3.0, 0.0), cubic))
-    bend = _product(_sum(_multiple(2.0, _LINEAR), _product(Pair(12.0, 0.0), cubic)), _inverse(slope))
-    u, growth = _product(a, _sum(_LINEAR, cubic)), _product(a, slope)
+    cubic = product(_CUBIC, two_product(near, near))
+    slope = _sum(_LINEAR, product(Pair(3.0, 0.0), cubic))
+    bend = product(_sum(multiple(2.0, _LINEAR), product(Pair(12.0, 0.0), cubic)), inverse(slope))
+    u, growth = product(a, _sum(_LINEAR, cubic)), product(a, slope)
     return _sigmoid_gate(x, u, growth, slope, bend)
 
 
@@ -221,11 +180,11 @@ def _gelu(x: float) -> tuple[float, float, float]:
     a = at_most(abs(x), END)
     square = two_product(a, a)
     e = power(-0.5 * square.high, -0.5 * square.low)
-    density = _product(_DENSITY_AT_0, Pair(e.high, e.low))
+    density = product(_DENSITY_AT_0, Pair(e.high, e.low))
     ratio = mills(a)
     # Φ(−a), and Φ(−a) − a·φ(a).
-    tail, first = _product(density, ratio), _product(density, _sum(ratio, Pair(-a, 0.0)))
-    second = _rounded(density, _sum(Pair(2.0, 0.0), _multiple(-1.0, square)), e.exponent)
+    tail, first = product(density, ratio), product(density, _sum(ratio, Pair(-a, 0.0)))
+    second = _rounded(density, _sum(Pair(2.0, 0.0), multiple(-1.0, square)), e.exponent)
     shift = e.exponent if left else 0.0
     gate = tail if left else _rest_of_one(tail, e.exponent)
     slope = first if left else _rest_of_one(first, e.exponent)
@@ -235,7 +194,7 @@ def _gelu(x: float) -> tuple[float, float, float]:
 @scalar
 def _rest_of_one(a: Pair, exponent: float) -> Pair:
     """1 − a·2^exponent."""
-    return _sum(_ONE, _multiple(-1.0, _beside_one(a, exponent)))
+    return _sum(_ONE, multiple(-1.0, beside_one(a, exponent)))
 
 
 _ROOT_2: Final = pair_of("1.41421356237309504880168872420969807857")
@@ -256,16 +215,16 @@ def _erf(x: float) -> tuple[float, float, float]:
     square = two_product(a, a)
     e = power(-square.high, -square.low)
     gaussian = Pair(e.high, e.low)
-    far = _product(_ROOT_2, Pair(a, 0.0))
+    far = product(_ROOT_2, Pair(a, 0.0))
     # erfc a = 2Φ(−√2 a)
-    outside = _rest_of_one(_product(_product(_ROOT_2_BY_PI, gaussian), mills(far.high, far.low)), e.exponent)
+    outside = _rest_of_one(product(product(_ROOT_2_BY_PI, gaussian), mills(far.high, far.low)), e.exponent)
     series = square.high * polynomial(square.high, _ERF_SERIES)
     factor = fast_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
     inside = fma(a, factor.high, a * factor.low)
     value = inside if a < 0.5 else outside.high + outside.low
     slope = _rounded(_TWO_BY_ROOT_PI, gaussian, e.exponent)
     twice = Pair(math.copysign(2 * a, -x), 0.0)
-    curvature = _rounded(_product(_TWO_BY_ROOT_PI, gaussian), twice, e.exponent)
+    curvature = _rounded(product(_TWO_BY_ROOT_PI, gaussian), twice, e.exponent)
     return math.copysign(value, x), slope, curvature
 
 
@@ -280,27 +239,27 @@ def _mish(x: float) -> tuple[float, float, float]:
     size = at_most(abs(x), 2000.0)
     p = power(-size)
     mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
-    e = _beside_one(mantissa, exponent)
-    square = _product(e, e)
+    e = beside_one(mantissa, exponent)
+    square = product(e, e)
     c, d = (2.0, 1.0) if left else (1.0, 2.0)
-    top = _sum(Pair(c, 0.0), _multiple(d, e))
-    inverse = _inverse(_sum(_sum(Pair(c, 0.0), _multiple(2.0, e)), _multiple(d, square)))
-    share = _product(Pair(size, 0.0), inverse)
+    top = _sum(Pair(c, 0.0), multiple(d, e))
+    divided = inverse(_sum(_sum(Pair(c, 0.0), multiple(2.0, e)), multiple(d, square)))
+    share = product(Pair(size, 0.0), divided)
     middle = _sum(_ONE, e)
 
     shift = exponent if left else 0.0
-    step = _product(mantissa, inverse) if left else inverse
-    change = _multiple(4.0, _product(middle, share))
-    first = _rounded(step, _sum(top, _multiple(-1.0, change) if left else _product(square, change)), shift)
+    step = product(mantissa, divided) if left else divided
+    change = multiple(4.0, product(middle, share))
+    first = _rounded(step, _sum(top, multiple(-1.0, change) if left else product(square, change)), shift)
 
-    cubic = _sum(Pair(c + 1, 0.0), _multiple(2.0, e))
-    cubic = _sum(Pair(d + 1, 0.0), _multiple(-1.0, _product(e, cubic)))
-    cubic = _sum(Pair(2.0, 0.0), _product(e, cubic))
-    bend = _sum(_multiple(2.0, middle), _multiple(-1.0, _product(cubic, share)))
-    scale = mantissa if left else _product(mantissa, mantissa)
-    weight = _multiple(4.0, _product(scale, _product(inverse, inverse)))
+    cubic = _sum(Pair(c + 1, 0.0), multiple(2.0, e))
+    cubic = _sum(Pair(d + 1, 0.0), multiple(-1.0, product(e, cubic)))
+    cubic = _sum(Pair(2.0, 0.0), product(e, cubic))
+    bend = _sum(multiple(2.0, middle), multiple(-1.0, product(cubic, share)))
+    scale = mantissa if left else product(mantissa, mantissa)
+    weight = multiple(4.0, product(scale, product(divided, divided)))
     second = _rounded(weight, bend, at_least(exponent if left else 2 * exponent, -3000.0))
-    return _gated(x, _product(top, step), shift), first, second
+    return _gated(x, product(top, step), shift), first, second
 
 
 @Fused

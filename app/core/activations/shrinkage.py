@@ -191,7 +191,7 @@ def _tanhshrink(x: float) -> tuple[float, float, float]:
     size = abs(x)
     t, sech2 = tanh_and_slope(size)
     value = _small_tanhshrink(size) if size < 1 else (size - t.high) - t.low
-    curvature = 2 * t.high * scaled(sech2.high, sech2.exponent)
+    curvature = 2 * (t.high + t.low) * scaled(sech2.high + sech2.low, sech2.exponent)
     return math.copysign(value, x), times(t, t).high, math.copysign(curvature, x)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,14 +24,19 @@ from app.core.activations.double import (
     Power,
     at_least,
     at_most,
+    beside_one,
     exp,
     expm1,
+    fast_sum,
     fma,
+    inverse,
     log1p,
     pair_of,
     plus,
     power,
+    product,
     quotient,
+    rounded,
     scalar,
     scaled,
     square_root,
@@ -54,20 +59,35 @@ _EFFICIENT_BACKPROP = Reference(
 )
 
 
+class Sigmoids(NamedTuple):
+    """σ(|u|) = most and σ(−|u|) = least·2^exponent = tail·most, tail = e^−|u|."""
+
+    most: Pair
+    least: Pair
+    exponent: float
+    tail: Pair
+
+
 @scalar
-def logistic_step(x: float, tail: Pair) -> float:
-    """1/(1 + e^−x), given its value at −|x| as ``tail``."""
-    return (1 - tail.high) - tail.low if x >= 0 else tail.high
+def sigmoids(u: Pair) -> Sigmoids:
+    """Both sigmoids of a pair; none is normalised."""
+    e = power(-abs(u.high), u.low if u.high < 0 else -u.low)
+    # The halved mantissa is below 1: no finite factor makes the product overflow.
+    mantissa, exponent = Pair(0.5 * e.high, 0.5 * e.low), e.exponent + 1
+    tail = beside_one(mantissa, exponent)
+    below = fast_sum(1.0, tail.high)
+    most = inverse(Pair(below.high, below.low + tail.low))
+    return Sigmoids(most, product(mantissa, most), exponent, tail)
 
 
 @Fused
 def _sigmoid(x: float) -> tuple[float, float, float]:
-    e = exp(-abs(x))
-    below = plus(e, 1.0)
-    tail = quotient(e, below)
-    slope = quotient(tail, below)  # not s·(1 − s): that is 0 from x = 37 on
-    half_tanh = quotient(expm1(-abs(x)), below)  # not 1 − 2s: that cancels near zero
-    return logistic_step(x, tail), slope.high, math.copysign(slope.high * half_tanh.high, -x)
+    most, least, exponent, _ = sigmoids(Pair(x, 0.0))
+    value = most.high + most.low if x >= 0 else scaled(least.high + least.low, exponent)
+    slope = product(least, most)  # not s·(1 − s): that is 0 from x = 37 on
+    half_tanh = product(expm1(-abs(x)), most)  # not 1 − 2s: that cancels near zero
+    curvature = scaled(rounded(slope, half_tanh), exponent)
+    return value, scaled(slope.high + slope.low, exponent), math.copysign(curvature, -x)
 
 
 SIGMOID = Elementwise(
@@ -112,12 +132,14 @@ SIGMOID = Elementwise(
 @Fused
 def _log_sigmoid(x: float) -> tuple[float, float, float]:
     e = exp(-abs(x))
-    above = plus(e, 1.0)
-    tail = quotient(e, above)
+    above = fast_sum(1.0, e.high)
+    share = inverse(Pair(above.high, above.low + e.low))
+    tail = product(e, share)
     loss = log1p(e)
     value = plus(Pair(-loss.high, -loss.low), at_most(x, 0.0)).high
     far = at_most(x, 0.0) - e.high  # the same beyond 40, where e may be subnormal and x infinite
-    return value if abs(x) < 40 else far, logistic_step(-x, tail), -quotient(tail, above).high
+    slope = share.high + share.low if x <= 0 else tail.high + tail.low
+    return value if abs(x) < 40 else far, slope, -rounded(tail, share)
 
 
 LOG_SIGMOID = Elementwise(
@@ -333,15 +355,16 @@ def tanh_and_slope(size: float, low: float = 0.0) -> tuple[Pair, Power]:
     gradient vanishes.
     """
     e, m = power(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
-    below = plus(m, 2.0)
-    slope = quotient(quotient(Pair(e.high, e.low), below), below)
-    return quotient(Pair(-m.high, -m.low), below), Power(4 * slope.high, 4 * slope.low, e.exponent)
+    below = fast_sum(2.0, m.high)
+    share = inverse(Pair(below.high, below.low + m.low))
+    slope = product(product(Pair(e.high, e.low), share), share)
+    return product(Pair(-m.high, -m.low), share), Power(4 * slope.high, 4 * slope.low, e.exponent)
 
 
 @Fused
 def _tanh(x: float) -> tuple[float, float, float]:
     t, sech2 = tanh_and_slope(abs(x))
-    value, slope = math.copysign(t.high, x), scaled(sech2.high, sech2.exponent)
+    value, slope = math.copysign(t.high + t.low, x), scaled(sech2.high + sech2.low, sech2.exponent)
     return value, slope, -2 * value * slope
 
 
@@ -383,7 +406,8 @@ def _lecun_tanh(x: float) -> tuple[float, float, float]:
     y = quotient(Pair(2 * size, 0.0), Pair(3.0, 0.0))
     t, sech2 = tanh_and_slope(y.high, y.low)
     slope = scaled(times(_STEEPNESS, Pair(sech2.high, sech2.low)).high, sech2.exponent)
-    return math.copysign(times(_HEIGHT, t).high, x), slope, math.copysign(4 * (t.high * slope) / 3, -x)
+    curvature = 4 * ((t.high + t.low) * slope) / 3
+    return math.copysign(times(_HEIGHT, t).high, x), slope, math.copysign(curvature, -x)
 
 
 LECUN_TANH = Elementwise(

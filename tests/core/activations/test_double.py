@@ -13,10 +13,14 @@ from app.core.activations.double import (
     Pair,
     exp,
     expm1,
+    fast_sum,
+    inverse,
     log1p,
     plus,
     power,
+    product,
     quotient,
+    rounded,
     scalar,
     scaled,
     square_root,
@@ -55,6 +59,11 @@ def _parts(pair: Pair) -> tuple[float, float, float]:
     return pair.high, pair.low, 0.0
 
 
+@scalar
+def _normalised(pair: Pair) -> Pair:
+    return fast_sum(pair.high, pair.low)
+
+
 @Fused
 def _two_sum(x: float, y: float) -> tuple[float, float, float]:
     return _parts(two_sum(x, y))
@@ -86,6 +95,21 @@ def _quotient(x: float, y: float) -> tuple[float, float, float]:
 
 
 @Fused
+def _product(x: float, y: float) -> tuple[float, float, float]:
+    return _parts(_normalised(product(Pair(x, x * LOW), Pair(y, -y * LOW))))
+
+
+@Fused
+def _inverse(x: float, y: float) -> tuple[float, float, float]:
+    return _parts(_normalised(inverse(Pair(x, x * y * LOW))))
+
+
+@Fused
+def _rounded(x: float, y: float) -> tuple[float, float, float]:
+    return rounded(Pair(x, x * LOW), Pair(y, -y * LOW)), 0.0, 0.0
+
+
+@Fused
 def _square_root(x: float, y: float) -> tuple[float, float, float]:
     return _parts(square_root(Pair(x, x * y * LOW)))
 
@@ -108,7 +132,7 @@ def _log1p(x: float, y: float) -> tuple[float, float, float]:
 @Fused
 def _power_times(x: float, y: float) -> tuple[float, float, float]:
     e = power(x)
-    return scaled(y * e.high, e.exponent), 0.0, 0.0
+    return scaled(rounded(Pair(e.high, e.low), Pair(y, 0.0)), e.exponent), 0.0, 0.0
 
 
 @Fused
@@ -138,10 +162,15 @@ CLAIMS = {
     "pair + pair": Claim(_total, lambda x, y: (x + x * LOW) + (y - y * LOW), WIDE, CLOSE, -103, larger),
     "pair x pair": Claim(_times, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -102),
     "pair / pair": Claim(_quotient, lambda x, y: (x + x * LOW) / (y - y * LOW), WIDE, OTHER, -100),
+    "loose pair x pair": Claim(
+        _product, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -100
+    ),
+    "1 / pair": Claim(_inverse, lambda x, y: 1 / (x * (1 + y * LOW)), WIDE, SHIFT[:COUNT], -100),
+    "pair x pair, rounded": Claim(_rounded, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -52.99),
     "square root": Claim(
         _square_root, lambda x, y: mpmath.sqrt(x * (1 + y * LOW)), np.abs(WIDE), SHIFT[:COUNT], -103
     ),
-    "exp": Claim(_exp, lambda x, y: mpmath.exp(x + x * y * LOW), EXPONENTS, SHIFT, -57),
+    "exp": Claim(_exp, lambda x, y: mpmath.exp(x + x * y * LOW), EXPONENTS, SHIFT, -56),
     "expm1": Claim(_expm1, lambda x, y: mpmath.expm1(x + x * y * LOW), NEGATIVE, SHIFT, -56),
     "log1p": Claim(_log1p, lambda x, y: mpmath.log1p(x + x * y * LOW), UP_TO_ONE, SHIFT, -57),
 }  # fmt: skip
