@@ -7,7 +7,7 @@ types that its ``openapi_extra`` documents.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -16,11 +16,10 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.api.admission import ComputeRoute, admit
+from app.api.headers import declared_json, header
 from app.api.problems import Problem, from_core
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.network import GivenWeights
@@ -46,19 +45,33 @@ def readable() -> Iterator[None]:
 
 
 class WholeRequest(Request):
-    """A request whose `stream`, and so its `body`, raises `Problem` where it breaks off or nothing comes."""
+    """A request whose body is read as it comes, or `whole`."""
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The bytes as they come."""
-        empty = True
-        try:
-            async for chunk in super().stream():
-                empty = empty and not chunk
-                yield chunk
-        except ClientDisconnect:
-            raise Problem(400, "the client left before the body was whole") from None
-        if empty:
+    _empty = True
+    _ended = False
+
+    async def read(self) -> bytes:
+        """The next bytes, none behind the last; raises `Problem` where it breaks off or nothing comes."""
+        while not self._ended:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(400, "the client left before the body was whole")
+            self._ended = not message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
+            if chunk:
+                self._empty = False
+                return chunk
+        if self._empty:
             raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
+        return b""
+
+    async def whole(self) -> bytes:
+        """All that `read` would give."""
+        return b"".join(await json_arriving.chunks(self.read))
+
+    async def body(self) -> bytes:
+        """Something: FastAPI wants to see a body before it asks for `json`, which reads it as it comes."""
+        return JSON.encode()
 
 
 class ArrayRequest(WholeRequest):
@@ -68,13 +81,11 @@ class ArrayRequest(WholeRequest):
     """
 
     def __init__(self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool) -> None:
-        given = Headers(scope=scope)
-        self.media_type = _media_type(given, taken)
-        self._content_type = given["content-type"]
-        # FastAPI asks for `json` only where the header says JSON, and by now that is what it will get.
-        headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
+        super().__init__(scope, receive)
+        refuse_encoding(scope)
+        self._content_type = header(scope, b"content-type") or ""
+        self.media_type = _media_type(self._content_type, taken)
         self._queried = queried
-        super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
 
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
@@ -84,10 +95,10 @@ class ArrayRequest(WholeRequest):
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
         with readable():
             if self.media_type == NPY:
-                return {**self._query_fields(), "inputs": npy.loads(await self.body())}
+                return {**self._query_fields(), "inputs": npy.loads(await self.whole())}
             if self.media_type == FORM:
-                return await run_in_threadpool(self._form_fields, await self.body())
-            return await json_arriving.loads(self.stream(), ARRAY_FIELDS)
+                return await run_in_threadpool(self._form_fields, await self.whole())
+            return await json_arriving.loads(self.read, ARRAY_FIELDS)
 
     def _form_fields(self, body: bytes) -> Any:
         """The fields of the part ``request``, and ``weights`` from the part of that name."""
@@ -151,7 +162,9 @@ class ArrayRoute(ComputeRoute):
         queried = bool(self.dependant.query_params)
 
         async def decoded(request: Request) -> Response:
-            return await handle(ArrayRequest(request.scope, request.receive, self._taken, queried=queried))
+            arrays = ArrayRequest(request.scope, request.receive, self._taken, queried=queried)
+            arrays.scope = declared_json(request.scope)
+            return await handle(arrays)
 
         return decoded
 
@@ -177,28 +190,28 @@ class ArrayRoute(ComputeRoute):
             raise RequestValidationError(found) from None
 
 
-def _media_type(headers: Headers, taken: Collection[str]) -> str:
-    refuse_encoding(headers)
-    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(content_type: str, taken: Collection[str]) -> str:
+    given = content_type.partition(";")[0].strip().lower()
     if given not in taken:
         offer = {"Accept": ", ".join(taken)}
         raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)
     return given
 
 
-def refuse_encoding(headers: Headers) -> None:
+def refuse_encoding(scope: Scope) -> None:
     """Raises `Problem` 415 for a compressed body: a small one might unfold to anything."""
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    given = header(scope, b"content-encoding")
+    if given is not None and given.strip().lower() != "identity":
         offer = {"Accept-Encoding": "identity"}
         raise Problem(415, "send the body without a Content-Encoding", headers=offer)
 
 
 def negotiate(request: Request, *offered: str) -> str:
     """The first of ``offered`` that the client's Accept header ranks highest; raises `Problem` 406."""
-    header = request.headers.get("accept")
-    if header is None:
+    given = header(request.scope, b"accept")
+    if given is None:
         return offered[0]
-    ranges = [_media_range(part) for part in header.split(",")]
+    ranges = [_media_range(part) for part in given.split(",")]
     weights = {media: _weight(media, ranges) for media in offered}
     best = max(offered, key=lambda media: weights[media])
     if weights[best] <= 0:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from app.api.headers import header
 from app.api.problems import Problem
 from app.compute.simulations import Errand, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
@@ -84,7 +85,7 @@ async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> R
 
 def timeout(request: Request, longest: float) -> float:
     """The client's own deadline in seconds, where it is shorter than the service's."""
-    given = request.headers.get("request-timeout")
+    given = header(request.scope, b"request-timeout")
     if given is None:
         return longest
     try:

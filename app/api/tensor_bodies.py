@@ -10,11 +10,11 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from app.api.admission import ComputeRoute
 from app.api.bodies import JSON, WholeRequest, refuse_encoding
+from app.api.headers import declared_json, header
 from app.api.problems import Problem
 from app.api.protocol import FIELD_NAMES
 from app.core.errors import ActivationLabError, nearest
@@ -30,27 +30,21 @@ class TensorRequest(WholeRequest):
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.binary = memoryview(b"")
-        self._given = Headers(scope=scope)
-        # FastAPI asks for `json` only where the header says JSON; here the object always comes first.
-        headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
-        super().__init__({**scope, "headers": [*headers, (b"content-type", JSON.encode())]}, receive)
-
-    async def body(self) -> bytes:
-        """Something: FastAPI wants to see a body before it asks for `json`, which reads it as it comes."""
-        return JSON.encode()
+        self._given = scope
+        super().__init__(declared_json(scope), receive)
 
     async def json(self) -> Any:
         """The inference request; raises `Problem`, before anything is read for a form that is not offered."""
         refuse_encoding(self._given)
-        given = self._given.get("content-type", JSON).partition(";")[0].strip().lower()
-        if given not in {JSON, OCTETS}:
+        given = header(self._given, b"content-type")
+        if given is not None and given.partition(";")[0].strip().lower() not in {JSON, OCTETS}:
             offer = {"Accept": f"{JSON}, {OCTETS}"}
             raise Problem(415, f"the Content-Type must be {JSON} or {OCTETS}", headers=offer)
-        length = self._given.get(HEADER_LENGTH)
+        length = header(self._given, HEADER_LENGTH.lower().encode())
         try:
             if length is None:
-                return await json_arriving.loads(self.stream(), tensors.ARRAY_FIELDS)
-            fields, self.binary = tensors.loads(await super().body(), length)
+                return await json_arriving.loads(self.read, tensors.ARRAY_FIELDS)
+            fields, self.binary = tensors.loads(await self.whole(), length)
         except WireError as error:
             raise Problem(400, str(error)) from None
         return fields

@@ -6,8 +6,8 @@ would begin when the last byte is there and hold the interpreter until it is don
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from app.wire import json_body
 from app.wire.errors import WireError
 
+Read: TypeAlias = Callable[[], Awaitable[bytes]]
+"""Gives the next bytes of a document, and none behind the last."""
+
 PIECE = 65_536
 """Bytes parsed at a time, at least; a shorter document is parsed as a whole."""
 
@@ -25,34 +28,40 @@ _ENDINGS = (b"[]}", b"[]}}", b"[]}]}")
 a field, a field of an object in a list that is a field."""
 
 
-async def loads(chunks: AsyncIterator[bytes], arrays: Collection[str] = ()) -> Any:
-    """What `json_body.loads` makes of the joined ``chunks``; raises as it does.
+async def loads(read: Read, arrays: Collection[str] = ()) -> Any:
+    """What `json_body.loads` makes of all that ``read`` gives; raises as it does.
 
     An array in which the first piece ends is parsed as it comes; in its place, the document around it has an
     empty one until all is there.
     """
-    first = await _piece(chunks)
+    first = await _piece(read)
     before, _, inside = first.rpartition(b"[")
     place = _place(before, arrays) if len(first) >= PIECE and b"]" not in inside else None
     if place is None:
-        return json_body.loads(b"".join([first, *[chunk async for chunk in chunks]]), arrays)
-    array = await _array(inside, chunks)
+        return json_body.loads(b"".join([first, *await chunks(read)]), arrays)
+    array = await _array(inside, read)
     middle = b"[]" + array.left if array.closed else _written_again(array)
-    fields = json_body.loads(b"".join([before, middle, *[chunk async for chunk in chunks]]), arrays)
+    fields = json_body.loads(b"".join([before, middle, *await chunks(read)]), arrays)
     if array.closed:
         _put(fields, place, array.numbers)
     return fields
 
 
-async def _piece(chunks: AsyncIterator[bytes]) -> bytes:
+async def chunks(read: Read) -> list[bytes]:
+    """All that is left, as it comes."""
+    left = []
+    while chunk := await read():
+        left.append(chunk)
+    return left
+
+
+async def _piece(read: Read) -> bytes:
     """The next bytes, `PIECE` of them at least but for the last; none behind those."""
     waiting: list[bytes] = []
     length = 0
-    async for chunk in chunks:
+    while length < PIECE and (chunk := await read()):
         waiting.append(chunk)
         length += len(chunk)
-        if length >= PIECE:
-            break
     return b"".join(waiting)
 
 
@@ -86,7 +95,7 @@ class _Array(NamedTuple):
     closed: bool
 
 
-async def _array(text: bytes, chunks: AsyncIterator[bytes]) -> _Array:
+async def _array(text: bytes, read: Read) -> _Array:
     """The array whose inside begins with ``text``, up to where there is something else than numbers."""
     parts = [np.empty(0)]
     parser = simdjson.Parser()
@@ -101,7 +110,7 @@ async def _array(text: bytes, chunks: AsyncIterator[bytes]) -> _Array:
         left = piece[cut + 1 :]
         if end >= 0:
             return _Array(np.concatenate(parts), left, closed=True)
-        piece = await _piece(chunks)
+        piece = await _piece(read)
 
 
 def _numbers(parser: simdjson.Parser, text: bytes) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ def small_pieces() -> Any:
 
 
 def arriving(body: bytes, size: int) -> Any:
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), size):
-            yield body[start : start + size]
+    arrived = BytesIO(body)
 
-    return asyncio.run(json_arriving.loads(chunks(), FIELDS))
+    async def read() -> bytes:
+        return arrived.read(size)
+
+    return asyncio.run(json_arriving.loads(read, FIELDS))
 
 
 def outcome(read: Callable[[], Any]) -> Any:
