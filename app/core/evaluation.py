@@ -98,22 +98,29 @@ def _elementwise(
     params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
     flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
     points = inputs.ravel()
-    orders = np.empty((order + 1, points.size), dtype)
+    orders = np.empty((order + 1, *shape), dtype)
+    rows = orders.reshape(order + 1, points.size)
+    each = range(order + 1)  # by number, since NumPy takes its time over an iteration
 
     def compute(block: slice) -> None:
-        x, rows = _held(points[block], dtype), orders[:, block]
-        with np.errstate(all="ignore"):
-            if dtype == FLOAT64:
-                activation.write(rows, x, **_cut(flat, block))
-            else:
-                rows[:] = round_to(activation.orders(x, order + 1, **_cut(flat, block)), dtype)
+        _fill([rows[k, block] for k in each], activation, _held(points[block], dtype), _cut(flat, block))
 
     for _ in map_blocks(compute, _blocks(points.size)):
         pass
-    evaluation = Evaluation(tuple(row.reshape(shape) for row in orders))
+    evaluation = Evaluation(tuple([orders[k, ...] for k in each]))
     if upstream is None:
         return evaluation
     return _with_gradients(evaluation, activation, call, inputs, params, dtype, upstream)
+
+
+@np.errstate(all="ignore")
+def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: Mapping[str, Value]) -> None:
+    """f(x), f′(x), … into as many ``rows``, in their format."""
+    if rows[0].dtype == FLOAT64:
+        activation.write(rows, x, **params)
+        return
+    for row, values in zip(rows, activation.orders(x, len(rows), **params), strict=True):
+        row[:] = round_to(values, row.dtype)
 
 
 def _with_gradients(

@@ -11,7 +11,7 @@ All facts that depend on parameters (range, limits, largest slope …) hold at t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -212,7 +212,7 @@ class Elementwise(Activation):
         if learnable != (self.parameter_gradients is not None):
             raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
 
-    def write(self, rows: Array, x: Array, **params: Value) -> None:
+    def write(self, rows: Collection[Array], x: Array, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
         if isinstance(self.derivatives, Fused):
             self.derivatives(x, rows, **params)

@@ -7,7 +7,7 @@ out. NumPy would pass over memory once for each operation, ten to fifty times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from inspect import signature
 from typing import Any, TypeAlias
@@ -31,7 +31,7 @@ class Fused:
         self._function = scalar(function)
         _, *self._parameters = signature(function).parameters
 
-    def __call__(self, x: Array, rows: Array, **params: Value) -> None:
+    def __call__(self, x: Array, rows: Collection[Array], **params: Value) -> None:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
         Parameters are floats or arrays of x's length. All is computed in double precision.
