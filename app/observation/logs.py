@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -28,11 +29,7 @@ def configure(form: LogFormat, level: LogLevel) -> None:
     """
     readable = form == "console" or (form == "auto" and sys.stdout.isatty())
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    common: list[Processor] = [
-        structlog.processors.add_log_level,
-        _add_request_id,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    common: list[Processor] = [structlog.processors.add_log_level, _add_request_id]
     rendering: list[Processor] = _for_people() if readable else _for_programs()
     structlog.configure(
         processors=[*common, *rendering],
@@ -56,14 +53,18 @@ def flush() -> None:
 
 def _for_people() -> list[Processor]:
     # structlog's own choice of exception formatter prints local variables: a request's body would be there.
-    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
 
 
 def _for_programs() -> list[Processor]:
     return [
+        _add_time,
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),
-        structlog.processors.JSONRenderer(serializer=orjson.dumps),
+        structlog.processors.JSONRenderer(serializer=orjson.dumps, option=orjson.OPT_UTC_Z),
     ]
 
 
@@ -75,6 +76,11 @@ def _text(render: Processor) -> Callable[[WrappedLogger, str, EventDict], str]:
         return line.decode() if isinstance(line, bytes) else line
 
     return rendered
+
+
+def _add_time(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC)  # orjson writes it in a third of the time that Python takes
+    return event
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
