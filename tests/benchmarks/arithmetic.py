@@ -88,6 +88,7 @@ def table(pairs: int, limit: float) -> Table:
     mean = spread([math.exp(sum(map(math.log, ratios)) / len(ratios))])
     result.rows.append(("geometric mean", "", "", f"{mean.median:.2f}", at_least(mean.median, MEAN_BAR)))
     result.notes.append(
+        f"Each run is timed right after {REHEARSALS} of its own, so that both have their threads awake. "
         "Forward and backward pass by PyTorch, each a vectorised loop, differentiating by formulas such as "
         "s(1 − s). Ours is one loop for f and f′, with twice a double's digits where those lose some: a "
         "function made of exponentials is bound by that arithmetic, one made of straight lines by memory."

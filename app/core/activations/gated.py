@@ -139,8 +139,8 @@ def _swish_by_beta(x: float, beta: float) -> tuple[float]:
 
 
 def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
-    gradient = np.empty((1, x.size), x.dtype)
-    _swish_by_beta(x.ravel(), gradient, beta=np.ravel(beta) if isinstance(beta, np.ndarray) else beta)
+    gradient: Array = np.empty(x.size, x.dtype)
+    _swish_by_beta(x.ravel(), [gradient], beta=np.ravel(beta) if isinstance(beta, np.ndarray) else beta)
     return {"beta": gradient.reshape(x.shape)}
 
 

@@ -43,12 +43,12 @@ class Blocks:
     def slices(self, rows: int) -> list[slice]:
         """``rows`` rows cut into blocks."""
         step = max(1, self.elements // max(1, self.columns))
-        if rows <= step:
-            return [slice(0, rows)]
         return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
     def each(self, rows: int, work: Callable[[slice], Result]) -> list[Result]:
         """``work`` for every block, the results in the order of the blocks."""
+        if rows * self.columns <= self.elements:
+            return [work(slice(0, rows))]
         if rows * self.columns < SHARED:
             return [work(block) for block in self.slices(rows)]
         results: dict[int, Result] = {}

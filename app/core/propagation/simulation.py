@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from app.core.propagation.normalisation import Normalised
 from app.core.propagation.statistics import Figures, correlation
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
-from app.core.propagation.units import Response
+from app.core.propagation.units import Counts
 
 Inputs: TypeAlias = GaussianInputs | Array
 """Drawn anew for each network, or the caller's own batch: features × batch."""
@@ -45,6 +45,14 @@ _NEAR = 16
 """Exponent that a gradient may have before it is brought back to one: the range is 2¹²⁶ in float32."""
 
 _INPUTS, _WEIGHTS, _BIASES, _LOSS = range(4)
+
+
+class Response(NamedTuple):
+    """What a layer's units answer: φ, units × B, and φ′ = ∂φ/∂z, pre-activations × B."""
+
+    outputs: Array
+    slopes: Array
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -225,15 +233,12 @@ class _Run:
         outputs = np.empty((layer.units, z.shape[1]), self._dtype)
         slopes = np.empty_like(z)
 
-        def respond(block: slice) -> tuple[int, int]:
+        def respond(block: slice) -> Counts:
             rows = slice(block.start * layer.pieces, block.stop * layer.pieces)
-            part = self.network.units.respond(z[rows], block)
-            outputs[block], slopes[rows] = part.outputs, part.slopes
-            return part.saturated, part.dead
+            return self.network.units.respond(z[rows], block, outputs[block], slopes[rows])
 
-        counts = self._by_unit.each(layer.units, respond)
-        saturated, dead = (sum(each) for each in zip(*counts, strict=True))
-        return Response(outputs, slopes, saturated, dead)
+        saturated, dead = (sum(each) for each in zip(*self._by_unit.each(layer.units, respond), strict=True))
+        return Response(outputs, slopes, Counts(saturated, dead))
 
     def _output(self, number: int, h: Batch, response: Array) -> Batch:
         scale = self.network.residual
@@ -271,8 +276,8 @@ class _Run:
         figures.activation_mean[number] = _mean(h)
         figures.activation_mean_square[number] = h.mean_square * h.scale * h.scale
         figures.correlation[number] = correlation(z)
-        figures.saturated_fraction[number] = response.saturated / h.values.size
-        figures.dead_fraction[number] = response.dead / len(h.values)
+        figures.saturated_fraction[number] = response.counts.saturated / h.values.size
+        figures.dead_fraction[number] = response.counts.dead / len(h.values)
 
     def _measure_gradient(self, number: int, tape: Tape, delta: Batch, logarithm: float) -> None:
         figures = self.figures

@@ -40,7 +40,7 @@ class Batch:
     @cached_property
     def _gram_and_scale(self) -> tuple[Array, float]:
         gram = _gram(self.values, self.blocks)
-        if 1e-250 < np.trace(gram) < 1e250 or not self.values.any():
+        if 1e-250 < gram.trace() < 1e250 or not self.values.any():
             return gram, 1.0
         exponent = max(-_EXTREME, min(math.frexp(largest(self.values))[1], _EXTREME))
         return _gram(np.ldexp(self.values, -exponent), self.blocks), 2.0**exponent

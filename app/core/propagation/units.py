@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
 from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
+from app.core.compiled import compiled
 from app.core.errors import InvalidValue
 
 MOST_PIECES = 64
@@ -27,16 +29,9 @@ SATURATED = 0.1
 side where φ′ tends to zero. For the logistic function that is beyond ±3.6, for tanh beyond ±1.8."""
 
 
-@dataclass(frozen=True)
-class Response:
-    """What some units answer to their pre-activations: φ and φ′, and two counts.
+class Counts(NamedTuple):
+    """``saturated`` pairs of unit and input, and ``dead`` units, whose slopes are 0 for the whole batch."""
 
-    ``outputs`` is units × B, ``slopes`` = ∂φ/∂z is (units · k) × B. ``saturated`` counts pairs of unit and
-    input, ``dead`` counts units whose slopes are all 0 for the whole batch.
-    """
-
-    outputs: Array
-    slopes: Array
     saturated: int
     dead: int
 
@@ -49,7 +44,9 @@ class Units:
         self.pieces = _pieces(call)
         entry = call.activation
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
-        self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0)
+        # No slope is below 0, so that what saturates on no side is never counted.
+        self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
+        self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
 
     def check(self, units: int) -> None:
         """Raises `InvalidValue` for a parameter that is neither a number nor one number a unit."""
@@ -57,20 +54,22 @@ class Units:
             if np.ndim(value) and np.shape(value) != (units,) and np.shape(value) != (1,):
                 raise InvalidValue("must be a number, or one number for each unit", loc=("params", name))
 
-    def respond(self, z: Array, units: slice) -> Response:
-        """φ and φ′ at the pre-activations ``z`` of ``units``, (units · k) × B."""
-        outputs, slopes = self._elementwise(z, units) if self.pieces == 1 else self._grouped(z)
-        steepness = np.abs(slopes)
-        if self.pieces > 1:
-            steepness = steepness.reshape(len(outputs), self.pieces, -1).max(axis=1)
-        dead = 0 if steepness.all() else len(outputs) - int(np.count_nonzero(steepness.any(axis=1)))
-        return Response(outputs, slopes, self._saturated(z, steepness), dead)
+    def respond(self, z: Array, units: slice, outputs: Array, slopes: Array) -> Counts:
+        """Writes φ and φ′ at the pre-activations ``z`` of ``units``, (units · k) × B.
 
-    def _elementwise(self, z: Array, units: slice) -> tuple[Array, Array]:
+        ``outputs`` is units × B, ``slopes`` = ∂φ/∂z is (units · k) × B; all three are contiguous.
+        """
+        if self.pieces == 1:
+            self._elementwise(z, units, outputs, slopes)
+            return self._counts(z, slopes, self._side)
+        outputs[:], slopes[:] = self._grouped(z)
+        steepest = np.abs(slopes).reshape(len(outputs), self.pieces, -1).max(axis=1)
+        return self._counts(steepest, steepest, 0.0)
+
+    def _elementwise(self, z: Array, units: slice, outputs: Array, slopes: Array) -> None:
         assert isinstance(self.call.activation, Elementwise)
         params = {name: _spread(value, z.shape, units) for name, value in self.call.params.items()}
-        outputs, slopes = self.call.activation.orders(z, 2, **params)
-        return outputs, slopes
+        self.call.activation.write((outputs.reshape(-1), slopes.reshape(-1)), z.reshape(-1), **params)
 
     def _grouped(self, z: Array) -> tuple[Array, Array]:
         """Each unit's row of pre-activations, moved to the last axis: units × B × k."""
@@ -78,16 +77,29 @@ class Units:
         rows = np.ascontiguousarray(np.moveaxis(z.reshape(-1, self.pieces, z.shape[1]), 1, -1))
         outputs = self.call.activation.value(rows, **self.call.params)[..., 0]
         slopes = self.call.activation.jacobian(rows, **self.call.params)[..., 0, :]
-        return outputs.astype(z.dtype), np.moveaxis(slopes, -1, 1).reshape(z.shape).astype(z.dtype)
+        return outputs, np.moveaxis(slopes, -1, 1).reshape(z.shape)
 
-    def _saturated(self, z: Array, steepness: Array) -> int:
-        sides = self.call.activation.saturates
-        if not sides:
-            return 0
-        faint = steepness < self._faint
-        if self.pieces == 1 and len(sides) == 1:
-            faint &= z < 0 if "negative" in sides else z > 0
-        return int(np.count_nonzero(faint))
+    def _counts(self, z: Array, slopes: Array, side: float) -> Counts:
+        """Of units with one pre-activation: saturated on the ``side`` of that sign, on both for 0."""
+        counts = np.zeros(2, np.int64)
+        count = _count_singly if z.dtype == np.float32 else _count_doubly
+        count(z, slopes, self._faint, side, counts)
+        return Counts(*counts.tolist())
+
+
+def _count(z: Array, slopes: Array, faint: float, side: float, counts: NDArray[np.int64]) -> None:
+    for unit in range(len(z)):
+        saturated, steep = 0, 0
+        for place in range(z.shape[1]):
+            steepness = abs(slopes[unit, place])
+            steep += steepness != 0
+            saturated += steepness < faint and (side == 0 or side * z[unit, place] > 0)
+        counts[0] += saturated
+        counts[1] += steep == 0
+
+
+_count_singly = compiled("void(f4[:,::1], f4[:,::1], f8, f8, i8[::1])")(_count)
+_count_doubly = compiled("void(f8[:,::1], f8[:,::1], f8, f8, i8[::1])")(_count)
 
 
 def _pieces(call: Call) -> int:
