@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.special import ndtr, owens_t
 
 from app.core.activations.definition import Elementwise, Rowwise, Wave
 from app.core.activations.registry import Call
@@ -220,6 +219,8 @@ class MaximumUnit:
         self._series = chebyshev_coefficients((parted / np.sin(angles / 2) ** 2)[:, None])
 
     def _square_of_largest(self, x: Array) -> Array:
+        from scipy.special import ndtr  # noqa: PLC0415  a tenth of a second that only Maxout's theory takes
+
         return self._pieces * x**2 * ndtr(x) ** (self._pieces - 1)
 
     def _same_winner(self, angles: Array) -> Array:
@@ -248,6 +249,8 @@ class MaximumUnit:
 
 def _both_below(x: Array, y: Array, angle: float) -> Array:
     """Φ₂(u₁, u₂; cos θ) at u₁, u₂ = cos(θ/2) x ± sin(θ/2) y, by Owen's T (Owen 1956)."""
+    from scipy.special import ndtr, owens_t  # noqa: PLC0415  as above
+
     c, s = np.cos(angle / 2), np.sin(angle / 2)
     first, second = c * x + s * y, c * x - s * y
     with np.errstate(divide="ignore"):
