@@ -7,8 +7,7 @@ types that its ``openapi_extra`` documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine
 from inspect import signature
 from typing import Any
 
@@ -20,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.admission import ComputeRoute, admit
 from app.api.headers import declared_json, header
-from app.api.problems import Problem, from_core
+from app.api.problems import Problem, Translation, from_core
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.network import GivenWeights
 from app.settings import Settings
@@ -33,15 +32,14 @@ FORM = "multipart/form-data"
 ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
 
 
-@contextmanager
-def readable() -> Iterator[None]:
+@Translation
+def readable(error: BaseException) -> Problem | None:
     """Problems for bytes that do not hold what they claim."""
-    try:
-        yield
-    except Malformed as error:
-        raise Problem(400, str(error), code="urn:activation-lab:malformed") from None
-    except Unsuitable as error:
-        raise Problem(422, str(error), code="urn:activation-lab:invalid-array") from None
+    if isinstance(error, Malformed):
+        return Problem(400, str(error), code="urn:activation-lab:malformed")
+    if isinstance(error, Unsuitable):
+        return Problem(422, str(error), code="urn:activation-lab:invalid-array")
+    return None
 
 
 class WholeRequest(Request):
@@ -93,7 +91,7 @@ class ArrayRequest(WholeRequest):
         queried = self.scope["query_string"] and self.query_params
         if queried and self.media_type != NPY and not self._queried:
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
-        with readable():
+        with readable:
             if self.media_type == NPY:
                 return {**self._query_fields(), "inputs": npy.loads(await self.whole())}
             if self.media_type == FORM:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.api.headers import header
-from app.api.problems import Problem
+from app.api.problems import Problem, Translation
 from app.compute.simulations import Errand, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
 from app.compute.workers import WorkerLost
@@ -34,7 +33,7 @@ async def computed(
     """`ComputeThreads.run`, its exceptions as problems; large work is cancelled when the client has gone."""
     threads: ComputeThreads = request.app.state.threads
     running = threads.run(work, size=size, seconds=seconds, kind=kind)
-    with failures():
+    with failures:
         # A look at the client costs a small request more than its work.
         return await (running if size <= SMALL else _while_there(request, running))
 
@@ -42,7 +41,7 @@ async def computed(
 def admitted(request: Request, job_bytes: float = 0.0) -> Errand:
     """`Simulations.admit`; a full house is a problem."""
     simulations: Simulations = request.app.state.simulations
-    with failures():
+    with failures:
         return simulations.admit(job_bytes)
 
 
@@ -51,24 +50,23 @@ async def simulated(
 ) -> Result:
     """``work`` on an errand of its own, cancelled when the client has gone."""
     errand = admitted(request, job_bytes)
-    with failures():
+    with failures:
         return await _while_there(request, errand.run(work, seconds))
 
 
-@contextmanager
-def failures() -> Iterator[None]:
+@Translation
+def failures(error: BaseException) -> Problem | None:
     """Problems for work that found no room, ran out of time or memory, or lost its worker."""
-    try:
-        yield
-    except Busy:
-        raise Problem(503, "the service is busy; come back", headers={"Retry-After": "1"}) from None
-    except DeadlineExceeded:
-        raise Problem(504, "the computation did not end in the time it had") from None
-    except MemoryError:
-        raise Problem(422, "the computation took more memory than a worker may use") from None
-    except WorkerLost:
+    if isinstance(error, Busy):
+        return Problem(503, "the service is busy; come back", headers={"Retry-After": "1"})
+    if isinstance(error, DeadlineExceeded):
+        return Problem(504, "the computation did not end in the time it had")
+    if isinstance(error, MemoryError):
+        return Problem(422, "the computation took more memory than a worker may use")
+    if isinstance(error, WorkerLost):
         detail = "the process that computed this died, twice; come back"
-        raise Problem(503, detail, headers={"Retry-After": "1"}) from None
+        return Problem(503, detail, headers={"Retry-After": "1"})
+    return None
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

@@ -267,7 +267,7 @@ async def _picture(
     if form == "png" and pixels > MOST_PIXELS:
         raise LimitExceeded("the PNG", estimate=pixels, limit=MOST_PIXELS, unit="pixels", loc=("scale",))
     renderer: Renderer = request.app.state.renderer
-    with failures():
+    with failures:
         lang = await renderer.language(query.lang, form, left())
     look = Look(query.theme, lang, query.width, query.height)
     specification = orjson.dumps(await asyncio.to_thread(draw, look))
@@ -275,14 +275,14 @@ async def _picture(
     headers = {"ETag": drawing.tag, "Cache-Control": HOUR, "Content-Language": lang}
     if request.method == "GET" and drawing.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    with failures():
+    with failures:
         content = await renderer.draw(drawing, left())
     return Response(content, headers=headers, media_type=FORMS[form])
 
 
 def _body(model: type[Asked], text: str) -> Asked:
     """The request that stands in the address, as checked as one that is a body."""
-    with readable():
+    with readable:
         fields = json_body.loads(text.encode(), ARRAY_FIELDS)
     try:
         return model.model_validate(fields)

@@ -66,7 +66,7 @@ def streamed(
 async def _guarded(work: Coroutine[Any, Any, None]) -> Problem | None:
     """None, or what went wrong."""
     try:
-        with failures():
+        with failures:
             await work
     except Problem as problem:
         return problem

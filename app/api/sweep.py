@@ -201,7 +201,7 @@ def _sweep(grid: _Grid, emit: Emit, errand: Errand) -> None:
 def _report(future: Future[Report]) -> Report:
     """What the cell's job returned; raises `Problem`."""
     try:
-        with failures():
+        with failures:
             return future.result()
     except (Problem, CancelledError):
         raise
