@@ -35,8 +35,10 @@ async def loads(read: Read, arrays: Collection[str] = ()) -> Any:
     empty one until all is there.
     """
     first = await _piece(read)
+    if len(first) < PIECE:
+        return json_body.loads(first, arrays)
     before, _, inside = first.rpartition(b"[")
-    place = _place(before, arrays) if len(first) >= PIECE and b"]" not in inside else None
+    place = _place(before, arrays) if b"]" not in inside else None
     if place is None:
         return json_body.loads(b"".join([first, *await chunks(read)]), arrays)
     array = await _array(inside, read)
