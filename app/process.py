@@ -52,8 +52,8 @@ def application() -> FastAPI:
 def _made_to_stay() -> Iterator[None]:
     """What is made inside is never searched for garbage: there is next to none among modules and classes.
 
-    Looking for it over and over, while they grow in number, takes a seventh of the start; and each later search
-    of everything would hold the event loop for some 60 ms.
+    Looking for it over and over, while they grow in number, takes a seventh of the start; and each later
+    search of everything would hold the event loop for some 60 ms.
     """
     gc.disable()
     try:
