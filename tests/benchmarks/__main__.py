@@ -21,7 +21,7 @@ def main() -> None:
         "start": lambda: [startup.table(starts=5)],
         "served": lambda: [served.table(served.Effort(pairs=9, limit=20, crowd=2))],
         "arithmetic": lambda: [arithmetic.table(pairs=11, limit=4)],
-        "flow": lambda: [flow.table(pairs=5, limit=30), flow.wide_table()],
+        "flow": lambda: [flow.table(pairs=11, limit=25), flow.wide_table()],
         "growth": lambda: [growth.table(limit=1)],
     }
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)

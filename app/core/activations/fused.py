@@ -18,6 +18,7 @@ from numba.np.numpy_support import from_dtype
 
 from app.core.activations.double import scalar
 from app.core.activations.parameters import Array, Value
+from app.core.activations.single import in_single
 from app.core.compiled import Compiled, full_name
 
 Scalar: TypeAlias = Callable[..., tuple[float, ...]]
@@ -34,7 +35,7 @@ class Fused:
     def __call__(self, x: Array, rows: Collection[Array], **params: Value) -> None:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
-        Parameters are floats or arrays of x's length. All is computed in double precision.
+        Parameters are floats or arrays of x's length. All is computed in double precision at least.
         """
         values = [params[name] for name in self._parameters]
         arrays = any(isinstance(value, np.ndarray) for value in values)
@@ -50,23 +51,26 @@ def _loop(
 ) -> Compiled:
     """The loop that writes the first ``count`` orders in x's ``dtype``; its parameters may be ``arrays``."""
     at = _AT[parameters if arrays else 0]
+    if dtype == np.float32:
+        function = in_single(function)
     number = from_dtype(dtype)
     # A loop for arrays that may be written to would be compiled again for those that may not.
     read, write = types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C")
     each = types.Array(types.float64, 1, "C") if arrays else types.float64
     params = types.Tuple([each] * parameters)  # type: ignore[no-untyped-call]
 
+    # A float32 is widened by NumPy's type: numba's float() would leave it what it is.
     def one(x: Array, f: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i] = function(float(x[i]), *at(params, i))[0]
+            f[i] = function(np.float64(x[i]), *at(params, i))[0]
 
     def two(x: Array, f: Array, slope: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i], slope[i], _ = function(float(x[i]), *at(params, i))
+            f[i], slope[i], _ = function(np.float64(x[i]), *at(params, i))
 
     def three(x: Array, f: Array, slope: Array, curvature: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i], slope[i], curvature[i] = function(float(x[i]), *at(params, i))
+            f[i], slope[i], curvature[i] = function(np.float64(x[i]), *at(params, i))
 
     return Compiled((one, two, three)[count - 1], (read, *[write] * count, params), name)
 
