@@ -183,7 +183,7 @@ def test_a_point_of_the_phase_diagram_opens_its_network(visitor: Visitor) -> Non
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
     expect(page.locator(".hover")).to_contain_text("σ_w = 1.5")
     page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
-    expect(page.get_by_label("σw")).to_have_value(re.compile(r"^1\.(49|5)"))
+    expect(page.get_by_label("σw", exact=True)).to_have_value(re.compile(r"^1\.(49|5)"))
     expect(page.get_by_label("σb")).to_have_value(re.compile(r"^0\.(49|5)"))
     expect(page.locator(".verdict")).to_have_count(1)
 
