@@ -176,6 +176,13 @@ def inverse(a: Pair) -> Pair:
 
 
 @scalar
+def inverse_of_sum(a: float, b: Pair) -> Pair:
+    """1/(a + b) to 2⁻¹⁰⁰ for a ≥ |b|, not normalised."""
+    head = fast_sum(a, b.high)
+    return inverse(Pair(head.high, head.low + b.low))
+
+
+@scalar
 def multiple(factor: float, a: Pair) -> Pair:
     """factor·a for a power of two, or one with its sign changed."""
     return Pair(factor * a.high, factor * a.low)
@@ -290,8 +297,7 @@ def log1p(y: Pair) -> Pair:
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
     j = 1.0 if y.high > 0.5 else 0.0
-    below = fast_sum(2.0 + j, y.high)
-    raw = product(fast_sum(y.high - j, y.low), inverse(Pair(below.high, below.low + y.low)))
+    raw = product(fast_sum(y.high - j, y.low), inverse_of_sum(2.0 + j, y))
     s = fast_sum(raw.high, raw.low)
     z = s.high * s.high
     rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))

@@ -25,9 +25,9 @@ from app.core.activations.double import (
     at_least,
     at_most,
     expm1,
-    fast_sum,
     fma,
     inverse,
+    inverse_of_sum,
     log1p,
     plus,
     power,
@@ -146,8 +146,7 @@ def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
     rest = e.exponent - exponent
     unit = power_of_two(exponent)
     small = Pair(e.high * unit, e.low * unit)
-    below = fast_sum(1.0, small.high)
-    share = inverse(Pair(below.high, below.low + small.low))
+    share = inverse_of_sum(1.0, small)
     tail = product(small, share)
     value = at_least(x, 0.0) + scaled(_ratio(log1p(small), beta), rest)
     curvature = scaled(beta * rounded(tail, share), rest)

@@ -27,9 +27,8 @@ from app.core.activations.double import (
     beside_one,
     exp,
     expm1,
-    fast_sum,
     fma,
-    inverse,
+    inverse_of_sum,
     log1p,
     pair_of,
     plus,
@@ -75,8 +74,7 @@ def sigmoids(u: Pair) -> Sigmoids:
     # The halved mantissa is below 1: no finite factor makes the product overflow.
     mantissa, exponent = Pair(0.5 * e.high, 0.5 * e.low), e.exponent + 1
     tail = beside_one(mantissa, exponent)
-    below = fast_sum(1.0, tail.high)
-    most = inverse(Pair(below.high, below.low + tail.low))
+    most = inverse_of_sum(1.0, tail)
     return Sigmoids(most, product(mantissa, most), exponent, tail)
 
 
@@ -132,8 +130,7 @@ SIGMOID = Elementwise(
 @Fused
 def _log_sigmoid(x: float) -> tuple[float, float, float]:
     e = exp(-abs(x))
-    above = fast_sum(1.0, e.high)
-    share = inverse(Pair(above.high, above.low + e.low))
+    share = inverse_of_sum(1.0, e)
     tail = product(e, share)
     loss = log1p(e)
     value = plus(Pair(-loss.high, -loss.low), at_most(x, 0.0)).high
@@ -355,8 +352,7 @@ def tanh_and_slope(size: float, low: float = 0.0) -> tuple[Pair, Power]:
     gradient vanishes.
     """
     e, m = power(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
-    below = fast_sum(2.0, m.high)
-    share = inverse(Pair(below.high, below.low + m.low))
+    share = inverse_of_sum(2.0, m)
     slope = product(product(Pair(e.high, e.low), share), share)
     return product(Pair(-m.high, -m.low), share), Power(4 * slope.high, 4 * slope.low, e.exponent)
 

@@ -15,6 +15,7 @@ from app.core.activations.double import (
     expm1,
     fast_sum,
     inverse,
+    inverse_of_sum,
     log1p,
     plus,
     power,
@@ -105,6 +106,11 @@ def _inverse(x: float, y: float) -> tuple[float, float, float]:
 
 
 @Fused
+def _inverse_of_sum(x: float, y: float) -> tuple[float, float, float]:
+    return _parts(_normalised(inverse_of_sum(2.0, Pair(x, x * y * LOW))))
+
+
+@Fused
 def _rounded(x: float, y: float) -> tuple[float, float, float]:
     return rounded(Pair(x, x * LOW), Pair(y, -y * LOW)), 0.0, 0.0
 
@@ -166,6 +172,9 @@ CLAIMS = {
         _product, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -100
     ),
     "1 / pair": Claim(_inverse, lambda x, y: 1 / (x * (1 + y * LOW)), WIDE, SHIFT[:COUNT], -100),
+    "1 / (2 + pair)": Claim(
+        _inverse_of_sum, lambda x, y: 1 / (2 + x * (1 + y * LOW)), UP_TO_ONE, SHIFT, -100
+    ),
     "pair x pair, rounded": Claim(_rounded, lambda x, y: (x + x * LOW) * (y - y * LOW), WIDE, OTHER, -52.99),
     "square root": Claim(
         _square_root, lambda x, y: mpmath.sqrt(x * (1 + y * LOW)), np.abs(WIDE), SHIFT[:COUNT], -103
