@@ -260,7 +260,7 @@ def power(x: float, low: float = 0.0) -> Power:
     Beyond ±2000 it is e^±2000, whatever ``low``: no product of that with a double is an ordinary number.
     """
     r, rest, k = _reduced(x, low)
-    # 1 + r + (r²/2 + …): what is rounded of the last is at most a sixteenth of the whole.
+    # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
     line = fast_sum(1.0, r)
     head = fast_sum(line.high, bend)

@@ -44,7 +44,7 @@ class Units:
         self.pieces = _pieces(call)
         entry = call.activation
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
-        # No slope is below 0, so that what saturates on no side is never counted.
+        # Nothing is fainter than 0: what saturates on no side is never counted.
         self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
         self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
 
