@@ -108,3 +108,13 @@ def wait_until_ready(server: Server, seconds: float = 30.0) -> None:
 def server() -> Iterator[Server]:
     """A real server with a receive timeout short enough to test and a small body limit."""
     yield from started(receive_timeout="2", max_body_bytes=str(32 * 2**20))
+
+
+ZEROS = ",".join(["0"] * 3_000_000)
+
+
+def large(server: Server) -> httpx.Response:
+    """An array whose answer takes longer to compute than its request to send: 6 MB there, 72 MB back."""
+    body = f'{{"function":"snake","order":2,"inputs":[{ZEROS}]}}'
+    headers = {"Content-Type": "application/json", "Accept": "application/x-npy"}
+    return httpx.post(f"{server.url}/activate", content=body, headers=headers, timeout=60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import socket
 import time
@@ -10,10 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import numpy as np
 import pytest
 
-from tests.conftest import Server, started
+from tests.conftest import Server, large, started
 
 PATIENCE = 2.0
 """The server's receive timeout in these tests, in seconds."""
@@ -205,15 +203,6 @@ def narrow() -> Iterator[Server]:
     yield from started(max_queue="1")
 
 
-def large(server: Server) -> httpx.Response:
-    body = io.BytesIO()
-    np.save(body, np.linspace(-10, 10, 3_000_000))
-    query: dict[str, str | int] = {"function": "tanh", "order": 2}
-    headers = {"Content-Type": "application/x-npy", "Accept": "application/x-npy"}
-    url = f"{server.url}/activate"
-    return httpx.post(url, params=query, content=body.getvalue(), headers=headers, timeout=60)
-
-
 def test_more_than_it_can_hold(narrow: Server) -> None:
     with ThreadPoolExecutor(6) as crowd:
         answers = list(crowd.map(lambda _: large(narrow), range(12)))
@@ -230,18 +219,6 @@ def test_small_requests_are_served_while_large_ones_run(narrow: Server) -> None:
         while not all(each.done() for each in running):
             answer = httpx.post(f"{narrow.url}/activate", json={"function": "sigmoid", "inputs": [0]})
             assert answer.json()["outputs"] == [0.5]
-
-
-def test_running_requests_finish_after_a_sigterm() -> None:
-    for server in started():
-        with ThreadPoolExecutor(1) as crowd:
-            running = crowd.submit(large, server)
-            time.sleep(0.3)
-            server.process.terminate()
-            assert running.result().status_code == 200
-        assert server.process.wait(timeout=15) == 0
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{server.url}/healthz")
 
 
 @pytest.mark.parametrize("count", [1, 2])
