@@ -27,7 +27,7 @@ from app.core.propagation.engine import Engine, Kind, biases, engines, linear_ma
 from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.normalisation import Normalised
-from app.core.propagation.statistics import Figures, correlation
+from app.core.propagation.statistics import Figures, variance_and_correlation
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
 from app.core.propagation.units import Counts
@@ -219,12 +219,14 @@ class _Run:
         if offset is not None:
             z += offset[:, None]
         normaliser = self.network.normalisation
+        if measured:  # while they lie in the cache
+            self._measure_preactivations(number, z)
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)
         response = self._respond(number, z if normalised is None else normalised.values)
         output = self._output(number, h, response.outputs)
         self._tapes[number] = Tape(weights, response.slopes, normalised, h.gram, h.scale)
         if measured:
-            self._measure_signal(number, Batch(z, self._blocks), output, response)
+            self._measure_outputs(number, output, response)
         return output
 
     def _respond(self, number: int, z: Array) -> Response:
@@ -268,14 +270,15 @@ class _Run:
             return delta
         return self.network.normalisation.backward(delta, tape.normalised, self._by_row)
 
-    def _measure_signal(self, number: int, z: Batch, h: Batch, response: Response) -> None:
+    def _measure_preactivations(self, number: int, z: Array) -> None:
+        variance, correlation = variance_and_correlation(z, self._blocks)
+        self.figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
+        self.figures.correlation[number] = correlation
+
+    def _measure_outputs(self, number: int, h: Batch, response: Response) -> None:
         figures = self.figures
-        mean = _mean(z)
-        variance = z.mean_square * z.scale * z.scale - mean * mean  # ** would raise where it overflows
-        figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         figures.activation_mean[number] = _mean(h)
-        figures.activation_mean_square[number] = h.mean_square * h.scale * h.scale
-        figures.correlation[number] = correlation(z)
+        figures.activation_mean_square[number] = h.mean_square * h.scale * h.scale  # ** would raise
         figures.saturated_fraction[number] = response.counts.saturated / h.values.size
         figures.dead_fraction[number] = response.counts.dead / len(h.values)
 

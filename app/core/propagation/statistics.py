@@ -16,6 +16,7 @@ Where the forward pass overflows there is nothing to differentiate: see `Figures
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field, fields
 from typing import NamedTuple, TypeAlias
@@ -24,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.parameters import Array
-from app.core.propagation.tall import Batch
+from app.core.compiled import compiled
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.tall import exponent_of, total, within_range
 
 Column: TypeAlias = NDArray[np.float64]
 
@@ -110,10 +113,58 @@ def summarise(networks: Sequence[Figures]) -> dict[str, Spread]:
     return {name: spread(np.stack([getattr(each, name) for each in networks])) for name in NAMES}
 
 
-def correlation(z: Batch) -> float:
-    """The mean over pairs of inputs of the cosine between their columns of z."""
-    count = len(z.gram)
-    if count < 2:
-        return float("nan")
-    cosines = z.gram / (z.lengths[:, None] * z.lengths)
-    return float((cosines.sum() - cosines.trace()) / (count * (count - 1)))
+def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
+    """Both of the pre-activations ``z``, units × B, in two passes over them, every sum in float64.
+
+    The cosines of all pairs, of each input with itself too, add up to |Σₐ zₐ / |zₐ||².
+    """
+    columns = z.shape[1]
+    sums, squares = total(blocks.each(len(z), lambda block: _moments(z[block])))
+    mean, square = float(sums.sum()) / z.size, float(squares.sum())
+    variance = square / z.size - mean * mean  # ** would raise where it overflows
+    if columns < 2:
+        return variance, math.nan
+    if not within_range(square) and z.any():
+        z = np.ldexp(z, -exponent_of(z))
+        _, squares = total(blocks.each(len(z), lambda block: _moments(z[block])))
+    weights = 1 / np.sqrt(squares)
+    cosines = sum(blocks.each(len(z), lambda block: _together(z[block], weights)))
+    return variance, (cosines - columns) / (columns * (columns - 1))
+
+
+def _moments(z: Array) -> Column:
+    """Σ z and Σ z² of each column, 2 × B."""
+    moments = np.zeros((2, z.shape[1]))
+    add = _add_moments_singly if z.dtype == np.float32 else _add_moments_doubly
+    add(z, moments)
+    return moments
+
+
+def _together(z: Array, weights: Column) -> float:
+    """|z w|²."""
+    square = np.zeros(1)
+    add = _add_together_singly if z.dtype == np.float32 else _add_together_doubly
+    add(z, weights, square)
+    return float(square[0])
+
+
+def _add_moments(z: Array, moments: Column) -> None:
+    for unit in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            value = np.float64(z[unit, column])
+            moments[0, column] += value
+            moments[1, column] += value * value
+
+
+def _add_together(z: Array, weights: Column, square: Column) -> None:
+    for unit in range(z.shape[0]):
+        along = 0.0
+        for column in range(z.shape[1]):
+            along += z[unit, column] * weights[column]
+        square[0] += along * along
+
+
+_add_moments_singly = compiled("void(f4[:,::1], f8[:,::1])")(_add_moments)
+_add_moments_doubly = compiled("void(f8[:,::1], f8[:,::1])")(_add_moments)
+_add_together_singly = compiled("void(f4[:,::1], f8[::1], f8[::1])")(_add_together)
+_add_together_doubly = compiled("void(f8[:,::1], f8[::1], f8[::1])")(_add_together)

@@ -8,7 +8,6 @@ dtype of the run: the product of two float32 numbers is exact there.
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,39 +30,26 @@ _EXTREME = 1000
 
 
 class Batch:
-    """N × B values, with their Gram matrix computed once."""
+    """N × B values and their Gram matrix.
+
+    Attributes:
+        gram: HᵀH / scale², B × B, in float64.
+        scale: 1, or a power of two where the squares of the values would leave the range of float64.
+        mean_square: the mean of the squared values, over scale².
+    """
 
     def __init__(self, values: Array, blocks: Blocks) -> None:
         self.values = values
         self.blocks = blocks
-
-    @cached_property
-    def _gram_and_scale(self) -> tuple[Array, float]:
-        gram = _gram(self.values, self.blocks)
-        if 1e-250 < gram.trace() < 1e250 or not self.values.any():
-            return gram, 1.0
-        exponent = max(-_EXTREME, min(math.frexp(largest(self.values))[1], _EXTREME))
-        return _gram(np.ldexp(self.values, -exponent), self.blocks), 2.0**exponent
-
-    @property
-    def gram(self) -> Array:
-        """HᵀH / scale², B × B, in float64."""
-        return self._gram_and_scale[0]
-
-    @property
-    def scale(self) -> float:
-        """1, or a power of two where the squares of the values would leave the range of float64."""
-        return self._gram_and_scale[1]
-
-    @cached_property
-    def lengths(self) -> Array:
-        """The columns' Euclidean lengths, over ``scale``."""
-        return np.sqrt(self.gram.diagonal())
-
-    @cached_property
-    def mean_square(self) -> float:
-        """The mean of the squared values, over ``scale``²."""
-        return float(self.gram.trace()) / max(1, self.values.size)
+        self.scale = 1.0
+        self.gram = _gram(values, blocks)
+        trace = float(self.gram.trace())
+        if not within_range(trace) and values.any():
+            exponent = exponent_of(values)
+            self.scale = 2.0**exponent
+            self.gram = _gram(np.ldexp(values, -exponent), blocks)
+            trace = float(self.gram.trace())
+        self.mean_square = trace / max(1, values.size)
 
 
 class Basis(NamedTuple):
@@ -80,6 +66,16 @@ class Basis(NamedTuple):
     def rank(self) -> int:
         """k, the number of orthonormal columns."""
         return len(self.r)
+
+
+def within_range(square: float) -> bool:
+    """Whether a sum of squares is neither near overflow in float64 nor near underflow."""
+    return 1e-250 < square < 1e250
+
+
+def exponent_of(values: Array) -> int:
+    """The power of two just above the largest of ``values``."""
+    return max(-_EXTREME, min(math.frexp(largest(values))[1], _EXTREME))
 
 
 def largest(values: Array) -> float:
@@ -172,7 +168,7 @@ def _indistinct(dtype: np.dtype[Any]) -> float:
 
 def _by_cholesky(batch: Batch) -> Basis | None:
     """R from the Gram matrix of the columns scaled to length one, or None where Q would be inaccurate."""
-    size = batch.lengths
+    size = np.sqrt(batch.gram.diagonal())
     if not size.all():
         return None
     try:

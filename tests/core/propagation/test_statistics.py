@@ -1,0 +1,72 @@
+"""Variance and correlation of a layer's pre-activations, beside their definitions in exact arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import permutations
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from app.core.activations.parameters import Array
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.statistics import variance_and_correlation
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def drawn(units: int, inputs: int, together: float, dtype: np.dtype[Any]) -> Array:
+    """Columns off zero, ``together`` of their variance shared."""
+    rng = np.random.default_rng(units)
+    own, common = rng.normal(0.3, 1, (units, inputs)), rng.normal(0.3, 1, (units, 1))
+    return np.asarray(np.sqrt(1 - together) * own + np.sqrt(together) * common, dtype)
+
+
+def by_definition(z: Array) -> tuple[float, float]:
+    exact = [[Fraction(float(value)) for value in column] for column in z.T]
+    everything = [value for column in exact for value in column]
+    mean = sum(everything) / len(everything)
+    variance = sum((value - mean) ** 2 for value in everything) / len(everything)
+
+    def product(left: list[Fraction], right: list[Fraction]) -> Any:
+        found = sum(a * b for a, b in zip(left, right, strict=True))
+        return mpmath.mpf(found.numerator) / found.denominator
+
+    with mpmath.workdps(40):
+        cosines = [
+            product(one, other) / mpmath.sqrt(product(one, one) * product(other, other))
+            for one, other in permutations(exact, 2)
+        ]
+        return float(variance), float(mpmath.fsum(cosines) / len(cosines))
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
+@pytest.mark.parametrize("together", [0.0, 0.7, 1 - 1e-9])
+@pytest.mark.parametrize(("units", "inputs"), [(1, 2), (30, 5), (200, 8)])
+def test_both_are_what_they_are_defined_as(
+    units: int, inputs: int, together: float, dtype: np.dtype[Any]
+) -> None:
+    z = drawn(units, inputs, together, dtype)
+    for elements in (65_536, 16):  # whole, and in many blocks
+        variance, correlation = variance_and_correlation(z, Blocks(inputs, elements=elements))
+        expected = by_definition(z)
+        assert variance == pytest.approx(expected[0], rel=1e-13)
+        assert correlation == pytest.approx(expected[1], abs=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_columns_whose_squares_leave_the_range_have_a_correlation(size: float) -> None:
+    z = drawn(30, 5, 0.7, FLOAT64)
+    variance, correlation = variance_and_correlation(size * z, Blocks(5))
+    assert correlation == pytest.approx(by_definition(z)[1], abs=1e-14)
+    assert variance == 0 or not np.isfinite(variance)  # NaN is reported as ∞
+
+
+def test_one_input_has_no_correlation_and_an_input_of_zeros_has_none() -> None:
+    z = drawn(30, 4, 0.5, FLOAT64)
+    assert np.isnan(variance_and_correlation(z[:, :1].copy(), Blocks(1))[1])
+    z[:, 2] = 0
+    with np.errstate(divide="ignore"):  # as `propagate` does
+        assert np.isnan(variance_and_correlation(z, Blocks(4))[1])
