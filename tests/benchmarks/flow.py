@@ -75,7 +75,8 @@ def table(pairs: int, limit: float) -> Table:
     result.notes.append(
         "Both draw weights, go forward and back, and take every layer's norms; the deferred engine draws "
         "what the weights answer instead of the weights. Layer by layer the gradients agreed to "
-        f"{AGREEMENT:g} decades."
+        f"{AGREEMENT:g} decades. Both sides' linear algebra chooses its kernels itself, whatever "
+        "OPENBLAS_CORETYPE says."
     )
     return result
 
