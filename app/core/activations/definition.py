@@ -194,9 +194,9 @@ class Elementwise(Activation):
     """An activation of one variable.
 
     ``derivatives`` is `Fused`, or a generator: ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each
-    the shape of x, computes in x's own precision, never writes to x and yields fresh arrays. `write` and
-    `orders` hide the difference. Parameters are floats or arrays of x's shape, x has one axis, and
-    floating-point warnings are off.
+    the shape of x, for x in float64, never writes to x and yields fresh arrays. `write` and `orders` hide the
+    difference. Parameters are floats or arrays of x's shape, x has one axis, and floating-point warnings are
+    off.
 
     ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
     ``wave`` is f again where f is a single oscillation, whose Gaussian expectations are known in closed form.
@@ -217,7 +217,8 @@ class Elementwise(Activation):
         if isinstance(self.derivatives, Fused):
             self.derivatives(x, rows, **params)
             return
-        for row, values in zip(rows, self.derivatives(x, **params), strict=False):
+        wide = x.astype(np.float64, copy=False)  # a result in float32 has digits that float32 would lose
+        for row, values in zip(rows, self.derivatives(wide, **params), strict=False):
             row[...] = values
 
     def orders(self, x: Array, count: int, **params: Value) -> Array:

@@ -36,10 +36,6 @@ class _Angle(NamedTuple):
 
 def _angle(omega: Value, x: Array) -> _Angle:
     """θ = ωx, the exact product: all digits of sin θ, cos θ and 1 ± sin θ are right, near their zeros too."""
-    if x.dtype != np.float64:
-        theta = omega * x
-        zero = np.zeros_like(theta)
-        return _Angle(zero.astype(np.int64), np.sin(theta), zero, 2 * np.sin(theta / 2) ** 2, zero)
     quarters, r, low = _reduce(omega, x)
     z = r * r
     sine_low = low - low * z / 2 + r * z * _horner(_SINE, z)
