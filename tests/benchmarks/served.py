@@ -102,10 +102,10 @@ def table(effort: Effort) -> Table:
                 result.not_run(f"all against {peer.name}", why)
     result.notes.append(
         f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
-        f"at a time on one connection; small: {SMALL} at a time on {CONNECTIONS} connections, one server "
-        "process each, all as they start by default. Before anything was timed, answers had agreed to "
-        f"{AGREEMENT:g}. Ours spends most of a large JSON request on one core, parsing 19 MB of digits and "
-        "writing 39 MB."
+        "at a time on one connection, from the request's first byte to the answer's last; small: "
+        f"{SMALL} at a time on {CONNECTIONS} connections, one server process each, all as they start by "
+        f"default. Before anything was timed, answers had agreed to {AGREEMENT:g}. Ours spends most of a "
+        "large JSON request on one core, parsing 19 MB of digits and writing 39 MB."
     )
     return result
 
@@ -127,8 +127,8 @@ def _latency(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
     with closing(Connection(ours.port)) as first, closing(Connection(theirs.port)) as second:
         _compare(exchanges, (first, second))
         return in_turn(
-            lambda: seconds(lambda: first.send(exchanges[0])),
-            lambda: seconds(lambda: second.send(exchanges[1])),
+            lambda: seconds(lambda: first.drain(exchanges[0])),
+            lambda: seconds(lambda: second.drain(exchanges[1])),
             pairs=effort.pairs,
             limit=effort.limit,
         )
