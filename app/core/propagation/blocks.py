@@ -25,8 +25,8 @@ allocator keeps them instead of returning each to the system."""
 
 
 SHARED = 262_144
-"""Numbers from which on blocks are shared. Below, handing them over costs what it saves: 1,024 units and 32
-inputs take 70 ms on one thread and 120 ms on two (depth 50), 4,096 units the same on both."""
+"""Numbers from which on blocks are shared. Below, handing them over costs what it saves: with 32 inputs and
+50 layers, two threads take as long as one up to 4,096 units, and four fifths of its time at 8,192."""
 
 
 @dataclass(frozen=True)
