@@ -482,10 +482,10 @@ def _remedies(
 
 
 def _helped(before: State, ratio: float, after: State, achieved: float) -> bool:
-    """Whether the network is healthy now, or still vanishes or explodes, but far less."""
+    """Whether the network is healthy now, or its gradient, one way or the other, is off by far less."""
     if after == "healthy":
         return True
-    return before == after in ("vanishing", "exploding") and abs(achieved) <= BETTER * abs(ratio)
+    return {before, after} <= {"vanishing", "exploding"} and abs(achieved) <= BETTER * abs(ratio)
 
 
 def _candidates(network: Network, batch: int) -> Iterator[tuple[dict[str, Any], Network]]:

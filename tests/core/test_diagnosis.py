@@ -85,6 +85,15 @@ def test_remedies_help_and_the_best_comes_first() -> None:
     assert max(ratios) <= max(1.0, abs(float(report.log10_ratio.median)) / 2)
 
 
+def test_what_turns_a_lost_gradient_into_one_a_little_too_large_has_helped() -> None:
+    report = diagnose(experiment("sigmoid", initialiser("xavier_normal"), depth=200))
+    assert float(report.log10_ratio.median) < -100
+    assert report.remedies
+    for each in report.remedies:
+        assert each.state == "healthy" or abs(each.log10_ratio) <= abs(float(report.log10_ratio.median)) / 2
+    assert any(each.state == "exploding" for each in report.remedies)
+
+
 def test_remedies_are_such_as_the_batch_allows() -> None:
     """One input has no batch to be normalised over."""
     alone = replace(experiment("sigmoid", initialiser("xavier_normal")), inputs=GaussianInputs(1))
