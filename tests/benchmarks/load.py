@@ -174,7 +174,7 @@ async def kills(server: Server, count: int) -> int:
     lost = 0
     async with Pool(server.port) as pool:
         for number in range(count):
-            request = simulation(width=2048, networks=4, seed=number)
+            request = simulation(width=4096, networks=6, seed=number)
             _, right = await pool.answer(request)
             running = asyncio.create_task(pool.answer(request))
             await _kill_busiest(server.process.pid)
