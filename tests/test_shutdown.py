@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server, large, started
+from tests.test_hostile import json_post, rest
 
 NOTICE = 1.0
 GRACE = 10.0
@@ -99,6 +100,19 @@ def test_running_requests_finish(serving: Server) -> None:
         assert outcome(simulated) == 200
         assert {outcome(each) for each in sent} <= {200, 503}
     assert serving.process.wait(GRACE) == 0
+
+
+def test_an_array_on_its_way_is_computed() -> None:
+    for server in started():
+        with socket.create_connection((server.host, server.port), timeout=20) as connection:
+            request = json_post(b'{"function":"tanh","inputs":[' + b"0," * 1_000_000 + b"0]}")
+            connection.sendall(request[:1_000_000])
+            time.sleep(0.3)  # its head is read, and it is let in
+            server.process.terminate()
+            connection.sendall(request[1_000_000:])
+            assert rest(connection).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(15) == 0
+        assert refuses(server)
 
 
 @pytest.mark.slow

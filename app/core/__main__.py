@@ -7,22 +7,22 @@ import numpy as np
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.fused import Fused
-from app.core.activations.normal_tail import mills_ratio
-from app.core.propagation import normals
+from app.core.compiled import DECLARED
+from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
 
 _USES = ((np.float64, 1), (np.float64, 2), (np.float64, 3), (np.float32, 2))
 """Formats, and how many orders are asked for in them: values, slopes, curvatures, and networks."""
 
 
 def main() -> None:
-    """Runs each loop once; parameters for each element are left to who has them."""
+    """Compiles each loop; parameters for each element are left to who has them."""
     for entry in REGISTRY.values():
         if isinstance(entry, Elementwise) and isinstance(entry.derivatives, Fused):
             params = {each.name: 1.0 for each in entry.parameters}
             for dtype, count in _USES:
                 entry.orders(np.zeros(1, dtype), count, **params)
-    mills_ratio(np.zeros(1))
-    normals.fill(0, np.empty(1, np.float32))
+    for declared in DECLARED:
+        _ = declared.loop
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -32,11 +32,11 @@ _KEPT = _SOURCES / "__pycache__"
 
 
 class Compiled:
-    """``function`` for arguments of one ``signature``; it holds no lock of the interpreter while it runs."""
+    """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs."""
 
-    def __init__(self, function: Callable[..., None], signature: Any, name: str) -> None:
+    def __init__(self, function: Callable[..., None], signatures: Collection[Any], name: str) -> None:
         self._function = function
-        self._signature = signature
+        self._signatures = signatures
         self._name = name
 
     def __call__(self, *arguments: Any) -> None:
@@ -48,16 +48,22 @@ class Compiled:
         """The loop itself, loaded or compiled."""
         dispatcher: Any = njit(nogil=True, error_model="numpy")(self._function)
         dispatcher._cache = _Kept(self._name)  # noqa: SLF001 - numba has no other door for a cache of one's own
-        dispatcher.compile(self._signature)
+        for signature in self._signatures:
+            dispatcher.compile(signature)
         dispatcher.disable_compile()
         return dispatcher
 
 
-def compiled(signature: str) -> Callable[[Callable[..., None]], Compiled]:
-    """Makes a function of a module `Compiled`, for numba's ``signature``."""
+DECLARED: list[Compiled] = []
+"""What `compiled` made, of the modules that are imported."""
+
+
+def compiled(*signatures: str) -> Callable[[Callable[..., None]], Compiled]:
+    """Makes a function of a module `Compiled`, for numba's ``signatures``."""
 
     def decorate(function: Callable[..., None]) -> Compiled:
-        return Compiled(function, signature, full_name(function))
+        DECLARED.append(Compiled(function, signatures, full_name(function)))
+        return DECLARED[-1]
 
     return decorate
 

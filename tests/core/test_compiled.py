@@ -19,7 +19,7 @@ def double(x: Array, out: Array) -> None:
 
 def loop() -> Compiled:
     """The same loop as another process would have it."""
-    return Compiled(double, "void(f8[::1], f8[::1])", "double")
+    return Compiled(double, ["void(f8[::1], f8[::1])"], "double")
 
 
 def hits(loop: Compiled) -> int:

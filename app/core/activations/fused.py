@@ -72,7 +72,7 @@ def _loop(
         for i in range(x.size):
             f[i], slope[i], curvature[i] = function(np.float64(x[i]), *at(params, i))
 
-    return Compiled((one, two, three)[count - 1], (read, *[write] * count, params), name)
+    return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], name)
 
 
 _AT = [

@@ -218,9 +218,9 @@ class _Run:
         offset = biases(self.network, number, self._stream.at(_BIASES, number), self._dtype)
         if offset is not None:
             z += offset[:, None]
-        normaliser = self.network.normalisation
         if measured:  # while they lie in the cache
             self._measure_preactivations(number, z)
+        normaliser = self.network.normalisation
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)
         response = self._respond(number, z if normalised is None else normalised.values)
         output = self._output(number, h, response.outputs)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from app.core.activations.parameters import Array
 from app.core.compiled import compiled
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.tall import exponent_of, total, within_range
+from app.core.propagation.tall import excess, total
 
 Column: TypeAlias = NDArray[np.float64]
 
@@ -119,35 +119,37 @@ def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
     The cosines of all pairs, of each input with itself too, add up to |Σₐ zₐ / |zₐ||².
     """
     columns = z.shape[1]
-    sums, squares = total(blocks.each(len(z), lambda block: _moments(z[block])))
+    sums, squares = _moments(z, blocks)
     mean, square = float(sums.sum()) / z.size, float(squares.sum())
     variance = square / z.size - mean * mean  # ** would raise where it overflows
     if columns < 2:
         return variance, math.nan
-    if not within_range(square) and z.any():
-        z = np.ldexp(z, -exponent_of(z))
-        _, squares = total(blocks.each(len(z), lambda block: _moments(z[block])))
+    if exponent := excess(square, z):
+        z = np.ldexp(z, -exponent)
+        _, squares = _moments(z, blocks)
     weights = 1 / np.sqrt(squares)
-    cosines = sum(blocks.each(len(z), lambda block: _together(z[block], weights)))
+
+    def together(block: slice) -> float:
+        part = np.zeros(1)
+        _add_together(z[block], weights, part)
+        return float(part[0])
+
+    cosines = sum(blocks.each(len(z), together))
     return variance, (cosines - columns) / (columns * (columns - 1))
 
 
-def _moments(z: Array) -> Column:
+def _moments(z: Array, blocks: Blocks) -> Array:
     """Σ z and Σ z² of each column, 2 × B."""
-    moments = np.zeros((2, z.shape[1]))
-    add = _add_moments_singly if z.dtype == np.float32 else _add_moments_doubly
-    add(z, moments)
-    return moments
+
+    def moments(block: slice) -> Array:
+        part = np.zeros((2, z.shape[1]))
+        _add_moments(z[block], part)
+        return part
+
+    return total(blocks.each(len(z), moments))
 
 
-def _together(z: Array, weights: Column) -> float:
-    """|z w|²."""
-    square = np.zeros(1)
-    add = _add_together_singly if z.dtype == np.float32 else _add_together_doubly
-    add(z, weights, square)
-    return float(square[0])
-
-
+@compiled("void(f4[:,::1], f8[:,::1])", "void(f8[:,::1], f8[:,::1])")
 def _add_moments(z: Array, moments: Column) -> None:
     for unit in range(z.shape[0]):
         for column in range(z.shape[1]):
@@ -156,15 +158,11 @@ def _add_moments(z: Array, moments: Column) -> None:
             moments[1, column] += value * value
 
 
+@compiled("void(f4[:,::1], f8[::1], f8[::1])", "void(f8[:,::1], f8[::1], f8[::1])")
 def _add_together(z: Array, weights: Column, square: Column) -> None:
+    """Adds |z w|²."""
     for unit in range(z.shape[0]):
         along = 0.0
         for column in range(z.shape[1]):
             along += z[unit, column] * weights[column]
         square[0] += along * along
-
-
-_add_moments_singly = compiled("void(f4[:,::1], f8[:,::1])")(_add_moments)
-_add_moments_doubly = compiled("void(f8[:,::1], f8[:,::1])")(_add_moments)
-_add_together_singly = compiled("void(f4[:,::1], f8[::1], f8[::1])")(_add_together)
-_add_together_doubly = compiled("void(f8[:,::1], f8[::1], f8[::1])")(_add_together)

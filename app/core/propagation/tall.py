@@ -44,8 +44,7 @@ class Batch:
         self.scale = 1.0
         self.gram = _gram(values, blocks)
         trace = float(self.gram.trace())
-        if not within_range(trace) and values.any():
-            exponent = exponent_of(values)
+        if exponent := excess(trace, values):
             self.scale = 2.0**exponent
             self.gram = _gram(np.ldexp(values, -exponent), blocks)
             trace = float(self.gram.trace())
@@ -68,13 +67,13 @@ class Basis(NamedTuple):
         return len(self.r)
 
 
-def within_range(square: float) -> bool:
-    """Whether a sum of squares is neither near overflow in float64 nor near underflow."""
-    return 1e-250 < square < 1e250
+def excess(square: float, values: Array) -> int:
+    """The power of two by which ``values`` are too large, or too small, for squares in float64.
 
-
-def exponent_of(values: Array) -> int:
-    """The power of two just above the largest of ``values``."""
+    ``square`` is the sum of theirs; where that is far from over- and underflow, the answer is 0.
+    """
+    if 1e-250 < square < 1e250 or not values.any():
+        return 0
     return max(-_EXTREME, min(math.frexp(largest(values))[1], _EXTREME))
 
 

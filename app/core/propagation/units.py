@@ -82,11 +82,11 @@ class Units:
     def _counts(self, z: Array, slopes: Array, side: float) -> Counts:
         """Of units with one pre-activation: saturated on the ``side`` of that sign, on both for 0."""
         counts = np.zeros(2, np.int64)
-        count = _count_singly if z.dtype == np.float32 else _count_doubly
-        count(z, slopes, self._faint, side, counts)
+        _count(z, slopes, self._faint, side, counts)
         return Counts(*counts.tolist())
 
 
+@compiled("void(f4[:,::1], f4[:,::1], f8, f8, i8[::1])", "void(f8[:,::1], f8[:,::1], f8, f8, i8[::1])")
 def _count(z: Array, slopes: Array, faint: float, side: float, counts: NDArray[np.int64]) -> None:
     for unit in range(len(z)):
         saturated, steep = 0, 0
@@ -96,10 +96,6 @@ def _count(z: Array, slopes: Array, faint: float, side: float, counts: NDArray[n
             saturated += steepness < faint and (side == 0 or side * z[unit, place] > 0)
         counts[0] += saturated
         counts[1] += steep == 0
-
-
-_count_singly = compiled("void(f4[:,::1], f4[:,::1], f8, f8, i8[::1])")(_count)
-_count_doubly = compiled("void(f8[:,::1], f8[:,::1], f8, f8, i8[::1])")(_count)
 
 
 def _pieces(call: Call) -> int:
