@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app.listener import turn_away
 from app.observation import logs, metrics
+from app.outbox import Joining, outbox
 from app.settings import Settings, settings
 
 SETTLING = 0.1
@@ -39,16 +40,17 @@ _MALFORMED = orjson.dumps(
 class PatientProtocol(HttpToolsProtocol):
     """HTTP/1.1 that closes connections whose request, headers or body, does not arrive whole in time.
 
-    The clock runs from the connection's start, or from a request's first byte, to the request's last byte;
+    The clock runs from the connection's start, or from a request's first bytes, to the request's last byte;
     idle time between requests is uvicorn's keep-alive.
     """
 
+    _arriving = False
     _clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that sends nothing is closed too."""
         super().connection_made(transport)
-        self.transport = _Joining(transport, self.loop)
+        self.transport = Joining(transport, outbox(self.loop))
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,14 +58,21 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        """Starts the clock for a request on a connection that is kept alive."""
-        super().on_message_begin()
-        if self._clock is None:
+    def data_received(self, data: bytes) -> None:
+        """Starts the clock where something is still to come, which mostly it is not."""
+        super().data_received(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        if self._clock is None and (self._arriving or idle):
             self._start_clock()
+
+    def on_message_begin(self) -> None:
+        """Notes that a request has begun."""
+        super().on_message_begin()
+        self._arriving = True
 
     def on_message_complete(self) -> None:
         """Stops the clock: the request is here."""
+        self._arriving = False
         self._stop_clock()
         super().on_message_complete()
 
@@ -92,44 +101,6 @@ class PatientProtocol(HttpToolsProtocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
-
-
-class _Joining(asyncio.Transport):
-    """A transport that sends a response's head together with what follows: one system call, not two.
-
-    uvicorn writes them apart, and uvloop sends at once what is written.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends ``data``; a head waits for the body, which is there at once or not soon."""
-        if self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        elif data[:5] == b"HTTP/":
-            self._head = bytes(data)
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Closes, once all is sent."""
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be."""
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
 
 
 def serve(chosen: Settings) -> None:

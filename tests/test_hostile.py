@@ -162,16 +162,28 @@ def test_not_http(server: Server, data: bytes) -> None:
     "data",
     [
         b"",
+        b"\r\n",
         b"POST /activate HTTP/1.1\r\nHost: test\r\nX-Slow: ",
         post(b'{"function":', "Content-Type: application/json", "Content-Length: 35"),
         post(b"5\r\n{", "Content-Type: application/json", "Transfer-Encoding: chunked"),
     ],
-    ids=["nothing", "headers", "body", "chunk"],
+    ids=["nothing", "newline", "headers", "body", "chunk"],
 )
 def test_what_never_arrives_is_closed_in_time(server: Server, data: bytes) -> None:
     with connect(server) as connection:
         connection.sendall(data)
         start = time.monotonic()
+        rest(connection)
+        assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
+
+
+@pytest.mark.parametrize("data", [b"\r\n", b"POST /activate"])
+def test_what_never_arrives_after_a_good_request_is_closed_in_time(server: Server, data: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        start = time.monotonic()
+        connection.sendall(data)
         rest(connection)
         assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
 
