@@ -28,6 +28,7 @@ from app.api import (
     sweep,
 )
 from app.api.body_limit import BodyLimit
+from app.api.direct import Direct
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
@@ -64,11 +65,13 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         settings=own, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
     )
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=own.max_body_bytes)
     # Not through include_router, which has each request's path matched twice; and before the files of /docs.
     app.router.routes[:0] = chain.from_iterable(module.router.routes for module in ROUTES)
     _declare_problems(app)
-    app.middleware_stack = Observed(app.build_middleware_stack(), app.state.metrics)
+    stack = app.build_middleware_stack()
+    if not own.telemetry:  # which looks at what FastAPI does
+        stack = Direct(stack, app.routes)
+    app.middleware_stack = Observed(BodyLimit(stack, own.max_body_bytes), app.state.metrics)
     return app
 
 

@@ -331,7 +331,7 @@ def until_replaced(server: Server, pids: list[str]) -> dict[tuple[str, tuple[str
 
 
 class Recorder(trace.TracerProvider):
-    """Keeps the names of spans, which is all that the API without its SDK lets one see."""
+    """Keeps the names of spans, the first ones and what they were changed to."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -339,10 +339,17 @@ class Recorder(trace.TracerProvider):
     def get_tracer(self, *_: Any, **__: Any) -> trace.Tracer:
         names = self.names
 
+        class Span(trace.NonRecordingSpan):
+            def is_recording(self) -> bool:
+                return True
+
+            def update_name(self, name: str) -> None:
+                names.append(name)
+
         class Tracer(trace.NoOpTracer):
             def start_span(self, name: str, *_: Any, **__: Any) -> trace.Span:
                 names.append(name)
-                return trace.INVALID_SPAN
+                return Span(trace.INVALID_SPAN_CONTEXT)
 
         return Tracer()
 
@@ -354,4 +361,6 @@ def test_telemetry_is_off_until_it_is_asked_for(monkeypatch: pytest.MonkeyPatch,
     with start_blocking_portal() as portal:
         client = InProcess(portal, create_app(Settings(telemetry=on)))
         assert client.get("/healthz").status_code == 200
-    assert bool(recorder.names) == on
+        assert client.post("/activate", json=TEN).status_code == 503  # it has not been started
+    routes = {"GET /healthz", "POST /activate"}
+    assert routes & set(recorder.names) == (routes if on else set())

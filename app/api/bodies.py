@@ -144,14 +144,14 @@ def _json_value(text: str) -> Any:
 class ArrayRoute(ComputeRoute):
     """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds.
 
-    An endpoint that takes ``body`` and ``request`` alone is called without what FastAPI does besides, for
+    An endpoint that takes ``body`` and ``request`` ``alone`` is called without what FastAPI does besides, for
     dependencies, forms, files and models as answers: a fifth of a request with ten numbers.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         declared = (options.get("openapi_extra") or {}).get("requestBody", {}).get("content", {})
         self._taken = tuple(dict.fromkeys((JSON, *declared)))
-        self._alone = signature(endpoint).parameters.keys() == {"body", "request"}
+        self.alone = signature(endpoint).parameters.keys() == {"body", "request"}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -168,9 +168,13 @@ class ArrayRoute(ComputeRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or raises what becomes a problem."""
-        if not self._alone or scope["method"] != "POST":
+        if self.alone and scope["method"] == "POST":
+            await self.answer(scope, receive, send)
+        else:
             await super().handle(scope, receive, send)
-            return
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a POST where the endpoint is ``alone``, or raises what becomes a problem."""
         admit(scope)
         request = ArrayRequest(scope, receive, self._taken, queried=False)
         response: Response = await self.endpoint(body=await self._model(request), request=request)
@@ -189,7 +193,7 @@ class ArrayRoute(ComputeRoute):
 
 
 def _media_type(content_type: str, taken: Collection[str]) -> str:
-    given = content_type.partition(";")[0].strip().lower()
+    given = content_type if content_type in taken else content_type.partition(";")[0].strip().lower()
     if given not in taken:
         offer = {"Accept": ", ".join(taken)}
         raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.headers import header
 from app.api.problems import Problem
 
 
@@ -15,17 +16,17 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on with its bytes counted."""
+        """Passes the request on; where it does not declare its length, its bytes are counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._declared(scope) > self._limit:
-            await self._problem().response()(scope, receive, send)
-        else:
+            return
+        length = header(scope, b"content-length")
+        if length is None or not length.isdecimal():
             await self._app(scope, self._counted(receive), send)
-
-    def _declared(self, scope: Scope) -> int:
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        return int(length) if length.isdigit() else 0
+        elif int(length) <= self._limit:
+            await self._app(scope, receive, send)  # the server hands on no more than was declared
+        else:
+            await self._problem().response()(scope, receive, send)
 
     def _counted(self, receive: Receive) -> Receive:
         received = 0

@@ -116,10 +116,21 @@ class ProblemResponse(Response):
 
 def install(app: FastAPI) -> None:
     """Replaces FastAPI's own handlers: those repeat the input, at any length, and fail on NaN."""
-    app.add_exception_handler(HTTPException, _from_http)
-    app.add_exception_handler(RequestValidationError, _from_validation)
-    app.add_exception_handler(ActivationLabError, _from_core)
-    app.add_exception_handler(Exception, _from_surprise)
+    for kind in (HTTPException, RequestValidationError, ActivationLabError, Exception):
+        app.add_exception_handler(kind, _answer)
+
+
+def problem(error: Exception) -> Problem:
+    """What a client is told of ``error``; what nobody foresaw is a 500."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, str(error.detail), headers=error.headers)
+    if isinstance(error, RequestValidationError):
+        return from_validation(error.errors())
+    if isinstance(error, ActivationLabError):
+        return from_core(error)
+    return Problem(500, "something went wrong on our side; the request may be tried again")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -133,16 +144,8 @@ def protocol_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "model": ProtocolError} for status in statuses}
 
 
-async def _from_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if isinstance(error, Problem):
-        return error.response()
-    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
-
-
-async def _from_validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return from_validation(error.errors()).response()
+async def _answer(_: Request, error: Exception) -> Response:
+    return problem(error).response()
 
 
 def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
@@ -156,20 +159,11 @@ def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
     return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed)
 
 
-async def _from_core(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ActivationLabError)
-    return from_core(error).response()
-
-
 def from_core(error: ActivationLabError, part: Literal["body", "query"] = "body") -> Problem:
     """The core's error as a problem with its field in this part of the request."""
     listed = [_field_error((part, *error.loc), error.message, error.code)]
     kind = error.code.replace("_", "-")
     return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed)
-
-
-async def _from_surprise(_: Request, __: Exception) -> Response:
-    return Problem(500, "something went wrong on our side; the request may be tried again").response()
 
 
 def _message(kind: str, loc: Sequence[str | int], message: str) -> str:
