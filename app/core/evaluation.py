@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,7 @@ JACOBIAN_LIMIT = 4_000_000
 """Most elements of a Jacobian that one request may ask for."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What came out, in the format asked for.
 
     ``orders`` holds f, f′ and f″ as far as they were asked for, each the shape of the outputs; for a function
@@ -44,7 +43,7 @@ class Evaluation:
 
     orders: tuple[NDArray[Any], ...]
     input_gradient: NDArray[Any] | None = None
-    param_gradients: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    param_gradients: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 def activate(
@@ -94,26 +93,35 @@ def _elementwise(
     upstream: Array | None,
     map_blocks: Mapper,
 ) -> Evaluation:
-    shape = inputs.shape
+    shape, points = inputs.shape, inputs.ravel()
     params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
-    flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
-    points = inputs.ravel()
-    orders = np.empty((order + 1, *shape), dtype)
-    rows = orders.reshape(order + 1, points.size)
-    each = range(order + 1)  # by number, since NumPy takes its time over an iteration
-
-    def compute(block: slice) -> None:
-        _fill([rows[k, block] for k in each], activation, _held(points[block], dtype), _cut(flat, block))
-
-    for _ in map_blocks(compute, _blocks(points.size)):
-        pass
-    evaluation = Evaluation(tuple([orders[k, ...] for k in each]))
+    orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
+    if points.size <= BLOCK:
+        _fill(orders, activation, _held(points, dtype), _flat(params))
+    else:
+        _fill_by_blocks(orders, activation, points, _flat(params), map_blocks)
+    evaluation = Evaluation(tuple([values.reshape(shape) for values in orders]))
     if upstream is None:
         return evaluation
     return _with_gradients(evaluation, activation, call, inputs, params, dtype, upstream)
 
 
-@np.errstate(all="ignore")
+def _fill_by_blocks(
+    orders: list[NDArray[Any]],
+    activation: Elementwise,
+    points: Array,
+    params: Mapping[str, Value],
+    map_blocks: Mapper,
+) -> None:
+    def compute(block: slice) -> None:
+        rows = [values[block] for values in orders]
+        x = _held(points[block], rows[0].dtype)
+        _fill(rows, activation, x, _cut(params, block))
+
+    for _ in map_blocks(compute, _blocks(points.size)):
+        pass
+
+
 def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: Mapping[str, Value]) -> None:
     """f(x), f′(x), … into as many ``rows``, in their format."""
     if rows[0].dtype == FLOAT64:
@@ -236,6 +244,10 @@ def _moved(rows: NDArray[Any], axis: int) -> NDArray[Any]:
 
 def _blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+def _flat(params: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
 
 
 def _cut(params: Mapping[str, Value], block: slice) -> dict[str, Value]:

@@ -195,8 +195,8 @@ class Elementwise(Activation):
 
     ``derivatives`` is `Fused`, or a generator: ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each
     the shape of x, for x in float64, never writes to x and yields fresh arrays. `write` and `orders` hide the
-    difference. Parameters are floats or arrays of x's shape, x has one axis, and floating-point warnings are
-    off.
+    difference, and turn floating-point warnings off. Parameters are floats or arrays of x's shape, and x has
+    one axis.
 
     ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
     ``wave`` is f again where f is a single oscillation, whose Gaussian expectations are known in closed form.
@@ -218,8 +218,9 @@ class Elementwise(Activation):
             self.derivatives(x, rows, **params)
             return
         wide = x.astype(np.float64, copy=False)  # a result in float32 has digits that float32 would lose
-        for row, values in zip(rows, self.derivatives(wide, **params), strict=False):
-            row[...] = values
+        with np.errstate(all="ignore"):
+            for row, values in zip(rows, self.derivatives(wide, **params), strict=False):
+                row[...] = values
 
     def orders(self, x: Array, count: int, **params: Value) -> Array:
         """f(x), f′(x), …: the first ``count`` of them, (count, *shape of x), in x's precision."""

@@ -38,7 +38,7 @@ class Fused:
         Parameters are floats or arrays of x's length. All is computed in double precision at least.
         """
         values = [params[name] for name in self._parameters]
-        arrays = any(isinstance(value, np.ndarray) for value in values)
+        arrays = np.ndarray in map(type, values)
         if arrays:
             values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
         loop = _loop(self._name, self._function, x.dtype, len(rows), len(values), arrays)
