@@ -27,7 +27,7 @@ def encoded(fields: Mapping[str, Any], headers: Mapping[str, str], *, numbers: i
     Few leave whole; many are encoded while the client reads.
     """
     if numbers <= FEW:
-        return Response(whole(fields), headers=headers, media_type=JSON)
+        return _Small(whole(fields), headers=headers, media_type=JSON)
     return StreamingResponse(_messages(in_pieces(fields)), headers=headers, media_type=JSON)
 
 
@@ -85,6 +85,19 @@ def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mappin
 
     length = {"Content-Length": str(sum(map(len, pieces)))}
     return StreamingResponse(each(), headers={**headers, **length}, media_type=media_type)
+
+
+class _Small(Response):
+    """An answer whose headers are as the server sends them: starlette takes a while to see to that."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Sets the headers."""
+        own = {
+            "Content-Length": str(len(self.body)),
+            "Content-Type": self.media_type or "",
+            **(headers or {}),
+        }
+        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
 
 
 def _fragment(array: NDArray[Any]) -> orjson.Fragment:

@@ -29,17 +29,16 @@ def configure(form: LogFormat, level: LogLevel) -> None:
     """
     readable = form == "console" or (form == "auto" and sys.stdout.isatty())
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    common: list[Processor] = [structlog.processors.add_log_level, _add_request_id]
-    rendering: list[Processor] = _for_people() if readable else _for_programs()
+    rendering = _for_people() if readable else _for_programs()
     structlog.configure(
-        processors=[*common, *rendering],
+        processors=rendering,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory() if readable else structlog.BytesLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=common, processors=[remove, *rendering[:-1], _text(rendering[-1])]
+        processors=[remove, *rendering[:-1], _text(rendering[-1])]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
@@ -54,18 +53,25 @@ def flush() -> None:
 def _for_people() -> list[Processor]:
     # structlog's own choice of exception formatter prints local variables: a request's body would be there.
     return [
+        structlog.processors.add_log_level,
+        _add_request_id,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 
 
 def _for_programs() -> list[Processor]:
-    return [
-        _add_time,
-        structlog.processors.format_exc_info,
-        structlog.processors.EventRenamer("message"),
-        structlog.processors.JSONRenderer(serializer=orjson.dumps, option=orjson.OPT_UTC_Z),
-    ]
+    return [structlog.processors.format_exc_info, _json]
+
+
+def _json(_: WrappedLogger, level: str, event: EventDict) -> bytes:
+    """A line: the event's own fields, then what every line says. Each step takes time, so it is one."""
+    event["level"] = level
+    if (own := request_id.get()) is not None:
+        event["request_id"] = own
+    event["timestamp"] = datetime.now(UTC)
+    event["message"] = event.pop("event")
+    return orjson.dumps(event, option=orjson.OPT_UTC_Z)
 
 
 def _text(render: Processor) -> Callable[[WrappedLogger, str, EventDict], str]:
@@ -76,11 +82,6 @@ def _text(render: Processor) -> Callable[[WrappedLogger, str, EventDict], str]:
         return line.decode() if isinstance(line, bytes) else line
 
     return rendered
-
-
-def _add_time(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event["timestamp"] = datetime.now(UTC)  # orjson writes it in a third of the time that Python takes
-    return event
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

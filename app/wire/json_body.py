@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -77,14 +77,14 @@ class _Reader:
 
     def fields(self, document: simdjson.Object) -> dict[str, Any]:
         return {
-            key: self._field(value) if key in self._arrays else self.plain(value)
-            for key, value in _items(document)
+            key: self._field(document[key]) if key in self._arrays else self.plain(document[key])
+            for key in _keys(document)
         }
 
     def plain(self, value: Any) -> Any:
         self._count()
         if isinstance(value, simdjson.Object):
-            return {key: self.plain(each) for key, each in _items(value)}
+            return {key: self.plain(value[key]) for key in _keys(value)}
         if isinstance(value, simdjson.Array):
             self.brackets += 1
             return [self.plain(each) for each in value]
@@ -93,7 +93,7 @@ class _Reader:
     def _field(self, value: Any) -> Any:
         self._count()
         if isinstance(value, simdjson.Object):
-            return {key: self._field(each) for key, each in _items(value)}
+            return {key: self._field(value[key]) for key in _keys(value)}
         if not isinstance(value, simdjson.Array):
             return value
         if len(value) and isinstance(value[0], simdjson.Object):
@@ -144,13 +144,14 @@ def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
     return tuple(shape), count
 
 
-def _items(document: simdjson.Object) -> Iterator[tuple[str, Any]]:
+def _keys(document: simdjson.Object) -> list[str]:
+    """The object's keys, to ask for each value by: `items()` would make Python objects of everything."""
     if len(document) > MOST_KEYS:
         raise Unsuitable(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")
     keys = list(document.keys())
     if len(set(keys)) != len(keys):
         raise Malformed("a key is given twice in one object")
-    return ((key, document[key]) for key in keys)  # `items()` would make Python objects of everything
+    return keys
 
 
 def _beyond_64_bits(body: bytes, error: Exception) -> Any:
