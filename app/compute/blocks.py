@@ -25,6 +25,7 @@ class Helpers:
     def __init__(self, count: int) -> None:
         self._count = count
         self._ids: list[int] = []
+        self._allowed: tuple[set[int], int] = set(), 0
         self._pool = ThreadPoolExecutor(max(1, count), "block", self._join)
 
     def __enter__(self) -> Self:
@@ -53,7 +54,7 @@ class Helpers:
                     check()
                     function(block)
 
-            _keep_off_this_processor(self._ids)
+            self._keep_off_this_processor()
             helpers = [self._pool.submit(drain) for _ in range(self._count)]
             drain()
             for helper in helpers:
@@ -66,19 +67,23 @@ class Helpers:
     def _join(self) -> None:
         self._ids.append(threading.get_native_id())
 
+    def _keep_off_this_processor(self) -> None:
+        """Has the helpers wake beside the calling thread, not behind it, where the system knows such things.
+
+        Linux takes a virtual processor that its host has put to sleep for a busy one. After a pause it
+        therefore wakes helpers on the caller's processor, and while the other idles, two threads take as long
+        as one.
+        """
+        with suppress(AttributeError, OSError):
+            others = os.sched_getaffinity(0) - {_c_library().sched_getcpu()}
+            allowed = others, len(self._ids)
+            if not others or allowed == self._allowed:  # saying it anew takes as long as a block
+                return
+            for thread in self._ids:
+                os.sched_setaffinity(thread, others)
+            self._allowed = allowed
+
 
 @cache
 def _c_library() -> ctypes.CDLL:
     return ctypes.CDLL(None)
-
-
-def _keep_off_this_processor(threads: Iterable[int]) -> None:
-    """Has ``threads`` wake beside the calling one, not behind it, where the system knows such things.
-
-    Linux takes a virtual processor that its host has put to sleep for a busy one. After a pause it therefore
-    wakes helpers on the caller's processor, and while the other idles, two threads take as long as one.
-    """
-    with suppress(AttributeError, OSError):
-        others = os.sched_getaffinity(0) - {_c_library().sched_getcpu()}
-        for thread in threads if others else ():
-            os.sched_setaffinity(thread, others)

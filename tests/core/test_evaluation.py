@@ -19,7 +19,7 @@ from app.core.activations.definition import Elementwise
 from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
-from app.core.evaluation import BLOCK, Evaluation, activate
+from app.core.evaluation import BLOCK, LONG_BLOCK, Evaluation, activate
 from app.core.formats import FORMATS, round_to
 from tests.core.activations.test_promise import ELEMENTWISE, example, over
 
@@ -142,12 +142,18 @@ def backwards(function: Callable[[slice], None], blocks: Iterable[slice]) -> Ite
     return map(function, reversed(list(blocks)))
 
 
+def cut(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Has work be done in blocks of this length."""
+    for name in ("BLOCK", "LONG_BLOCK"):
+        monkeypatch.setattr(evaluation_module, name, block)
+
+
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("block", [1, 7, 64, 100_000])
 def test_blocks_change_no_bit(entry: Elementwise, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.concatenate([sample(150), [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, 5e-324]])
     expected = activate(call(entry), x, order=2)
-    monkeypatch.setattr(evaluation_module, "BLOCK", block)
+    cut(monkeypatch, block)
     for mapper in (forwards, backwards):
         assert_same_bits(activate(call(entry), x, order=2, map_blocks=mapper), expected)
 
@@ -163,9 +169,10 @@ def test_alone_or_in_company_an_element_gets_the_same_bits(entry: Elementwise) -
             np.testing.assert_array_equal(values[place], single)
 
 
-def test_threads_compute_every_block_once() -> None:
-    entry = ELEMENTWISE[0]
-    x = sample(5 * BLOCK + 3)
+@pytest.mark.parametrize(("in_one_pass", "step"), [(True, LONG_BLOCK), (False, BLOCK)])
+def test_threads_compute_every_block_once(in_one_pass: bool, step: int) -> None:
+    entry = next(each for each in ELEMENTWISE if each.in_one_pass is in_one_pass)
+    x = sample(5 * step + 3)
     seen: list[slice] = []
     lock = threading.Lock()
 
@@ -195,7 +202,7 @@ def test_array_parameters_are_cut_with_the_inputs(
     params = {each.name: np.linspace(1, 1.1, 9) * example(entry)[each.name] for each in entry.parameters}
     arrays = REGISTRY.resolve(entry.name, params)
     expected = activate(arrays, x, order=2)
-    monkeypatch.setattr(evaluation_module, "BLOCK", 4)
+    cut(monkeypatch, 4)
     assert_same_bits(activate(arrays, x, order=2), expected)
 
 

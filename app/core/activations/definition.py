@@ -212,6 +212,11 @@ class Elementwise(Activation):
         if learnable != (self.parameter_gradients is not None):
             raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
 
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether nothing lies between x and the results, as temporaries would."""
+        return isinstance(self.derivatives, Fused)
+
     def write(self, rows: Collection[Array], x: Array, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
         if isinstance(self.derivatives, Fused):
