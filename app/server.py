@@ -50,7 +50,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that sends nothing is closed too."""
         super().connection_made(transport)
-        self.transport = Joining(transport, outbox(self.loop))
+        self.transport = self._outgoing = Joining(transport, outbox(self.loop))
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,6 +75,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._arriving = False
         self._stop_clock()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Sends the answer at once where no other is in the making that it could leave with."""
+        if len(self.tasks) == 1:
+            self._outgoing.flush()
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         """Closes the connection once it is done; one that has just been made is heard first."""
