@@ -101,7 +101,9 @@ class _Kept(NullCache):
             path.parent.mkdir(exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(_stamp() + b"\n" + _pickled(result._reduce()))  # noqa: SLF001
-            Path(file.name).replace(path)
+            kept = Path(file.name)
+            kept.chmod(0o644)  # made for its owner alone; the service may run as somebody else
+            kept.replace(path)
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         kind = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()[:16]

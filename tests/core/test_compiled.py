@@ -44,6 +44,13 @@ def test_another_process_finds_what_one_compiled(kept: Path) -> None:
     assert file.stat().st_mtime_ns == written
 
 
+def test_another_user_may_read_it(kept: Path) -> None:
+    """An image is built by one user and run as another."""
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_changed_source_has_it_compiled_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hits(loop()) == 0
     with monkeypatch.context() as changed:
