@@ -107,8 +107,8 @@ def table(effort: Effort) -> Table:
         f"{SMALL} at a time on {CONNECTIONS} connections, one server process each, all as they start by "
         f"default. Before anything was timed, answers had agreed to {AGREEMENT:g}. Ours spends most of a "
         "large JSON request on one core, parsing 19 MB of digits and writing 39 MB. Its small answers leave "
-        f"together, none waiting for others over {1000 * LONGEST_WAIT:g} ms, so that a busy client is woken "
-        "less often."
+        f"together, those of about {1000 * LONGEST_WAIT:g} ms at most, so that a busy client is woken less "
+        "often."
     )
     return result
 
