@@ -14,7 +14,7 @@ LONGEST_WAIT = 0.001
 """Seconds after which an answer no longer waits for others to leave with."""
 
 LARGE = 65_536
-"""Bytes that are worth a write of their own."""
+"""Bytes above which a piece waits for no other."""
 
 
 class Outbox:

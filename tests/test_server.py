@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,25 +11,9 @@ from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from app.server import PatientProtocol
+from tests.test_outbox import Wire
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-
-
-class Wire(asyncio.Transport):
-    """Counts the answers that were sent, over all connections."""
-
-    def __init__(self, sent: list[bytes]) -> None:
-        super().__init__()
-        self._sent = sent
-
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self._sent.append(b"".join(list_of_data))
-
-    def close(self) -> None:
-        """Nothing to do."""
-
-    def is_closing(self) -> bool:
-        return False
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, [1]), (3, [0, 0, 0])])

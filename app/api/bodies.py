@@ -193,7 +193,7 @@ class ArrayRoute(ComputeRoute):
 
 
 def _media_type(content_type: str, taken: Collection[str]) -> str:
-    given = content_type if content_type in taken else content_type.partition(";")[0].strip().lower()
+    given = content_type.partition(";")[0].strip().lower()
     if given not in taken:
         offer = {"Accept": ", ".join(taken)}
         raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)

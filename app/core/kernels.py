@@ -87,8 +87,7 @@ class ElementwiseUnit:
 
     def _orders(self, x: Array, count: int) -> Array:
         """Φ and its derivatives, the first ``count`` of them, the shape of x."""
-        with np.errstate(all="ignore"):
-            return np.asarray(self._activation.orders(x, count, **self._params))
+        return np.asarray(self._activation.orders(x, count, **self._params))
 
     def _integrands(self, x: Array) -> Array:
         value, slope = self._orders(x, 2)

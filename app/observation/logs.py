@@ -64,11 +64,10 @@ def _for_programs() -> list[Processor]:
     return [structlog.processors.format_exc_info, _json]
 
 
-def _json(_: WrappedLogger, level: str, event: EventDict) -> bytes:
+def _json(logger: WrappedLogger, level: str, event: EventDict) -> bytes:
     """A line: the event's own fields, then what every line says. Each step takes time, so it is one."""
     event["level"] = level
-    if (own := request_id.get()) is not None:
-        event["request_id"] = own
+    _add_request_id(logger, level, event)
     event["timestamp"] = datetime.now(UTC)
     event["message"] = event.pop("event")
     return orjson.dumps(event, option=orjson.OPT_UTC_Z)

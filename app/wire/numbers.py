@@ -67,8 +67,6 @@ def _leaves(values: list[Any]) -> NDArray[np.float64]:
 
 def to_json(array: NDArray[Any]) -> bytes:
     """``array`` as nested JSON, every number the shortest decimal that reads back as the same float64."""
-    if array.ndim and array.size <= PIECE:
-        return _encoded(array)
     return b"".join(json_pieces(array))
 
 

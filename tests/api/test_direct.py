@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -21,21 +22,17 @@ CHANGING = {"x-request-id", "server-timing"}
 
 
 @pytest.fixture(scope="module")
-def through() -> Iterator[InProcess]:
-    """An application whose requests all go through FastAPI, whose telemetry looks at them."""
-    with start_blocking_portal() as portal:
-        application = create_app(Settings(telemetry=True, max_body_bytes=1000))
-        with portal.wrap_async_context_manager(application.router.lifespan_context(application)):
-            yield InProcess(portal, application)
-
-
-@pytest.fixture(scope="module")
-def past() -> Iterator[InProcess]:
-    """One of whose requests some go past it."""
-    with start_blocking_portal() as portal:
-        application = create_app(Settings(max_body_bytes=1000))
-        with portal.wrap_async_context_manager(application.router.lifespan_context(application)):
-            yield InProcess(portal, application)
+def both() -> Iterator[list[InProcess]]:
+    """An application some of whose requests go past FastAPI, and one whose telemetry looks at all of them."""
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        clients = []
+        for telemetry in (False, True):
+            application = create_app(Settings(telemetry=telemetry, max_body_bytes=1000))
+            lifespan = application.router.lifespan_context(application)
+            stack.enter_context(portal.wrap_async_context_manager(lifespan))
+            clients.append(InProcess(portal, application))
+        yield clients
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
@@ -43,7 +40,7 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     return answer.status_code, headers, answer.content
 
 
-def chunks() -> Iterator[bytes]:
+async def chunks() -> AsyncIterator[bytes]:
     yield b'{"function":"tanh","inputs":['
     for _ in range(300):
         yield b"0.5,"
@@ -72,20 +69,15 @@ def chunks() -> Iterator[bytes]:
     ],
 )
 def test_both_ways_answer_alike(
-    past: InProcess, through: InProcess, status: int, method: str, path: str, options: dict[str, Any]
+    both: list[InProcess], status: int, method: str, path: str, options: dict[str, Any]
 ) -> None:
     answers = []
-    for client in (past, through):
+    for client in both:
         content = options.get("content")
-        fresh = {**options, "content": _asynchronous(content())} if callable(content) else options
+        fresh = {**options, "content": content()} if callable(content) else options
         answers.append(told(client.request(method, path, **fresh)))
     assert answers[0] == answers[1]
     assert answers[0][0] == status
-
-
-async def _asynchronous(pieces: Iterator[bytes]) -> Any:
-    for piece in pieces:
-        yield piece
 
 
 def test_a_fault_of_ours_is_a_problem_and_reaches_the_server(
