@@ -22,6 +22,7 @@ from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.normalisation import Normalisation
 from app.core.propagation.streams import Stream
@@ -40,17 +41,6 @@ class Layer:
     def rows(self) -> int:
         """Pre-activations."""
         return self.units * self.pieces
-
-
-@dataclass(frozen=True)
-class GivenWeights:
-    """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
-
-    The rows of a unit with several pre-activations follow each other.
-    """
-
-    matrices: tuple[Array, ...]
-    biases: tuple[Array | None, ...]
 
 
 Weights: TypeAlias = Initialiser | GivenWeights
