@@ -15,7 +15,9 @@ from app.core.activations import REGISTRY
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
-OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if "activations" not in path.parts)
+OUTSIDE = sorted(
+    path for path in (ROOT / "app").rglob("*.py") if not {"activations", "vocabularies"} & set(path.parts)
+)
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "app"}
 OTHER_MEANINGS = {"gaussian"}
 """Words that are an activation's name and something else too: the distribution."""
