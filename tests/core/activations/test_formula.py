@@ -12,7 +12,7 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation
 from app.core.activations.formula import FUNCTIONS, Expression, FloatArithmetic, define
-from tests.oracle import arithmetic
+from tests.support.oracle import arithmetic
 
 FLOAT = FloatArithmetic()
 EXACT = arithmetic(220)
