@@ -13,7 +13,7 @@ import vl_convert
 
 from app.core.activations import REGISTRY
 from app.core.curves import curves
-from app.core.diagram import diagram
+from app.core.theory.diagram import diagram
 from app.core.errors import InvalidValue
 from app.plots import (
     DASHES,

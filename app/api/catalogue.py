@@ -18,7 +18,7 @@ from app.core.activations.definition import Activation, Elementwise, FrameworkNa
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.errors import nearest
-from app.core.kernels import gains
+from app.core.theory.duals import gains
 
 router = APIRouter(tags=["catalogue"])
 

@@ -20,7 +20,8 @@ from app.api.problems import Problem, responses
 from app.api.reports import answer
 from app.api.schemas import GradientFlowRequest, GradientFlowResponse
 from app.api.streaming import EVENTS, Emit, streamed
-from app.core.diagnosis import Experiment, Stage, Watch, diagnose, unwatched
+from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
+from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.settings import Settings

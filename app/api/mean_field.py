@@ -16,9 +16,9 @@ from app.api.problems import responses
 from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
-from app.core.diagram import diagram
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.settings import Settings
 from app.wire.numbers import to_json
 

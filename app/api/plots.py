@@ -37,11 +37,11 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
 from app.core.curves import MOST_POINTS, NO_CURVE, Curve, curves
-from app.core.diagnosis import diagnose
-from app.core.diagram import diagram
+from app.core.diagnosis.report import diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.plots import Look, Run, Spec
 from app.render import Drawing, Form, Renderer
 from app.settings import Settings

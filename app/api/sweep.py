@@ -24,7 +24,8 @@ from app.api.reports import gradient, verdict
 from app.api.schemas import GradientFlowRequest, SweepLine, SweepRequest
 from app.api.streaming import EVENTS, LINES, Emit, streamed
 from app.compute.simulations import Errand
-from app.core.diagnosis import Cell, Experiment, Report
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.settings import Settings
 
