@@ -8,7 +8,7 @@ import argparse
 def main() -> None:
     """Reads the options and serves."""
     # Imported here: worker processes run this module's top as well, and need none of it.
-    from app.server import serve  # noqa: PLC0415
+    from app.serving.server import serve  # noqa: PLC0415
     from app.settings import settings  # noqa: PLC0415
 
     own = settings()

@@ -24,9 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save
 
 from app.api.catalogue import FunctionFacts
-from app.api.problems import ProblemDocument
-from app.api.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse, SweepLine
+from app.contract.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse, SweepLine
 from app.core.formats import FORMATS, number_format
+from app.http.problems import ProblemDocument
 from app.wire import json_body, npy
 from app.wire.numbers import to_json
 

@@ -19,22 +19,21 @@ from app.api import (
     gradient_flow,
     health,
     inference,
-    keys,
     mean_field,
     metrics,
     page,
     plots,
-    problems,
     sweep,
 )
-from app.api.body_limit import BodyLimit
-from app.api.direct import Direct
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
+from app.http import keys, problems
+from app.http.body_limit import BodyLimit
+from app.http.direct import Direct
+from app.http.observed import Observed
 from app.observation.metrics import Metrics
-from app.observation.requests import Observed
-from app.render import Renderer
+from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
 DESCRIPTION = """\

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.api.schemas import GradientFlowResponse
 from app.client import Client, activate, gradient_flow, mean_field
+from app.contract.schemas import GradientFlowResponse
 from tests.conftest import Server
 
 WIDTH, DEPTH, BATCH = 1024, 30, 16

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from app.api.bodies import JSON, negotiate
-from app.api.fixed import Fixed
-from app.api.problems import Problem, responses
-from app.api.schemas import Model, NumberArray
+from app.contract.schemas import Model, NumberArray
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, FrameworkName
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.errors import nearest
 from app.core.theory.duals import gains
+from app.http.bodies import JSON, negotiate
+from app.http.fixed import Fixed
+from app.http.problems import Problem, responses
 
 router = APIRouter(tags=["catalogue"])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from app.api.problems import Problem, responses
-from app.api.schemas import Health
+from app.contract.schemas import Health
+from app.http.problems import Problem, responses
 
 router = APIRouter(tags=["health"])
 

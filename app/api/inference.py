@@ -12,13 +12,9 @@ import numpy as np
 from fastapi import APIRouter, Depends, Path, Request, Response
 from numpy.typing import NDArray
 
-from app.api.bodies import JSON, negotiate
-from app.api.computing import computed, timeout
-from app.api.examples import INFER
 from app.api.health import check_ready
-from app.api.pieces import encoded, whole
-from app.api.problems import Problem, protocol_errors
-from app.api.protocol import (
+from app.contract.examples import INFER
+from app.contract.protocol import (
     IndexEntry,
     InferRequest,
     InferResponse,
@@ -31,12 +27,16 @@ from app.api.protocol import (
     ServerMetadata,
     TensorMetadata,
 )
-from app.api.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.parameters import Value
 from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
+from app.http.answers import encoded, whole
+from app.http.bodies import JSON, negotiate
+from app.http.computing import computed, timeout
+from app.http.problems import Problem, protocol_errors
+from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed

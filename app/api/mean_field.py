@@ -9,16 +9,16 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.api.bodies import JSON, ArrayRoute, negotiate
-from app.api.computing import simulated, timeout
-from app.api.examples import MEAN_FIELD
-from app.api.problems import responses
-from app.api.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
+from app.contract.examples import MEAN_FIELD
+from app.contract.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
+from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.computing import simulated, timeout
+from app.http.problems import responses
 from app.settings import Settings
 from app.wire.numbers import to_json
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from app import vega
-from app.api.fixed import Fixed
-from app.api.problems import Problem
+from app.http.fixed import Fixed
+from app.http.problems import Problem
+from app.pictures import vega
 
 router = APIRouter(include_in_schema=False)
 

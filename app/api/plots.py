@@ -13,18 +13,11 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from app import plots
-from app.api.admission import ComputeRoute
-from app.api.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
-from app.api.captions import caption, label, unlike
-from app.api.computing import computed, failures, simulated, timeout
-from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
-from app.api.network_form import NETWORK_FORM
-from app.api.problems import from_core, responses
 from app.api.reports import answer
-from app.api.schemas import (
+from app.contract.examples import GRADIENT_FLOW, mean_field_examples
+from app.contract.schemas import (
     DiagramPictureQuery,
     FunctionsPictureQuery,
     GradientFlowRequest,
@@ -36,14 +29,21 @@ from app.api.schemas import (
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
-from app.core.curves import MOST_POINTS, NO_CURVE, Curve, curves
 from app.core.diagnosis.report import diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
-from app.plots import Look, Run, Spec
-from app.render import Drawing, Form, Renderer
+from app.http.admission import ComputeRoute
+from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
+from app.http.computing import computed, failures, simulated, timeout
+from app.http.network_form import NETWORK_FORM
+from app.http.problems import from_core, responses
+from app.pictures import specifications as plots
+from app.pictures.captions import caption, label, unlike
+from app.pictures.curves import MOST_POINTS, NO_CURVE, Curve, curves
+from app.pictures.render import Drawing, Form, Renderer
+from app.pictures.specifications import Look, Run, Spec
 from app.settings import Settings
 from app.wire import json_body
 from app.wire.errors import Unsuitable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from app.api.schemas import GradientFlowRequest
+from app.contract.schemas import GradientFlowRequest
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
 from app.core.propagation.network import Network

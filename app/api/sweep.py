@@ -15,18 +15,18 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from app.api.bodies import ArrayRoute, negotiate
-from app.api.computing import admitted, failures, timeout
-from app.api.examples import SWEEP
 from app.api.experiments import described
-from app.api.problems import Problem, from_core, from_validation, responses
 from app.api.reports import gradient, verdict
-from app.api.schemas import GradientFlowRequest, SweepLine, SweepRequest
-from app.api.streaming import EVENTS, LINES, Emit, streamed
 from app.compute.simulations import Errand
+from app.contract.examples import SWEEP
+from app.contract.schemas import GradientFlowRequest, SweepLine, SweepRequest
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
+from app.http.bodies import ArrayRoute, negotiate
+from app.http.computing import admitted, failures, timeout
+from app.http.problems import Problem, from_core, from_validation, responses
+from app.http.streaming import EVENTS, LINES, Emit, streamed
 from app.settings import Settings
 
 router = APIRouter(route_class=ArrayRoute, tags=["gradients"])

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from httpx import Response
 
 from app.api.inference import OUTPUTS
-from app.api.protocol import InferParameters
+from app.contract.protocol import InferParameters
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.wire.tensors import DATATYPES

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app import vega
 from app.api.page import FILES, MEDIA_TYPES
 from app.core.activations import REGISTRY
+from app.pictures import vega
 from tests.conftest import InProcess, Server
 
 NAMES = sorted(path.name for path in FILES.iterdir() if path.suffix in MEDIA_TYPES)

@@ -19,7 +19,7 @@ from app.api.plots import FORMS, MOST_PIXELS
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise
 from app.main import create_app
-from app.plots import MOST_SERIES
+from app.pictures.specifications import MOST_SERIES
 from app.settings import Settings
 from tests.conftest import InProcess
 

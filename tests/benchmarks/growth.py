@@ -15,8 +15,8 @@ import numpy as np
 import vl_convert
 from threadpoolctl import threadpool_limits
 
-from app import plots
 from app.compute.blocks import Helpers
+from app.pictures import specifications as plots
 from tests.benchmarks.exchanges import Connection, Exchange, ours_json, ours_npy
 from tests.benchmarks.flow import THREADS, ours_once
 from tests.benchmarks.processes import REPOSITORY, activation_lab

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.outbox import LONGEST_WAIT
+from app.serving.outbox import LONGEST_WAIT
 from tests.benchmarks.exchanges import (
     Array,
     Connection,

@@ -25,7 +25,7 @@ from app.core.errors import UnknownName
 from app.core.evaluation import activate
 from app.core.formats import FORMATS, number_format, round_to
 from tests.core.activations.test_promise import BOUND, ELEMENTWISE, example, over
-from tests.oracle import exact
+from tests.support.oracle import exact
 
 
 class Format(NamedTuple):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.summation import accurate_matmul, accurate_sum, double_sum, sum_over, two_sum
-from tests.oracle import LARGEST, SMALLEST
+from tests.support.oracle import LARGEST, SMALLEST
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -30,7 +30,7 @@ from tests.core.activations.test_promise import (
     over,
     random_points,
 )
-from tests.oracle import arithmetic, exact, nearest_float, ulps
+from tests.support.oracle import arithmetic, exact, nearest_float, ulps
 
 MP = arithmetic(440).context
 HIGHEST = (2800,)

@@ -16,7 +16,7 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.evaluation import activate
 from app.core.formats import FORMATS
-from tests.oracle import arithmetic, ulps
+from tests.support.oracle import arithmetic, ulps
 
 
 class Case(NamedTuple):

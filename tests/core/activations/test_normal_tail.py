@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 
 from app.core.activations.normal_tail import END, mills_ratio
-from tests.oracle import LARGEST, SMALLEST
+from tests.support.oracle import LARGEST, SMALLEST
 
 POINTS = np.concatenate(
     [

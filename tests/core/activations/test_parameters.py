@@ -19,7 +19,7 @@ from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, UnknownName
 from app.core.evaluation import activate
 from tests.core.activations.test_promise import ELEMENTWISE, draw, draw_all
-from tests.oracle import arithmetic, exact, nearest_float
+from tests.support.oracle import arithmetic, exact, nearest_float
 
 ENTRIES = list(REGISTRY.values())
 PARAMETERS = [(entry, each) for entry in ENTRIES for each in entry.parameters]

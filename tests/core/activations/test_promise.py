@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression, FloatArithmetic
 from app.core.activations.parameters import Integers, Parameter
-from tests.oracle import LARGEST, SMALLEST, exact, ulps
+from tests.support.oracle import LARGEST, SMALLEST, exact, ulps
 
 BOUND = (2.0, 2.0, 4.0)
 ELEMENTWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]

@@ -24,7 +24,7 @@ from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import JACOBIAN_LIMIT, activate
-from tests.oracle import LARGEST, PRECISIONS, SMALLEST, arithmetic, exact, ulps
+from tests.support.oracle import LARGEST, PRECISIONS, SMALLEST, arithmetic, exact, ulps
 
 BOUND = 2.0
 ROWWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Rowwise)]

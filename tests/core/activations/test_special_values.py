@@ -18,7 +18,7 @@ from app.core.activations.registry import Call
 from app.core.evaluation import activate
 from app.core.formats import FORMATS
 from tests.core.activations.test_promise import BOUND, ELEMENTWISE, draw_all, example, over
-from tests.oracle import arithmetic, exact, ulps
+from tests.support.oracle import arithmetic, exact, ulps
 
 HUGE = tuple(map(float, np.geomspace(1e60, 1e66, 9)))
 """Far beyond every scale there is: what is below 1e-50 there tends to 0, what is above 1e50 to infinity."""

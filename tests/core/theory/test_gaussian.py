@@ -16,7 +16,7 @@ from app.core.activations.definition import Elementwise
 from app.core.errors import LimitExceeded
 from app.core.theory.gaussian import Array, Plane, covariance, expectation
 from tests.core.activations.test_promise import example
-from tests.oracle import arithmetic
+from tests.support.oracle import arithmetic
 
 ELEMENTWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]
 assert ELEMENTWISE

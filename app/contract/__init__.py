@@ -1,0 +1,1 @@
+"""Requests and answers, as pydantic models: what server and client share."""

@@ -1,0 +1,189 @@
+"""The Open Inference Protocol's objects as pydantic models: metadata, inference requests and answers.
+
+Field names are the protocol's: https://github.com/kserve/open-inference-protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from app.contract.schemas import Model, NumberArray
+from app.wire.numbers import DEEPEST
+from app.wire.tensors import DATATYPES
+
+Shape: TypeAlias = Annotated[
+    Any,
+    WithJsonSchema({"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": DEEPEST}),
+]
+"""The lengths of a tensor's axes; `wire.tensors` holds them against the data."""
+
+ByteCount: TypeAlias = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0})]
+Datatype: TypeAlias = Annotated[
+    str, Field(max_length=100), WithJsonSchema({"type": "string", "enum": list(DATATYPES)})
+]
+Name: TypeAlias = Annotated[str, Field(max_length=100)]
+Scalar: TypeAlias = bool | float | Annotated[str, Field(max_length=100)]
+"""What the protocol takes as a parameter."""
+
+
+class TensorParameters(Model):
+    """How an input tensor travels."""
+
+    binary_data_size: ByteCount | None = Field(
+        None, description="Its bytes behind the JSON object; it then has no `data`."
+    )
+
+
+class InputTensor(Model):
+    """`inputs`, or an array for a parameter of the function, under the parameter's name."""
+
+    name: Name
+    shape: Shape
+    datatype: Datatype
+    parameters: TensorParameters = TensorParameters()
+    data: NumberArray | None = Field(None, description="In row-major order, flat or nested.")
+
+
+class OutputParameters(Model):
+    """How an output tensor travels."""
+
+    binary_data: bool | None = Field(None, strict=True, description="As raw bytes behind the JSON object.")
+
+
+class RequestedOutput(Model):
+    """An output tensor to compute."""
+
+    name: Name
+    parameters: OutputParameters = OutputParameters()
+
+
+class InferParameters(BaseModel):
+    """What the service itself understands; all others are the function's own parameters, by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Scalar]
+
+    binary_data_output: bool = Field(
+        False, strict=True, description="All outputs as raw bytes, unless an output says otherwise."
+    )
+    axis: int | None = Field(
+        None,
+        strict=True,
+        ge=-64,
+        le=63,
+        description="Axis of the elements that are mixed, or that a one-dimensional parameter runs along; "
+        "the last one by default.",
+    )
+    timeout: int = Field(
+        0, strict=True, ge=0, description="Microseconds the computation may take; 0 for as many as any."
+    )
+
+
+class InferRequest(Model):
+    """An inference request."""
+
+    id: str | None = Field(None, max_length=1000, description="Comes back in the answer.")
+    model_name: Name | None = Field(None, description="Some clients repeat it here; the path decides.")
+    model_version: Name | None = Field(None, description="Likewise.")
+    parameters: InferParameters = InferParameters()
+    inputs: list[InputTensor] = Field(max_length=100)
+    outputs: list[RequestedOutput] = Field(
+        default=[], max_length=100, description="The tensors wanted; without it, all there are."
+    )
+
+
+class OutputTensorParameters(Model):
+    """Where an output tensor's bytes are."""
+
+    binary_data_size: int
+
+
+class OutputTensor(Model):
+    """What came out, flat and in row-major order, in the datatype of `inputs`."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: OutputTensorParameters | None = None
+    data: NumberArray | None = None
+
+
+class InferResponse(Model):
+    """The answer to an inference request."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+class ServerMetadata(Model):
+    """What this server is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(Model):
+    """A tensor of a model; −1 stands for any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Model):
+    """What a model takes and gives. Each datatype of FP64, FP32, FP16 and BF16 is taken, and any shape."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    parameters: dict[str, float | str] = Field(description="The function's parameters and their defaults.")
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReadiness(Model):
+    """Whether a model takes requests."""
+
+    name: str
+    ready: bool
+
+
+class IndexEntry(Model):
+    """A model of the repository."""
+
+    name: str
+    version: str
+    state: Literal["READY"]
+    reason: str
+
+
+class Liveness(Model):
+    """Whether the server is alive."""
+
+    live: bool
+
+
+class Readiness(Model):
+    """Whether the server takes requests."""
+
+    ready: bool
+
+
+FIELD_NAMES: frozenset[str] = frozenset(
+    name
+    for model in (
+        InferRequest,
+        InferParameters,
+        InputTensor,
+        TensorParameters,
+        RequestedOutput,
+        OutputParameters,
+    )
+    for name in model.model_fields
+)
+"""Fields of a request: names that an error may repeat, because they are the protocol's."""

@@ -1,0 +1,1 @@
+"""HTTP: bodies in, answers out, streaming, problems, keys and limits."""

@@ -1,0 +1,104 @@
+"""Large answers leave piece by piece: no text is held whole, and nobody waits for the last to be encoded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from starlette.responses import Response, StreamingResponse
+
+from app.http.bodies import JSON
+from app.wire.numbers import Piece, json_pieces, to_json
+
+FEW = 65_536
+"""Numbers of an answer that leaves whole: a millisecond's work, and one write is quicker than several."""
+
+MESSAGE = 131_072
+"""Bytes that are worth a write of their own."""
+
+
+def encoded(fields: Mapping[str, Any], headers: Mapping[str, str], *, numbers: int) -> Response:
+    """A JSON object of these ``fields``, whose arrays hold so many ``numbers``.
+
+    Few leave whole; many are encoded while the client reads.
+    """
+    if numbers <= FEW:
+        return _Small(whole(fields), headers=headers, media_type=JSON)
+    return StreamingResponse(_messages(in_pieces(fields)), headers=headers, media_type=JSON)
+
+
+def whole(value: Any) -> bytes:
+    """The JSON of ``value``, which may be an array, or an object or list of such values."""
+    return orjson.dumps(value, _fragment)
+
+
+def in_pieces(value: Any) -> Iterator[Piece]:
+    """The same, arrays in pieces."""
+    if isinstance(value, np.ndarray):
+        yield from json_pieces(value)
+    elif isinstance(value, dict):
+        yield from _joined(b"{", ((orjson.dumps(name) + b":", each) for name, each in value.items()), b"}")
+    elif isinstance(value, list):
+        yield from _joined(b"[", ((b"", each) for each in value), b"]")
+    else:
+        yield whole(value)
+
+
+def _joined(opening: bytes, values: Iterable[tuple[bytes, Any]], closing: bytes) -> Iterator[Piece]:
+    comma = b""
+    yield opening
+    for name, value in values:
+        yield comma + name
+        yield from in_pieces(value)
+        comma = b","
+    yield closing
+
+
+async def _messages(pieces: Iterable[Piece]) -> AsyncIterator[bytes]:
+    """The ``pieces`` in messages of about `MESSAGE` bytes.
+
+    They are encoded on the event loop, which serves others in between: the encoder holds the interpreter
+    wherever it runs, and to a thread each piece would have to be handed over.
+    """
+    waiting: list[Piece] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= MESSAGE:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+            await asyncio.sleep(0)
+    yield b"".join(waiting)
+
+
+def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mapping[str, str]) -> Response:
+    """An answer of ``pieces`` that are there already, its length told."""
+
+    async def each() -> AsyncIterator[bytes | memoryview]:
+        for piece in pieces:
+            yield piece
+
+    length = {"Content-Length": str(sum(map(len, pieces)))}
+    return StreamingResponse(each(), headers={**headers, **length}, media_type=media_type)
+
+
+class _Small(Response):
+    """An answer whose headers are as the server sends them: starlette takes a while to see to that."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Sets the headers."""
+        own = {
+            "Content-Length": str(len(self.body)),
+            "Content-Type": self.media_type or "",
+            **(headers or {}),
+        }
+        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+
+
+def _fragment(array: NDArray[Any]) -> orjson.Fragment:
+    return orjson.Fragment(to_json(array))

@@ -1,0 +1,241 @@
+"""How a body becomes a pydantic model: JSON with arrays in it, a ``.npy`` array and a query string, a form.
+
+FastAPI validates what `Request.json` returns. Here that is a dict whose arrays already are ndarrays, whatever
+the body was, so that routes declare one model and never see bytes. Every route takes JSON, and the media
+types that its ``openapi_extra`` documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine
+from inspect import signature
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.propagation.network import GivenWeights
+from app.http.admission import ComputeRoute, admit
+from app.http.headers import declared_json, header
+from app.http.problems import Problem, Translation, from_core
+from app.settings import Settings
+from app.wire import form, json_arriving, json_body, npy, weights
+from app.wire.errors import Malformed, Unsuitable
+
+JSON = "application/json"
+NPY = "application/x-npy"
+FORM = "multipart/form-data"
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
+
+
+@Translation
+def readable(error: BaseException) -> Problem | None:
+    """Problems for bytes that do not hold what they claim."""
+    if isinstance(error, Malformed):
+        return Problem(400, str(error), code="urn:activation-lab:malformed")
+    if isinstance(error, Unsuitable):
+        return Problem(422, str(error), code="urn:activation-lab:invalid-array")
+    return None
+
+
+class WholeRequest(Request):
+    """A request whose body is read as it comes, or `whole`."""
+
+    _empty = True
+    _ended = False
+
+    async def read(self) -> bytes:
+        """The next bytes, none behind the last; raises `Problem` where it breaks off or nothing comes."""
+        while not self._ended:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(400, "the client left before the body was whole")
+            self._ended = not message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
+            if chunk:
+                self._empty = False
+                return chunk
+        if self._empty:
+            raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
+        return b""
+
+    async def whole(self) -> bytes:
+        """All that `read` would give."""
+        return b"".join(await json_arriving.chunks(self.read))
+
+    async def body(self) -> bytes:
+        """Something: FastAPI wants to see a body before it asks for `json`, which reads it as it comes."""
+        return JSON.encode()
+
+
+class ArrayRequest(WholeRequest):
+    """A request whose body is one of the media types ``taken``; `json` gives the model's fields.
+
+    ``queried`` says that the route itself declares what may stand in the query string.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool) -> None:
+        super().__init__(scope, receive)
+        refuse_encoding(scope)
+        self._content_type = header(scope, b"content-type") or ""
+        self.media_type = _media_type(self._content_type, taken)
+        self._queried = queried
+
+    async def json(self) -> Any:
+        """The fields of the request model; raises `Problem`."""
+        # Nearly always there is no query string, and taking it apart costs more than asking.
+        queried = self.scope["query_string"] and self.query_params
+        if queried and self.media_type != NPY and not self._queried:
+            raise Problem(422, f"with {self.media_type} no field stands in the query string")
+        with readable:
+            if self.media_type == NPY:
+                return {**self._query_fields(), "inputs": npy.loads(await self.whole())}
+            if self.media_type == FORM:
+                return await run_in_threadpool(self._form_fields, await self.whole())
+            return await json_arriving.loads(self.read, ARRAY_FIELDS)
+
+    def _form_fields(self, body: bytes) -> Any:
+        """The fields of the part ``request``, and ``weights`` from the part of that name."""
+        parts = form.loads(body, self._content_type, ("request", "weights"))
+        if parts["request"].media_type not in _JSON_PARTS:
+            raise Unsuitable(f"the part request must be {JSON}")
+        fields = json_body.loads(bytes(parts["request"].data), ARRAY_FIELDS)
+        if not isinstance(fields, dict):
+            return fields
+        if "weights" in fields:
+            raise Unsuitable("the weights are the part of that name, no field of the part request")
+        return {**fields, "weights": self._weights(parts["weights"].data)}
+
+    def _weights(self, data: memoryview) -> GivenWeights:
+        settings: Settings = self.app.state.settings
+        try:
+            return weights.loads(data, settings.max_elements)
+        except Unsuitable as error:
+            raise from_core(InvalidValue(str(error), loc=("weights",))) from None
+        except LimitExceeded as error:
+            raise from_core(error) from None
+
+    def _query_fields(self) -> dict[str, Any]:
+        """The other fields of a binary request: names as they are, everything else as JSON."""
+        fields = {}
+        for key, value in self.query_params.multi_items():
+            if key in fields or key == "inputs":
+                raise Problem(422, "a field is given twice")
+            fields[key] = value if key in _WORDS else _json_value(value)
+        return fields
+
+
+_WORDS = frozenset({"function", "dtype"})
+_JSON_PARTS = frozenset({JSON, "text/plain", None})
+"""A part that says nothing of its type is text/plain (RFC 7578, 4.4)."""
+
+
+def _json_value(text: str) -> Any:
+    try:
+        return json_body.loads(b'{"params":' + text.encode() + b"}", ARRAY_FIELDS)["params"]
+    except (Malformed, UnicodeEncodeError):
+        raise Problem(422, "fields in the query string other than function and dtype are JSON") from None
+
+
+class ArrayRoute(ComputeRoute):
+    """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds.
+
+    An endpoint that takes ``body`` and ``request`` ``alone`` is called without what FastAPI does besides, for
+    dependencies, forms, files and models as answers: a fifth of a request with ten numbers.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        declared = (options.get("openapi_extra") or {}).get("requestBody", {}).get("content", {})
+        self._taken = tuple(dict.fromkeys((JSON, *declared)))
+        self.alone = signature(endpoint).parameters.keys() == {"body", "request"}
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, given an `ArrayRequest`."""
+        handle = super().get_route_handler()
+        queried = bool(self.dependant.query_params)
+
+        async def decoded(request: Request) -> Response:
+            arrays = ArrayRequest(request.scope, request.receive, self._taken, queried=queried)
+            arrays.scope = declared_json(request.scope)
+            return await handle(arrays)
+
+        return decoded
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, or raises what becomes a problem."""
+        if self.alone and scope["method"] == "POST":
+            await self.answer(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a POST where the endpoint is ``alone``, or raises what becomes a problem."""
+        admit(scope)
+        request = ArrayRequest(scope, receive, self._taken, queried=False)
+        response: Response = await self.endpoint(body=await self._model(request), request=request)
+        await response(scope, receive, send)
+
+    async def _model(self, request: ArrayRequest) -> Any:
+        """The body as the endpoint's model, its errors as FastAPI's."""
+        assert self.body_field is not None
+        model: Any = self.body_field.field_info.annotation
+        fields = await request.json()
+        try:
+            return model.model_validate(fields)
+        except ValidationError as error:
+            found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+            raise RequestValidationError(found) from None
+
+
+def _media_type(content_type: str, taken: Collection[str]) -> str:
+    given = content_type.partition(";")[0].strip().lower()
+    if given not in taken:
+        offer = {"Accept": ", ".join(taken)}
+        raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)
+    return given
+
+
+def refuse_encoding(scope: Scope) -> None:
+    """Raises `Problem` 415 for a compressed body: a small one might unfold to anything."""
+    given = header(scope, b"content-encoding")
+    if given is not None and given.strip().lower() != "identity":
+        offer = {"Accept-Encoding": "identity"}
+        raise Problem(415, "send the body without a Content-Encoding", headers=offer)
+
+
+def negotiate(request: Request, *offered: str) -> str:
+    """The first of ``offered`` that the client's Accept header ranks highest; raises `Problem` 406."""
+    given = header(request.scope, b"accept")
+    if given is None:
+        return offered[0]
+    ranges = [_media_range(part) for part in given.split(",")]
+    weights = {media: _weight(media, ranges) for media in offered}
+    best = max(offered, key=lambda media: weights[media])
+    if weights[best] <= 0:
+        raise Problem(406, f"this answer is offered as {' or '.join(offered)}")
+    return best
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
+
+
+def _weight(media: str, ranges: list[tuple[str, float]]) -> float:
+    """The weight of the most specific range that covers ``media`` (RFC 9110, 12.5.1)."""
+    given = dict(ranges)
+    for candidate in (media, media.split("/", maxsplit=1)[0] + "/*", "*/*"):
+        if candidate in given:
+            return given[candidate]
+    return 0.0

@@ -1,0 +1,95 @@
+"""Running a request's work off the event loop, with what can come of that as problems."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from app.compute.simulations import Errand, Simulations
+from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
+from app.compute.workers import WorkerLost
+from app.core.evaluation import Mapper
+from app.core.jobs import Runner
+from app.http.headers import header
+from app.http.problems import Problem, Translation
+
+Result = TypeVar("Result")
+
+PATIENCE = 0.25
+"""Seconds between two looks whether the client is still there."""
+
+
+async def computed(
+    request: Request,
+    work: Callable[[Mapper], Result],
+    *,
+    size: int,
+    seconds: float,
+    kind: Hashable = None,
+) -> Result:
+    """`ComputeThreads.run`, its exceptions as problems; large work is cancelled when the client has gone."""
+    threads: ComputeThreads = request.app.state.threads
+    running = threads.run(work, size=size, seconds=seconds, kind=kind)
+    with failures:
+        # A look at the client costs a small request more than its work.
+        return await (running if size <= SMALL else _while_there(request, running))
+
+
+def admitted(request: Request, job_bytes: float = 0.0) -> Errand:
+    """`Simulations.admit`; a full house is a problem."""
+    simulations: Simulations = request.app.state.simulations
+    with failures:
+        return simulations.admit(job_bytes)
+
+
+async def simulated(
+    request: Request, work: Callable[[Runner], Result], *, job_bytes: float = 0.0, seconds: float
+) -> Result:
+    """``work`` on an errand of its own, cancelled when the client has gone."""
+    errand = admitted(request, job_bytes)
+    with failures:
+        return await _while_there(request, errand.run(work, seconds))
+
+
+@Translation
+def failures(error: BaseException) -> Problem | None:
+    """Problems for work that found no room, ran out of time or memory, or lost its worker."""
+    if isinstance(error, Busy):
+        return Problem(503, "the service is busy; come back", headers={"Retry-After": "1"})
+    if isinstance(error, DeadlineExceeded):
+        return Problem(504, "the computation did not end in the time it had")
+    if isinstance(error, MemoryError):
+        return Problem(422, "the computation took more memory than a worker may use")
+    if isinstance(error, WorkerLost):
+        detail = "the process that computed this died, twice; come back"
+        return Problem(503, detail, headers={"Retry-After": "1"})
+    return None
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``, which is cancelled when the client has gone."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
+            if await request.is_disconnected():
+                raise Problem(503, "the client has gone")
+        return await task
+    finally:
+        task.cancel()
+
+
+def timeout(request: Request, longest: float) -> float:
+    """The client's own deadline in seconds, where it is shorter than the service's."""
+    given = header(request.scope, b"request-timeout")
+    if given is None:
+        return longest
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not seconds > 0:
+        raise Problem(422, "Request-Timeout must be a positive number of seconds")
+    return min(seconds, longest)

@@ -1,0 +1,128 @@
+"""Each request with an id, counted, timed and logged: never its body, its query string or its key."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import Problem
+from app.observation.logs import request_id
+from app.observation.metrics import Metrics
+
+HEADER = b"x-request-id"
+SANE = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+"""A client's own id that is taken over: no spaces, quotes, control characters or novels."""
+
+NONE = "-"
+"""The label of what is not known: the route of a path that there is not, the function of a health check."""
+
+_PROCESS = secrets.token_hex(4)
+_NUMBERS = itertools.count(1)
+
+
+class Observed:
+    """ASGI middleware around everything else, so that it sees the answers to unforeseen errors too.
+
+    A handler says what it computed in ``request.state``: ``function``, a canonical name, and ``elements``.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind()  # get_logger's own makes another for every line
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on and says afterwards what became of it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            await exchange.refuse_unfinished()
+        finally:
+            self._report(exchange)
+
+    def _report(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.start
+        state = exchange.scope["state"]
+        route = _template(exchange.scope)
+        function = state.get("function", NONE)
+        self._metrics.count(route, function, exchange.status, seconds, state.get("elements", 0))
+        fields = {"function": function} if function != NONE else {}
+        say = self._log.info if exchange.status < 500 else self._log.warning
+        say(
+            "request",
+            method=exchange.scope["method"],
+            route=route,
+            status=exchange.status,
+            duration=round(seconds, 6),
+            bytes_in=exchange.bytes_in,
+            bytes_out=exchange.bytes_out,
+            **fields,
+        )
+
+
+class _Exchange:
+    """One request and its answer as they pass."""
+
+    __slots__ = ("_id", "_receive", "_send", "bytes_in", "bytes_out", "scope", "start", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.start = time.perf_counter()
+        self.scope = scope
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._receive = receive
+        self._send = send
+        self._id = _id(scope["headers"])
+        scope.setdefault("state", {})
+        request_id.set(self._id.decode())
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.bytes_in += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._own_headers()]
+        else:
+            self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+    async def refuse_unfinished(self) -> None:
+        """Answers a request that the server cancelled, as it does at the end of the grace period."""
+        if not self.status:
+            detail = "the service ended before this was done; send it again"
+            refusal = Problem(503, detail, headers={"Retry-After": "1"})
+            await refusal.response()(self.scope, self.receive, self.send)
+
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = [(HEADER, self._id)]
+        if not self.scope["app"].state.ready:
+            headers.append((b"connection", b"close"))  # the next request goes to another instance
+        return headers
+
+
+def _template(scope: Scope) -> str:
+    """The path of the route that was taken, with names in place of what a client chose."""
+    # A router included under a prefix keeps the whole path there; its route knows its own part.
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    return getattr(included or scope.get("route"), "path_format", NONE)
+
+
+def _id(headers: list[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
+        if name == HEADER and SANE.fullmatch(value):
+            return value
+    return f"{_PROCESS}-{next(_NUMBERS):x}".encode()

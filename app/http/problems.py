@@ -1,0 +1,183 @@
+"""Errors as RFC 9457 problem documents: what was wrong, where, what is allowed. Never what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from app.contract.schemas import FIELD_NAMES, KNOWN_NAMES
+from app.core.errors import ActivationLabError, nearest
+
+MEDIA_TYPE = "application/problem+json"
+
+PROTOCOL = "/v2"
+"""Where the Open Inference Protocol is spoken."""
+
+MOST_ERRORS = 20
+"""Errors listed in one problem. A body with a million bad fields gets a small answer."""
+
+LONGEST_MESSAGE = 300
+
+
+class FieldError(BaseModel):
+    """One field at fault."""
+
+    loc: list[str | int] = Field(description="Path to the field, outermost first.")
+    msg: str = Field(description="What is wrong and what is allowed.")
+    type: str = Field(description="A stable name for this kind of error.")
+
+
+class ProblemDocument(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field("about:blank", description="A stable name for this kind of problem.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What went wrong, in a sentence.")
+    errors: list[FieldError] | None = Field(None, description="The fields at fault, at most 20.")
+
+
+class ProtocolError(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str = Field(description="What went wrong, in a sentence.")
+
+
+class Problem(HTTPException):
+    """An error with its status, raised anywhere in a request and answered as a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str = "about:blank",
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.code = code
+        self.errors = errors
+
+    def response(self) -> Response:
+        """The answer that says so."""
+        return ProblemResponse(self)
+
+
+class Translation:
+    """A context whose errors leave it as the problems that ``translate`` makes of them, if it makes any.
+
+    Every request enters some, and contextlib's own, a generator, would take seven times as long.
+    """
+
+    def __init__(self, translate: Callable[[BaseException], Problem | None]) -> None:
+        self._translate = translate
+
+    def __enter__(self) -> None:
+        """Nothing yet."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raises the problem."""
+        problem = None if error is None else self._translate(error)
+        if problem is not None:
+            raise problem from None
+
+
+class ProblemResponse(Response):
+    """A problem document; below `PROTOCOL` the one sentence that the protocol has for errors."""
+
+    def __init__(self, problem: Problem) -> None:
+        document: dict[str, Any] = {
+            "type": problem.code,
+            "title": HTTPStatus(problem.status_code).phrase,
+            "status": problem.status_code,
+            "detail": problem.detail[:LONGEST_MESSAGE],
+        }
+        if problem.errors:
+            document["errors"] = list(problem.errors)
+        super().__init__(orjson.dumps(document), problem.status_code, problem.headers, MEDIA_TYPE)
+        sentence = orjson.dumps({"error": document["detail"]})
+        self._sentence = Response(sentence, problem.status_code, problem.headers, "application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers in the shape that the path asks for, whoever noticed the error."""
+        below = scope["path"] == PROTOCOL or scope["path"].startswith(f"{PROTOCOL}/")
+        await (self._sentence(scope, receive, send) if below else super().__call__(scope, receive, send))
+
+
+def install(app: FastAPI) -> None:
+    """Replaces FastAPI's own handlers: those repeat the input, at any length, and fail on NaN."""
+    for kind in (HTTPException, RequestValidationError, ActivationLabError, Exception):
+        app.add_exception_handler(kind, _answer)
+
+
+def problem(error: Exception) -> Problem:
+    """What a client is told of ``error``; what nobody foresaw is a 500."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, str(error.detail), headers=error.headers)
+    if isinstance(error, RequestValidationError):
+        return from_validation(error.errors())
+    if isinstance(error, ActivationLabError):
+        return from_core(error)
+    return Problem(500, "something went wrong on our side; the request may be tried again")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI declaration of problem answers with these statuses."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def protocol_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI declaration of errors below `PROTOCOL` with these statuses."""
+    return {status: {"description": HTTPStatus(status).phrase, "model": ProtocolError} for status in statuses}
+
+
+async def _answer(_: Request, error: Exception) -> Response:
+    return problem(error).response()
+
+
+def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """pydantic's errors as a problem with their fields."""
+    listed = [
+        _field_error(each["loc"], _message(each["type"], each["loc"], each["msg"]), each["type"])
+        for each in found[:MOST_ERRORS]
+    ]
+    more = f"; the first {MOST_ERRORS} are listed" if len(found) > MOST_ERRORS else ""
+    detail = f"{len(found)} field{'s are' if len(found) > 1 else ' is'} not as the schema asks{more}"
+    return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed)
+
+
+def from_core(error: ActivationLabError, part: Literal["body", "query"] = "body") -> Problem:
+    """The core's error as a problem with its field in this part of the request."""
+    listed = [_field_error((part, *error.loc), error.message, error.code)]
+    kind = error.code.replace("_", "-")
+    return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed)
+
+
+def _message(kind: str, loc: Sequence[str | int], message: str) -> str:
+    """pydantic's sentence, with the nearest right name where the client's own is unknown."""
+    if kind != "extra_forbidden":
+        return message
+    near = nearest(str(loc[-1]), FIELD_NAMES)
+    return f"unknown field; did you mean {' or '.join(near)}?" if near else "unknown field"
+
+
+def _field_error(loc: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
+    return {"loc": [_known(part) for part in loc], "msg": message[:LONGEST_MESSAGE], "type": kind}
+
+
+def _known(part: str | int) -> str | int:
+    """``part`` of a path if it is a name of ours or an index; a client's own key is not repeated."""
+    return part if isinstance(part, int) or part in KNOWN_NAMES else "…"

@@ -1,0 +1,1 @@
+"""Figures to pictures: Vega-Lite specifications, sampling, captions and rendering."""

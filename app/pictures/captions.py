@@ -1,0 +1,77 @@
+"""What a request is called in a picture: the function as it was written, the network in a few words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from app.contract.schemas import GradientFlowRequest, Sigmas
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Text
+from app.pictures.specifications import Language
+from app.wire.spelling import spell
+
+LONGEST = 6
+"""Layer sizes that are listed; of more, the first and the last ones."""
+
+_DEEP = Text("depth {depth}, width {width}", "깊이 {depth}, 너비 {width}")
+_OWN_WEIGHTS = Text("given weights", "주어진 가중치")
+_RESIDUAL = Text("residual × {scale:g}", "잔차 연결 × {scale:g}")
+
+
+def label(name: str, params: Mapping[str, Any]) -> str:
+    """The function as it was written, without parameters that stand at their defaults."""
+    defaults = REGISTRY[name].defaults if name in REGISTRY else {}
+    plain = {key: float(value) if _is_number(value) else value for key, value in params.items()}
+    return spell(name, {key: value for key, value in plain.items() if not _same(value, defaults.get(key))})
+
+
+def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language) -> str:
+    """The network: activation, layers, initialisation, and what else was asked for."""
+    parts = [label(body.activation, body.params), _shape(answer["layers"], lang), _weights(body, lang)]
+    if body.normalization is not None:
+        parts.append(body.normalization)
+    if body.residual is not None:
+        parts.append(_say(_RESIDUAL, lang).format(scale=body.residual.scale))
+    return " · ".join(parts)
+
+
+def unlike(captions: Iterable[str]) -> list[str]:
+    """The captions, numbered where one comes again: the networks differ in what a caption does not say."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for each in captions:
+        seen[each] += 1
+        numbered.append(each if seen[each] == 1 else f"{each} ({seen[each]})")
+    return numbered
+
+
+def _shape(layers: list[Mapping[str, Any]], lang: Language) -> str:
+    sizes = [layers[0]["fan_in"], *(each["fan_out"] for each in layers)]
+    if len(set(sizes[1:])) == 1:
+        return _say(_DEEP, lang).format(depth=len(layers), width=sizes[1])
+    shown = sizes if len(sizes) <= LONGEST else [*sizes[: LONGEST - 2], "…", sizes[-1]]
+    return "–".join(map(str, shown))
+
+
+def _weights(body: GradientFlowRequest, lang: Language) -> str:
+    if body.weights is not None:
+        return _say(_OWN_WEIGHTS, lang)
+    if isinstance(body.init, Sigmas):
+        return f"σ_w = {body.init.sigma_w:g}, σ_b = {body.init.sigma_b:g}"
+    return body.init if not body.sigma_b else f"{body.init}, σ_b = {body.sigma_b:g}"
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str | bool) and np.ndim(value) == 0
+
+
+def _same(value: Any, default: float | None) -> bool:
+    return isinstance(value, float) and value == default
+
+
+def _say(text: Text, lang: Language) -> str:
+    return text.ko if lang == "ko" else text.en

@@ -1,0 +1,143 @@
+"""Vega-Lite specifications to SVG and PNG by vl-convert, in a worker process of its own.
+
+vl-convert keeps the interpreter while it draws, and V8 behind it takes 100 MB and may hang or die: none of
+that belongs beside an event loop. The process starts with the first picture that is asked for. What it drew
+is kept by content, up to a number of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal, TypeAlias, TypeVar
+
+from app.compute.threads import Busy, DeadlineExceeded
+from app.compute.workers import Workers
+from app.core.evaluation import Mapper
+from app.core.jobs import Job, Progress
+from app.pictures.specifications import FONT, Language
+
+Form: TypeAlias = Literal["svg", "png", "vl.json"]
+Result = TypeVar("Result")
+
+VERSION = version("vl-convert-python")
+
+WORKER_BYTES = 2 * 2.0**30
+"""What the drawing process may take."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The job of drawing a specification: SVG, or PNG with ``scale`` pixels for each of its own."""
+
+    specification: bytes
+    form: Form
+    scale: float = 1.0
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> bytes:
+        """The file."""
+        import vl_convert  # noqa: PLC0415  # V8 comes with it, for the worker alone
+
+        text = self.specification.decode()
+        if self.form == "svg":
+            return vl_convert.vegalite_to_svg(text, allowed_base_urls=[]).encode()
+        return vl_convert.vegalite_to_png(text, scale=self.scale, allowed_base_urls=[])
+
+    @property
+    def tag(self) -> str:
+        """The entity tag: the same for the same content drawn by the same version."""
+        scale = self.scale if self.form == "png" else None
+        by = f"{self.form} {scale} {VERSION}".encode()
+        return f'"{hashlib.sha256(by + self.specification).hexdigest()[:32]}"'
+
+
+@dataclass(frozen=True)
+class HangulFont:
+    """The job of finding out whether a font for Hangul is there: two syllables then look different."""
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> bool:
+        """Whether there is one."""
+        import vl_convert  # noqa: PLC0415
+
+        drawn = {vl_convert.svg_to_png(_SYLLABLE.format(each)) for each in "가뷁"}
+        return len(drawn) > 1
+
+
+_SYLLABLE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
+    f'<text x="5" y="30" font-size="25" font-family="{FONT}">{{}}</text></svg>'
+)
+
+
+class Renderer:
+    """Draws one picture at a time with room for ``places``, and keeps ``kept_bytes`` of what it drew."""
+
+    def __init__(self, places: int, kept_bytes: int) -> None:
+        self._workers = Workers(1, WORKER_BYTES, slots=0)
+        self._places = places
+        self._taken = 0
+        self._kept = _Kept(kept_bytes)
+        self._hangul: bool | None = None
+
+    async def language(self, wanted: Language, form: Form, seconds: float) -> Language:
+        """``wanted``, or English for a PNG whose letters no font here has."""
+        if wanted != "ko" or form != "png":
+            return wanted
+        if self._hangul is None:
+            self._hangul = await self._run(HangulFont(), seconds)
+        return wanted if self._hangul else "en"
+
+    async def draw(self, drawing: Drawing, seconds: float) -> bytes:
+        """The file, perhaps from before.
+
+        Raises `Busy` when every place is taken, `DeadlineExceeded` after ``seconds``, `WorkerLost`.
+        """
+        if drawing.form == "vl.json":
+            return drawing.specification
+        if (kept := self._kept.get(drawing.tag)) is not None:
+            return kept
+        drawn = await self._run(drawing, seconds)
+        self._kept.put(drawing.tag, drawn)
+        return drawn
+
+    async def _run(self, job: Job[Result], seconds: float) -> Result:
+        if self._taken >= self._places:
+            raise Busy
+        self._taken += 1
+        try:
+            running = self._workers.submit(job, threads=1)
+            return await asyncio.wait_for(asyncio.wrap_future(running.future), seconds)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        finally:
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Ends the worker."""
+        self._workers.close()
+
+
+class _Kept:
+    """Files by key; those not asked for longest go first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._files: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def get(self, key: str) -> bytes | None:
+        if key in self._files:
+            self._files.move_to_end(key)
+        return self._files.get(key)
+
+    def put(self, key: str, file: bytes) -> None:
+        if len(file) > self._most:
+            return
+        self._size += len(file) - len(self._files.pop(key, b""))
+        self._files[key] = file
+        while self._size > self._most:
+            _, oldest = self._files.popitem(last=False)
+            self._size -= len(oldest)

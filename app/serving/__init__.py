@@ -1,0 +1,1 @@
+"""The process: server, workers, shutdown, and whatever sits under ASGI."""

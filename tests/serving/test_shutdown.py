@@ -1,0 +1,193 @@
+"""What a SIGTERM starts, over real sockets, with one server process and with two."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.conftest import Server, large, started
+from tests.hostile.test_hostile import json_post, rest
+
+NOTICE = 1.0
+GRACE = 10.0
+
+SMALL = {"function": "tanh", "inputs": [0.5]}
+
+PROCESSES = pytest.mark.parametrize(
+    "serving",
+    [pytest.param("1", id="one process"), pytest.param("2", id="two processes", marks=pytest.mark.slow)],
+    indirect=True,
+)
+
+
+@pytest.fixture
+def serving(request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from started(
+        workers=getattr(request, "param", "1"), shutdown_notice=str(NOTICE), shutdown_grace=str(GRACE)
+    )
+
+
+def long(server: Server) -> httpx.Response:
+    """A simulation that takes a core the better part of a second at least."""
+    body = {
+        "activation": "tanh",
+        "init": "critical",  # survives, so that no remedies are tried
+        "depth": 30,
+        "width": 1024,
+        "networks": 2,
+        "engine": "dense",
+    }
+    return httpx.post(f"{server.url}/gradient-flow", json=body, timeout=60)
+
+
+def endless(server: Server) -> httpx.Response:
+    """A simulation that takes many times the grace period."""
+    body = {"activation": "tanh", "depth": 400, "width": 1024, "networks": 32, "engine": "dense"}
+    return httpx.post(f"{server.url}/gradient-flow", json=body, timeout=60)
+
+
+def status(server: Server, path: str) -> int:
+    return httpx.get(f"{server.url}{path}").status_code
+
+
+def wait_until_running(server: Server) -> None:
+    """Until the service says that it simulates something."""
+    running = 'activation_lab_jobs_running{pool="simulations"}'
+    for _ in range(200):
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        if any(line.startswith(running) and float(line.split()[-1]) > 0 for line in lines):
+            return
+        time.sleep(0.02)
+    raise TimeoutError("nothing runs")
+
+
+def refuses(server: Server) -> bool:
+    try:
+        socket.create_connection((server.host, server.port), timeout=2).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@PROCESSES
+def test_it_says_no_before_it_stops_listening(serving: Server) -> None:
+    serving.process.terminate()
+    time.sleep(NOTICE / 2)
+    assert status(serving, "/readyz") == 503
+    assert status(serving, "/healthz") == 200
+    refused = httpx.post(f"{serving.url}/activate", json=SMALL)
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.headers["Connection"] == "close"
+    assert serving.process.wait(NOTICE + 3) == 0
+    assert refuses(serving)
+
+
+@PROCESSES
+def test_running_requests_finish(serving: Server) -> None:
+    with ThreadPoolExecutor(3) as crowd:
+        simulated, *sent = [crowd.submit(send, serving) for send in (long, large, large)]
+        wait_until_running(serving)
+        serving.process.terminate()
+        assert outcome(simulated) == 200
+        assert {outcome(each) for each in sent} <= {200, 503}
+    assert serving.process.wait(GRACE) == 0
+
+
+def test_an_array_on_its_way_is_computed() -> None:
+    for server in started():
+        with socket.create_connection((server.host, server.port), timeout=20) as connection:
+            request = json_post(b'{"function":"tanh","inputs":[' + b"0," * 1_000_000 + b"0]}")
+            connection.sendall(request[:1_000_000])
+            time.sleep(0.3)  # its head is read, and it is let in
+            server.process.terminate()
+            connection.sendall(request[1_000_000:])
+            assert rest(connection).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(15) == 0
+        assert refuses(server)
+
+
+@pytest.mark.slow
+@PROCESSES
+def test_a_request_beyond_the_grace_period_does_not_keep_the_process(serving: Server) -> None:
+    with ThreadPoolExecutor(1) as crowd:
+        running = crowd.submit(endless, serving)
+        wait_until_running(serving)
+        start = time.monotonic()
+        serving.process.terminate()
+        assert serving.process.wait(GRACE + 5) == 0
+        assert time.monotonic() - start <= GRACE
+        assert outcome(running) in {503, "closed"}
+
+
+def test_a_second_sigterm_cuts_the_notice_short() -> None:
+    for server in started(shutdown_notice="20", shutdown_grace="30"):
+        server.process.terminate()
+        time.sleep(0.3)
+        assert status(server, "/readyz") == 503
+        server.process.terminate()
+        assert server.process.wait(5) == 0
+
+
+@PROCESSES
+def test_sigterm_under_load(serving: Server) -> None:
+    """Clients that connect anew each time and clients that stay connected see 200, 503 or a closed door."""
+    stop = threading.Event()
+    seen: Counter[int | str] = Counter()
+
+    def stranger() -> None:
+        while not stop.is_set():
+            seen[answer(lambda: httpx.post(f"{serving.url}/activate", json=SMALL))] += 1
+
+    def regular() -> None:
+        with httpx.Client(base_url=serving.url) as client:
+            while not stop.is_set():
+                seen[answer(lambda: client.post("/activate", json=SMALL))] += 1
+
+    with ThreadPoolExecutor(6) as crowd, ended_by(stop):
+        for visit in [stranger, stranger, regular, regular]:
+            crowd.submit(visit)
+        running = [crowd.submit(send, serving) for send in (long, large)]
+        wait_until_running(serving)
+        start = time.monotonic()
+        serving.process.terminate()
+        assert serving.process.wait(GRACE) == 0
+        assert time.monotonic() - start <= GRACE
+    assert seen[200] > 0
+    assert seen[503] > 0
+    assert set(seen) <= {200, 503, "refused"}
+    assert {outcome(each) for each in running} <= {200, 503}
+
+
+@contextmanager
+def ended_by(stop: threading.Event) -> Iterator[None]:
+    """Whose visits end with the block: a pool waits for them even where an assertion failed."""
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def answer(send: Callable[[], httpx.Response]) -> int | str:
+    try:
+        return send().status_code
+    except httpx.ConnectError:
+        time.sleep(0.01)
+        return "refused"
+    except httpx.TransportError as error:
+        return repr(error)
+
+
+def outcome(running: Future[httpx.Response]) -> int | str:
+    try:
+        return running.result().status_code
+    except httpx.TransportError:
+        return "closed"
