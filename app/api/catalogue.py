@@ -11,9 +11,10 @@ from pydantic import Field
 
 from app.contract.schemas import Model, NumberArray
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
+from app.core.activations.registry import Binding
 from app.core.errors import nearest
 from app.core.theory.duals import gains
 from app.http.bodies import JSON, negotiate
@@ -225,7 +226,7 @@ def _without_mathml(entry: Activation) -> FunctionFacts:
         kinks=_kinks(entry),
         gains=_gains(entry),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
-        frameworks=[_framework(each) for each in entry.frameworks],
+        frameworks=[_framework(each) for each in REGISTRY.bindings(entry.name)],
         mathml={},
     )
 
@@ -271,10 +272,8 @@ def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
     )
 
 
-def _framework(name: FrameworkName) -> FrameworkFacts:
-    parameters: dict[str, Any] = {each.name: each.default for each in name.arguments}
+def _framework(binding: Binding) -> FrameworkFacts:
+    parameters: dict[str, Any] = {each.name: each.default for each in binding.name.arguments}
     return FrameworkFacts(
-        names=[f"{name.framework}:{each}" for each in name.names],
-        parameters=parameters,
-        switches=dict(name.options),
+        names=list(binding.spellings), parameters=parameters, switches=dict(binding.name.options)
     )
