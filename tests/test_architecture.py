@@ -16,8 +16,10 @@ from app.core.activations import REGISTRY
 
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
-OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if "activations" not in path.parts)
-ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "app"}
+INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
+"""Rooms that may name an activation: entries, vocabularies, and functions of the same name."""
+OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
+ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
 OTHER_MEANINGS = {"gaussian"}
 """Words that are an activation's name and something else too: the distribution."""
 

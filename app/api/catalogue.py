@@ -20,11 +20,12 @@ from app.contract.catalogue import (
     Texts,
 )
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
+from app.core.activations.registry import Binding
 from app.core.errors import nearest
-from app.core.kernels import gains
+from app.core.theory.duals import gains
 from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
 from app.http.problems import Problem, responses
@@ -130,7 +131,7 @@ def _without_mathml(entry: Activation) -> FunctionFacts:
         kinks=_kinks(entry),
         gains=_gains(entry),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
-        frameworks=[_framework(each) for each in entry.frameworks],
+        frameworks=[_framework(each) for each in REGISTRY.bindings(entry.name)],
         mathml={},
     )
 
@@ -176,10 +177,8 @@ def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
     )
 
 
-def _framework(name: FrameworkName) -> FrameworkFacts:
-    parameters: dict[str, Any] = {each.name: each.default for each in name.arguments}
+def _framework(binding: Binding) -> FrameworkFacts:
+    parameters: dict[str, Any] = {each.name: each.default for each in binding.name.arguments}
     return FrameworkFacts(
-        names=[f"{name.framework}:{each}" for each in name.names],
-        parameters=parameters,
-        switches=dict(name.options),
+        names=list(binding.spellings), parameters=parameters, switches=dict(binding.name.options)
     )

@@ -65,10 +65,10 @@ def activate_examples() -> dict[str, Any]:
 
 def _prefixed() -> str | None:
     """A framework's name with a default of the framework's own."""
-    for entry in REGISTRY.values():
-        for name in entry.frameworks:
-            if name.arguments and all(each.default is not None for each in name.arguments):
-                return f"{name.framework}:{name.names[0]}"
+    for binding in (each for entry in REGISTRY for each in REGISTRY.bindings(entry)):
+        arguments = binding.name.arguments
+        if arguments and all(each.default is not None for each in arguments):
+            return binding.spellings[0]
     return None
 
 

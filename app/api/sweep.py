@@ -21,7 +21,8 @@ from app.api.reports import gradient, verdict
 from app.compute.simulations import Errand
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.sweep import SweepLine, SweepRequest
-from app.core.diagnosis import Cell, Experiment, Report
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.http.bodies import ArrayRoute, negotiate
 from app.http.computing import admitted, failures, timeout

@@ -163,10 +163,10 @@ def _known(part: str | int) -> str | int:
 def _parameter_names() -> frozenset[str]:
     ours = {each.name for entry in REGISTRY.values() for each in entry.parameters}
     theirs = {
-        name
-        for entry in REGISTRY.values()
-        for framework in entry.frameworks
-        for name in framework.own_parameters
+        parameter
+        for vocabulary in REGISTRY.vocabularies.values()
+        for name in vocabulary
+        for parameter in name.own_parameters
     }
     return frozenset(ours | theirs)
 
