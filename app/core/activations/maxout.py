@@ -170,6 +170,7 @@ MAXOUT = Rowwise(
             ),
             shape=("pieces", "out", "in"),
             learnable=True,
+            trained=True,
         ),
         Parameter(
             name="biases",
@@ -180,6 +181,7 @@ MAXOUT = Rowwise(
             ),
             shape=("pieces", "out"),
             learnable=True,
+            trained=True,
         ),
     ),
     # Comparing inputs is the affine form with weights that select them.

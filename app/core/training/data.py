@@ -139,6 +139,16 @@ KINDS = (*_PLANES, "line", "digits")
 """The data sets, by the contract's names."""
 
 
+def shape(kind: str, classes: int) -> tuple[int, int, int]:
+    """Features, outputs and, by default, examples of the data set ``kind``; raises `UnknownName`."""
+    if kind not in KINDS:
+        raise UnknownName("data set", kind, KINDS, loc=("data", "kind"))
+    if kind == "digits":
+        return 64, 10, DIGITS
+    outputs = classes if kind == "blobs" and classes > 2 else 1
+    return 1 if kind == "line" else 2, outputs, COUNT
+
+
 def drawn(
     kind: str,
     seed: int,

@@ -226,7 +226,7 @@ def _saturated(learner: Learner, tape: Tape) -> Array:
     assert tape.slopes is not None
     pairs = tape.outputs.shape[1] * tape.outputs.shape[2]
     counts = [learner.units.counts(*each).saturated for each in zip(tape.argument, tape.slopes, strict=True)]
-    return np.array(counts, np.float64) / pairs
+    return np.asarray(np.array(counts, np.float64) / pairs)
 
 
 def _agreement(gradients: Array, axis: int, runs: int) -> Array:

@@ -27,8 +27,9 @@ from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, Orthogonal, draw
-from app.core.propagation.network import GivenWeights, Layer
+from app.core.propagation.network import Layer
 from app.core.propagation.normalisation import EPSILON, Normalisation
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
@@ -106,6 +107,13 @@ class Gradients(NamedTuple):
 
     values: Array
     deltas: list[Array]
+
+
+def always_learned(call: Call) -> tuple[str, ...]:
+    """The parameters that networks train wherever they use the function."""
+    return tuple(
+        each.name for each in call.activation.parameters if each.trained and each.name in call.params
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,10 @@ class Loss(Protocol):
     def threshold(self) -> float:
         """Above it a single output says class 1."""
 
+    @property
+    def meets_numbers(self) -> bool:
+        """Whether targets may be any numbers."""
+
     def __call__(self, z: Array, targets: Array) -> Assessment:
         """Loss and gradient."""
 
@@ -42,6 +46,7 @@ class Logistic:
     """Binary cross entropy for one output, softmax cross entropy for more."""
 
     threshold: float = 0.0
+    meets_numbers: bool = False
 
     def __call__(self, z: Array, targets: Array) -> Assessment:
         """Loss and gradient."""
@@ -69,6 +74,7 @@ class Squared:
     """Mean square of what is missing to the targets."""
 
     threshold: float = 0.5
+    meets_numbers: bool = True
 
     def __call__(self, z: Array, targets: Array) -> Assessment:
         """Loss and gradient."""

@@ -106,11 +106,16 @@ class Training:
         return np.array(places, np.intp)
 
     @property
-    def together(self) -> int:
-        """Runs computed at a time."""
+    def groups(self) -> list[slice]:
+        """The runs, as many together as fit a cache."""
         size = self.split.training.count if self.batch is None else self.batch
-        rows = max(layer.rows for layer in self.learner.layers)
-        return max(1, min(self.runs, CACHE // (8 * rows * size)))
+        step = together(self.runs, max(layer.rows for layer in self.learner.layers), size)
+        return [slice(start, min(start + step, self.runs)) for start in range(0, self.runs, step)]
+
+
+def together(runs: int, rows: int, size: int) -> int:
+    """How many of the ``runs`` are computed at a time, for so many ``rows`` in a layer and a batch's size."""
+    return max(1, min(runs, CACHE // (8 * rows * size)))
 
 
 @dataclass
@@ -205,10 +210,7 @@ class _Trainer:
         self._timing = Timing()
         self._frames: list[Frame] = []
         self._batches = _Batches(training)
-        self._groups = [
-            slice(start, min(start + training.together, training.runs))
-            for start in range(0, training.runs, training.together)
-        ]
+        self._groups = training.groups
 
     def train(self, until: int, progress: Progress) -> Progressed:
         """Step by step."""
@@ -413,13 +415,17 @@ class Outcome:
 
 def outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
     """Once the state is at the last step."""
+    with np.errstate(all="ignore"):  # what was never reached is infinite
+        return _outcome(training, state, last, timing)
+
+
+def _outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
     alive = state.alive
     for_good = [(since >= 0) & (since <= (1 - FOR_GOOD) * training.steps) for since in state.dead_since]
     by_layer = [each.sum(axis=1).astype(np.float64) for each in for_good]
     watched = bool(training.watch.weights)
     distance = np.linalg.norm(state.values[:, training.watched] - state.origin, axis=1)
-    with np.errstate(all="ignore"):
-        path = state.path / distance
+    path = state.path / distance
     return Outcome(
         last=last,
         diverged=[(int(run), int(state.diverged[run])) for run in np.flatnonzero(~alive)],
