@@ -6,7 +6,7 @@ Non-finite numbers are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.core.errors import LimitExceeded
 from app.wire.errors import Unsuitable
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -22,11 +23,30 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 DEEPEST = 32
 """Most axes an array may have; NumPy itself ends at 64."""
 
+MOST = 2**40
+"""Numbers and rows that no array has, whatever the limits of a service are."""
+
 Piece: TypeAlias = bytes | memoryview
 """A part of a text."""
 
 PIECE = 16_384
 """Numbers encoded at a time: a third of a millisecond of the interpreter, and text that fits a cache."""
+
+
+def size_of(shape: Iterable[int]) -> int:
+    """Π max(1, n): an array's numbers, and where an axis is empty the rows that it has all the same.
+
+    An array of 10⁹ rows of nothing takes no memory as an array, and gigabytes as text.
+    """
+    return math.prod(max(1, length) for length in shape)
+
+
+def check_size(shape: Sequence[int], most: int | None, field: str = "inputs") -> None:
+    """Raises `LimitExceeded` where an array of this ``shape`` is larger than ``most`` or than any array is."""
+    limit = MOST if most is None else most
+    size = size_of(shape)
+    if size > limit:
+        raise LimitExceeded("the array", estimate=size, limit=limit, unit="numbers or rows", loc=(field,))
 
 
 def to_array(value: Any) -> NDArray[np.float64]:
@@ -74,7 +94,7 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
     """`to_json` in pieces of at most `PIECE` numbers."""
     if array.ndim == 0:
         yield _number(float(array))
-    elif array.size <= PIECE:
+    elif size_of(array.shape) <= PIECE:
         yield _encoded(array)
     else:
         yield from _long(array)
@@ -83,9 +103,11 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
 def _long(array: NDArray[Any]) -> Iterator[Piece]:
     """The pieces of an array of several: as many rows at a time as fit, or each row in pieces of its own."""
     count = len(array)
-    rows = PIECE * count // array.size
+    rows = PIECE * count // size_of(array.shape)
+    yield b"["
     for start in range(0, count, max(1, rows)):
-        yield b"," if start else b"["
+        if start:
+            yield b","
         if rows:
             yield memoryview(_encoded(array[start : start + rows]))[1:-1]
         else:
