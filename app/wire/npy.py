@@ -34,7 +34,7 @@ _NO_HEADER = "no valid .npy header, version 1.0 or 2.0, where one must be"
 _FIELD = re.compile(
     rb"""
     \s*+ (?:
-        (?P<a>['"]) descr (?P=a) \s*+ : \s*+ (?P<b>['"]) (?P<descr> [<>|=]? [a-zA-Z?] [0-9]{0,4} ) (?P=b)
+        (?P<a>['"]) descr (?P=a) \s*+ : \s*+ (?P<b>['"]) (?P<descr> [<>|=]? [?biufcmMOSUV] [0-9]{0,4} ) (?P=b)
       | (?P<c>['"]) fortran_order (?P=c) \s*+ : \s*+ (?P<fortran_order> True | False )
       | (?P<d>['"]) shape (?P=d) \s*+ : \s*+
         \( \s*+ (?P<shape> (?: (?: [0-9]{1,19} L? \s*+ , \s*+ )++ (?: [0-9]{1,19} L? \s*+ )? )? ) \)
@@ -44,8 +44,6 @@ _FIELD = re.compile(
     re.VERBOSE,
 )
 """One entry of the dictionary that a header is; Python 2 wrote an L behind long integers."""
-
-_REAL = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"})
 
 
 class Header(NamedTuple):
@@ -65,11 +63,13 @@ def loads(body: bytes | bytearray, most: int | None = None) -> NDArray[np.float6
         LimitExceeded: more than ``most`` numbers or rows.
     """
     shape, fortran_order, dtype, start = header(body)
+    # float64 holds every value of these kinds, integers beyond 2^53 rounded as JSON's are.
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise Unsuitable("the array must hold integers or floats of at most 64 bits")
     if math.prod(shape) * dtype.itemsize != len(body) - start:
         raise Unsuitable("the header's shape and the number of bytes after it do not agree")
     check_size(shape, most)
     flat = np.frombuffer(body, dtype, offset=start)
-    # float64 holds every value of these kinds, integers beyond 2^53 rounded as JSON's are.
     return flat.reshape(shape, order="F" if fortran_order else "C").astype(np.float64, order="C", copy=False)
 
 
@@ -86,13 +86,16 @@ def header(body: bytes | bytearray) -> Header:
         place = entry.end()
     if text[:1] != b"{" or text[place:].strip() != b"}" or len(fields) != 3:
         raise Unsuitable(_NO_HEADER)
-    descr = fields["descr"].decode()
-    if descr.lstrip("<>|=") not in _REAL:
-        raise Unsuitable("the array must hold integers or floats of at most 64 bits")
-    shape = tuple(int(length.strip(b" \t\r\n\v\fL")) for length in fields["shape"].split(b",") if length.strip())
+    try:
+        dtype = np.dtype(fields["descr"].decode())
+    except TypeError:  # an integer of three bytes
+        raise Unsuitable(_NO_HEADER) from None
+    shape = tuple(
+        int(length.strip(b" \t\r\n\v\fL")) for length in fields["shape"].split(b",") if length.strip()
+    )
     if len(shape) > DEEPEST:
         raise Unsuitable(f"the array has more than {DEEPEST} axes")
-    return Header(shape, fields["fortran_order"] == b"True", np.dtype(descr), start)
+    return Header(shape, fields["fortran_order"] == b"True", dtype, start)
 
 
 def _header_text(body: bytes | bytearray) -> tuple[bytes, int]:
