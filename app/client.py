@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from app.api.catalogue import FunctionFacts
 from app.contract.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse, SweepLine
-from app.core.formats import FORMATS, number_format
+from app.core.arithmetic.formats import FORMATS, number_format
 from app.http.problems import ProblemDocument
 from app.wire import json_body, npy
 from app.wire.numbers import to_json

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypeAliasType
 
 from app.core.activations import REGISTRY
-from app.core.formats import FORMATS
+from app.core.arithmetic.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.network import GivenWeights
 from app.core.propagation.normalisation import NORMALISATIONS

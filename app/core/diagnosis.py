@@ -19,11 +19,11 @@ import numpy as np
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
-from app.core.formats import FORMATS, log10_of_zero
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.kernels import Unit, gains, unit_of
 from app.core.mean_field import MeanField, Trajectory, critical_sigma_w, mean_field, trajectory

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.kernels import unit_of
 from app.core.mean_field import trajectory
 from app.core.propagation.engine import Engine
