@@ -16,7 +16,7 @@ from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.activations.registry import Binding
 from app.core.errors import nearest
-from app.core.kernels import gains
+from app.core.theory.duals import gains
 from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
 from app.http.problems import Problem, responses

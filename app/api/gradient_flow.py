@@ -15,7 +15,8 @@ from app.api.experiments import described
 from app.api.reports import answer
 from app.contract.examples import GRADIENT_FLOW
 from app.contract.schemas import GradientFlowRequest, GradientFlowResponse
-from app.core.diagnosis import Experiment, Stage, Watch, diagnose, unwatched
+from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
+from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.http.bodies import JSON, ArrayRoute, negotiate

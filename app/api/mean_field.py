@@ -13,9 +13,9 @@ from app.contract.examples import MEAN_FIELD
 from app.contract.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
-from app.core.diagram import diagram
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import simulated, timeout
 from app.http.problems import responses

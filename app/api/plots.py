@@ -29,11 +29,11 @@ from app.contract.schemas import (
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
-from app.core.diagnosis import diagnose
-from app.core.diagram import diagram
+from app.core.diagnosis.report import diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
 from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.http.computing import computed, failures, simulated, timeout

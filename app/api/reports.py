@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from app.contract.schemas import GradientFlowRequest
-from app.core.diagnosis import Report, Theory
+from app.core.diagnosis.report import Report
+from app.core.diagnosis.theory import Theory
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Spread
 from app.wire.numbers import name_of

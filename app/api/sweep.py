@@ -20,7 +20,8 @@ from app.api.reports import gradient, verdict
 from app.compute.simulations import Errand
 from app.contract.examples import SWEEP
 from app.contract.schemas import GradientFlowRequest, SweepLine, SweepRequest
-from app.core.diagnosis import Cell, Experiment, Report
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.http.bodies import ArrayRoute, negotiate
 from app.http.computing import admitted, failures, timeout

@@ -12,8 +12,8 @@ import pytest
 import vl_convert
 
 from app.core.activations import REGISTRY
-from app.core.diagram import diagram
 from app.core.errors import InvalidValue
+from app.core.theory.diagram import diagram
 from app.pictures.curves import curves
 from app.pictures.specifications import (
     DASHES,

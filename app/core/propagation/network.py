@@ -10,7 +10,7 @@ A layer that changes the width has no residual branch: there is nothing of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -46,11 +46,20 @@ class Layer:
 class GivenWeights:
     """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
 
-    The rows of a unit with several pre-activations follow each other.
+    The rows of a unit with several pre-activations follow each other. Raises `InvalidValue` for matrices and
+    biases that do not fit each other or are not finite.
     """
 
-    matrices: tuple[Array, ...]
-    biases: tuple[Array | None, ...]
+    matrices: Sequence[Array]
+    biases: Sequence[Array | None]
+
+    def __post_init__(self) -> None:
+        if not self.matrices or any(each.ndim != 2 or not each.size for each in self.matrices):
+            raise InvalidValue("must be one or more matrices, none of them empty", loc=("weights",))
+        if len(self.biases) != len(self.matrices):
+            raise InvalidValue("must be as many biases as matrices", loc=("weights",))
+        for number, layer in enumerate(zip(self.matrices, self.biases, strict=True), start=1):
+            _check_layer(number, *layer)
 
 
 Weights: TypeAlias = Initialiser | GivenWeights
@@ -83,7 +92,7 @@ class Network:
         for units in set(self.sizes[1:]):
             self.units.check(units)
         if isinstance(self.weights, GivenWeights):
-            _check_given(self.weights, self.layers)
+            _check_fit(self.weights, self.layers)
 
     @cached_property
     def units(self) -> Units:
@@ -107,19 +116,15 @@ class Network:
 
 def given_network(
     call: Call,
-    matrices: Iterable[Array],
-    biases: Iterable[Array | None],
+    weights: GivenWeights,
     *,
     normalisation: Normalisation | None = None,
     residual: float | None = None,
 ) -> Network:
     """The network made of the caller's own matrices; sizes are theirs.
 
-    Raises `InvalidValue` for matrices and biases that do not fit each other or are not finite.
+    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit.
     """
-    weights = GivenWeights(tuple(matrices), tuple(biases))
-    if not weights.matrices or any(each.ndim != 2 or not each.size for each in weights.matrices):
-        raise InvalidValue("must be one or more matrices, none of them empty", loc=("weights",))
     pieces = Units(call).pieces
     for number, matrix in enumerate(weights.matrices, start=1):
         if len(matrix) % pieces:
@@ -128,27 +133,26 @@ def given_network(
                 loc=("weights",),
             )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
-    network = Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
-    for number, layer in enumerate(zip(weights.matrices, weights.biases, strict=True), start=1):
-        if not all(each is None or np.isfinite(each).all() for each in layer):
-            raise InvalidValue(f"layer {number} has a number that is not finite", loc=("weights",))
-    return network
+    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
 
 
-def _check_given(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
-    if not len(weights.matrices) == len(weights.biases) == len(layers):
-        raise InvalidValue("must be as many matrices and biases as layers", loc=("weights",))
-    for number, (matrix, bias, layer) in enumerate(
-        zip(weights.matrices, weights.biases, layers, strict=True), start=1
-    ):
+def _check_layer(number: int, matrix: Array, bias: Array | None) -> None:
+    if bias is not None and bias.shape != matrix.shape[:1]:
+        raise InvalidValue(f"the bias of layer {number} must have {len(matrix)} numbers", loc=("weights",))
+    if not all(each is None or np.isfinite(each).all() for each in (matrix, bias)):
+        raise InvalidValue(f"layer {number} has a number that is not finite", loc=("weights",))
+
+
+def _check_fit(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
+    if len(weights.matrices) != len(layers):
+        raise InvalidValue("must be as many matrices as layers", loc=("weights",))
+    for number, (matrix, layer) in enumerate(zip(weights.matrices, layers, strict=True), start=1):
         if matrix.shape != (layer.rows, layer.fan_in):
             raise InvalidValue(
                 f"layer {number} must have {layer.rows} rows and {layer.fan_in} columns: rows are outputs, "
                 "columns the units before them",
                 loc=("weights",),
             )
-        if bias is not None and bias.shape != (layer.rows,):
-            raise InvalidValue(f"the bias of layer {number} must have {layer.rows} numbers", loc=("weights",))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.core.arithmetic import compiled
-from app.core.arithmetic import Array
+from app.core.arithmetic import Array, compiled
 from app.core.arithmetic.compiled import Compiled
 
 

@@ -46,7 +46,7 @@ from app.core.propagation.initialisers import (
     initialiser,
 )
 from app.core.propagation.linear_maps import DeferredGaussian, DeferredOrthogonal, LinearMap
-from app.core.propagation.network import GaussianInputs, Network, given_network
+from app.core.propagation.network import GaussianInputs, GivenWeights, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES, Figures
@@ -299,8 +299,7 @@ def test_the_completed_matrices_give_the_same_network(case: Case) -> None:
     ]
     given = given_network(
         network.call,
-        [each.completed() for each in recorders],
-        offsets,
+        GivenWeights([each.completed() for each in recorders], offsets),
         normalisation=network.normalisation,
         residual=network.residual,
     )
