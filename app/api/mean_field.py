@@ -9,8 +9,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.contract.examples import MEAN_FIELD
-from app.contract.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
+from app.api.examples import MEAN_FIELD
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName

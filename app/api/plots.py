@@ -13,16 +13,17 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
+from app.api.network_form import NETWORK_FORM
 from app.api.reports import answer
-from app.contract.examples import GRADIENT_FLOW, mean_field_examples
-from app.contract.schemas import (
+from app.contract.arrays import Model
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import (
     DiagramPictureQuery,
     FunctionsPictureQuery,
-    GradientFlowRequest,
-    MeanFieldRequest,
-    Model,
     NetworksPictureQuery,
     PictureQuery,
 )
@@ -37,7 +38,6 @@ from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
 from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.http.computing import computed, failures, simulated, timeout
-from app.http.network_form import NETWORK_FORM
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, label, unlike
