@@ -1,8 +1,8 @@
 """One ``.npy`` array as a body: https://numpy.org/neps/nep-0001-npy-format.html.
 
-Only real numbers pass. The header is read by a grammar of its own, in one pass: NumPy's reader takes any Python
-literal and may take half a minute over ten kilobytes of it. Nothing is allocated before the header's claim has
-been held against the limit and against the bytes that are there.
+Only real numbers pass. The header is read by a grammar of its own, in one pass: NumPy's reader takes any
+Python literal, and may take half a minute over ten kilobytes of it. Nothing is allocated before the header's
+claim has been held against the limit and against the bytes that are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from app.wire.errors import Unsuitable
-from app.wire.numbers import DEEPEST, check_size
+from app.wire.nested import DEEPEST
+from app.wire.sizes import check_size
 
 _NAMED = frozenset(map(np.dtype, ("f8", "f4", "f2")))
 

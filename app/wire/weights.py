@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.propagation.given import GivenWeights
 from app.wire import json_body, npy
 from app.wire.errors import Malformed, Unsuitable
-from app.wire.numbers import size_of
+from app.wire.sizes import size_of
 
 MOST_TENSORS = 20_000
 """Ten thousand layers with biases."""

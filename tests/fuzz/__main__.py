@@ -18,8 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.benchmarks.processes import Server, activation_lab, resident
-from tests.fuzz.exchange import Connection
 from tests.fuzz.all_kinds import KINDS
+from tests.fuzz.exchange import Connection
 from tests.fuzz.kinds import Case
 from tests.fuzz.minimise import smaller
 

@@ -41,8 +41,8 @@ ODD: tuple[Any, ...] = (
 
 
 FLOW_FIELDS = (
-    "activation", "params", "depth", "width", "batch", "init", "sigma_b", "normalization", "residual", "inputs",
-    "upstream", "networks", "seed", "dtype", "engine", "weights", MARKER.decode(),
+    "activation", "params", "depth", "width", "batch", "init", "sigma_b", "normalization", "residual",
+    "inputs", "upstream", "networks", "seed", "dtype", "engine", "weights", MARKER.decode(),
 )  # fmt: skip
 
 

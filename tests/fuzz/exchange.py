@@ -135,7 +135,7 @@ class Connection:
             raise Broken("a body without one length")
         if length is not None:
             return self._read(int(length))
-        pieces = []
+        pieces: list[bytes] = []
         while True:
             size = _CHUNK.fullmatch(self._read_line())
             if size is None:
