@@ -29,7 +29,7 @@ from app.contract.protocol import (
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
-from app.core.activations.parameters import Value
+from app.core.arithmetic import Value
 from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole

@@ -19,7 +19,7 @@ from app.client.results import Diagram, Facts, Network, Picture, Values
 from app.contract.activate import ActivateResponse
 from app.contract.problems import ProblemDocument
 from app.contract.sweep import SweepLine
-from app.core.formats import number_format
+from app.core.arithmetic.formats import number_format
 
 Result = TypeVar("Result")
 
