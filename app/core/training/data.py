@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.streams import Stream
 

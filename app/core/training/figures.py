@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.exponential import SOFTPLUS
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation.statistics import Spread, spread
 from app.core.training.data import Examples
 from app.core.training.learner import Learner, Pass, Tape

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array, Value
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64
 from app.core.propagation.blocks import Blocks

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from app.core.activations.exponential import SOFTPLUS
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import UnknownName
 
 

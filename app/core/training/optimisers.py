@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 
 KINDS = ("sgd", "adam")

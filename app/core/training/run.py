@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
 from app.core.propagation.statistics import Spread, spread
