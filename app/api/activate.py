@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.contract.examples import ACTIVATE
-from app.contract.schemas import ActivateRequest, ActivateResponse
+from app.api.examples import ACTIVATE
+from app.contract.activate import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app.core.formats import FORMATS, round_to
 from app.wire import json_body
 from app.wire.errors import Malformed
-from app.wire.numbers import DEEPEST
+from app.wire.nested import DEEPEST
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP64": FORMATS["float64"],

@@ -19,8 +19,6 @@ import numpy as np
 
 from app.core.activations.accurate import two_product
 from app.core.activations.definition import (
-    Argument,
-    FrameworkName,
     Reference,
     Rowwise,
     Text,
@@ -185,11 +183,6 @@ GLU = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_DAUPHIN,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("GLU", "glu"), axis=("dim", -1)),
-        FrameworkName(framework="jax", names=("glu",), axis=("axis", -1)),
-        FrameworkName(framework="keras", names=("glu",), axis=("axis", -1)),
-    ),
 )
 
 SWIGLU = Rowwise(
@@ -228,10 +221,6 @@ SWIGLU = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_SHAZEER,),
-    frameworks=(
-        # ONNX takes the two halves as two inputs, gate first.
-        FrameworkName(framework="onnx", names=("SwiGLU",), arguments=(Argument("alpha", "beta", 1.0),)),
-    ),
 )
 
 GEGLU = Rowwise(

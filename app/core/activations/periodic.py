@@ -66,7 +66,7 @@ def _reduce(omega: Value, x: Array) -> tuple[NDArray[np.int64], Array, Array]:
     r, error = two_sum(r, -k * third)
     low += error - k * fourth
     quarters = k.astype(np.int64) & 3
-    large = np.asarray((np.abs(p) > _LARGE) & np.isfinite(x))
+    large = np.asarray((np.abs(p) > _LARGE) & np.isfinite(x) & np.isfinite(omega))
     return _reduce_exactly(omega, x, large, (quarters, r, low)) if large.any() else (quarters, r, low)
 
 

@@ -32,10 +32,10 @@ SPREAD = [
 LEARNED = [(entry, each) for entry, each in SPREAD if each.learnable]
 CONSTRAINED = [entry for entry in ELEMENTWISE if entry.constraints]
 DEMANDED = [
-    (f"{name.framework}:{name.names[0]}", argument.name)
+    (binding.spellings[0], argument.name)
     for entry in ENTRIES
-    for name in entry.frameworks
-    for argument in name.arguments
+    for binding in REGISTRY.bindings(entry.name)
+    for argument in binding.name.arguments
     if argument.default is None
 ]
 assert PARAMETERS

@@ -13,8 +13,10 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue
-from app.core.kernels import ElementwiseUnit, MaximumUnit, Unit, gains, unit_of
-from app.core.mean_field import CRITICAL, MeanField, critical_sigma_w, mean_field, trajectory
+from app.core.theory.critical import critical_sigma_w
+from app.core.theory.duals import Dual, ElementwiseDual, MaximumDual, dual_of, gains
+from app.core.theory.mean_field import CRITICAL, MeanField, mean_field
+from app.core.theory.trajectory import trajectory
 from tests.core.activations.test_promise import example
 
 ELEMENTWISE = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]
@@ -23,8 +25,8 @@ assert CONTINUOUS
 GRID = np.meshgrid(np.linspace(0.3, 3.0, 8), np.linspace(0.0, 1.5, 6))
 
 
-def unit(name: str, **params: float) -> Unit:
-    return unit_of(REGISTRY.resolve(name, params))
+def dual(name: str, **params: float) -> Dual:
+    return dual_of(REGISTRY.resolve(name, params))
 
 
 def cell(found: MeanField) -> dict[str, Any]:
@@ -46,17 +48,17 @@ def cell(found: MeanField) -> dict[str, Any]:
     ],
 )
 def test_edge_of_chaos(name: str, sigma_b: float, sigma_w: str) -> None:
-    assert f"{critical_sigma_w(unit(name), sigma_b).item():.10f}" == sigma_w
+    assert f"{critical_sigma_w(dual(name), sigma_b).item():.10f}" == sigma_w
 
 
 @pytest.mark.parametrize("slope", [0.01, 0.2, 1.0, -0.5])
 def test_edge_of_chaos_of_leaky_relu(slope: float) -> None:
-    critical = critical_sigma_w(unit("leaky_relu", negative_slope=slope), [0.0, 0.5])
+    critical = critical_sigma_w(dual("leaky_relu", negative_slope=slope), [0.0, 0.5])
     assert np.abs(critical - np.sqrt(2 / (1 + slope**2))).max() < 1e-12
 
 
 def test_tanh_in_the_ordered_phase() -> None:
-    found = cell(mean_field(unit("tanh"), 1.0, np.sqrt(0.05)))
+    found = cell(mean_field(dual("tanh"), 1.0, np.sqrt(0.05)))
     assert f"{found['chi_1']:.9f}" == "0.759031647"
     assert f"{found['xi_gradient']:.5f}" == "3.62698"
     assert (found["phase"], found["c_star"]) == ("ordered", 1.0)
@@ -64,14 +66,14 @@ def test_tanh_in_the_ordered_phase() -> None:
 
 
 def test_tanh_in_the_chaotic_phase() -> None:
-    found = cell(mean_field(unit("tanh"), np.sqrt(2.5), np.sqrt(0.05)))
+    found = cell(mean_field(dual("tanh"), np.sqrt(2.5), np.sqrt(0.05)))
     assert f"{found['chi_1']:.9f}" == "1.133515699"
     assert found["phase"] == "chaotic"
     assert 0 < found["c_star"] < 1
 
 
 def test_selu_holds_its_variance_while_its_gradient_grows() -> None:
-    found = cell(mean_field(unit("selu"), 1.0, 0.0))
+    found = cell(mean_field(dual("selu"), 1.0, 0.0))
     assert found["q_star"] == pytest.approx(1.0, abs=1e-13)
     assert f"{found['chi_1']:.7f}" == "1.0715750"
     assert found["phase"] == "chaotic"
@@ -80,7 +82,7 @@ def test_selu_holds_its_variance_while_its_gradient_grows() -> None:
 def test_gelu_is_half_stable_where_the_theory_says() -> None:
     """Roberts, Yaida and Hanin 2022 (arXiv:2106.10165): K* = (3 + √17)/2, where V′ = S."""
     half_stable = (3 + np.sqrt(17)) / 2
-    moments = unit("gelu").moments(np.array([half_stable]))
+    moments = dual("gelu").moments(np.array([half_stable]))
     assert f"{1 / moments.slope.item():.10f}" == "1.9830582574"
     assert f"{(half_stable - moments.second / moments.slope).item():.10f}" == "0.1729223908"
     assert moments.second_rate.item() == pytest.approx(moments.slope.item(), rel=1e-12)
@@ -88,7 +90,7 @@ def test_gelu_is_half_stable_where_the_theory_says() -> None:
 
 def test_gelu_without_bias_has_no_edge_of_chaos() -> None:
     """χ₁ = 1 lies on a fixed point that repels: signals fall to one with χ₁ < 1 or grow without bound."""
-    assert np.isnan(critical_sigma_w(unit("gelu"), 0.0))
+    assert np.isnan(critical_sigma_w(dual("gelu"), 0.0))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def gap_of_erf(q: Any, weight: Any, bias: Any, guess: float) -> Any:
 @pytest.mark.parametrize("sigma_b", [0.02, 0.4, 2.0])
 @pytest.mark.parametrize("sigma_w", [0.1, 0.8, 1.0, 1.3, 2.5, 8.0])
 def test_erf_against_its_closed_form(sigma_w: float, sigma_b: float) -> None:
-    found = cell(mean_field(unit("erf"), sigma_w, sigma_b))
+    found = cell(mean_field(dual("erf"), sigma_w, sigma_b))
     with mpmath.workdps(30):
         weight, bias = mpmath.mpf(sigma_w) ** 2, mpmath.mpf(sigma_b) ** 2
         q = mpmath.findroot(lambda q: weight * erf_covariance(q, 1) + bias - q, found["q_star"])
@@ -155,9 +157,9 @@ def test_erf_against_its_closed_form(sigma_w: float, sigma_b: float) -> None:
 
 def test_correlation_just_above_the_edge_of_chaos() -> None:
     """1 − c* is 4e-8 here: the correlation map is all but tangent to the diagonal."""
-    edge = critical_sigma_w(unit("erf"), 0.3).item()
+    edge = critical_sigma_w(dual("erf"), 0.3).item()
     sigma_w = edge * (1 + 1e-8)
-    found = cell(mean_field(unit("erf"), sigma_w, 0.3))
+    found = cell(mean_field(dual("erf"), sigma_w, 0.3))
     with mpmath.workdps(40):
         weight, bias = mpmath.mpf(sigma_w) ** 2, mpmath.mpf(0.3) ** 2
         q = mpmath.findroot(lambda q: weight * erf_covariance(q, 1) + bias - q, found["q_star"])
@@ -167,7 +169,7 @@ def test_correlation_just_above_the_edge_of_chaos() -> None:
 
 def test_step_decorrelates_though_its_slope_is_zero() -> None:
     """P(u₁, u₂ > 0) = 1/2 − θ/2π."""
-    found = cell(mean_field(unit("step"), 1.0, 0.5))
+    found = cell(mean_field(dual("step"), 1.0, 0.5))
     with mpmath.workdps(30):
         q = mpmath.mpf("0.75")
         angle = mpmath.findroot(
@@ -184,7 +186,7 @@ def test_step_decorrelates_though_its_slope_is_zero() -> None:
 
 
 def test_relu_at_off_and_beyond_he() -> None:
-    found = mean_field(unit("relu"), np.sqrt([1.0, 2.0, 3.0])[:, None], [0.0, 0.5])
+    found = mean_field(dual("relu"), np.sqrt([1.0, 2.0, 3.0])[:, None], [0.0, 0.5])
     assert found.q_star.tolist() == [
         [0.0, pytest.approx(0.5)],
         [pytest.approx(1.0), np.inf],
@@ -200,7 +202,7 @@ def test_relu_at_off_and_beyond_he() -> None:
 
 
 def test_tanh_without_bias_dies_out_up_to_the_edge() -> None:
-    found = mean_field(unit("tanh"), [0.0, 0.5, 1.0, 1.0 + 1e-6], 0.0)
+    found = mean_field(dual("tanh"), [0.0, 0.5, 1.0, 1.0 + 1e-6], 0.0)
     assert found.q_star[:3].tolist() == [0.0, 0.0, 0.0]
     # E tanh² = q − 2q² + …, so q* is σ_w − 1 to first order.
     assert found.q_star[3] == pytest.approx(1e-6, rel=1e-5)
@@ -212,7 +214,7 @@ def test_tanh_without_bias_dies_out_up_to_the_edge() -> None:
 def test_a_convex_activation_may_have_no_fixed_point() -> None:
     """e^x: V = e^2q. Of σ_w² e^2q = q the larger solution falls below q = 1 where σ_w² passes e^−2."""
     sigma_w = np.sqrt([0.99 * np.exp(-2), 1.01 * np.exp(-2), 0.2])
-    found = mean_field(unit("exponential"), sigma_w, 0.0)
+    found = mean_field(dual("exponential"), sigma_w, 0.0)
     assert np.isinf(found.q_star[1:]).all()
     assert np.isinf(found.chi_1[1:]).all()
     with mpmath.workdps(30):
@@ -222,15 +224,15 @@ def test_a_convex_activation_may_have_no_fixed_point() -> None:
 
 def test_a_map_that_only_touches_is_caught() -> None:
     """Tangent to the diagonal at q = 2 from above: iteration from 1 ends there, slower than exponentially."""
-    moments = unit("gelu").moments(np.array([2.0]))
+    moments = dual("gelu").moments(np.array([2.0]))
     weight = 1 / moments.second_rate.item()
-    found = cell(mean_field(unit("gelu"), np.sqrt(weight), np.sqrt(2.0 - weight * moments.second.item())))
+    found = cell(mean_field(dual("gelu"), np.sqrt(weight), np.sqrt(2.0 - weight * moments.second.item())))
     assert found["q_star"] == pytest.approx(2.0, abs=1e-6)
 
 
 def test_fast_oscillation() -> None:
     """sin ωx: E φ(u₁)φ(u₂) = e^(−ω²q) sinh(ω²qc)."""
-    found = cell(mean_field(unit("sine", omega=6.0), 0.3, 0.1))
+    found = cell(mean_field(dual("sine", omega=6.0), 0.3, 0.1))
     with mpmath.workdps(30):
         weight, bias = mpmath.mpf(0.3) ** 2, mpmath.mpf(0.1) ** 2
 
@@ -245,7 +247,7 @@ def test_fast_oscillation() -> None:
 
 def test_sine_at_its_default_frequency() -> None:
     """ω²q* = 121.5, so that V = ½ and the outputs of two inputs are all but independent."""
-    found = cell(mean_field(unit("sine"), 0.5, 0.1))
+    found = cell(mean_field(dual("sine"), 0.5, 0.1))
     assert found["q_star"] == pytest.approx(0.135, rel=1e-14)
     assert found["chi_1"] == pytest.approx(112.5, rel=1e-14)
     assert found["c_star"] == pytest.approx(0.01 / 0.135, rel=1e-14)
@@ -255,7 +257,7 @@ def test_sine_at_its_default_frequency() -> None:
 
 @pytest.mark.parametrize("omega", [0.0, -30.0, 1e3, 1e200])
 def test_any_frequency_has_a_theory(omega: float) -> None:
-    found = cell(mean_field(unit("sine", omega=omega), 2.0, 0.5))
+    found = cell(mean_field(dual("sine", omega=omega), 2.0, 0.5))
     assert found["q_star"] == pytest.approx(2.25 if omega else 0.25, rel=1e-14)
     assert found["c_star"] == pytest.approx(0.25 / 2.25 if omega else 1.0, rel=1e-14)
     assert found["chi_1"] == pytest.approx(2 * omega * omega, rel=1e-14)
@@ -275,7 +277,7 @@ assert WAVES
 
 @pytest.mark.parametrize(("name", "params"), WAVES)
 def test_closed_forms_of_a_wave_are_its_integrals(name: str, params: dict[str, float]) -> None:
-    closed, summed = unit(name, **params), ElementwiseUnit(elementwise(name), params)
+    closed, summed = dual(name, **params), ElementwiseDual(elementwise(name), params)
     q = np.array([0.02, 0.3, 0.9])
     for ours, theirs in zip(closed.moments(q), summed.moments(q), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12)
@@ -284,9 +286,9 @@ def test_closed_forms_of_a_wave_are_its_integrals(name: str, params: dict[str, f
             assert ours == pytest.approx(theirs, rel=1e-9)
 
 
-def each_of(unit: Unit, q: np.ndarray, angle: float) -> tuple[np.ndarray, ...]:
-    parting, angles = unit.parting(q), np.full(q.size, angle)
-    return *parting(angles), parting.steepness(angles)
+def each_of(dual: Dual, q: np.ndarray, angle: float) -> tuple[np.ndarray, ...]:
+    distance, angles = dual.distance(q), np.full(q.size, angle)
+    return *distance(angles), distance.steepness(angles)
 
 
 # Laws, over the registry.
@@ -297,8 +299,8 @@ def over(entries: list[Elementwise]) -> pytest.MarkDecorator:
 
 
 @cache
-def of(name: str) -> Unit:
-    return unit_of(REGISTRY.resolve(name, example(elementwise(name))))
+def of(name: str) -> Dual:
+    return dual_of(REGISTRY.resolve(name, example(elementwise(name))))
 
 
 @cache
@@ -341,22 +343,22 @@ def test_the_edge_of_chaos_is_where_chi_is_one(entry: Elementwise) -> None:
 @pytest.mark.parametrize("name", ["tanh", "erf", "softsign", "arctan", "hard_tanh"])
 def test_saturating_odd_activations_have_one_edge(name: str) -> None:
     """χ₁ grows with σ_w and falls with σ_b; below the edge order, above it chaos (Poole et al. 2016)."""
-    chi = mean_field(unit(name), *GRID).chi_1
+    chi = mean_field(dual(name), *GRID).chi_1
     assert (np.diff(chi, axis=1) > 0).all()
     assert (np.diff(chi, axis=0) < 0)[:, 4:].all()
-    edges = critical_sigma_w(unit(name), np.linspace(0, 2, 9))
+    edges = critical_sigma_w(dual(name), np.linspace(0, 2, 9))
     assert (np.diff(edges) > 0).all()
-    beside = mean_field(unit(name), edges * [[1 - 1e-6], [1 + 1e-6]], np.linspace(0, 2, 9))
+    beside = mean_field(dual(name), edges * [[1 - 1e-6], [1 + 1e-6]], np.linspace(0, 2, 9))
     assert (beside.chi_1[0] < 1).all()
     assert (beside.chi_1[1] > 1).all()
 
 
 def test_shapes_broadcast() -> None:
-    found = mean_field(unit("tanh"), [[1.0, 1.5, 2.0]], [[0.0], [0.5]])
+    found = mean_field(dual("tanh"), [[1.0, 1.5, 2.0]], [[0.0], [0.5]])
     assert {values.shape for values in vars(found).values()} == {(2, 3)}
-    assert critical_sigma_w(unit("tanh"), [[0.0], [0.5]]).shape == (2, 1)
-    assert mean_field(unit("tanh"), np.ones((0, 3)), 0.1).q_star.shape == (0, 3)
-    one = mean_field(unit("tanh"), 1.5, 0.5)
+    assert critical_sigma_w(dual("tanh"), [[0.0], [0.5]]).shape == (2, 1)
+    assert mean_field(dual("tanh"), np.ones((0, 3)), 0.1).q_star.shape == (0, 3)
+    one = mean_field(dual("tanh"), 1.5, 0.5)
     assert one.q_star == pytest.approx(found.q_star[1, 1], rel=1e-14)
 
 
@@ -371,19 +373,19 @@ def test_shapes_broadcast() -> None:
 )
 def test_bad_deviations_are_named(sigma_w: Any, sigma_b: Any, place: str) -> None:
     with pytest.raises(InvalidValue) as refusal:
-        mean_field(unit("tanh"), sigma_w, sigma_b)
+        mean_field(dual("tanh"), sigma_w, sigma_b)
     assert refusal.value.loc == (place,)
 
 
 @pytest.mark.parametrize("name", ["softmax", "glu", "swiglu"])
 def test_what_mixes_elements_otherwise_is_refused(name: str) -> None:
     with pytest.raises(InvalidValue):
-        unit_of(REGISTRY.resolve(name))
+        dual_of(REGISTRY.resolve(name))
 
 
 def test_a_parameter_for_each_channel_is_refused() -> None:
     with pytest.raises(InvalidValue) as refusal:
-        unit_of(REGISTRY.resolve("prelu", {"weight": np.array([0.1, 0.2])}))
+        dual_of(REGISTRY.resolve("prelu", {"weight": np.array([0.1, 0.2])}))
     assert refusal.value.loc == ("params", "weight")
 
 
@@ -397,37 +399,37 @@ FIRST = {1: 0.0, 2: 1 / ROOT_PI, 3: 1.5 / ROOT_PI, 4: 6 * np.arctan(np.sqrt(2)) 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 4])
 def test_maximum_of_pieces(pieces: int) -> None:
-    maximum = MaximumUnit(pieces)
+    maximum = MaximumDual(pieces)
     q = np.array([0.5, 3.0])
     second, first = SECOND[pieces], FIRST[pieces]
     assert maximum.moments(q).second == pytest.approx(q * second, rel=1e-13)
-    uncorrelated, _ = maximum.parting(q)(np.full(2, np.pi / 2))
+    uncorrelated, _ = maximum.distance(q)(np.full(2, np.pi / 2))
     assert uncorrelated / 2 == pytest.approx(q * (second - first**2), rel=1e-12)
 
 
 def test_maximum_of_two_pieces_against_the_closed_form() -> None:
     """max = (a + b)/2 + |a − b|/2, and E|X||Y| is the arc-sine form of the arc-cosine kernel."""
     angles = np.array([0.01, 0.5, 1.3, 2.0, 3.0])
-    got, _ = MaximumUnit(2).parting(np.ones(5))(angles)
+    got, _ = MaximumDual(2).distance(np.ones(5))(angles)
     c = np.cos(angles)
     exact = 1 - (c / 2 + (np.sin(angles) + c * (np.pi / 2 - angles)) / np.pi)
     assert got * np.sin(angles / 2) ** 2 == pytest.approx(exact, rel=1e-11)
 
 
 def test_maxout_gradients_grow_by_the_weights_alone() -> None:
-    found = mean_field(unit("maxout", pieces=3), [0.5, 0.8, 1.2], 0.3)
+    found = mean_field(dual("maxout", pieces=3), [0.5, 0.8, 1.2], 0.3)
     assert found.chi_1 == pytest.approx([0.25, 0.64, 1.44], rel=1e-14)
     assert found.q_star[:2] == pytest.approx(0.09 / (1 - np.array([0.25, 0.64]) * SECOND[3]), rel=1e-12)
     assert found.q_star[2] == np.inf
     assert found.c_star[:2].tolist() == [1.0, 1.0]
-    assert critical_sigma_w(unit("maxout"), 0.0).item() == pytest.approx(1.0, abs=1e-12)
+    assert critical_sigma_w(dual("maxout"), 0.0).item() == pytest.approx(1.0, abs=1e-12)
 
 
 # Layer by layer.
 
 
 def test_trajectory_of_erf_against_its_closed_form() -> None:
-    path = trajectory(unit("erf"), 1.4, 0.2, 40, variance=2.0, correlation=-0.3)
+    path = trajectory(dual("erf"), 1.4, 0.2, 40, variance=2.0, correlation=-0.3)
     assert path.c is not None
     with mpmath.workdps(30):
         weight, bias = mpmath.mpf(1.4) ** 2, mpmath.mpf(0.2) ** 2
@@ -440,18 +442,18 @@ def test_trajectory_of_erf_against_its_closed_form() -> None:
 
 
 def test_relu_keeps_its_gradient_with_he_and_halves_it_with_xavier() -> None:
-    he = trajectory(unit("relu"), np.sqrt(2), 0.0, 100, variance=1.0)
+    he = trajectory(dual("relu"), np.sqrt(2), 0.0, 100, variance=1.0)
     assert he.q == pytest.approx(2.0, rel=1e-12)
     assert he.log10_gradient_ratio == pytest.approx(0.0, abs=1e-12)
-    xavier = trajectory(unit("relu"), 1.0, 0.0, 100, variance=1.0)
+    xavier = trajectory(dual("relu"), 1.0, 0.0, 100, variance=1.0)
     assert xavier.log10_gradient_ratio == pytest.approx(99 * np.log10(0.5) / 2, rel=1e-12)
 
 
 def test_a_trajectory_may_leave_the_range_of_doubles() -> None:
-    dying = trajectory(unit("relu"), 1.0, 0.0, 1200, variance=1.0)
+    dying = trajectory(dual("relu"), 1.0, 0.0, 1200, variance=1.0)
     assert dying.q[-1] == 0
     assert dying.log10_gradient_ratio == pytest.approx(1199 * np.log10(0.5) / 2, rel=1e-10)
-    growing = trajectory(unit("relu"), 2.0, 0.0, 1200, variance=1.0)
+    growing = trajectory(dual("relu"), 2.0, 0.0, 1200, variance=1.0)
     assert growing.q[-1] == np.inf
     assert growing.log10_gradient_ratio == pytest.approx(1199 * np.log10(2.0) / 2, rel=1e-10)
 
@@ -459,8 +461,8 @@ def test_a_trajectory_may_leave_the_range_of_doubles() -> None:
 def test_trajectories_end_at_the_fixed_points() -> None:
     for name, sigma_w in (("tanh", 1.1), ("tanh", 1.8), ("elu", 0.9)):
         path, found = (
-            trajectory(unit(name), sigma_w, 0.4, 2000, 1.0, 0.1),
-            mean_field(unit(name), sigma_w, 0.4),
+            trajectory(dual(name), sigma_w, 0.4, 2000, 1.0, 0.1),
+            mean_field(dual(name), sigma_w, 0.4),
         )
         assert path.c is not None
         assert path.q[-1] == pytest.approx(found.q_star.item(), rel=1e-12)
@@ -468,7 +470,7 @@ def test_trajectories_end_at_the_fixed_points() -> None:
 
 
 def test_depth_scales_are_the_rates_of_the_trajectory() -> None:
-    path, found = trajectory(unit("tanh"), 1.8, 0.4, 60, 1.0, 0.1), cell(mean_field(unit("tanh"), 1.8, 0.4))
+    path, found = trajectory(dual("tanh"), 1.8, 0.4, 60, 1.0, 0.1), cell(mean_field(dual("tanh"), 1.8, 0.4))
     assert path.c is not None
     gaps = np.abs(path.c[30:40] - found["c_star"])
     for near, far in pairwise(gaps):
@@ -478,4 +480,4 @@ def test_depth_scales_are_the_rates_of_the_trajectory() -> None:
 @pytest.mark.parametrize(("variance", "correlation"), [(-1.0, 0.0), (np.inf, 0.0), (1.0, 1.5), (1.0, np.nan)])
 def test_bad_inputs_of_a_trajectory_are_refused(variance: float, correlation: float) -> None:
     with pytest.raises(InvalidValue):
-        trajectory(unit("tanh"), 1.0, 0.1, 5, variance, correlation)
+        trajectory(dual("tanh"), 1.0, 0.1, 5, variance, correlation)

@@ -14,7 +14,7 @@ from scipy import special
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.errors import LimitExceeded
-from app.core.gaussian import Array, Plane, covariance, expectation
+from app.core.theory.gaussian import Array, Plane, covariance, expectation
 from tests.core.activations.test_promise import example
 from tests.support.oracle import arithmetic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.core.roots import Array, Cells, bisect, descend
+from app.core.theory.roots import Array, Cells, bisect, descend
 
 TARGETS = np.array([1e-9, 1e-3, 0.5, 2.0, 1e6])
 

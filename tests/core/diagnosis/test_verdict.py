@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.diagnosis import Experiment, critical, diagnose, underflow
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.report import diagnose, underflow
+from app.core.diagnosis.theory import critical
 from app.core.errors import InvalidValue
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network

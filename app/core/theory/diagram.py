@@ -13,8 +13,9 @@ from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Runner, ignore, in_turn
-from app.core.kernels import unit_of
-from app.core.mean_field import critical_sigma_w, mean_field
+from app.core.theory.critical import critical_sigma_w
+from app.core.theory.duals import dual_of
+from app.core.theory.mean_field import mean_field
 
 BLOCK = 10_000
 """Cells of a job. Each job makes the tables of its integrals anew, at the cost of thousands of cells."""
@@ -32,7 +33,7 @@ class Cells:
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> dict[str, NDArray[Any]]:
         """The arrays, by name."""
-        found = mean_field(unit_of(self.call), self.sigma_w, self.sigma_b)
+        found = mean_field(dual_of(self.call), self.sigma_w, self.sigma_b)
         return {name: np.asarray(getattr(found, name)) for name in ARRAYS}
 
 
@@ -45,7 +46,7 @@ class Edge:
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> dict[str, NDArray[Any]]:
         """The one array, by name."""
-        return {"critical_sigma_w": np.asarray(critical_sigma_w(unit_of(self.call), self.sigma_b))}
+        return {"critical_sigma_w": np.asarray(critical_sigma_w(dual_of(self.call), self.sigma_b))}
 
 
 def diagram(call: Call, sigma_w: Array, sigma_b: Array, *, run: Runner = in_turn) -> dict[str, NDArray[Any]]:

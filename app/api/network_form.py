@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.contract.examples import gradient_flow_examples
+from app.api.examples import gradient_flow_examples
 from app.http.bodies import FORM, JSON
 
 _REQUEST: dict[str, Any] = {

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from app.core.activations.definition import Elementwise, Rowwise, Wave
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue
-from app.core.gaussian import (
+from app.core.propagation.units import Units
+from app.core.theory.gaussian import (
     UNGRADED,
     AngularSeries,
     Array,
@@ -28,7 +29,6 @@ from app.core.gaussian import (
     chebyshev_coefficients,
     expectation,
 )
-from app.core.propagation.units import Units
 
 _TINY = 1e-300
 _LARGEST_POWER = 1e200
@@ -44,10 +44,10 @@ class Moments(NamedTuple):
     slope_rate: Array
 
 
-class Parting(Protocol):
+class Distance(Protocol):
     """E ½(φ(u₁) − φ(u₂))²/sinᵖ(θ/2) as a function of θ = arccos c, one for each of some cells."""
 
-    def select(self, cells: NDArray[np.intp]) -> Parting:
+    def select(self, cells: NDArray[np.intp]) -> Distance:
         """The functions of some of the cells."""
 
     def __call__(self, angle: Array) -> tuple[Array, Array]:
@@ -57,12 +57,12 @@ class Parting(Protocol):
         """The derivative of E ½(φ(u₁) − φ(u₂))² in sin²(θ/2): 2q E φ′(u₁)φ′(u₂), and more where φ jumps."""
 
 
-class Unit(Protocol):
+class Dual(Protocol):
     """What mean-field theory knows of an activation."""
 
     @property
     def power(self) -> Literal[1, 2]:
-        """The p of `parting`: 2, or 1 for a function that jumps."""
+        """The p of `distance`: 2, or 1 for a function that jumps."""
 
     def moments(self, q: Array) -> Moments:
         """V, S, V′, S′ at each q > 0."""
@@ -70,11 +70,11 @@ class Unit(Protocol):
     def at_zero(self) -> Moments:
         """Their limits as q → 0 (V′ where V is 0 there)."""
 
-    def parting(self, q: Array) -> Parting:
+    def distance(self, q: Array) -> Distance:
         """E ½(φ(u₁) − φ(u₂))²/sinᵖ(θ/2) as a function of θ = arccos c, for each variance."""
 
 
-class ElementwiseUnit:
+class ElementwiseDual:
     """φ of one pre-activation; ``params`` are numbers."""
 
     def __init__(self, activation: Elementwise, params: Mapping[str, float]) -> None:
@@ -109,12 +109,12 @@ class ElementwiseUnit:
         second, slope_square = np.asarray(np.mean(value**2)), np.asarray(np.mean(slope**2))
         return Moments(second, slope_square, slope_square, np.zeros(()))
 
-    def parting(self, q: Array) -> AngularSeries:
+    def distance(self, q: Array) -> AngularSeries:
         """E ½(φ(u₁) − φ(u₂))²/sinᵖ(θ/2) as a function of θ = arccos c, for each variance."""
         return self._plane.series(q)
 
 
-class WaveUnit:
+class WaveDual:
     """φ(x) = a x + A (1 − cos ωx) + B sin ωx: all expectations follow from E e^(iωu) = e^(−ω²q/2)."""
 
     power: Literal[1, 2] = 2
@@ -146,11 +146,11 @@ class WaveUnit:
             slope = np.asarray((self._linear + self._sine * self._omega) ** 2)
         return Moments(np.zeros(()), slope, slope, np.zeros(()))
 
-    def parting(self, q: Array) -> WaveParting:
+    def distance(self, q: Array) -> WaveDistance:
         """E ½(φ(u₁) − φ(u₂))²/sin²(θ/2) as a function of θ = arccos c, for each variance."""
         z = _power(self._omega, q)
         mixed = 4 * self._linear * self._sine * self._omega * q * np.exp(-z / 2)
-        return WaveParting(2 * self._linear**2 * q + mixed, z, self._versine**2, self._sine**2)
+        return WaveDistance(2 * self._linear**2 * q + mixed, z, self._versine**2, self._sine**2)
 
 
 def _power(omega: np.float64, q: Array) -> Array:
@@ -160,7 +160,7 @@ def _power(omega: np.float64, q: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class WaveParting:
+class WaveDistance:
     """``linear`` + e^(−z) (A² (cosh z − cosh zc) + B² (sinh z − sinh zc))/s, with z = ω²q and s = (1 − c)/2.
 
     The differences are written as products of 1 − e^(−2zs) and 1 ± e^(−2z(1−s)), which neither cancel nor
@@ -172,9 +172,9 @@ class WaveParting:
     versine: float
     sine: float
 
-    def select(self, cells: NDArray[np.intp]) -> WaveParting:
+    def select(self, cells: NDArray[np.intp]) -> WaveDistance:
         """The functions of some of the cells."""
-        return WaveParting(self.linear[cells], self.z[cells], self.versine, self.sine)
+        return WaveDistance(self.linear[cells], self.z[cells], self.versine, self.sine)
 
     def __call__(self, angle: Array) -> tuple[Array, Array]:
         """Values and derivatives at one θ > 0 for each cell."""
@@ -194,7 +194,7 @@ class WaveParting:
             return np.asarray(self.linear + z * (self.versine * (near - far) + self.sine * (near + far)))
 
 
-class MaximumUnit:
+class MaximumDual:
     """The maximum of ``pieces`` independent pre-activations of variance q each (Maxout).
 
     The gradient goes to the piece that won, so S = 1. By Price's theorem the covariance of two outputs has
@@ -214,8 +214,8 @@ class MaximumUnit:
         nodes, weights = legendre.leggauss(_ANGLES)
         inner = angles[:, None] * (1 + nodes) / 2
         slope, _ = agreement(inner)
-        parted = angles / 2 * ((slope * np.sin(inner)) @ weights)
-        self._series = chebyshev_coefficients((parted / np.sin(angles / 2) ** 2)[:, None])
+        half_gap = angles / 2 * ((slope * np.sin(inner)) @ weights)
+        self._series = chebyshev_coefficients((half_gap / np.sin(angles / 2) ** 2)[:, None])
 
     def _square_of_largest(self, x: Array) -> Array:
         from scipy.special import ndtr  # noqa: PLC0415  a tenth of a second that only Maxout's theory takes
@@ -241,7 +241,7 @@ class MaximumUnit:
         """Their limits as q → 0."""
         return Moments(np.zeros(()), np.ones(()), np.asarray(self._second), np.zeros(()))
 
-    def parting(self, q: Array) -> AngularSeries:
+    def distance(self, q: Array) -> AngularSeries:
         """E ½(φ(u₁) − φ(u₂))²/sin²(θ/2) as a function of θ = arccos c, for each variance."""
         return AngularSeries(self._series * q, np.full(q.size, UNGRADED), self.power)
 
@@ -258,7 +258,7 @@ def _both_below(x: Array, y: Array, angle: float) -> Array:
     return np.asarray(np.maximum(np.where(first * second < 0, below - 0.5, below), 0.0))
 
 
-def unit_of(call: Call) -> Unit:
+def dual_of(call: Call) -> Dual:
     """The mean-field description of an activation with its parameters.
 
     Raises `InvalidValue` for an activation that mixes elements otherwise than by their maximum, and for a
@@ -270,14 +270,14 @@ def unit_of(call: Call) -> Unit:
     if isinstance(call.activation, Elementwise):
         wave = call.activation.wave
         if wave is not None:
-            return WaveUnit(wave, call.activation, call.scalars)
-        return ElementwiseUnit(call.activation, call.scalars)
+            return WaveDual(wave, call.activation, call.scalars)
+        return ElementwiseDual(call.activation, call.scalars)
     pieces = Units(call).pieces
     if not (isinstance(call.activation, Rowwise) and _is_maximum(call.activation, call, pieces)):
         raise InvalidValue(
             "mean-field theory is for functions of one element and for maxima", loc=("activation",)
         )
-    return MaximumUnit(pieces)
+    return MaximumDual(pieces)
 
 
 def _is_maximum(activation: Rowwise, call: Call, pieces: int) -> bool:

@@ -5,12 +5,16 @@ They are made from the registry: the first activation of each kind stands for it
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Body
 
+from app.contract.activate import ActivateRequest
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest
 from app.contract.protocol import InferRequest
-from app.contract.schemas import ActivateRequest, GradientFlowRequest, MeanFieldRequest, SweepRequest
+from app.contract.sweep import SweepRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -61,10 +65,10 @@ def activate_examples() -> dict[str, Any]:
 
 def _prefixed() -> str | None:
     """A framework's name with a default of the framework's own."""
-    for entry in REGISTRY.values():
-        for name in entry.frameworks:
-            if name.arguments and all(each.default is not None for each in name.arguments):
-                return f"{name.framework}:{name.names[0]}"
+    for binding in (each for entry in REGISTRY for each in REGISTRY.bindings(entry)):
+        arguments = binding.name.arguments
+        if arguments and all(each.default is not None for each in arguments):
+            return binding.spellings[0]
     return None
 
 
@@ -134,3 +138,18 @@ def sweep_examples() -> dict[str, Any]:
 
 
 SWEEP: TypeAlias = Annotated[SweepRequest, Body(openapi_examples=sweep_examples())]
+
+
+def picture_examples() -> dict[str, dict[str, Any]]:
+    """Query fields for each ``GET`` of a picture, by path."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    network = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
+    diagram = {"activation": entry.name, "sigma_w": [[1, 5, 9]], "sigma_b": [[0], [1]]}
+    fields: dict[str, dict[str, Any]] = {
+        "functions": {"name": list(REGISTRY)[:2], "order": [0, 1]},
+        "gradient-flow": {"request": [json.dumps(network)]},
+        "mean-field": {"request": json.dumps(diagram)},
+    }
+    return {f"/plots/{name}.{{form}}": values for name, values in fields.items()}
