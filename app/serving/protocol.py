@@ -319,12 +319,10 @@ class Connection(asyncio.Protocol):
         if self._repeating:
             return
         method, version = self._parser.get_method(), self._parser.get_http_version()
-        target = _split_target(self._url)
-        if self._refusal or target is None:
+        self._refusal = self._refusal or self._objection(method, version)
+        target = None if self._refusal else _split_target(self._url)
+        if target is None:
             self._refusal = self._refusal or 400
-            return
-        self._refusal = self._objection(method, version)
-        if self._refusal:
             return
         raw_path, query = target
         path = raw_path.decode("ascii")
