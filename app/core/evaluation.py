@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call, check_constraints
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.formats import round_to
+from app.core.arithmetic.summation import sum_over
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.formats import round_to
-from app.core.summation import sum_over
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
 

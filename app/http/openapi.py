@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.contract.problems import ProblemDocument
 from app.core.activations import REGISTRY
-from app.core.formats import FORMATS
+from app.core.arithmetic.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.http import keys

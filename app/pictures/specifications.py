@@ -34,8 +34,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from app.contract.pictures import MOST_CURVES, MOST_NETWORKS
 from app.core.activations.definition import Text
+from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.errors import InvalidValue
-from app.core.formats import FORMATS, log10_of_zero
 from app.pictures.curves import Curve
 
 Spec: TypeAlias = dict[str, Any]

@@ -15,7 +15,8 @@ import numpy as np
 
 from app.core.activations.definition import Activation, Rowwise
 from app.core.activations.formula import FloatArithmetic
-from app.core.activations.parameters import Parameter, Value
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Value
 from app.core.errors import InvalidValue, UnknownName, allowed
 from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 

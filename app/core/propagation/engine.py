@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array, Value
+from app.core.arithmetic import Array, Value
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights

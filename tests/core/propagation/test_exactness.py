@@ -31,7 +31,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation import engine as engine_module
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks

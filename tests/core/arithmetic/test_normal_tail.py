@@ -7,7 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from app.core.activations.normal_tail import END, mills_ratio
+from app.core.arithmetic.normal_tail import END, mills_ratio
 from tests.support.oracle import LARGEST, SMALLEST
 
 POINTS = np.concatenate(

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from app.core.activations.parameters import Array, Value
 from app.core.activations.piecewise import select
-from app.core.summation import two_sum
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.summation import two_sum
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 in two parts (fdlibm, e_exp.c): multiples of the first up to 2²⁰ are exact."""

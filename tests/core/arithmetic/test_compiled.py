@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.core import compiled
-from app.core.activations.parameters import Array
-from app.core.compiled import Compiled
+from app.core.arithmetic import Array, compiled
+from app.core.arithmetic.compiled import Compiled
 
 
 def double(x: Array, out: Array) -> None:

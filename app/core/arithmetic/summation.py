@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 
 _PRECISION = 53
 _HEADROOM = 480

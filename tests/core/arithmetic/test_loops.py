@@ -14,8 +14,8 @@ import pytest
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import Value
+from app.core.arithmetic import Value
+from app.core.arithmetic.loops import Fused
 from tests.core.activations.test_promise import example
 
 ELEMENTWISE = [each for each in REGISTRY.values() if isinstance(each, Elementwise)]

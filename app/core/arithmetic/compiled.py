@@ -31,7 +31,7 @@ llvm.set_option("", "-force-vector-interleave=4")
 _result: Any = CompileResult
 _pickled: Any = dumps
 
-_SOURCES = Path(__file__).parent
+_SOURCES = Path(__file__).parent.parent
 _KEPT = _SOURCES / "__pycache__"
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from numba import types
 from numba.np.numpy_support import from_dtype
 
-from app.core.activations.double import scalar
-from app.core.activations.parameters import Array, Value
-from app.core.activations.single import in_single
-from app.core.compiled import Compiled, full_name
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.compiled import Compiled, full_name
+from app.core.arithmetic.double_double import scalar
+from app.core.arithmetic.single import in_single
 
 Scalar: TypeAlias = Callable[..., tuple[float, ...]]
 

@@ -9,7 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from app.core.activations.double import (
+from app.core.arithmetic import Array
+from app.core.arithmetic.double_double import (
     Pair,
     exp,
     expm1,
@@ -30,8 +31,7 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import Array
+from app.core.arithmetic.loops import Fused
 
 RANDOM = np.random.default_rng(20)
 COUNT = 2000

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
+from app.core.arithmetic.formats import FORMATS, number_format, round_to
 from app.core.errors import UnknownName
 from app.core.evaluation import activate
-from app.core.formats import FORMATS, number_format, round_to
 from tests.core.activations.test_promise import BOUND, ELEMENTWISE, example, over
 from tests.support.oracle import exact
 

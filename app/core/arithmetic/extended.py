@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import finite, two_product
-from app.core.activations.parameters import Array, Value
-from app.core.summation import two_sum
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.accurate import finite, two_product
+from app.core.arithmetic.summation import two_sum
 
 _STEPS = 1024
 """e^z = 2^(k + j/1024)·e^r with |r| ≤ ln 2 / 2048: four terms of the series give e^r to 2⁻⁶⁴."""

@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from app.core.activations.double import Pair, fast_sum, fma, nearest, scalar
-from app.core.activations.parameters import Array
-from app.core.compiled import compiled
+from app.core.arithmetic import Array
+from app.core.arithmetic.compiled import compiled
+from app.core.arithmetic.double_double import Pair, fast_sum, fma, nearest, scalar
 
 END: Final = 66.0
 """φ(66) and Φ(−66) are below 2⁻³¹⁴⁰: nothing, even times two of the largest doubles."""

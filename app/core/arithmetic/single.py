@@ -14,21 +14,21 @@ from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 
-from app.core.activations import double
-from app.core.activations.double import Pair, scalar
+from app.core.arithmetic import double_double
+from app.core.arithmetic.double_double import Pair, scalar
 
 _CUT: dict[Any, Any] = {
-    double.fast_sum: lambda a, b: Pair(a + b, 0.0),
-    double.two_sum: lambda a, b: Pair(a + b, 0.0),
-    double.two_product: lambda a, b: Pair(a * b, 0.0),
-    double.plus: lambda a, b: Pair(a.high + b, 0.0),
-    double.total: lambda a, b: Pair(a.high + b.high, 0.0),
-    double.times: lambda a, b: Pair(a.high * b.high, 0.0),
-    double.product: lambda a, b: Pair(a.high * b.high, 0.0),
-    double.rounded: lambda a, b: a.high * b.high,
-    double.inverse: lambda a: Pair(1 / a.high, 0.0),
-    double.quotient: lambda a, b: Pair(a.high / b.high, 0.0),
-    double.square_root: lambda a: Pair(math.sqrt(a.high), 0.0),
+    double_double.fast_sum: lambda a, b: Pair(a + b, 0.0),
+    double_double.two_sum: lambda a, b: Pair(a + b, 0.0),
+    double_double.two_product: lambda a, b: Pair(a * b, 0.0),
+    double_double.plus: lambda a, b: Pair(a.high + b, 0.0),
+    double_double.total: lambda a, b: Pair(a.high + b.high, 0.0),
+    double_double.times: lambda a, b: Pair(a.high * b.high, 0.0),
+    double_double.product: lambda a, b: Pair(a.high * b.high, 0.0),
+    double_double.rounded: lambda a, b: a.high * b.high,
+    double_double.inverse: lambda a: Pair(1 / a.high, 0.0),
+    double_double.quotient: lambda a, b: Pair(a.high / b.high, 0.0),
+    double_double.square_root: lambda a: Pair(math.sqrt(a.high), 0.0),
 }
 
 

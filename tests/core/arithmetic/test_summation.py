@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.summation import accurate_matmul, accurate_sum, double_sum, sum_over, two_sum
+from app.core.arithmetic.summation import accurate_matmul, accurate_sum, double_sum, sum_over, two_sum
 from tests.support.oracle import LARGEST, SMALLEST
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
