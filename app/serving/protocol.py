@@ -69,7 +69,9 @@ SETTLING = 0.1
 
 _BLANK_LINE = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STATUS_LINES = {each: f"HTTP/1.1 {each} {each.phrase}\r\n".encode() for each in HTTPStatus if each >= HTTPStatus.OK}
+_STATUS_LINES = {
+    each: f"HTTP/1.1 {each} {each.phrase}\r\n".encode() for each in HTTPStatus if each >= HTTPStatus.OK
+}
 _BODILESS = (204, 304)
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _HEARD = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
@@ -472,7 +474,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _finish(self) -> None:
-        """Closes behind the last answer, slowly: a reset would take it away from a client that still sends."""
+        """Closes behind the last answer, slowly: a reset would take it from a client that still sends."""
         self._exchanges.clear()
         self._end_reading()
         self.flush()
@@ -564,8 +566,8 @@ class Exchange:
     """One request and its answer, as ASGI has them."""
 
     __slots__ = (
-        "_bodiless", "_broken", "_chunked", "_connection", "_end_told", "_expects", "_pieces", "_remaining", "_waiters",
-        "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope", "started",
+        "_bodiless", "_broken", "_chunked", "_connection", "_end_told", "_expects", "_pieces", "_remaining",
+        "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope", "started",
     )  # fmt: skip
 
     def __init__(

@@ -56,7 +56,7 @@ def exchanged(address: tuple[str, int], *data: bytes, seconds: float = 20.0) -> 
 
 def answers(data: bytes, methods: Sequence[str] = ()) -> list[Answer]:
     """The answers in ``data``, to requests with these ``methods`` (GET where there are fewer)."""
-    found = []
+    found: list[Answer] = []
     while data:
         method = methods[len(found)] if len(found) < len(methods) else "GET"
         answer, data = first_answer(data, method)
