@@ -16,7 +16,7 @@ from app.core.activations import REGISTRY
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
 INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
-"""Rooms that may name an activation: the entries', the vocabularies', and those of functions of the same name."""
+"""Rooms that may name an activation: entries, vocabularies, and functions of the same names (tanh)."""
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
 OTHER_MEANINGS = {"gaussian"}
