@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from app.core.activations.formula import Expression, FloatArithmetic
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.loops import Fused
 
 Derivatives: TypeAlias = Iterator[Array]
 
