@@ -38,7 +38,7 @@ VOCABULARY = Vocabulary(
         FrameworkName("softplus", ("SOFTPLUS_FWD",), (Argument("softplus_beta", 1.0, of="beta"),)),
         FrameworkName("swish", ("SWISH_FWD",), (Argument("swish_beta", 1.0, of="beta"),)),
         FrameworkName("erf", ("ERF",)),
-        FrameworkName("linear", ("IDENTITY",)),
+        FrameworkName("linear", ("IDENTITY",), fixed={"slope": 1.0}),
         FrameworkName("exponential", ("EXP",)),
     ),
 )

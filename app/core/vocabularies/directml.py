@@ -23,7 +23,7 @@ VOCABULARY = Vocabulary(
         ),
         FrameworkName("tanh", ("TANH", "ActivationTanh")),
         FrameworkName("softsign", ("SOFTSIGN", "ActivationSoftsign")),
-        FrameworkName("linear", ("IDENTITY", "ActivationIdentity")),
+        FrameworkName("linear", ("IDENTITY", "ActivationIdentity"), fixed={"slope": 1.0}),
         FrameworkName("relu", ("RELU", "ActivationRelu")),
         FrameworkName(
             "leaky_relu",

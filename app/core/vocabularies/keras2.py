@@ -22,7 +22,7 @@ VOCABULARY = Vocabulary(
         FrameworkName("clipped_affine", ("hard_sigmoid",), fixed={"alpha": 0.2, "beta": 0.5}),
         FrameworkName("tanh", ("tanh",)),
         FrameworkName("softsign", ("softsign",)),
-        FrameworkName("linear", ("linear",)),
+        FrameworkName("linear", ("linear",), fixed={"slope": 1.0}),
         FrameworkName(
             "clipped_leaky_relu",
             ("relu",),

@@ -35,7 +35,7 @@ VOCABULARY = Vocabulary(
             (Argument("min", -1.0, of="min_val"), Argument("max", 1.0, of="max_val")),
         ),
         FrameworkName("softsign", ("Softsign", "softsign")),
-        FrameworkName("linear", ("Identity",)),
+        FrameworkName("linear", ("Identity",), fixed={"slope": 1.0}),
         FrameworkName("relu", ("ReLU", "relu")),
         FrameworkName("relu6", ("ReLU6", "relu6")),
         FrameworkName("leaky_relu", ("LeakyReLU", "leaky_relu"), (Argument("negative_slope", 0.01),)),

@@ -35,7 +35,7 @@ VOCABULARY = Vocabulary(
         FrameworkName("hard_sigmoid", ("hard_sigmoid", "hardsigmoid", "HardSigmoid")),
         FrameworkName("hard_swish", ("hard_swish", "hardswish", "HardSwish")),
         FrameworkName("prelu", ("prelu", "PReLU"), (Argument("init", 0.25, of="weight"),), axis=(None, 1)),
-        FrameworkName("linear", ("identity",)),
+        FrameworkName("linear", ("identity",), fixed={"slope": 1.0}),
         FrameworkName("glu", ("GluMlp",)),
         FrameworkName("swiglu", ("SwiGLUPacked",), fixed={"beta": 1.0}),
     ),

@@ -20,7 +20,7 @@ VOCABULARY = Vocabulary(
         FrameworkName("quick_gelu", ("quick_gelu",)),
         FrameworkName("hard_swish", ("hardswish",)),
         FrameworkName("leaky_relu", ("leaky_relu",), (Argument("negative_slope", 0.01),)),
-        FrameworkName("linear", ("linear",)),
+        FrameworkName("linear", ("linear",), fixed={"slope": 1.0}),
         FrameworkName("mish", ("mish",)),
         FrameworkName("relu", ("relu",)),
         FrameworkName("squared_relu", ("relu2",)),

@@ -17,7 +17,7 @@ VOCABULARY = Vocabulary(
     ),
     names=(
         FrameworkName("swiglu", ("silu_and_mul", "SiluAndMul"), fixed={"beta": 1.0}),
-        FrameworkName("geglu", ("gelu_and_mul", "GeluAndMul"), options={"approximate": "none"}),
+        FrameworkName("geglu", ("gelu_and_mul", "GeluAndMul")),
         FrameworkName("gelu", ("gelu",)),
         FrameworkName("gelu_tanh", ("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "NewGELU", "FastGELU")),
         FrameworkName("quick_gelu", ("quick_gelu", "QuickGELU")),

@@ -26,7 +26,7 @@ VOCABULARY = Vocabulary(
             ),
         ),
         FrameworkName("softsign", ("softsign",)),
-        FrameworkName("linear", ("identity",)),
+        FrameworkName("linear", ("identity",), fixed={"slope": 1.0}),
         FrameworkName("relu", ("relu",)),
         FrameworkName("leaky_relu", ("leakyRelu",), (Argument("alpha", 0.01, of="negative_slope"),)),
         FrameworkName("prelu", ("prelu",), (Argument("slope", of="weight"),)),
