@@ -119,11 +119,16 @@ def _summary(
 
 @cache
 def _facts(name: str) -> Fixed:
+    facts = _canonical_facts(REGISTRY[name]) if name in REGISTRY else _framework_facts(name)
+    facts.mathml = {latex: _mathml(latex) for latex in sorted(_latex(facts))}
+    return Fixed.of(facts.model_dump_json().encode(), JSON)
+
+
+@cache
+def _mathml(latex: str) -> str:
     from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
 
-    facts = _canonical_facts(REGISTRY[name]) if name in REGISTRY else _framework_facts(name)
-    facts.mathml = {latex: convert(latex) for latex in sorted(_latex(facts))}
-    return Fixed.of(facts.model_dump_json().encode(), JSON)
+    return convert(latex)
 
 
 def _latex(facts: FunctionFacts) -> set[str]:
@@ -230,9 +235,12 @@ def _parameter(parameter: Parameter) -> ParameterFacts:
 
 def _argument(argument: Argument, parameter: Parameter) -> ParameterFacts:
     """A framework's parameter: our facts, its name and default."""
-    facts = _parameter(parameter)
-    facts.name, facts.default, facts.required = argument.name, argument.default, argument.default is None
-    return facts
+    theirs = {
+        "name": argument.name,
+        "default": argument.default,
+        "required": argument.default is None,
+    }
+    return _parameter(parameter).model_copy(update=theirs)
 
 
 def _kinks(entry: Activation, params: Mapping[str, float]) -> list[KinkFacts]:
