@@ -59,6 +59,8 @@ def connected(house: Server, receive_buffer: int | None = None) -> socket.socket
 
 
 def memory(house: Server) -> int:
+    """Bytes that the server holds, once what computes is loaded."""
+    ask(house, POST + LAST)
     return int(psutil.Process(house.process.pid).memory_info().rss)
 
 
