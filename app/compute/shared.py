@@ -13,7 +13,7 @@ SIMULATIONS, PICTURES = "simulations", "pictures"
 PICTURE_BYTES = 2 * 2.0**30
 """What the drawing process may take."""
 
-PRELOADED = ("app.core.diagnosis", "app.core.diagram")
+PRELOADED = ("app.core.diagnosis.report", "app.core.theory.diagram")
 """Modules whose jobs the workers do: in memory before the first fork."""
 
 

@@ -81,12 +81,10 @@ def begun(running: Running[bytes], started: Path) -> int:
     return int(started.read_text())
 
 
-def fork_server() -> psutil.Process:
-    """The process that starts this one's workers."""
-    (found,) = (
-        each for each in psutil.Process().children() if "app.compute.fork_server" in " ".join(each.cmdline())
-    )
-    return found
+def fork_server(workers: Workers) -> psutil.Process:
+    """The process that starts these workers."""
+    worker = workers.submit(WhoAmI(), 1).future.result(timeout=30)
+    return psutil.Process(psutil.Process(worker).ppid())
 
 
 def test_forty_kills_while_answers_are_sent_lose_nothing(workers: Workers, tmp_path: Path) -> None:
@@ -118,18 +116,20 @@ def test_a_kill_in_the_middle_of_an_answer_is_seen_by_its_length(workers: Worker
 
 
 def test_a_stopped_worker_is_replaced_and_its_job_done_by_another(workers: Workers) -> None:
+    parent = fork_server(workers)
     running = [workers.submit(Sleep(0.5), 1) for _ in range(2)]
     until(lambda: all(each.begun() for each in running), 20)
-    stopped = {each.pid for each in fork_server().children()}
+    stopped = {each.pid for each in parent.children()}
     for worker in stopped:
         os.kill(worker, signal.SIGSTOP)
     assert {each.future.result(timeout=15) for each in running}.isdisjoint(stopped)
 
 
 def test_a_stopped_worker_does_not_outlive_its_job(workers: Workers) -> None:
+    parent = fork_server(workers)
     running = [workers.submit(Sleep(60), 1) for _ in range(2)]
     until(lambda: all(each.begun() for each in running), 20)
-    for worker in fork_server().children():
+    for worker in parent.children():
         worker.suspend()
     for each in running:
         each.future.cancel()
@@ -140,13 +140,15 @@ def test_a_stopped_worker_does_not_outlive_its_job(workers: Workers) -> None:
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_fork_server_may_die(workers: Workers, blow: signal.Signals) -> None:
+    parent = fork_server(workers)
     running = workers.submit(Sleep(1.0), 1)
     until(running.begun, 20)
-    at_it = psutil.Process(workers._tasks.copy().pop().worker)
-    workers_of_old = fork_server().children()
-    fork_server().send_signal(blow)
-    assert running.future.result(timeout=5) == at_it.pid  # what runs goes on
-    for each in workers_of_old:
+    old = parent.children()
+    before = workers.restarts
+    parent.send_signal(blow)
+    assert running.future.result(timeout=5)
+    assert workers.restarts == before  # what runs goes on
+    for each in old:
         with suppress(psutil.NoSuchProcess):
             each.kill()
     begin = time.monotonic()

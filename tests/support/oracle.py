@@ -33,6 +33,7 @@ class MpArithmetic:
         self._functions: dict[str, Callable[..., Any]] = {
             "abs": abs,
             "min": min,
+            "log2": lambda x: mp.log(x, 2),
             "max": max,
             "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
             "softplus": lambda x: mp.log1p(mp.exp(x)),
