@@ -23,6 +23,7 @@ from app.api import (
     page,
     plots,
     sweep,
+    training,
 )
 from app.api.examples import picture_examples
 from app.compute.shared import PICTURES, SIMULATIONS, Shared, worker_processes
@@ -43,7 +44,19 @@ survive** a deep network. Every example below runs as it stands when *Try it out
 """
 
 
-ROUTES = (activate, gradient_flow, sweep, mean_field, catalogue, plots, inference, health, metrics, page)
+ROUTES = (
+    activate,
+    gradient_flow,
+    sweep,
+    training,
+    mean_field,
+    catalogue,
+    plots,
+    inference,
+    health,
+    metrics,
+    page,
+)
 
 
 def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> FastAPI:
