@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from app.api.mean_field import resolve
-from app.compute.simulations import Admission
 from app.contract.gradient_flow import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
 from app.core.activations.registry import Call
 from app.core.diagnosis.experiment import Experiment
@@ -32,11 +30,6 @@ def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
     """What the request describes, if the service can afford it."""
     call = resolve(body)
     return _drawn(body, call, settings) if body.weights is None else _given(body, call, settings)
-
-
-def planned(body: GradientFlowRequest, settings: Settings, admission: Admission) -> Experiment:
-    """The same in its turn: a critical σ_w is found by integrals, and a network may have a million layers."""
-    return admission.plan(partial(described, body, settings))
 
 
 def _drawn(body: GradientFlowRequest, call: Call, settings: Settings) -> Experiment:

@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.api.examples import GRADIENT_FLOW
-from app.api.experiments import planned
+from app.api.experiments import described
 from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.reports import answer
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
@@ -20,7 +20,7 @@ from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, prepared, reserve, simulated, timeout
+from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings
@@ -64,7 +64,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
     admission = admitted(request, timeout(request, settings.request_timeout))
-    experiment = await prepared(request, admission, partial(planned, body, settings))
+    experiment = await planned(request, admission, partial(described, body, settings))
     request.state.function = experiment.network.call.activation.name
     reserve(admission, experiment.cost.bytes)
     if media_type == EVENTS:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from app.api.examples import GRADIENT_FLOW, mean_field_examples
-from app.api.experiments import planned
+from app.api.experiments import described
 from app.api.mean_field import checked
 from app.api.network_form import NETWORK_FORM
 from app.api.reports import answer
@@ -37,7 +37,7 @@ from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
 from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
-from app.http.computing import admitted, computed, failures, prepared, reserve, simulated, timeout
+from app.http.computing import admitted, computed, failures, planned, reserve, simulated, timeout
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, label, unlike
@@ -227,7 +227,7 @@ async def _gradient_flow(
 async def _simulated(body: GradientFlowRequest, request: Request, seconds: float) -> dict[str, Any]:
     """What `POST /gradient-flow` answers, without remedies."""
     admission = admitted(request, seconds)
-    experiment = await prepared(request, admission, partial(planned, body, request.app.state.settings))
+    experiment = await planned(request, admission, partial(described, body, request.app.state.settings))
     reserve(admission, experiment.cost.bytes)
 
     def work(run: Runner) -> dict[str, Any]:

@@ -50,6 +50,11 @@ async def prepared(request: Request, admission: Admission, work: Callable[[Admis
         return await _while_there(request, admission.prepare(work))
 
 
+async def planned(request: Request, admission: Admission, step: Callable[[], Result]) -> Result:
+    """What is asked for, by ``step`` in its turn: integrals may be behind it, or a million layers."""
+    return await prepared(request, admission, lambda own: own.plan(step))
+
+
 def reserve(admission: Admission, job_bytes: float) -> None:
     """`Admission.reserve`; no memory left is a problem."""
     with failures:
