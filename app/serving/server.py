@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
-from socket import socket
+from contextlib import closing, suppress
+from functools import partial
+from socket import socket, socketpair
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import orjson
 import uvicorn
@@ -17,6 +19,10 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+from app.compute.shared import Shared, worker_processes
 from app.observation import logs, metrics
 from app.serving.listener import turn_away
 from app.serving.outbox import Joining, outbox
@@ -133,7 +139,7 @@ def serve(chosen: Settings) -> None:
     if chosen.workers == 1:
         _serve_alone(config, listener)
     else:
-        _serve_together(config, listener, chosen.shutdown_notice)
+        _serve_together(config, listener, chosen)
 
 
 def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
@@ -157,10 +163,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _serve_together(config: uvicorn.Config, listener: socket, notice: float) -> None:
-    with TemporaryDirectory(prefix="activation-lab-") as directory:
+def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
+    life, own_life = socketpair()  # open as long as this process lives
+    with (
+        TemporaryDirectory(prefix="activation-lab-") as directory,
+        closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes,
+        own_life,
+    ):
         os.environ[metrics.SHARED] = directory
-        _Supervisor(config, listener, notice).run()
+        config.app = partial(_application, Shared(processes.bells, life))
+        _Supervisor(config, listener, chosen.shutdown_notice).run()
+
+
+def _application(shared: Shared) -> FastAPI:
+    from app.serving.process import application  # noqa: PLC0415  the supervisor needs none of it
+
+    return application(shared)
 
 
 class _Supervisor(Multiprocess):
