@@ -23,7 +23,7 @@ AGREEMENT = 1e-10
 SGD = {"kind": "sgd", "learning_rate": 0.1}
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9}
 SLOW = {"kind": "sgd", "learning_rate": 0.01}
-"""For networks that magnify a rounding of the first step a millionfold at the others' rates, ours and theirs."""
+"""For networks that magnify a rounding of the first step a millionfold at the others' rates."""
 ADAM = {"kind": "adam", "learning_rate": 0.01}
 NUMBERS = {
     "inputs": np.random.default_rng(3).normal(size=(40, 3)).tolist(),

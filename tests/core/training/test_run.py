@@ -88,11 +88,8 @@ def test_activations_start_from_the_same_numbers_and_see_the_same_data() -> None
     first, second = trainings(**SMALL, activations=["tanh", "prelu"])
     assert np.array_equal(first.split.training.inputs, second.split.training.inputs)
     for one, other in zip(first.learner.slots, second.learner.slots, strict=True):
-        weights = [
-            slot.of(each.learner.start(0, 3))
-            for slot, each in ((one.weights, first), (other.weights, second))
-        ]
-        assert np.array_equal(*weights)
+        ours = one.weights.of(first.learner.start(0, 3))
+        assert np.array_equal(ours, other.weights.of(second.learner.start(0, 3)))
 
 
 @pytest.mark.parametrize(
@@ -133,8 +130,8 @@ MODE, SMALL_START, RATE = 2.0, 0.01, 0.01
 def saxe(rate: float, time: float) -> float:
     """The strength of a mode that a linear network of two layers has learned at ``time``.
 
-    The network starts balanced and aligned with the data's modes, whose inputs are white: Saxe, McClelland and
-    Ganguli 2013, arXiv:1312.6120, equation 8.
+    The network starts balanced and aligned with the data's modes, whose inputs are white: Saxe, McClelland
+    and Ganguli 2013, arXiv:1312.6120, equation 8.
     """
     inputs = np.array([[1, 1, -1, -1], [1, -1, 1, -1]], np.float64)
     examples = Examples(inputs, MODE * inputs, None)
