@@ -36,7 +36,7 @@ Parsed = TypeVar("Parsed")
 JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"})
 
 
 @Translation
