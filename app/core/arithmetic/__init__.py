@@ -1,0 +1,1 @@
+"""Numbers: double-double, loops, formats, summation, and balls that prove what they say."""
