@@ -23,10 +23,13 @@ import orjson
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save
 
-from app.api.catalogue import FunctionFacts
-from app.contract.schemas import ActivateResponse, GradientFlowResponse, MeanFieldResponse, SweepLine
-from app.core.formats import FORMATS, number_format
-from app.http.problems import ProblemDocument
+from app.contract.activate import ActivateResponse
+from app.contract.catalogue import FunctionFacts
+from app.contract.gradient_flow import GradientFlowResponse
+from app.contract.mean_field import MeanFieldResponse
+from app.contract.problems import ProblemDocument
+from app.contract.sweep import SweepLine
+from app.core.arithmetic.formats import FORMATS, number_format
 from app.wire import json_body, npy
 from app.wire.numbers import to_json
 

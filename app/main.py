@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain
 from types import SimpleNamespace
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
-from pydantic.json_schema import models_json_schema
 
 from app.api import (
     activate,
@@ -25,10 +23,11 @@ from app.api import (
     plots,
     sweep,
 )
+from app.api.examples import picture_examples
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
-from app.http import keys, problems
+from app.http import keys, openapi, problems
 from app.http.body_limit import BodyLimit
 from app.http.direct import Direct
 from app.http.observed import Observed
@@ -66,7 +65,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     problems.install(app)
     # Not through include_router, which has each request's path matched twice; and before the files of /docs.
     app.router.routes[:0] = chain.from_iterable(module.router.routes for module in ROUTES)
-    _declare_problems(app)
+    openapi.install(app, picture_examples())
     stack = app.build_middleware_stack()
     if not own.telemetry:  # which looks at what FastAPI does
         stack = Direct(stack, app.routes)
@@ -109,30 +108,3 @@ def _executor(own: Settings) -> Executor:
     from app.compute.cluster import Cluster  # noqa: PLC0415  Dask is an extra, and slow to import
 
     return Cluster(own.dask_scheduler)
-
-
-def _declare_problems(app: FastAPI) -> None:
-    """Puts the problem document among the schemas and takes FastAPI's own error models out."""
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = made()
-            schemas = document["components"]["schemas"]
-            template = "#/components/schemas/{model}"
-            _, own = models_json_schema([(problems.ProblemDocument, "serialization")], ref_template=template)
-            schemas.update(own["$defs"])
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            keys.declare(document, asked=bool(app.state.keys))
-            for operations in document["paths"].values():
-                for operation in operations.values():
-                    _replace_validation_error(operation["responses"])
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _replace_validation_error(declared: dict[str, Any]) -> None:
-    if "HTTPValidationError" in str(declared.get("422")):
-        declared["422"] = problems.responses(422)[422]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.contract.examples import ACTIVATE
-from app.contract.schemas import ActivateRequest, ActivateResponse
+from app.api.examples import ACTIVATE
+from app.contract.activate import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
+from app.core.arithmetic.formats import number_format
 from app.core.errors import LimitExceeded
 from app.core.evaluation import Evaluation, Mapper, activate
-from app.core.formats import number_format
 from app.http.answers import encoded, ready
 from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
 from app.http.computing import computed, timeout

@@ -7,124 +7,30 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
 
-from app.contract.schemas import Model, NumberArray
+from app.contract.catalogue import (
+    Catalogue,
+    FrameworkFacts,
+    FunctionFacts,
+    FunctionSummary,
+    GainFacts,
+    KinkFacts,
+    ParameterFacts,
+    ReferenceFacts,
+    Texts,
+)
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
+from app.core.activations.registry import Binding
 from app.core.errors import nearest
-from app.core.kernels import gains
+from app.core.theory.duals import gains
 from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
 from app.http.problems import Problem, responses
 
 router = APIRouter(tags=["catalogue"])
-
-
-class Texts(Model):
-    """The same sentence in English and Korean."""
-
-    en: str
-    ko: str
-
-
-class ParameterFacts(Model):
-    """One parameter of a function."""
-
-    name: str
-    symbol: str = Field(description="LaTeX.")
-    description: Texts
-    domain: str = Field(description="The values allowed, in words.")
-    default: NumberArray | None = Field(description="None where a value must be given or may be left out.")
-    required: bool
-    typical: tuple[float, float] = Field(description="The range of sensible values.")
-    learnable: bool = Field(description="`upstream` answers dL/d(this parameter).")
-    shape: list[str] | None = Field(description="The axes of an array parameter.")
-
-
-class KinkFacts(Model):
-    """A point where f, f′ or f″ jumps, at the default parameters, and what is answered there."""
-
-    at: float
-    formula: str = Field(description="The place as LaTeX.")
-    derivative: NumberArray
-    second_derivative: NumberArray
-
-
-class ReferenceFacts(Model):
-    """Where the function comes from."""
-
-    authors: str
-    title: str
-    year: int
-    identifier: str | None
-
-
-class FrameworkFacts(Model):
-    """A framework's own name for the function."""
-
-    names: list[str] = Field(description="As `function` takes them, with the framework's prefix.")
-    parameters: dict[str, NumberArray | None] = Field(
-        description="The framework's parameters and defaults; None where the framework demands a value."
-    )
-    switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
-
-
-class GainFacts(Model):
-    """What to scale weights by so that a layer keeps its input's size, for standard normal inputs Z."""
-
-    standard: NumberArray = Field(description="1/√Var φ(Z).")
-    he: NumberArray = Field(description="1/√E φ(Z)².")
-
-
-class FunctionFacts(Model):
-    """All facts about one function. Facts that depend on parameters hold at the defaults."""
-
-    name: str
-    title: Texts
-    summary: Texts
-    kind: str = Field(description="`elementwise`, or `rowwise` for a function that mixes elements.")
-    latex: list[str] = Field(description="f, f′ and, where there is one, f″.")
-    definitions: dict[str, str] = Field(description="LaTeX of names used in the formulas.")
-    parameters: list[ParameterFacts]
-    constraints: list[str] = Field(description="Relations between parameters, as LaTeX.")
-    range: str = Field(description="LaTeX.")
-    limits: tuple[NumberArray | None, NumberArray | None] = Field(
-        description="f at −∞ and at +∞; None where there is no limit."
-    )
-    largest_slope: NumberArray
-    zero_centred: bool = Field(description="The mean output for a standard normal input is zero.")
-    monotone: bool
-    smoothness: NumberArray = Field(description="How many derivatives are continuous; −1 for a jump.")
-    saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
-    kinks: list[KinkFacts]
-    gains: GainFacts | None = Field(description="None for a function that mixes elements.")
-    references: list[ReferenceFacts]
-    frameworks: list[FrameworkFacts]
-    mathml: dict[str, str] = Field(
-        description="Every LaTeX text of this answer as MathML, which browsers draw themselves."
-    )
-
-
-class FunctionSummary(Model):
-    """One line of the catalogue."""
-
-    name: str
-    title: Texts
-    summary: Texts
-    kind: str
-    latex: str
-    zero_centred: bool
-    saturates: list[str]
-    href: str
-
-
-class Catalogue(Model):
-    """All functions, in the registry's order."""
-
-    functions: list[FunctionSummary]
 
 
 @router.get("/functions", summary="All functions", response_model=Catalogue, responses=responses(406))
@@ -225,7 +131,7 @@ def _without_mathml(entry: Activation) -> FunctionFacts:
         kinks=_kinks(entry),
         gains=_gains(entry),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
-        frameworks=[_framework(each) for each in entry.frameworks],
+        frameworks=[_framework(each) for each in REGISTRY.bindings(entry.name)],
         mathml={},
     )
 
@@ -271,10 +177,8 @@ def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
     )
 
 
-def _framework(name: FrameworkName) -> FrameworkFacts:
-    parameters: dict[str, Any] = {each.name: each.default for each in name.arguments}
+def _framework(binding: Binding) -> FrameworkFacts:
+    parameters: dict[str, Any] = {each.name: each.default for each in binding.name.arguments}
     return FrameworkFacts(
-        names=[f"{name.framework}:{each}" for each in name.names],
-        parameters=parameters,
-        switches=dict(name.options),
+        names=list(binding.spellings), parameters=parameters, switches=dict(binding.name.options)
     )

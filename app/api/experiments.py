@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import resolve
-from app.contract.schemas import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
 from app.core.activations.registry import Call
-from app.core.diagnosis import Experiment, critical
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.theory import critical
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
@@ -54,7 +55,7 @@ def _given(body: GradientFlowRequest, call: Call, settings: Settings) -> Experim
     for name in REPLACED_BY_WEIGHTS:
         if name in body.model_fields_set and getattr(body, name) is not None:
             raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
-    network = given_network(call, body.weights.matrices, body.weights.biases, **_architecture(body))
+    network = given_network(call, body.weights, **_architecture(body))
     whole = _with_upstream(_experiment(body, network, _inputs(body), 1), body)
     _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
     return whole

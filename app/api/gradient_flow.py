@@ -11,16 +11,17 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
+from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.reports import answer
-from app.contract.examples import GRADIENT_FLOW
-from app.contract.schemas import GradientFlowRequest, GradientFlowResponse
-from app.core.diagnosis import Experiment, Stage, Watch, diagnose, unwatched
+from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
+from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
+from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import admitted, simulated, timeout
-from app.http.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings

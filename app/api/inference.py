@@ -12,8 +12,8 @@ import numpy as np
 from fastapi import APIRouter, Depends, Path, Request, Response
 from numpy.typing import NDArray
 
+from app.api.examples import INFER
 from app.api.health import check_ready
-from app.contract.examples import INFER
 from app.contract.protocol import (
     IndexEntry,
     InferRequest,
@@ -29,7 +29,7 @@ from app.contract.protocol import (
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
-from app.core.activations.parameters import Value
+from app.core.arithmetic import Value
 from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole
@@ -40,7 +40,7 @@ from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorR
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed
-from app.wire.numbers import NON_FINITE, name_of
+from app.wire.nested import NON_FINITE, name_of
 
 VERSION = "1"
 INPUTS = "inputs"

@@ -9,13 +9,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.contract.examples import MEAN_FIELD
-from app.contract.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
+from app.api.examples import MEAN_FIELD
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
-from app.core.diagram import diagram
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import simulated, timeout
 from app.http.problems import responses

@@ -13,31 +13,31 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
+from app.api.network_form import NETWORK_FORM
 from app.api.reports import answer
-from app.contract.examples import GRADIENT_FLOW, mean_field_examples
-from app.contract.schemas import (
+from app.contract.arrays import Model
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import (
     DiagramPictureQuery,
     FunctionsPictureQuery,
-    GradientFlowRequest,
-    MeanFieldRequest,
-    Model,
     NetworksPictureQuery,
     PictureQuery,
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
-from app.core.diagnosis import diagnose
-from app.core.diagram import diagram
+from app.core.diagnosis.report import diagnose
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Runner
+from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
 from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.http.computing import computed, failures, simulated, timeout
-from app.http.network_form import NETWORK_FORM
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, label, unlike

@@ -15,12 +15,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
+from app.api.examples import SWEEP
 from app.api.experiments import described
 from app.api.reports import gradient, verdict
 from app.compute.simulations import Errand
-from app.contract.examples import SWEEP
-from app.contract.schemas import GradientFlowRequest, SweepLine, SweepRequest
-from app.core.diagnosis import Cell, Experiment, Report
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.sweep import SweepLine, SweepRequest
+from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.http.bodies import ArrayRoute, negotiate
 from app.http.computing import admitted, failures, timeout

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
-from app.core.activations.registry import Call
+from app.core.activations.registry import Call, check_constraints
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.formats import round_to
+from app.core.arithmetic.summation import sum_over
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.formats import round_to
-from app.core.summation import sum_over
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
 
@@ -98,6 +98,7 @@ def _elementwise(
 ) -> Evaluation:
     shape, points = inputs.shape, inputs.ravel()
     params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
+    check_constraints(activation, params)
     orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
     step = LONG_BLOCK if activation.in_one_pass and dtype == FLOAT64 else BLOCK
     if points.size <= step:

@@ -40,8 +40,8 @@ def in_turn(jobs: Sequence[Job[Result]], progress: Progress = ignore) -> Iterato
     """The plain runner: one job after the other, here."""
     for number, job in enumerate(jobs):
 
-        def told(part: float, before: int = number) -> None:
+        def report(part: float, before: int = number) -> None:
             progress((before + part) / len(jobs))
 
-        told(0.0)
-        yield job(map, told)
+        report(0.0)
+        yield job(map, report)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.propagation.given import GivenWeights
 from app.http.admission import ComputeRoute, admit
 from app.http.headers import declared_json, header
 from app.http.problems import Problem, Translation, from_core

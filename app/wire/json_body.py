@@ -17,7 +17,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from app.wire.errors import Malformed, Unsuitable
-from app.wire.numbers import DEEPEST
+from app.wire.nested import DEEPEST
 
 _BOM = b"\xef\xbb\xbf"
 

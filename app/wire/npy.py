@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from app.wire.errors import Unsuitable
-from app.wire.numbers import DEEPEST
+from app.wire.nested import DEEPEST
 
 _NAMED = frozenset(map(np.dtype, ("f8", "f4", "f2")))
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.formats import FORMATS, round_to
+from app.core.arithmetic.formats import FORMATS, round_to
 from app.wire import json_body
 from app.wire.errors import Malformed
-from app.wire.numbers import DEEPEST
+from app.wire.nested import DEEPEST
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP64": FORMATS["float64"],

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.propagation.given import GivenWeights
 from app.wire import json_body, npy
 from app.wire.errors import Malformed, Unsuitable
 

@@ -72,8 +72,9 @@ def test_not_ready_before_it_is_up() -> None:
 
 def test_the_document_holds_the_enum_of_function_names(client: InProcess) -> None:
     document = client.get("/openapi.json").json()
-    schema = document["components"]["schemas"]["ActivateRequest"]["properties"]["function"]
-    assert schema["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+    schemas = document["components"]["schemas"]
+    assert schemas["ActivateRequest"]["properties"]["function"]["$ref"] == "#/components/schemas/FunctionName"
+    assert schemas["FunctionName"]["enum"] == [*REGISTRY, *REGISTRY.framework_names]
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 

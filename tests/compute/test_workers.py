@@ -19,7 +19,7 @@ from app.compute.simulations import GLANCE, Simulations
 from app.compute.threads import Busy, DeadlineExceeded
 from app.compute.workers import Running, WorkerLost, Workers
 from app.core.activations import REGISTRY
-from app.core.diagnosis import Experiment, Simulation
+from app.core.diagnosis.experiment import Experiment, Simulation
 from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn

@@ -16,17 +16,19 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Activation, Elementwise, FrameworkName
+from app.core.activations.definition import Elementwise
+from app.core.activations.registry import Binding
 from app.core.evaluation import activate
 from tests.peers.frameworks import FRAMEWORKS
 
 pytestmark = pytest.mark.peers
 
 BINDINGS = [
-    pytest.param(entry, name, spelling, id=f"{name.framework}:{spelling}-{entry.name}")
-    for entry in REGISTRY.values()
-    for name in entry.frameworks
-    for spelling in name.names
+    pytest.param(binding, spelling, id=f"{binding.vocabulary.framework}:{spelling}-{entry}")
+    for entry in REGISTRY
+    for binding in REGISTRY.bindings(entry)
+    for spelling in binding.name.names
+    if binding.vocabulary.framework in FRAMEWORKS
 ]
 assert BINDINGS
 
@@ -62,14 +64,15 @@ def framework(name: str) -> Any:
     return FRAMEWORKS[name]()
 
 
-def required(entry: Activation, name: FrameworkName) -> dict[str, float]:
+def required(binding: Binding) -> dict[str, float]:
     """A value for every argument that the framework demands: the middle of its typical range."""
-    typical = {each.name: sum(each.typical) / 2 for each in entry.parameters}
-    return {each.name: typical[each.parameter] for each in name.arguments if each.default is None}
+    typical = {each.name: sum(each.typical) / 2 for each in binding.activation.parameters}
+    return {each.name: typical[each.parameter] for each in binding.name.arguments if each.default is None}
 
 
-def drawn(entry: Activation, name: FrameworkName) -> dict[str, float]:
+def drawn(binding: Binding) -> dict[str, float]:
     """A value for every argument, other than its default."""
+    entry, name = binding.activation, binding.name
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()))
     typical = {each.name: each.typical for each in entry.parameters}
     # Rounded to float32, so that a framework that stores it so stores the same number.
@@ -78,26 +81,28 @@ def drawn(entry: Activation, name: FrameworkName) -> dict[str, float]:
     return {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
 
 
-def points(entry: Activation, name: FrameworkName) -> np.ndarray:
-    rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
-    images = name.axis is not None and name.axis[1] < -1
+def points(binding: Binding) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(binding.activation.name.encode()) + 1)
+    images = binding.name.axis is not None and binding.name.axis[1] < -1
     return (
         (3 * rng.standard_normal((2, 6, 4, 2) if images else (16, 6))).astype(np.float32).astype(np.float64)
     )
 
 
-def axis_argument(name: FrameworkName) -> dict[str, int]:
+def axis_argument(binding: Binding) -> dict[str, int]:
+    name = binding.name
     return {name.axis[0]: -1} if name.axis is not None and name.axis[0] is not None else {}
 
 
-def compare(entry: Activation, name: FrameworkName, spelling: str, arguments: dict[str, Any]) -> None:
-    peer = framework(name.framework)
-    theirs = {**arguments, **name.options, **axis_argument(name)}
-    call = REGISTRY.resolve(f"{name.framework}:{spelling}", theirs)
-    assert call.activation is entry
-    x = points(entry, name)
+def compare(binding: Binding, spelling: str, arguments: dict[str, Any]) -> None:
+    peer = framework(binding.vocabulary.framework)
+    theirs = {**arguments, **binding.name.options, **axis_argument(binding)}
+    prefixed = f"{binding.vocabulary.framework}:{spelling}"
+    call = REGISTRY.resolve(prefixed, theirs)
+    assert call.activation is binding.activation
+    x = points(binding)
     ours = activate(call, x, order=0).orders[0]
-    if f"{name.framework}:{spelling}" in KNOWN_FAULTS:
+    if prefixed in KNOWN_FAULTS:
         assert not np.allclose(peer.apply(spelling, theirs)(x), ours), "the fault is mended: remove it here"
         return
     relative, absolute = TOLERANCE[peer.dtype]
@@ -111,25 +116,23 @@ def compare(entry: Activation, name: FrameworkName, spelling: str, arguments: di
     np.testing.assert_allclose(differentiate(x, upstream), gradient, rtol=relative, atol=absolute)
 
 
-@pytest.mark.parametrize(("entry", "name", "spelling"), BINDINGS)
-def test_defaults(entry: Activation, name: FrameworkName, spelling: str) -> None:
-    compare(entry, name, spelling, required(entry, name))
+@pytest.mark.parametrize(("binding", "spelling"), BINDINGS)
+def test_defaults(binding: Binding, spelling: str) -> None:
+    compare(binding, spelling, required(binding))
 
 
-@pytest.mark.parametrize(("entry", "name", "spelling"), BINDINGS)
-def test_arguments(entry: Activation, name: FrameworkName, spelling: str) -> None:
-    if isinstance(entry, Elementwise) and name.arguments:
-        compare(entry, name, spelling, drawn(entry, name))
+@pytest.mark.parametrize(("binding", "spelling"), BINDINGS)
+def test_arguments(binding: Binding, spelling: str) -> None:
+    if isinstance(binding.activation, Elementwise) and binding.name.arguments:
+        compare(binding, spelling, drawn(binding))
 
 
-@pytest.mark.parametrize(
-    ("name", "spelling"), [pytest.param(*each.values[1:], id=each.id) for each in BINDINGS]
-)
-def test_defaults_are_the_signature_s(name: FrameworkName, spelling: str) -> None:
-    signature = framework(name.framework).signature(spelling)
+@pytest.mark.parametrize(("binding", "spelling"), BINDINGS)
+def test_defaults_are_the_signature_s(binding: Binding, spelling: str) -> None:
+    signature = framework(binding.vocabulary.framework).signature(spelling)
     if signature is None:
         return
-    for argument in name.arguments:
+    for argument in binding.name.arguments:
         if argument.name in signature.parameters:
             default = signature.parameters[argument.name].default
             if default is inspect.Parameter.empty:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from app.wire import json_arriving, json_body
 from app.wire.errors import Unsuitable, WireError
-from app.wire.numbers import to_array, to_json
+from app.wire.nested import to_array
+from app.wire.numbers import to_json
 
 FIELDS = {"a", "data"}
 PIECE = 16

@@ -1,4 +1,4 @@
-"""The registry of activation functions: `REGISTRY`, made from the family tuples below and nothing else."""
+"""The registry of activation functions: `REGISTRY`, made of the families and vocabularies alone."""
 
 from app.core.activations import (
     exponential,
@@ -12,6 +12,7 @@ from app.core.activations import (
     softmax,
 )
 from app.core.activations.registry import Registry
+from app.core.vocabularies import VOCABULARIES
 
 REGISTRY = Registry(
     sigmoidal.FAMILY,
@@ -23,4 +24,5 @@ REGISTRY = Registry(
     softmax.FAMILY,
     glu.FAMILY,
     maxout.FAMILY,
+    vocabularies=VOCABULARIES,
 )

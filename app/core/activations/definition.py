@@ -18,11 +18,11 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from app.core.activations.formula import Expression, FloatArithmetic
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.loops import Fused
 
 Derivatives: TypeAlias = Iterator[Array]
-Framework: TypeAlias = Literal["torch", "jax", "keras", "onnx"]
 
 
 class Text(NamedTuple):
@@ -40,44 +40,6 @@ class Reference:
     title: str
     year: int
     identifier: str | None = None
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A framework's own parameter: its ``name`` there, our ``parameter``, and its ``default`` there.
-
-    No default means that the framework demands a value.
-    """
-
-    name: str
-    parameter: str
-    default: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameworkName:
-    """What a framework calls this function, with the framework's own parameters and defaults.
-
-    ``names`` are all spellings with this signature. ``fixed`` are our parameters that the framework leaves
-    no choice about. ``options`` are switches that choose this function among several under one name
-    (``approximate="tanh"``): the value that means this entry; ``preferred`` marks the entry taken when the
-    switch is not given. ``axis`` is the framework's name for the axis, None where it has none, and the axis
-    taken by default there.
-    """
-
-    framework: Framework
-    names: tuple[str, ...]
-    arguments: tuple[Argument, ...] = ()
-    fixed: Mapping[str, float] = field(default_factory=dict)
-    options: Mapping[str, str | bool] = field(default_factory=dict)
-    preferred: bool = True
-    axis: tuple[str | None, int] | None = None
-
-    @property
-    def own_parameters(self) -> tuple[str, ...]:
-        """The names of the framework's own parameters: arguments, switches, axis."""
-        axis = () if self.axis is None or self.axis[0] is None else (self.axis[0],)
-        return (*(each.name for each in self.arguments), *self.options, *axis)
 
 
 class Formulas(NamedTuple):
@@ -146,7 +108,6 @@ class Activation:
     saturates: frozenset[Literal["negative", "positive"]] = frozenset()
     kinks: tuple[str, ...] = ()
     references: tuple[Reference, ...]
-    frameworks: tuple[FrameworkName, ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.parameters]

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.core import summation
-from app.core.activations import accurate
 from app.core.activations.definition import (
-    Argument,
     Elementwise,
-    FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Parameter
+from app.core.activations.piecewise import proportional, select, unless_nan
+from app.core.arithmetic import Array, Value, accurate, summation
+from app.core.arithmetic.double_double import (
     LARGEST,
     Pair,
     Power,
@@ -42,10 +42,7 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
-from app.core.activations.piecewise import proportional, select, unless_nan
+from app.core.arithmetic.loops import Fused
 
 _LAMBDA = 1.0507009873554804934193349852946
 _LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
@@ -274,12 +271,6 @@ ELU = Elementwise(
             identifier="arXiv:1511.07289",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("ELU", "elu"), arguments=(Argument("alpha", "alpha", 1.0),)),
-        FrameworkName(framework="jax", names=("elu",), arguments=(Argument("alpha", "alpha", 1.0),)),
-        FrameworkName(framework="keras", names=("ELU", "elu"), arguments=(Argument("alpha", "alpha", 1.0),)),
-        FrameworkName(framework="onnx", names=("Elu",), arguments=(Argument("alpha", "alpha", 1.0),)),
-    ),
 )
 
 SELU = Elementwise(
@@ -312,11 +303,6 @@ SELU = Elementwise(
     saturates=frozenset({"negative"}),
     kinks=("0",),
     references=(_KLAMBAUER,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("SELU", "selu")),
-        FrameworkName(framework="jax", names=("selu",)),
-        FrameworkName(framework="keras", names=("selu",)),
-    ),
 )
 
 SCALED_ELU = Elementwise(
@@ -363,16 +349,6 @@ SCALED_ELU = Elementwise(
     saturates=frozenset({"negative"}),
     kinks=("0",),
     references=(_KLAMBAUER,),
-    frameworks=(
-        FrameworkName(
-            framework="onnx",
-            names=("Selu",),
-            arguments=(
-                Argument("alpha", "alpha", 1.67326319217681884765625),
-                Argument("gamma", "gamma", 1.05070102214813232421875),
-            ),
-        ),
-    ),
 )
 
 CELU = Elementwise(
@@ -423,14 +399,6 @@ CELU = Elementwise(
             identifier="arXiv:1704.07483",
         ),
     ),
-    frameworks=(
-        FrameworkName(
-            framework="torch", names=("CELU", "celu"), arguments=(Argument("alpha", "alpha", 1.0),)
-        ),
-        FrameworkName(framework="jax", names=("celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
-        FrameworkName(framework="keras", names=("celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
-        FrameworkName(framework="onnx", names=("Celu",), arguments=(Argument("alpha", "alpha", 1.0),)),
-    ),
 )
 
 EXPONENTIAL = Elementwise(
@@ -463,10 +431,6 @@ EXPONENTIAL = Elementwise(
             year=2021,
             identifier="doi:10.1038/s42256-020-00291-x",
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="keras", names=("exponential",)),
-        FrameworkName(framework="onnx", names=("Exp",)),
     ),
 )
 
@@ -514,11 +478,6 @@ SOFTPLUS = Elementwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_DUGAS,),
-    frameworks=(
-        FrameworkName(framework="jax", names=("softplus",), fixed={"beta": 1.0}),
-        FrameworkName(framework="keras", names=("softplus",), fixed={"beta": 1.0}),
-        FrameworkName(framework="onnx", names=("Softplus",), fixed={"beta": 1.0}),
-    ),
 )
 
 SOFTPLUS_THRESHOLD = Elementwise(
@@ -568,13 +527,6 @@ SOFTPLUS_THRESHOLD = Elementwise(
             identifier="arXiv:1912.01703",
         ),
     ),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("Softplus", "softplus"),
-            arguments=(Argument("beta", "beta", 1.0), Argument("threshold", "threshold", 20.0)),
-        ),
-    ),
 )
 
 SQUAREPLUS = Elementwise(
@@ -619,10 +571,6 @@ SQUAREPLUS = Elementwise(
             identifier="arXiv:2112.11687",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="jax", names=("squareplus",), arguments=(Argument("b", "b", 4.0),)),
-        FrameworkName(framework="keras", names=("squareplus",), arguments=(Argument("b", "b", 4.0),)),
-    ),
 )
 
 SPARSE_PLUS = Elementwise(
@@ -657,10 +605,6 @@ SPARSE_PLUS = Elementwise(
             year=2016,
             identifier="arXiv:1602.02068",
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="jax", names=("sparse_plus",)),
-        FrameworkName(framework="keras", names=("sparse_plus",)),
     ),
 )
 

@@ -14,14 +14,17 @@ from typing import Final
 import numpy as np
 
 from app.core.activations.definition import (
-    Argument,
     Elementwise,
-    FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import Parameter
+from app.core.activations.piecewise import unless_nan
+from app.core.activations.sigmoidal import sigmoids
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.double_double import (
     LARGEST,
     Pair,
     at_least,
@@ -42,12 +45,8 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.normal_tail import END, mills
-from app.core.activations.parameters import Array, Parameter, Value
-from app.core.activations.piecewise import unless_nan
-from app.core.activations.sigmoidal import sigmoids
+from app.core.arithmetic.loops import Fused
+from app.core.arithmetic.normal_tail import END, mills
 
 _ONE: Final = Pair(1.0, 0.0)
 
@@ -315,11 +314,6 @@ SILU = Elementwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_HENDRYCKS, _ELFWING),
-    frameworks=(
-        FrameworkName(framework="torch", names=("SiLU", "silu")),
-        FrameworkName(framework="jax", names=("silu", "swish")),
-        FrameworkName(framework="keras", names=("silu", "swish")),
-    ),
 )
 
 SWISH = Elementwise(
@@ -358,9 +352,6 @@ SWISH = Elementwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_RAMACHANDRAN,),
-    frameworks=(
-        FrameworkName(framework="onnx", names=("Swish",), arguments=(Argument("alpha", "beta", 1.0),)),
-    ),
 )
 
 QUICK_GELU = Elementwise(
@@ -423,12 +414,6 @@ HARD_SWISH = Elementwise(
             identifier="arXiv:1905.02244",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Hardswish", "hardswish")),
-        FrameworkName(framework="jax", names=("hard_silu", "hard_swish")),
-        FrameworkName(framework="keras", names=("hard_silu", "hard_swish")),
-        FrameworkName(framework="onnx", names=("HardSwish",)),
-    ),
 )
 
 GELU = Elementwise(
@@ -456,12 +441,6 @@ GELU = Elementwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_HENDRYCKS,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("GELU", "gelu"), options={"approximate": "none"}),
-        FrameworkName(framework="jax", names=("gelu",), options={"approximate": False}, preferred=False),
-        FrameworkName(framework="keras", names=("gelu",), options={"approximate": False}),
-        FrameworkName(framework="onnx", names=("Gelu",), options={"approximate": "none"}),
-    ),
 )
 
 GELU_TANH = Elementwise(
@@ -493,14 +472,6 @@ GELU_TANH = Elementwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_HENDRYCKS,),
-    frameworks=(
-        FrameworkName(
-            framework="torch", names=("GELU", "gelu"), options={"approximate": "tanh"}, preferred=False
-        ),
-        FrameworkName(framework="jax", names=("gelu",), options={"approximate": True}),
-        FrameworkName(framework="keras", names=("gelu",), options={"approximate": True}, preferred=False),
-        FrameworkName(framework="onnx", names=("Gelu",), options={"approximate": "tanh"}, preferred=False),
-    ),
 )
 
 MISH = Elementwise(
@@ -536,12 +507,6 @@ MISH = Elementwise(
             identifier="arXiv:1908.08681",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Mish", "mish")),
-        FrameworkName(framework="jax", names=("mish",)),
-        FrameworkName(framework="keras", names=("mish",)),
-        FrameworkName(framework="onnx", names=("Mish",)),
-    ),
 )
 
 ERF = Elementwise(
@@ -574,7 +539,6 @@ ERF = Elementwise(
             year=1996,
         ),
     ),
-    frameworks=(FrameworkName(framework="onnx", names=("Erf",)),),
 )
 
 FAMILY = (SILU, SWISH, GELU, GELU_TANH, QUICK_GELU, MISH, HARD_SWISH, ERF)

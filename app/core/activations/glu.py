@@ -17,21 +17,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from app.core.activations.accurate import two_product
 from app.core.activations.definition import (
-    Argument,
-    FrameworkName,
     Reference,
     Rowwise,
     Text,
     formulas,
 )
-from app.core.activations.extended import Extended, choose, exponential, extended, reciprocal
-from app.core.activations.normal_tail import END, mills_ratio
-from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.parameters import Parameter
 from app.core.activations.rectifiers import RELU
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.accurate import two_product
+from app.core.arithmetic.extended import Extended, choose, exponential, extended, reciprocal
+from app.core.arithmetic.normal_tail import END, mills_ratio
+from app.core.arithmetic.summation import two_sum
 from app.core.errors import InvalidValue
-from app.core.summation import two_sum
 
 _DAUPHIN = Reference(
     authors="Dauphin, Fan, Auli, Grangier",
@@ -185,11 +184,6 @@ GLU = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_DAUPHIN,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("GLU", "glu"), axis=("dim", -1)),
-        FrameworkName(framework="jax", names=("glu",), axis=("axis", -1)),
-        FrameworkName(framework="keras", names=("glu",), axis=("axis", -1)),
-    ),
 )
 
 SWIGLU = Rowwise(
@@ -228,10 +222,6 @@ SWIGLU = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
     references=(_SHAZEER,),
-    frameworks=(
-        # ONNX takes the two halves as two inputs, gate first.
-        FrameworkName(framework="onnx", names=("SwiGLU",), arguments=(Argument("alpha", "beta", 1.0),)),
-    ),
 )
 
 GEGLU = Rowwise(

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
-from app.core.activations.parameters import Array, Integers, Parameter, Value
+from app.core.activations.parameters import Integers, Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.summation import accurate_matmul
 from app.core.errors import InvalidValue
-from app.core.summation import accurate_matmul
 
 _PIECES = 2
 """The number of pieces where neither it nor weights are given."""

@@ -9,16 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.core.activations.formula import Expression
-
-Array: TypeAlias = NDArray[np.floating[Any]]
-Value: TypeAlias = float | Array
-"""A parameter's value: one number, or an array that broadcasts against the inputs."""
+from app.core.arithmetic import Value
 
 
 @dataclass(frozen=True)

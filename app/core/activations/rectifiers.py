@@ -8,18 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from app.core.activations.definition import (
-    Argument,
     Elementwise,
-    FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import at_least, at_most, scalar
 from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import NON_NEGATIVE, Array, Interval, Parameter, Value
+from app.core.activations.parameters import NON_NEGATIVE, Interval, Parameter
 from app.core.activations.piecewise import proportional, unless_nan
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.double_double import at_least, at_most, scalar
+from app.core.arithmetic.loops import Fused
 
 _MAAS = Reference(
     authors="Maas, Hannun, Ng",
@@ -85,12 +84,6 @@ LINEAR = Elementwise(
             year=2013,
             identifier="arXiv:1312.6120",
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Identity",)),
-        FrameworkName(framework="jax", names=("identity",)),
-        FrameworkName(framework="keras", names=("linear", "Identity")),
-        FrameworkName(framework="onnx", names=("Identity",)),
     ),
 )
 
@@ -185,11 +178,6 @@ RELU = Elementwise(
             year=2011,
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("ReLU", "relu")),
-        FrameworkName(framework="jax", names=("relu",)),
-        FrameworkName(framework="onnx", names=("Relu",)),
-    ),
 )
 
 
@@ -219,11 +207,6 @@ RELU6 = Elementwise(
     saturates=frozenset({"negative", "positive"}),
     kinks=("0", "6"),
     references=(_KRIZHEVSKY,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("ReLU6", "relu6")),
-        FrameworkName(framework="jax", names=("relu6",)),
-        FrameworkName(framework="keras", names=("relu6",)),
-    ),
 )
 
 
@@ -266,33 +249,6 @@ LEAKY_RELU = Elementwise(
     smoothness=0,
     kinks=("0",),
     references=(_MAAS,),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("LeakyReLU", "leaky_relu"),
-            arguments=(Argument("negative_slope", "negative_slope", 0.01),),
-        ),
-        FrameworkName(
-            framework="jax",
-            names=("leaky_relu",),
-            arguments=(Argument("negative_slope", "negative_slope", 0.01),),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("leaky_relu",),
-            arguments=(Argument("negative_slope", "negative_slope", 0.2),),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("LeakyReLU",),
-            arguments=(Argument("negative_slope", "negative_slope", 0.3),),
-        ),
-        FrameworkName(
-            framework="onnx",
-            names=("LeakyRelu",),
-            arguments=(Argument("alpha", "negative_slope", 0.01),),
-        ),
-    ),
 )
 
 
@@ -347,26 +303,6 @@ PRELU = Elementwise(
             year=2015,
             identifier="arXiv:1502.01852",
         ),
-    ),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("PReLU",),
-            arguments=(Argument("weight", "weight", 0.25),),
-            axis=(None, 1),
-        ),
-        FrameworkName(
-            framework="torch",
-            names=("prelu",),
-            arguments=(Argument("weight", "weight"),),
-            axis=(None, 1),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("PReLU",),
-            arguments=(Argument("alpha", "weight", 0.0),),
-        ),
-        FrameworkName(framework="onnx", names=("PRelu",), arguments=(Argument("slope", "weight"),)),
     ),
 )
 
@@ -424,13 +360,6 @@ RRELU = Elementwise(
             identifier="arXiv:1505.00853",
         ),
     ),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("RReLU", "rrelu"),
-            arguments=(Argument("lower", "lower", 1 / 8), Argument("upper", "upper", 1 / 3)),
-        ),
-    ),
 )
 
 
@@ -476,24 +405,6 @@ THRESHOLD = Elementwise(
     saturates=frozenset({"negative"}),
     kinks=("threshold",),
     references=(_KONDA,),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("Threshold", "threshold"),
-            arguments=(Argument("threshold", "threshold"), Argument("value", "value")),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("threshold",),
-            arguments=(Argument("threshold", "threshold"), Argument("default_value", "value")),
-        ),
-        FrameworkName(
-            framework="onnx",
-            names=("ThresholdedRelu",),
-            arguments=(Argument("alpha", "threshold", 1.0),),
-            fixed={"value": 0.0},
-        ),
-    ),
 )
 
 
@@ -559,17 +470,6 @@ CLIPPED_LEAKY_RELU = Elementwise(
     saturates=frozenset({"negative"}),
     kinks=("threshold", "max(threshold, max_value)"),
     references=(_MAAS, _KRIZHEVSKY, _KONDA),
-    frameworks=(
-        FrameworkName(
-            framework="keras",
-            names=("relu", "ReLU"),
-            arguments=(
-                Argument("negative_slope", "negative_slope", 0.0),
-                Argument("max_value", "max_value", np.inf),
-                Argument("threshold", "threshold", 0.0),
-            ),
-        ),
-    ),
 )
 
 

@@ -1,7 +1,7 @@
 """Finding an activation by name, and fitting the caller's parameters to it.
 
 A name is canonical (``leaky_relu``) or a framework's own behind its prefix (``torch:LeakyReLU``); the prefix
-brings the framework's parameter names and defaults.
+brings the framework's parameter names and defaults, which its vocabulary holds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from app.core.activations.definition import Activation, Argument, FrameworkName, Rowwise
+from app.core.activations.definition import Activation, Rowwise
 from app.core.activations.formula import FloatArithmetic
-from app.core.activations.parameters import Parameter, Value
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Value
 from app.core.errors import InvalidValue, UnknownName, allowed
+from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 
 Given: TypeAlias = Mapping[str, "Value | str | bool"]
 
@@ -41,24 +43,40 @@ class Call:
 
 
 @dataclass(frozen=True)
-class _Binding:
+class Binding:
+    """One signature of a framework with the entry that it computes."""
+
     activation: Activation
+    vocabulary: Vocabulary
     name: FrameworkName
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The prefixed names."""
+        return tuple(f"{self.vocabulary.framework}:{each}" for each in self.name.names)
 
 
 class Registry(Mapping[str, Activation]):
-    """All activations by canonical name, in catalogue order. Frozen; refuses a name given twice."""
+    """All activations by canonical name, in catalogue order, and all vocabularies.
 
-    def __init__(self, *families: tuple[Activation, ...]) -> None:
+    Frozen; refuses a name given twice and a vocabulary that names an entry or a parameter there is not.
+    """
+
+    def __init__(self, *families: tuple[Activation, ...], vocabularies: tuple[Vocabulary, ...] = ()) -> None:
         self._entries: dict[str, Activation] = {}
-        self._bindings: dict[str, list[_Binding]] = defaultdict(list)
         for entry in (entry for family in families for entry in family):
             if entry.name in self._entries:
                 raise ValueError(f"two activations are called {entry.name}")
             self._entries[entry.name] = entry
-            for name in entry.frameworks:
-                self._bind(entry, name)
-        self._bindings.default_factory = None
+        self._vocabularies = {each.framework: each for each in vocabularies}
+        if len(self._vocabularies) < len(vocabularies):
+            raise ValueError("two vocabularies have the same prefix")
+        self._spellings: dict[str, list[Binding]] = defaultdict(list)
+        self._bindings: dict[str, list[Binding]] = {name: [] for name in self._entries}
+        for vocabulary in vocabularies:
+            for name in vocabulary:
+                self._bind(vocabulary, name)
+        self._spellings.default_factory = None
 
     def __getitem__(self, name: str) -> Activation:
         return self._entries[name]
@@ -70,9 +88,22 @@ class Registry(Mapping[str, Activation]):
         return len(self._entries)
 
     @property
+    def vocabularies(self) -> Mapping[str, Vocabulary]:
+        """The vocabularies by their prefix."""
+        return self._vocabularies
+
+    @property
     def framework_names(self) -> tuple[str, ...]:
         """Every prefixed name, sorted."""
-        return tuple(sorted(self._bindings))
+        return tuple(sorted(self._spellings))
+
+    def bindings(self, name: str) -> tuple[Binding, ...]:
+        """What frameworks call the entry with this canonical name, or what a prefixed name stands for.
+
+        Of several under one prefixed name, which a switch tells apart, the preferred one is the first.
+        """
+        found = self._spellings[name] if name in self._spellings else self._bindings[name]
+        return tuple(found)
 
     def resolve(self, name: str, params: Given | None = None, axis: int | None = None) -> Call:
         """The activation called ``name`` with ``params`` checked and completed by defaults.
@@ -84,28 +115,37 @@ class Registry(Mapping[str, Activation]):
         if name in self._entries:
             entry = self._entries[name]
             return Call(entry, _complete(entry, given), -1 if axis is None else axis)
-        if name not in self._bindings:
+        if name not in self._spellings:
             hint = "GET /functions lists all"
-            raise UnknownName("function", name, [*self, *self._bindings], loc=("function",), hint=hint)
-        binding = _choose(self._bindings[name], given)
+            raise UnknownName("function", name, [*self, *self._spellings], loc=("function",), hint=hint)
+        binding = _choose(self._spellings[name], given)
         chosen, own = binding.activation, binding.name
         if own.axis is not None:
             axis = _framework_axis(own.axis, given, axis)
         complete = _complete(chosen, _translate(own, given))
         return Call(chosen, complete, -1 if axis is None else axis)
 
-    def _bind(self, entry: Activation, name: FrameworkName) -> None:
-        for spelling in name.names:
-            rivals = self._bindings[f"{name.framework}:{spelling}"]
+    def _bind(self, vocabulary: Vocabulary, name: FrameworkName) -> None:
+        entry = self._entries.get(name.activation)
+        if entry is None:
+            raise ValueError(f"{vocabulary.framework} names an entry {name.activation} that there is not")
+        ours = {each.parameter for each in name.arguments} | name.fixed.keys()
+        if unknown := ours - {each.name for each in entry.parameters}:
+            raise ValueError(f"{vocabulary.framework} sets {sorted(unknown)}, which {entry.name} has not")
+        binding = Binding(entry, vocabulary, name)
+        self._bindings[entry.name].append(binding)
+        for spelling in binding.spellings:
+            rivals = self._spellings[spelling]
             if any(rival.name.options == name.options for rival in rivals):
-                raise ValueError(f"two activations are called {name.framework}:{spelling}")
-            rivals.append(_Binding(entry, name))
+                raise ValueError(f"two activations are called {spelling}")
+            rivals.append(binding)
+            rivals.sort(key=lambda each: not each.name.preferred)
 
 
-def _choose(bindings: list[_Binding], given: dict[str, Value | str | bool]) -> _Binding:
+def _choose(bindings: list[Binding], given: dict[str, Value | str | bool]) -> Binding:
     """The binding whose switches match ``given``, taking the switches out of it."""
     switches = {option for binding in bindings for option in binding.name.options}
-    chosen = [binding for binding in bindings if binding.name.preferred] or bindings
+    chosen = bindings
     for switch in switches & given.keys():
         value = given.pop(switch)
         fitting = [each for each in bindings if _same(each.name.options.get(switch), value)]
@@ -154,31 +194,38 @@ def _complete(entry: Activation, given: Given) -> dict[str, Value]:
     for parameter in entry.parameters:
         value = given.get(parameter.name, parameter.default)
         if value is not None:
-            params[parameter.name] = _checked(parameter, value)
+            params[parameter.name] = _checked(parameter, value, mixing=isinstance(entry, Rowwise))
         elif parameter.required:
             raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
-    _check_constraints(entry, params)
+    if _have_one_shape(params):  # else the inputs' shape decides which elements meet: see `evaluation`
+        check_constraints(entry, params)
     return entry.deduce(params) if isinstance(entry, Rowwise) else params
 
 
-def _checked(parameter: Parameter, value: Value | str | bool) -> Value:
+def _checked(parameter: Parameter, value: Value | str | bool, *, mixing: bool) -> Value:
     loc = ("params", parameter.name)
     if isinstance(value, str | bool):
         raise InvalidValue(f"must be {parameter.domain}", loc=loc)
     if parameter.shape is not None and np.ndim(value) != len(parameter.shape):
         axes = " × ".join(parameter.shape)
         raise InvalidValue(f"must be an array with {len(parameter.shape)} axes ({axes})", loc=loc)
+    if parameter.shape is None and mixing and np.size(value) != 1:
+        raise InvalidValue("must be a number", loc=loc)
     if not parameter.domain.contains(value):
         raise InvalidValue(f"must be {parameter.domain}", loc=loc)
-    return float(value) if np.ndim(value) == 0 else value
+    alone = np.ndim(value) == 0 or (parameter.shape is None and mixing)
+    return float(np.reshape(value, ())) if alone else value
 
 
-def _check_constraints(entry: Activation, params: Mapping[str, Value]) -> None:
+def check_constraints(entry: Activation, params: Mapping[str, Value]) -> None:
+    """Raises `InvalidValue` unless the entry's constraints hold; arrays have one shape, or one element."""
     for constraint in entry.constraints:
-        names = sorted(constraint.names)
-        arrays = np.broadcast_arrays(*(np.asarray(params[name], dtype=np.float64) for name in names))
-        rows = zip(*(array.ravel().tolist() for array in arrays), strict=True)
-        if not all(
-            constraint.evaluate(FloatArithmetic(), dict(zip(names, row, strict=True))) for row in rows
+        if not np.all(
+            constraint.evaluate(FloatArithmetic(), {name: params[name] for name in constraint.names})
         ):
             raise InvalidValue(f"{constraint.text} must hold", loc=("params",))
+
+
+def _have_one_shape(params: Mapping[str, Value]) -> bool:
+    """Whether the parameters correspond element by element, whatever inputs they will meet."""
+    return len({np.shape(value) for value in params.values() if np.size(value) != 1}) < 2

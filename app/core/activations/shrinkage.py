@@ -7,18 +7,16 @@ import math
 import numpy as np
 
 from app.core.activations.definition import (
-    Argument,
     Elementwise,
-    FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import Pair, plus, quotient, scalar, scaled, times, two_product
-from app.core.activations.fused import Fused
 from app.core.activations.parameters import NON_NEGATIVE, Parameter
 from app.core.activations.piecewise import unless_nan
 from app.core.activations.sigmoidal import tanh_and_slope
+from app.core.arithmetic.double_double import Pair, plus, quotient, scalar, scaled, times, two_product
+from app.core.arithmetic.loops import Fused
 
 _IDEAL_ADAPTATION = Reference(
     authors="Donoho, Johnstone",
@@ -75,18 +73,6 @@ HARDSHRINK = Elementwise(
     smoothness=-1,
     kinks=("-lambd", "lambd"),
     references=(_IDEAL_ADAPTATION,),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("Hardshrink", "hardshrink"),
-            arguments=(Argument("lambd", "lambd", 0.5),),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("hard_shrink",),
-            arguments=(Argument("threshold", "lambd", 0.5),),
-        ),
-    ),
 )
 
 
@@ -126,18 +112,6 @@ SOFTSHRINK = Elementwise(
     smoothness=0,
     kinks=("-lambd", "lambd"),
     references=(_IDEAL_ADAPTATION, _SOFT_THRESHOLDING),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("Softshrink", "softshrink"),
-            arguments=(Argument("lambd", "lambd", 0.5),),
-        ),
-        FrameworkName(
-            framework="keras",
-            names=("soft_shrink",),
-            arguments=(Argument("threshold", "lambd", 0.5),),
-        ),
-    ),
 )
 
 SHRINK = Elementwise(
@@ -176,13 +150,6 @@ SHRINK = Elementwise(
     smoothness=-1,
     kinks=("-lambd", "lambd"),
     references=(_IDEAL_ADAPTATION, _SOFT_THRESHOLDING),
-    frameworks=(
-        FrameworkName(
-            framework="onnx",
-            names=("Shrink",),
-            arguments=(Argument("bias", "bias", 0.0), Argument("lambd", "lambd", 0.5)),
-        ),
-    ),
 )
 
 
@@ -235,10 +202,6 @@ TANHSHRINK = Elementwise(
             title="Torch7: A Matlab-like Environment for Machine Learning",
             year=2011,
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Tanhshrink", "tanhshrink")),
-        FrameworkName(framework="keras", names=("tanh_shrink",)),
     ),
 )
 

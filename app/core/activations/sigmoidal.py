@@ -8,18 +8,18 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from app.core import summation
-from app.core.activations import accurate
 from app.core.activations.definition import (
-    Argument,
     Derivatives,
     Elementwise,
-    FrameworkName,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Interval, Parameter
+from app.core.activations.piecewise import unless_nan
+from app.core.arithmetic import Array, accurate, summation
+from app.core.arithmetic.double_double import (
     Pair,
     Power,
     at_least,
@@ -43,10 +43,7 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter
-from app.core.activations.piecewise import unless_nan
+from app.core.arithmetic.loops import Fused
 
 _BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
 
@@ -118,12 +115,6 @@ SIGMOID = Elementwise(
             year=1838,
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Sigmoid", "sigmoid")),
-        FrameworkName(framework="jax", names=("sigmoid",)),
-        FrameworkName(framework="keras", names=("sigmoid",)),
-        FrameworkName(framework="onnx", names=("Sigmoid",)),
-    ),
 )
 
 
@@ -167,11 +158,6 @@ LOG_SIGMOID = Elementwise(
             identifier="arXiv:1310.4546",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("LogSigmoid", "logsigmoid")),
-        FrameworkName(framework="jax", names=("log_sigmoid",)),
-        FrameworkName(framework="keras", names=("log_sigmoid",)),
-    ),
 )
 
 
@@ -214,11 +200,6 @@ HARD_SIGMOID = Elementwise(
             year=2019,
             identifier="arXiv:1905.02244",
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Hardsigmoid", "hardsigmoid")),
-        FrameworkName(framework="jax", names=("hard_sigmoid",)),
-        FrameworkName(framework="keras", names=("hard_sigmoid",)),
     ),
 )
 
@@ -282,13 +263,6 @@ CLIPPED_AFFINE = Elementwise(
             identifier="arXiv:1603.00391",
         ),
     ),
-    frameworks=(
-        FrameworkName(
-            framework="onnx",
-            names=("HardSigmoid",),
-            arguments=(Argument("alpha", "alpha", 0.2), Argument("beta", "beta", 0.5)),
-        ),
-    ),
 )
 
 
@@ -337,10 +311,6 @@ SPARSE_SIGMOID = Elementwise(
             identifier="arXiv:1901.02324",
         ),
     ),
-    frameworks=(
-        FrameworkName(framework="jax", names=("sparse_sigmoid",)),
-        FrameworkName(framework="keras", names=("sparse_sigmoid",)),
-    ),
 )
 
 
@@ -383,12 +353,6 @@ TANH = Elementwise(
     smoothness=np.inf,
     saturates=_BOTH,
     references=(_EFFICIENT_BACKPROP,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Tanh", "tanh")),
-        FrameworkName(framework="jax", names=("tanh",)),
-        FrameworkName(framework="keras", names=("tanh",)),
-        FrameworkName(framework="onnx", names=("Tanh",)),
-    ),
 )
 
 
@@ -491,20 +455,6 @@ HARD_TANH = Elementwise(
             identifier="arXiv:1103.0398",
         ),
     ),
-    frameworks=(
-        FrameworkName(
-            framework="torch",
-            names=("Hardtanh", "hardtanh"),
-            arguments=(Argument("min_val", "min_val", -1.0), Argument("max_val", "max_val", 1.0)),
-        ),
-        FrameworkName(framework="jax", names=("hard_tanh",)),
-        FrameworkName(framework="keras", names=("hard_tanh",)),
-        FrameworkName(
-            framework="onnx",
-            names=("Clip",),
-            arguments=(Argument("min", "min_val", -np.inf), Argument("max", "max_val", np.inf)),
-        ),
-    ),
 )
 
 
@@ -547,12 +497,6 @@ SOFTSIGN = Elementwise(
             title="Understanding the difficulty of training deep feedforward neural networks",
             year=2010,
         ),
-    ),
-    frameworks=(
-        FrameworkName(framework="torch", names=("Softsign", "softsign")),
-        FrameworkName(framework="jax", names=("soft_sign",)),
-        FrameworkName(framework="keras", names=("softsign",)),
-        FrameworkName(framework="onnx", names=("Softsign",)),
     ),
 )
 
@@ -598,7 +542,6 @@ ARCTAN = Elementwise(
             identifier="arXiv:2109.14545",
         ),
     ),
-    frameworks=(FrameworkName(framework="onnx", names=("Atan",)),),
 )
 
 

@@ -18,11 +18,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import two_product
-from app.core.activations.definition import FrameworkName, Reference, Rowwise, Text, formulas
-from app.core.activations.extended import exponential, reciprocal
-from app.core.activations.parameters import Array
-from app.core.summation import double_sum, two_sum
+from app.core.activations.definition import Reference, Rowwise, Text, formulas
+from app.core.arithmetic import Array
+from app.core.arithmetic.accurate import two_product
+from app.core.arithmetic.extended import exponential, reciprocal
+from app.core.arithmetic.summation import double_sum, two_sum
 
 _LIFT = 512
 _LOWEST = -1533
@@ -285,14 +285,6 @@ SOFTMAX = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative", "positive"}),
     references=(_BRIDLE,),
-    frameworks=(
-        # torch's dim has no fixed default: left out, it is guessed from the shape, with a warning.
-        FrameworkName(framework="torch", names=("Softmax", "softmax"), axis=("dim", -1)),
-        FrameworkName(framework="torch", names=("Softmax2d",), axis=(None, -3)),
-        FrameworkName(framework="jax", names=("softmax",), axis=("axis", -1)),
-        FrameworkName(framework="keras", names=("Softmax", "softmax"), axis=("axis", -1)),
-        FrameworkName(framework="onnx", names=("Softmax",), axis=("axis", -1)),
-    ),
 )
 
 SOFTMIN = Rowwise(
@@ -321,7 +313,6 @@ SOFTMIN = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"negative", "positive"}),
     references=(_BRIDLE,),
-    frameworks=(FrameworkName(framework="torch", names=("Softmin", "softmin"), axis=("dim", -1)),),
 )
 
 LOG_SOFTMAX = Rowwise(
@@ -352,12 +343,6 @@ LOG_SOFTMAX = Rowwise(
     smoothness=np.inf,
     saturates=frozenset({"positive"}),
     references=(_BRIDLE,),
-    frameworks=(
-        FrameworkName(framework="torch", names=("LogSoftmax", "log_softmax"), axis=("dim", -1)),
-        FrameworkName(framework="jax", names=("log_softmax",), axis=("axis", -1)),
-        FrameworkName(framework="keras", names=("log_softmax",), axis=("axis", -1)),
-        FrameworkName(framework="onnx", names=("LogSoftmax",), axis=("axis", -1)),
-    ),
 )
 
 HARDMAX = Rowwise(
@@ -389,7 +374,6 @@ HARDMAX = Rowwise(
     references=(
         Reference(authors="ONNX contributors", title="Open Neural Network Exchange: Hardmax", year=2017),
     ),
-    frameworks=(FrameworkName(framework="onnx", names=("Hardmax",), axis=("axis", -1)),),
 )
 
 SPARSEMAX = Rowwise(
@@ -428,7 +412,6 @@ SPARSEMAX = Rowwise(
             identifier="arXiv:1602.02068",
         ),
     ),
-    frameworks=(FrameworkName(framework="keras", names=("sparsemax",), axis=("axis", -1)),),
 )
 
 FAMILY = (SOFTMAX, SOFTMIN, LOG_SOFTMAX, HARDMAX, SPARSEMAX)

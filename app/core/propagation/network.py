@@ -10,7 +10,6 @@ A layer that changes the width has no residual branch: there is nothing of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,10 +17,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.normalisation import Normalisation
 from app.core.propagation.streams import Stream
@@ -40,17 +40,6 @@ class Layer:
     def rows(self) -> int:
         """Pre-activations."""
         return self.units * self.pieces
-
-
-@dataclass(frozen=True)
-class GivenWeights:
-    """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
-
-    The rows of a unit with several pre-activations follow each other.
-    """
-
-    matrices: tuple[Array, ...]
-    biases: tuple[Array | None, ...]
 
 
 Weights: TypeAlias = Initialiser | GivenWeights
@@ -83,7 +72,7 @@ class Network:
         for units in set(self.sizes[1:]):
             self.units.check(units)
         if isinstance(self.weights, GivenWeights):
-            _check_given(self.weights, self.layers)
+            _check_fit(self.weights, self.layers)
 
     @cached_property
     def units(self) -> Units:
@@ -107,19 +96,15 @@ class Network:
 
 def given_network(
     call: Call,
-    matrices: Iterable[Array],
-    biases: Iterable[Array | None],
+    weights: GivenWeights,
     *,
     normalisation: Normalisation | None = None,
     residual: float | None = None,
 ) -> Network:
     """The network made of the caller's own matrices; sizes are theirs.
 
-    Raises `InvalidValue` for matrices and biases that do not fit each other or are not finite.
+    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit.
     """
-    weights = GivenWeights(tuple(matrices), tuple(biases))
-    if not weights.matrices or any(each.ndim != 2 or not each.size for each in weights.matrices):
-        raise InvalidValue("must be one or more matrices, none of them empty", loc=("weights",))
     pieces = Units(call).pieces
     for number, matrix in enumerate(weights.matrices, start=1):
         if len(matrix) % pieces:
@@ -128,27 +113,19 @@ def given_network(
                 loc=("weights",),
             )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
-    network = Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
-    for number, layer in enumerate(zip(weights.matrices, weights.biases, strict=True), start=1):
-        if not all(each is None or np.isfinite(each).all() for each in layer):
-            raise InvalidValue(f"layer {number} has a number that is not finite", loc=("weights",))
-    return network
+    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
 
 
-def _check_given(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
-    if not len(weights.matrices) == len(weights.biases) == len(layers):
-        raise InvalidValue("must be as many matrices and biases as layers", loc=("weights",))
-    for number, (matrix, bias, layer) in enumerate(
-        zip(weights.matrices, weights.biases, layers, strict=True), start=1
-    ):
+def _check_fit(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:
+    if len(weights.matrices) != len(layers):
+        raise InvalidValue("must be as many matrices as layers", loc=("weights",))
+    for number, (matrix, layer) in enumerate(zip(weights.matrices, layers, strict=True), start=1):
         if matrix.shape != (layer.rows, layer.fan_in):
             raise InvalidValue(
                 f"layer {number} must have {layer.rows} rows and {layer.fan_in} columns: rows are outputs, "
                 "columns the units before them",
                 loc=("weights",),
             )
-        if bias is not None and bias.shape != (layer.rows,):
-            raise InvalidValue(f"the bias of layer {number} must have {layer.rows} numbers", loc=("weights",))
 
 
 @dataclass(frozen=True)

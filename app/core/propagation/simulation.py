@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
 from app.core.propagation.blocks import TEMPORARY, Blocks
@@ -73,7 +73,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
     seed: int,
     index: int = 0,
     dtype: np.dtype[Any] = FLOAT64,
-    engine: Engine = "auto",
+    engine: Engine | tuple[Kind, ...] = "auto",
     upstream: Array | None = None,
     tape: float = TAPE,
     map_blocks: Mapper = map,
@@ -87,7 +87,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         seed: any non-negative integer.
         index: which of the seed's networks.
         dtype: float64 or float32.
-        engine: `engine.engines`.
+        engine: which map drives a layer, as for `engine.engines`; or what that chose, layer by layer.
         upstream: dL/d(outputs), units × B, instead of a standard normal array.
         tape: bytes to keep for the way back; beyond, layers are run twice.
         map_blocks: as the built-in ``map``; may run the calls side by side. BLAS should keep to one thread:
@@ -99,7 +99,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
     """
     with np.errstate(all="ignore"):
         batch = _checked_batch(network, inputs, dtype)
-        kinds = engines(network, batch, engine)
+        kinds = engine if isinstance(engine, tuple) else engines(network, batch, engine)
         segment = segment_length(network, batch, kinds, dtype.itemsize, tape)
         run = _Run(
             network, kinds, segment, Stream(seed, (index,)), dtype, Blocks(batch, map_blocks), progress

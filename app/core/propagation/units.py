@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
-from app.core.compiled import compiled
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.compiled import compiled
 from app.core.errors import InvalidValue
 
 MOST_PIECES = 64

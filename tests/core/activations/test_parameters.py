@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic
-from app.core.activations.parameters import Array, Integers, Interval, Parameter
+from app.core.activations.parameters import Integers, Interval, Parameter
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.evaluation import activate
 from tests.core.activations.test_promise import ELEMENTWISE, draw, draw_all
@@ -32,10 +33,10 @@ SPREAD = [
 LEARNED = [(entry, each) for entry, each in SPREAD if each.learnable]
 CONSTRAINED = [entry for entry in ELEMENTWISE if entry.constraints]
 DEMANDED = [
-    (f"{name.framework}:{name.names[0]}", argument.name)
+    (binding.spellings[0], argument.name)
     for entry in ENTRIES
-    for name in entry.frameworks
-    for argument in name.arguments
+    for binding in REGISTRY.bindings(entry.name)
+    for argument in binding.name.arguments
     if argument.default is None
 ]
 assert PARAMETERS

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Activation, Argument, Elementwise, FrameworkName
+from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.parameters import Parameter
 from app.core.activations.registry import Registry
 from app.core.errors import InvalidValue, UnknownName, nearest
+from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 
 SPELLINGS = [
-    (f"{name.framework}:{spelling}", entry, name)
-    for entry in REGISTRY.values()
-    for name in entry.frameworks
-    for spelling in name.names
+    (spelling, binding.activation, binding.name)
+    for entry in REGISTRY
+    for binding in REGISTRY.bindings(entry)
+    for spelling in binding.spellings
 ]
 SWITCHED = [each for each in SPELLINGS if each[2].options]
 NAMED_AXES = [each for each in SPELLINGS if each[2].axis is not None and each[2].axis[0] is not None]
@@ -38,10 +39,16 @@ def first_elementwise() -> Elementwise:
     return next(entry for entry in REGISTRY.values() if isinstance(entry, Elementwise))
 
 
-def made_up(name: str, *frameworks: FrameworkName, parameters: tuple[Parameter, ...] = ()) -> Elementwise:
-    entry = replace(first_elementwise(), name=name, frameworks=frameworks, parameters=parameters)
+def made_up(name: str, *parameters: Parameter) -> Elementwise:
+    entry = replace(first_elementwise(), name=name, parameters=parameters)
     assert isinstance(entry, Elementwise)
     return entry
+
+
+def vocabulary(*names: FrameworkName) -> Vocabulary:
+    return Vocabulary(
+        framework="choir", title="Choir", project="none", versions="1", sources=("score",), names=names
+    )
 
 
 def arguments(name: FrameworkName) -> dict[str, float]:
@@ -67,26 +74,43 @@ def test_two_entries_with_one_name_are_refused() -> None:
 
 
 def test_one_framework_name_for_two_entries_is_refused() -> None:
-    hum = FrameworkName(framework="torch", names=("Hum", "hum"))
-    with pytest.raises(ValueError, match="two activations are called torch:hum"):
-        Registry((made_up("one", hum), made_up("two", replace(hum, names=("hum",)))))
+    choir = vocabulary(FrameworkName("one", ("Hum", "hum")), FrameworkName("two", ("hum",)))
+    with pytest.raises(ValueError, match="two activations are called choir:hum"):
+        Registry((made_up("one"), made_up("two")), vocabularies=(choir,))
+
+
+def test_one_prefix_for_two_vocabularies_is_refused() -> None:
+    with pytest.raises(ValueError, match="two vocabularies have the same prefix"):
+        Registry(vocabularies=(vocabulary(), vocabulary()))
+
+
+def test_a_vocabulary_that_names_what_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="names an entry whistle that there is not"):
+        Registry((made_up("hum"),), vocabularies=(vocabulary(FrameworkName("whistle", ("hum",))),))
+    for name in (
+        FrameworkName("hum", ("hum",), (Argument("pitch", 1.0),)),
+        FrameworkName("hum", ("hum",), fixed={"pitch": 1.0}),
+    ):
+        with pytest.raises(ValueError, match="pitch"):
+            Registry((made_up("hum"),), vocabularies=(vocabulary(name),))
 
 
 def test_one_framework_name_with_a_switch_is_shared() -> None:
-    low, high = (
-        FrameworkName(framework="torch", names=("hum",), options={"pitch": pitch}, preferred=pitch == "low")
-        for pitch in ("low", "high")
+    choir = vocabulary(
+        FrameworkName("one", ("hum",), options={"pitch": "high"}, preferred=False),
+        FrameworkName("two", ("hum",), options={"pitch": "low"}),
     )
-    registry = Registry((made_up("one", high), made_up("two", low)))
-    assert registry.resolve("torch:hum").activation.name == "two"
-    assert registry.resolve("torch:hum", {"pitch": "high"}).activation.name == "one"
+    registry = Registry((made_up("one"), made_up("two")), vocabularies=(choir,))
+    assert registry.resolve("choir:hum").activation.name == "two"
+    assert registry.resolve("choir:hum", {"pitch": "high"}).activation.name == "one"
+    assert [each.activation.name for each in registry.bindings("choir:hum")] == ["two", "one"]
     with pytest.raises(InvalidValue, match="allowed: 'high', 'low'"):
-        registry.resolve("torch:hum", {"pitch": "shrill"})
+        registry.resolve("choir:hum", {"pitch": "shrill"})
 
 
 def test_a_required_parameter_is_demanded() -> None:
     pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), required=True)
-    registry = Registry((made_up("hum", parameters=(pitch,)),))
+    registry = Registry((made_up("hum", pitch),))
     assert registry.resolve("hum", {"pitch": 2}).params == {"pitch": 2.0}
     with pytest.raises(InvalidValue, match="pitch is required") as caught:
         registry.resolve("hum")
@@ -96,7 +120,7 @@ def test_a_required_parameter_is_demanded() -> None:
 def test_two_parameters_with_one_name_are_refused() -> None:
     pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), default=1.0)
     with pytest.raises(ValueError, match="share a name"):
-        made_up("hum", parameters=(pitch, pitch))
+        made_up("hum", pitch, pitch)
 
 
 def test_entries_are_frozen() -> None:
@@ -238,9 +262,9 @@ def test_nearest_ignores_case_and_underscores_and_puts_the_best_first() -> None:
 
 def test_arguments_translate_to_our_names() -> None:
     pitch = Parameter(name="pitch", symbol="p", description=("pitch", "음높이"), default=1.0)
-    binding = FrameworkName(framework="onnx", names=("Hum",), arguments=(Argument("alpha", "pitch", 3.0),))
-    registry = Registry((made_up("hum", binding, parameters=(pitch,)),))
-    assert registry.resolve("onnx:Hum").params == {"pitch": 3.0}
-    assert registry.resolve("onnx:Hum", {"alpha": 5}).params == {"pitch": 5.0}
+    choir = vocabulary(FrameworkName("hum", ("Hum",), (Argument("alpha", 3.0, of="pitch"),)))
+    registry = Registry((made_up("hum", pitch),), vocabularies=(choir,))
+    assert registry.resolve("choir:Hum").params == {"pitch": 3.0}
+    assert registry.resolve("choir:Hum", {"alpha": 5}).params == {"pitch": 5.0}
     with pytest.raises(UnknownName, match="alpha"):
-        registry.resolve("onnx:Hum", {"pitch": 5})
+        registry.resolve("choir:Hum", {"pitch": 5})

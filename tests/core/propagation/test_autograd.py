@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array, Value
+from app.core.arithmetic import Array, Value
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.network import Network, given_network
 from app.core.propagation.normalisation import EPSILON, NORMALISATIONS
 from app.core.propagation.simulation import propagate
@@ -158,8 +159,7 @@ def network(peer: Peer, normalisation: str | None, residual: float | None) -> Ne
     given = drawn(peer)
     return given_network(
         REGISTRY.resolve(peer.name, peer.params),
-        given.matrices,
-        given.biases,
+        GivenWeights(given.matrices, given.biases),
         normalisation=None if normalisation is None else NORMALISATIONS[normalisation],
         residual=residual,
     )

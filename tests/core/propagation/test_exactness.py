@@ -31,11 +31,12 @@ import pytest
 from scipy.stats import ks_2samp
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation import engine as engine_module
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import Engine, biases
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import (
     Gaussian,
     Initialiser,
@@ -299,8 +300,7 @@ def test_the_completed_matrices_give_the_same_network(case: Case) -> None:
     ]
     given = given_network(
         network.call,
-        [each.completed() for each in recorders],
-        offsets,
+        GivenWeights([each.completed() for each in recorders], offsets),
         normalisation=network.normalisation,
         residual=network.residual,
     )

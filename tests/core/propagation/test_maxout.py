@@ -9,6 +9,7 @@ from app.core.activations import REGISTRY
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import linear_map
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, Initialiser, Orthogonal, gaussian
 from app.core.propagation.linear_maps import Interleaved
 from app.core.propagation.network import GaussianInputs, Network, given_network
@@ -53,11 +54,11 @@ def test_maxout_has_no_dead_units_where_relu_has() -> None:
     x = rng.standard_normal((50, 32))
     matrices = [rng.standard_normal((80, 50)) / 7, rng.standard_normal((80, 40)) / 6]
     call = REGISTRY.resolve("maxout", {"pieces": 2})
-    run = propagate(given_network(call, matrices, [np.full(80, -100.0)] * 2), x, seed=0)
+    run = propagate(given_network(call, GivenWeights(matrices, [np.full(80, -100.0)] * 2)), x, seed=0)
     assert (run.dead_fraction == 0).all()
     assert np.isfinite(run.gradient_log10_rms).all()
     relu = given_network(
-        REGISTRY.resolve("relu"), [each[:40] for each in matrices], [np.full(40, -100.0)] * 2
+        REGISTRY.resolve("relu"), GivenWeights([each[:40] for each in matrices], [np.full(40, -100.0)] * 2)
     )
     assert (propagate(relu, x, seed=0).dead_fraction == 1).all()
 
@@ -91,7 +92,7 @@ def test_gated_units_take_their_two_pre_activations() -> None:
     # GLU: a · σ(b); neighbouring rows of W make one unit.
     rng = np.random.default_rng(1)
     matrix, x = rng.standard_normal((6, 4)), rng.standard_normal((4, 5))
-    run = propagate(given_network(REGISTRY.resolve("glu"), [matrix], [None]), x, seed=0)
+    run = propagate(given_network(REGISTRY.resolve("glu"), GivenWeights([matrix], [None])), x, seed=0)
     z = matrix @ x
     expected = np.mean(z[::2] / (1 + np.exp(-z[1::2])))
     assert run.activation_mean[0] == pytest.approx(expected, rel=1e-12)

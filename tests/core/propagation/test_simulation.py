@@ -14,6 +14,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS, Normalisation
@@ -110,7 +111,10 @@ def test_single_precision_keeps_five_digits(normalisation: Normalisation | None)
     rng = np.random.default_rng(4)
     matrices = rng.standard_normal((8, 60, 60)) / 8
     net = given_network(
-        REGISTRY.resolve("tanh"), matrices, [None] * 8, normalisation=normalisation, residual=0.5
+        REGISTRY.resolve("tanh"),
+        GivenWeights(list(matrices), [None] * 8),
+        normalisation=normalisation,
+        residual=0.5,
     )
     x = rng.standard_normal((60, 16))
     single, double = (propagate(net, x, seed=0, dtype=dtype) for dtype in (FLOAT32, FLOAT64))
@@ -158,7 +162,7 @@ def test_a_signal_beyond_the_square_root_of_the_range_is_still_followed(engine: 
 
 def dead_by_bias() -> Network:
     matrices = np.random.default_rng(0).standard_normal((3, 20, 20)) / 5
-    return given_network(REGISTRY.resolve("relu"), matrices, [np.full(20, -100.0)] * 3)
+    return given_network(REGISTRY.resolve("relu"), GivenWeights(list(matrices), [np.full(20, -100.0)] * 3))
 
 
 def dead_by_weights() -> Network:
@@ -250,7 +254,7 @@ def test_saturation_is_counted_from_the_slope_and_the_sides() -> None:
     z = np.array([[-8.0, -3.6, 0.0, 3.6, 3.8, 8.0]])
 
     def saturated(activation: str) -> float:
-        net = given_network(REGISTRY.resolve(activation), [np.eye(1)], [None])
+        net = given_network(REGISTRY.resolve(activation), GivenWeights([np.eye(1)], [None]))
         return float(propagate(net, z, seed=0).saturated_fraction[0] * z.size)
 
     assert saturated("sigmoid") == 3  # σ′ = 1/40 at ±3.6368…
@@ -263,19 +267,21 @@ def test_a_slope_for_each_unit_is_taken_unit_by_unit() -> None:
     rng = np.random.default_rng(1)
     slopes = rng.uniform(0, 1, 12)
     matrix, x = rng.standard_normal((12, 5)), rng.standard_normal((5, 3))
-    net = given_network(REGISTRY.resolve("prelu", {"weight": slopes}), [matrix], [None])
+    net = given_network(REGISTRY.resolve("prelu", {"weight": slopes}), GivenWeights([matrix], [None]))
     run = propagate(net, x, seed=0)
     z = matrix @ x
     assert run.activation_mean[0] == pytest.approx(np.where(z > 0, z, slopes[:, None] * z).mean(), rel=1e-12)
     with pytest.raises(InvalidValue, match="each unit"):
-        given_network(REGISTRY.resolve("prelu", {"weight": slopes[:5]}), [matrix], [None])
+        given_network(REGISTRY.resolve("prelu", {"weight": slopes[:5]}), GivenWeights([matrix], [None]))
 
 
 def test_residual_branches_only_where_the_sizes_agree() -> None:
     rng = np.random.default_rng(2)
     matrices = [rng.standard_normal((4, 4)), rng.standard_normal((6, 4))]
     x = rng.standard_normal((4, 3))
-    run = propagate(given_network(REGISTRY.resolve("tanh"), matrices, [None, None], residual=0.5), x, seed=0)
+    run = propagate(
+        given_network(REGISTRY.resolve("tanh"), GivenWeights(matrices, [None, None]), residual=0.5), x, seed=0
+    )
     first = x + 0.5 * np.tanh(matrices[0] @ x)
     second = np.tanh(matrices[1] @ first)
     means = [np.mean(first), np.mean(second)]
@@ -335,11 +341,14 @@ def test_the_way_back_is_linear_in_the_loss_gradient(dtype: np.dtype[Any], expon
         lambda: GaussianInputs(4, variance=-1.0),
         lambda: GaussianInputs(4, correlation=-0.5),
         lambda: GaussianInputs(4, correlation=float("nan")),
-        lambda: given_network(REGISTRY.resolve("tanh"), [], []),
-        lambda: given_network(REGISTRY.resolve("tanh"), [np.zeros(3)], [None]),
-        lambda: given_network(REGISTRY.resolve("tanh"), [np.zeros((3, 2)), np.zeros((3, 2))], [None, None]),
-        lambda: given_network(REGISTRY.resolve("tanh"), [np.zeros((3, 2))], [np.zeros(2)]),
-        lambda: given_network(REGISTRY.resolve("tanh"), [np.zeros((3, 2))], []),
+        lambda: GivenWeights([], []),
+        lambda: GivenWeights([np.zeros(3)], [None]),
+        lambda: GivenWeights([np.zeros((3, 2))], [np.zeros(2)]),
+        lambda: GivenWeights([np.zeros((3, 2))], []),
+        lambda: GivenWeights([np.full((3, 2), np.nan)], [None]),
+        lambda: given_network(
+            REGISTRY.resolve("tanh"), GivenWeights([np.zeros((3, 2)), np.zeros((3, 2))], [None, None])
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(make: Callable[[], object]) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
-from app.core.kernels import unit_of
-from app.core.mean_field import trajectory
+from app.core.arithmetic import Array
 from app.core.propagation.engine import Engine
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.simulation import propagate
+from app.core.theory.duals import dual_of
+from app.core.theory.trajectory import trajectory
 
 WIDTH = 4096
 FARTHEST = 5.0
@@ -75,7 +75,7 @@ def deviations(
     levels = 2 * np.log(10) * figures[:, 2]
     figures[:, 2] = np.hstack([levels[:, :-1] - levels[:, 1:], levels[:, :1] - levels[:, -1:]])
     path = trajectory(
-        unit_of(case.call), case.sigma_w, case.sigma_b, depth, inputs.variance, inputs.correlation
+        dual_of(case.call), case.sigma_w, case.sigma_b, depth, inputs.variance, inputs.correlation
     )
     assert path.c is not None
     factors = np.log(path.chi[:-1])

@@ -1,0 +1,26 @@
+"""Names that a request may hold and the service knows: functions, formats, initialisers, normalisations.
+
+Each is a component of its own in the OpenAPI document. Which names there are, the service writes in
+(`app.http.openapi`); a client needs no list of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
+
+_LONGEST = 100
+
+FunctionName = TypeAliasType("FunctionName", Annotated[str, Field(max_length=_LONGEST)])
+"""A canonical name (``tanh``) or a framework's own behind its prefix (``torch:Tanh``)."""
+
+DtypeName = TypeAliasType("DtypeName", Annotated[str, Field(max_length=_LONGEST)])
+"""A number format."""
+
+InitName = TypeAliasType("InitName", Annotated[str, Field(max_length=_LONGEST)])
+"""A framework's name of an initialiser, or ``critical``."""
+
+NormalizationName = TypeAliasType("NormalizationName", Annotated[str, Field(max_length=_LONGEST)])
+"""A normalisation of pre-activations."""

@@ -1,0 +1,1 @@
+"""Does the gradient survive, why not, and what would help."""

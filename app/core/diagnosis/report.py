@@ -1,0 +1,101 @@
+"""From an experiment to a report.
+
+    report = diagnose(experiment)    simulate → spreads → theory beside them → verdict → simulated remedies
+
+The heavy parts are jobs (`Simulation`, `Prediction`, `Remedies`), so that whoever runs the diagnosis decides
+where they are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.core.arithmetic.formats import FORMATS, log10_of_zero
+from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
+from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
+from app.core.diagnosis.theory import Prediction, Theory
+from app.core.diagnosis.verdict import Verdict, judge
+from app.core.evaluation import Mapper
+from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
+from app.core.propagation.engine import Kind
+from app.core.propagation.statistics import Figures, Spread, spread, summarise
+
+TRAINED_IN = ("float32", "bfloat16", "float16")
+"""Formats that networks are trained in."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is answered about an experiment."""
+
+    kinds: tuple[Kind, ...]
+    layers: dict[str, Spread]
+    log10_ratio: Spread
+    factor_per_layer: Spread
+    underflow: dict[str, int | None]
+    theory: Theory | None
+    verdict: Verdict
+    remedies: list[Remedy]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The job of diagnosing a whole experiment in one place, without remedies."""
+
+    experiment: Experiment
+
+    def __call__(self, map_blocks: Mapper, progress: Progress) -> Report:
+        """The report."""
+        whole = progress
+
+        def here(jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
+            return (job(map_blocks, progress) for job in jobs)
+
+        def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
+            del stage, part
+            whole(len(networks) / self.experiment.networks)
+
+        return diagnose(self.experiment, run=here, watch=watch, remedies=False)
+
+
+def diagnose(
+    experiment: Experiment, *, run: Runner = in_turn, watch: Watch = unwatched, remedies: bool = True
+) -> Report:
+    """Simulates, compares, judges and tries remedies.
+
+    Raises `InvalidValue` as `propagate` does.
+    """
+    with np.errstate(all="ignore"):  # infinite figures are findings
+        prediction = run([Prediction(experiment)], ignore)  # beside the networks, where the runner can
+        networks = simulate(experiment, run, watch)
+        (theory,) = prediction
+        layers = summarise(networks)
+        verdict = judge(experiment.network, networks, theory)
+        ratio = spread(np.array([each.log10_ratio for each in networks]))
+        sick = verdict.state != "healthy" and experiment.cost.work <= REMEDY_WORK
+        return Report(
+            experiment.kinds,
+            layers,
+            ratio,
+            spread(np.array([each.factor_per_layer for each in networks])),
+            underflow(layers["gradient_log10_rms"].median),
+            theory,
+            verdict,
+            remedies_of(experiment, verdict, float(ratio.median), run, watch) if sick and remedies else [],
+        )
+
+
+def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]:
+    """For each format the first layer, 1 the last of the network, whose typical gradient rounds to zero.
+
+    That is at half the smallest subnormal number: 2⁻¹⁵⁰, 2⁻¹³⁴ and 2⁻²⁵.
+    """
+    found: dict[str, int | None] = {}
+    for name in TRAINED_IN:
+        (below,) = np.nonzero(gradient_log10_rms[::-1] <= log10_of_zero(FORMATS[name]))
+        found[name] = int(below[0]) + 1 if below.size else None
+    return found

@@ -1,0 +1,70 @@
+"""A phase diagram cut into jobs: the theory of many (σ_w, σ_b), a block of cells at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.evaluation import Mapper
+from app.core.jobs import Job, Progress, Runner, ignore, in_turn
+from app.core.theory.critical import critical_sigma_w
+from app.core.theory.duals import dual_of
+from app.core.theory.mean_field import mean_field
+
+BLOCK = 10_000
+"""Cells of a job. Each job makes the tables of its integrals anew, at the cost of thousands of cells."""
+
+ARRAYS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient", "phase")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The job of finding `ARRAYS` for some pairs of σ_w and σ_b."""
+
+    call: Call
+    sigma_w: Array
+    sigma_b: Array
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> dict[str, NDArray[Any]]:
+        """The arrays, by name."""
+        found = mean_field(dual_of(self.call), self.sigma_w, self.sigma_b)
+        return {name: np.asarray(getattr(found, name)) for name in ARRAYS}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The job of finding the critical σ_w for some σ_b."""
+
+    call: Call
+    sigma_b: Array
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> dict[str, NDArray[Any]]:
+        """The one array, by name."""
+        return {"critical_sigma_w": np.asarray(critical_sigma_w(dual_of(self.call), self.sigma_b))}
+
+
+def diagram(call: Call, sigma_w: Array, sigma_b: Array, *, run: Runner = in_turn) -> dict[str, NDArray[Any]]:
+    """`ARRAYS` in the shape that ``sigma_w`` and ``sigma_b`` broadcast to; critical_sigma_w in σ_b's own."""
+    weight, bias = np.broadcast_arrays(sigma_w, sigma_b)
+    cells = [Cells(call, weight.ravel()[block], bias.ravel()[block]) for block in _blocks(weight.size)]
+    edges = [Edge(call, sigma_b.ravel()[block]) for block in _blocks(sigma_b.size)]
+    jobs: list[Job[dict[str, NDArray[Any]]]] = [*cells, *edges]
+    results = list(run(jobs, ignore))
+    arrays = {name: _joined(results[: len(cells)], name).reshape(weight.shape) for name in ARRAYS}
+    critical = _joined(results[len(cells) :], "critical_sigma_w").reshape(sigma_b.shape)
+    return {**arrays, "critical_sigma_w": critical}
+
+
+def _blocks(size: int) -> list[slice]:
+    # One block even of nothing, so that empty arrays come out empty and of their type.
+    return [slice(start, start + BLOCK) for start in range(0, max(size, 1), BLOCK)]
+
+
+def _joined(results: Sequence[dict[str, NDArray[Any]]], name: str) -> NDArray[Any]:
+    return np.concatenate([np.atleast_1d(each[name]) for each in results])

@@ -1,0 +1,164 @@
+"""The length map q ← σ_w² V(q) + σ_b²: what a layer makes of the variance of its pre-activations.
+
+V(q) = E φ(√q Z)² with Z standard normal. All functions work on all cells of a phase diagram at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.theory.duals import Dual, Moments
+from app.core.theory.gaussian import BAND, Array
+from app.core.theory.roots import Cells, Curve, bisect, descend
+
+MOST_SIGMA = 1e6
+"""Largest σ_w and σ_b."""
+
+SMALLEST, LARGEST = 2.0**-640, 2.0**640
+"""Variances between which V and S are integrals; beyond, their limits."""
+
+_BANDS = 30
+"""Bands to each side of q = 1 in which fixed points are looked for: to 2^−240, below 0, and 2^240, then ∞."""
+
+BAND_WIDTH = BAND * math.log(2)
+GRID = np.linspace(0, 1, 2 * BAND + 2)
+"""Places to look at in one band: 17 steps, so that no power of two but its ends is among them."""
+
+RESOLUTION = 1e-14
+"""What the logarithm of an integral is good for."""
+
+NEUTRAL = 1e-12
+VERIFIED = 1e-6
+"""χ₁ this near 1 is 1."""
+
+
+def squares(sigma_w: ArrayLike, sigma_b: ArrayLike) -> tuple[Array, Array]:
+    """σ_w² and σ_b², broadcast."""
+    sigmas = {"sigma_w": np.asarray(sigma_w, np.float64), "sigma_b": np.asarray(sigma_b, np.float64)}
+    for name, sigma in sigmas.items():
+        if not ((sigma >= 0) & (sigma <= MOST_SIGMA)).all():
+            raise InvalidValue(f"must be real numbers in [0, {MOST_SIGMA:g}]", loc=(name,))
+    try:
+        weight, bias = np.broadcast_arrays(*(sigma**2 for sigma in sigmas.values()))
+    except ValueError:
+        raise InvalidValue("must broadcast against sigma_b", loc=("sigma_w",)) from None
+    return weight, bias
+
+
+def times(weight: Array | float, moment: Array) -> Array:
+    """``weight`` · ``moment``, where no weight makes nothing even of infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(np.asarray(weight) == 0, 0.0, weight * moment)
+
+
+def moments_at(dual: Dual, q: Array) -> Moments:
+    """V, S, V′, S′ at fixed points, 0 and infinity among them."""
+    result = Moments(*np.full((4, q.size), np.inf))
+    inside = (q >= SMALLEST) & (q <= LARGEST)
+    small, large = q < SMALLEST, q > LARGEST
+    zero = dual.at_zero()
+    for target, values in zip(result, dual.moments(q[inside]), strict=True):
+        target[inside] = values
+    for target, limit in zip(result, zero, strict=True):
+        target[small] = limit
+    result.second[small] += zero.second_rate * q[small]
+    if large.any():
+        result.slope[large] = slope_at_infinity(dual)
+    return result
+
+
+def slope_at_infinity(dual: Dual) -> float:
+    """S as q → ∞, infinite where it grows; for oscillating φ, S at the largest q that can be integrated."""
+    largest = 1.0
+    for start in 2.0 ** (BAND * np.arange(_BANDS)):
+        try:
+            dual.moments(np.array([start]))
+        except LimitExceeded:
+            break
+        largest = start * 2.0 ** (BAND - 1)
+    before, last = dual.moments(largest * np.array([0.25, 1.0])).slope
+    return float(last) if last < (1 + VERIFIED) * before else np.inf
+
+
+def fixed_lengths(dual: Dual, weight: Array, bias: Array) -> Array:
+    """q* of each cell: 0, finite or infinite."""
+    q = np.ones(weight.size)
+    start, _ = _log_growth(dual.moments(np.ones(1)), np.zeros(1), weight, bias)
+    for direction, moving in ((1, start > RESOLUTION), (-1, start < -RESOLUTION)):
+        (cells,) = np.nonzero(moving)
+        q[cells] = _march(dual, weight[cells], bias[cells], direction)
+    return q
+
+
+def _log_growth(moments: Moments, s: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
+    """G = ln((σ_w² V + σ_b²)/q) and dG/ds at s = ln q."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        image = times(weight, moments.second) + bias
+        growth = np.log(image) - s
+        rate = times(weight, moments.second_rate) * np.exp(s) / image - 1
+    return growth, rate
+
+
+def _march(dual: Dual, weight: Array, bias: Array, direction: int) -> Array:
+    """The first fixed point above (1) or below (−1) q = 1, band by band; ∞ or 0 where there is none."""
+
+    def ahead_at(path: Array, cells: Cells) -> tuple[Array, Array]:
+        s = direction * path
+        growth, rate = _log_growth(dual.moments(np.exp(s)), s, weight[cells], bias[cells])
+        return direction * growth, rate
+
+    ends = np.full((2, weight.size), np.nan)
+    pending = np.arange(weight.size)
+    for band in range(_BANDS):
+        if not pending.size:
+            break
+        path = (band + GRID) * BAND_WIDTH
+        try:
+            ahead, rate = ahead_at(path, pending[:, None])
+        except LimitExceeded:  # φ oscillates: as far as it can be followed, q has grown
+            break
+        ends[:, pending] = _first_crossing(ahead, path)
+        for row, bracket in _touching_dips(ahead_at, pending, path, ahead, rate):
+            if not ends[0, row] <= bracket[0]:
+                ends[:, row] = bracket
+        pending = pending[np.isnan(ends[0, pending])]
+    root = np.full(weight.size, np.inf if direction > 0 else 0.0)
+    (cells,) = np.nonzero(~np.isnan(ends[0]))
+    path = descend(lambda at, active: ahead_at(at, cells[active]), *ends[:, cells])
+    root[cells] = np.exp(direction * path)
+    return root
+
+
+def _first_crossing(ahead: Array, path: Array) -> Array:
+    """The ends of the step of ``path`` in which each row of ``ahead`` first falls below 0, or NaN."""
+    below = ahead < -RESOLUTION
+    place = np.maximum(below.argmax(axis=1), 1)
+    return np.where(below.any(axis=1), [path[place - 1], path[place]], np.nan)
+
+
+def _touching_dips(
+    ahead_at: Curve, pending: Cells, path: Array, ahead: Array, rate: Array
+) -> Iterator[tuple[int, tuple[float, float]]]:
+    """Cells whose ``ahead`` falls to 0 and rises again within one step: where it starts, and its bottom.
+
+    The last dip of a cell comes first.
+    """
+    near, far = ahead[:, :-1], ahead[:, 1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        falling, rising = rate[:, :-1], rate[:, 1:]
+        # Where the tangents at both ends meet bounds a convex dip from below.
+        along = (far - near - rising * np.diff(path)) / (falling - rising)
+        bound = near + falling * along
+    dips = (near > NEUTRAL) & (far > NEUTRAL) & (falling < 0) & (rising > 0) & (bound <= 0)
+    rows, steps = np.nonzero(dips)
+    cells = pending[rows]
+    bottom = bisect(lambda at: -ahead_at(at, cells)[1], path[steps], path[steps + 1])
+    touches = ahead_at(bottom, cells)[0] <= RESOLUTION
+    found = zip(cells[touches], path[steps[touches]], bottom[touches], strict=True)
+    for cell, start, end in reversed(list(found)):
+        yield int(cell), (float(start), float(end))
