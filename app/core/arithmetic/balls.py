@@ -247,8 +247,16 @@ def _series_asinh(u: arb_series) -> arb_series:
     return -value if u[0] < 0 else value
 
 
+def _quotient(a: Any, b: Any) -> Any:
+    """a/b; at a zero of both no limit is taken, which flint would do."""
+    if isinstance(b, arb_series) and b[0].is_zero():
+        raise Undecided
+    return a / b
+
+
 SERIES: Mapping[str, Callable[..., Any]] = {
-    **{op: BALL[op] for op in ("neg", "+", "-", "*", "/", "**", "sign", "min", "max")},
+    **{op: BALL[op] for op in ("neg", "+", "-", "*", "**", "sign", "min", "max")},
+    "/": _quotient,
     "exp": arb_series.exp,
     "expm1": _series_expm1,
     "log": arb_series.log,
