@@ -22,14 +22,17 @@ class Arithmetic:
     """What a tree is worked out in.
 
     ``varying`` and ``fixed`` are the operations on parts that depend on the series' variable and on those
-    that do not; ``compare`` the comparisons.
+    that do not; ``compare`` the comparisons. With ``choose`` both branches of a condition are worked out and
+    it chooses between them, number by number; ``every`` then joins conditions.
     """
 
     number: Callable[[Fraction], Any]
     pi: Callable[[], Any]
     fixed: Mapping[str, Callable[..., Any]]
     varying: Mapping[str, Callable[..., Any]]
-    compare: Mapping[str, Callable[[Any, Any], bool]]
+    compare: Mapping[str, Callable[[Any, Any], Any]]
+    choose: Callable[[Any, Any, Any], Any] | None = None
+    every: Callable[..., Any] | None = None
 
 
 def function(
@@ -124,6 +127,9 @@ class _Builder:
                 return self._name(str(node.leaf))
             case "if":
                 return self._choice(*map(self.closure, node.args))
+            case "list":
+                parts = [self.closure(each) for each in node.args]
+                return lambda values: [part(values) for part in parts]
             case "and":
                 return self._all([self.closure(each) for each in node.args])
             case op if op in CONDITIONS:
@@ -138,11 +144,15 @@ class _Builder:
         return lambda values: values[place]
 
     def _choice(self, test: Closure, body: Closure, orelse: Closure) -> Closure:
+        if self._arithmetic.choose is not None:
+            return _applied(self._arithmetic.choose, [test, body, orelse])
         if isinstance(test, _Constant):
             return body if test.value else orelse
         return lambda values: body(values) if test(values) else orelse(values)
 
     def _all(self, tests: list[Closure]) -> Closure:
+        if self._arithmetic.every is not None:
+            return _applied(self._arithmetic.every, tests)
         if all(isinstance(test, _Constant) for test in tests):
             return _Constant(all(test([]) for test in tests))
         return lambda values: all(test(values) for test in tests)
