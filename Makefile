@@ -18,7 +18,7 @@ PEERS := .venv-peers/peers-$(VERSION)
 BENCH := .venv-bench/bench-$(VERSION)
 LOCKER := .venv-lock/$(UV)-$(VERSION)
 
-.PHONY: help run test test-all bench load picture lint lock image clean
+.PHONY: help run test test-all bench load fuzz picture lint lock image clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and
 
 load: $(SERVICE) ## send twice what the service can take, then break things; write the README's table
 	.venv/bin/python -m tests.benchmarks.load
+
+fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
+	.venv/bin/python -m tests.fuzz --count 5000
 
 picture: $(TOOLS) ## draw the README's picture anew
 	.venv/bin/python -m tests.test_readme_picture

@@ -18,6 +18,7 @@ from app.core.arithmetic.formats import FORMATS, round_to
 from app.wire import json_body
 from app.wire.errors import Malformed
 from app.wire.nested import DEEPEST
+from app.wire.sizes import MOST, size_of
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP64": FORMATS["float64"],
@@ -73,12 +74,20 @@ def array(datatype: str, shape: Any, data: NDArray[Any] | None, binary: memoryvi
     if binary is not None and data is None:
         if len(binary) != count * dtype.itemsize:
             raise Malformed(f"binary_data_size must be the product of the shape times {dtype.itemsize}")
+        _check_rows(shape)
         return np.frombuffer(binary, dtype).reshape(shape)
     if binary is not None or data is None:
         raise Malformed("either data or a binary_data_size is required")
     if data.shape not in {(count,), tuple(shape)}:
         raise Malformed("data must hold as many numbers as the shape says, flat or nested as it says")
+    _check_rows(shape)
     return round_to(data.reshape(shape), dtype)
+
+
+def _check_rows(shape: Sequence[int]) -> None:
+    """An empty axis makes every product 0, and the others are as long as they please."""
+    if size_of(shape) > MOST:
+        raise Malformed(f"shape has an empty axis beside more than {MOST:,} rows")
 
 
 def _is_length(value: Any) -> bool:
