@@ -237,7 +237,8 @@ def _series_sech(u: arb_series) -> arb_series:
 
 
 def _series_abs(u: arb_series) -> arb_series:
-    return u * BALL["sign"](u)
+    sign: arb = BALL["sign"](u)
+    return u * sign
 
 
 def _series_asinh(u: arb_series) -> arb_series:

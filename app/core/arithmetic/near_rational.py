@@ -13,7 +13,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 from flint import arb, arb_series, fmpq, fmpq_series
 
@@ -96,10 +95,10 @@ class NearRational:
         if self.rest is None or self.rest[0].is_zero():
             value = self.exact[0]
             return int(value > 0) - int(value < 0)
-        value = self.rest[0] if self.exact[0] == 0 else arb(self.exact[0]) + self.rest[0]
-        if value > 0:
+        ball = self.rest[0] if self.exact[0] == 0 else arb(self.exact[0]) + self.rest[0]
+        if ball > 0:
             return 1
-        if value < 0:
+        if ball < 0:
             return -1
         raise Undecided
 
@@ -144,9 +143,7 @@ def _ball_only(series: arb_series) -> NearRational:
 
 def _made(exact: fmpq_series, rest: arb_series | None) -> NearRational:
     """The sum of both, an ``exact`` part too long to go on with being a ball from here."""
-    height = max(
-        (int(each.p).bit_length() + int(each.q).bit_length() for each in exact.coeffs()), default=0
-    )
+    height = max((int(each.p).bit_length() + int(each.q).bit_length() for each in exact.coeffs()), default=0)
     if height <= _MOST_BITS:
         return NearRational(exact, rest)
     balls = _balls(exact)
@@ -219,8 +216,8 @@ def _shifted(
 
 
 def _tanh_change(r: arb_series, c: arb_series) -> arb_series:
-    t = SERIES["tanh"](r)
-    s = SERIES["tanh"](c)
+    t: arb_series = SERIES["tanh"](r)
+    s: arb_series = SERIES["tanh"](c)
     return s * (1 - t * t) / (1 + t * s)
 
 
@@ -232,6 +229,11 @@ def _constant(value: int, like: NearRational) -> NearRational:
     return rational(Fraction(value), like.exact.prec)
 
 
+def _normed(series: fmpq_series) -> fmpq_series:
+    """Divided by its value at the point."""
+    return series / fmpq_series([series[0]], 1, series.prec)
+
+
 def _log(u: NearRational) -> NearRational:
     start = u.exact[0]
     if start <= 0:
@@ -241,7 +243,7 @@ def _log(u: NearRational) -> NearRational:
         return _ball_only(u.whole.log())
     if u.rest is not None and u.sign < 0:
         raise Undefined
-    exact = (u.exact / start).log()
+    exact = _normed(u.exact).log()
     rest = None
     if start != 1:
         # Near 1 the logarithm of 1 + d, which keeps its digits.
@@ -263,7 +265,7 @@ def _sqrt(u: NearRational) -> NearRational:
     root = _exact_root(start)
     if root is None:
         return _ball_only(u.whole.sqrt())
-    exact = (u.exact / start).sqrt() * root
+    exact = _normed(u.exact).sqrt() * root
     if u.rest is None:
         return _made(exact, None)
     return _made(exact, u.rest / (u.whole.sqrt() + _balls(exact)))

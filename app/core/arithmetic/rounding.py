@@ -40,7 +40,7 @@ class Rounding:
     saturate: bool = False
     flush: bool = False
 
-    def array(self, values: NDArray[np.float64]) -> NDArray[Any]:
+    def array(self, values: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """Doubles rounded into the format."""
         if self.saturate:
             values = np.clip(values, -self.largest, self.largest)

@@ -82,7 +82,9 @@ def _power(inner: _Factors, power: Fraction) -> _Factors:
     if coefficient == 0 and power > 0:
         return _Factors(Fraction(0), {})
     if whole and coefficient and abs(power) <= _LARGEST_POWER:
-        return _Factors(coefficient ** int(power), {base: each * power for base, each in inner.powers.items()})
+        return _Factors(
+            coefficient ** int(power), {base: each * power for base, each in inner.powers.items()}
+        )
     if coefficient == 1 and len(inner.powers) == 1 and next(iter(inner.powers.values())) == 1:
         return _Factors(Fraction(1), dict.fromkeys(inner.powers, power))
     return _Factors(Fraction(1), {_product(inner): power})
@@ -219,17 +221,17 @@ def derivative(root: Tree, variable: str = "x") -> Tree:
 
 def _derivative(node: Tree, made: Mapping[Tree, Tree], variable: str) -> Tree:
     match node.op, node.args:
-        case ("number" | "constant"), _:
+        case (("number" | "constant"), _):
             return ZERO
         case "name", _:
             return ONE if node.leaf == variable else ZERO
         case "if", (test, body, orelse):
             return choice(test, made[body], made[orelse])
-        case ("min" | "max"), _:
+        case (("min" | "max"), _):
             return _of_extreme(node, made)
         case "**", (base, exponent):
             return _of_power(node, base, exponent, made)
-        case ("neg" | "+" | "-" | "*" | "/"), _:
+        case (("neg" | "+" | "-" | "*" | "/"), _):
             return _of_operation(node, made)
     (inner,) = node.args
     return times(_OUTER[node.op](inner), made[inner]) if made[inner] is not ZERO else ZERO

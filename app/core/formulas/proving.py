@@ -8,10 +8,12 @@ answers, however close. What stays open at `MOST_BITS` is counted as unproved.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from flint import arb, arb_series, fmpq
@@ -28,12 +30,16 @@ FIRST_BITS = 90
 """Enough for all but ties and near ties of double precision."""
 
 NEXT_BITS = (256, 1024, 4096, 16384)
+FEW_BITS = NEXT_BITS[0]
 MOST_BITS = NEXT_BITS[-1]
 """Bits after which a number is given up as unproved."""
 
 HIGHEST_ORDER = 8
 
-Doubles: TypeAlias = NDArray[np.float64]
+CHUNK = 2048
+"""Points between two reports of how far the work is."""
+
+Doubles: TypeAlias = NDArray[np.floating[Any]]
 
 BALLS = Arithmetic(ball, arb.pi, balls.BALL, balls.SERIES, balls.COMPARE)
 
@@ -53,23 +59,50 @@ class Part:
         return self.last - self.first + 1
 
 
-@dataclass(frozen=True)
-class Proved:
+class Proved(NamedTuple):
     """Derivatives by order, each the shape of the points, and where the rounding is proved."""
 
     orders: Doubles
     proved: NDArray[np.bool_]
 
 
-def prove(part: Part, values: Mapping[str, float | Doubles], rounding: Rounding) -> Proved:
+def prove(
+    part: Part,
+    values: Mapping[str, float | Doubles],
+    rounding: Rounding,
+    progress: Callable[[float], None] = lambda _: None,
+    *,
+    most_bits: int = MOST_BITS,
+) -> Proved:
     """The part at ``values``: floats, or arrays of one length, which the answer has too.
 
-    (last − first + 1, length) numbers of the format, as doubles. What is not proved is the middle of its
-    ball where that is narrow, else NaN.
+    (last − first + 1, length) numbers of the format, as doubles; NaN where nothing is proved. ``progress``
+    hears of the share that is done.
     """
     columns, fixed, places = _columns(values)
-    found = _Prover(part, columns, fixed, rounding).found()
-    return Proved(found.orders[:, places], found.proved[:, places])
+    prover = _Prover(part, columns, fixed, rounding, most_bits)
+    count = prover.count
+    orders, proved = np.empty((part.count, count)), np.empty((part.count, count), np.bool_)
+    for start in range(0, count, CHUNK):
+        block = slice(start, min(start + CHUNK, count))
+        orders[:, block], proved[:, block] = prover.found(block)
+        progress(block.stop / count)
+    return Proved(orders[:, places], proved[:, places])
+
+
+def prove_sums(
+    part: Part,
+    values: Mapping[str, Doubles],
+    groups: Sequence[NDArray[np.intp]],
+    rounding: Rounding,
+    *,
+    most_bits: int = MOST_BITS,
+) -> Proved:
+    """The sums of the part's one derivative over groups of the points at ``values``, each rounded once."""
+    prover = _Prover(part, {name: each.tolist() for name, each in values.items()}, {}, rounding, most_bits)
+    sums = [prover.summed(group.tolist()) for group in groups]
+    known = np.array([each is not None for each in sums])
+    return Proved(np.array([math.nan if each is None else each for each in sums]), known)
 
 
 def _columns(
@@ -88,8 +121,14 @@ class _Prover:
     """Works out a part at points given as columns."""
 
     def __init__(
-        self, part: Part, columns: Mapping[str, list[float]], fixed: Mapping[str, float], rounding: Rounding
+        self,
+        part: Part,
+        columns: Mapping[str, list[float]],
+        fixed: Mapping[str, float],
+        rounding: Rounding,
+        most_bits: int,
     ) -> None:
+        self._bits = tuple(bits for bits in NEXT_BITS if bits <= most_bits)
         self._part = part
         self._names = list(columns)
         self._points = list(zip(*columns.values(), strict=True))
@@ -97,16 +136,43 @@ class _Prover:
         self._rounding = rounding
         self._terms = part.last + 1
 
-    def found(self) -> Proved:
-        """All numbers."""
-        low, high = self._bounds(FIRST_BITS)
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return len(self._points)
+
+    def found(self, block: slice) -> Proved:
+        """The numbers at a block of the points."""
+        points = self._points[block]
+        low, high = self._bounds(points, FIRST_BITS)
         orders, proved = self._decide(low, high)
         for place in np.flatnonzero(~proved.all(axis=0)).tolist():
-            for row, decision in enumerate(self._decide_hard(place)):
+            for row, decision in enumerate(self._decide_hard(points[place])):
                 if decision is not None:
                     orders[row, place] = decision
                     proved[row, place] = True
         return Proved(orders, proved)
+
+    def summed(self, places: Sequence[int]) -> float | None:
+        """The sum over these points, rounded; None where it is not proved."""
+        points = [self._points[place] for place in places]
+        if not np.isfinite(np.array(points)).all():
+            return None
+        for bits in self._bits:
+            try:
+                with precision(bits):
+                    run = self._near_rational_function()
+                    total = reduce(operator.add, map(run, points), rational(Fraction(0), self._terms))
+                    decision = self._decided(total, self._part.first)
+            except Undecided:
+                continue
+            except Undefined:
+                return math.nan
+            except (Singular, ValueError):
+                return None
+            if decision is not None:
+                return decision
+        return None
 
     def _decide(self, low: Doubles, high: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
         """Numbers whose enclosures, given by their ends to nearest, round to one number."""
@@ -121,13 +187,13 @@ class _Prover:
         proved = (down == up) & np.isfinite(low) & np.isfinite(high)
         return np.where(proved, up, np.nan), proved
 
-    def _bounds(self, bits: int) -> tuple[Doubles, Doubles]:
+    def _bounds(self, points: Sequence[tuple[float, ...]], bits: int) -> tuple[Doubles, Doubles]:
         """The ends of all enclosures, as doubles to nearest; NaN where there is no enclosure."""
-        low = np.full((self._part.count, len(self._points)), np.nan)
+        low = np.full((self._part.count, len(points)), np.nan)
         high = low.copy()
         with precision(bits):
-            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms), ball)
-            for place, point in enumerate(self._points):
+            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
+            for place, point in enumerate(points):
                 if not all(map(math.isfinite, point)):
                     continue
                 try:
@@ -155,11 +221,12 @@ class _Prover:
         arithmetic: Arithmetic,
         value: Callable[[Any], Any],
         series: Callable[[float], Any],
-        constant: Callable[[Fraction], Any],
     ) -> Callable[[Sequence[float]], Any]:
         """The part's formula as a function of a point's numbers."""
         varying = frozenset({self._part.variable} if self._terms > 1 else ())
-        given = {name: series(number) if name in varying else value(number) for name, number in self._fixed.items()}
+        given = {
+            name: series(number) if name in varying else value(number) for name, number in self._fixed.items()
+        }
         run = function(self._part.tree, arithmetic, self._names, varying, given)
         kinds = [series if name in varying else value for name in self._names]
         if len(kinds) == 1:
@@ -167,13 +234,12 @@ class _Prover:
             return lambda point: run((kind(point[0]),))
         return lambda point: run([kind(each) for kind, each in zip(kinds, point, strict=True)])
 
-    def _decide_hard(self, place: int) -> list[float | None]:
+    def _decide_hard(self, point: Sequence[float]) -> list[float | None]:
         """The numbers at one point, by as many bits as it takes."""
-        point = self._points[place]
         if not all(map(math.isfinite, point)):
             return [math.nan if any(map(math.isnan, point)) else None] * self._part.count
         decisions: list[float | None] = [None] * self._part.count
-        for bits in NEXT_BITS:
+        for bits in self._bits:
             try:
                 decisions = self._near_rational(point, bits)
             except Undecided:
@@ -187,23 +253,24 @@ class _Prover:
         return decisions
 
     def _near_rational(self, point: Sequence[float], bits: int) -> list[float | None]:
-        terms = self._terms
         with precision(bits):
-            arithmetic = Arithmetic(
-                lambda value: rational(value, terms),
-                lambda: inexact(arb.pi(), terms),
-                near_rational.NEAR_RATIONAL,
-                near_rational.NEAR_RATIONAL,
-                near_rational.COMPARE,
-            )
-            run = self._function(
-                arithmetic,
-                lambda value: rational(Fraction(value), terms),
-                lambda value: near_rational.variable(value, terms),
-                lambda value: rational(value, terms),
-            )
-            value: NearRational = run(point)
+            value: NearRational = self._near_rational_function()(point)
             return [self._decided(value, order) for order in self._range()]
+
+    def _near_rational_function(self) -> Callable[[Sequence[float]], NearRational]:
+        terms = self._terms
+        arithmetic = Arithmetic(
+            lambda value: rational(value, terms),
+            lambda: inexact(arb.pi(), terms),
+            near_rational.NEAR_RATIONAL,
+            near_rational.NEAR_RATIONAL,
+            near_rational.COMPARE,
+        )
+        return self._function(
+            arithmetic,
+            lambda value: rational(Fraction(value), terms),
+            lambda value: near_rational.variable(value, terms),
+        )
 
     def _decided(self, value: NearRational, order: int) -> float | None:
         factor = math.factorial(order)

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from app.core.errors import ActivationLabError, nearest
 from app.core.formulas.language import FUNCTIONS
-from app.core.formulas.tree import COMPARISONS, Reader, Tree, depth, names, substitute, walk
+from app.core.formulas.tree import COMPARISONS, Reader, Tree, depth, names, substitute, walk, written_size
 
 PREFIX = "formula:"
 """What marks a formula where a function's name is taken."""
@@ -26,8 +26,8 @@ LONGEST = 1000
 MOST_NODES = 200
 """Numbers, names, operations and calls of a formula."""
 
-MOST_PARTS = 3000
-"""Distinct parts once the catalogue's functions are written out."""
+MOST_PARTS = 5000
+"""Parts once the catalogue's functions are written out."""
 
 MOST_BRACKETS = 40
 """Brackets within one another."""
@@ -91,7 +91,7 @@ def read(source: str, catalogue: Mapping[str, Definition]) -> Formula:
     parsed = _parsed(source)
     _check_size(parsed)
     root = _Builder(source, catalogue).whole(parsed)
-    if sum(1 for _ in walk(root)) > MOST_PARTS or depth(root) > DEEPEST_WRITTEN_OUT:
+    if written_size(root) > MOST_PARTS or depth(root) > DEEPEST_WRITTEN_OUT:
         raise FormulaError("with the catalogue's functions written out, the formula is too large")
     for node in walk(root):
         _check_power(node)
@@ -270,7 +270,7 @@ class _Builder:
             if default is not None
         }
         for given in node.keywords:
-            if given.arg not in definition.defaults:
+            if given.arg is None or given.arg not in definition.defaults:
                 near = nearest(given.arg or "", definition.defaults)
                 advice = f"; did you mean {' or '.join(near)}?" if near else ""
                 raise self._error(f"this function has no such parameter{advice}", given)

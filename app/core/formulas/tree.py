@@ -204,9 +204,9 @@ def substitute(root: Tree, replacements: Mapping[str, Tree]) -> Tree:
 
 _LEVELS = {"if": 0, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5} | dict.fromkeys(CONDITIONS, 1)
 _LEAF = 6
-_SIDES = {"+": (2, 2), "-": (2, 3), "*": (3, 4), "/": (3, 4), "**": (_LEAF, _LEAF)} | {
-    op: (2, 2) for op in CONDITIONS
-}
+_SIDES = {"+": (2, 2), "-": (2, 3), "*": (3, 4), "/": (3, 4), "**": (_LEAF, _LEAF)} | dict.fromkeys(
+    CONDITIONS, (2, 2)
+)
 """How tightly each side must bind to stand without brackets."""
 
 

@@ -102,7 +102,7 @@ def _nearest(value: Fraction) -> float:
 
 
 def evaluate(
-    roots: Sequence[Tree], variables: Mapping[str, NDArray[np.float64]], constants: Mapping[str, float]
+    roots: Sequence[Tree], variables: Mapping[str, NDArray[np.floating[Any]]], constants: Mapping[str, float]
 ) -> list[NDArray[np.float64]]:
     """The trees' values at ``variables``, arrays of one shape, which the values have too.
 
@@ -120,7 +120,7 @@ def evaluate(
 
 
 def stable(root: Tree) -> Tree:
-    """The same function, with the forms that lose digits or overflow in doubles written in those that do not."""
+    """The same function, forms that lose digits or overflow in doubles written in those that do not."""
     made: dict[Tree, Tree] = {}
     for node in walk(root):
         rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf)
