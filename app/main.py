@@ -22,6 +22,7 @@ from app.api import (
     page,
     plots,
     sweep,
+    training,
 )
 from app.api.examples import picture_examples
 from app.compute.simulations import Simulations
@@ -41,7 +42,19 @@ survive** a deep network. Every example below runs as it stands when *Try it out
 """
 
 
-ROUTES = (activate, gradient_flow, sweep, mean_field, catalogue, plots, inference, health, metrics, page)
+ROUTES = (
+    activate,
+    gradient_flow,
+    sweep,
+    training,
+    mean_field,
+    catalogue,
+    plots,
+    inference,
+    health,
+    metrics,
+    page,
+)
 
 
 def create_app(chosen: Settings | None = None) -> FastAPI:

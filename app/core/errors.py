@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 BEYOND = 10**18
 """An estimate above it is not said to the last digit: whole numbers have no end, floats do."""
 

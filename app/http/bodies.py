@@ -29,7 +29,7 @@ from app.wire.errors import Malformed, Unsuitable
 JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"})
 
 
 @Translation

@@ -104,7 +104,15 @@ def test_headers_of_other_writers(text: str) -> None:
     assert npy.loads(header(text) + np.array([1.5, -2.0]).tobytes()).tolist() == [1.5, -2.0]
 
 
-HUGE = [(10**9, 0), (2**62, 0), (10**18, 0), (2**62, 2**62, 0), (0, 2**62), (0, 2**62, 2**62), (9,) * 31 + (0,)]
+HUGE = [
+    (10**9, 0),
+    (2**62, 0),
+    (10**18, 0),
+    (2**62, 2**62, 0),
+    (0, 2**62),
+    (0, 2**62, 2**62),
+    (9,) * 31 + (0,),
+]
 
 
 @pytest.mark.parametrize("shape", HUGE)
