@@ -151,6 +151,8 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
         sent = as_sent(found.orders, rounding.dtype)
         return ready(npy.stacked(sent), NPY, {**timing, "Proof": f"{found.proved}/{found.unproved}"})
     fields = _fields(call, body, Evaluation(found.orders, found.input_gradient, found.param_gradients))
+    if body.order > 2:
+        fields["higher_derivatives"] = list(found.orders[3:])
     fields["proof"] = {"proved": found.proved, "unproved": found.unproved}
     return encoded(fields, timing, numbers=sum(array.size for array in found.orders))
 
@@ -173,8 +175,6 @@ def _fields(call: Call, body: ActivateRequest, evaluation: Evaluation) -> dict[s
         "outputs": outputs,
         "derivative": derivative,
         "second_derivative": second,
-        "higher_derivatives": list(evaluation.orders[3:]) or None,
-        "proof": None,
         "input_gradient": evaluation.input_gradient,
         "param_gradients": None if body.upstream is None else evaluation.param_gradients,
     }

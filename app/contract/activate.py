@@ -74,11 +74,11 @@ class ActivateResponse(Model):
         description="f′, or the Jacobian `[..., m, n]` of a function that mixes elements."
     )
     second_derivative: NumberArray | None
-    higher_derivatives: list[NumberArray] | None = Field(
-        None, description="f‴ and on, by order, where `order` is 3 or more."
-    )
-    proof: Proof | None = Field(None, description="Where rounding is proved or the function is a formula.")
     input_gradient: NumberArray | None = Field(description="dL/d(inputs), where `upstream` was given.")
     param_gradients: dict[str, NumberArray] | None = Field(
         description="dL/d(parameter) for each learnable one, where `upstream` was given."
     )
+    higher_derivatives: list[NumberArray] | None = Field(
+        None, description="f‴ and on, by order, where `order` is 3 or more."
+    )
+    proof: Proof | None = Field(None, description="Where rounding is proved or the function is a formula.")

@@ -265,7 +265,7 @@ def _sqrt(u: NearRational) -> NearRational:
     root = _exact_root(start)
     if root is None:
         return _ball_only(u.whole.sqrt())
-    exact = _normed(u.exact).sqrt() * root
+    exact = _normed(u.exact).sqrt() * fmpq_series([root], 1, u.exact.prec)
     if u.rest is None:
         return _made(exact, None)
     return _made(exact, u.rest / (u.whole.sqrt() + _balls(exact)))
