@@ -89,7 +89,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     if size > settings.max_elements:
         limit = settings.max_elements
         raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
-
+    told["answer_bytes"] = 8 * size
     if _is_proved(call, body):
         answer = await _proved(request, call, body, media_type)
         told["elements"] = body.inputs.size

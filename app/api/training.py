@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Coroutine
 from functools import partial
@@ -19,7 +18,7 @@ from app.core.jobs import Runner
 from app.core.training.course import train
 from app.core.training.run import Frame
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, simulated, timeout
+from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, LINES, Emit, streamed
 from app.settings import Settings
@@ -57,18 +56,15 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS, LINES)
     longest = settings.request_timeout if media_type == JSON else settings.sweep_timeout
-    seconds = timeout(request, longest)
-    # Off the event loop: a fair σ_w is found by integrals, and data take a while to draw.
-    plan = await asyncio.to_thread(described, body, settings)
+    admission = admitted(request, timeout(request, longest))
+    plan = await planned(request, admission, partial(described, body, settings))
     request.state.function = plan.trainings[0].learner.call.activation.name
+    reserve(admission, plan.cost.bytes)
     if media_type == JSON:
-        work = partial(_answered, plan)
-        answer = await simulated(request, work, job_bytes=plan.cost.bytes, seconds=seconds)
-        return Response(answer, media_type=JSON)
-    errand = admitted(request, plan.cost.bytes)
+        return Response(await simulated(request, admission, partial(_answered, plan)), media_type=JSON)
 
     def told(emit: Emit) -> Coroutine[Any, Any, None]:
-        return errand.run(partial(_tell, plan, emit), seconds)
+        return admission.run(partial(_tell, plan, emit))
 
     return streamed(told, media_type, _error)
 
