@@ -21,6 +21,8 @@ from app.core.training.figures import Observation, observe
 from app.core.training.run import FOR_GOOD, GOALS, State, Stretch, Training
 from tests.support.trainings import trainings
 
+pytestmark = pytest.mark.slow
+
 RUNS = 8
 CHANCE = 1e-3
 
@@ -94,7 +96,7 @@ def sooner(first: str, second: str) -> Callable[[int], Seen]:
 def no_unit_dies(activation: Any, **fields: Any) -> Callable[[int], Seen]:
     def claim(seed: int) -> Seen:
         found = runs(activation, seed, **fields)
-        return ~np.logical_or.reduce([each.any(axis=1) for each in found.dead])
+        return np.asarray(~np.logical_or.reduce([each.any(axis=1) for each in found.dead]))
 
     return claim
 
@@ -102,7 +104,7 @@ def no_unit_dies(activation: Any, **fields: Any) -> Callable[[int], Seen]:
 def a_layer_dies(activation: str) -> Callable[[int], Seen]:
     def claim(seed: int) -> Seen:
         found = runs(activation, seed, **FAST)
-        return np.logical_or.reduce([each.all(axis=1) for each in found.dead])
+        return np.asarray(np.logical_or.reduce([each.all(axis=1) for each in found.dead]))
 
     return claim
 
