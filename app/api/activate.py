@@ -25,7 +25,7 @@ from app.core.jobs import Runner, ignore
 from app.core.proof import ProvedActivation, ProvedEvaluation, as_sent, check_provable
 from app.http.answers import encoded, ready
 from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
-from app.http.computing import computed, simulated, timeout
+from app.http.computing import admitted, computed, reserve, simulated, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
@@ -33,6 +33,9 @@ from app.wire.sizes import size_of
 
 FEW_NUMBERS = 256
 """Numbers that are proved beside the event loop in some milliseconds, most often."""
+
+BYTES_PER_NUMBER = 200.0
+"""Of a worker's memory, for each number that it proves."""
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -138,14 +141,15 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
     def work(run: Runner) -> ProvedEvaluation:
         return next(run([job], ignore))
 
-    seconds = timeout(request, settings.request_timeout)
     size = body.inputs.size * (body.order + 1)
     found = None
     if size <= FEW_NUMBERS:
         quick = replace(job, most_bits=FEW_BITS)
         found = await asyncio.to_thread(quick, map, ignore)
     if found is None or found.unproved:
-        found = await simulated(request, work, seconds=seconds)
+        admission = admitted(request, timeout(request, settings.request_timeout))
+        reserve(admission, BYTES_PER_NUMBER * size)
+        found = await simulated(request, admission, work)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
     if media_type == NPY:
         sent = as_sent(found.orders, rounding.dtype)
