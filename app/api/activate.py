@@ -80,6 +80,8 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         limit = settings.max_elements
         raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
 
+    told["answer_bytes"] = 8 * size
+
     def work(map_blocks: Mapper) -> Response:
         dtype = number_format(body.dtype)
         upstream = body.upstream
