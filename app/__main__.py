@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the options and serves."""
     # Imported here: worker processes run this module's top as well, and need none of it.
     from pydantic import ValidationError  # noqa: PLC0415
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--host", default=own.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", default=own.port, type=int, help="port to listen on (%(default)s)")
     parser.add_argument("--workers", default=own.workers, type=int, help="server processes (%(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     serve(own.model_validate({**own.model_dump(), **vars(options)}))
 
 

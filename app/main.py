@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from app import __version__
 from app.api import (
     activate,
     catalogue,
@@ -79,7 +80,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
     own = settings() if chosen is None else chosen
     app = FastAPIOffline(
         title="Activation Lab",
-        version="0.1.0",
+        version=__version__,
         description=DESCRIPTION,
         docs_url=None,  # app.api.docs has it, with a policy
         redoc_url=None,

@@ -35,7 +35,7 @@ def serve(chosen: Settings) -> None:
     logs.configure(chosen.log_format, chosen.log_level)
     patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
     config = uvicorn.Config(
-        "app.serving.process:application",
+        f"{__package__}.process:application",
         factory=True,
         host=chosen.host,
         port=chosen.port,
