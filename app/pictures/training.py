@@ -86,10 +86,11 @@ def _panel(figure: str, first: bool, look: Look) -> Spec:
         "labelLimit": look.width,
         "symbolType": "stroke",
         "symbolSize": 400,
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2,
     }
     colour = {"field": "activation", "type": "nominal", "sort": None, "legend": legend if first else None}
-    # On the band too: legends merge where domains are the same.
-    lines = {"color": colour, "strokeDash": {**colour, "scale": {"range": DASHES}}}
+    dash = {**colour, "scale": {"range": DASHES}, "legend": None}
     x = {
         "field": "step",
         "type": "quantitative",
@@ -107,15 +108,18 @@ def _panel(figure: str, first: bool, look: Look) -> Spec:
         "width": look.width,
         "height": look.height,
         "data": {"name": "figures"},
-        "encoding": {"x": x, **lines},
+        "encoding": {"x": x, "color": colour},
         "layer": [
             {
                 "mark": {"type": "area", "opacity": 0.2, "clip": True},
-                "encoding": {"y": height("_low"), "y2": {"field": f"{figure}_high"}},
+                "encoding": {
+                    "y": height("_low"),
+                    "y2": {"field": f"{figure}_high"},
+                },
             },
             {
                 "mark": {"type": "line", "strokeWidth": 2, "clip": True},
-                "encoding": {"y": height()},
+                "encoding": {"y": height(), "strokeDash": dash},
             },
         ],
     }
