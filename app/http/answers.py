@@ -59,7 +59,7 @@ def _joined(opening: bytes, values: Iterable[tuple[bytes, Any]], closing: bytes)
 
 
 async def _messages(pieces: Iterator[Piece]) -> AsyncIterator[bytes]:
-    """The ``pieces`` in messages of about `MESSAGE` bytes, each encoded on a thread while the last is sent."""
+    """The ``pieces`` in messages of about `MESSAGE` bytes, each encoded by a thread as the last is sent."""
     loop = asyncio.get_running_loop()
     following = loop.run_in_executor(None, _message, pieces)
     while message := await following:

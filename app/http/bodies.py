@@ -33,7 +33,7 @@ from app.wire.errors import Malformed, Unsuitable
 Parsed = TypeVar("Parsed")
 
 SHORT = 262_144
-"""Bytes of a body that is read where it is: a millisecond, and a thread would take as long to hand it over."""
+"""Bytes of a body that is read where it is: a millisecond, about what handing it to a thread takes."""
 
 JSON = "application/json"
 NPY = "application/x-npy"

@@ -1,5 +1,6 @@
-"""Arrays that want to hurt, wherever one can stand: as many elements as a parser's counters hold, and shapes of
-nothing. A server of its own, over a real socket; its health is asked for while it works.
+"""Arrays that want to hurt, wherever one can stand, and the service's health while it works on them.
+
+They have as many elements as a parser's counters hold, are nested, or hold nothing in huge shapes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Server, started
-from tests.hostile.test_hostile import assert_problem, exchange
+from tests.hostile.test_hostile import assert_problem, connect
 
 MOST = 20_000_000
 """Numbers or rows of an array, by default."""
@@ -24,7 +25,7 @@ EDGE = 2**24
 """simdjson's counts of elements end one below."""
 
 HEALTHY = 0.25
-"""Seconds that GET /healthz may wait, whatever else the process works on."""
+"""Seconds that GET /healthz may wait longer than usual, whatever else the process works on."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,9 @@ def roomy() -> Iterator[Server]:
 
 @contextmanager
 def watched(server: Server) -> Iterator[Callable[[], float]]:
-    """Asks for the server's health meanwhile; gives the longest wait, in seconds."""
-    waits = [0.0]
-    done = threading.Event()
+    """Asks for the server's health; gives how much longer it waited than just before, in seconds."""
+    usual, waits = [0.0], [0.0]
+    working, done = threading.Event(), threading.Event()
 
     def ask() -> None:
         connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
@@ -45,15 +46,29 @@ def watched(server: Server) -> Iterator[Callable[[], float]]:
             start = time.monotonic()
             connection.request("GET", "/healthz")
             assert connection.getresponse().read()
-            waits.append(time.monotonic() - start)
+            (waits if working.is_set() else usual).append(time.monotonic() - start)
 
     asking = threading.Thread(target=ask)
     asking.start()
+    time.sleep(1.0)
+    working.set()
     try:
-        yield lambda: max(waits)
+        yield lambda: max(waits) - max(usual)
     finally:
         done.set()
         asking.join()
+
+
+def exchange(server: Server, data: bytes) -> tuple[int, bytes]:
+    """The status and body of the answer to a request."""
+    received = bytearray()
+    with connect(server) as connection:
+        connection.settimeout(120)
+        connection.sendall(data)
+        while piece := connection.recv(1 << 20):
+            received += piece
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
 
 
 def post(path: str, body: bytes, media_type: str = "application/json", *headers: str) -> bytes:
