@@ -47,10 +47,11 @@ def watched(server: Server) -> Iterator[Callable[[], float]]:
             connection.request("GET", "/healthz")
             assert connection.getresponse().read()
             (waits if working.is_set() else usual).append(time.monotonic() - start)
+        connection.close()
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(1.0)
+    time.sleep(1.5)
     working.set()
     try:
         yield lambda: max(waits) - max(usual)
