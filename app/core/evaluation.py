@@ -19,7 +19,7 @@ from app.core.activations.definition import Elementwise, Rowwise
 from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.formats import round_to
-from app.core.arithmetic.summation import sum_over
+from app.core.arithmetic.loops import Kernel
 from app.core.errors import InvalidValue, LimitExceeded
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
@@ -100,7 +100,7 @@ def _elementwise(
     params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
     check_constraints(activation, params)
     orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
-    step = LONG_BLOCK if activation.in_one_pass and dtype == FLOAT64 else BLOCK
+    step = LONG_BLOCK if dtype == FLOAT64 else BLOCK
     if points.size <= step:
         _fill(orders, activation, _held(points, dtype), _flat(params))
     else:
@@ -134,7 +134,7 @@ def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: M
     if rows[0].dtype == FLOAT64:
         activation.write(rows, x, **params)
         return
-    for row, values in zip(rows, activation.orders(x, len(rows), **params), strict=True):
+    for row, values in zip(rows, activation.orders(x, len(rows), odd=True, **params), strict=True):
         row[:] = round_to(values, row.dtype)
 
 
@@ -149,14 +149,48 @@ def _with_gradients(
 ) -> Evaluation:
     _check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
-    with np.errstate(all="ignore"):
-        _, slope = activation.orders(x, 2, **params)
-        partial = activation.parameter_gradients(x, **params) if activation.parameter_gradients else {}
-        gradients = {
-            name: round_to(_reduced(seed * each, call.params[name], call.axis), dtype)
-            for name, each in partial.items()
-        }
-        return Evaluation(evaluation.orders, round_to(seed * slope, dtype), gradients)
+    odd = dtype != FLOAT64
+    pulled = activation.kernel.pull(x.ravel(), seed.ravel(), _flat(params), odd=odd).reshape(x.shape)
+    gradients = {
+        name: round_to(_summed(activation.parameter_gradients, place, call, x, seed, params, odd), dtype)
+        for place, name in enumerate(activation.learned)
+        if activation.parameter_gradients is not None
+    }
+    return Evaluation(evaluation.orders, round_to(pulled, dtype), gradients)
+
+
+def _summed(
+    kernel: Kernel,
+    place: int,
+    call: Call,
+    x: Array,
+    seed: Array,
+    params: Mapping[str, Value],
+    odd: bool,
+) -> Array:
+    """Σ upstream·∂f/∂θ for the learnable parameter at this ``place``, over what broadcasting repeats it."""
+    name = call.activation.learned[place]
+    value = call.params[name]
+    over = _spread_axes(value, x.shape, call.axis)
+    groups = math.prod(length for axis, length in enumerate(x.shape) if axis not in over)
+    flat = {
+        key: _grouped(each, over) if isinstance(each, np.ndarray) else each for key, each in params.items()
+    }
+    sums = kernel.sums(_grouped(x, over), _grouped(seed, over), flat, groups, place, odd=odd)
+    return sums.reshape(np.shape(value))
+
+
+def _grouped(values: Array, over: tuple[int, ...]) -> Array:
+    """``values`` in one row, what is to be added up side by side."""
+    kept = [axis for axis in range(values.ndim) if axis not in over]
+    return np.ascontiguousarray(np.transpose(values, [*kept, *over])).reshape(-1)
+
+
+def _spread_axes(value: Value, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """The axes of ``shape`` along which broadcasting repeats ``value``."""
+    own = _along(np.asarray(value, np.float64), len(shape), axis).shape
+    aligned = (1,) * (len(shape) - len(own)) + own
+    return tuple(place for place, length in enumerate(aligned) if length == 1)
 
 
 def _rowwise(
@@ -276,14 +310,6 @@ def _along(value: Array, ndim: int, axis: int) -> Array:
     if value.ndim != 1 or not -ndim <= axis < ndim:
         return value
     return value.reshape([-1 if place == axis % ndim else 1 for place in range(ndim)])
-
-
-def _reduced(gradient: Array, value: Value, axis: int) -> Array:
-    """``gradient`` summed over what broadcasting had spread ``value`` over."""
-    spread = _along(np.asarray(value, np.float64), gradient.ndim, axis)
-    target = (1,) * (gradient.ndim - spread.ndim) + spread.shape
-    over = tuple(place for place, length in enumerate(target) if length == 1)
-    return sum_over(gradient, over).reshape(np.shape(value))
 
 
 def _axis_of(x: Array, axis: int) -> int:

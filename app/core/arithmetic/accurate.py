@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from app.core.activations.piecewise import select
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.summation import two_sum
 
@@ -91,15 +90,3 @@ def exp_pair(x: Array, low: Value = 0.0) -> tuple[Array, Array]:
     m = np.expm1(r)
     a = 1 + m
     return np.ldexp(a, k.astype(np.int32)), ((1 - a) + m) / a + r_low
-
-
-def logistic_tail(e: Array, relative: Value = 0.0) -> Array:
-    """E/(1 + E) for E = e·(1 + ``relative``) ≤ 1: the logistic function on its small side, E = e^−|t|.
-
-    e/(1 + e) alone is up to 2.5 ulp off: the rounding of 1 + e weighs up to one ulp of the quotient.
-    """
-    q = e / (1 + e)
-    if isinstance(relative, float) and not relative:
-        return select(e < 1 / 3, e - e * q, q)
-    shift = relative * q * (1 - q)
-    return select(e < 1 / 3, e - (e * q - shift), q + shift)

@@ -15,20 +15,23 @@ from typing import Any
 from numba.core.dispatcher import Dispatcher
 
 from app.core.arithmetic import double_double
-from app.core.arithmetic.double_double import Pair, scalar
+from app.core.arithmetic.double_double import (
+    DoubleDouble,
+    scalar,
+)
 
 _CUT: dict[Any, Any] = {
-    double_double.fast_sum: lambda a, b: Pair(a + b, 0.0),
-    double_double.two_sum: lambda a, b: Pair(a + b, 0.0),
-    double_double.two_product: lambda a, b: Pair(a * b, 0.0),
-    double_double.plus: lambda a, b: Pair(a.high + b, 0.0),
-    double_double.total: lambda a, b: Pair(a.high + b.high, 0.0),
-    double_double.times: lambda a, b: Pair(a.high * b.high, 0.0),
-    double_double.product: lambda a, b: Pair(a.high * b.high, 0.0),
-    double_double.rounded: lambda a, b: a.high * b.high,
-    double_double.inverse: lambda a: Pair(1 / a.high, 0.0),
-    double_double.quotient: lambda a, b: Pair(a.high / b.high, 0.0),
-    double_double.square_root: lambda a: Pair(math.sqrt(a.high), 0.0),
+    double_double.fast_two_sum: lambda a, b: DoubleDouble(a + b, 0.0),
+    double_double.two_sum: lambda a, b: DoubleDouble(a + b, 0.0),
+    double_double.two_product: lambda a, b: DoubleDouble(a * b, 0.0),
+    double_double.add_double: lambda a, b: DoubleDouble(a.high + b, 0.0),
+    double_double.add: lambda a, b: DoubleDouble(a.high + b.high, 0.0),
+    double_double.product: lambda a, b: DoubleDouble(a.high * b.high, 0.0),
+    double_double.product_unnormalised: lambda a, b: DoubleDouble(a.high * b.high, 0.0),
+    double_double.rounded_product: lambda a, b: a.high * b.high,
+    double_double.inverse_unnormalised: lambda a: DoubleDouble(1 / a.high, 0.0),
+    double_double.quotient: lambda a, b: DoubleDouble(a.high / b.high, 0.0),
+    double_double.square_root: lambda a: DoubleDouble(math.sqrt(a.high), 0.0),
 }
 
 

@@ -11,23 +11,23 @@ import pytest
 
 from app.core.arithmetic import Array
 from app.core.arithmetic.double_double import (
-    Pair,
+    DoubleDouble,
+    add,
+    add_double,
     exp,
+    exp_scaled,
     expm1,
-    fast_sum,
-    inverse,
+    fast_two_sum,
     inverse_of_sum,
+    inverse_unnormalised,
     log1p,
-    plus,
-    power,
     product,
+    product_unnormalised,
     quotient,
-    rounded,
+    rounded_product,
     scalar,
     scaled,
     square_root,
-    times,
-    total,
     two_product,
     two_sum,
 )
@@ -56,13 +56,13 @@ LOW = 2.0**-54
 
 
 @scalar
-def _parts(pair: Pair) -> tuple[float, float, float]:
+def _parts(pair: DoubleDouble) -> tuple[float, float, float]:
     return pair.high, pair.low, 0.0
 
 
 @scalar
-def _normalised(pair: Pair) -> Pair:
-    return fast_sum(pair.high, pair.low)
+def _normalised(pair: DoubleDouble) -> DoubleDouble:
+    return fast_two_sum(pair.high, pair.low)
 
 
 @Fused
@@ -77,47 +77,47 @@ def _two_product(x: float, y: float) -> tuple[float, float, float]:
 
 @Fused
 def _plus(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(plus(Pair(x, x * LOW), y))
+    return _parts(add_double(DoubleDouble(x, x * LOW), y))
 
 
 @Fused
 def _total(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(total(Pair(x, x * LOW), Pair(y, -y * LOW)))
+    return _parts(add(DoubleDouble(x, x * LOW), DoubleDouble(y, -y * LOW)))
 
 
 @Fused
 def _times(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(times(Pair(x, x * LOW), Pair(y, -y * LOW)))
+    return _parts(product(DoubleDouble(x, x * LOW), DoubleDouble(y, -y * LOW)))
 
 
 @Fused
 def _quotient(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(quotient(Pair(x, x * LOW), Pair(y, -y * LOW)))
+    return _parts(quotient(DoubleDouble(x, x * LOW), DoubleDouble(y, -y * LOW)))
 
 
 @Fused
 def _product(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(_normalised(product(Pair(x, x * LOW), Pair(y, -y * LOW))))
+    return _parts(_normalised(product_unnormalised(DoubleDouble(x, x * LOW), DoubleDouble(y, -y * LOW))))
 
 
 @Fused
 def _inverse(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(_normalised(inverse(Pair(x, x * y * LOW))))
+    return _parts(_normalised(inverse_unnormalised(DoubleDouble(x, x * y * LOW))))
 
 
 @Fused
 def _inverse_of_sum(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(_normalised(inverse_of_sum(2.0, Pair(x, x * y * LOW))))
+    return _parts(_normalised(inverse_of_sum(2.0, DoubleDouble(x, x * y * LOW))))
 
 
 @Fused
 def _rounded(x: float, y: float) -> tuple[float, float, float]:
-    return rounded(Pair(x, x * LOW), Pair(y, -y * LOW)), 0.0, 0.0
+    return rounded_product(DoubleDouble(x, x * LOW), DoubleDouble(y, -y * LOW)), 0.0, 0.0
 
 
 @Fused
 def _square_root(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(square_root(Pair(x, x * y * LOW)))
+    return _parts(square_root(DoubleDouble(x, x * y * LOW)))
 
 
 @Fused
@@ -132,13 +132,13 @@ def _expm1(x: float, y: float) -> tuple[float, float, float]:
 
 @Fused
 def _log1p(x: float, y: float) -> tuple[float, float, float]:
-    return _parts(log1p(Pair(x, x * y * LOW)))
+    return _parts(log1p(DoubleDouble(x, x * y * LOW)))
 
 
 @Fused
 def _power_times(x: float, y: float) -> tuple[float, float, float]:
-    e = power(x)
-    return scaled(rounded(Pair(e.high, e.low), Pair(y, 0.0)), e.exponent), 0.0, 0.0
+    e = exp_scaled(x)
+    return scaled(rounded_product(DoubleDouble(e.high, e.low), DoubleDouble(y, 0.0)), e.exponent), 0.0, 0.0
 
 
 @Fused
