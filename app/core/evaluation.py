@@ -221,7 +221,7 @@ def _rowwise(
         x = _held(rows[block], dtype)
         with np.errstate(all="ignore"):
             for function, result in zip(functions, orders, strict=False):
-                result[block] = round_to(function(x, **call.params), dtype)
+                result[block] = round_to(function(x, odd=dtype != FLOAT64, **call.params), dtype)
 
     _run(compute, map_blocks, rows, width, whole=_holds_arrays(call))
     outputs, *jacobian = (result.reshape(*outer, *result.shape[1:]) for result in orders)
@@ -248,7 +248,7 @@ def _pulled_back(
     def compute(block: slice) -> None:
         x, seed = _held(rows[block], dtype), _held(upstream[block], dtype)
         with np.errstate(all="ignore"):
-            pulled, partial = activation.pullback(x, seed, **call.params)
+            pulled, partial = activation.pullback(x, seed, odd=dtype != FLOAT64, **call.params)
             gradient[block] = round_to(pulled, dtype)
             params.update({name: round_to(value, dtype) for name, value in partial.items()})
 

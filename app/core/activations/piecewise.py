@@ -28,8 +28,7 @@ def proportional(slope: float, x: float) -> Scaled:
     """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
     flat = slope == 0 and math.isinf(x)
     high = slope if flat else slope * x
-    low = fma(slope, x, -high)
-    return Scaled(high, -0.0 if flat or low == 0 else low, 0.0)  # −0 keeps the sign of a zero
+    return Scaled(high, fma(slope, x, -high), 0.0)
 
 
 @scalar
@@ -38,7 +37,7 @@ def difference(a: float, b: float) -> Scaled:
     far = abs(a) > 2.0**1000 or abs(b) > 2.0**1000
     unit = 0.25 if far else 1.0
     exact = two_sum(a * unit, -b * unit)
-    return Scaled(exact.high, -0.0 if exact.low == 0 else exact.low, 2.0 if far else 0.0)
+    return Scaled(exact.high, exact.low, 2.0 if far else 0.0)
 
 
 @scalar

@@ -317,7 +317,9 @@ PRELU = Elementwise(
 
 @Kernel
 def _rrelu(x: float, lower: float, upper: float) -> Orders:
-    mean = times_power(difference(lower, -upper), -1.0)
+    total = difference(lower, -upper)
+    half = 0.5 if abs(total.high) > 2.0**-900 else 1.0  # a subnormal number has no half
+    mean = Scaled(half * total.high, half * total.low, total.exponent - (0.0 if half < 1 else 1.0))
     flat = mean.high == 0 and math.isinf(x)
     product = product_unnormalised(mantissa(mean), DoubleDouble(x, 0.0))
     left = choose(flat, mean, with_exponent(product, mean.exponent))

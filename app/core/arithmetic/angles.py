@@ -83,7 +83,7 @@ def _reduced(a: float, b: float, exponent: int) -> tuple[int, float, float]:
         factor[i + 1] += factor[i] >> _WIDTH
         factor[i] &= _MASK
     power = exponent - 106
-    start = max(0, -((2 - power) // _WIDTH))  # digits before it count multiples of four quarters
+    start = max(0, (power - 2) // _WIDTH)  # digits before it count multiples of four quarters
     number = np.zeros(_TAKEN + 6, np.int64)
     for i in range(4):
         for j in range(_TAKEN):
@@ -140,14 +140,15 @@ def angle(omega: Scaled, x: Scaled) -> Angle:
         quarters = (turns if sign > 0 else -turns) & 3
         high, low = sign * high, sign * low
     z = two_product(high, high)
-    sine = DoubleDouble(high, low - low * z.high / 2 + high * z.high * polynomial(z.high, _SINE))
+    sine = fast_two_sum(high, low - low * z.high / 2 + high * z.high * polynomial(z.high, _SINE))
     rest = high * low + 0.5 * z.low + z.high * z.high * polynomial(z.high, _COSINE)
+    versine = fast_two_sum(0.5 * z.high, rest)
     tiny = exponent < -400
     theta = Scaled(exact.high, exact.low, exponent)
     return Angle(
         quarters,
         choose(tiny, theta, unscaled(sine)),
-        choose(tiny, times_power(times(theta, theta), -1.0), unscaled(DoubleDouble(0.5 * z.high, rest))),
+        choose(tiny, times_power(times(theta, theta), -1.0), unscaled(versine)),
     )
 
 

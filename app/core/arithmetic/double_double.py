@@ -96,14 +96,6 @@ def power_of_two(k: float) -> float:
 
 
 @scalar
-def scaled(value: float, k: float) -> float:
-    """value·2^k for a whole k, |k| ≤ 3000: in steps, so that it may end beyond the normal numbers."""
-    third = nearest(k * (1 / 3))
-    step = power_of_two(third)
-    return value * step * step * power_of_two(k - 2 * third)
-
-
-@scalar
 def at_least(x: float, bound: float) -> float:
     """The larger of the two; NaN where x is NaN."""
     return bound if x < bound else x  # noqa: FURB136 - compiled, max and min lose NaN
@@ -113,6 +105,18 @@ def at_least(x: float, bound: float) -> float:
 def at_most(x: float, bound: float) -> float:
     """The smaller of the two; NaN where x is NaN."""
     return bound if x > bound else x  # noqa: FURB136
+
+
+@scalar
+def scaled(value: float, k: float) -> float:
+    """value·2^k for a whole k: in steps, so that it may end beyond the normal numbers.
+
+    Beyond ±3000 k counts as that: no double is left of the value.
+    """
+    k = at_most(at_least(k, -3000.0), 3000.0)
+    third = nearest(k * (1 / 3))
+    step = power_of_two(third)
+    return value * step * step * power_of_two(k - 2 * third)
 
 
 @scalar
@@ -276,8 +280,7 @@ def exp_scaled(x: float, low: float = 0.0) -> Scaled:
 def exp(x: float, low: float = 0.0) -> DoubleDouble:
     """e^(x + low) to 2⁻⁵⁶; where it is no normal number, `power` keeps the digits that this one loses."""
     e = exp_scaled(x, low)
-    exponent = at_most(at_least(e.exponent, -3000.0), 3000.0)
-    return DoubleDouble(scaled(e.high, exponent), scaled(e.low, exponent))
+    return DoubleDouble(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
 
 
 @scalar

@@ -107,7 +107,10 @@ def add_product(digits: Digits, a: Scaled, b: float) -> float:
 
 @_function
 def _leading(digits: Digits) -> tuple[int, int, int, bool]:
-    """The sum's sign, its first 62 bits, the power of two that they count, and whether more follow."""
+    """The sum's sign, its first 62 bits, the power of two that they count, and whether more follow.
+
+    The digits are left those of the sum's magnitude.
+    """
     _carry(digits)
     negative = digits[LENGTH - 1] < 0
     if negative:
@@ -156,10 +159,20 @@ def rounded_sum(digits: Digits, odd: bool) -> float:
 
 @_function
 def scaled_sum(digits: Digits) -> Scaled:
-    """The sum as a `Scaled` number, right to 2⁻⁹⁴. The sum is spent: `clear` it."""
+    """The sum as a `Scaled` number, right to 2⁻⁹⁴. The sum stays as it is."""
     sign, number, power, _ = _leading(digits)
     if number == 0:
         return Scaled(0.0, 0.0, 0.0)
+    result = _with_rest(digits, sign, number, power)
+    if sign < 0:
+        for k in range(digits[_LOWEST], LENGTH):
+            digits[k] = -digits[k]
+    return result
+
+
+@_function
+def _with_rest(digits: Digits, sign: int, number: int, power: int) -> Scaled:
+    """The 62 bits of a `_leading` number, and those below them."""
     below, shift = (power + _BELOW) >> 5, (power + _BELOW) & 31
     unit = power_of_two(float(-62 - shift))  # what digit ``below`` counts
     rest = float(digits[below] & ((1 << shift) - 1)) * unit if below >= 0 else 0.0

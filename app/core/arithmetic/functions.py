@@ -47,16 +47,10 @@ _BEYOND: Final = 4000.0
 @scalar
 def as_exponent(a: Scaled) -> DoubleDouble:
     """a for use in an exponential: cut to ±4000, where e^−|a| has vanished."""
-    high, low = scaled_down(a.high, a.exponent), scaled_down(a.low, a.exponent)
+    high, low = scaled(a.high, a.exponent), scaled(a.low, a.exponent)
     head = fast_two_sum(high, low if abs(high) < _BEYOND else 0.0)
     cut = at_most(at_least(head.high, -_BEYOND), _BEYOND)
     return DoubleDouble(cut, head.low if cut == head.high else 0.0)
-
-
-@scalar
-def scaled_down(value: float, exponent: float) -> float:
-    """value·2^exponent; beyond ±3000 the exponent counts as that."""
-    return scaled(value, at_most(at_least(exponent, -3000.0), 3000.0))
 
 
 class Sigmoids(NamedTuple):

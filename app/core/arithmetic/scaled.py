@@ -20,7 +20,6 @@ from app.core.arithmetic.double_double import (
     Scaled,
     add,
     at_least,
-    at_most,
     inverse_unnormalised,
     power_of_two,
     product_unnormalised,
@@ -150,26 +149,20 @@ def root(a: Scaled) -> Scaled:
 
 @scalar
 def _low(a: Scaled) -> float:
-    """The low part; nothing beside an infinity or a NaN."""
-    return a.low if abs(a.high) <= LARGEST else -0.0
-
-
-@scalar
-def _doubled(value: float, exponent: float) -> float:
-    """value·2^exponent; beyond ±3000 the exponent counts as that."""
-    return scaled(value, at_most(at_least(exponent, -3000.0), 3000.0))
+    """The low part; −0 beside an infinity or a NaN, and beside a zero, whose sign it leaves alone."""
+    return a.low if 0 < abs(a.high) <= LARGEST else -0.0
 
 
 @scalar
 def nearest_double(a: Scaled) -> float:
     """a rounded to the nearest double; a subnormal one is rounded twice."""
-    return _doubled(a.high + _low(a), a.exponent)
+    return scaled(a.high + _low(a), a.exponent)
 
 
 @scalar
 def high_double(a: Scaled) -> float:
     """a without its low part: enough for a float32."""
-    return _doubled(a.high, a.exponent)
+    return scaled(a.high, a.exponent)
 
 
 @scalar
@@ -183,4 +176,4 @@ def odd_double(a: Scaled) -> float:
     bits = np.float64(head.high).view(np.int64)
     cut = abs(head.low) > 0 and bits & 1 == 0
     step = 1 if (head.low > 0) == (head.high > 0) else -1
-    return _doubled(float(np.int64(bits + (step if cut else 0)).view(np.float64)), a.exponent)
+    return scaled(float(np.int64(bits + (step if cut else 0)).view(np.float64)), a.exponent)
