@@ -22,6 +22,7 @@ from app.http.computing import computed, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
+from app.wire.sizes import size_of
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -74,10 +75,12 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     told = request.scope["state"]  # what `request.state` is after making two objects
     told["function"] = call.activation.name
     media_type = negotiate(request, *_offered(call, body))
-    size = body.inputs.size * (body.order + 1)
+    size = size_of(body.inputs.shape) * (body.order + 1)
     if size > settings.max_elements:
         limit = settings.max_elements
         raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
+
+    told["answer_bytes"] = 8 * size
 
     def work(map_blocks: Mapper) -> Response:
         dtype = number_format(body.dtype)
@@ -89,7 +92,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
         if media_type == NPY:
             return ready(npy.stacked(evaluation.orders), NPY, timing)
-        numbers = sum(array.size for array in evaluation.orders)
+        numbers = sum(size_of(array.shape) for array in evaluation.orders)
         return encoded(_fields(call, body, evaluation), timing, numbers=numbers)
 
     seconds = timeout(request, settings.request_timeout)

@@ -15,6 +15,7 @@ from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
 from app.contract.protocol import InferRequest
 from app.contract.sweep import SweepRequest
+from app.contract.training import TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -153,3 +154,19 @@ def picture_examples() -> dict[str, dict[str, Any]]:
         "mean-field": {"request": json.dumps(diagram)},
     }
     return {f"/plots/{name}.{{form}}": values for name, values in fields.items()}
+
+
+def training_examples() -> dict[str, Any]:
+    """Requests for ``POST /training``: two activations on two rings, and the caller's own data."""
+    names = [
+        name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise) and not entry.parameters
+    ]
+    short = {"activations": names[:2], "hidden": [8, 8], "steps": 40, "runs": 2, "frames": 4}
+    own = {**short, "data": {"inputs": [[0, 0], [0, 1], [1, 0], [1, 1]], "targets": [0, 1, 1, 0]}}
+    return {
+        "rings": {"summary": "Two activations on two rings", "value": short},
+        "own": {"summary": "Your own data: exclusive or", "value": own},
+    }
+
+
+TRAINING: TypeAlias = Annotated[TrainingRequest, Body(openapi_examples=training_examples())]

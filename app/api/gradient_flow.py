@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, simulated, timeout
+from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings
@@ -64,20 +63,18 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     """Checks and estimates, has it simulated, answers at once or as events."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
-    seconds = timeout(request, settings.request_timeout)
-    # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
-    experiment = await asyncio.to_thread(described, body, settings)
+    admission = admitted(request, timeout(request, settings.request_timeout))
+    experiment = await planned(request, admission, partial(described, body, settings))
     request.state.function = experiment.network.call.activation.name
-    size = experiment.cost.bytes
+    reserve(admission, experiment.cost.bytes)
     if media_type == EVENTS:
-        errand = admitted(request, size)
 
         def told(emit: Emit) -> Coroutine[Any, Any, None]:
-            return errand.run(partial(_tell, body, experiment, emit), seconds)
+            return admission.run(partial(_tell, body, experiment, emit))
 
         return streamed(told, EVENTS, _error)
     work = partial(_answered, body, experiment)
-    return Response(await simulated(request, work, job_bytes=size, seconds=seconds), media_type=JSON)
+    return Response(await simulated(request, admission, work), media_type=JSON)
 
 
 def _answered(

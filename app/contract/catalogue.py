@@ -56,6 +56,17 @@ class FrameworkFacts(Model):
     switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
 
 
+class VocabularyFacts(Model):
+    """A framework whose names are known, and where they were read."""
+
+    framework: str = Field(description="The prefix of its names.")
+    title: str
+    project: str = Field(description="Where its source is published.")
+    versions: str = Field(description="The versions that the names and defaults hold for.")
+    sources: list[str] = Field(description="Files of the project, or pages of its reference.")
+    remarks: list[str]
+
+
 class GainFacts(Model):
     """What to scale weights by so that a layer keeps its input's size, for standard normal inputs Z."""
 
@@ -64,9 +75,19 @@ class GainFacts(Model):
 
 
 class FunctionFacts(Model):
-    """All facts about one function. Facts that depend on parameters hold at the defaults."""
+    """All facts about one function.
+
+    Facts that depend on parameters hold `at` the defaults. Those of a framework's name are the framework's:
+    where they are not the function's own, facts that are stated for these alone are left out.
+    """
 
     name: str
+    function: str = Field(description="The canonical name.")
+    vocabulary: VocabularyFacts | None = Field(description="For a framework's name, its framework.")
+    at: dict[str, NumberArray] = Field(
+        description="The parameters, by canonical names, that the facts hold at; for one that a framework "
+        "demands, the function's own default."
+    )
     title: Texts
     summary: Texts
     kind: str = Field(description="`elementwise`, or `rowwise` for a function that mixes elements.")
@@ -74,15 +95,15 @@ class FunctionFacts(Model):
     definitions: dict[str, str] = Field(description="LaTeX of names used in the formulas.")
     parameters: list[ParameterFacts]
     constraints: list[str] = Field(description="Relations between parameters, as LaTeX.")
-    range: str = Field(description="LaTeX.")
-    limits: tuple[NumberArray | None, NumberArray | None] = Field(
+    range: str | None = Field(description="LaTeX.")
+    limits: tuple[NumberArray | None, NumberArray | None] | None = Field(
         description="f at −∞ and at +∞; None where there is no limit."
     )
-    largest_slope: NumberArray
-    zero_centred: bool = Field(description="The mean output for a standard normal input is zero.")
-    monotone: bool
-    smoothness: NumberArray = Field(description="How many derivatives are continuous; −1 for a jump.")
-    saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
+    largest_slope: NumberArray | None
+    zero_centred: bool | None = Field(description="The mean output for a standard normal input is zero.")
+    monotone: bool | None
+    smoothness: NumberArray | None = Field(description="How many derivatives are continuous; −1 for a jump.")
+    saturates: list[str] | None = Field(description="The sides on which the slope tends to zero.")
     kinks: list[KinkFacts]
     gains: GainFacts | None = Field(description="None for a function that mixes elements.")
     references: list[ReferenceFacts]
@@ -96,6 +117,10 @@ class FunctionSummary(Model):
     """One line of the catalogue."""
 
     name: str
+    function: str = Field(description="The canonical name.")
+    switches: dict[str, str | bool] = Field(
+        description="Switches that choose this function among several under the name."
+    )
     title: Texts
     summary: Texts
     kind: str
@@ -106,6 +131,9 @@ class FunctionSummary(Model):
 
 
 class Catalogue(Model):
-    """All functions, in the registry's order."""
+    """All functions, or the names of one framework, in the registry's order."""
 
     functions: list[FunctionSummary]
+    frameworks: list[VocabularyFacts] = Field(
+        description="The frameworks whose names can be asked for, or the one that was."
+    )

@@ -7,6 +7,13 @@ from app.contract.gradient_flow import GaussianInputFields, GradientFlowRequest,
 from app.contract.mean_field import MeanFieldRequest
 from app.contract.pictures import FunctionsPictureQuery, NetworksPictureQuery
 from app.contract.sweep import SweepRequest
+from app.contract.training import (
+    DataFields,
+    OptimizerFields,
+    TrainedActivation,
+    TrainingRequest,
+    WatchFields,
+)
 
 FIELD_NAMES: frozenset[str] = frozenset(
     name
@@ -15,6 +22,11 @@ FIELD_NAMES: frozenset[str] = frozenset(
         MeanFieldRequest,
         GradientFlowRequest,
         SweepRequest,
+        TrainingRequest,
+        TrainedActivation,
+        DataFields,
+        OptimizerFields,
+        WatchFields,
         GaussianInputFields,
         Sigmas,
         ResidualFields,

@@ -24,3 +24,15 @@ InitName = TypeAliasType("InitName", Annotated[str, Field(max_length=_LONGEST)])
 
 NormalizationName = TypeAliasType("NormalizationName", Annotated[str, Field(max_length=_LONGEST)])
 """A normalisation of pre-activations."""
+
+DataName = TypeAliasType("DataName", Annotated[str, Field(max_length=_LONGEST)])
+"""A data set to learn."""
+
+LossName = TypeAliasType("LossName", Annotated[str, Field(max_length=_LONGEST)])
+"""What training makes small."""
+
+OptimizerName = TypeAliasType("OptimizerName", Annotated[str, Field(max_length=_LONGEST)])
+"""By which steps."""
+
+TrainingInitName = TypeAliasType("TrainingInitName", Annotated[str, Field(max_length=_LONGEST)])
+"""The same as `InitName`, or ``fair``."""

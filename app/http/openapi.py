@@ -17,6 +17,8 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.training import data, optimisers
+from app.core.training.losses import LOSSES
 from app.http import keys
 from app.http.problems import responses
 
@@ -24,7 +26,11 @@ _NAMES: dict[str, Iterable[str]] = {
     "FunctionName": (*REGISTRY, *REGISTRY.framework_names),
     "DtypeName": FORMATS,
     "InitName": (*INITIALISERS, "critical"),
+    "TrainingInitName": (*INITIALISERS, "critical", "fair"),
     "NormalizationName": NORMALISATIONS,
+    "DataName": data.KINDS,
+    "LossName": LOSSES,
+    "OptimizerName": optimisers.KINDS,
 }
 """What the components of `app.contract.names` may be."""
 

@@ -171,5 +171,5 @@ def _parameter_names() -> frozenset[str]:
     return frozenset(ours | theirs)
 
 
-KNOWN_NAMES = FIELD_NAMES | _parameter_names() | {"body", "query", "path", "header"}
+KNOWN_NAMES = FIELD_NAMES | _parameter_names() | {"body", "query", "path", "header", "framework"}
 """Names that an error may repeat, because they are ours."""

@@ -15,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.wire.nested import NON_FINITE, name_of
+from app.wire.sizes import size_of
 
 Piece: TypeAlias = bytes | memoryview
 """A part of a text."""
@@ -32,7 +33,7 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
     """`to_json` in pieces of at most `PIECE` numbers."""
     if array.ndim == 0:
         yield _number(float(array))
-    elif array.size <= PIECE:
+    elif size_of(array.shape) <= PIECE:
         yield _encoded(array)
     else:
         yield from _long(array)
@@ -41,9 +42,11 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
 def _long(array: NDArray[Any]) -> Iterator[Piece]:
     """The pieces of an array of several: as many rows at a time as fit, or each row in pieces of its own."""
     count = len(array)
-    rows = PIECE * count // array.size
+    rows = PIECE * count // size_of(array.shape)
+    yield b"["
     for start in range(0, count, max(1, rows)):
-        yield b"," if start else b"["
+        if start:
+            yield b","
         if rows:
             yield memoryview(_encoded(array[start : start + rows]))[1:-1]
         else:

@@ -207,6 +207,8 @@ class Rowwise(Activation):
     among the parameters.
     ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
     and raises `InvalidValue` where they contradict each other.
+    ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
+    the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
     All compute in float64, run with floating-point warnings off and never write to their arguments. They may
     assume n ≥ 1. What they return for a row does not depend on the other rows.
@@ -227,6 +229,7 @@ class Rowwise(Activation):
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
+    group: Callable[[Array, Array, Array], None] | None = None
 
 
 def _entry(name: str) -> Activation:

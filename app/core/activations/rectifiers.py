@@ -291,6 +291,7 @@ PRELU = Elementwise(
             typical=(-0.5, 1.0),
             gradient=Expression("0 if x > 0 else x"),
             learnable=True,
+            trained=True,
         ),
     ),
     formulas=formulas("x if x > 0 else weight * x", "1 if x > 0 else weight", "0"),

@@ -55,6 +55,12 @@ class Binding:
         """The prefixed names."""
         return tuple(f"{self.vocabulary.framework}:{each}" for each in self.name.names)
 
+    @property
+    def params(self) -> dict[str, float]:
+        """The entry's parameters at the framework's defaults; for one it demands, the entry's own default."""
+        theirs = {each.parameter: each.default for each in self.name.arguments if each.default is not None}
+        return {**self.activation.defaults, **self.name.fixed, **theirs}
+
 
 class Registry(Mapping[str, Activation]):
     """All activations by canonical name, in catalogue order, and all vocabularies.
