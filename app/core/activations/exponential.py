@@ -67,6 +67,7 @@ def _line_and_exponential(x: float, slope: Scaled, weight: Scaled) -> Orders:
     tail = times(weight, exp_scaled(left))  # not f + α: that is 0 from x = −37 on
     tail = choose(x < -FARTHEST, exactly(0.0), tail)
     line = with_exponent(product_unnormalised(mantissa(slope), DoubleDouble(x, -0.0)), slope.exponent)
+    line = choose(slope.high == 0, slope, line)  # 0·∞ = 0: a flat line is flat out to infinity
     # What is tiny is scaled up first: the weight would round it as a subnormal number.
     change = choose(left > -(2.0**-600), Scaled(left * 2.0**200, 0.0, -200.0), unscaled(expm1(left)))
     value = choose(x > 0, line, times(weight, change))

@@ -71,8 +71,8 @@ def _sum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 def _gated(x: float, gate: Scaled) -> Scaled:
     """x·gate. At infinity the gate is open if its exponent is 0, and else shut."""
     value = product_unnormalised(DoubleDouble(finite(x), 0.0), mantissa(gate))
-    through = abs(x) <= LARGEST or gate.exponent < 0
-    return choose(through, with_exponent(value, gate.exponent), exactly(x))
+    limit = exactly(math.copysign(0.0, x) if gate.exponent < 0 else x)
+    return choose(abs(x) <= LARGEST, with_exponent(value, gate.exponent), limit)
 
 
 @scalar

@@ -190,7 +190,7 @@ def log_softmax(x: Array, keep: Kept, odd: bool, out: Array) -> None:
         for k in range(x.shape[1]):
             z = _below(x[row, k], x[row, max(first, 0)])
             value = choose(k == first, negative(log), unscaled(add(z, beside)))
-            value = choose(abs(z.high) <= LARGEST, value, exactly(z.high))
+            value = choose(k == first or abs(z.high) <= LARGEST, value, exactly(z.high))
             kept = first == -2 or keep[row, k]
             out[row, k] = (math.nan if first == -2 else _rounded(value, odd)) if kept else -math.inf
 

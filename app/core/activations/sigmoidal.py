@@ -36,7 +36,7 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import arctangent, log1p_of_exp, sigmoids, sixth, tanh_and_slope
+from app.core.arithmetic.functions import NEAR_ZERO, arctangent, log1p_of_exp, sigmoids, sixth, tanh_and_slope
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.scaled import (
     Orders,
@@ -72,7 +72,9 @@ def _sigmoid(x: float) -> Orders:
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
     slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
     half_tanh = product_unnormalised(expm1(-abs(x)), both.most)  # not 1 − 2s: that cancels near zero
+    series = DoubleDouble(-0.125 * x, x * x * x / 24)
     curvature = signed(times(slope, unscaled(half_tanh)), x)
+    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
     gone = abs(x) > FARTHEST
     return (
         choose(x >= 0, most, choose(gone, exactly(0.0), least)),
@@ -322,7 +324,9 @@ SPARSE_SIGMOID = Elementwise(
 def _tanh(x: float) -> Orders:
     t, slope = tanh_and_slope(abs(x))
     slope = choose(abs(x) > FARTHEST, exactly(0.0), slope)
+    series = DoubleDouble(2 * abs(x), -8 / 3 * abs(x * x * x))
     curvature = times(unscaled(t), times_power(slope, 1.0))
+    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
     return signed(unscaled(t), x), slope, signed(curvature, -x)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit
 
 from app.core.arithmetic.double_double import (
-    DoubleDouble,
     Scaled,
     constant,
     fast_two_sum,

@@ -43,6 +43,9 @@ from app.core.arithmetic.scaled import choose, unscaled, with_exponent
 
 _BEYOND: Final = 4000.0
 
+NEAR_ZERO: Final = 2.0**-24
+"""Below it, two terms of a function's series are right to 2⁻⁹⁰ or more."""
+
 
 @scalar
 def as_exponent(a: Scaled) -> DoubleDouble:
@@ -92,7 +95,13 @@ def tanh_and_slope(size: float, low: float = 0.0) -> tuple[DoubleDouble, Scaled]
     share = inverse_of_sum(2.0, m)
     slope = product_unnormalised(product_unnormalised(DoubleDouble(e.high, e.low), share), share)
     value = product_unnormalised(DoubleDouble(-m.high, -m.low), share)
-    return value, Scaled(4 * slope.high, 4 * slope.low, e.exponent)
+    # Near 0 the two parts cannot hold what y³/3 adds to y; it decides ties.
+    near = size < NEAR_ZERO
+    cube = size * size * size
+    return (
+        DoubleDouble(size if near else value.high, low - cube / 3 if near else value.low),
+        choose(near, Scaled(1.0, -size * size, 0.0), Scaled(4 * slope.high, 4 * slope.low, e.exponent)),
+    )
 
 
 _ROOT_2: Final = constant("1.41421356237309504880168872420969807857")
