@@ -19,7 +19,6 @@ from app.core.activations.definition import Elementwise, Rowwise
 from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.formats import round_to
-from app.core.arithmetic.loops import Kernel
 from app.core.errors import InvalidValue, LimitExceeded
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
@@ -150,33 +149,31 @@ def _with_gradients(
     check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
     odd = dtype != FLOAT64
-    pulled = activation.kernel.pull(x.ravel(), seed.ravel(), _flat(params), odd=odd).reshape(x.shape)
+    pulled = activation.pull(x.ravel(), seed.ravel(), odd=odd, **_flat(params)).reshape(x.shape)
     gradients = {
-        name: round_to(_summed(activation.parameter_gradients, place, call, x, seed, params, odd), dtype)
-        for place, name in enumerate(activation.learned)
-        if activation.parameter_gradients is not None
+        name: round_to(_summed(activation, name, call, x, seed, params, odd), dtype)
+        for name in activation.learned
     }
     return Evaluation(evaluation.orders, round_to(pulled, dtype), gradients)
 
 
 def _summed(
-    kernel: Kernel,
-    place: int,
+    activation: Elementwise,
+    name: str,
     call: Call,
     x: Array,
     seed: Array,
     params: Mapping[str, Value],
     odd: bool,
 ) -> Array:
-    """Σ upstream·∂f/∂θ for the learnable parameter at this ``place``, over what broadcasting repeats it."""
-    name = call.activation.learned[place]
+    """Σ upstream·∂f/∂θ for one learnable parameter, over what broadcasting repeats it."""
     value = call.params[name]
     over = _spread_axes(value, x.shape, call.axis)
     groups = math.prod(length for axis, length in enumerate(x.shape) if axis not in over)
     flat = {
         key: _grouped(each, over) if isinstance(each, np.ndarray) else each for key, each in params.items()
     }
-    sums = kernel.sums(_grouped(x, over), _grouped(seed, over), flat, groups, place, odd=odd)
+    sums = activation.parameter_sums(name, _grouped(x, over), _grouped(seed, over), groups, odd=odd, **flat)
     return sums.reshape(np.shape(value))
 
 

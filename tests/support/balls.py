@@ -56,12 +56,12 @@ class _Literals(ast.NodeTransformer):
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
         text = ast.get_source_segment(self._source, node) or ""
         call = ast.Call(ast.Name("ball", ast.Load()), [ast.Constant(text)], [])
         return ast.copy_location(call, node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
             power = ast.BinOp(self.visit(node.left), node.op, ast.Constant(int(node.right.value)))
             return ast.copy_location(power, node)
@@ -93,7 +93,7 @@ def evaluate(entry: Elementwise, expression: Expression, x: float, params: Mappi
 
 
 def _value(expression: Expression, names: Mapping[str, Any]) -> Any:
-    return eval(_compiled(expression), {"__builtins__": {}, **FUNCTIONS}, names)  # noqa: S307 - our own text
+    return eval(_compiled(expression), {"__builtins__": {}, **FUNCTIONS}, names)
 
 
 def within(
@@ -108,7 +108,7 @@ def within(
                 return False, False
             if value > low and value < high:
                 return True, False
-            if value.is_exact() and (value == low or value == high):
+            if value.is_exact() and value in (low, high):
                 return True, True
     finally:
         ctx.prec = before

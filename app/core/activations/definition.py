@@ -189,6 +189,26 @@ class Elementwise(Activation):
         self.write(rows, x.ravel(), odd=odd, **flat)
         return rows.reshape(count, *x.shape)
 
+    def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
+        """upstream·f′(x), rounded once; all have one axis."""
+        return self.kernel.pull(x, upstream, params, odd=odd)
+
+    def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
+        """∂f/∂θ at every x, for every learnable parameter; x has one axis."""
+        if self.parameter_gradients is None:
+            return {}
+        rows: Array = np.empty((len(self.learned), x.size))
+        self.parameter_gradients.write(x.astype(np.float64, copy=False), rows, params)
+        return dict(zip(self.learned, rows, strict=True))
+
+    def parameter_sums(
+        self, name: str, x: Array, upstream: Array, groups: int, *, odd: bool = False, **params: Value
+    ) -> Array:
+        """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours, rounded once."""
+        assert self.parameter_gradients is not None
+        place = self.learned.index(name)
+        return self.parameter_gradients.sums(x, upstream, params, groups, place, odd=odd)
+
     def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
         """Where f, f′ or f″ jumps, sorted: what quadrature must split at and plots must sample."""
         points = {self.number(text, params) for text in self.kinks}

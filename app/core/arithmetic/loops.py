@@ -25,7 +25,7 @@ from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import Compiled, full_name
 from app.core.arithmetic.double_double import Scaled, scalar
 from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
-from app.core.arithmetic.scaled import apart, high_double, nearest_double, normal, odd_double, times
+from app.core.arithmetic.scaled import apart, exactly, high_double, nearest_double, normal, odd_double, times
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
 Rounding: TypeAlias = Literal["nearest", "odd", "high"]
@@ -167,3 +167,11 @@ _AT = [
     )
 ]
 """A number's own parameters, by how many of them are arrays."""
+
+
+def _given(r: float) -> tuple[Scaled, Scaled]:
+    return exactly(r), exactly(r)
+
+
+GIVEN = Kernel(_given)
+"""For numbers that are known already: their products and sums with an upstream gradient."""

@@ -150,10 +150,7 @@ def example(entry: Elementwise) -> dict[str, float]:
 
 def parameter_gradients(entry: Elementwise, x: Array, params: Mapping[str, Value]) -> dict[str, Array]:
     """∂f/∂θ at every x, for every learnable parameter."""
-    assert entry.parameter_gradients is not None
-    rows = np.empty((len(entry.learned), x.size))
-    entry.parameter_gradients.write(x, rows, dict(params))
-    return dict(zip(entry.learned, rows, strict=True))
+    return entry.parameter_derivatives(x, **params)
 
 
 def draw_all(entry: Elementwise, rng: np.random.Generator) -> dict[str, float]:
