@@ -230,6 +230,9 @@ class Rowwise(Activation):
     ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
     the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
+    ``odd`` asks all three for results rounded to odd, for a shorter format. ``several_axes`` says that a row
+    may run along several axes at once, since the order of its elements has no meaning.
+
     All compute in float64, run with floating-point warnings off and never write to their arguments. They may
     assume n ≥ 1. What they return for a row does not depend on the other rows.
 
@@ -249,6 +252,7 @@ class Rowwise(Activation):
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
+    several_axes: bool = False
     group: Callable[[Array, Array, Array], None] | None = None
 
 

@@ -16,7 +16,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import POSITIVE, Parameter
+from app.core.activations.parameters import NON_NEGATIVE, NONZERO, Parameter
 from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
     FARTHEST,
@@ -48,7 +48,6 @@ from app.core.arithmetic.scaled import (
     over,
     plus,
     root,
-    signed,
     times,
     times_power,
     unscaled,
@@ -166,7 +165,7 @@ def _softplus_gradient(x: float, beta: float) -> tuple[Scaled]:
     both = sigmoids(u)
     total = plus(times(size, with_exponent(both.least, both.exponent)), over(log1p_of_exp(u), rate))
     gradient = choose(u.high >= FARTHEST, level(0.0, x), over(total, rate))
-    return (signed(gradient, -beta),)
+    return (negative(gradient),)
 
 
 @Kernel
@@ -191,7 +190,7 @@ def _squareplus(x: float, b: float) -> Orders:
     bend = times_power(over(width, plus(distance, size)), -1.0)
     tail = over(bend, distance)
     curvature = times_power(over(width, times(distance, square)), -1.0)
-    corner = distance.high == 0  # x = b = 0
+    corner = x == 0 and b == 0
     right = choose(x < math.inf, plus(size, bend), exactly(x))
     slope = choose(x >= 0, plus(exactly(1.0), negative(tail)), tail)
     return (
@@ -366,7 +365,7 @@ CELU = Elementwise(
                 "minus the limit on the left, and the width of the bend",
                 "왼쪽 극한의 부호를 바꾼 값이자 굽는 구간의 너비",
             ),
-            domain=POSITIVE,
+            domain=NONZERO,
             default=1.0,
             typical=(0.05, 10.0),
             learnable=True,
@@ -435,7 +434,7 @@ _BETA = Parameter(
     name="beta",
     symbol=r"\beta",
     description=("sharpness of the bend", "굽는 정도"),
-    domain=POSITIVE,
+    domain=NONZERO,
     default=1.0,
     typical=(0.05, 50.0),
 )
@@ -456,7 +455,7 @@ SOFTPLUS = Elementwise(
             _BETA,
             learnable=True,
             gradient=Expression(
-                "-(abs(x) / (1 + exp(beta * abs(x))) + log1p(exp(-beta * abs(x))) / beta) / beta"
+                "-(abs(x) / (1 + exp(abs(beta * x))) + log1p(exp(-abs(beta * x))) / abs(beta)) / abs(beta)"
             ),
         ),
     ),
@@ -542,15 +541,15 @@ SQUAREPLUS = Elementwise(
             name="b",
             symbol="b",
             description=("square of the width of the bend", "굽는 구간 너비의 제곱"),
-            domain=POSITIVE,
+            domain=NON_NEGATIVE,
             default=4.0,
             typical=(0.01, 100.0),
         ),
     ),
     formulas=formulas(
         "(x + sqrt(x**2 + b)) / 2",
-        "(1 + x / sqrt(x**2 + b)) / 2",
-        "b / (2 * (x**2 + b)**(3 / 2))",
+        "1 / 2 if x == 0 else (1 + x / sqrt(x**2 + b)) / 2",
+        "0 if b == 0 else b / (2 * (x**2 + b)**(3 / 2))",
     ),
     kernel=_squareplus,
     range="(0, inf)",

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.core.activations.definition import Elementwise, Reference, Text, Wave, formulas
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import POSITIVE, Parameter
+from app.core.activations.parameters import Parameter
 from app.core.activations.piecewise import finite
 from app.core.arithmetic.angles import Angle, angle, sine_of, versine_of
 from app.core.arithmetic.double_double import (
@@ -149,15 +149,18 @@ SNAKE = Elementwise(
             name="alpha",
             symbol=r"\alpha",
             description=("frequency of the periodic part", "주기 성분의 진동수"),
-            domain=POSITIVE,
             default=1.0,
             typical=(0.1, 50.0),
             learnable=True,
-            gradient=Expression("x * sin(2 * alpha * x) / alpha - sin(alpha * x)**2 / alpha**2"),
+            gradient=Expression(
+                "x**2 if alpha == 0 else x * sin(2 * alpha * x) / alpha - sin(alpha * x)**2 / alpha**2"
+            ),
         ),
     ),
     formulas=formulas(
-        "x + sin(alpha * x)**2 / alpha", "1 + sin(2 * alpha * x)", "2 * alpha * cos(2 * alpha * x)"
+        "x if alpha == 0 else x + sin(alpha * x)**2 / alpha",
+        "1 + sin(2 * alpha * x)",
+        "2 * alpha * cos(2 * alpha * x)",
     ),
     kernel=_snake,
     wave=Wave("2 * alpha", slope="1", versine="1 / (2 * alpha)"),

@@ -192,7 +192,8 @@ def log_softmax(x: Array, keep: Kept, odd: bool, out: Array) -> None:
             value = choose(k == first, negative(log), unscaled(add(z, beside)))
             value = choose(k == first or abs(z.high) <= LARGEST, value, exactly(z.high))
             kept = first == -2 or keep[row, k]
-            out[row, k] = (math.nan if first == -2 else _rounded(value, odd)) if kept else -math.inf
+            found = math.nan if first == -2 else _rounded(value, odd) + 0.0  # the logarithm of 1 is 0, not −0
+            out[row, k] = found if kept else -math.inf
 
 
 @compiled(_SIGNATURE.format("f8[:,:,::1]"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.core.activations.definition import (
@@ -10,7 +12,7 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.parameters import NON_NEGATIVE, Parameter
+from app.core.activations.parameters import NON_NEGATIVE, REAL, Parameter
 from app.core.activations.piecewise import difference, level
 from app.core.arithmetic.double_double import (
     FARTHEST,
@@ -85,7 +87,7 @@ HARDSHRINK = Elementwise(
         "작은 입력은 0으로 만들고 나머지는 그대로 두는 하드 임계 처리입니다. 남긴 값을 바꾸지 않으면서 "
         "표현을 희소하게 만듭니다. ±λ에서 불연속이고, 그 사이에서는 그래디언트가 흐르지 않습니다.",
     ),
-    parameters=(_LAMBD,),
+    parameters=(replace(_LAMBD, domain=REAL),),
     formulas=formulas("x if abs(x) > lambd else 0", "1 if abs(x) > lambd else 0", "0"),
     kernel=_hardshrink,
     range="(-inf, inf)",

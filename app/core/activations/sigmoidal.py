@@ -454,6 +454,38 @@ HARD_TANH = Elementwise(
 )
 
 
+CLIP = Elementwise(
+    name="clip",
+    title=Text("Clip", "클립"),
+    summary=Text(
+        "The smaller of an upper bound and the larger of a lower bound and x. Where the lower bound is below "
+        "the upper one it is hard tanh; where it is above, the upper bound wins everywhere, as in ONNX and "
+        "NumPy, and no gradient flows.",
+        "x와 하한 가운데 큰 값을 구한 뒤, 그 값과 상한 가운데 작은 값을 냅니다. 하한이 상한보다 작으면 하드 "
+        "탄젠트와 같습니다. 하한이 상한보다 크면 ONNX나 NumPy처럼 어디서나 상한이 나오고, 그래디언트는 "
+        "흐르지 않습니다.",
+    ),
+    parameters=HARD_TANH.parameters,
+    formulas=formulas(
+        "min(max(x, min_val), max_val)",
+        "1 if min_val < x < max_val else 0",
+        "0",
+    ),
+    kernel=_hard_tanh,
+    range="[min_val, max_val]",
+    limits=("min(min_val, max_val)", "max_val"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("min_val", "max_val"),
+    references=(
+        Reference(authors="ONNX contributors", title="Open Neural Network Exchange: Clip", year=2017),
+    ),
+)
+
+
 @Kernel
 def _softsign(x: float) -> Orders:
     size = apart(at_most(abs(x), LARGEST))
@@ -595,6 +627,7 @@ FAMILY = (
     TANH,
     LECUN_TANH,
     HARD_TANH,
+    CLIP,
     SOFTSIGN,
     ARCTAN,
     ISRU,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.core.activations import shares
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
+from app.core.activations.parameters import Flags, Parameter
 from app.core.arithmetic import Array, Value
 
 Loop: TypeAlias = Callable[..., None]
@@ -75,6 +76,17 @@ def _hardmax_pullback(x: Array, keep: NDArray[np.bool_], odd: bool, upstream: Ar
     out[...] = np.where(unknown.any(axis=-1, keepdims=True), np.nan, 0.0)
 
 
+_MASK = Parameter(
+    name="mask",
+    symbol="m",
+    description=(
+        "1 for the elements there are, 0 for those left out, whose output is 0 (−∞ under log-softmax)",
+        "계산에 넣을 원소는 1, 뺄 원소는 0. 뺀 원소의 출력은 0입니다(로그 소프트맥스에서는 −∞)",
+    ),
+    domain=Flags(),
+    broadcasts=True,
+)
+
 _SOFTMAX = _Rows(shares.softmax, shares.softmax_jacobian, shares.softmax_pullback)
 _SOFTMIN = _Rows(shares.softmax, shares.softmax_jacobian, shares.softmax_pullback, sign=-1.0)
 _LOG_SOFTMAX = _Rows(shares.log_softmax, shares.log_softmax_jacobian, shares.log_softmax_pullback)
@@ -110,6 +122,8 @@ SOFTMAX = Rowwise(
         "s[i] * (1 - s[i]) if k == i else -s[i] * s[k]",
         **{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"},
     ),
+    parameters=(_MASK,),
+    several_axes=True,
     width=_same,
     value=_SOFTMAX.value,
     jacobian=_SOFTMAX.jacobian,
@@ -138,6 +152,8 @@ SOFTMIN = Rowwise(
         "-s[i] * (1 - s[i]) if k == i else s[i] * s[k]",
         **{"s[i]": "exp(-x[i]) / sum(exp(-x[j]) for j in n)"},
     ),
+    parameters=(_MASK,),
+    several_axes=True,
     width=_same,
     value=_SOFTMIN.value,
     jacobian=_SOFTMIN.jacobian,
@@ -168,6 +184,8 @@ LOG_SOFTMAX = Rowwise(
         "1 - s[k] if k == i else -s[k]",
         **{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"},
     ),
+    parameters=(_MASK,),
+    several_axes=True,
     width=_same,
     value=_LOG_SOFTMAX.value,
     jacobian=_LOG_SOFTMAX.jacobian,
@@ -197,6 +215,8 @@ HARDMAX = Rowwise(
         "0",
         w="min(j for j in n if x[j] == max(x[l] for l in n))",
     ),
+    parameters=(_MASK,),
+    several_axes=True,
     width=_same,
     value=_HARDMAX.value,
     jacobian=_HARDMAX.jacobian,
@@ -230,6 +250,8 @@ SPARSEMAX = Rowwise(
         t="max((sum(x[l] for l in n if x[l] >= x[j]) - 1) / sum(1 for l in n if x[l] >= x[j]) for j in n)",
         c="sum(1 for j in n if x[j] > t)",
     ),
+    parameters=(_MASK,),
+    several_axes=True,
     width=_same,
     value=_SPARSEMAX.value,
     jacobian=_SPARSEMAX.jacobian,
