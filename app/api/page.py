@@ -42,7 +42,6 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -72,13 +71,13 @@ class Page:
             await self._vega
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def get_page(request: Request) -> Response:
     """The page itself."""
     return await get_file("index.html", request)
 
 
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.get("/page/{name}")
 async def get_file(name: str, request: Request) -> Response:
     """One of its files."""
     page: Page = request.app.state.page

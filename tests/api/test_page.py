@@ -122,7 +122,7 @@ def test_the_browser_asks_for_every_module_at_once() -> None:
     index = (FILES / "index.html").read_text()
     for path in FILES.glob("*.js"):
         if path.stem not in {"en", "ko"}:
-            assert f'"/page/{path.name}"' in index, path.name
+            assert f'"page/{path.name}"' in index, path.name
 
 
 def test_the_service_tells_how_long_it_computed(client: InProcess) -> None:
