@@ -184,9 +184,7 @@ class _Prover:
         """Numbers whose enclosures, given by their ends to nearest, round to one number."""
         if self._rounding.dtype != np.float64:
             # The ends were rounded to doubles themselves: one step outwards holds the enclosure again.
-            exact = low == high
-            low = np.where(exact, low, np.nextafter(low, -math.inf))
-            high = np.where(exact, high, np.nextafter(high, math.inf))
+            low, high = np.nextafter(low, -math.inf), np.nextafter(high, math.inf)
         with np.errstate(all="ignore"):
             down = self._rounding.array(low).astype(np.float64)
             up = self._rounding.array(high).astype(np.float64)

@@ -252,7 +252,7 @@ class _Builder:
         return FormulaError(message, getattr(node, "col_offset", 0) + 1 + self._skipped)
 
     def _is_function(self, identifier: str) -> bool:
-        return identifier in FUNCTIONS or (identifier in self._catalogue and identifier != VARIABLE)
+        return identifier in FUNCTIONS
 
     def _call(self, node: ast.Call) -> Tree:
         if not isinstance(node.func, ast.Name):
