@@ -1,4 +1,4 @@
-"""The catalogue's entries against formulas of their own text, and proved values against the entries' bounds."""
+"""Entries against formulas of their own text, and proved values against the entries' bounds."""
 
 from __future__ import annotations
 
