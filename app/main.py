@@ -78,7 +78,11 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
     )
     # Plain attributes: a State's are found by failing to find them first, half a microsecond each.
     app.state = SimpleNamespace(  # type: ignore[assignment]
-        settings=own, shared=shared, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
+        settings=own,
+        shared=shared,
+        ready=False,
+        keys=keys.Keys(own.api_keys),
+        metrics=Metrics(None if shared is None else shared.numbers),
     )
     problems.install(app)
     # Not through include_router, which has each request's path matched twice; and before the files of /docs.

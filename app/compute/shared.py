@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.compute.processes import Pool, WorkerProcesses
+from app.observation.shared import SharedNumbers
 
 SIMULATIONS, PICTURES = "simulations", "pictures"
 
@@ -26,6 +27,7 @@ class Shared:
 
     bells: Mapping[str, socket.socket]
     life: socket.socket
+    numbers: SharedNumbers | None
 
 
 def worker_processes(count: int, max_bytes: float) -> WorkerProcesses:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
 from contextlib import closing, suppress
 from functools import partial
 from socket import socket, socketpair
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import orjson
+import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 from app.compute.shared import Shared, worker_processes
-from app.observation import logs, metrics
+from app.observation import logs
+from app.observation.shared import SharedNumbers
 from app.serving.listener import turn_away
 from app.serving.outbox import Joining, outbox
 from app.settings import Settings, settings
@@ -165,14 +165,19 @@ class _Server(uvicorn.Server):
 
 def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     life, own_life = socketpair()  # open as long as this process lives
-    with (
-        TemporaryDirectory(prefix="activation-lab-") as directory,
-        closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes,
-        own_life,
-    ):
-        os.environ[metrics.SHARED] = directory
-        config.app = partial(_application, Shared(processes.bells, life))
+    with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes, own_life:
+        shared = Shared(processes.bells, life, _numbers(chosen.workers))
+        config.app = partial(_application, shared)
         _Supervisor(config, listener, chosen.shutdown_notice).run()
+
+
+def _numbers(processes: int) -> SharedNumbers | None:
+    try:
+        return SharedNumbers(processes)
+    except OSError as error:
+        reason = error.strerror
+        structlog.get_logger().warning("each server process tells its own metrics only", reason=reason)
+        return None
 
 
 def _application(shared: Shared) -> FastAPI:
