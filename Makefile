@@ -50,9 +50,9 @@ lint: $(TOOLS) ## check style and types
 	.venv/bin/mypy --strict app tests
 
 lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked stays (delete a file to renew it)
-	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) pyproject.toml --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
+	$(LOCK) pyproject.toml --extra server -o requirements.txt
+	$(LOCK) pyproject.toml --extra server --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra server --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
 	$(LOCK) --group bench --no-deps -o requirements-bench.txt
 	$(LOCK) pyproject.toml --all-extras -c requirements-dev.txt -o requirements-image.txt
 

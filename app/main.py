@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
+from app import __version__
 from app.api import (
     activate,
     catalogue,
@@ -67,7 +68,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
     own = settings() if chosen is None else chosen
     app = FastAPIOffline(
         title="Activation Lab",
-        version="0.1.0",
+        version=__version__,
         description=DESCRIPTION,
         docs_url="/docs",
         redoc_url=None,

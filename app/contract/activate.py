@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from app.contract.arrays import Model, NumberArray, ParamValue
@@ -12,13 +14,33 @@ class ActivateRequest(Model):
     """An array and a function to apply to it."""
 
     function: FunctionName = Field(
-        description="Canonical name, or a framework's own behind its prefix (`torch:LeakyReLU`)."
+        description="Canonical name, a framework's own behind its prefix (`torch:LeakyReLU`), or a formula "
+        "in x (`formula:x * tanh(softplus(beta * x))`)."
     )
     inputs: NumberArray = Field(description="A number or nested arrays of any shape.")
     params: dict[str, ParamValue] = Field(default_factory=dict, description="The function's parameters.")
-    order: int = Field(1, ge=0, le=2, strict=True, description="The highest derivative wanted.")
+    order: int = Field(
+        1,
+        ge=0,
+        le=8,
+        strict=True,
+        description="The highest derivative wanted: up to 2, or up to 8 where rounding is proved or the "
+        "function is a formula.",
+    )
     dtype: DtypeName = Field(
         "float64", description="Inputs are rounded to it; results are the exact answers rounded to it."
+    )
+    rounding: Literal["fast", "proved"] = Field(
+        "fast",
+        description="`proved`: each number is the correctly rounded one, proved by ball arithmetic. Formulas "
+        "always are.",
+    )
+    overflow: Literal["format", "saturate"] = Field(
+        "format",
+        description="What overflows becomes what the format's standard says, or the format's largest number.",
+    )
+    subnormals: Literal["keep", "flush"] = Field(
+        "keep", description="`flush`: subnormal inputs and results are zero."
     )
     axis: int | None = Field(
         None,
@@ -31,6 +53,13 @@ class ActivateRequest(Model):
     upstream: NumberArray | None = Field(
         None, description="dL/d(outputs); asks for dL/d(inputs) and dL/d(parameters)."
     )
+
+
+class Proof(Model):
+    """How many of the answer's numbers are proved to be the correctly rounded ones."""
+
+    proved: int
+    unproved: int = Field(description="Numbers that could not be decided with 16,384 bits; they are NaN.")
 
 
 class ActivateResponse(Model):
@@ -49,3 +78,7 @@ class ActivateResponse(Model):
     param_gradients: dict[str, NumberArray] | None = Field(
         description="dL/d(parameter) for each learnable one, where `upstream` was given."
     )
+    higher_derivatives: list[NumberArray] | None = Field(
+        None, description="f‴ and on, by order, where `order` is 3 or more."
+    )
+    proof: Proof | None = Field(None, description="Where rounding is proved or the function is a formula.")

@@ -13,8 +13,11 @@ from typing_extensions import TypeAliasType
 
 _LONGEST = 100
 
-FunctionName = TypeAliasType("FunctionName", Annotated[str, Field(max_length=_LONGEST)])
-"""A canonical name (``tanh``) or a framework's own behind its prefix (``torch:Tanh``)."""
+_LONGEST_FUNCTION = 1_200
+"""A formula's most characters, its prefix, and blanks around it."""
+
+FunctionName = TypeAliasType("FunctionName", Annotated[str, Field(max_length=_LONGEST_FUNCTION)])
+"""A canonical name (``tanh``), a framework's own behind its prefix (``torch:Tanh``), or ``formula:…``."""
 
 DtypeName = TypeAliasType("DtypeName", Annotated[str, Field(max_length=_LONGEST)])
 """A number format."""

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from app.contract.problems import ProblemDocument
 from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
+from app.core.formulas.reading import PREFIX
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.training import data, optimisers
@@ -65,6 +66,11 @@ def _declare_names(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for component, names in _NAMES.items():
         schemas[component]["enum"] = list(names)
+    function = schemas["FunctionName"]
+    named = {"type": "string", "enum": function.pop("enum")}
+    formula = {"type": "string", "pattern": f"^{PREFIX}", "maxLength": function.pop("maxLength")}
+    function.pop("type")
+    function["anyOf"] = [named, formula]
 
 
 def _declare_examples(document: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> None:

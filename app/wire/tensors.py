@@ -32,13 +32,15 @@ ARRAY_FIELDS = frozenset({"inputs", "data"})
 """Where arrays lie in the JSON object."""
 
 
-def loads(body: bytes, header_length: str) -> tuple[Any, memoryview]:
-    """The JSON object of an inference request and the raw bytes behind it; raises `Malformed`.
+def loads(body: bytes, header_length: str | None, most: int | None = None) -> tuple[Any, memoryview]:
+    """The JSON object of an inference request and the raw bytes behind it.
 
-    ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON.
+    ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON. Raises
+    `Malformed`, and `LimitExceeded` for an array of more than ``most`` numbers.
     """
-    length = _header_length(header_length, len(body))
-    return json_body.loads(body[:length], ARRAY_FIELDS), memoryview(body)[length:]
+    length = len(body) if header_length is None else _header_length(header_length, len(body))
+    document = body if length == len(body) else body[:length]
+    return json_body.loads(document, ARRAY_FIELDS, most), memoryview(body)[length:]
 
 
 def _header_length(text: str, most: int) -> int:

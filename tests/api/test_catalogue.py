@@ -149,7 +149,9 @@ def test_the_document_holds_the_enum_of_function_names(client: InProcess) -> Non
     document = client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
     assert schemas["ActivateRequest"]["properties"]["function"]["$ref"] == "#/components/schemas/FunctionName"
-    assert schemas["FunctionName"]["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+    named, formula = schemas["FunctionName"]["anyOf"]
+    assert named["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+    assert re.search(formula["pattern"], "formula:x * tanh(x)")
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from app.core.activations.definition import Activation, Rowwise
 from app.core.activations.formula import FloatArithmetic
+from app.core.activations.from_formula import definitions, from_formula
 from app.core.activations.parameters import Parameter
 from app.core.arithmetic import Value
 from app.core.errors import InvalidValue, UnknownName, allowed
+from app.core.formulas.reading import PREFIX
 from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 
 Given: TypeAlias = Mapping[str, "Value | str | bool"]
@@ -83,6 +85,7 @@ class Registry(Mapping[str, Activation]):
             for name in vocabulary:
                 self._bind(vocabulary, name)
         self._spellings.default_factory = None
+        self._definitions = definitions(self._entries.values())
 
     def __getitem__(self, name: str) -> Activation:
         return self._entries[name]
@@ -112,12 +115,17 @@ class Registry(Mapping[str, Activation]):
         return tuple(found)
 
     def resolve(self, name: str, params: Given | None = None, axis: int | None = None) -> Call:
-        """The activation called ``name`` with ``params`` checked and completed by defaults.
+        """The activation called ``name``, or given as ``formula:…``, with its parameters.
+
+        ``params`` are checked and completed by defaults.
 
         Raises `UnknownName` for a function or parameter that does not exist and `InvalidValue` for a
         parameter that is missing or outside its domain.
         """
         given = dict(params or {})
+        if name.startswith(PREFIX):
+            made, values = from_formula(name.removeprefix(PREFIX), self._definitions, given)
+            return Call(made, values, -1 if axis is None else axis)
         if name in self._entries:
             entry = self._entries[name]
             return Call(entry, _complete(entry, given), -1 if axis is None else axis)

@@ -19,6 +19,14 @@ FORMATS: Mapping[str, np.dtype[Any]] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "float8_e4m3": np.dtype(ml_dtypes.float8_e4m3),
+    "float8_e3m4": np.dtype(ml_dtypes.float8_e3m4),
+    "float8_e4m3b11fnuz": np.dtype(ml_dtypes.float8_e4m3b11fnuz),
+    "float6_e3m2fn": np.dtype(ml_dtypes.float6_e3m2fn),
+    "float6_e2m3fn": np.dtype(ml_dtypes.float6_e2m3fn),
+    "float4_e2m1fn": np.dtype(ml_dtypes.float4_e2m1fn),
 }
 """The formats on offer. float8_e4m3fn has no infinity: what overflows it becomes NaN, as its standard
 says.
