@@ -105,7 +105,7 @@ def _telemetry(*, on: bool) -> TelemetryConfig:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     own, shared = app.state.settings, app.state.shared
     with nullcontext(shared.bells) if shared is not None else _own_workers(own) as bells:
-        app.state.threads = ComputeThreads(own.threads, own.max_queue)
+        app.state.threads = ComputeThreads(own.threads, own.max_queue, 2 * own.max_elements)
         app.state.simulations = Simulations(
             _executor(own, bells[SIMULATIONS]),
             places=own.max_queue,

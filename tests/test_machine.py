@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from app import settings
+from app.api.experiments import described
+from app.contract.gradient_flow import GradientFlowRequest
+from app.core.errors import LimitExceeded
 from app.machine import cores, memory
+from app.settings import Settings
 
 CORES = len(os.sched_getaffinity(0))
 MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -93,3 +98,39 @@ def test_no_control_groups(tmp_path: Path, text: str | None) -> None:
 def test_a_fraction_of_a_core_is_one(tmp_path: Path) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "20000 100000\n"}
     assert cores(machine(tmp_path, files)) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_server_processes_share_what_there_is(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(settings, "memory", lambda: 2 * GIB)
+    monkeypatch.setattr(settings, "cores", lambda: 2)
+    own = Settings(workers=workers)
+    assert own.threads == max(1, 2 // workers)
+    assert own.simulators == 2  # of the whole service
+    assert workers * own.max_flow_bytes == GIB
+    assert own.max_worker_bytes > own.max_flow_bytes
+    assert workers * own.max_elements * settings.ELEMENT_BYTES <= 0.15 * 2 * GIB
+    assert workers * own.max_body_bytes == 256 * 2**20
+    assert own.impossible() is None
+
+
+def test_what_is_chosen_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "memory", lambda: GIB)
+    own = Settings(workers=4, threads=7, simulators=9, max_flow_bytes=5e9, max_elements=11)
+    assert (own.threads, own.simulators, own.max_flow_bytes, own.max_elements) == (7, 9, 5e9, 11)
+
+
+def test_more_server_processes_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "memory", lambda: 2 * GIB)
+    assert Settings(workers=64).impossible() == (
+        "64 server processes take 9,600 MiB of memory before they are asked anything; "
+        "there are 2,048, enough for 6"
+    )
+
+
+def test_a_network_that_does_not_fit_is_refused_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In two gigabytes, as the compose file gives: a million units, twenty layers."""
+    monkeypatch.setattr(settings, "memory", lambda: 2 * GIB)
+    body = GradientFlowRequest(activation="tanh", width=1_000_000, depth=20, networks=1)
+    with pytest.raises(LimitExceeded, match=r"would take [\d,]+ bytes; the limit is 1,073,741,824"):
+        described(body, Settings())

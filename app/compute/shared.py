@@ -14,7 +14,13 @@ SIMULATIONS, PICTURES = "simulations", "pictures"
 PICTURE_BYTES = 2 * 2.0**30
 """What the drawing process may take."""
 
-PRELOADED = ("app.core.diagnosis.report", "app.core.theory.diagram")
+_PACKAGE = __name__.partition(".")[0]
+
+PRELOADED = (
+    f"{_PACKAGE}.core.diagnosis.report",
+    f"{_PACKAGE}.core.theory.diagram",
+    f"{_PACKAGE}.core.training.run",
+)
 """Modules whose jobs the workers do: in memory before the first fork."""
 
 

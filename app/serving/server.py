@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 from app.compute.shared import Shared, worker_processes
+from app.machine import cores
 from app.observation import logs
 from app.observation.shared import SharedNumbers
 from app.serving.listener import turn_away
@@ -46,12 +48,18 @@ def serve(chosen: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Many processes on few cores take long to start; one that is stopped is to be replaced soon.
+        timeout_worker_healthcheck=max(5, chosen.workers // cores()),
         proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
         timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
     )
+    if (reason := chosen.impossible()) is not None:
+        structlog.get_logger().error(reason)
+        sys.exit(STARTUP_FAILURE)
     listener = config.bind_socket()
+    os.environ["ACTIVATION_LAB_WORKERS"] = str(chosen.workers)  # each process computes its share from it
     if chosen.workers == 1:
         _serve_alone(config, listener)
     else:
