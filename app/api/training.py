@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api import training_reports as reports
 from app.api.examples import TRAINING
+from app.api.network_form import TRAINING_FORM
 from app.api.trainings import Plan, described
 from app.contract.training import TrainingResponse
 from app.core.jobs import Runner
@@ -38,6 +39,10 @@ batches.
 
 A run whose loss is no number any more, or a million times what it was, has `diverged`: that is a finding. Its
 figures are left out from there on; where no run is left they are null.
+
+With a multipart form, the JSON part `request` and the file part `weights` (as for `POST /gradient-flow`; the
+last matrix is the head's), all runs start from these weights and differ in the order of mini batches alone;
+`init` and `hidden` are not given then.
 """
 
 
@@ -46,6 +51,7 @@ figures are left out from there on; where no run is left they are null.
     summary="Train networks side by side",
     description=DESCRIPTION,
     response_model=TrainingResponse,
+    openapi_extra=TRAINING_FORM,
     responses={
         200: {"content": {EVENTS: {}, LINES: {}}},
         **responses(400, 406, 413, 415, 422, 503, 504),
