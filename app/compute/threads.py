@@ -63,7 +63,8 @@ class ComputeThreads:
         if size <= SMALL and kind in self._done:
             return work(map)
         if size <= SMALL:
-            result = await self._result(self._first.submit(work, map), seconds)
+            # However short its time is: what takes long here, compiling, is the service's own and done once.
+            result = await asyncio.wrap_future(self._first.submit(work, map))
             self._done.add(kind)
             return result
         if self._taken >= self._places or (self._taken and self._numbers + size > self._max_numbers):
