@@ -15,6 +15,7 @@ from app.api.examples import TRAINING
 from app.api.network_form import TRAINING_FORM
 from app.api.trainings import Plan, described
 from app.contract.training import TrainingResponse
+from app.core.activations.from_formula import label
 from app.core.jobs import Runner
 from app.core.training.course import train
 from app.core.training.run import Frame
@@ -64,7 +65,7 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     longest = settings.request_timeout if media_type == JSON else settings.sweep_timeout
     admission = admitted(request, timeout(request, longest))
     plan = await planned(request, admission, partial(described, body, settings))
-    request.state.function = plan.trainings[0].learner.call.activation.name
+    request.state.function = label(plan.trainings[0].learner.call.activation)
     reserve(admission, plan.cost.bytes)
     if media_type == JSON:
         return Response(await simulated(request, admission, partial(_answered, plan)), media_type=JSON)

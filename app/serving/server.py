@@ -50,6 +50,7 @@ def serve(chosen: Settings) -> None:
         server_header=False,
         # Many processes on few cores take long to start; one that is stopped is to be replaced soon.
         timeout_worker_healthcheck=max(5, chosen.workers // cores()),
+        root_path=chosen.root_path,
         proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]

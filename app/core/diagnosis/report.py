@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
@@ -40,6 +41,7 @@ class Report:
     theory: Theory | None
     verdict: Verdict
     remedies: list[Remedy]
+    accuracy: Accuracy | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,18 @@ def diagnose(
             theory,
             verdict,
             remedies_of(experiment, verdict, float(ratio.median), run, watch) if sick and remedies else [],
+            _accuracy(experiment, networks),
         )
+
+
+def _accuracy(experiment: Experiment, networks: Sequence[Figures]) -> Accuracy | None:
+    """How well the formula was worked out, over the arguments that it had in all networks."""
+    call = experiment.network.call
+    ranges = [each.arguments for each in networks if each.arguments is not None]
+    if not ranges or not isinstance(call.activation, FormulaActivation):
+        return None
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return call.activation.accuracy(low, high, call.scalars)
 
 
 def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]:
