@@ -86,11 +86,12 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
     settings: Settings = request.app.state.settings
+    axis = tuple(body.axis) if isinstance(body.axis, list) else body.axis
     seconds = timeout(request, settings.request_timeout)
     given = numbers_in((*body.params.values(), body.upstream))
 
     def resolved(_: Mapper) -> Call:
-        return REGISTRY.resolve(body.function, body.params, body.axis)
+        return REGISTRY.resolve(body.function, body.params, axis)
 
     # Each number of a parameter is held against its domain.
     call = await computed(request, resolved, size=given, seconds=seconds) if given > SMALL else resolved(map)
@@ -164,7 +165,7 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
     if body.order > 2:
         fields["higher_derivatives"] = list(found.orders[3:])
     fields["proof"] = {"proved": found.proved, "unproved": found.unproved}
-    return encoded(fields, timing, numbers=sum(array.size for array in found.orders))
+    return encoded(fields, timing, numbers=sum(size_of(array.shape) for array in found.orders))
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:

@@ -20,8 +20,10 @@ def answer_size(call: Call, shape: Sequence[int], order: int) -> int:
     of each row as they have rows themselves. A Jacobian has a limit of its own.
     """
     size = size_of(shape)
-    if isinstance(call.activation, Rowwise) and -len(shape) <= call.axis < len(shape):
-        length = shape[call.axis]
+    axis = call.axis
+    # Functions that mix several axes, or PyTorch's choice of one, have as many outputs as inputs.
+    if isinstance(call.activation, Rowwise) and isinstance(axis, int) and -len(shape) <= axis < len(shape):
+        length = shape[axis]
         learned = [
             np.size(call.params.get(each.name, 0)) for each in call.activation.parameters if each.learnable
         ]
