@@ -40,9 +40,16 @@ def outcomes(fields: dict[str, Any]) -> list[Outcome]:
 def figures(came: Outcome, goal: float) -> tuple[str, ...]:
     """Steps to an accuracy, seconds of all steps of a run, dead units, mean output of hidden layers."""
     steps, runs = came.steps_to[goal]
-    reached = "never" if not runs else f"{span(steps, '.0f')}" + ("" if runs == RUNS else f", {runs} of {RUNS}")
+    reached = (
+        "never" if not runs else f"{span(steps, '.0f')}" + ("" if runs == RUNS else f", {runs} of {RUNS}")
+    )
     means = [abs(mean) for mean in came.last.layers["activation_mean"].median[:-1]]
-    return reached, f"{float(came.step_seconds.median) / RUNS * 1e6:.0f}", span(came.dead_units, ".0f"), f"{np.mean(means):.2f}"
+    return (
+        reached,
+        f"{float(came.step_seconds.median) / RUNS * 1e6:.0f}",
+        span(came.dead_units, ".0f"),
+        f"{np.mean(means):.2f}",
+    )
 
 
 def span(values: Spread, form: str) -> str:
@@ -56,9 +63,7 @@ def main() -> None:
     titles = ("steps to {goal} %", "µs a step", "dead units", "mean output")
     for name, fields, goal in (("Rings", RINGS, 0.99), ("Digits", DIGITS, 0.99)):
         held = ("held-out accuracy",) if name == "Digits" else ()
-        table = Table(
-            name, ("activation", *(each.format(goal=f"{100 * goal:g}") for each in titles), *held)
-        )
+        table = Table(name, ("activation", *(each.format(goal=f"{100 * goal:g}") for each in titles), *held))
         for activation, came in zip(ACTIVATIONS, outcomes(fields), strict=True):
             more = (span(came.last.whole["held_out_accuracy"], ".3f"),) if held else ()
             diverged = f" ({len(came.diverged)} diverged)" if came.diverged else ""
