@@ -17,6 +17,9 @@ from flint import arb, ctx
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression
 
+SETTLED = 60
+"""Bits that are enough to compare with a double."""
+
 PRECISIONS = (120, 400, 1600, 6400)
 """Bits to work with until a comparison is certain."""
 
@@ -63,7 +66,7 @@ class _Literals(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
-            power = ast.BinOp(self.visit(node.left), node.op, ast.Constant(int(node.right.value)))
+            power = ast.BinOp(self.visit(node.left), node.op, ast.Constant(int(str(node.right.value))))
             return ast.copy_location(power, node)
         return self.generic_visit(node)
 
@@ -116,13 +119,16 @@ def within(
 
 
 def nearest(entry: Elementwise, expression: Expression, x: float, params: Mapping[str, float]) -> float:
-    """The exact value to fifteen digits or so."""
+    """The exact value to fifteen digits or more; NaN where no precision was enough."""
     before = ctx.prec
     try:
-        ctx.prec = PRECISIONS[1]
-        return float(evaluate(entry, expression, x, params))
+        for ctx.prec in PRECISIONS:
+            value = evaluate(entry, expression, x, params)
+            if value.is_exact() or value.rel_accuracy_bits() > SETTLED:
+                return float(value)
     finally:
         ctx.prec = before
+    return float("nan")
 
 
 def values_of(dtype: np.dtype[Any]) -> np.ndarray:

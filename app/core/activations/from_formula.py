@@ -79,7 +79,7 @@ class FormulaActivation(Elementwise):
 
     def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
         """upstream·f′(x); all have one axis."""
-        return GIVEN.pull(self.orders(x, 2, **params)[1], upstream, {}, odd=odd)
+        return GIVEN.pull(self.orders(x, 2, odd=False, **params)[1], upstream, {}, odd=odd)
 
     def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
         """∂f/∂θ at every x, for every parameter; x has one axis."""
