@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 def _function(python: Callable[P, R]) -> Callable[P, R]:
     """A compiled function that stays one: inlined, each of its many uses would be compiled again."""
-    made: Any = njit(python, error_model="numpy")  # type: ignore[call-overload]
+    made: Any = njit(python, error_model="numpy")
     return cast("Callable[P, R]", made)
 
 
