@@ -11,6 +11,7 @@ import uvicorn
 from starlette.responses import Response
 from uvicorn.server import ServerState
 
+from app.serving import outbox
 from app.serving.outbox import LARGE
 from app.serving.protocol import Connection
 
@@ -62,7 +63,10 @@ def answered(body: bytes, connections: int) -> tuple[list[bytes], list[int]]:
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, [1]), (3, [0, 0, 0])])
-def test_an_answer_waits_only_for_others_in_the_making(connections: int, seen: list[int]) -> None:
+def test_an_answer_waits_only_for_others_in_the_making(
+    monkeypatch: pytest.MonkeyPatch, connections: int, seen: list[int]
+) -> None:
+    monkeypatch.setattr(outbox, "LONGEST_WAIT", 60.0)
     sent, noted = answered(b"answer", connections)
     assert noted == seen
     assert all(answer.startswith(b"HTTP/1.1 200 OK\r\n") for answer in sent)
