@@ -16,14 +16,16 @@ the rest:
 - **Bodies that nobody wants**, because the answer came first, are read and dropped, so that the next request
   is found. Where one is long, or its client still waits to be asked for it, the connection ends instead.
 
-uvicorn makes one `Connection` for each client; `app.serving.uvicorn_parts` lists what is used of uvicorn.
+uvicorn has one `Connection` made for each client; `app.serving.uvicorn_parts` has what is used of uvicorn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import select
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -71,6 +73,12 @@ HALF_CLOSED = 0.4
 LEAST_TAKEN = 1 << 20
 """Bytes that a client takes in ``send_timeout`` seconds, if it does not take all."""
 
+OWN_DESCRIPTORS = 40
+"""Descriptors for the service itself: 25 at rest, some for files while it works."""
+
+MOST_REFUSED = 8
+"""Connections beyond the most that are told so; further ones are closed without a word."""
+
 SETTLING = 0.1
 """Seconds in which a connection that has just been made is heard although the service stops."""
 
@@ -94,7 +102,33 @@ _DETAILS = {
     503: "the service has as many connections as it can hold; try again later",
     505: "this service speaks HTTP/1.1",
 }
-_log = logging.getLogger("uvicorn.error")
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """What a connection needs of its server."""
+
+    __slots__ = ("app", "connections", "idle_timeout", "root_path", "state", "tasks")
+
+    app: ASGIApp
+    root_path: str
+    idle_timeout: float
+    state: dict[str, Any]
+    connections: set[Connection]
+    tasks: set[asyncio.Task[None]]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every answer."""
+        return []
+
+
+def most_connections() -> int:
+    """Connections at a time: as many as there are descriptors, but for those that the service needs."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, limit - OWN_DESCRIPTORS - 2 * settings().simulators)
 
 
 class Connection(asyncio.Protocol):
@@ -103,21 +137,12 @@ class Connection(asyncio.Protocol):
     The parser calls the methods that begin with ``on_``.
     """
 
-    def __init__(
-        self,
-        config: Any,
-        server_state: Any,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self.loop = _loop or asyncio.get_running_loop()
-        self.server_state = server_state
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self.service = service
+        self.loop = loop
         self.write_paused = False
         self.stopping = False
-        self._app: ASGIApp = config.loaded_app
-        self._root_path: str = config.root_path
-        self._idle_timeout: float = config.timeout_keep_alive
-        self._app_state = app_state
+        self._root_path = service.root_path
         self._receive_timeout = settings().receive_timeout
         self._send_timeout = settings().send_timeout
         self._outbox = outbox(self.loop)
@@ -134,7 +159,8 @@ class Connection(asyncio.Protocol):
         self._ended = False  # whatever still comes is dropped
         self._left = False
         self._read_paused = False
-        self._clock = _Clock(self.loop, self._expired)
+        self.since = loop.time()  # when the last request was answered
+        self._clock = _Clock(loop, self._expired)
         self._receiving = False
         self._suspended = 0.0
         self._look_timer: asyncio.TimerHandle | None = None
@@ -147,15 +173,33 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that sends nothing is closed too."""
         self.transport = transport
-        self.server_state.connections.add(self)
+        self.service.connections.add(self)
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._receiving = True
         self._clock.set(self._receive_timeout)
+        if len(self.service.connections) > most_connections():
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Closes a connection on which nothing is going on; where there is none, refuses this one."""
+        others = (each for each in self.service.connections if each is not self)
+        silent = min((each for each in others if each.is_silent), key=lambda each: each.since, default=None)
+        if silent is not None:
+            silent.abort()
+        elif len(self.service.connections) <= most_connections() + MOST_REFUSED:
+            self._refuse(503)
+        else:
+            self.abort()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no request is there or on its way."""
+        return not self._exchanges and not self._head_bytes
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tells every request on the connection that its client has gone."""
-        self.server_state.connections.discard(self)
+        self.service.connections.discard(self)
         self._ended = True
         self._clock.stop()
         for timer in (self._look_timer, self._send_timer):
@@ -357,7 +401,7 @@ class Connection(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
-            "state": self._app_state.copy(),
+            "state": self.service.state.copy(),
         }
         self._head_bytes = self._framing = self._dropped = 0
         self._upgrade = self._parser.should_upgrade()
@@ -423,8 +467,8 @@ class Connection(asyncio.Protocol):
             self._start(exchange)
 
     def _start(self, exchange: Exchange) -> None:
-        tasks = self.server_state.tasks
-        task = self.loop.create_task(exchange.run(exchange.app or self._app))
+        tasks = self.service.tasks
+        task = self.loop.create_task(exchange.run(exchange.app or self.service.app))
         task.add_done_callback(tasks.discard)
         tasks.add(task)
 
@@ -445,8 +489,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self, exchange: Exchange) -> None:
         """Goes on once the answer to ``exchange`` is written."""
-        self.server_state.total_requests += 1
-        if len(self.server_state.tasks) == 1:
+        if len(self.service.tasks) == 1:
             self.flush()  # no other answer is in the making that this one could leave with
         if not exchange.keep_alive:
             self._finish()
@@ -478,7 +521,8 @@ class Connection(asyncio.Protocol):
         if self._ended or self.stopping:
             self._finish()
         elif not self._receiving:
-            self._clock.set(self._idle_timeout)
+            self.since = self.loop.time()
+            self._clock.set(self.service.idle_timeout)
 
     def write(self, data: bytes | memoryview) -> None:
         """Holds ``data`` back until the end of this turn; what is large leaves at once."""
@@ -731,7 +775,7 @@ class Exchange:
         length: int | None = None
         close = connection.stopping
         lines = [_STATUS_LINES[status]]
-        for name, value in (*connection.server_state.default_headers, *headers):
+        for name, value in (*connection.service.headers, *headers):
             if name == b"connection":
                 close = close or value == b"close"
                 continue
