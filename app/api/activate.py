@@ -84,7 +84,8 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
     settings: Settings = request.app.state.settings
-    call = REGISTRY.resolve(body.function, body.params, body.axis)
+    axis = tuple(body.axis) if isinstance(body.axis, list) else body.axis
+    call = REGISTRY.resolve(body.function, body.params, axis)
     told = request.scope["state"]  # what `request.state` is after making two objects
     told["function"] = label(call.activation)
     media_type = negotiate(request, *_offered(call, body))

@@ -9,16 +9,17 @@ import sys
 from contextlib import closing, suppress
 from functools import partial
 from socket import socket, socketpair
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 from app.compute.shared import Shared, worker_processes
-from app.observation import logs, metrics
+from app.observation import logs
+from app.observation.shared import SharedNumbers
 from app.serving.uvicorn_parts import STARTUP_FAILURE, Server, Supervisor, configuration
 from app.settings import Settings
 
@@ -30,8 +31,12 @@ def serve(chosen: Settings) -> None:
     """Serves until told to stop; a SIGTERM lets running requests finish and then is no failure."""
     logs.configure(chosen.log_format, chosen.log_level)
     _raise_descriptor_limit()
+    if (reason := chosen.impossible()) is not None:
+        structlog.get_logger().error(reason)
+        sys.exit(STARTUP_FAILURE)
     config = configuration(chosen)
     listener = config.bind_socket()
+    os.environ["ACTIVATION_LAB_WORKERS"] = str(chosen.workers)  # each process computes its share from it
     if chosen.workers == 1:
         _serve_alone(config, listener)
     else:
@@ -58,14 +63,19 @@ def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
 
 def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     life, own_life = socketpair()  # open as long as this process lives
-    with (
-        TemporaryDirectory(prefix="activation-lab-") as directory,
-        closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes,
-        own_life,
-    ):
-        os.environ[metrics.SHARED] = directory
-        config.app = partial(_application, Shared(processes.bells, life))
+    with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes, own_life:
+        shared = Shared(processes.bells, life, _numbers(chosen.workers))
+        config.app = partial(_application, shared)
         Supervisor(config, listener, chosen.shutdown_notice).run()
+
+
+def _numbers(processes: int) -> SharedNumbers | None:
+    try:
+        return SharedNumbers(processes)
+    except OSError as error:
+        reason = error.strerror
+        structlog.get_logger().warning("each server process tells its own metrics only", reason=reason)
+        return None
 
 
 def _application(shared: Shared) -> FastAPI:

@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess
 
+from app.machine import cores
 from app.serving.listener import turn_away
 from app.serving.protocol import Connection, Service
 from app.settings import Settings
@@ -32,7 +33,7 @@ def configuration(chosen: Settings) -> uvicorn.Config:
     """uvicorn's configuration: this service's protocol, and nothing that uvicorn would add to an answer."""
     patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
     return uvicorn.Config(
-        "app.serving.process:application",
+        f"{__package__}.process:application",
         factory=True,
         host=chosen.host,
         port=chosen.port,
@@ -43,6 +44,8 @@ def configuration(chosen: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Many processes on few cores take long to start; one that is stopped is to be replaced soon.
+        timeout_worker_healthcheck=max(5, chosen.workers // cores()),
         root_path=chosen.root_path,
         proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
