@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from app.api.examples import INFER
 from app.api.health import check_ready
+from app.api.sizes import answer_size, check_answer_size, numbers_in
+from app.compute.threads import SMALL
 from app.contract.protocol import (
     Duration,
     IndexEntry,
@@ -35,8 +37,9 @@ from app.contract.protocol import (
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
+from app.core.activations.registry import Call
 from app.core.arithmetic import Value
-from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
+from app.core.errors import UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole
 from app.http.bodies import JSON, negotiate
@@ -211,19 +214,26 @@ async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) 
     order = max(each.order for each in wanted)
     given = _arrays(entry, body.inputs, request.binary)
     inputs = given.pop(INPUTS)
-    call = REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
-    size = size_of(inputs.shape) * (order + 1)
-    if size > settings.max_elements:
-        limit = settings.max_elements
-        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=(INPUTS,))
+    longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
+    seconds = timeout(request, longest)
+    beside = numbers_in(given.values())
+
+    def resolved(_: Mapper) -> Call:
+        return REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
+
+    # Each number of a parameter is held against its domain.
+    call = (
+        await computed(request, resolved, size=beside, seconds=seconds) if beside > SMALL else resolved(map)
+    )
+    size = answer_size(call, inputs.shape, order)
+    check_answer_size(size, settings.max_elements)
 
     def work(map_blocks: Mapper) -> Response:
         evaluation = activate(call, inputs, order=order, dtype=inputs.dtype, map_blocks=map_blocks)
         return _answer(entry, body, [(each, evaluation.orders[each.order]) for each in wanted])
 
-    longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
     kind = (*call.kind, order, True)
-    response = await computed(request, work, size=size, seconds=timeout(request, longest), kind=kind)
+    response = await computed(request, work, size=size + beside, seconds=seconds, kind=kind)
     request.state.elements = inputs.size
     return response
 
