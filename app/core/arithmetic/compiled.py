@@ -38,14 +38,14 @@ _KEPT = _SOURCES / "__pycache__"
 class Compiled:
     """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs."""
 
-    def __init__(self, function: Callable[..., None], signatures: Collection[Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], signatures: Collection[Any], name: str) -> None:
         self._function = function
         self._signatures = signatures
         self._name = name
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, *arguments: Any) -> Any:
         """Runs the loop."""
-        self.loop(*arguments)
+        return self.loop(*arguments)
 
     @cached_property
     def loop(self) -> Any:
