@@ -40,6 +40,7 @@ from app.http.direct import Direct
 from app.http.head import Head
 from app.http.observed import Observed
 from app.observation.metrics import Metrics
+from app.observation.models import Models
 from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
@@ -95,6 +96,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         ready=False,
         keys=keys.Keys(own.api_keys),
         metrics=Metrics(None if shared is None else shared.numbers),
+        models=Models(),
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))
