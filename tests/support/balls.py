@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from flint import arb, ctx
 
@@ -132,9 +133,11 @@ def nearest(entry: Elementwise, expression: Expression, x: float, params: Mappin
 
 
 def values_of(dtype: np.dtype[Any]) -> np.ndarray:
-    """Every finite value of an 8- or 16-bit format, in float64."""
-    bits = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}").view(dtype)
-    values = bits.astype(np.float64)
+    """Every finite value of a format with 16 bits or fewer, in float64."""
+    count = int(ml_dtypes.finfo(dtype).bits)  # type: ignore[no-untyped-call]
+    bits = np.arange(2**count, dtype=f"u{dtype.itemsize}").view(dtype)
+    with np.errstate(invalid="ignore"):  # some of the patterns are signalling NaNs
+        values = bits.astype(np.float64)
     return values[np.isfinite(values)]
 
 
@@ -147,6 +150,8 @@ def rounding_intervals(
     """
     finite = np.unique(values_of(dtype))
     top = finite[-1] + (finite[-1] - finite[-2]) / 2
+    if np.isfinite(np.array(np.inf).astype(dtype).astype(float)):  # what overflows becomes the largest number
+        top = np.inf
     ends = np.concatenate([[-np.inf, -top], (finite[1:] + finite[:-1]) / 2, [top, np.inf]])
     given = answers.astype(np.float64)
     overflown = np.where(np.isnan(given), np.inf, given)
