@@ -12,10 +12,10 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import NamedTuple
 
+from tests.benchmarks import strangers
 from tests.benchmarks.processes import (
     HOST,
     Server,
@@ -25,6 +25,7 @@ from tests.benchmarks.processes import (
     resident,
 )
 from tests.benchmarks.report import Table, duration, memory, verdict, write
+from tests.benchmarks.soak import soak
 from tests.benchmarks.timing import NotRun
 from tests.benchmarks.traffic import (
     Answered,
@@ -67,7 +68,7 @@ BODIES = (
     b'{"function": "tanh", "inputs": [1e999]}',
 )
 
-RECEIVE_TIMEOUT = 4.0
+RECEIVE_TIMEOUT = strangers.TIMEOUT
 """Seconds that a request may take to arrive, here: slow clients are to be closed while they are watched."""
 
 
@@ -79,10 +80,34 @@ class Effort(NamedTuple):
     kills: int
     slow: int
     broken: int
+    crowd: int
+    leaving: int
+    silent: int
+    soak: float
 
 
-FULL = Effort(seconds=60, requests=100_000, kills=20, slow=100, broken=1000)
-QUICK = Effort(seconds=5, requests=2000, kills=2, slow=10, broken=50)
+FULL = Effort(
+    seconds=60,
+    requests=100_000,
+    kills=20,
+    slow=100,
+    broken=1000,
+    crowd=20,
+    leaving=200,
+    silent=200,
+    soak=1800,
+)
+QUICK = Effort(
+    seconds=5, requests=2000, kills=2, slow=10, broken=50, crowd=4, leaving=20, silent=100, soak=20
+)
+
+
+class Fault(NamedTuple):
+    """What is done to the service."""
+
+    name: str
+    lost: str
+    often: str
 
 
 def main() -> None:
@@ -91,7 +116,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     quick = parser.parse_args().quick
     effort = QUICK if quick else FULL
-    tables = [overload(effort), endurance(effort), faults(effort)]
+    tables = [overload(effort), endurance(effort), soak(LASTING, effort.soak), faults(effort)]
     print("\n\n".join(map(str, tables)))
     if not quick:
         write("load", tables)
@@ -136,36 +161,41 @@ def endurance(effort: Effort) -> Table:
     return result
 
 
+FAULTS = (
+    Fault("kill −9 of a worker in a simulation", "a simulation without its one right answer", "kills"),
+    Fault("clients that trickle", "one not closed in time, or another's request not answered", "slow"),
+    Fault("broken bodies", "one not answered with 4xx, or the next request not with 200", "broken"),
+    Fault("answers of 16 MB that nobody reads", "a client not closed, or another's request lost", "crowd"),
+    Fault("pipelines whose answers nobody reads", "a client not closed, or another's request lost", "crowd"),
+    Fault("heads of 10 MB", "one not answered with 431, or another's request lost", "crowd"),
+    Fault("ten a second who leave", "another's request, or a simulation then not in 2 s", "leaving"),
+    Fault("silent clients of 64 descriptors", "an answer that is neither 200 nor 503", "silent"),
+)
+"""Faults, what counts as lost, and the field of `Effort` that says how often each is tried."""
+
+
 def faults(effort: Effort) -> Table:
-    """Worker processes killed, clients that trickle, bodies that are broken."""
+    """Worker processes killed, and clients that mean no good."""
+    measures = (
+        kills,
+        slow_clients,
+        broken,
+        strangers.unread_answers,
+        strangers.unread_pipelines,
+        strangers.floods,
+        strangers.leavers,
+        strangers.few_descriptors,
+    )
     result = Table("Faults", ("fault", "tried", "lost", "what counts as lost"))
-    for name, lost, count, measure in (
-        (
-            "kill −9 of a worker in a simulation",
-            "a simulation without its one right answer",
-            effort.kills,
-            kills,
-        ),
-        (
-            "clients that trickle",
-            "one not closed in time, or another's request not answered",
-            effort.slow,
-            slow_clients,
-        ),
-        (
-            "broken bodies",
-            "one not answered with 4xx, or the next request not with 200",
-            effort.broken,
-            broken,
-        ),
-    ):
+    for fault, measure in zip(FAULTS, measures, strict=True):
+        count = getattr(effort, fault.often)
         try:
-            with activation_lab(receive_timeout=RECEIVE_TIMEOUT) as server:
+            with activation_lab(receive_timeout=RECEIVE_TIMEOUT, send_timeout=RECEIVE_TIMEOUT) as server:
                 failed = asyncio.run(measure(server, count))
         except NotRun as why:
-            result.not_run(name, why)
+            result.not_run(fault.name, why)
         else:
-            result.rows.append((name, f"{count:,}", f"{failed:,}", lost))
+            result.rows.append((fault.name, f"{count:,}", f"{failed:,}", fault.lost))
     return result
 
 
@@ -197,7 +227,7 @@ async def _kill_busiest(parent: int, *, watched: float = 0.15) -> None:
 async def slow_clients(server: Server, count: int) -> int:
     """Clients that send a byte now and then, while another asks as usual."""
     lost = 0
-    async with _ordinary(server) as missed:
+    async with strangers.ordinary(server) as missed:
         ends = await asyncio.gather(*(_trickle(server.port) for _ in range(count)))
         lost += sum(not closed for closed in ends)
     return lost + missed()
@@ -217,25 +247,6 @@ async def _trickle(port: int) -> bool:
     closed = time.monotonic() <= end
     writer.close()
     return closed
-
-
-@asynccontextmanager
-async def _ordinary(server: Server) -> AsyncIterator[Callable[[], int]]:
-    """A client that asks ten times a second meanwhile; gives the count of its requests not answered."""
-    missed = 0
-
-    async def ask() -> None:
-        nonlocal missed
-        async with Pool(server.port) as pool:
-            while True:
-                missed += await pool.status(small()) != 200
-                await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(ask())
-    try:
-        yield lambda: missed
-    finally:
-        task.cancel()
 
 
 async def broken(server: Server, count: int) -> int:
