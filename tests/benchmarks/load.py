@@ -12,10 +12,12 @@ import signal
 import statistics
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from tests.benchmarks import strangers
+from tests.benchmarks.blows import RECOVERY, kills_in_mid_send, stops, without_files
 from tests.benchmarks.processes import (
     HOST,
     Server,
@@ -78,6 +80,7 @@ class Effort(NamedTuple):
     seconds: float
     requests: int
     kills: int
+    stops: int
     slow: int
     broken: int
     crowd: int
@@ -90,6 +93,7 @@ FULL = Effort(
     seconds=60,
     requests=100_000,
     kills=20,
+    stops=2,
     slow=100,
     broken=1000,
     crowd=20,
@@ -98,16 +102,17 @@ FULL = Effort(
     soak=1800,
 )
 QUICK = Effort(
-    seconds=5, requests=2000, kills=2, slow=10, broken=50, crowd=4, leaving=20, silent=100, soak=20
+    seconds=5,
+    requests=2000,
+    kills=2,
+    stops=1,
+    slow=10,
+    broken=50,
+    crowd=4,
+    leaving=20,
+    silent=100,
+    soak=20,
 )
-
-
-class Fault(NamedTuple):
-    """What is done to the service."""
-
-    name: str
-    lost: str
-    often: str
 
 
 def main() -> None:
@@ -161,42 +166,80 @@ def endurance(effort: Effort) -> Table:
     return result
 
 
-FAULTS = (
-    Fault("kill −9 of a worker in a simulation", "a simulation without its one right answer", "kills"),
-    Fault("clients that trickle", "one not closed in time, or another's request not answered", "slow"),
-    Fault("broken bodies", "one not answered with 4xx, or the next request not with 200", "broken"),
-    Fault("answers of 16 MB that nobody reads", "a client not closed, or another's request lost", "crowd"),
-    Fault("pipelines whose answers nobody reads", "a client not closed, or another's request lost", "crowd"),
-    Fault("heads of 10 MB", "one not answered with 431, or another's request lost", "crowd"),
-    Fault("ten a second who leave", "another's request, or a simulation then not in 2 s", "leaving"),
-    Fault("silent clients of 64 descriptors", "an answer that is neither 200 nor 503", "silent"),
-)
-"""Faults, what counts as lost, and the field of `Effort` that says how often each is tried."""
+class Fault(NamedTuple):
+    """What is done to the service, how often, what counts as lost, and how the service is started."""
+
+    name: str
+    lost: str
+    times: int
+    measure: Callable[[Server, int], Awaitable[int]]
+    workers: int = 1
+    environment: Mapping[str, str] = {}
 
 
 def faults(effort: Effort) -> Table:
-    """Worker processes killed, and clients that mean no good."""
-    measures = (
-        kills,
-        slow_clients,
-        broken,
-        strangers.unread_answers,
-        strangers.unread_pipelines,
-        strangers.floods,
-        strangers.leavers,
-        strangers.few_descriptors,
-    )
+    """Processes killed and stopped, and clients that mean no good."""
     result = Table("Faults", ("fault", "tried", "lost", "what counts as lost"))
-    for fault, measure in zip(FAULTS, measures, strict=True):
-        count = getattr(effort, fault.often)
+    for fault in (*_blows(effort), *_strangers(effort)):
+        settings = {"receive_timeout": RECEIVE_TIMEOUT, "send_timeout": RECEIVE_TIMEOUT}
         try:
-            with activation_lab(receive_timeout=RECEIVE_TIMEOUT, send_timeout=RECEIVE_TIMEOUT) as server:
-                failed = asyncio.run(measure(server, count))
+            with activation_lab(fault.environment, workers=fault.workers, **settings) as server:
+                failed = asyncio.run(_lost(fault, server))
         except NotRun as why:
             result.not_run(fault.name, why)
         else:
-            result.rows.append((fault.name, f"{count:,}", f"{failed:,}", fault.lost))
+            result.rows.append((fault.name, f"{fault.times:,}", f"{failed:,}", fault.lost))
     return result
+
+
+async def _lost(fault: Fault, server: Server) -> int:
+    return await fault.measure(server, fault.times)
+
+
+def _blows(effort: Effort) -> tuple[Fault, ...]:
+    wrong = "a simulation without its one right answer"
+    stopped = f"one of them after which small requests and simulations were not answered in {RECOVERY:g} s"
+    nowhere = {"TMPDIR": "/nowhere"}
+    return (
+        Fault("kill −9 of a worker in a simulation", wrong, effort.kills, kills),
+        Fault(
+            "kill −9 of workers at any instant, many of them in mid-send",
+            wrong,
+            2 * effort.kills,
+            kills_in_mid_send,
+        ),
+        Fault("SIGSTOP of worker, fork server, one of two servers", stopped, effort.stops, stops, workers=2),
+        Fault(
+            "no directory that can be written to, two servers",
+            "a small request or simulation that was not answered",
+            effort.slow,
+            without_files,
+            workers=2,
+            environment=nowhere,
+        ),
+    )
+
+
+def _strangers(effort: Effort) -> tuple[Fault, ...]:
+    late = "one not closed in time, or another's request not answered"
+    no_4xx = "one not answered with 4xx, or the next request not with 200"
+    no_431 = "one not answered with 431, or another's request not answered"
+    slowed = "another's request, or a simulation afterwards that takes more than 2 s"
+    crowd = effort.crowd
+    return (
+        Fault("clients that trickle", late, effort.slow, slow_clients),
+        Fault("broken bodies", no_4xx, effort.broken, broken),
+        Fault("answers of 16 MB that nobody reads", late, crowd, strangers.unread_answers),
+        Fault("pipelines whose answers nobody reads", late, crowd, strangers.unread_pipelines),
+        Fault("heads of 10 MB", no_431, crowd, strangers.floods),
+        Fault("ten a second who leave", slowed, effort.leaving, strangers.leavers),
+        Fault(
+            "silent clients, and 64 descriptors",
+            "an answer that is neither 200 nor 503",
+            effort.silent,
+            strangers.few_descriptors,
+        ),
+    )
 
 
 async def kills(server: Server, count: int) -> int:
