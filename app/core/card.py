@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def card(activation: FormulaActivation, entries: Iterable[Activation]) -> Card:
     """All facts about the activation at its parameters; ``entries`` are those that it may be."""
     params = activation.defaults
     facts = activation.facts
-    defined = not np.isnan(activation.orders(GRID, 1, **params)).any()
+    defined = not np.isnan(_orders(activation, GRID, 1)).any()
     ends = tuple(_limit(activation.formula.tree, params, side) for side in (-1, 1))
     return Card(
         latex=tuple(_latex(each, activation) for each in activation.trees),  # type: ignore[arg-type]
@@ -83,6 +83,12 @@ def card(activation: FormulaActivation, entries: Iterable[Activation]) -> Card:
         gains=_gains(activation) if defined else None,
         same_as=_same(activation, entries),
     )
+
+
+def _orders(activation: FormulaActivation, x: Array, count: int) -> Array:
+    """f(x), f′(x), … at the activation's own parameters."""
+    params: dict[str, Any] = dict(activation.defaults)
+    return activation.orders(x, count, **params)
 
 
 def _latex(root: Tree, activation: FormulaActivation) -> str | None:
@@ -109,7 +115,7 @@ def _range(activation: FormulaActivation, ends: tuple[float | None, ...]) -> Ran
     """From the extrema and the limits; None where one of these is unknown or f is undefined somewhere."""
     places = np.array([*extrema(activation.stable_trees, activation.defaults), *activation.facts.kinks, 0.0])
     near = np.concatenate([places, np.nextafter(places, -np.inf), np.nextafter(places, np.inf)])
-    (values,) = activation.orders(np.concatenate([near, GRID]), 1, **activation.defaults)
+    (values,) = _orders(activation, np.concatenate([near, GRID]), 1)
     low_end, high_end = ends
     if low_end is None or high_end is None:
         return None
@@ -137,7 +143,7 @@ def _largest_slope(activation: FormulaActivation) -> float | None:
     if not math.isfinite(largest):
         return None
     places = np.array(extrema(activation.stable_trees[1:], activation.defaults))
-    slopes = activation.orders(places, 2, **activation.defaults)[1] if places.size else np.zeros(0)
+    slopes = _orders(activation, places, 2)[1] if places.size else np.zeros(0)
     return float(np.abs(slopes).max(initial=largest))
 
 
@@ -145,7 +151,7 @@ def _zero_centred(activation: FormulaActivation) -> bool | None:
     """Whether E f(Z) is 0 to ten digits of E |f(Z)|, Z standard normal."""
     x = (np.arange(60_000) + 0.5) * 2e-4
     weights = np.exp(-x * x / 2)
-    both = [activation.orders(sign * x, 1, **activation.defaults)[0] for sign in (1, -1)]
+    both = [_orders(activation, sign * x, 1)[0] for sign in (1, -1)]
     mean = float(weights @ (both[0] + both[1]))
     size = float(weights @ (np.abs(both[0]) + np.abs(both[1])))
     return None if math.isnan(mean) else abs(mean) <= 1e-10 * size

@@ -23,8 +23,8 @@ class Arithmetic:
 
     ``varying`` and ``fixed`` are the operations on parts that depend on the series' variable and on those
     that do not; ``compare`` the comparisons. With ``choose`` both branches of a condition are worked out and
-    it chooses between them, number by number; ``every`` then joins conditions. What raises ``undefined`` is no
-    number, and compared with it nothing holds but that it differs.
+    it chooses between them, number by number; ``every`` then joins conditions. What raises ``undefined`` is
+    no number, and compared with it nothing holds but that it differs.
     """
 
     number: Callable[[Fraction], Any]
