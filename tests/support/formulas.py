@@ -38,17 +38,21 @@ def formulas(most: int = 12) -> st.SearchStrategy[str]:
 
 
 class _Judge(MpArithmetic):
-    """mpmath, which labours for hours on e^1e900 and on the cosine of that: such points are not judged."""
+    """mpmath, which labours for hours on e^1e900 and on the cosine of that: such points are not judged.
+
+    Nor are those where it leaves the real numbers on the way.
+    """
 
     def function(self, name: str) -> Callable[..., Any]:
         inner = super().function(name)
-        if name in ("min", "max", "abs", "sqrt", "log", "log1p", "sign"):
-            return inner
+        unbounded = name in ("min", "max", "abs", "sqrt", "log", "log1p", "sign")
 
-        def bounded(u: Any) -> Any:
-            if abs(u) > 1e6:
+        def bounded(*arguments: Any) -> Any:
+            if any(not self.context.isfinite(u) or self.context.im(u) for u in arguments):
+                raise ValueError("no real number")
+            if not unbounded and any(abs(u) > 1e6 for u in arguments):
                 raise ValueError("too large to judge")
-            return inner(u)
+            return inner(*arguments)
 
         return bounded
 
