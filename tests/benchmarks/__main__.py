@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: everything timed, its tables printed and written into docs/benchmarks.md."""
+"""``python -m tests.benchmarks``: everything timed, its tables printed and written to docs/benchmarks.md."""
 
 from __future__ import annotations
 
