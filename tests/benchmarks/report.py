@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from app.settings import cores
+from app.machine import cores
 from tests.benchmarks.timing import NotRun, Pairs, Spread
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
