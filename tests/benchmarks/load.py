@@ -116,7 +116,7 @@ QUICK = Effort(
 
 
 def main() -> None:
-    """Runs everything; only a full run is written into the README."""
+    """Runs everything; only a full run is written into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     quick = parser.parse_args().quick
