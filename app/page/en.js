@@ -147,6 +147,8 @@ export default {
   "state.healthy": "Healthy",
   "state.saturated": "Saturated",
   "state.dying": "Dying",
+  "state.collapsed": "Collapsed",
+  "state.dead": "Dead",
 
   "phase.title": "Where is the edge of chaos?",
   "phase.lead":

@@ -146,6 +146,8 @@ export default {
   "state.healthy": "양호",
   "state.saturated": "포화",
   "state.dying": "유닛 사멸",
+  "state.collapsed": "입력 붕괴",
+  "state.dead": "그래디언트 단절",
 
   "phase.title": "혼돈의 가장자리는 어디일까요?",
   "phase.lead":

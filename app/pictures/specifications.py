@@ -578,5 +578,5 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
 
 def _number(value: Any) -> float | None:
     """A number to draw, or None for a gap."""
-    number = float(value)
+    number = math.nan if value is None else float(value)
     return number if math.isfinite(number) else None
