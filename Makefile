@@ -18,7 +18,7 @@ PEERS := .venv-peers/peers-$(VERSION)
 BENCH := .venv-bench/bench-$(VERSION)
 LOCKER := .venv-lock/$(UV)-$(VERSION)
 
-.PHONY: help run test test-all bench load picture lint lock image clean
+.PHONY: help run test test-all bench load fuzz picture lint lock image clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and
 load: $(SERVICE) ## send twice what the service can take, then break things; write the README's table
 	.venv/bin/python -m tests.benchmarks.load
 
+fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
+	.venv/bin/python -m tests.fuzz --count 5000
+
 picture: $(TOOLS) ## draw the README's picture anew
 	.venv/bin/python -m tests.test_readme_picture
 
@@ -47,9 +50,9 @@ lint: $(TOOLS) ## check style and types
 	.venv/bin/mypy --strict app tests
 
 lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked stays (delete a file to renew it)
-	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) pyproject.toml --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
+	$(LOCK) pyproject.toml --extra server -o requirements.txt
+	$(LOCK) pyproject.toml --extra server --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra server --group dev --group peers -c requirements-dev.txt -o requirements-peers.txt
 	$(LOCK) --group bench --no-deps -o requirements-bench.txt
 	$(LOCK) pyproject.toml --all-extras -c requirements-dev.txt -o requirements-image.txt
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the options and serves."""
     # Imported here: worker processes run this module's top as well, and need none of it.
     from app.serving.server import serve  # noqa: PLC0415
@@ -16,7 +17,7 @@ def main() -> None:
     parser.add_argument("--host", default=own.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", default=own.port, type=int, help="port to listen on (%(default)s)")
     parser.add_argument("--workers", default=own.workers, type=int, help="server processes (%(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     serve(own.model_validate({**own.model_dump(), **vars(options)}))
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from itertools import chain
+from socket import socket
 from types import SimpleNamespace
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
-from pydantic.json_schema import models_json_schema
 
+from app import __version__
 from app.api import (
     activate,
     catalogue,
@@ -24,11 +24,14 @@ from app.api import (
     page,
     plots,
     sweep,
+    training,
 )
+from app.api.examples import picture_examples
+from app.compute.shared import PICTURES, SIMULATIONS, Shared, worker_processes
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
-from app.http import keys, problems
+from app.http import keys, openapi, problems
 from app.http.body_limit import BodyLimit
 from app.http.direct import Direct
 from app.http.observed import Observed
@@ -42,15 +45,30 @@ survive** a deep network. Every example below runs as it stands when *Try it out
 """
 
 
-ROUTES = (activate, gradient_flow, sweep, mean_field, catalogue, plots, inference, health, metrics, page)
+ROUTES = (
+    activate,
+    gradient_flow,
+    sweep,
+    training,
+    mean_field,
+    catalogue,
+    plots,
+    inference,
+    health,
+    metrics,
+    page,
+)
 
 
-def create_app(chosen: Settings | None = None) -> FastAPI:
-    """The application with these settings, or with the environment's."""
+def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> FastAPI:
+    """The application with these settings, or with the environment's.
+
+    With the workers that are ``shared`` by several server processes, or with its own.
+    """
     own = settings() if chosen is None else chosen
     app = FastAPIOffline(
         title="Activation Lab",
-        version="0.1.0",
+        version=__version__,
         description=DESCRIPTION,
         docs_url="/docs",
         redoc_url=None,
@@ -61,12 +79,12 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     )
     # Plain attributes: a State's are found by failing to find them first, half a microsecond each.
     app.state = SimpleNamespace(  # type: ignore[assignment]
-        settings=own, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
+        settings=own, shared=shared, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
     )
     problems.install(app)
     # Not through include_router, which has each request's path matched twice; and before the files of /docs.
     app.router.routes[:0] = chain.from_iterable(module.router.routes for module in ROUTES)
-    _declare_problems(app)
+    openapi.install(app, picture_examples())
     stack = app.build_middleware_stack()
     if not own.telemetry:  # which looks at what FastAPI does
         stack = Direct(stack, app.routes)
@@ -81,58 +99,38 @@ def _telemetry(*, on: bool) -> TelemetryConfig:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.threads = ComputeThreads(app.state.settings.threads, app.state.settings.max_queue)
-    app.state.simulations = _simulations(app.state.settings)
-    app.state.renderer = Renderer(app.state.settings.max_queue, app.state.settings.picture_cache_bytes)
-    app.state.page = page.Page()
-    app.state.metrics.watch("arrays", app.state.threads)
-    app.state.metrics.watch("simulations", app.state.simulations)
-    app.state.ready = True
-    yield
-    app.state.ready = False
-    await app.state.page.close()
-    app.state.renderer.close()
-    app.state.simulations.close()
-    app.state.threads.close()
+    own, shared = app.state.settings, app.state.shared
+    with nullcontext(shared.bells) if shared is not None else _own_workers(own) as bells:
+        app.state.threads = ComputeThreads(own.threads, own.max_queue)
+        app.state.simulations = Simulations(
+            _executor(own, bells[SIMULATIONS]),
+            places=own.max_queue,
+            max_bytes=own.max_flow_bytes,
+            threads=max(own.threads, own.simulators),
+        )
+        app.state.renderer = Renderer(Workers(bells[PICTURES], 1), own.max_queue, own.picture_cache_bytes)
+        app.state.page = page.Page()
+        app.state.metrics.watch("arrays", app.state.threads)
+        app.state.metrics.watch("simulations", app.state.simulations)
+        app.state.ready = True
+        yield
+        app.state.ready = False
+        await app.state.page.close()
+        app.state.renderer.close()
+        app.state.simulations.close()
+        app.state.threads.close()
 
 
-def _simulations(own: Settings) -> Simulations:
-    return Simulations(
-        _executor(own), places=own.max_queue, max_bytes=own.max_flow_bytes, threads=own.threads
-    )
+@contextmanager
+def _own_workers(own: Settings) -> Iterator[Mapping[str, socket]]:
+    with closing(worker_processes(own.simulators, own.max_worker_bytes)) as processes:
+        yield processes.bells
 
 
-def _executor(own: Settings) -> Executor:
+def _executor(own: Settings, bell: socket) -> Executor:
     """A cluster where there is one, else worker processes here."""
     if own.dask_scheduler is None:
-        return Workers(own.simulators, own.max_worker_bytes, slots=own.simulators * own.max_queue)
+        return Workers(bell, own.simulators)
     from app.compute.cluster import Cluster  # noqa: PLC0415  Dask is an extra, and slow to import
 
     return Cluster(own.dask_scheduler)
-
-
-def _declare_problems(app: FastAPI) -> None:
-    """Puts the problem document among the schemas and takes FastAPI's own error models out."""
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = made()
-            schemas = document["components"]["schemas"]
-            template = "#/components/schemas/{model}"
-            _, own = models_json_schema([(problems.ProblemDocument, "serialization")], ref_template=template)
-            schemas.update(own["$defs"])
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-            keys.declare(document, asked=bool(app.state.keys))
-            for operations in document["paths"].values():
-                for operation in operations.values():
-                    _replace_validation_error(operation["responses"])
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _replace_validation_error(declared: dict[str, Any]) -> None:
-    if "HTTPValidationError" in str(declared.get("422")):
-        declared["422"] = problems.responses(422)[422]

@@ -85,6 +85,18 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds a request may take to arrive whole; then the connection closes.",
     )
+    send_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds in which a client takes all that waits for it, or a megabyte of it; "
+        "then the connection closes.",
+    )
+    max_unsent_bytes: int = Field(
+        2**30,
+        ge=1,
+        description="Most memory of answers that their clients do not read, in bytes; "
+        "beyond it the client that has read nothing for longest is cut off.",
+    )
     request_timeout: float = Field(
         60.0, gt=0, description="Seconds a computation may take; a client may ask for less."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from app.core.activations import REGISTRY
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
 INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
-"""Rooms that may name an activation: the entries', the vocabularies', and those of functions of the same name."""
+"""Rooms that may name an activation: entries, vocabularies, and functions of the same name."""
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
-OTHER_MEANINGS = {"gaussian"}
-"""Words that are an activation's name and something else too: the distribution."""
+OTHER_MEANINGS = {"gaussian", "step"}
+"""Words that are an activation's name and something else too: the distribution, the step of an optimiser."""
 
 assert CORE
 assert OUTSIDE
@@ -53,3 +54,15 @@ def test_nothing_outside_the_entries_names_an_activation(path: Path) -> None:
     }
     assert not texts & (set(REGISTRY) - OTHER_MEANINGS)
     assert not texts & set(REGISTRY.framework_names)
+
+
+CONTRACT = sorted(path.stem for path in (ROOT / "app" / "contract").glob("*.py"))
+assert CONTRACT
+
+
+@pytest.mark.parametrize("module", [*(f"app.contract.{stem}" for stem in CONTRACT), "app.client"])
+def test_requests_and_answers_need_no_server(module: str) -> None:
+    """A client that talks to the service shall not have to install or load what serves."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"fastapi", "starlette", "uvicorn", "numba", "scipy"} & set(loaded.stdout.split())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from app.core import diagnosis
+from app.core.diagnosis import remedies, verdict
 from app.core.propagation import units
 from app.settings import Settings
 from tests.conftest import Server
@@ -144,10 +144,10 @@ def test_a_shortened_answer_is_still_held_to_what_it_shows() -> None:
 
 
 def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
-    decade = f"{10**diagnosis.DECADE:.0f}"
-    _, one_side, two_sides = (f"{100 * diagnosis.SATURATED[sides]:.0f} %" for sides in range(3))
+    decade = f"{10**verdict.DECADE:.0f}"
+    _, one_side, two_sides = (f"{100 * verdict.SATURATED[sides]:.0f} %" for sides in range(3))
     rows = {
-        "dying": f"more than {100 * diagnosis.DYING:.0f} % of the units",
+        "dying": f"more than {100 * verdict.DYING:.0f} % of the units",
         "exploding": f"more than {decade} times",
         "saturated": f"more than {two_sides} of the activations have a slope below "
         f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat; "
@@ -159,11 +159,11 @@ def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
     told = " ".join(README.split())
     assert f"stays within a factor of {decade} of the last" in told
     assert (
-        f"At most {diagnosis.REMEDIES} remedies are shown, each tried on {diagnosis.REMEDY_NETWORKS} networks"
+        f"At most {remedies.REMEDIES} remedies are shown, each tried on {remedies.REMEDY_NETWORKS} networks"
         in told
     )
-    assert diagnosis.BETTER == 0.5  # "halve"
-    assert f"takes a core more than {diagnosis.REMEDY_WORK / 5e10:.0f} seconds" in told
+    assert remedies.BETTER == 0.5  # "halve"
+    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in told
     assert set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE)) == set(
-        get_args(diagnosis.State)
+        get_args(verdict.State)
     )

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.client import Client, activate, gradient_flow, mean_field
-from app.contract.schemas import GradientFlowResponse
+from app.contract.gradient_flow import GradientFlowResponse
 from tests.conftest import Server
 
 WIDTH, DEPTH, BATCH = 1024, 30, 16

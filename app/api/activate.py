@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.contract.examples import ACTIVATE
-from app.contract.schemas import ActivateRequest, ActivateResponse
+from app.api.examples import ACTIVATE
+from app.contract.activate import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
+from app.core.activations.from_formula import FormulaActivation, label
 from app.core.activations.registry import Call
-from app.core.errors import LimitExceeded
+from app.core.arithmetic.formats import number_format
+from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import Evaluation, Mapper, activate
-from app.core.formats import number_format
+from app.core.formulas.proving import FEW_BITS
+from app.core.jobs import Runner, ignore
+from app.core.proof import ProvedActivation, ProvedEvaluation, as_sent, check_provable
 from app.http.answers import encoded, ready
 from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
-from app.http.computing import computed, timeout
+from app.http.computing import admitted, computed, reserve, simulated, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
+from app.wire.sizes import size_of
+
+FEW_NUMBERS = 256
+"""Numbers that are proved beside the event loop in some milliseconds, most often."""
+
+BYTES_PER_NUMBER = 200.0
+"""Of a worker's memory, for each number that it proves."""
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -72,12 +86,17 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     call = REGISTRY.resolve(body.function, body.params, body.axis)
     told = request.scope["state"]  # what `request.state` is after making two objects
-    told["function"] = call.activation.name
+    told["function"] = label(call.activation)
     media_type = negotiate(request, *_offered(call, body))
-    size = body.inputs.size * (body.order + 1)
+    size = size_of(body.inputs.shape) * (body.order + 1)
     if size > settings.max_elements:
         limit = settings.max_elements
         raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
+    told["answer_bytes"] = 8 * size
+    if _is_proved(call, body):
+        answer = await _proved(request, call, body, media_type)
+        told["elements"] = body.inputs.size
+        return answer
 
     def work(map_blocks: Mapper) -> Response:
         dtype = number_format(body.dtype)
@@ -89,7 +108,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
         if media_type == NPY:
             return ready(npy.stacked(evaluation.orders), NPY, timing)
-        numbers = sum(array.size for array in evaluation.orders)
+        numbers = sum(size_of(array.shape) for array in evaluation.orders)
         return encoded(_fields(call, body, evaluation), timing, numbers=numbers)
 
     seconds = timeout(request, settings.request_timeout)
@@ -97,6 +116,49 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     answer = await computed(request, work, size=size, seconds=seconds, kind=kind)
     told["elements"] = body.inputs.size
     return answer
+
+
+def _is_proved(call: Call, body: ActivateRequest) -> bool:
+    if isinstance(call.activation, FormulaActivation) or body.rounding == "proved":
+        check_provable(call.activation, body.order)
+        return True
+    if body.order > 2:
+        message = "order is at most 2; it goes to 8 where rounding is proved or the function is a formula"
+        raise InvalidValue(message, loc=("order",))
+    return False
+
+
+async def _proved(request: Request, call: Call, body: ActivateRequest, media_type: str) -> Response:
+    """The answer with every number proved.
+
+    Few numbers are tried here, with few bits; what they leave open, and many numbers, is the workers'.
+    """
+    settings: Settings = request.app.state.settings
+    rounding = Rounding(number_format(body.dtype), body.overflow == "saturate", body.subnormals == "flush")
+    job = ProvedActivation(call, body.inputs, body.order, rounding, body.upstream)
+    started = time.perf_counter()
+
+    def work(run: Runner) -> ProvedEvaluation:
+        return next(run([job], ignore))
+
+    size = body.inputs.size * (body.order + 1)
+    found = None
+    if size <= FEW_NUMBERS:
+        quick = replace(job, most_bits=FEW_BITS)
+        found = await asyncio.to_thread(quick, map, ignore)
+    if found is None or found.unproved:
+        admission = admitted(request, timeout(request, settings.request_timeout))
+        reserve(admission, BYTES_PER_NUMBER * size)
+        found = await simulated(request, admission, work)
+    timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
+    if media_type == NPY:
+        sent = as_sent(found.orders, rounding.dtype)
+        return ready(npy.stacked(sent), NPY, {**timing, "Proof": f"{found.proved}/{found.unproved}"})
+    fields = _fields(call, body, Evaluation(found.orders, found.input_gradient, found.param_gradients))
+    if body.order > 2:
+        fields["higher_derivatives"] = list(found.orders[3:])
+    fields["proof"] = {"proved": found.proved, "unproved": found.unproved}
+    return encoded(fields, timing, numbers=sum(array.size for array in found.orders))
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
@@ -108,7 +170,7 @@ def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
 def _fields(call: Call, body: ActivateRequest, evaluation: Evaluation) -> dict[str, Any]:
     """The fields of an `ActivateResponse`."""
     outputs = evaluation.orders[0]
-    derivative, second = (*evaluation.orders[1:], None, None)[:2]
+    derivative, second = (*evaluation.orders[1:3], None, None)[:2]
     return {
         "function": call.activation.name,
         "params": {name: np.asarray(value) for name, value in call.params.items()},

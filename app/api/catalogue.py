@@ -3,141 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.contract.schemas import Model, NumberArray
+from app.contract.catalogue import (
+    Catalogue,
+    FrameworkFacts,
+    FunctionFacts,
+    FunctionSummary,
+    GainFacts,
+    KinkFacts,
+    ParameterFacts,
+    ReferenceFacts,
+    Texts,
+    VocabularyFacts,
+)
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.activations.registry import Binding
-from app.core.errors import nearest
+from app.core.errors import UnknownName, nearest
 from app.core.theory.duals import gains
+from app.core.vocabularies.vocabulary import Argument, Vocabulary
 from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
-from app.http.problems import Problem, responses
+from app.http.problems import Problem, from_core, responses
 
 router = APIRouter(tags=["catalogue"])
 
 
-class Texts(Model):
-    """The same sentence in English and Korean."""
-
-    en: str
-    ko: str
-
-
-class ParameterFacts(Model):
-    """One parameter of a function."""
-
-    name: str
-    symbol: str = Field(description="LaTeX.")
-    description: Texts
-    domain: str = Field(description="The values allowed, in words.")
-    default: NumberArray | None = Field(description="None where a value must be given or may be left out.")
-    required: bool
-    typical: tuple[float, float] = Field(description="The range of sensible values.")
-    learnable: bool = Field(description="`upstream` answers dL/d(this parameter).")
-    shape: list[str] | None = Field(description="The axes of an array parameter.")
+_FRAMEWORK = Query(
+    max_length=100,
+    description="A framework's prefix: its names alone are listed.",
+    json_schema_extra={"enum": list(REGISTRY.vocabularies)},
+)
 
 
-class KinkFacts(Model):
-    """A point where f, f′ or f″ jumps, at the default parameters, and what is answered there."""
-
-    at: float
-    formula: str = Field(description="The place as LaTeX.")
-    derivative: NumberArray
-    second_derivative: NumberArray
-
-
-class ReferenceFacts(Model):
-    """Where the function comes from."""
-
-    authors: str
-    title: str
-    year: int
-    identifier: str | None
-
-
-class FrameworkFacts(Model):
-    """A framework's own name for the function."""
-
-    names: list[str] = Field(description="As `function` takes them, with the framework's prefix.")
-    parameters: dict[str, NumberArray | None] = Field(
-        description="The framework's parameters and defaults; None where the framework demands a value."
-    )
-    switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
-
-
-class GainFacts(Model):
-    """What to scale weights by so that a layer keeps its input's size, for standard normal inputs Z."""
-
-    standard: NumberArray = Field(description="1/√Var φ(Z).")
-    he: NumberArray = Field(description="1/√E φ(Z)².")
-
-
-class FunctionFacts(Model):
-    """All facts about one function. Facts that depend on parameters hold at the defaults."""
-
-    name: str
-    title: Texts
-    summary: Texts
-    kind: str = Field(description="`elementwise`, or `rowwise` for a function that mixes elements.")
-    latex: list[str] = Field(description="f, f′ and, where there is one, f″.")
-    definitions: dict[str, str] = Field(description="LaTeX of names used in the formulas.")
-    parameters: list[ParameterFacts]
-    constraints: list[str] = Field(description="Relations between parameters, as LaTeX.")
-    range: str = Field(description="LaTeX.")
-    limits: tuple[NumberArray | None, NumberArray | None] = Field(
-        description="f at −∞ and at +∞; None where there is no limit."
-    )
-    largest_slope: NumberArray
-    zero_centred: bool = Field(description="The mean output for a standard normal input is zero.")
-    monotone: bool
-    smoothness: NumberArray = Field(description="How many derivatives are continuous; −1 for a jump.")
-    saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
-    kinks: list[KinkFacts]
-    gains: GainFacts | None = Field(description="None for a function that mixes elements.")
-    references: list[ReferenceFacts]
-    frameworks: list[FrameworkFacts]
-    mathml: dict[str, str] = Field(
-        description="Every LaTeX text of this answer as MathML, which browsers draw themselves."
-    )
-
-
-class FunctionSummary(Model):
-    """One line of the catalogue."""
-
-    name: str
-    title: Texts
-    summary: Texts
-    kind: str
-    latex: str
-    zero_centred: bool
-    saturates: list[str]
-    href: str
-
-
-class Catalogue(Model):
-    """All functions, in the registry's order."""
-
-    functions: list[FunctionSummary]
-
-
-@router.get("/functions", summary="All functions", response_model=Catalogue, responses=responses(406))
-def get_functions(request: Request) -> Response:
-    """Every activation function that `POST /activate` takes, a line each."""
+@router.get("/functions", summary="All functions", response_model=Catalogue, responses=responses(406, 422))
+def get_functions(request: Request, framework: Annotated[str | None, _FRAMEWORK] = None) -> Response:
+    """Every activation function that `POST /activate` takes, or every name of a framework, a line each."""
     negotiate(request, JSON)
-    return _catalogue().response(request)
+    if framework is not None and framework not in REGISTRY.vocabularies:
+        unknown = UnknownName("framework", framework, REGISTRY.vocabularies, loc=("framework",))
+        raise from_core(unknown, "query")
+    return _catalogue(framework).response(request)
 
 
 _NAME = Path(
     max_length=100,
-    json_schema_extra={"enum": list(REGISTRY)},
+    description="Canonical name, or a framework's own behind its prefix (`torch:LeakyReLU`).",
+    json_schema_extra={"enum": [*REGISTRY, *REGISTRY.framework_names]},
     openapi_examples={"first": {"value": next(iter(REGISTRY))}},
 )
 
@@ -146,45 +66,69 @@ _NAME = Path(
     "/functions/{name}", summary="One function", response_model=FunctionFacts, responses=responses(404, 406)
 )
 def get_function(name: Annotated[str, _NAME], request: Request) -> Response:
-    """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function."""
+    """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function.
+
+    Under a framework's name the parameters and defaults are the framework's, and so are the facts.
+    """
     negotiate(request, JSON)
-    if name not in REGISTRY:
-        near = nearest(name, REGISTRY)
+    if name not in REGISTRY and name not in REGISTRY.framework_names:
+        near = nearest(name, [*REGISTRY, *REGISTRY.framework_names])
         advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
         raise Problem(404, f"unknown function; {advice}", code="urn:activation-lab:unknown-name")
     return _facts(name).response(request)
 
 
 @cache
-def _catalogue() -> Fixed:
-    lines = Catalogue(functions=[_summary(entry) for entry in REGISTRY.values()])
-    return Fixed.of(lines.model_dump_json().encode(), JSON)
+def _catalogue(framework: str | None) -> Fixed:
+    if framework is None:
+        lines = [_summary(entry, entry.name) for entry in REGISTRY.values()]
+        vocabularies = list(REGISTRY.vocabularies.values())
+    else:
+        vocabularies = [REGISTRY.vocabularies[framework]]
+        lines = [
+            _summary(binding.activation, spelling, binding.name.options)
+            for entry in REGISTRY
+            for binding in REGISTRY.bindings(entry)
+            if binding.vocabulary.framework == framework
+            for spelling in binding.spellings
+        ]
+    catalogue = Catalogue(functions=lines, frameworks=[_vocabulary(each) for each in vocabularies])
+    return Fixed.of(catalogue.model_dump_json().encode(), JSON)
 
 
 def _kind(entry: Activation) -> str:
     return "elementwise" if isinstance(entry, Elementwise) else "rowwise"
 
 
-def _summary(entry: Activation) -> FunctionSummary:
+def _summary(
+    entry: Activation, name: str, switches: Mapping[str, str | bool] | None = None
+) -> FunctionSummary:
     return FunctionSummary(
-        name=entry.name,
+        name=name,
+        function=entry.name,
+        switches=dict(switches or {}),
         title=_texts(entry.title),
         summary=_texts(entry.summary),
         kind=_kind(entry),
         latex=entry.formulas.value.latex(entry.symbols),
         zero_centred=entry.zero_centred,
         saturates=sorted(entry.saturates),
-        href=f"/functions/{entry.name}",
+        href=f"/functions/{quote(name, safe=':')}",
     )
 
 
 @cache
 def _facts(name: str) -> Fixed:
+    facts = _canonical_facts(REGISTRY[name]) if name in REGISTRY else _framework_facts(name)
+    facts.mathml = {latex: _mathml(latex) for latex in sorted(_latex(facts))}
+    return Fixed.of(facts.model_dump_json().encode(), JSON)
+
+
+@cache
+def _mathml(latex: str) -> str:
     from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
 
-    facts = _without_mathml(REGISTRY[name])
-    facts.mathml = {latex: convert(latex) for latex in sorted(_latex(facts))}
-    return Fixed.of(facts.model_dump_json().encode(), JSON)
+    return convert(latex)
 
 
 def _latex(facts: FunctionFacts) -> set[str]:
@@ -194,18 +138,47 @@ def _latex(facts: FunctionFacts) -> set[str]:
         *facts.definitions,
         *facts.definitions.values(),
         *facts.constraints,
-        facts.range,
+        *([] if facts.range is None else [facts.range]),
         *(each.symbol for each in facts.parameters),
         *(each.formula for each in facts.kinks),
     }
 
 
-def _without_mathml(entry: Activation) -> FunctionFacts:
+def _canonical_facts(entry: Activation) -> FunctionFacts:
+    parameters = [_parameter(each) for each in entry.parameters]
+    return _without_mathml(entry, entry.defaults, REGISTRY.bindings(entry.name), parameters)
+
+
+def _framework_facts(name: str) -> FunctionFacts:
+    """The facts at the framework's defaults, under its parameters' names."""
+    bindings = REGISTRY.bindings(name)
+    binding = bindings[0]
+    entry = binding.activation
+    ours = {each.name: each for each in entry.parameters}
+    parameters = [_argument(each, ours[each.parameter]) for each in binding.name.arguments]
+    facts = _without_mathml(entry, binding.params, bindings, parameters)
+    facts.name = name
+    facts.vocabulary = _vocabulary(binding.vocabulary)
+    if binding.params != entry.defaults:
+        facts.range = facts.limits = facts.largest_slope = facts.zero_centred = None
+        facts.monotone = facts.smoothness = facts.saturates = None
+    return facts
+
+
+def _without_mathml(
+    entry: Activation,
+    params: Mapping[str, float],
+    bindings: Iterable[Binding],
+    parameters: list[ParameterFacts],
+) -> FunctionFacts:
     symbols = entry.symbols
     low, high = (entry.expression(part).latex(symbols) for part in entry.range[1:-1].split(","))
     negative, positive = (None if text is None else entry.number(text) for text in entry.limits)
     return FunctionFacts(
         name=entry.name,
+        function=entry.name,
+        vocabulary=None,
+        at=dict(params),
         title=_texts(entry.title),
         summary=_texts(entry.summary),
         kind=_kind(entry),
@@ -214,7 +187,7 @@ def _without_mathml(entry: Activation) -> FunctionFacts:
             entry.expression(name).latex(symbols): formula.latex(symbols)
             for name, formula in entry.formulas.where.items()
         },
-        parameters=[_parameter(each) for each in entry.parameters],
+        parameters=parameters,
         constraints=[each.latex(symbols) for each in entry.constraints],
         range=rf"\left{entry.range[0]}{low}, {high}\right{entry.range[-1]}",
         limits=(negative, positive),
@@ -223,11 +196,22 @@ def _without_mathml(entry: Activation) -> FunctionFacts:
         monotone=entry.monotone,
         smoothness=entry.smoothness,
         saturates=sorted(entry.saturates),
-        kinks=_kinks(entry),
-        gains=_gains(entry),
+        kinks=_kinks(entry, params),
+        gains=_gains(entry, params),
         references=[ReferenceFacts(**vars(each)) for each in entry.references],
-        frameworks=[_framework(each) for each in REGISTRY.bindings(entry.name)],
+        frameworks=[_framework(each) for each in bindings],
         mathml={},
+    )
+
+
+def _vocabulary(vocabulary: Vocabulary) -> VocabularyFacts:
+    return VocabularyFacts(
+        framework=vocabulary.framework,
+        title=vocabulary.title,
+        project=vocabulary.project,
+        versions=vocabulary.versions,
+        sources=list(vocabulary.sources),
+        remarks=list(vocabulary.remarks),
     )
 
 
@@ -249,20 +233,30 @@ def _parameter(parameter: Parameter) -> ParameterFacts:
     )
 
 
-def _kinks(entry: Activation) -> list[KinkFacts]:
-    places = [(text, entry.number(text)) for text in entry.kinks]
-    return [_kink(entry, text, place) for text, place in places if math.isfinite(place)]
+def _argument(argument: Argument, parameter: Parameter) -> ParameterFacts:
+    """A framework's parameter: our facts, its name and default."""
+    theirs = {
+        "name": argument.name,
+        "default": argument.default,
+        "required": argument.default is None,
+    }
+    return _parameter(parameter).model_copy(update=theirs)
 
 
-def _gains(entry: Activation) -> GainFacts | None:
+def _kinks(entry: Activation, params: Mapping[str, float]) -> list[KinkFacts]:
+    places = [(text, entry.number(text, params)) for text in entry.kinks]
+    return [_kink(entry, params, text, place) for text, place in places if math.isfinite(place)]
+
+
+def _gains(entry: Activation, params: Mapping[str, float]) -> GainFacts | None:
     if not isinstance(entry, Elementwise):
         return None
-    found = gains(entry, entry.defaults)
+    found = gains(entry, params)
     return GainFacts(standard=found.standard, he=found.he)
 
 
-def _kink(entry: Activation, text: str, place: float) -> KinkFacts:
-    values = define(entry.formulas.where, FloatArithmetic(), {**entry.numbers, "x": place})
+def _kink(entry: Activation, params: Mapping[str, float], text: str, place: float) -> KinkFacts:
+    values = define(entry.formulas.where, FloatArithmetic(), {**entry.numbers, **params, "x": place})
     _, slope, curvature = (each.evaluate(FloatArithmetic(), values) for each in entry.formulas.orders)
     return KinkFacts(
         at=place,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import resolve
-from app.contract.schemas import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
 from app.core.activations.registry import Call
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import critical

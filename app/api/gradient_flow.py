@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -11,18 +10,18 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
+from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.reports import answer, number
-from app.contract.examples import GRADIENT_FLOW
-from app.contract.schemas import GradientFlowRequest, GradientFlowResponse
+from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
 from app.core.diagnosis import verdict
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
 from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, simulated, timeout
-from app.http.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
+from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings
@@ -40,14 +39,14 @@ answer.
 **States.** The verdict lists its `findings`, worst first, from medians over the networks; `state` is that of
 the first, or `healthy`.
 
-- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs to the last layer,
-  or the norm of a layer's weight gradient is more than 10^{verdict.EXPLODING} times the last layer's.
+- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs to the last
+  layer, or the norm of a layer's weight gradient is more than 10^{verdict.EXPLODING} times the last layer's.
 - `dead`: in half of the networks or more no gradient at all reaches the first layer.
 - `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
 - `vanishing`: the norm of a layer's gradient is less than 10^-{verdict.VANISHING} of the last layer's.
 - `collapsed`: the inputs have become one with more than {verdict.COLLAPSED} layers still to go.
-- `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat, or
-  most of them and the gradient is lost as well.
+- `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
+  or most of them and the gradient is lost as well.
 
 Each threshold is the one at which small networks cease to learn.
 
@@ -71,20 +70,18 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     """Checks and estimates, has it simulated, answers at once or as events."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
-    seconds = timeout(request, settings.request_timeout)
-    # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
-    experiment = await asyncio.to_thread(described, body, settings)
+    admission = admitted(request, timeout(request, settings.request_timeout))
+    experiment = await planned(request, admission, partial(described, body, settings))
     request.state.function = experiment.network.call.activation.name
-    size = experiment.cost.bytes
+    reserve(admission, experiment.cost.bytes)
     if media_type == EVENTS:
-        errand = admitted(request, size)
 
         def told(emit: Emit) -> Coroutine[Any, Any, None]:
-            return errand.run(partial(_tell, body, experiment, emit), seconds)
+            return admission.run(partial(_tell, body, experiment, emit))
 
         return streamed(told, EVENTS, _error)
     work = partial(_answered, body, experiment)
-    return Response(await simulated(request, work, job_bytes=size, seconds=seconds), media_type=JSON)
+    return Response(await simulated(request, admission, work), media_type=JSON)
 
 
 def _answered(

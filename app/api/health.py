@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from app.contract.schemas import Health
+from app.contract.health import Health
 from app.http.problems import Problem, responses
 
 router = APIRouter(tags=["health"])

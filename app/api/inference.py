@@ -12,8 +12,8 @@ import numpy as np
 from fastapi import APIRouter, Depends, Path, Request, Response
 from numpy.typing import NDArray
 
+from app.api.examples import INFER
 from app.api.health import check_ready
-from app.contract.examples import INFER
 from app.contract.protocol import (
     IndexEntry,
     InferRequest,
@@ -29,7 +29,7 @@ from app.contract.protocol import (
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
-from app.core.activations.parameters import Value
+from app.core.arithmetic import Value
 from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole
@@ -40,7 +40,8 @@ from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorR
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed
-from app.wire.numbers import NON_FINITE, name_of
+from app.wire.nested import NON_FINITE, name_of
+from app.wire.sizes import size_of
 
 VERSION = "1"
 INPUTS = "inputs"
@@ -170,7 +171,7 @@ async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Respo
     given = _arrays(entry, body.inputs, request.binary)
     inputs = given.pop(INPUTS)
     call = REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
-    size = inputs.size * (order + 1)
+    size = size_of(inputs.shape) * (order + 1)
     if size > settings.max_elements:
         limit = settings.max_elements
         raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=(INPUTS,))
@@ -260,7 +261,7 @@ def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, 
     binary = [tensors.raw(values) for wanted, values in results if wanted.binary]
     if binary:
         return TensorResponse(whole(fields), binary)
-    return encoded(fields, {}, numbers=sum(values.size for _, values in results))
+    return encoded(fields, {}, numbers=sum(size_of(values.shape) for _, values in results))
 
 
 def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:

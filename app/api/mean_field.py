@@ -9,15 +9,16 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.contract.examples import MEAN_FIELD
-from app.contract.schemas import GradientFlowRequest, MeanFieldRequest, MeanFieldResponse
+from app.api.examples import MEAN_FIELD
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import simulated, timeout
+from app.http.computing import admitted, simulated, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire.numbers import to_json
@@ -54,7 +55,8 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         answer = {"activation": call.activation.name, "shape": shape, **fields}
         return Response(orjson.dumps(answer), media_type=JSON)
 
-    return await simulated(request, work, seconds=timeout(request, settings.request_timeout))
+    admission = admitted(request, timeout(request, settings.request_timeout))
+    return await simulated(request, admission, work)
 
 
 def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int, ...]]:

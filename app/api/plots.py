@@ -13,16 +13,17 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.api.examples import GRADIENT_FLOW, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
+from app.api.network_form import NETWORK_FORM
 from app.api.reports import answer
-from app.contract.examples import GRADIENT_FLOW, mean_field_examples
-from app.contract.schemas import (
+from app.contract.arrays import Model
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import (
     DiagramPictureQuery,
     FunctionsPictureQuery,
-    GradientFlowRequest,
-    MeanFieldRequest,
-    Model,
     NetworksPictureQuery,
     PictureQuery,
 )
@@ -36,8 +37,7 @@ from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
 from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
-from app.http.computing import computed, failures, simulated, timeout
-from app.http.network_form import NETWORK_FORM
+from app.http.computing import admitted, computed, failures, planned, reserve, simulated, timeout
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, label, unlike
@@ -226,13 +226,14 @@ async def _gradient_flow(
 
 async def _simulated(body: GradientFlowRequest, request: Request, seconds: float) -> dict[str, Any]:
     """What `POST /gradient-flow` answers, without remedies."""
-    # Off the event loop: a critical σ_w is found by integrals, and a network may have a million layers.
-    experiment = await asyncio.to_thread(described, body, request.app.state.settings)
+    admission = admitted(request, seconds)
+    experiment = await planned(request, admission, partial(described, body, request.app.state.settings))
+    reserve(admission, experiment.cost.bytes)
 
     def work(run: Runner) -> dict[str, Any]:
         return answer(body, experiment.network, diagnose(experiment, run=run, remedies=False))
 
-    return await simulated(request, work, job_bytes=experiment.cost.bytes, seconds=seconds)
+    return await simulated(request, admission, work)
 
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
@@ -243,7 +244,7 @@ async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, r
         return diagram(call, body.sigma_w, body.sigma_b, run=run)
 
     left = _left(request)
-    found = await simulated(request, work, seconds=left())
+    found = await simulated(request, admitted(request, left()), work)
 
     def draw(look: Look) -> Spec:
         title = label(body.activation, body.params)

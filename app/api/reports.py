@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from app.contract.schemas import GradientFlowRequest
+from app.contract.gradient_flow import GradientFlowRequest
 from app.core.diagnosis.prose import sentence
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Spread
-from app.wire.numbers import name_of
+from app.wire.nested import name_of
 
 
 def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[str, Any]:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
+from app.api.examples import SWEEP
 from app.api.experiments import described
 from app.api.reports import gradient, verdict
-from app.compute.simulations import Errand
-from app.contract.examples import SWEEP
-from app.contract.schemas import GradientFlowRequest, SweepLine, SweepRequest
+from app.compute.simulations import Admission
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.sweep import SweepLine, SweepRequest
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.http.bodies import ArrayRoute, negotiate
-from app.http.computing import admitted, failures, timeout
+from app.http.computing import admitted, failures, prepared, reserve, timeout
 from app.http.problems import Problem, from_core, from_validation, responses
 from app.http.streaming import EVENTS, LINES, Emit, streamed
 from app.settings import Settings
@@ -37,11 +38,19 @@ one `start`, one `cell` or `failed` for each cell as it completes, in any order,
 `end`. With `Accept: text/event-stream` the lines come as events of those names.
 
 A cell's figures are those of `POST /gradient-flow` for its request, without remedies. Nothing is stored: if
-the stream is cut off, ask for the missing `cells`.
+the stream is cut off, ask for the missing `cells`. A value of the grid that is longer than 200 bytes is not
+repeated: `point` has `{"value": n}` in its stead, its place in the grid's list, from 0.
 """
 
 HEARTBEAT = 1.0
 """Seconds between two lines of progress, at least."""
+
+
+LONGEST_VALUE = 200
+"""Bytes of a grid's value, as JSON, up to which every line of a cell repeats it."""
+
+LONGEST_PATH = 100
+"""Characters of a path."""
 
 
 class Lines(Response):
@@ -65,15 +74,20 @@ async def post_sweep(body: SWEEP, request: Request) -> Response:
     """Estimates all cells, then hands them out and answers as they come."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, LINES, EVENTS)
-    seconds = timeout(request, settings.sweep_timeout)
-    grid = _Grid(body, settings)
-    job_bytes = await asyncio.to_thread(grid.estimate)
-    errand = admitted(request, job_bytes)
+    admission = admitted(request, timeout(request, settings.sweep_timeout))
+    grid, job_bytes = await prepared(request, admission, partial(_planned, body, settings))
+    reserve(admission, job_bytes)
 
     def swept(emit: Emit) -> Coroutine[Any, Any, None]:
-        return errand.run(partial(_sweep, grid, emit), seconds)
+        return admission.run(partial(_sweep, grid, emit))
 
     return streamed(swept, media_type, _error)
+
+
+def _planned(body: SweepRequest, settings: Settings, admission: Admission) -> tuple[_Grid, float]:
+    """The grid, and the bytes of its largest cell."""
+    grid = admission.plan(partial(_Grid, body, settings))
+    return grid, grid.estimate(admission)
 
 
 class _Grid:
@@ -92,42 +106,60 @@ class _Grid:
         self.indices = range(total) if body.cells is None else sorted(set(body.cells))
         if self.indices and self.indices[-1] >= total:
             raise InvalidValue(f"must be below {total}, the number of cells", loc=("cells",))
+        self._shown = {path: list(map(_shown, count(), values)) for path, values in body.grid.items()}
 
     def point(self, index: int) -> dict[str, Any]:
-        """The grid's values at a cell; the last field's change fastest."""
-        values = {}
-        for (path, given), length in reversed(list(zip(self._body.grid.items(), self._shape, strict=True))):
-            index, place = divmod(index, length)
-            values[path] = given[place]
-        return dict(reversed(values.items()))
+        """The grid's values at a cell, as a line shows them."""
+        return {path: self._shown[path][place] for path, place in self._places(index).items()}
 
     def experiment(self, index: int) -> Experiment:
         """What a cell asks for; raises `Problem`."""
+        values = {path: self._body.grid[path][place] for path, place in self._places(index).items()}
         try:
-            request = _placed(self._body.base, self.point(index))
+            request = _placed(self._body.base, values)
             return described(GradientFlowRequest.model_validate(request), self._settings)
         except ValidationError as error:
             raise from_validation(error.errors()) from None
         except ActivationLabError as error:
             raise from_core(error) from None
 
-    def estimate(self) -> float:
-        """The bytes of the largest cell; raises `LimitExceeded` where all of them are too much work."""
+    def estimate(self, admission: Admission) -> float:
+        """The bytes of the largest cell; raises `LimitExceeded` as soon as the cells are too much work."""
         work = size = 0.0
+        limit = self._settings.max_sweep_work
         for index in self.indices:
             try:
-                experiment = self.experiment(index)
+                experiment = admission.plan(partial(self.experiment, index))
             except Problem:
                 continue  # told when its turn comes
             work += experiment.cost.work * experiment.networks
             size = max(size, experiment.cost.bytes)
-        limit = self._settings.max_sweep_work
-        if work > limit:
-            raise LimitExceeded("the sweep", estimate=work, limit=limit, unit="operations", loc=("grid",))
+            if work > limit:
+                raise LimitExceeded("the sweep", estimate=work, limit=limit, unit="operations", loc=("grid",))
         return size
+
+    def _places(self, index: int) -> dict[str, int]:
+        """Where a cell's values are in the grid's lists; the last field's change fastest."""
+        places = {}
+        for path, length in reversed(list(zip(self._body.grid, self._shape, strict=True))):
+            index, places[path] = divmod(index, length)
+        return dict(reversed(places.items()))
+
+
+def _shown(place: int, value: Any) -> Any:
+    """A grid's value in a line: itself, or its place in the grid's list where it would be long."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    try:
+        short = len(orjson.dumps(value)) <= LONGEST_VALUE
+    except TypeError:
+        short = False
+    return value if short else {"value": place}
 
 
 def _check_path(path: str) -> None:
+    if len(path) > LONGEST_PATH:
+        raise InvalidValue(f"a path has at most {LONGEST_PATH} characters", loc=("grid",))
     head, _, inner = path.partition(".")
     if head not in VARIED:
         raise UnknownName("field", head, VARIED, loc=("grid",))
@@ -175,7 +207,7 @@ class _Tally:
             self.line("progress", cells=self.cells, completed=self.completed, failed=self.failed)
 
 
-def _sweep(grid: _Grid, emit: Emit, errand: Errand) -> None:
+def _sweep(grid: _Grid, emit: Emit, admission: Admission) -> None:
     tally = _Tally(emit, len(grid.indices))
     tally.line("start", cells=tally.cells)
     handed: list[int] = []
@@ -183,14 +215,14 @@ def _sweep(grid: _Grid, emit: Emit, errand: Errand) -> None:
     def jobs() -> Iterator[Cell]:
         for index in grid.indices:
             try:
-                job = Cell(grid.experiment(index))
+                job = Cell(admission.plan(partial(grid.experiment, index)))
             except Problem as problem:
                 tally.failure(index, grid.point(index), problem)
                 continue
             handed.append(index)
             yield job
 
-    for number, future in errand.completed(jobs(), glance=tally.heartbeat):
+    for number, future in admission.completed(jobs(), progress=tally.heartbeat):
         index = handed[number]
         try:
             tally.success(index, grid.point(index), _report(future))

@@ -15,8 +15,8 @@ from typing import Self
 from app.core.evaluation import Mapper
 
 
-def _go_on() -> None:
-    """Nothing stops the work."""
+def unchecked() -> None:
+    """Lets the work go on."""
 
 
 class Helpers:
@@ -40,7 +40,7 @@ class Helpers:
         """Ends the threads once their work is done."""
         self._pool.shutdown()
 
-    def mapper(self, check: Callable[[], None] = _go_on) -> Mapper:
+    def mapper(self, check: Callable[[], None] = unchecked) -> Mapper:
         """A ``map`` over the calling thread and the helpers.
 
         ``check`` is called before each block; what it raises ends the work.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from functools import partial
 
 from distributed import Client, KilledWorker
 
 from app.compute.perform import perform
-from app.compute.workers import Running, WorkerLost, copy
+from app.compute.workers import Running, WorkerLost
 from app.core.jobs import Job, Result
 
 
@@ -39,7 +40,7 @@ class Cluster:
         inner = self._executor.submit(perform, job, 1)
         outcome.add_done_callback(lambda _: inner.cancel())
         inner.add_done_callback(partial(_settle, outcome))
-        return Running(outcome, lambda: 0.0)
+        return Running(outcome, lambda: 0.0, lambda: True)
 
     def close(self) -> None:
         """Forgets all jobs and says goodbye."""
@@ -48,5 +49,11 @@ class Cluster:
 
 
 def _settle(outcome: Future[Result], inner: Future[Result]) -> None:
-    if not inner.cancelled() and outcome.set_running_or_notify_cancel():
-        copy(inner, outcome, WorkerLost() if isinstance(inner.exception(), KilledWorker) else None)
+    """Gives ``outcome`` what became of ``inner``."""
+    if inner.cancelled():
+        return
+    with suppress(InvalidStateError):  # cancelled itself
+        if (failure := inner.exception()) is not None:
+            outcome.set_exception(WorkerLost() if isinstance(failure, KilledWorker) else failure)
+        else:
+            outcome.set_result(inner.result())

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from app.compute.blocks import Helpers
+from app.compute.blocks import Helpers, unchecked
 from app.compute.memory import NETWORK, keep_freed_memory
 from app.core.jobs import Job, Progress, Result, ignore
 
 
-def perform(job: Job[Result], threads: int, progress: Progress = ignore) -> Result:
-    """The job's result, its blocks spread over ``threads``."""
+def perform(
+    job: Job[Result],
+    threads: int,
+    progress: Progress = ignore,
+    check: Callable[[], None] = unchecked,
+) -> Result:
+    """The job's result, its blocks spread over ``threads``.
+
+    ``check`` is called before each block; what it raises ends the job, as what ``progress`` raises does.
+    """
     pin_blas()
     keep_freed_memory(NETWORK)
-    if threads == 1:
-        return job(map, progress)
     with Helpers(threads - 1) as helpers:
-        return job(helpers.mapper(), progress)
+        return job(helpers.mapper(check), progress)
 
 
 @cache

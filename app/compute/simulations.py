@@ -1,13 +1,20 @@
-"""Room for simulations: requests admitted, their jobs handed to an executor, ended when nobody waits.
+"""Room for work on the workers: requests admitted, their jobs handed to an executor, ended when nobody waits.
 
-A request's jobs are handed over a few at a time, so that a large request does not keep the workers from the
-small one that comes after it.
+    admission = simulations.admit(seconds)     a place, or `Busy`
+    plan = await admission.prepare(describe)   describe(admission) on a thread: what comes before the jobs
+    admission.reserve(plan.bytes)              memory for its jobs, or `Busy`
+    answer = await admission.run(work)         work(admission) on a thread: admission(jobs, progress) has
+                                               them done
+
+All of it has one deadline, and ends when the caller is cancelled. A request's jobs are handed over a few at a
+time, so that a large request does not keep the workers from the small one that comes after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -16,7 +23,7 @@ from app.compute.threads import Busy, DeadlineExceeded
 from app.compute.workers import Executor, Running
 from app.core.jobs import Job, Progress, Result, ignore
 
-GLANCE = 0.2
+PROGRESS_INTERVAL = 0.2
 """Seconds between two looks at how far the jobs are."""
 
 
@@ -26,103 +33,137 @@ class Simulations:
     def __init__(self, executor: Executor, *, places: int, max_bytes: float, threads: int) -> None:
         self.executor = executor
         self.rejected = 0
+        self.threads = threads
         self._places = places
         self._max_bytes = max_bytes
-        self._threads = threads
-        self._errands: set[Errand] = set()
+        self._admitted: set[Admission] = set()
         # These threads wait for results and put them together; the work is the executor's.
-        self._pool = ThreadPoolExecutor(places, "errand")
+        self.pool = ThreadPoolExecutor(places, "admitted")
+        self.planner = ThreadPoolExecutor(1, "planner")
 
     @property
     def running(self) -> int:
         """Jobs in work."""
-        return min(self._under_way, self.executor.capacity)
+        return sum(each.begun for each in self._admitted)
 
     @property
     def waiting(self) -> int:
         """Jobs handed over that no worker has taken yet."""
-        return self._under_way - self.running
+        return sum(each.under_way for each in self._admitted) - self.running
 
     @property
     def restarts(self) -> int:
         """Workers that died."""
         return self.executor.restarts
 
-    def admit(self, job_bytes: float = 0.0) -> Errand:
-        """A place for a request whose jobs take ``job_bytes`` each; `Errand.run` gives it back.
+    def admit(self, seconds: float, job_bytes: float = 0.0) -> Admission:
+        """A place for a request for ``seconds`` from now on, whose jobs take ``job_bytes`` each.
 
-        As many jobs at a time as fit the memory that is left, one at least. Raises `Busy` where there is no
-        place or no memory for one.
+        Raises `Busy` where there is no place, or no memory for one job.
         """
-        left = self._max_bytes - sum(each.bytes for each in self._errands)
-        if len(self._errands) >= self._places or job_bytes > left:
+        if len(self._admitted) >= self._places:
             self.rejected += 1
             raise Busy
-        width = self.executor.capacity
-        if job_bytes:
-            width = min(width, int(left / job_bytes))
-        errand = Errand(self.executor, self._pool, width, job_bytes, self._threads, self._errands.discard)
-        self._errands.add(errand)
-        return errand
+        admission = Admission(self, seconds)
+        admission.reserve(job_bytes)
+        self._admitted.add(admission)
+        return admission
 
     def close(self) -> None:
-        """Ends all jobs and workers."""
-        for errand in list(self._errands):
-            errand.end()
+        """Ends all jobs."""
+        for admission in list(self._admitted):
+            admission.end()
         self.executor.close()
-        self._pool.shutdown(cancel_futures=True)
+        self.planner.shutdown(cancel_futures=True)
+        self.pool.shutdown(cancel_futures=True)
 
     @property
-    def _under_way(self) -> int:
-        return sum(each.under_way for each in self._errands)
+    def memory_left(self) -> float:
+        """Bytes that no admitted request has reserved."""
+        return self._max_bytes - sum(each.bytes for each in self._admitted)
+
+    def leave(self, admission: Admission) -> None:
+        """Gives its place and memory to others."""
+        self._admitted.discard(admission)
 
 
-class Errand:
-    """One request's way through the workers, ``width`` jobs at a time: a `Runner` for its work."""
+class Admission:
+    """A request that was let in: its memory, its deadline, and its way to the workers, as a `Runner`.
 
-    def __init__(
-        self,
-        executor: Executor,
-        pool: ThreadPoolExecutor,
-        width: int,
-        job_bytes: float,
-        threads: int,
-        leave: Callable[[Errand], None],
-    ) -> None:
-        self.bytes = width * job_bytes
-        self._executor = executor
-        self._pool = pool
-        self._width = width
-        self._threads = threads
-        self._leave = leave
+    ``width`` jobs at a time are handed over: as many as fit the memory that is left, one at least.
+    """
+
+    def __init__(self, simulations: Simulations, seconds: float) -> None:
+        self.bytes = 0.0
+        self._simulations = simulations
+        self._executor = simulations.executor
+        self._width = self._executor.capacity
+        self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._ended = False
         self._started: dict[Future[Any], Running[Any]] = {}
+        self._working: Future[Any] | None = None
 
-    async def run(self, work: Callable[[Errand], Result], seconds: float) -> Result:
-        """``work(self)`` on a thread of its own.
+    def reserve(self, job_bytes: float) -> None:
+        """Memory for jobs that take ``job_bytes`` each.
 
-        Raises `DeadlineExceeded` after ``seconds``; the jobs are then ended, as they are when the caller is
-        cancelled.
+        Raises `Busy`, and gives the place back, where there is none for one.
+        """
+        left = self._simulations.memory_left
+        if job_bytes > left:
+            self._simulations.rejected += 1
+            self.end()
+            raise Busy
+        self._width = self._executor.capacity
+        if job_bytes:
+            self._width = min(self._width, int(left / job_bytes))
+        self.bytes = self._width * job_bytes
+
+    async def prepare(self, work: Callable[[Admission], Result]) -> Result:
+        """``work(self)`` on a thread of its own; the place is kept, unless it raises.
+
+        Raises `DeadlineExceeded` once the time is over.
         """
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._pool, work, self)
-            return await asyncio.wait_for(running, seconds)
-        except TimeoutError:
-            raise DeadlineExceeded from None
+            return await self._on_a_thread(work)
+        except BaseException:
+            self.end()
+            raise
+
+    async def run(self, work: Callable[[Admission], Result]) -> Result:
+        """``work(self)`` on a thread of its own; gives the place back.
+
+        Raises `DeadlineExceeded` once the time is over; the jobs are then ended, as they are when the caller
+        is cancelled.
+        """
+        try:
+            return await self._on_a_thread(work)
         finally:
             self.end()
-            self._leave(self)
+
+    def check(self) -> None:
+        """Raises `CancelledError` once nobody waits any more: for work that takes long on its own thread."""
+        if self._ended:
+            raise CancelledError
+
+    def plan(self, step: Callable[[], Result]) -> Result:
+        """``step()``, in its turn among all requests' steps; raises as `check` does.
+
+        It is for Python that takes long, of which one thread runs at a time: several that compete would only
+        keep the event loop waiting. Steps are to be short, so that nobody waits for long.
+        """
+        self.check()
+        return self._simulations.planner.submit(step).result()
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
         """The results in the jobs' order. The first jobs start now, not when their results are asked for."""
-        threads = max(1, self._threads // min(self._width, max(1, len(jobs))))
+        threads = max(1, self._simulations.threads // min(self._width, max(1, len(jobs))))
         done = 0
 
-        def glance(parts: float) -> None:
+        def told(parts: float) -> None:
             progress((done + parts) / len(jobs))
 
-        completed = self.completed(jobs, threads=threads, glance=glance)
+        completed = self.completed(jobs, threads=threads, progress=told)
 
         def in_order() -> Iterator[Result]:
             nonlocal done
@@ -138,11 +179,11 @@ class Errand:
         return in_order()
 
     def completed(
-        self, jobs: Iterable[Job[Result]], *, threads: int = 1, glance: Progress = ignore
+        self, jobs: Iterable[Job[Result]], *, threads: int = 1, progress: Progress = ignore
     ) -> Iterator[tuple[int, Future[Result]]]:
         """The jobs' numbers and futures as they end, in any order; jobs are taken as there is room.
 
-        ``glance`` hears now and then the sum of the parts done of the jobs not yielded yet.
+        ``progress`` hears now and then the sum of the parts done of the jobs not yielded yet.
         """
         waiting = enumerate(jobs)
         started: dict[Future[Result], int] = {}
@@ -154,10 +195,10 @@ class Errand:
 
         def as_they_end() -> Iterator[tuple[int, Future[Result]]]:
             while started:
-                ended, _ = wait(started, timeout=GLANCE, return_when=FIRST_COMPLETED)
+                ended, _ = wait(started, timeout=PROGRESS_INTERVAL, return_when=FIRST_COMPLETED)
                 if self._ended:  # cancelled futures would never count as completed
                     raise CancelledError
-                glance(len(ended) + sum(self._started[future].part() for future in started.keys() - ended))
+                progress(len(ended) + sum(self._started[future].part() for future in started.keys() - ended))
                 for future in ended:
                     del self._started[future]
                     yield started.pop(future), future
@@ -171,17 +212,36 @@ class Errand:
         """Jobs handed over and not done."""
         return sum(not future.done() for future in list(self._started))
 
+    @property
+    def begun(self) -> int:
+        """Those of them that are being worked at."""
+        return sum(each.begun() and not each.future.done() for each in list(self._started.values()))
+
     def end(self) -> None:
-        """Ends the jobs that are under way; no more will be started."""
+        """Ends the jobs that are under way, and gives the place back once its thread has seen it."""
         with self._lock:
             self._ended = True
         for future in list(self._started):
             future.cancel()
+        if self._working is None:
+            self._leave()
+        else:
+            self._working.add_done_callback(self._leave)
+
+    def _leave(self, _: Future[Any] | None = None) -> None:
+        self._simulations.leave(self)
 
     def _start(self, job: Job[Result], threads: int) -> Future[Result]:
         with self._lock:
-            if self._ended:
-                raise CancelledError
+            self.check()
             running = self._executor.submit(job, threads)
             self._started[running.future] = running
             return running.future
+
+    async def _on_a_thread(self, work: Callable[[Admission], Result]) -> Result:
+        self._working = self._simulations.pool.submit(work, self)
+        try:
+            left = self._end - time.monotonic()
+            return await asyncio.wait_for(asyncio.wrap_future(self._working), left)
+        except TimeoutError:
+            raise DeadlineExceeded from None

@@ -1,53 +1,49 @@
-"""Worker processes for simulations: one that dies costs its own task alone, one that is not wanted is ended.
+"""Jobs on worker processes: one that dies costs its own job a retry and nobody else anything.
 
-pebble runs the processes. What it leaves open is done here: a task whose worker died is tried once more, a
-pool that broke is made anew, and how far a task is shows on a board in shared memory, which needs no lock
-that a killed worker could take with it.
+A job has a connection of its own to the worker that takes it, and a thread here that attends to it. The
+connection's end says that the worker died, at whatever instruction; closing it says that the job is not
+wanted.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import resource
+import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from multiprocessing.context import ForkServerContext
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol
 
-import pebble
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
-
-from app.compute.perform import perform, pin_blas
+from app.compute.messages import packed, receive, send
 from app.core.jobs import Job, Result
 
-ATTEMPTS = 2
-"""How often a task is tried whose worker dies."""
+ATTEMPTS = 3
+"""How often a job is tried whose worker dies."""
 
-NICENESS = 10
-"""Simulations yield the processor to the process that answers: small requests go on being served."""
+TICK = 0.25
+"""Seconds between two looks whether a worker has let go of a job that is not wanted."""
 
-GIVEN_UP = -1.0
-"""On the board: the task may end."""
+PATIENCE = 0.8
+"""Seconds that a worker has to let go, one way or the other; it is then stopped or stuck, and ended."""
 
-PATIENCE = 0.4
-"""Seconds that a worker has to see this; then it is ended with its task."""
-
-pebble.CONSTS.term_timeout = 0.5  # a worker deep in a matrix product does not hear SIGTERM: then SIGKILL
+CROWDED = 0.01
+"""Seconds to wait where the bell is full or descriptors are short."""
 
 
 class WorkerLost(Exception):
-    """The worker died under this task, and died again when it was tried anew."""
+    """The worker died under this job, each time it was tried."""
 
 
 class Running(NamedTuple, Generic[Result]):
-    """A task under way: its future, and the part of it that is done."""
+    """A job handed over: its future, the part of it that is done, and whether somebody works at it."""
 
     future: Future[Result]
     part: Callable[[], float]
+    begun: Callable[[], bool]
 
 
 class Executor(Protocol):
@@ -65,139 +61,146 @@ class Executor(Protocol):
         """Starts a job; cancelling its future ends it."""
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends every job."""
 
 
 class Workers:
-    """An `Executor` of ``capacity`` processes on this machine, started when first needed."""
+    """An `Executor` on the ``capacity`` worker processes that answer ``bell`` (`WorkerProcesses`)."""
 
-    def __init__(self, capacity: int, max_bytes: float, slots: int) -> None:
+    def __init__(self, bell: socket.socket, capacity: int) -> None:
         self.capacity = capacity
         self.restarts = 0
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._pool: ProcessPool | None = None
-        methods = multiprocessing.get_all_start_methods()
-        self._context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        self._board = self._context.RawArray("d", slots)
-        self._free = list(range(slots))
+        self._bell = bell
+        self._tasks: set[_Task] = set()
+        self._threads = ThreadPoolExecutor(capacity, "worker")
 
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
-        """Starts a job on ``threads`` threads of some worker."""
+        """Starts a job on ``threads`` threads of the first worker that is free."""
         outcome: Future[Result] = Future()
-        slot = self._free.pop() if self._free else None
-        self._attempt(outcome, partial(_task, job, threads, slot), slot, ATTEMPTS)
-        return Running(outcome, lambda: 0.0 if slot is None else self._board[slot])
+        task = _Task(job, threads)
+        self._tasks.add(task)
+
+        def ended(_: Future[Result]) -> None:
+            if outcome.cancelled():
+                outcome.set_running_or_notify_cancel()  # whoever waits for it need not wait longer
+                task.cancel()
+
+        outcome.add_done_callback(ended)
+        self._threads.submit(self._attend, task, outcome)
+        return Running(outcome, lambda: task.part, lambda: task.worker is not None)
 
     def close(self) -> None:
-        """Ends all workers, whatever they are doing."""
+        """Ends every job; the processes are their owner's."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _attend(self, task: _Task, outcome: Future[Any]) -> None:
+        with suppress(InvalidStateError):  # cancelled
+            try:
+                failed, value = self._tried(task)
+            except BaseException as error:  # noqa: BLE001  the future tells whoever waits
+                failed, value = True, error
+            finally:
+                self._tasks.discard(task)
+            if failed:
+                outcome.set_exception(value)
+            else:
+                outcome.set_result(value)
+
+    def _tried(self, task: _Task) -> tuple[bool, Any]:
+        lost = 0
+        while lost < ATTEMPTS:
+            try:
+                return self._exchange(task)
+            except (EOFError, ConnectionError):
+                task.check()
+                task.part = 0.0
+                # One that died before it took the job was idle, and is none of the job's business.
+                lost += task.worker is not None
+                self.restarts += task.worker is not None
+        raise WorkerLost
+
+    def _exchange(self, task: _Task) -> tuple[bool, Any]:
+        """From one worker: whether the job failed there, and its error or result."""
+        with self._connect(task) as connection:
+            task.use(connection)
+            _, worker = receive(connection, task.look)
+            task.taken_by(worker)
+            send(connection, task.message, task.look)
+            while True:
+                kind, value = receive(connection, task.look)
+                if kind != "progress":
+                    return kind == "failed", value
+                task.part = value
+                task.look()
+
+    def _connect(self, task: _Task) -> socket.socket:
+        """A connection to whichever worker takes its other end."""
+        while True:
+            task.check()
+            with suppress(OSError):
+                ours, theirs = socket.socketpair()
+                with theirs:
+                    try:
+                        socket.send_fds(self._bell, [b"."], [theirs.fileno()])
+                    except OSError:
+                        ours.close()
+                        raise
+                ours.settimeout(TICK)
+                return ours
+            time.sleep(CROWDED)
+
+
+class _Task:
+    """A job on its way: what is sent, how far it is, and who is at it."""
+
+    def __init__(self, job: Any, threads: int) -> None:
+        self.part = 0.0
+        self.worker: int | None = None
+        self._job = job, threads
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._unwanted: float | None = None
+
+    @cached_property
+    def message(self) -> bytes:
+        """The job as it is sent, each time that it is tried."""
+        return packed(self._job)
+
+    def use(self, connection: socket.socket) -> None:
+        """Goes over ``connection`` from now on."""
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            _end(pool)
+            self.worker, self._connection = None, connection
+        self.check()
 
-    def _attempt(
-        self, outcome: Future[Result], task: Callable[[], Result], slot: int | None, left: int
-    ) -> None:
-        if slot is not None:
-            self._board[slot] = 0.0
-        try:
-            inner = self._running_pool().schedule(task)
-        except (BrokenProcessPool, RuntimeError) as error:
-            self._release(slot)
-            if outcome.set_running_or_notify_cancel():
-                outcome.set_exception(error)
-            return
-        outcome.add_done_callback(lambda _: self._give_up(inner, slot))
-
-        def done(_: Future[Result]) -> None:
-            lost = not inner.cancelled() and isinstance(inner.exception(), ProcessExpired | BrokenProcessPool)
-            self.restarts += lost
-            if lost and left > 1 and not outcome.cancelled():
-                self._attempt(outcome, task, slot, left - 1)
-                return
-            self._release(slot)
-            if not inner.cancelled() and outcome.set_running_or_notify_cancel():
-                copy(inner, outcome, WorkerLost() if lost else None)
-
-        inner.add_done_callback(done)
-
-    def _give_up(self, inner: ProcessFuture[Any], slot: int | None) -> None:
-        """Ends a task that nobody waits for: by asking its worker, which keeps what it has at hand, or it."""
-        if inner.done():
-            return
-        if slot is None or not inner.running():
-            inner.cancel()  # type: ignore[no-untyped-call]
-            return
-        self._board[slot] = GIVEN_UP
-        patience = threading.Timer(PATIENCE, inner.cancel)
-        patience.daemon = True
-        patience.start()
-
-    def _release(self, slot: int | None) -> None:
-        if slot is not None:
-            self._free.append(slot)
-
-    def _running_pool(self) -> ProcessPool:
-        """The pool, made anew where it was never made or broke."""
+    def taken_by(self, worker: int) -> None:
+        """A worker process has taken it; from now on it is waited for, even by those who want it no more."""
         with self._lock:
-            if self._pool is None or not self._pool.active:
-                self._pool = self._new_pool()
-            return self._pool
+            self.check()
+            self.worker = worker
 
-    def _new_pool(self) -> ProcessPool:
-        if self._pool is not None:
-            threading.Thread(target=_end, args=(self._pool,), daemon=True).start()
-        # What starts the workers loads the libraries once, and without threads, which forks do not survive.
-        os.environ["OPENBLAS_NUM_THREADS"] = "1"
-        if isinstance(self._context, ForkServerContext):
-            self._context.set_forkserver_preload([__name__])
-        return ProcessPool(
-            self.capacity,
-            initializer=_begin,
-            initargs=(self._board, self._max_bytes),
-            context=self._context,
-        )
+    def cancel(self) -> None:
+        """Lets whoever is at it know that it is not wanted."""
+        with self._lock:
+            self._unwanted = time.monotonic()
+            if self._connection is not None:
+                # The worker's end is to show when it has let go; there is none before it is taken.
+                how = socket.SHUT_RDWR if self.worker is None else socket.SHUT_WR
+                with suppress(OSError):
+                    self._connection.shutdown(how)
 
+    def check(self) -> None:
+        """Raises `CancelledError` where it is not wanted."""
+        if self._unwanted is not None:
+            raise CancelledError
 
-def copy(source: Future[Result], target: Future[Result], error: BaseException | None = None) -> None:
-    """Gives ``target`` the outcome of ``source``, or ``error``."""
-    if (failure := error or source.exception()) is not None:
-        target.set_exception(failure)
-    else:
-        target.set_result(source.result())
+    def look(self) -> None:
+        """Ends a worker that does not let go.
 
-
-def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]
-    pool.join()
-
-
-_board: Any = ()
-"""In a worker: the shared board of parts done, by slot."""
-
-
-def _begin(board: Any, max_bytes: float) -> None:
-    """Makes this process a worker."""
-    global _board  # noqa: PLW0603  a worker process has one board for its life
-    _board = board
-    os.nice(NICENESS)
-    pin_blas()
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = int(max_bytes) if hard == resource.RLIM_INFINITY else min(int(max_bytes), hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-
-
-class _GivenUp(Exception):
-    """Nobody waits for this task any more."""
-
-
-def _task(job: Job[Result], threads: int, slot: int | None) -> Result:
-    def told(part: float) -> None:
-        if slot is None:
-            return
-        if _board[slot] == GIVEN_UP:
-            raise _GivenUp
-        _board[slot] = part
-
-    return perform(job, threads, told)
+        The process that is ended is no other that was given the same number meanwhile: it still holds its end
+        of the connection, which would be closed if it had died.
+        """
+        late = self._unwanted is not None and time.monotonic() - self._unwanted > PATIENCE
+        if late and self.worker is not None:
+            os.kill(self.worker, signal.SIGKILL)

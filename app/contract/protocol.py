@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from app.contract.schemas import Model, NumberArray
-from app.wire.numbers import DEEPEST
+from app.contract.arrays import Model, NumberArray
+from app.wire.nested import DEEPEST
 from app.wire.tensors import DATATYPES
 
 Shape: TypeAlias = Annotated[

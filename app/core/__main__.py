@@ -6,8 +6,8 @@ import numpy as np
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.activations.fused import Fused
-from app.core.compiled import DECLARED
+from app.core.arithmetic.compiled import DECLARED
+from app.core.arithmetic.loops import Fused
 from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
 
 _USES = ((np.float64, 1), (np.float64, 2), (np.float64, 3), (np.float32, 2))

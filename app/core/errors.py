@@ -13,6 +13,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+BEYOND = 10**18
+"""An estimate above it is not said to the last digit: whole numbers have no end, floats do."""
+
 
 class ActivationLabError(ValueError):
     """The caller's mistake: ``loc`` is the path to the field at fault, ``code`` a stable identifier."""
@@ -63,7 +66,8 @@ class LimitExceeded(ActivationLabError):
     def __init__(
         self, what: str, *, estimate: float, limit: float, unit: str, loc: tuple[str | int, ...] = ()
     ) -> None:
-        super().__init__(f"{what} would take {estimate:,.0f} {unit}; the limit is {limit:,.0f}", loc=loc)
+        said = f"{estimate:,.0f}" if estimate < BEYOND else f"more than {BEYOND:,}"
+        super().__init__(f"{what} would take {said} {unit}; the limit is {limit:,.0f}", loc=loc)
         self.estimate = estimate
         self.limit = limit
 

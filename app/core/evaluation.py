@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
-from app.core.activations.registry import Call
+from app.core.activations.registry import Call, check_constraints
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.formats import round_to
+from app.core.arithmetic.summation import sum_over
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.formats import round_to
-from app.core.summation import sum_over
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
 
@@ -97,7 +97,8 @@ def _elementwise(
     map_blocks: Mapper,
 ) -> Evaluation:
     shape, points = inputs.shape, inputs.ravel()
-    params = {name: _aligned(value, shape, call.axis, name) for name, value in call.params.items()}
+    params = {name: aligned(value, shape, call.axis, name) for name, value in call.params.items()}
+    check_constraints(activation, params)
     orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
     step = LONG_BLOCK if activation.in_one_pass and dtype == FLOAT64 else BLOCK
     if points.size <= step:
@@ -146,7 +147,7 @@ def _with_gradients(
     dtype: np.dtype[Any],
     upstream: Array,
 ) -> Evaluation:
-    _check_upstream(upstream, inputs.shape)
+    check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
     with np.errstate(all="ignore"):
         _, slope = activation.orders(x, 2, **params)
@@ -178,7 +179,7 @@ def _rowwise(
         _check_jacobian(rows.size * width)
         shapes.append((len(rows), width, inputs.shape[axis]))
     if upstream is not None:
-        _check_upstream(upstream, (*inputs.shape[:axis], width, *inputs.shape[axis + 1 :]))
+        check_upstream(upstream, (*inputs.shape[:axis], width, *inputs.shape[axis + 1 :]))
     orders = [np.empty(shape, dtype) for shape in shapes]
     functions = (activation.value, activation.jacobian)
 
@@ -260,7 +261,7 @@ def _cut(params: Mapping[str, Value], block: slice) -> dict[str, Value]:
     return {name: value[block] if isinstance(value, np.ndarray) else value for name, value in params.items()}
 
 
-def _aligned(value: Value, shape: tuple[int, ...], axis: int, name: str) -> Value:
+def aligned(value: Value, shape: tuple[int, ...], axis: int, name: str) -> Value:
     """An array parameter spread over ``shape``: one-dimensional along ``axis``, others by broadcasting."""
     if not isinstance(value, np.ndarray):
         return value
@@ -292,7 +293,8 @@ def _axis_of(x: Array, axis: int) -> int:
     return axis % x.ndim
 
 
-def _check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:
+def check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:
+    """Raises `InvalidValue` where it has not the outputs' ``shape``."""
     if upstream.shape != shape:
         raise InvalidValue(f"must have the shape of the outputs, {list(shape)}", loc=("upstream",))
 

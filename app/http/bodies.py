@@ -9,27 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from fastapi import Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
+from app.compute.threads import SMALL
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.evaluation import Mapper
+from app.core.propagation.given import GivenWeights
 from app.http.admission import ComputeRoute, admit
+from app.http.computing import computed, timeout
 from app.http.headers import declared_json, header
 from app.http.problems import Problem, Translation, from_core
 from app.settings import Settings
-from app.wire import form, json_arriving, json_body, npy, weights
+from app.wire import form, json_body, npy, weights
 from app.wire.errors import Malformed, Unsuitable
+from app.wire.json_arrays import PIECE
+
+Parsed = TypeVar("Parsed")
 
 JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b"})
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"})
 
 
 @Translation
@@ -43,33 +50,44 @@ def readable(error: BaseException) -> Problem | None:
 
 
 class WholeRequest(Request):
-    """A request whose body is read as it comes, or `whole`."""
+    """A request whose body is `parsed` once it is whole."""
 
-    _empty = True
-    _ended = False
+    async def body(self) -> bytes:
+        """Something: FastAPI wants to see a body before it asks for `json`."""
+        return JSON.encode()
 
-    async def read(self) -> bytes:
-        """The next bytes, none behind the last; raises `Problem` where it breaks off or nothing comes."""
-        while not self._ended:
+    async def parsed(self, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """What ``parse`` makes of the body: here where that is short, else on a thread, admitted and in time.
+
+        Raises `Problem`: the client left, there is no body, no room or no time.
+        """
+        pieces = await self._pieces()
+        if sum(map(len, pieces)) <= PIECE:
+            return parse(b"".join(pieces))
+
+        def work(_: Mapper) -> Parsed:
+            whole = b"".join(pieces)
+            pieces.clear()
+            return parse(whole)
+
+        settings: Settings = self.app.state.settings
+        seconds = timeout(self, settings.request_timeout)
+        return await computed(self, work, size=SMALL + 1, seconds=seconds)
+
+    async def _pieces(self) -> list[bytes]:
+        """The body as it came."""
+        pieces: list[bytes] = []
+        more = True
+        while more:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise Problem(400, "the client left before the body was whole")
-            self._ended = not message.get("more_body", False)
-            chunk: bytes = message.get("body", b"")
-            if chunk:
-                self._empty = False
-                return chunk
-        if self._empty:
+            more = message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                pieces.append(chunk)
+        if not pieces:
             raise Problem(400, "the body is empty", code="urn:activation-lab:malformed")
-        return b""
-
-    async def whole(self) -> bytes:
-        """All that `read` would give."""
-        return b"".join(await json_arriving.chunks(self.read))
-
-    async def body(self) -> bytes:
-        """Something: FastAPI wants to see a body before it asks for `json`, which reads it as it comes."""
-        return JSON.encode()
+        return pieces
 
 
 class ArrayRequest(WholeRequest):
@@ -93,17 +111,26 @@ class ArrayRequest(WholeRequest):
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
         with readable:
             if self.media_type == NPY:
-                return {**self._query_fields(), "inputs": npy.loads(await self.whole())}
-            if self.media_type == FORM:
-                return await run_in_threadpool(self._form_fields, await self.whole())
-            return await json_arriving.loads(self.read, ARRAY_FIELDS)
+                return {**self._query_fields(), "inputs": await self.parsed(self._array)}
+            return await self.parsed(self._form_fields if self.media_type == FORM else self._fields)
+
+    def _array(self, body: bytes) -> NDArray[np.float64]:
+        return npy.loads(body, self._settings.max_elements)
+
+    def _fields(self, body: bytes) -> Any:
+        return json_body.loads(body, ARRAY_FIELDS, self._settings.max_elements)
+
+    @property
+    def _settings(self) -> Settings:
+        settings: Settings = self.app.state.settings
+        return settings
 
     def _form_fields(self, body: bytes) -> Any:
         """The fields of the part ``request``, and ``weights`` from the part of that name."""
         parts = form.loads(body, self._content_type, ("request", "weights"))
         if parts["request"].media_type not in _JSON_PARTS:
             raise Unsuitable(f"the part request must be {JSON}")
-        fields = json_body.loads(bytes(parts["request"].data), ARRAY_FIELDS)
+        fields = self._fields(bytes(parts["request"].data))
         if not isinstance(fields, dict):
             return fields
         if "weights" in fields:
@@ -111,9 +138,8 @@ class ArrayRequest(WholeRequest):
         return {**fields, "weights": self._weights(parts["weights"].data)}
 
     def _weights(self, data: memoryview) -> GivenWeights:
-        settings: Settings = self.app.state.settings
         try:
-            return weights.loads(data, settings.max_elements)
+            return weights.loads(data, self._settings.max_elements)
         except Unsuitable as error:
             raise from_core(InvalidValue(str(error), loc=("weights",))) from None
         except LimitExceeded as error:

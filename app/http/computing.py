@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from app.compute.simulations import Errand, Simulations
+from app.compute.simulations import Admission, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
 from app.compute.workers import WorkerLost
 from app.core.evaluation import Mapper
-from app.core.jobs import Runner
 from app.http.headers import header
 from app.http.problems import Problem, Translation
 
@@ -38,33 +37,47 @@ async def computed(
         return await (running if size <= SMALL else _while_there(request, running))
 
 
-def admitted(request: Request, job_bytes: float = 0.0) -> Errand:
-    """`Simulations.admit`; a full house is a problem."""
+def admitted(request: Request, seconds: float) -> Admission:
+    """A place among the simulations for ``seconds`` from now on; a full house is a problem."""
     simulations: Simulations = request.app.state.simulations
     with failures:
-        return simulations.admit(job_bytes)
+        return simulations.admit(seconds)
 
 
-async def simulated(
-    request: Request, work: Callable[[Runner], Result], *, job_bytes: float = 0.0, seconds: float
-) -> Result:
-    """``work`` on an errand of its own, cancelled when the client has gone."""
-    errand = admitted(request, job_bytes)
+async def prepared(request: Request, admission: Admission, work: Callable[[Admission], Result]) -> Result:
+    """`Admission.prepare`, cancelled when the client has gone."""
     with failures:
-        return await _while_there(request, errand.run(work, seconds))
+        return await _while_there(request, admission.prepare(work))
+
+
+async def planned(request: Request, admission: Admission, step: Callable[[], Result]) -> Result:
+    """What is asked for, by ``step`` in its turn: integrals may be behind it, or a million layers."""
+    return await prepared(request, admission, lambda own: own.plan(step))
+
+
+def reserve(admission: Admission, job_bytes: float) -> None:
+    """`Admission.reserve`; no memory left is a problem."""
+    with failures:
+        admission.reserve(job_bytes)
+
+
+async def simulated(request: Request, admission: Admission, work: Callable[[Admission], Result]) -> Result:
+    """`Admission.run`, cancelled when the client has gone."""
+    with failures:
+        return await _while_there(request, admission.run(work))
 
 
 @Translation
 def failures(error: BaseException) -> Problem | None:
     """Problems for work that found no room, ran out of time or memory, or lost its worker."""
     if isinstance(error, Busy):
-        return Problem(503, "the service is busy; come back", headers={"Retry-After": "1"})
+        return Problem(503, "the service is busy; try again later", headers={"Retry-After": "1"})
     if isinstance(error, DeadlineExceeded):
         return Problem(504, "the computation did not end in the time it had")
     if isinstance(error, MemoryError):
         return Problem(422, "the computation took more memory than a worker may use")
     if isinstance(error, WorkerLost):
-        detail = "the process that computed this died, twice; come back"
+        detail = "the process that computed this died each time it was tried; try again later"
         return Problem(503, detail, headers={"Retry-After": "1"})
     return None
 

@@ -10,11 +10,12 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from app.contract.schemas import FIELD_NAMES, KNOWN_NAMES
+from app.contract.fields import FIELD_NAMES
+from app.contract.problems import ProtocolError
+from app.core.activations import REGISTRY
 from app.core.errors import ActivationLabError, nearest
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,30 +27,6 @@ MOST_ERRORS = 20
 """Errors listed in one problem. A body with a million bad fields gets a small answer."""
 
 LONGEST_MESSAGE = 300
-
-
-class FieldError(BaseModel):
-    """One field at fault."""
-
-    loc: list[str | int] = Field(description="Path to the field, outermost first.")
-    msg: str = Field(description="What is wrong and what is allowed.")
-    type: str = Field(description="A stable name for this kind of error.")
-
-
-class ProblemDocument(BaseModel):
-    """An RFC 9457 problem document."""
-
-    type: str = Field("about:blank", description="A stable name for this kind of problem.")
-    title: str = Field(description="The status in words.")
-    status: int = Field(description="The HTTP status code.")
-    detail: str = Field(description="What went wrong, in a sentence.")
-    errors: list[FieldError] | None = Field(None, description="The fields at fault, at most 20.")
-
-
-class ProtocolError(BaseModel):
-    """An error of the Open Inference Protocol."""
-
-    error: str = Field(description="What went wrong, in a sentence.")
 
 
 class Problem(HTTPException):
@@ -181,3 +158,18 @@ def _field_error(loc: Iterable[str | int], message: str, kind: str) -> dict[str,
 def _known(part: str | int) -> str | int:
     """``part`` of a path if it is a name of ours or an index; a client's own key is not repeated."""
     return part if isinstance(part, int) or part in KNOWN_NAMES else "…"
+
+
+def _parameter_names() -> frozenset[str]:
+    ours = {each.name for entry in REGISTRY.values() for each in entry.parameters}
+    theirs = {
+        parameter
+        for vocabulary in REGISTRY.vocabularies.values()
+        for name in vocabulary
+        for parameter in name.own_parameters
+    }
+    return frozenset(ours | theirs)
+
+
+KNOWN_NAMES = FIELD_NAMES | _parameter_names() | {"body", "query", "path", "header", "framework"}
+"""Names that an error may repeat, because they are ours."""

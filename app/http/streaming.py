@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, TypeAlias
 
 from fastapi.responses import StreamingResponse
@@ -16,7 +18,7 @@ EVENTS = "text/event-stream"
 LINES = "application/jsonl"
 
 Emit: TypeAlias = Callable[[str, bytes], None]
-"""Adds a piece, its kind and its JSON, from any thread."""
+"""Adds a piece, its kind and its JSON, from a thread of its own; waits where the reader is slow."""
 
 
 def event(kind: str, data: bytes) -> bytes:
@@ -30,6 +32,46 @@ def line(kind: str, data: bytes) -> bytes:
     return data + b"\n"
 
 
+HELD = 2**22
+"""Bytes that wait for a slow reader, or one piece if it is longer; then whoever emits more waits."""
+
+
+class _Pieces:
+    """A bounded queue from threads to the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._changed = threading.Condition()
+        self._held = 0
+        self._ended = False
+
+    def emit(self, kind: str, data: bytes) -> None:
+        """Adds a piece once there is room; raises `CancelledError` where no more are wanted."""
+        with self._changed:
+            while self._held and self._held + len(data) > HELD and not self._ended:
+                self._changed.wait()
+            if self._ended:
+                raise CancelledError
+            self._held += len(data)
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, (kind, data))
+
+    def end(self, *_: Any) -> None:
+        """No more are wanted; those that were emitted are still there."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        # Behind whatever the last pieces' own calls put there.
+        self._loop.call_soon(self._queue.put_nowait, None)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
+        while (piece := await self._queue.get()) is not None:
+            yield piece
+            with self._changed:  # it has been sent
+                self._held -= len(piece[1])
+                self._changed.notify_all()
+
+
 def streamed(
     work: Callable[[Emit], Coroutine[Any, Any, None]],
     media_type: str,
@@ -40,27 +82,21 @@ def streamed(
     The status is sent by then, so whatever can be refused has to be refused before. A client that leaves
     cancels the work.
     """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
     encode = event if media_type == EVENTS else line
+    pieces = _Pieces()
+    task = asyncio.ensure_future(_guarded(work(pieces.emit)))
+    task.add_done_callback(pieces.end)
 
-    def emit(kind: str, data: bytes) -> None:
-        loop.call_soon_threadsafe(queue.put_nowait, (kind, data))
-
-    task = asyncio.ensure_future(_guarded(work(emit)))
-    # Behind whatever the last pieces' own calls put there.
-    task.add_done_callback(lambda _: loop.call_soon(queue.put_nowait, None))
-
-    async def pieces() -> AsyncIterator[bytes]:
+    async def encoded() -> AsyncIterator[bytes]:
         try:
-            while (piece := await queue.get()) is not None:
+            async for piece in pieces:
                 yield encode(*piece)
             if (problem := await task) is not None:
                 yield encode(*failed(problem))
         finally:
             task.cancel()
 
-    return StreamingResponse(pieces(), media_type=media_type, headers={"Cache-Control": "no-store"})
+    return StreamingResponse(encoded(), media_type=media_type, headers={"Cache-Control": "no-store"})
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> Problem | None:

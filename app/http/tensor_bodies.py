@@ -6,6 +6,7 @@ FastAPI validates the JSON object, which `Request.json` returns; the bytes behin
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -18,7 +19,7 @@ from app.http.admission import ComputeRoute
 from app.http.bodies import JSON, WholeRequest, refuse_encoding
 from app.http.headers import declared_json, header
 from app.http.problems import Problem
-from app.wire import json_arriving, tensors
+from app.wire import tensors
 from app.wire.errors import Malformed, WireError
 
 OCTETS = "application/octet-stream"
@@ -40,13 +41,14 @@ class TensorRequest(WholeRequest):
         if given is not None and given.partition(";")[0].strip().lower() not in {JSON, OCTETS}:
             offer = {"Accept": f"{JSON}, {OCTETS}"}
             raise Problem(415, f"the Content-Type must be {JSON} or {OCTETS}", headers=offer)
+        most: int = self.app.state.settings.max_elements
         length = header(self._given, HEADER_LENGTH.lower().encode())
         try:
-            if length is None:
-                return await json_arriving.loads(self.read, tensors.ARRAY_FIELDS)
-            fields, self.binary = tensors.loads(await self.whole(), length)
-        except WireError as error:
+            fields, self.binary = await self.parsed(partial(tensors.loads, header_length=length, most=most))
+        except Malformed as error:
             raise Problem(400, str(error)) from None
+        except WireError as error:
+            raise Problem(422, str(error)) from None
         return fields
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.contract.schemas import GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import GradientFlowRequest, Sigmas
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Text
 from app.pictures.specifications import Language

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import Literal, TypeAlias, TypeVar
 
 from app.compute.threads import Busy, DeadlineExceeded
-from app.compute.workers import Workers
+from app.compute.workers import Executor
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress
 from app.pictures.specifications import FONT, Language
@@ -24,9 +24,6 @@ Form: TypeAlias = Literal["svg", "png", "vl.json"]
 Result = TypeVar("Result")
 
 VERSION = version("vl-convert-python")
-
-WORKER_BYTES = 2 * 2.0**30
-"""What the drawing process may take."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,10 @@ _SYLLABLE = (
 
 
 class Renderer:
-    """Draws one picture at a time with room for ``places``, and keeps ``kept_bytes`` of what it drew."""
+    """Draws pictures with room for ``places``, and keeps ``kept_bytes`` of what it drew."""
 
-    def __init__(self, places: int, kept_bytes: int) -> None:
-        self._workers = Workers(1, WORKER_BYTES, slots=0)
+    def __init__(self, executor: Executor, places: int, kept_bytes: int) -> None:
+        self._executor = executor
         self._places = places
         self._taken = 0
         self._kept = _Kept(kept_bytes)
@@ -108,7 +105,7 @@ class Renderer:
             raise Busy
         self._taken += 1
         try:
-            running = self._workers.submit(job, threads=1)
+            running = self._executor.submit(job, threads=1)
             return await asyncio.wait_for(asyncio.wrap_future(running.future), seconds)
         except TimeoutError:
             raise DeadlineExceeded from None
@@ -116,8 +113,8 @@ class Renderer:
             self._taken -= 1
 
     def close(self) -> None:
-        """Ends the worker."""
-        self._workers.close()
+        """Ends what is being drawn."""
+        self._executor.close()
 
 
 class _Kept:

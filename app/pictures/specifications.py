@@ -32,9 +32,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from app.contract.pictures import MOST_CURVES, MOST_NETWORKS
 from app.core.activations.definition import Text
+from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.errors import InvalidValue
-from app.core.formats import FORMATS, log10_of_zero
 from app.pictures.curves import Curve
 
 Spec: TypeAlias = dict[str, Any]
@@ -89,9 +90,9 @@ PALETTES: Mapping[Theme, _Palette] = {
 
 DASHES = ([1, 0], [7, 3], [2, 2])
 
-MOST_HUES = min(len(palette.hues) for palette in PALETTES.values())
-MOST_SERIES = MOST_HUES * len(DASHES)
-"""Lines that differ in hue or dash: the two counts share no factor, so that no pair comes twice before."""
+# The counts share no factor, so that no pair of hue and dash comes twice before the last.
+assert all(len(palette.hues) == MOST_NETWORKS for palette in PALETTES.values())
+assert len(DASHES) * MOST_NETWORKS == MOST_CURVES
 
 
 @dataclass(frozen=True)

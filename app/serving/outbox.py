@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cache
+from typing import Protocol
 
 LONGEST_WAIT = 0.001
 """Seconds after which an answer no longer waits for others to leave with."""
@@ -17,66 +18,37 @@ LARGE = 65_536
 """Bytes above which a piece waits for no other."""
 
 
+class Sender(Protocol):
+    """What holds bytes back until it is asked to send them."""
+
+    def flush(self) -> None:
+        """Sends what is held back."""
+
+
 class Outbox:
     """What waits for the end of this turn of an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[Joining] = []
+        self._waiting: list[Sender] = []
         self._since = 0.0
 
-    def add(self, transport: Joining) -> None:
-        """Sends what ``transport`` holds at the end of this turn, or once others have waited for long."""
+    def add(self, sender: Sender) -> None:
+        """Has ``sender`` send at the end of this turn, or once others have waited for long."""
         now = time.perf_counter()
         if self._waiting and now - self._since > LONGEST_WAIT:
             self.send()
         if not self._waiting:
             self._since = now
             self._loop.call_soon(self.send)
-        self._waiting.append(transport)
+        self._waiting.append(sender)
 
     def send(self) -> None:
         """Sends all that waits."""
         waiting, self._waiting = self._waiting, []
-        for transport in waiting:
-            transport.flush()
+        for sender in waiting:
+            sender.flush()
 
 
 outbox = cache(Outbox)
 """The outbox of an event loop."""
-
-
-class Joining(asyncio.Transport):
-    """A transport whose responses wait in an outbox: uvloop sends at once what is written.
-
-    uvicorn writes a response's head and body apart; here they leave in one system call.
-    """
-
-    def __init__(self, transport: asyncio.Transport, shared: Outbox) -> None:
-        super().__init__()
-        self._transport = transport
-        self._outbox = shared
-        self._held: list[bytes | bytearray | memoryview] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Holds ``data`` back until the end of this turn; what is large leaves at once."""
-        if not self._held:
-            self._outbox.add(self)
-        self._held.append(data)
-        if len(data) > LARGE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Sends what is held back, to whoever is still there."""
-        if self._held and not self._transport.is_closing():
-            self._transport.writelines(self._held)
-        self._held = []
-
-    def close(self) -> None:
-        """Closes, once all is sent."""
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be."""
-        return self._transport.is_closing()

@@ -9,11 +9,13 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from socket import socket
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
+from app.compute.shared import Shared
 from app.observation import logs
 from app.observation.metrics import SHARED, Metrics
 from app.settings import settings
@@ -21,24 +23,29 @@ from app.settings import settings
 REFRESH = 1.0
 """Seconds after which another process's running and waiting jobs are told anew."""
 
+ORPHANED = 3.0
+"""Seconds in which running requests may finish once the supervisor has died."""
+
 FAREWELL = 0.1
 """Seconds in which requests that ran out of the grace period are still told so."""
 
 
-def application() -> FastAPI:
-    """The application for uvicorn, with the environment's settings."""
+def application(shared: Shared | None = None) -> FastAPI:
+    """The application for uvicorn, with the environment's settings and what server processes share."""
     own = settings()
     logs.configure(own.log_format, own.log_level)
     with _made_to_stay():
         from app.main import create_app  # noqa: PLC0415  a thousand modules come with it
 
-        app = create_app(own)
+        app = create_app(own, shared)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def ending_in_steps(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
             _take_sigterm(app, own.shutdown_notice, own.shutdown_grace - own.clearing / 2)
+            if shared is not None:
+                _end_with(shared.life)
             telling = asyncio.create_task(_tell(app.state.metrics))
             yield
             telling.cancel()
@@ -90,6 +97,19 @@ def _take_sigterm(app: FastAPI, notice: float, end: float) -> None:
         _end_after(end)
 
     signal.signal(signal.SIGTERM, _from_signal(loop, leave))
+
+
+def _end_with(life: socket) -> None:
+    """Ends this process soon after the supervisor, at whose end ``life`` closes, however that ended."""
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        loop.remove_reader(life)
+        structlog.get_logger().warning("the supervisor has died: this server process ends too")
+        _end_after(ORPHANED)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(life, leave)
 
 
 def _from_signal(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Callable[..., None]:

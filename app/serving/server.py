@@ -1,4 +1,4 @@
-"""uvicorn, with a bound on how long a request may take to arrive, and problems for what is not HTTP."""
+"""uvicorn with this service's protocol: started, supervised, and stopped without cutting anybody off."""
 
 from __future__ import annotations
 
@@ -7,106 +7,27 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
-from socket import socket
+from contextlib import closing, suppress
+from functools import partial
+from socket import socket, socketpair
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import orjson
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+from app.compute.shared import Shared, worker_processes
 from app.observation import logs, metrics
 from app.serving.listener import turn_away
-from app.serving.outbox import Joining, outbox
-from app.settings import Settings, settings
+from app.serving.protocol import Connection
+from app.settings import Settings
 
 SETTLING = 0.1
-"""Seconds in which everybody is accepted whom the kernel has let in, and in which the newest speak."""
-
-_MALFORMED = orjson.dumps(
-    {
-        "type": "about:blank",
-        "title": "Bad Request",
-        "status": 400,
-        "detail": "not a valid HTTP request",
-        "error": "not a valid HTTP request",
-    }
-)
-"""What is no HTTP has no path: this reads as a problem document and as an Open Inference Protocol error."""
-
-
-class PatientProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that closes connections whose request, headers or body, does not arrive whole in time.
-
-    The clock runs from the connection's start, or from a request's first bytes, to the request's last byte;
-    idle time between requests is uvicorn's keep-alive.
-    """
-
-    _arriving = False
-    _clock: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the clock: a connection that sends nothing is closed too."""
-        super().connection_made(transport)
-        self.transport = self._outgoing = Joining(transport, outbox(self.loop))
-        self._start_clock()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
-        self._stop_clock()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Starts the clock where something is still to come, which mostly it is not."""
-        super().data_received(data)
-        idle = self.cycle is None or self.cycle.response_complete
-        if self._clock is None and (self._arriving or idle):
-            self._start_clock()
-
-    def on_message_begin(self) -> None:
-        """Notes that a request has begun."""
-        super().on_message_begin()
-        self._arriving = True
-
-    def on_message_complete(self) -> None:
-        """Stops the clock: the request is here."""
-        self._arriving = False
-        self._stop_clock()
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Sends the answer at once where no other is in the making that it could leave with."""
-        if len(self.tasks) == 1:
-            self._outgoing.flush()
-        super().on_response_complete()
-
-    def shutdown(self) -> None:
-        """Closes the connection once it is done; one that has just been made is heard first."""
-        if self.cycle is None or self.cycle.response_complete:
-            self.loop.call_later(SETTLING, self._close_if_idle)
-        else:
-            super().shutdown()
-
-    def _close_if_idle(self) -> None:
-        super().shutdown()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answers bytes that are no HTTP request; ``msg`` is uvicorn's own sentence."""
-        del msg
-        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-        head += f"content-length: {len(_MALFORMED)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(head.encode() + _MALFORMED)
-        self.transport.close()
-
-    def _start_clock(self) -> None:
-        self._clock = self.loop.call_later(settings().receive_timeout, self.transport.close)
-
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
+"""Seconds in which everybody is accepted whom the kernel has let in."""
 
 
 def serve(chosen: Settings) -> None:
@@ -114,17 +35,18 @@ def serve(chosen: Settings) -> None:
     logs.configure(chosen.log_format, chosen.log_level)
     patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
     config = uvicorn.Config(
-        "app.serving.process:application",
+        f"{__package__}.process:application",
         factory=True,
         host=chosen.host,
         port=chosen.port,
         workers=chosen.workers,
-        http=PatientProtocol,
+        http=Connection,
         loop="uvloop",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
         timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
@@ -133,7 +55,7 @@ def serve(chosen: Settings) -> None:
     if chosen.workers == 1:
         _serve_alone(config, listener)
     else:
-        _serve_together(config, listener, chosen.shutdown_notice)
+        _serve_together(config, listener, chosen)
 
 
 def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
@@ -157,10 +79,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _serve_together(config: uvicorn.Config, listener: socket, notice: float) -> None:
-    with TemporaryDirectory(prefix="activation-lab-") as directory:
+def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
+    life, own_life = socketpair()  # open as long as this process lives
+    with (
+        TemporaryDirectory(prefix="activation-lab-") as directory,
+        closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes,
+        own_life,
+    ):
         os.environ[metrics.SHARED] = directory
-        _Supervisor(config, listener, notice).run()
+        config.app = partial(_application, Shared(processes.bells, life))
+        _Supervisor(config, listener, chosen.shutdown_notice).run()
+
+
+def _application(shared: Shared) -> FastAPI:
+    from app.serving.process import application  # noqa: PLC0415  the supervisor needs none of it
+
+    return application(shared)
 
 
 class _Supervisor(Multiprocess):

@@ -16,19 +16,16 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
+from app.wire import json_outline
 from app.wire.errors import Malformed, Unsuitable
-from app.wire.numbers import DEEPEST
+from app.wire.json_arrays import NOT_JSON, PIECE
+from app.wire.json_outline import MOST_KEYS, MOST_VALUES
+from app.wire.nested import DEEPEST
 
 _BOM = b"\xef\xbb\xbf"
 
-MOST_KEYS = 200
-"""Keys of one object. simdjson finds each by looking through all, so that many take their square."""
 
-MOST_VALUES = 100_000
-"""Values outside arrays of numbers. Each is a step of the interpreter, which serves nobody else meanwhile."""
-
-
-def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
+def loads(body: bytes | bytearray, arrays: Collection[str] = (), most: int | None = None) -> Any:
     """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
 
     A field that is an object has its own fields treated so; in one that is a list of objects, each object is
@@ -37,12 +34,24 @@ def loads(body: bytes, arrays: Collection[str] = ()) -> Any:
 
     Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
     float64 can hold, for a key given twice, for more than `MOST_VALUES` values, and for what is nested too
-    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key.
+    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key;
+    `LimitExceeded` for more than ``most`` numbers or rows in one array of a long document.
     """
     if not body:
         raise Malformed("the body is empty")
     if body.startswith(_BOM):
         raise Malformed("JSON starts with a byte order mark; send plain UTF-8")
+    if len(body) > PIECE:
+        return json_outline.loads(body, arrays, most, lambda rest: _parsed(rest, arrays))
+    return _parsed(bytes(body), arrays)
+
+
+def _parsed(body: bytes, arrays: Collection[str]) -> Any:
+    """The document, which is short enough to be parsed as a whole.
+
+    simdjson's counts of elements end at 2²⁴ − 1, and pysimdjson sizes memory by them: nothing that long is
+    ever here.
+    """
     try:
         document = simdjson.Parser().parse(body)
     except (ValueError, RuntimeError) as error:
@@ -157,7 +166,9 @@ def _keys(document: simdjson.Object) -> list[str]:
 def _beyond_64_bits(body: bytes, error: Exception) -> Any:
     """The document again, for what simdjson refuses and JSON allows: integers of 64 bits and more."""
     if not {"NUMBER_ERROR", "BIGINT_ERROR"} & set(str(error).replace(":", " ").split()):
-        raise Malformed("the body is not valid JSON in UTF-8") from None
+        raise Malformed(NOT_JSON) from None
+    if len(body) > PIECE:
+        raise Malformed("an integer of more than 64 bits, outside an array of numbers")
     try:
         orjson.loads(body)  # refuses lone surrogates, bare NaN and numbers beyond float64
         return json.loads(body, object_pairs_hook=unique, parse_int=_integer)

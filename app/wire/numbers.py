@@ -1,6 +1,6 @@
-"""Nested sequences of numbers to ndarrays and back to JSON text.
+"""Arrays to JSON text.
 
-Non-finite numbers are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in both directions.
+Non-finite numbers are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 """
 
 from __future__ import annotations
@@ -14,55 +14,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.wire.errors import Unsuitable
-
-NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""The only strings that are numbers."""
-
-DEEPEST = 32
-"""Most axes an array may have; NumPy itself ends at 64."""
+from app.wire.nested import NON_FINITE, name_of
+from app.wire.sizes import size_of
 
 Piece: TypeAlias = bytes | memoryview
 """A part of a text."""
 
 PIECE = 16_384
 """Numbers encoded at a time: a third of a millisecond of the interpreter, and text that fits a cache."""
-
-
-def to_array(value: Any) -> NDArray[np.float64]:
-    """A number or nested sequences of numbers as float64, of any shape.
-
-    Raises `Unsuitable` for ragged nesting, for booleans, nulls and other strings.
-    """
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64, copy=False)
-    level: list[Any] = [value]
-    shape: list[int] = []
-    while set(map(type, level)) == {list}:
-        lengths = set(map(len, level))
-        if len(lengths) != 1:
-            raise Unsuitable("rows of different lengths: every row must be as long as its neighbours")
-        shape.append(lengths.pop())
-        if len(shape) > DEEPEST:
-            raise Unsuitable(f"nested deeper than {DEEPEST} levels")
-        level = list(chain.from_iterable(level))
-    return _leaves(level).reshape(shape)
-
-
-def _leaves(values: list[Any]) -> NDArray[np.float64]:
-    kinds = set(map(type, values))
-    if list in kinds:
-        raise Unsuitable("numbers beside rows: every row must be as deep as its neighbours")
-    if str in kinds:
-        values = [NON_FINITE.get(each, each) if type(each) is str else each for each in values]
-        kinds = set(map(type, values))
-    if not kinds <= {int, float}:
-        names = ", ".join(f'"{name}"' for name in NON_FINITE)
-        raise Unsuitable(f"only numbers and the strings {names} are allowed")
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:
-        raise Unsuitable("an integer lies beyond the range of float64") from None
 
 
 def to_json(array: NDArray[Any]) -> bytes:
@@ -74,7 +33,7 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
     """`to_json` in pieces of at most `PIECE` numbers."""
     if array.ndim == 0:
         yield _number(float(array))
-    elif array.size <= PIECE:
+    elif size_of(array.shape) <= PIECE:
         yield _encoded(array)
     else:
         yield from _long(array)
@@ -83,9 +42,11 @@ def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
 def _long(array: NDArray[Any]) -> Iterator[Piece]:
     """The pieces of an array of several: as many rows at a time as fit, or each row in pieces of its own."""
     count = len(array)
-    rows = PIECE * count // array.size
+    rows = PIECE * count // size_of(array.shape)
+    yield b"["
     for start in range(0, count, max(1, rows)):
-        yield b"," if start else b"["
+        if start:
+            yield b","
         if rows:
             yield memoryview(_encoded(array[start : start + rows]))[1:-1]
         else:
@@ -109,13 +70,3 @@ def _number(value: float) -> bytes:
 
 
 _NAMES = {name: orjson.dumps(name) for name in NON_FINITE}
-
-
-def name_of(value: float) -> str:
-    """What a non-finite number is called in JSON."""
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def to_lists(array: NDArray[Any]) -> Any:
-    """``array`` as Python numbers in nested lists, non-finite ones as their names."""
-    return orjson.loads(to_json(array))

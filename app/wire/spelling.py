@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from app.wire.errors import Unsuitable
-from app.wire.numbers import NON_FINITE, name_of
+from app.wire.nested import NON_FINITE, name_of
 
 Setting = float | str | bool
 

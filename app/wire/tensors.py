@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.formats import FORMATS, round_to
+from app.core.arithmetic.formats import FORMATS, round_to
 from app.wire import json_body
 from app.wire.errors import Malformed
-from app.wire.numbers import DEEPEST
+from app.wire.nested import DEEPEST
+from app.wire.sizes import MOST, size_of
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP64": FORMATS["float64"],
@@ -31,13 +32,15 @@ ARRAY_FIELDS = frozenset({"inputs", "data"})
 """Where arrays lie in the JSON object."""
 
 
-def loads(body: bytes, header_length: str) -> tuple[Any, memoryview]:
-    """The JSON object of an inference request and the raw bytes behind it; raises `Malformed`.
+def loads(body: bytes, header_length: str | None, most: int | None = None) -> tuple[Any, memoryview]:
+    """The JSON object of an inference request and the raw bytes behind it.
 
-    ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON.
+    ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON. Raises
+    `Malformed`, and `LimitExceeded` for an array of more than ``most`` numbers.
     """
-    length = _header_length(header_length, len(body))
-    return json_body.loads(body[:length], ARRAY_FIELDS), memoryview(body)[length:]
+    length = len(body) if header_length is None else _header_length(header_length, len(body))
+    document = body if length == len(body) else body[:length]
+    return json_body.loads(document, ARRAY_FIELDS, most), memoryview(body)[length:]
 
 
 def _header_length(text: str, most: int) -> int:
@@ -73,12 +76,20 @@ def array(datatype: str, shape: Any, data: NDArray[Any] | None, binary: memoryvi
     if binary is not None and data is None:
         if len(binary) != count * dtype.itemsize:
             raise Malformed(f"binary_data_size must be the product of the shape times {dtype.itemsize}")
+        _check_rows(shape)
         return np.frombuffer(binary, dtype).reshape(shape)
     if binary is not None or data is None:
         raise Malformed("either data or a binary_data_size is required")
     if data.shape not in {(count,), tuple(shape)}:
         raise Malformed("data must hold as many numbers as the shape says, flat or nested as it says")
+    _check_rows(shape)
     return round_to(data.reshape(shape), dtype)
+
+
+def _check_rows(shape: Sequence[int]) -> None:
+    """An empty axis makes every product 0, and the others are as long as they please."""
+    if size_of(shape) > MOST:
+        raise Malformed(f"shape has an empty axis beside more than {MOST:,} rows")
 
 
 def _is_length(value: Any) -> bool:

@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.propagation.given import GivenWeights
 from app.wire import json_body, npy
 from app.wire.errors import Malformed, Unsuitable
+from app.wire.sizes import size_of
 
 MOST_TENSORS = 20_000
 """Ten thousand layers with biases."""
@@ -85,7 +86,7 @@ def loads(body: memoryview, most: int) -> GivenWeights:
     archived = body[: len(_ZIP)] == _ZIP
     tensors = _archive(body) if archived else _safetensors(body)
     pairs = _pairs(tensors, ordered=archived)
-    numbers = sum(math.prod(each.shape) for each in tensors)
+    numbers = sum(size_of(each.shape) for each in tensors)
     if numbers > most:
         raise LimitExceeded("the weights", estimate=numbers, limit=most, unit="numbers", loc=("weights",))
     return GivenWeights(

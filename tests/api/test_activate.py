@@ -11,7 +11,7 @@ from httpx import Response
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.formats import FORMATS
+from app.core.arithmetic.formats import FORMATS
 from tests.conftest import InProcess
 
 ELEMENTWISE = [name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -48,6 +49,80 @@ def test_every_function_has_its_facts(client: InProcess, name: str) -> None:
         assert all(each in REGISTRY.framework_names for each in framework["names"])
 
 
+@pytest.mark.parametrize("name", REGISTRY.framework_names)
+def test_every_framework_name_has_its_facts(client: InProcess, name: str) -> None:
+    answer = client.get(f"/functions/{name}")
+    assert answer.status_code == 200, answer.text
+    facts = answer.json()
+    binding = REGISTRY.bindings(name)[0]
+    framework = name.partition(":")[0]
+    assert (facts["name"], facts["function"]) == (name, binding.activation.name)
+    assert facts["vocabulary"]["framework"] == framework
+    assert facts["vocabulary"]["versions"]
+    given = {each["name"]: each["default"] for each in facts["parameters"]}
+    for argument in binding.name.arguments:
+        default = given.pop(argument.name)
+        assert (None if default is None else float(default)) == argument.default
+    assert not given
+    assert all(name in each["names"] for each in facts["frameworks"])
+    assert [each["switches"] for each in facts["frameworks"]] == [
+        dict(each.name.options) for each in REGISTRY.bindings(name)
+    ]
+
+
+def test_facts_of_a_framework_name_hold_at_its_defaults(client: InProcess) -> None:
+    threshold = client.get("/functions/onnx:ThresholdedRelu").json()
+    assert threshold["at"] == {"threshold": 1.0, "value": 0.0}
+    assert [each["at"] for each in threshold["kinks"]] == [1.0]
+    assert threshold["parameters"][0]["name"] == "alpha"
+    leaky = client.get("/functions/keras:LeakyReLU").json()
+    assert leaky["at"] == {"negative_slope": 0.3}
+    assert leaky["kinks"][0]["derivative"] == 0.3
+    # √(2 / (1 + a²)), the gain of He et al. 2015
+    assert leaky["gains"]["he"] == pytest.approx(math.sqrt(2 / (1 + 0.3**2)), rel=1e-12)
+    # What is stated for the function's own defaults alone is left out, and there where they are the same.
+    assert client.get("/functions/keras:PReLU").json()["range"] is None
+    assert client.get("/functions/torch:PReLU").json()["range"] is not None
+
+
+@pytest.mark.parametrize("framework", REGISTRY.vocabularies)
+def test_the_names_of_a_framework_are_listed(client: InProcess, framework: str) -> None:
+    listed = client.get("/functions", params={"framework": framework}).json()
+    assert {each["name"] for each in listed["functions"]} == {
+        name for name in REGISTRY.framework_names if name.startswith(f"{framework}:")
+    }
+    assert all(each["function"] in REGISTRY for each in listed["functions"])
+    assert [each["framework"] for each in listed["frameworks"]] == [framework]
+    first = listed["functions"][0]
+    assert client.get(first["href"]).json()["name"] == first["name"]
+
+
+def test_every_framework_is_listed(client: InProcess) -> None:
+    listed = client.get("/functions").json()
+    assert [each["framework"] for each in listed["frameworks"]] == list(REGISTRY.vocabularies)
+    assert all(each["sources"] for each in listed["frameworks"])
+
+
+def test_an_unknown_framework_names_the_near_ones(client: InProcess) -> None:
+    answer = client.get("/functions", params={"framework": "tinygrd"})
+    assert answer.status_code == 422
+    assert "tinygrad" in answer.json()["detail"]
+    assert "tinygrd" not in answer.text
+    assert answer.json()["errors"][0]["loc"] == ["query", "framework"]
+    unknown = client.get("/functions/torch:LeakyRelux")
+    assert unknown.status_code == 404
+    assert "torch:LeakyReLU" in unknown.json()["detail"]
+
+
+def test_the_document_declares_frameworks_and_their_names(client: InProcess) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    (framework,) = paths["/functions"]["get"]["parameters"]
+    assert framework["schema"]["enum"] == list(REGISTRY.vocabularies)
+    assert "422" in paths["/functions"]["get"]["responses"]
+    (name,) = paths["/functions/{name}"]["get"]["parameters"]
+    assert name["schema"]["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+
+
 def test_an_unknown_function_names_the_near_ones(client: InProcess) -> None:
     answer = client.get("/functions/sigmoyd")
     assert answer.status_code == 404
@@ -72,8 +147,11 @@ def test_not_ready_before_it_is_up() -> None:
 
 def test_the_document_holds_the_enum_of_function_names(client: InProcess) -> None:
     document = client.get("/openapi.json").json()
-    schema = document["components"]["schemas"]["ActivateRequest"]["properties"]["function"]
-    assert schema["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+    schemas = document["components"]["schemas"]
+    assert schemas["ActivateRequest"]["properties"]["function"]["$ref"] == "#/components/schemas/FunctionName"
+    named, formula = schemas["FunctionName"]["anyOf"]
+    assert named["enum"] == [*REGISTRY, *REGISTRY.framework_names]
+    assert re.search(formula["pattern"], "formula:x * tanh(x)")
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 

@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from httpx import Response
 from safetensors.numpy import save
 
-from app.contract.schemas import REPLACED_BY_WEIGHTS
+from app.contract.gradient_flow import REPLACED_BY_WEIGHTS
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess

@@ -16,10 +16,10 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from app.api.plots import FORMS, MOST_PIXELS
+from app.contract.pictures import MOST_CURVES
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise
 from app.main import create_app
-from app.pictures.specifications import MOST_SERIES
 from app.settings import Settings
 from tests.conftest import InProcess
 
@@ -170,7 +170,7 @@ def test_a_png_is_in_english_where_no_font_has_hangul(
         ({"name": ["tanh", "leaky_relu(slope=1)"]}, ["query", "name", 1], "negative_slope"),
         ({"name": "leaky_relu(negative_slope=NaN)"}, ["query", "name", 0, "negative_slope"], "real number"),
         ({"name": "tanh("}, ["query", "name", 0], "name(parameter=number"),
-        ({"name": ["tanh"] * (MOST_SERIES + 1)}, ["query", "name"], str(MOST_SERIES)),
+        ({"name": ["tanh"] * (MOST_CURVES + 1)}, ["query", "name"], str(MOST_CURVES)),
         ({"name": "t" * 1_000}, ["query", "name", 0], "200"),
         ({"order": 3}, ["query", "order", 0], "2"),
         ({"low": 2, "high": 2}, ["query", "high"], "above low"),
@@ -244,7 +244,7 @@ def test_every_plain_address_has_an_example_that_runs(client: InProcess, path: s
     parameters = DOCUMENT["paths"][path]["get"]["parameters"]
     required = [each for each in parameters if each["required"] and each["in"] == "query"]
     assert required
-    query = {each["name"]: each["schema"]["examples"][0] for each in required}
+    query = {each["name"]: each["example"] for each in required}
     assert client.get(path.format(form="vl.json"), params=query).status_code == 200
 
 

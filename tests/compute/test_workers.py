@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.compute.simulations import GLANCE, Simulations
+from app.compute.processes import Pool, WorkerProcesses
+from app.compute.simulations import PROGRESS_INTERVAL, Simulations
 from app.compute.threads import Busy, DeadlineExceeded
-from app.compute.workers import Running, WorkerLost, Workers
+from app.compute.workers import ATTEMPTS, Running, WorkerLost, Workers
 from app.core.activations import REGISTRY
 from app.core.diagnosis.experiment import Experiment, Simulation
 from app.core.errors import InvalidValue
@@ -101,9 +103,10 @@ class Allocate:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    made = Workers(2, max_bytes=2**30, slots=8)
-    yield made
-    made.close()
+    with closing(WorkerProcesses({"jobs": Pool(2, 2**30)})) as processes:
+        made = Workers(processes.bells["jobs"], 2)
+        yield made
+        made.close()
 
 
 def result(workers: Workers, job: Any) -> Any:
@@ -131,12 +134,12 @@ def test_a_killed_worker_s_task_is_tried_again(workers: Workers, tmp_path: Path)
     assert beside.future.result(timeout=30)
 
 
-def test_a_task_that_kills_twice_is_reported(workers: Workers, tmp_path: Path) -> None:
-    (lives := tmp_path / "lives").write_text("xx")
+def test_a_job_that_kills_each_worker_is_reported(workers: Workers, tmp_path: Path) -> None:
+    (lives := tmp_path / "lives").write_text("x" * ATTEMPTS)
     before = workers.restarts
     with pytest.raises(WorkerLost):
         result(workers, Die(lives))
-    assert workers.restarts == before + 2
+    assert workers.restarts == before + ATTEMPTS
     assert result(workers, Double(4)) == 8
 
 
@@ -201,7 +204,7 @@ def test_results_come_in_order_and_progress_grows(workers: Workers) -> None:
     def work(run: Runner) -> list[int]:
         return list(run([Sleep(0.7), Sleep(0.1), Sleep(0.4)], seen.append))
 
-    pids = asyncio.run(simulations(workers).admit().run(work, 30))
+    pids = asyncio.run(simulations(workers).admit(30).run(work))
     assert len(set(pids)) == 2
     assert len(seen) >= 3
     assert seen == sorted(seen)
@@ -214,7 +217,7 @@ def test_a_run_begins_when_it_is_asked_for(workers: Workers, tmp_path: Path) -> 
         (waited,) = run([WaitFor(tmp_path / "done")], ignore)
         return [waited, *beside]
 
-    assert all(asyncio.run(simulations(workers).admit().run(work, 10)))
+    assert all(asyncio.run(simulations(workers).admit(10).run(work)))
 
 
 class Stuck:
@@ -229,7 +232,7 @@ class Stuck:
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
         del job, threads
         self.taken += 1
-        return Running(Future(), lambda: 0.0)
+        return Running(Future(), lambda: 0.0, lambda: True)
 
     def close(self) -> None:
         pass
@@ -239,7 +242,7 @@ def test_jobs_wait_until_there_is_room() -> None:
     stuck = Stuck()
     room = Simulations(stuck, places=1, max_bytes=0, threads=2)
     with pytest.raises(DeadlineExceeded):
-        asyncio.run(room.admit().run(lambda run: list(run([Double(1)] * 9, ignore)), 3.5 * GLANCE))
+        asyncio.run(room.admit(3.5 * PROGRESS_INTERVAL).run(lambda run: list(run([Double(1)] * 9, ignore))))
     assert stuck.taken == stuck.capacity
     room.close()
 
@@ -250,16 +253,16 @@ def test_more_requests_or_bytes_than_fit_are_refused_at_once(workers: Workers) -
     def work(run: Runner) -> list[int]:
         return list(run([Sleep(0.5)], ignore))
 
-    first = room.admit(10.0)  # may run two jobs at a time: 20 are taken
+    first = room.admit(30, 10.0)  # may run two jobs at a time: 20 are taken
     with pytest.raises(Busy):
-        room.admit(85.0)
-    second = room.admit(80.0)
+        room.admit(30, 85.0)
+    second = room.admit(30, 80.0)
     with pytest.raises(Busy):
-        room.admit(0.0)  # no third place
+        room.admit(30)  # no third place
     assert room.rejected == 2
-    for errand in (first, second):
-        assert asyncio.run(errand.run(work, 30))
-    assert asyncio.run(room.admit(100.0).run(work, 30))
+    for admission in (first, second):
+        assert asyncio.run(admission.run(work))
+    assert asyncio.run(room.admit(30, 100.0).run(work))
 
 
 def test_a_deadline_ends_the_jobs(workers: Workers) -> None:
@@ -270,7 +273,7 @@ def test_a_deadline_ends_the_jobs(workers: Workers) -> None:
 
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        asyncio.run(room.admit().run(work, 0.3))
+        asyncio.run(room.admit(0.3).run(work))
     assert result(workers, Double(1)) == 2
     assert time.monotonic() - start < 3
     assert room.running == room.waiting == 0

@@ -16,11 +16,11 @@ import pytest
 import app.core.evaluation as evaluation_module
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.errors import InvalidValue
 from app.core.evaluation import BLOCK, LONG_BLOCK, Evaluation, activate
-from app.core.formats import FORMATS, round_to
 from tests.core.activations.test_promise import ELEMENTWISE, example, over
 
 LEARNABLE = [entry for entry in ELEMENTWISE if entry.parameter_gradients]

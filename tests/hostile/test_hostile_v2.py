@@ -172,7 +172,7 @@ def test_well_formed_and_wrong(server: Server, fields: Any) -> None:
 
 
 def test_a_name_as_long_as_a_url_may_be(server: Server) -> None:
-    for path in ("/v2/models/" + "k" * 30_000, "/v2/models/%00%ff", "/v2/models/..%2f..%2fetc/infer"):
+    for path in ("/v2/models/" + "k" * 16_000, "/v2/models/%00%ff", "/v2/models/..%2f..%2fetc/infer"):
         answer = httpx.get(server.url + path)
         assert answer.status_code == 404
         assert_error(answer.content)

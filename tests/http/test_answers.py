@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.core.formats import number_format
+from app.core.arithmetic.formats import number_format
 from app.http.answers import FEW, encoded, in_pieces
 from app.wire.npy import dumps, stacked
 from app.wire.numbers import PIECE, json_pieces, to_json

@@ -17,6 +17,17 @@ Apply: TypeAlias = Callable[[Array], Array]
 Differentiate: TypeAlias = Callable[[Array, Array], Array]
 
 
+def defaults_of(function: Any) -> dict[str, Any]:
+    """The defaults of a signature that are numbers; None where a value is demanded."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}  # written in C: it has none to read
+    given = {name: each.default for name, each in parameters.items()}
+    demanded = {name: None for name, value in given.items() if value is inspect.Parameter.empty}
+    return demanded | {name: value for name, value in given.items() if type(value) in {int, float}}
+
+
 class Torch:
     """torch.nn's modules and torch.nn.functional's or torch's own functions, in float64."""
 
@@ -27,11 +38,8 @@ class Torch:
 
         self._torch = torch
 
-    def signature(self, name: str) -> inspect.Signature | None:
-        try:
-            return inspect.signature(self._find(name))
-        except (TypeError, ValueError):
-            return None  # written in C: it has none to read
+    def defaults(self, name: str) -> dict[str, Any]:
+        return defaults_of(self._find(name))
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Apply:
         function = self._callable(name, arguments)
@@ -85,8 +93,8 @@ class Jax:
         jax.config.update("jax_enable_x64", True)
         self._jax = jax
 
-    def signature(self, name: str) -> inspect.Signature | None:
-        return inspect.signature(self._find(name))
+    def defaults(self, name: str) -> dict[str, Any]:
+        return defaults_of(self._find(name))
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Apply:
         function = self._find(name)
@@ -124,8 +132,8 @@ class Keras:
 
         self._keras = keras
 
-    def signature(self, name: str) -> inspect.Signature | None:
-        return inspect.signature(self._find(name))
+    def defaults(self, name: str) -> dict[str, Any]:
+        return defaults_of(self._find(name))
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Apply:
         function = self._callable(name, arguments)
@@ -179,9 +187,14 @@ class Onnx:
 
         self._onnx = onnx
 
-    def signature(self, name: str) -> inspect.Signature | None:
-        self._onnx.defs.get_schema(name)
-        return None
+    def defaults(self, name: str) -> dict[str, Any]:
+        attributes = self._onnx.defs.get_schema(name).attributes
+        given = {
+            key: self._onnx.helper.get_attribute_value(each.default_value)
+            for key, each in attributes.items()
+            if each.default_value.type
+        }
+        return {key: value for key, value in given.items() if type(value) in {int, float}}
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Apply:
         helper, defs = self._onnx.helper, self._onnx.defs

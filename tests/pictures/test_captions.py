@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.contract.schemas import GradientFlowRequest
+from app.contract.gradient_flow import GradientFlowRequest
 from app.pictures.captions import caption
 
 

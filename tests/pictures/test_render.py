@@ -6,12 +6,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from socket import socket
 from typing import Any
 
 import orjson
 import pytest
 
+from app.compute.processes import Pool, WorkerProcesses
 from app.compute.threads import Busy, DeadlineExceeded
+from app.compute.workers import Workers
+from app.core.evaluation import Mapper
+from app.core.jobs import Progress
 from app.pictures.render import Drawing, Renderer, _Kept
 
 MARKS = {"data": {"name": "rows"}, "datasets": {"rows": [{"x": 1}, {"x": 2}]}, "mark": "point"}
@@ -22,11 +29,18 @@ def drawing(form: Any = "svg", **fields: Any) -> Drawing:
     return Drawing(orjson.dumps({**MARKS, "encoding": encoding, **fields}), form)
 
 
+@dataclass(frozen=True)
+class WhoAmI:
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> int:
+        return os.getpid()
+
+
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[Renderer]:
-    made = Renderer(places=4, kept_bytes=10**6)
-    yield made
-    made.close()
+    with closing(WorkerProcesses({"pictures": Pool(1, 2**31)})) as processes:
+        made = Renderer(Workers(processes.bells["pictures"], 1), places=4, kept_bytes=10**6)
+        yield made
+        made.close()
 
 
 def test_svg_and_png(renderer: Renderer) -> None:
@@ -81,8 +95,8 @@ def test_tags_tell_content_apart() -> None:
 
 
 def test_no_room() -> None:
-    with pytest.raises(Busy):
-        asyncio.run(Renderer(places=0, kept_bytes=0).draw(drawing(), 1))
+    with socket() as nobody, pytest.raises(Busy):
+        asyncio.run(Renderer(Workers(nobody, 1), places=0, kept_bytes=0).draw(drawing(), 1))
 
 
 def test_no_time_and_then_again(renderer: Renderer) -> None:
@@ -95,8 +109,7 @@ def test_no_time_and_then_again(renderer: Renderer) -> None:
 def test_a_killed_worker_costs_nothing(renderer: Renderer) -> None:
     async def interrupted() -> bytes:
         await renderer.draw(drawing(title="before"), 30)
-        (worker,) = renderer._workers._pool._pool_manager.worker_manager.workers  # type: ignore[union-attr]
-        os.kill(worker, signal.SIGKILL)
+        os.kill(await renderer._run(WhoAmI(), 30), signal.SIGKILL)
         return await renderer.draw(drawing(title="behind"), 30)
 
     assert asyncio.run(interrupted()).startswith(b"<svg")

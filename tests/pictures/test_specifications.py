@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import vl_convert
 
+from app.contract.pictures import MOST_CURVES
 from app.core.activations import REGISTRY
 from app.core.errors import InvalidValue
 from app.core.theory.diagram import diagram
@@ -19,7 +20,6 @@ from app.pictures.specifications import (
     DASHES,
     DECADES,
     MOST_LAYERS,
-    MOST_SERIES,
     PALETTES,
     Look,
     Run,
@@ -228,9 +228,9 @@ def seen_without_red_or_green(colour: str) -> Any:
 
 @pytest.mark.parametrize("palette", PALETTES.values(), ids=PALETTES)
 def test_no_two_lines_look_alike(palette: Any) -> None:
-    styles = [(palette.hues[index % 7], tuple(DASHES[index % 3])) for index in range(MOST_SERIES)]
+    styles = [(palette.hues[index % 7], tuple(DASHES[index % 3])) for index in range(MOST_CURVES)]
     assert len(palette.hues) == 7
-    assert len(set(styles)) == MOST_SERIES == 21
+    assert len(set(styles)) == MOST_CURVES == 21
     for one, other in combinations(palette.hues, 2):
         apart = seen_without_red_or_green(one) - seen_without_red_or_green(other)
         assert np.linalg.norm(apart) > 0.1, (one, other)

@@ -37,7 +37,7 @@ def busy(server: Server) -> int:
     before = {each.pid: each.cpu_times().user for each in simulators(server)}
     time.sleep(0.3)
     after = {each.pid: each.cpu_times().user for each in simulators(server)}
-    return sum(after[pid] - before.get(pid, 0.0) > 0.05 for pid in after)
+    return sum(after[pid] - before.get(pid, 0.0) > 0 for pid in after)
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.initialisers import Initialiser, draw, gaussian, initialiser
 from app.core.propagation.normalisation import EPSILON, NORMALISATIONS

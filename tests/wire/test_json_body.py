@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 
 from app.wire.errors import Malformed, Unsuitable
 from app.wire.json_body import MOST_KEYS, loads
-from app.wire.numbers import to_array, to_json
+from app.wire.nested import to_array
+from app.wire.numbers import to_json
 
 FIELDS = {"a"}
 

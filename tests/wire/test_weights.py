@@ -20,7 +20,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from app.core.errors import LimitExceeded
-from app.core.propagation.network import GivenWeights
+from app.core.propagation.given import GivenWeights
 from app.wire import weights
 from app.wire.errors import Unsuitable
 

@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from app.core.activations.formula import Expression, FloatArithmetic
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.loops import Fused
 
 Derivatives: TypeAlias = Iterator[Array]
 
@@ -214,6 +215,8 @@ class Rowwise(Activation):
     among the parameters.
     ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
     and raises `InvalidValue` where they contradict each other.
+    ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
+    the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
     All compute in float64, run with floating-point warnings off and never write to their arguments. They may
     assume n ≥ 1. What they return for a row does not depend on the other rows.
@@ -234,6 +237,7 @@ class Rowwise(Activation):
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
+    group: Callable[[Array, Array, Array], None] | None = None
 
 
 def _entry(name: str) -> Activation:

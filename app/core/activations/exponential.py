@@ -8,15 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.core import summation
-from app.core.activations import accurate
 from app.core.activations.definition import (
     Elementwise,
     Reference,
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Parameter
+from app.core.activations.piecewise import proportional, select, unless_nan
+from app.core.arithmetic import Array, Value, accurate, summation
+from app.core.arithmetic.double_double import (
     LARGEST,
     Pair,
     Power,
@@ -40,10 +42,7 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
-from app.core.activations.piecewise import proportional, select, unless_nan
+from app.core.arithmetic.loops import Fused
 
 _LAMBDA = 1.0507009873554804934193349852946
 _LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair

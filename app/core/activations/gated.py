@@ -19,7 +19,12 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import Parameter
+from app.core.activations.piecewise import unless_nan
+from app.core.activations.sigmoidal import sigmoids
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.double_double import (
     LARGEST,
     Pair,
     at_least,
@@ -40,12 +45,8 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.normal_tail import END, mills
-from app.core.activations.parameters import Array, Parameter, Value
-from app.core.activations.piecewise import unless_nan
-from app.core.activations.sigmoidal import sigmoids
+from app.core.arithmetic.loops import Fused
+from app.core.arithmetic.normal_tail import END, mills
 
 _ONE: Final = Pair(1.0, 0.0)
 

@@ -17,19 +17,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from app.core.activations.accurate import two_product
 from app.core.activations.definition import (
     Reference,
     Rowwise,
     Text,
     formulas,
 )
-from app.core.activations.extended import Extended, choose, exponential, extended, reciprocal
-from app.core.activations.normal_tail import END, mills_ratio
-from app.core.activations.parameters import Array, Parameter, Value
+from app.core.activations.parameters import Parameter
 from app.core.activations.rectifiers import RELU
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.accurate import two_product
+from app.core.arithmetic.extended import Extended, choose, exponential, extended, reciprocal
+from app.core.arithmetic.normal_tail import END, mills_ratio
+from app.core.arithmetic.summation import two_sum
 from app.core.errors import InvalidValue
-from app.core.summation import two_sum
 
 _DAUPHIN = Reference(
     authors="Dauphin, Fan, Auli, Grangier",

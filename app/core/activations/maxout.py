@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
-from app.core.activations.parameters import Array, Integers, Parameter, Value
+from app.core.activations.parameters import Integers, Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.compiled import compiled
+from app.core.arithmetic.summation import accurate_matmul
 from app.core.errors import InvalidValue
-from app.core.summation import accurate_matmul
 
 _PIECES = 2
 """The number of pieces where neither it nor weights are given."""
@@ -111,6 +113,30 @@ def _pullback(
     return gradient, gradients
 
 
+@compiled(
+    "void(f4[:,:,::1], f4[:,::1], f4[:,:,::1])",
+    "void(f8[:,:,::1], f8[:,::1], f8[:,:,::1])",
+)
+def _group(z: Array, outputs: Array, slopes: Array) -> None:
+    """The same for groups along the middle axis: of equal pieces the first wins, and a NaN wins over all."""
+    # Selections instead of branches, which cannot be foreseen; the winners' numbers lie in the first slopes.
+    for group in range(z.shape[0]):
+        best, winner = outputs[group], slopes[group, 0]
+        for column in range(z.shape[2]):
+            best[column] = z[group, 0, column]
+            winner[column] = 0.0
+        for piece in range(1, z.shape[1]):
+            for column in range(z.shape[2]):
+                other, held = z[group, piece, column], best[column]
+                better = (other > held) | (np.isnan(other) & ~np.isnan(held))
+                best[column] = other if better else held
+                winner[column] = piece if better else winner[column]
+        for piece in range(z.shape[1] - 1, -1, -1):
+            for column in range(z.shape[2]):
+                one = 1.0 if winner[column] == piece else 0.0
+                slopes[group, piece, column] = best[column] if np.isnan(best[column]) else one
+
+
 MAXOUT = Rowwise(
     name="maxout",
     title=Text("Maxout", "맥스아웃"),
@@ -145,6 +171,7 @@ MAXOUT = Rowwise(
             ),
             shape=("pieces", "out", "in"),
             learnable=True,
+            trained=True,
         ),
         Parameter(
             name="biases",
@@ -155,6 +182,7 @@ MAXOUT = Rowwise(
             ),
             shape=("pieces", "out"),
             learnable=True,
+            trained=True,
         ),
     ),
     # Comparing inputs is the affine form with weights that select them.
@@ -173,6 +201,7 @@ MAXOUT = Rowwise(
     jacobian=_jacobian,
     pullback=_pullback,
     deduce=_deduce,
+    group=_group,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",

@@ -9,16 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.core.activations.formula import Expression
-
-Array: TypeAlias = NDArray[np.floating[Any]]
-Value: TypeAlias = float | Array
-"""A parameter's value: one number, or an array that broadcasts against the inputs."""
+from app.core.arithmetic import Value
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,8 @@ class Parameter:
     (``required`` tells which). ``typical`` bounds the values that tests draw at random.
     ``gradient`` is ∂f/∂(parameter) as a formula, for parameters that networks learn.
     ``shape`` names the axes of an array parameter (Maxout's weights); None means a number, or an array
-    that broadcasts against the inputs.
+    that broadcasts against the inputs. ``learnable``: its gradient can be had; ``trained``: networks train it
+    wherever they use the function, not only where somebody asks for it.
     """
 
     name: str
@@ -110,9 +106,12 @@ class Parameter:
     gradient: Expression | None = None
     shape: tuple[str, ...] | None = None
     learnable: bool = False
+    trained: bool = False
 
     def __post_init__(self) -> None:
         if self.default is not None and not self.domain.contains(self.default):
             raise ValueError(f"the default of {self.name} is not {self.domain}")
         if self.gradient is not None and not self.learnable:
             raise ValueError(f"{self.name} has a gradient but is not learnable")
+        if self.trained and not self.learnable:
+            raise ValueError(f"{self.name} is trained but is not learnable")

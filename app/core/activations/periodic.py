@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import finite, rescaled_tail, two_product, two_quotient
 from app.core.activations.definition import Derivatives, Elementwise, Reference, Text, Wave, formulas
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import POSITIVE, Array, Parameter, Value
-from app.core.summation import two_sum
+from app.core.activations.parameters import POSITIVE, Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.accurate import finite, rescaled_tail, two_product, two_quotient
+from app.core.arithmetic.summation import two_sum
 
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
 """π/2 in parts of 33, 33, 33 and 53 bits: multiples of the first three up to 2²⁰ are exact."""
@@ -66,7 +67,7 @@ def _reduce(omega: Value, x: Array) -> tuple[NDArray[np.int64], Array, Array]:
     r, error = two_sum(r, -k * third)
     low += error - k * fourth
     quarters = k.astype(np.int64) & 3
-    large = np.asarray((np.abs(p) > _LARGE) & np.isfinite(x))
+    large = np.asarray((np.abs(p) > _LARGE) & np.isfinite(x) & np.isfinite(omega))
     return _reduce_exactly(omega, x, large, (quarters, r, low)) if large.any() else (quarters, r, low)
 
 

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.double import scalar
-from app.core.activations.parameters import Array, Value
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.double_double import scalar
 
 
 @scalar

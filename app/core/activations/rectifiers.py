@@ -13,11 +13,12 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.double import at_least, at_most, scalar
 from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import NON_NEGATIVE, Array, Interval, Parameter, Value
+from app.core.activations.parameters import NON_NEGATIVE, Interval, Parameter
 from app.core.activations.piecewise import proportional, unless_nan
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.double_double import at_least, at_most, scalar
+from app.core.arithmetic.loops import Fused
 
 _MAAS = Reference(
     authors="Maas, Hannun, Ng",
@@ -282,6 +283,7 @@ PRELU = Elementwise(
             typical=(-0.5, 1.0),
             gradient=Expression("0 if x > 0 else x"),
             learnable=True,
+            trained=True,
         ),
     ),
     formulas=formulas("x if x > 0 else weight * x", "1 if x > 0 else weight", "0"),

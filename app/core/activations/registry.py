@@ -15,8 +15,11 @@ import numpy as np
 
 from app.core.activations.definition import Activation, Rowwise
 from app.core.activations.formula import FloatArithmetic
-from app.core.activations.parameters import Parameter, Value
+from app.core.activations.from_formula import definitions, from_formula
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Value
 from app.core.errors import InvalidValue, UnknownName, allowed
+from app.core.formulas.reading import PREFIX
 from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 
 Given: TypeAlias = Mapping[str, "Value | str | bool"]
@@ -54,6 +57,12 @@ class Binding:
         """The prefixed names."""
         return tuple(f"{self.vocabulary.framework}:{each}" for each in self.name.names)
 
+    @property
+    def params(self) -> dict[str, float]:
+        """The entry's parameters at the framework's defaults; for one it demands, the entry's own default."""
+        theirs = {each.parameter: each.default for each in self.name.arguments if each.default is not None}
+        return {**self.activation.defaults, **self.name.fixed, **theirs}
+
 
 class Registry(Mapping[str, Activation]):
     """All activations by canonical name, in catalogue order, and all vocabularies.
@@ -76,6 +85,7 @@ class Registry(Mapping[str, Activation]):
             for name in vocabulary:
                 self._bind(vocabulary, name)
         self._spellings.default_factory = None
+        self._definitions = definitions(self._entries.values())
 
     def __getitem__(self, name: str) -> Activation:
         return self._entries[name]
@@ -105,12 +115,17 @@ class Registry(Mapping[str, Activation]):
         return tuple(found)
 
     def resolve(self, name: str, params: Given | None = None, axis: int | None = None) -> Call:
-        """The activation called ``name`` with ``params`` checked and completed by defaults.
+        """The activation called ``name``, or given as ``formula:…``, with its parameters.
+
+        ``params`` are checked and completed by defaults.
 
         Raises `UnknownName` for a function or parameter that does not exist and `InvalidValue` for a
         parameter that is missing or outside its domain.
         """
         given = dict(params or {})
+        if name.startswith(PREFIX):
+            made, values = from_formula(name.removeprefix(PREFIX), self._definitions, given)
+            return Call(made, values, -1 if axis is None else axis)
         if name in self._entries:
             entry = self._entries[name]
             return Call(entry, _complete(entry, given), -1 if axis is None else axis)
@@ -193,31 +208,38 @@ def _complete(entry: Activation, given: Given) -> dict[str, Value]:
     for parameter in entry.parameters:
         value = given.get(parameter.name, parameter.default)
         if value is not None:
-            params[parameter.name] = _checked(parameter, value)
+            params[parameter.name] = _checked(parameter, value, mixing=isinstance(entry, Rowwise))
         elif parameter.required:
             raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
-    _check_constraints(entry, params)
+    if _have_one_shape(params):  # else the inputs' shape decides which elements meet: see `evaluation`
+        check_constraints(entry, params)
     return entry.deduce(params) if isinstance(entry, Rowwise) else params
 
 
-def _checked(parameter: Parameter, value: Value | str | bool) -> Value:
+def _checked(parameter: Parameter, value: Value | str | bool, *, mixing: bool) -> Value:
     loc = ("params", parameter.name)
     if isinstance(value, str | bool):
         raise InvalidValue(f"must be {parameter.domain}", loc=loc)
     if parameter.shape is not None and np.ndim(value) != len(parameter.shape):
         axes = " × ".join(parameter.shape)
         raise InvalidValue(f"must be an array with {len(parameter.shape)} axes ({axes})", loc=loc)
+    if parameter.shape is None and mixing and np.size(value) != 1:
+        raise InvalidValue("must be a number", loc=loc)
     if not parameter.domain.contains(value):
         raise InvalidValue(f"must be {parameter.domain}", loc=loc)
-    return float(value) if np.ndim(value) == 0 else value
+    alone = np.ndim(value) == 0 or (parameter.shape is None and mixing)
+    return float(np.reshape(value, ())) if alone else value
 
 
-def _check_constraints(entry: Activation, params: Mapping[str, Value]) -> None:
+def check_constraints(entry: Activation, params: Mapping[str, Value]) -> None:
+    """Raises `InvalidValue` unless the entry's constraints hold; arrays have one shape, or one element."""
     for constraint in entry.constraints:
-        names = sorted(constraint.names)
-        arrays = np.broadcast_arrays(*(np.asarray(params[name], dtype=np.float64) for name in names))
-        rows = zip(*(array.ravel().tolist() for array in arrays), strict=True)
-        if not all(
-            constraint.evaluate(FloatArithmetic(), dict(zip(names, row, strict=True))) for row in rows
+        if not np.all(
+            constraint.evaluate(FloatArithmetic(), {name: params[name] for name in constraint.names})
         ):
             raise InvalidValue(f"{constraint.text} must hold", loc=("params",))
+
+
+def _have_one_shape(params: Mapping[str, Value]) -> bool:
+    """Whether the parameters correspond element by element, whatever inputs they will meet."""
+    return len({np.shape(value) for value in params.values() if np.size(value) != 1}) < 2

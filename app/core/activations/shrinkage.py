@@ -12,11 +12,11 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.double import Pair, plus, quotient, scalar, scaled, times, two_product
-from app.core.activations.fused import Fused
 from app.core.activations.parameters import NON_NEGATIVE, Parameter
 from app.core.activations.piecewise import unless_nan
 from app.core.activations.sigmoidal import tanh_and_slope
+from app.core.arithmetic.double_double import Pair, plus, quotient, scalar, scaled, times, two_product
+from app.core.arithmetic.loops import Fused
 
 _IDEAL_ADAPTATION = Reference(
     authors="Donoho, Johnstone",

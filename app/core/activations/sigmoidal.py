@@ -8,8 +8,6 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from app.core import summation
-from app.core.activations import accurate
 from app.core.activations.definition import (
     Derivatives,
     Elementwise,
@@ -17,7 +15,11 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.double import (
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import POSITIVE, Interval, Parameter
+from app.core.activations.piecewise import unless_nan
+from app.core.arithmetic import Array, accurate, summation
+from app.core.arithmetic.double_double import (
     Pair,
     Power,
     at_least,
@@ -41,10 +43,7 @@ from app.core.activations.double import (
     two_product,
     two_sum,
 )
-from app.core.activations.formula import Expression
-from app.core.activations.fused import Fused
-from app.core.activations.parameters import POSITIVE, Array, Interval, Parameter
-from app.core.activations.piecewise import unless_nan
+from app.core.arithmetic.loops import Fused
 
 _BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
 

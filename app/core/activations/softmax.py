@@ -18,11 +18,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.accurate import two_product
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
-from app.core.activations.extended import exponential, reciprocal
-from app.core.activations.parameters import Array
-from app.core.summation import double_sum, two_sum
+from app.core.arithmetic import Array
+from app.core.arithmetic.accurate import two_product
+from app.core.arithmetic.extended import exponential, reciprocal
+from app.core.arithmetic.summation import double_sum, two_sum
 
 _LIFT = 512
 _LOWEST = -1533

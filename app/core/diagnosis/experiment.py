@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
 from app.core.jobs import Progress, Runner

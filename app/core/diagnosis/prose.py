@@ -99,10 +99,10 @@ def _healthy(verdict: Verdict) -> Text:
         return Text("The gradient reaches the one layer there is.", "하나뿐인 층에 그래디언트가 도달합니다.")
     gradient, weights = (10 ** float(each[0]) for each in (figures.gradients, figures.weight_gradients))
     return Text(
-        f"The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, and that "
-        f"of the weights {weights:.3g} times.",
-        f"그래디언트가 살아남습니다. 첫 층에서의 크기는 마지막 층의 {gradient:.3g}배이고, 가중치의 그래디언트는 "
-        f"{weights:.3g}배입니다.",
+        f"The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, "
+        f"and that of the weights {weights:.3g} times.",
+        f"그래디언트가 살아남습니다. 첫 층에서의 크기는 마지막 층의 {gradient:.3g}배이고, "
+        f"가중치의 그래디언트는 {weights:.3g}배입니다.",
     )
 
 

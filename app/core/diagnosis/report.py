@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from app.core.activations.definition import Text
+from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
 from app.core.diagnosis.prose import summary
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
 from app.core.diagnosis.theory import Prediction, Theory
 from app.core.diagnosis.verdict import Verdict, judge
 from app.core.evaluation import Mapper
-from app.core.formats import FORMATS, log10_of_zero
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.propagation.engine import Kind
 from app.core.propagation.statistics import Figures, Spread, spread, summarise

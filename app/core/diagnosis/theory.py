@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
 from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
 from app.core.propagation.statistics import Figures, summarise
 
@@ -30,7 +30,7 @@ EXPLODING = 1.6
 GROWING = 2.4
 """Decades that the signal's root mean square may gain from the inputs to the last layer: a factor of 250."""
 
-COLLAPSED = 6
+COLLAPSED = 4
 """Layers that may follow after the inputs have become one (`propagation.collapse`)."""
 
 DYING = 0.9

@@ -248,7 +248,9 @@ class _Evaluator:
         self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr], names: Mapping[str, Any]
     ) -> bool:
         values = [self.value(each, names) for each in (left, *rights)]
-        return all(_RELATIONS[type(op)][1](a, b) for op, a, b in zip(ops, values, values[1:], strict=False))
+        pairs = zip(ops, values, values[1:], strict=False)
+        # Not `and`: of arrays it is the comparison of each element.
+        return reduce(operator.and_, [_RELATIONS[type(op)][1](a, b) for op, a, b in pairs])
 
     def _over(self, name: str, each: ast.GeneratorExp, names: Mapping[str, Any]) -> Any:
         (generator,) = each.generators

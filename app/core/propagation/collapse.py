@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 
 DIRECTIONS = 4
 """Strongest directions left out; half of the batch where that is fewer."""
 
-ONE = 1e-3
+ONE = 5e-3
 """Part of the inputs' own distinct energy from which on signals are one."""
 
 _ALIKE = 1e-12

@@ -15,9 +15,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, Orthogonal, draw
 from app.core.propagation.linear_maps import (
     DeferredGaussian,
@@ -26,7 +27,7 @@ from app.core.propagation.linear_maps import (
     Interleaved,
     LinearMap,
 )
-from app.core.propagation.network import GivenWeights, Layer, Network
+from app.core.propagation.network import Layer, Network
 from app.core.propagation.streams import Stream
 
 Kind: TypeAlias = Literal["dense", "deferred"]

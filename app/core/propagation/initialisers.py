@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.streams import Stream

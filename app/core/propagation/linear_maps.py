@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times, total

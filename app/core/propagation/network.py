@@ -10,7 +10,6 @@ A layer that changes the width has no residual branch: there is nothing of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,10 +17,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.normalisation import Normalisation
 from app.core.propagation.streams import Stream
@@ -40,26 +40,6 @@ class Layer:
     def rows(self) -> int:
         """Pre-activations."""
         return self.units * self.pieces
-
-
-@dataclass(frozen=True)
-class GivenWeights:
-    """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
-
-    The rows of a unit with several pre-activations follow each other. Raises `InvalidValue` for matrices and
-    biases that do not fit each other or are not finite.
-    """
-
-    matrices: Sequence[Array]
-    biases: Sequence[Array | None]
-
-    def __post_init__(self) -> None:
-        if not self.matrices or any(each.ndim != 2 or not each.size for each in self.matrices):
-            raise InvalidValue("must be one or more matrices, none of them empty", loc=("weights",))
-        if len(self.biases) != len(self.matrices):
-            raise InvalidValue("must be as many biases as matrices", loc=("weights",))
-        for number, layer in enumerate(zip(self.matrices, self.biases, strict=True), start=1):
-            _check_layer(number, *layer)
 
 
 Weights: TypeAlias = Initialiser | GivenWeights
@@ -134,13 +114,6 @@ def given_network(
             )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
     return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
-
-
-def _check_layer(number: int, matrix: Array, bias: Array | None) -> None:
-    if bias is not None and bias.shape != matrix.shape[:1]:
-        raise InvalidValue(f"the bias of layer {number} must have {len(matrix)} numbers", loc=("weights",))
-    if not all(each is None or np.isfinite(each).all() for each in (matrix, bias)):
-        raise InvalidValue(f"layer {number} has a number that is not finite", loc=("weights",))
 
 
 def _check_fit(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:

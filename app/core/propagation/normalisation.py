@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.tall import largest

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.double import scalar
-from app.core.activations.parameters import Array
-from app.core.compiled import compiled
+from app.core.arithmetic import Array
+from app.core.arithmetic.compiled import compiled
+from app.core.arithmetic.double_double import scalar
 
 Words: TypeAlias = NDArray[np.uint32]
 

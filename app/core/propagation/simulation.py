@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
 from app.core.propagation.blocks import TEMPORARY, Blocks

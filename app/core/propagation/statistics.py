@@ -25,8 +25,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.parameters import Array
-from app.core.compiled import compiled
+from app.core.arithmetic import Array
+from app.core.arithmetic.compiled import compiled
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.tall import excess, total
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation import normals
 from app.core.propagation.blocks import Blocks
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
-from app.core.compiled import compiled
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.compiled import compiled
 from app.core.errors import InvalidValue
 
 MOST_PIECES = 64
@@ -57,32 +57,41 @@ class Units:
                 raise InvalidValue("must be a number, or one number for each unit", loc=("params", name))
 
     def respond(self, z: Array, units: slice, outputs: Array, slopes: Array) -> Counts:
+        """`answer`, with the counts of these units."""
+        self.answer(z, units, outputs, slopes, self.call.params)
+        return self.counts(z, slopes)
+
+    def answer(
+        self, z: Array, units: slice, outputs: Array, slopes: Array, params: Mapping[str, Value]
+    ) -> None:
         """Writes φ and φ′ at the pre-activations ``z`` of ``units``, (units · k) × B.
 
         ``outputs`` is units × B, ``slopes`` = ∂φ/∂z is (units · k) × B; all three are contiguous.
         """
-        if self.pieces == 1:
-            self._elementwise(z, units, outputs, slopes)
-            return self._counts(z, slopes, self._side)
-        outputs[:], slopes[:] = self._grouped(z)
-        steepest = np.abs(slopes).reshape(len(outputs), self.pieces, -1).max(axis=1)
-        return self._counts(steepest, steepest, 0.0)
+        entry = self.call.activation
+        if isinstance(entry, Elementwise):
+            spread = {name: _spread(value, z.shape, units) for name, value in params.items()}
+            entry.write((outputs.reshape(-1), slopes.reshape(-1)), z.reshape(-1), **spread)
+            return
+        assert isinstance(entry, Rowwise)
+        if entry.group is not None and not any(np.ndim(value) for value in params.values()):
+            groups = (-1, self.pieces, z.shape[1])
+            entry.group(z.reshape(groups), outputs, slopes.reshape(groups))
+            return
+        rows = self.rows(z)
+        outputs[:] = entry.value(rows, **params)[..., 0]
+        slopes[:] = np.moveaxis(entry.jacobian(rows, **params)[..., 0, :], -1, 1).reshape(z.shape)
 
-    def _elementwise(self, z: Array, units: slice, outputs: Array, slopes: Array) -> None:
-        assert isinstance(self.call.activation, Elementwise)
-        params = {name: _spread(value, z.shape, units) for name, value in self.call.params.items()}
-        self.call.activation.write((outputs.reshape(-1), slopes.reshape(-1)), z.reshape(-1), **params)
-
-    def _grouped(self, z: Array) -> tuple[Array, Array]:
+    def rows(self, z: Array) -> Array:
         """Each unit's row of pre-activations, moved to the last axis: units × B × k."""
-        assert isinstance(self.call.activation, Rowwise)
-        rows = np.ascontiguousarray(np.moveaxis(z.reshape(-1, self.pieces, z.shape[1]), 1, -1))
-        outputs = self.call.activation.value(rows, **self.call.params)[..., 0]
-        slopes = self.call.activation.jacobian(rows, **self.call.params)[..., 0, :]
-        return outputs, np.moveaxis(slopes, -1, 1).reshape(z.shape)
+        return np.ascontiguousarray(np.moveaxis(z.reshape(-1, self.pieces, z.shape[1]), 1, -1))
 
-    def _counts(self, z: Array, slopes: Array, side: float) -> Counts:
-        """Of units with one pre-activation: saturated on the ``side`` of that sign, on both for 0."""
+    def counts(self, z: Array, slopes: Array) -> Counts:
+        """Saturated pairs and dead units among those with the pre-activations ``z`` and these ``slopes``."""
+        side = self._side
+        if self.pieces > 1:
+            z = slopes = np.abs(slopes).reshape(-1, self.pieces, z.shape[1]).max(axis=1)
+            side = 0.0
         counts = np.zeros(2, np.int64)
         _count(z, slopes, self._faint, side, counts)
         saturated, dead = counts.tolist()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Runner, ignore, in_turn
 from app.core.theory.critical import critical_sigma_w

@@ -27,7 +27,7 @@ VOCABULARY = Vocabulary(
         ),
         FrameworkName("softsign", ("Softsign",)),
         FrameworkName("arctan", ("Atan",)),
-        FrameworkName("linear", ("Identity",)),
+        FrameworkName("linear", ("Identity",), fixed={"slope": 1.0}),
         FrameworkName("relu", ("Relu",)),
         FrameworkName("leaky_relu", ("LeakyRelu",), (Argument("alpha", 0.01, of="negative_slope"),)),
         FrameworkName("prelu", ("PRelu",), (Argument("slope", of="weight"),)),

@@ -21,7 +21,7 @@ VOCABULARY = Vocabulary(
             (Argument("min_val", -1.0), Argument("max_val", 1.0)),
         ),
         FrameworkName("softsign", ("Softsign", "softsign")),
-        FrameworkName("linear", ("Identity",)),
+        FrameworkName("linear", ("Identity",), fixed={"slope": 1.0}),
         FrameworkName("relu", ("ReLU", "relu")),
         FrameworkName("relu6", ("ReLU6", "relu6")),
         FrameworkName("leaky_relu", ("LeakyReLU", "leaky_relu"), (Argument("negative_slope", 0.01),)),

@@ -20,7 +20,8 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import Array, Parameter
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Array
 from tests.core.activations.test_promise import (
     ELEMENTWISE,
     changes_sign_near,

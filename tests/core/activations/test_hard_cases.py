@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
+from app.core.arithmetic.formats import FORMATS
 from app.core.evaluation import activate
-from app.core.formats import FORMATS
 from tests.support.oracle import arithmetic, ulps
 
 

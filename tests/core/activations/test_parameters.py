@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.formula import FloatArithmetic
-from app.core.activations.parameters import Array, Integers, Interval, Parameter
+from app.core.activations.parameters import Integers, Interval, Parameter
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.evaluation import activate
 from tests.core.activations.test_promise import ELEMENTWISE, draw, draw_all

@@ -20,8 +20,8 @@ import app.core.evaluation as evaluation_module
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import Array, Value
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array, Value
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import JACOBIAN_LIMIT, activate
 from tests.support.oracle import LARGEST, PRECISIONS, SMALLEST, arithmetic, exact, ulps

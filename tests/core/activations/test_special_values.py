@@ -15,8 +15,8 @@ import pytest
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression, FloatArithmetic
 from app.core.activations.registry import Call
+from app.core.arithmetic.formats import FORMATS
 from app.core.evaluation import activate
-from app.core.formats import FORMATS
 from tests.core.activations.test_promise import BOUND, ELEMENTWISE, draw_all, example, over
 from tests.support.oracle import arithmetic, exact, ulps
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array, Value
+from app.core.arithmetic import Array, Value
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.network import GivenWeights, Network, given_network
+from app.core.propagation.given import GivenWeights
+from app.core.propagation.network import Network, given_network
 from app.core.propagation.normalisation import EPSILON, NORMALISATIONS
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES

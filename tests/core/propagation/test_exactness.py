@@ -31,11 +31,12 @@ import pytest
 from scipy.stats import ks_2samp
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation import engine as engine_module
 from app.core.propagation import simulation
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import Engine, biases
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import (
     Gaussian,
     Initialiser,
@@ -46,7 +47,7 @@ from app.core.propagation.initialisers import (
     initialiser,
 )
 from app.core.propagation.linear_maps import DeferredGaussian, DeferredOrthogonal, LinearMap
-from app.core.propagation.network import GaussianInputs, GivenWeights, Network, given_network
+from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES, Figures

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.initialisers import (

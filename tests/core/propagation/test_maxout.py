@@ -9,9 +9,10 @@ from app.core.activations import REGISTRY
 from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import linear_map
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, Initialiser, Orthogonal, gaussian
 from app.core.propagation.linear_maps import Interleaved
-from app.core.propagation.network import GaussianInputs, GivenWeights, Network, given_network
+from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.simulation import propagate
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units

@@ -14,8 +14,9 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, gaussian, initialiser
-from app.core.propagation.network import GaussianInputs, GivenWeights, Network, given_network
+from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS, Normalisation
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES, Figures, spread, summarise

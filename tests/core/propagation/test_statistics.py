@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.statistics import variance_and_correlation
 

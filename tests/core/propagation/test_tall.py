@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.core.activations.parameters import Array
+from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.tall import Basis, Batch, cross, orthonormal, product_norm, root, times
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
-from app.core.activations.parameters import Array
 from app.core.activations.registry import Call
+from app.core.arithmetic import Array
 from app.core.propagation.engine import Engine
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network

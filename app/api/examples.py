@@ -1,0 +1,172 @@
+"""Worked examples for the OpenAPI document. Each runs as it stands; the tests run them.
+
+They are made from the registry: the first activation of each kind stands for its kind.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Body
+
+from app.contract.activate import ActivateRequest
+from app.contract.gradient_flow import GradientFlowRequest
+from app.contract.mean_field import MeanFieldRequest
+from app.contract.protocol import InferRequest
+from app.contract.sweep import SweepRequest
+from app.contract.training import TrainingRequest
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Activation, Elementwise, Rowwise
+
+_INPUTS = [[-2.0, -0.5], [0.0, 3.0]]
+
+
+def _first(kind: type[Activation], *, learnable: bool = False) -> Activation | None:
+    for entry in REGISTRY.values():
+        given = all(each.default is not None for each in entry.parameters)
+        learns = any(each.learnable for each in entry.parameters)
+        if isinstance(entry, kind) and given and (learns or not learnable):
+            return entry
+    return None
+
+
+def activate_examples() -> dict[str, Any]:
+    """Requests for ``POST /activate``: plain, with a framework's name, with an upstream gradient, mixing."""
+    examples: dict[str, Any] = {}
+
+    def add(key: str, summary: str, **fields: Any) -> None:
+        examples[key] = {"summary": summary, "value": fields}
+
+    if plain := _first(Elementwise):
+        add("values", "Values and two derivatives", function=plain.name, inputs=_INPUTS, order=2)
+        add(
+            "non_finite",
+            "Non-finite numbers, in bfloat16",
+            function=plain.name,
+            inputs=[-1.5, "NaN", "Infinity", "-Infinity"],
+            dtype="bfloat16",
+        )
+    if learned := _first(Elementwise, learnable=True):
+        params = {name: 2 * value for name, value in learned.defaults.items()}
+        add(
+            "gradients",
+            "Gradients of inputs and of a learned parameter",
+            function=learned.name,
+            inputs=_INPUTS,
+            params=params,
+            upstream=[[1.0, 1.0], [1.0, 1.0]],
+        )
+    if prefixed := _prefixed():
+        add("framework", "A framework's own name and defaults", function=prefixed, inputs=_INPUTS)
+    if mixing := _first(Rowwise):
+        add("mixing", "A function that mixes elements: its Jacobian", function=mixing.name, inputs=_INPUTS)
+    return examples
+
+
+def _prefixed() -> str | None:
+    """A framework's name with a default of the framework's own."""
+    for binding in (each for entry in REGISTRY for each in REGISTRY.bindings(entry)):
+        arguments = binding.name.arguments
+        if arguments and all(each.default is not None for each in arguments):
+            return binding.spellings[0]
+    return None
+
+
+ACTIVATE: TypeAlias = Annotated[ActivateRequest, Body(openapi_examples=activate_examples())]
+
+
+def mean_field_examples() -> dict[str, Any]:
+    """Requests for ``POST /mean-field``: one place, and a small phase diagram."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    place = {"activation": entry.name, "sigma_w": 1.5, "sigma_b": 0.05}
+    diagram = {**place, "sigma_w": [[1.0, 2.0, 4.0]], "sigma_b": [[0.0], [0.5]]}
+    return {
+        "place": {"summary": "One place", "value": place},
+        "diagram": {"summary": "A phase diagram of 2 × 3 cells", "value": diagram},
+    }
+
+
+MEAN_FIELD: TypeAlias = Annotated[MeanFieldRequest, Body(openapi_examples=mean_field_examples())]
+
+
+def gradient_flow_examples() -> dict[str, Any]:
+    """Requests for ``POST /gradient-flow``: a deep network, and one with its own sizes and weights' law."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    deep = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
+    shaped = {"activation": entry.name, "width": [64, 128, 10], "init": {"sigma_w": 1.5}, "networks": 2}
+    return {
+        "deep": {"summary": "Twenty layers", "value": deep},
+        "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
+    }
+
+
+GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]
+
+
+def infer_examples() -> dict[str, Any]:
+    """Requests for ``POST /v2/models/{name}/infer``, to be sent to any model."""
+    tensor = {
+        "name": "inputs",
+        "shape": [2, 2],
+        "datatype": "FP32",
+        "data": [value for row in _INPUTS for value in row],
+    }
+    return {
+        "all": {"summary": "All there is", "value": {"id": "42", "inputs": [tensor]}},
+        "chosen": {
+            "summary": "The derivative alone",
+            "value": {"inputs": [tensor], "outputs": [{"name": "derivative"}]},
+        },
+    }
+
+
+INFER: TypeAlias = Annotated[InferRequest, Body(openapi_examples=infer_examples())]
+
+
+def sweep_examples() -> dict[str, Any]:
+    """A request for ``POST /gradient-flow/sweep``: two initialisations at three depths."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    base = {"activation": entry.name, "width": 64, "networks": 2}
+    grid = {"init": ["lecun_normal", "critical"], "depth": [5, 10, 20]}
+    return {"grid": {"summary": "Two initialisations at three depths", "value": {"base": base, "grid": grid}}}
+
+
+SWEEP: TypeAlias = Annotated[SweepRequest, Body(openapi_examples=sweep_examples())]
+
+
+def picture_examples() -> dict[str, dict[str, Any]]:
+    """Query fields for each ``GET`` of a picture, by path."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    network = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
+    diagram = {"activation": entry.name, "sigma_w": [[1, 5, 9]], "sigma_b": [[0], [1]]}
+    fields: dict[str, dict[str, Any]] = {
+        "functions": {"name": list(REGISTRY)[:2], "order": [0, 1]},
+        "gradient-flow": {"request": [json.dumps(network)]},
+        "mean-field": {"request": json.dumps(diagram)},
+    }
+    return {f"/plots/{name}.{{form}}": values for name, values in fields.items()}
+
+
+def training_examples() -> dict[str, Any]:
+    """Requests for ``POST /training``: two activations on two rings, and the caller's own data."""
+    names = [
+        name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise) and not entry.parameters
+    ]
+    short = {"activations": names[:2], "hidden": [8, 8], "steps": 40, "runs": 2, "frames": 4}
+    own = {**short, "data": {"inputs": [[0, 0], [0, 1], [1, 0], [1, 1]], "targets": [0, 1, 1, 0]}}
+    return {
+        "rings": {"summary": "Two activations on two rings", "value": short},
+        "own": {"summary": "Your own data: exclusive or", "value": own},
+    }
+
+
+TRAINING: TypeAlias = Annotated[TrainingRequest, Body(openapi_examples=training_examples())]

@@ -1,0 +1,49 @@
+"""How ``POST /gradient-flow`` documents that it takes a real network: a form with a file of weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.api.examples import gradient_flow_examples
+from app.http.bodies import FORM, JSON
+
+_REQUEST: dict[str, Any] = {
+    "$ref": "#/components/schemas/GradientFlowRequest",
+    "example": {"activation": gradient_flow_examples()["deep"]["value"]["activation"]},
+}
+_WEIGHTS = {
+    "type": "string",
+    "format": "binary",
+    "description": "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16.",
+}
+_SCHEMA = {
+    "type": "object",
+    "required": ["request", "weights"],
+    "properties": {"request": _REQUEST, "weights": _WEIGHTS},
+    "additionalProperties": False,
+}
+_ENCODING = {
+    "request": {"contentType": JSON},
+    "weights": {"contentType": "application/octet-stream"},
+}
+
+NETWORK_FORM = {"requestBody": {"content": {FORM: {"schema": _SCHEMA, "encoding": _ENCODING}}}}
+"""The form as an addition to the operation."""
+
+NETWORK_DESCRIPTION = """\
+
+**A real network.** A multipart form with a JSON part `request` and a file part `weights` diagnoses your own
+layers; `depth`, `width`, `init`, `sigma_b` and `networks` are not given then. The file is safetensors or a
+NumPy archive (`.npz`) of matrices and, where there are any, bias vectors, and nothing else.
+
+- A matrix is outputs × inputs, as in PyTorch; transpose the kernels of Keras and Flax, which are inputs ×
+  outputs. The activation follows every matrix, the last one too. An activation with several pre-activations a
+  unit takes as many rows for each unit, one after the other.
+- Where names differ in their numbers alone (`0.weight`, `2.weight`, … `10.weight`; `fc1`, `fc2`), the numbers
+  are the order. Other names stand in the order of the file, which a `.npz` keeps and safetensors does not.
+- A vector whose name says `bias` or `b` belongs to the matrix whose name is otherwise the same (`0.bias` to
+  `0.weight`, `b1` to `W1`). Where no name says what it is (`arr_0`, `arr_1`, …), it belongs to the matrix
+  before it.
+- Normalisation layers and learned slopes are left out of the file: `normalization` and `params` say them.
+"""
+"""How `app.wire.weights` reads a file, for users."""

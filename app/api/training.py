@@ -1,0 +1,97 @@
+"""``POST /training``: learning, seen as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from app.api import training_reports as reports
+from app.api.examples import TRAINING
+from app.api.trainings import Plan, described
+from app.contract.training import TrainingResponse
+from app.core.jobs import Runner
+from app.core.training.course import train
+from app.core.training.run import Frame
+from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.computing import admitted, planned, reserve, simulated, timeout
+from app.http.problems import Problem, responses
+from app.http.streaming import EVENTS, LINES, Emit, streamed
+from app.settings import Settings
+
+router = APIRouter(route_class=ArrayRoute, tags=["training"])
+
+DESCRIPTION = """\
+Trains small networks of several activations side by side, on the same data and from the same seeds, and tells
+what happens. With `Accept: text/event-stream` the answer comes as it happens: a `start` event, a `frame` for
+every few steps, then `result`; `application/jsonl` has the same as lines, each with its `type`. Else the
+answer is the result with all frames. What goes wrong after the start is an `error` with a problem document.
+
+A network is as in `POST /gradient-flow`, with a linear head that the loss looks at. All arithmetic is
+float64, derivatives are the catalogue's own. Run r of a seed is the same whatever stands beside it; `timing`
+alone differs from one time to the next. Frames are measured on all training examples, also between mini
+batches.
+
+A run whose loss is no number any more, or a million times what it was, has `diverged`: that is a finding. Its
+figures are left out from there on; where no run is left they are null.
+"""
+
+
+@router.post(
+    "/training",
+    summary="Train networks side by side",
+    description=DESCRIPTION,
+    response_model=TrainingResponse,
+    responses={
+        200: {"content": {EVENTS: {}, LINES: {}}},
+        **responses(400, 406, 413, 415, 422, 503, 504),
+    },
+)
+async def post_training(body: TRAINING, request: Request) -> Response:
+    """Checks and estimates, has it trained, answers at once or as it happens."""
+    settings: Settings = request.app.state.settings
+    media_type = negotiate(request, JSON, EVENTS, LINES)
+    longest = settings.request_timeout if media_type == JSON else settings.sweep_timeout
+    admission = admitted(request, timeout(request, longest))
+    plan = await planned(request, admission, partial(described, body, settings))
+    request.state.function = plan.trainings[0].learner.call.activation.name
+    reserve(admission, plan.cost.bytes)
+    if media_type == JSON:
+        return Response(await simulated(request, admission, partial(_answered, plan)), media_type=JSON)
+
+    def told(emit: Emit) -> Coroutine[Any, Any, None]:
+        return admission.run(partial(_tell, plan, emit))
+
+    return streamed(told, media_type, _error)
+
+
+def _answered(plan: Plan, run: Runner) -> bytes:
+    """The answer as JSON."""
+    frames: list[orjson.Fragment] = []
+
+    def show(seen: list[Frame]) -> None:
+        frames.append(orjson.Fragment(orjson.dumps(reports.frame(plan, seen))))
+
+    outcomes = train(plan.trainings, run, time.perf_counter, show)
+    activations = reports.result(plan, outcomes)["activations"]
+    return orjson.dumps({"start": reports.start(plan), "activations": activations, "frames": frames})
+
+
+def _tell(plan: Plan, emit: Emit, run: Runner) -> None:
+    """``start``, a ``frame`` after the other, ``result``."""
+
+    def show(seen: list[Frame]) -> None:
+        emit("frame", orjson.dumps(reports.frame(plan, seen)))
+
+    emit("start", orjson.dumps(reports.start(plan)))
+    outcomes = train(plan.trainings, run, time.perf_counter, show)
+    emit("result", orjson.dumps(reports.result(plan, outcomes)))
+
+
+def _error(problem: Problem) -> tuple[str, bytes]:
+    document = orjson.Fragment(bytes(problem.response().body))
+    return "error", orjson.dumps({"type": "error", "problem": document})

@@ -1,0 +1,48 @@
+"""A typed client: NumPy or PyTorch in, NumPy out, binary by itself for big arrays.
+
+An operation is a value, an `Exchange`: what to send and how to read the answer. `Client` sends it and waits,
+`AsyncClient` sends it and awaits; nothing else differs, so nothing is written twice.
+
+    with Client("http://127.0.0.1:8000") as lab:
+        values = lab.send(activate("tanh", np.linspace(-3, 3, 7), order=2))
+        values.derivative
+
+Nothing that serves is needed here: httpx, pydantic, NumPy and ml-dtypes are enough.
+"""
+
+from app.client.connections import AsyncClient, Client
+from app.client.exchanges import (
+    BIG,
+    Exchange,
+    Layer,
+    NetworkOptions,
+    ServiceError,
+    activate,
+    describe,
+    gradient_flow,
+    mean_field,
+    picture,
+    sweep,
+)
+from app.client.results import Diagram, Facts, Network, Picture, Values
+
+__all__ = [
+    "BIG",
+    "AsyncClient",
+    "Client",
+    "Diagram",
+    "Exchange",
+    "Facts",
+    "Layer",
+    "Network",
+    "NetworkOptions",
+    "Picture",
+    "ServiceError",
+    "Values",
+    "activate",
+    "describe",
+    "gradient_flow",
+    "mean_field",
+    "picture",
+    "sweep",
+]

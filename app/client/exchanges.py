@@ -1,0 +1,295 @@
+"""Requests as values: what to send, how to read the answer, and how to follow it while it comes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from app.client.arrays import Param, numbers, numpy, safetensors
+from app.client.arrays import Values as Given
+from app.client.arrays import params as sent
+from app.client.results import Diagram, Facts, Network, Picture, Values
+from app.contract.activate import ActivateResponse
+from app.contract.problems import ProblemDocument
+from app.contract.sweep import SweepLine
+from app.core.arithmetic.formats import number_format
+
+Result = TypeVar("Result")
+
+JSON = "application/json"
+NPY = "application/x-npy"
+LINES = "application/jsonl"
+EVENTS = "text/event-stream"
+SVG = "image/svg+xml"
+
+BIG = 1_000
+"""Elements from which on an array travels in binary."""
+
+
+class ServiceError(Exception):
+    """The service said no; ``problem`` says why."""
+
+    def __init__(self, problem: ProblemDocument) -> None:
+        where = [f"{'.'.join(map(str, each.loc))}: {each.msg}" for each in problem.errors or ()]
+        super().__init__("; ".join([f"{problem.status} {problem.title}: {problem.detail}", *where]))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Exchange(Generic[Result]):
+    """One request and the way to read its answer.
+
+    ``picture`` is the request for a picture of the answer. ``streams`` says that the answer may come as
+    events, which tell how far the work is.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], Result]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    files: Mapping[str, tuple[str, bytes, str]] | None = None
+    picture: Exchange[Picture] | None = None
+    streams: bool = False
+
+
+def activate(
+    function: str,
+    inputs: Given,
+    *,
+    params: Mapping[str, Param] | None = None,
+    order: int = 1,
+    dtype: str = "float64",
+    axis: int | None = None,
+    upstream: Given | None = None,
+) -> Exchange[Values]:
+    """``POST /activate``: values and derivatives of ``function`` at ``inputs``.
+
+    Parameters and defaults are the service's; arrays of `BIG` elements and more travel as ``.npy``.
+    """
+    array = numpy(inputs).astype(np.float64)
+    fields: dict[str, Any] = {"order": order, "params": sent(params or {})}
+    if axis is not None:
+        fields["axis"] = axis
+    drawing = picture(function, params=params)
+    if array.size >= BIG and upstream is None:
+        return replace(_binary(function, array, fields, dtype), picture=drawing)
+    fields |= {"function": function, "dtype": dtype, "inputs": numbers(array)}
+    if upstream is not None:
+        fields["upstream"] = numbers(upstream)
+    return _json("/activate", fields, lambda response: _values(response, dtype), picture=drawing)
+
+
+class NetworkOptions(TypedDict, total=False):
+    """What a network may be told beside its activation: the fields of `GradientFlowRequest`, all optional."""
+
+    params: Mapping[str, Param]
+    depth: int
+    width: int | Sequence[int]
+    batch: int
+    init: str | Mapping[str, float]
+    sigma_b: float
+    normalization: str | None
+    residual: Mapping[str, float] | None
+    inputs: Given | Mapping[str, Any]
+    upstream: Given
+    networks: int
+    seed: int
+    dtype: Literal["float64", "float32"]
+    engine: Literal["auto", "dense", "deferred"]
+
+
+Layer: TypeAlias = Given | tuple[Given, Given | None]
+"""A matrix, outputs × inputs, or a matrix and its bias."""
+
+
+def gradient_flow(
+    activation: str, *, weights: Sequence[Layer] | None = None, **options: Unpack[NetworkOptions]
+) -> Exchange[Network]:
+    """``POST /gradient-flow``: does the gradient survive a network of this ``activation``?
+
+    ``weights`` are a real network's own layers, first to last, sent in the format they are in; ``depth``,
+    ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given. Defaults are the service's.
+    """
+    fields: dict[str, Any] = {"activation": activation, **options}
+    if "params" in options:
+        fields["params"] = sent(options["params"])
+    if "inputs" in options and not isinstance(options["inputs"], Mapping):
+        fields["inputs"] = numbers(options["inputs"])
+    if "upstream" in options:
+        fields["upstream"] = numbers(options["upstream"])
+    plain = _json("/gradient-flow", fields, _report, streams=True)
+    if weights is not None:
+        files = {
+            "request": ("request.json", plain.content or b"", JSON),
+            "weights": ("weights.safetensors", safetensors(_named(weights)), "application/octet-stream"),
+        }
+        plain = replace(plain, content=None, files=files, headers={"Accept": JSON})
+    return replace(plain, picture=_picture_of(plain, "/plots/gradient-flow.svg"))
+
+
+def mean_field(
+    activation: str,
+    sigma_w: Given,
+    sigma_b: Given = 0.0,
+    *,
+    params: Mapping[str, Param] | None = None,
+) -> Exchange[Diagram]:
+    """``POST /mean-field``: fixed points and depth scales at every pair of ``sigma_w`` and ``sigma_b``."""
+    fields = {
+        "activation": activation,
+        "params": sent(params or {}),
+        "sigma_w": numbers(sigma_w),
+        "sigma_b": numbers(sigma_b),
+    }
+    plain = _json("/mean-field", fields, _diagram)
+    return replace(plain, picture=_picture_of(plain, "/plots/mean-field.svg"))
+
+
+def sweep(
+    base: Mapping[str, Any], grid: Mapping[str, Sequence[Any]], *, cells: Sequence[int] | None = None
+) -> Exchange[list[SweepLine]]:
+    """``POST /gradient-flow/sweep``: ``base`` with every combination of the values in ``grid``.
+
+    `Client.send` waits for all lines, `Client.stream` yields them as they come.
+    """
+    body = {"base": base, "grid": grid, "cells": cells}
+    lines = _json("/gradient-flow/sweep", body, _lines)
+    return replace(lines, headers={"Content-Type": JSON, "Accept": LINES})
+
+
+def describe(function: str) -> Exchange[Facts]:
+    """``GET /functions/{name}``: formulas, parameters, properties, papers, framework names."""
+    return Exchange("GET", f"/functions/{function}", _facts, picture=picture(function))
+
+
+def picture(*functions: str, params: Mapping[str, Param] | None = None, order: int = 1) -> Exchange[Picture]:
+    """``GET /plots/functions.svg``: the curves of ``functions`` and of their derivatives up to ``order``.
+
+    ``params`` are those of all functions; arrays have no place in a picture's address and are left out.
+    """
+    scalars = {name: value for name, value in (params or {}).items() if np.ndim(numpy_or_text(value)) == 0}
+    inside = ", ".join(f"{name}={_spelled(value)}" for name, value in scalars.items())
+    names = [f"{function}({inside})" if inside else function for function in functions]
+    query = httpx.QueryParams([("name", name) for name in names] + [("order", n) for n in range(order + 1)])
+    return Exchange("GET", f"/plots/functions.svg?{query}", _svg, headers={"Accept": SVG})
+
+
+def line(text: str) -> SweepLine:
+    """A line of a sweep's answer."""
+    return SweepLine.model_validate(json.loads(text))
+
+
+def refused(response: httpx.Response) -> Exception:
+    """What to raise for a ``response`` that is no success."""
+    if response.headers.get("content-type") == "application/problem+json":
+        return ServiceError(ProblemDocument.model_validate_json(response.content))
+    message = f"unexpected answer: {response.status_code}"
+    return httpx.HTTPStatusError(message, request=response.request, response=response)
+
+
+def numpy_or_text(value: Param) -> Any:
+    """``value`` as an array, or the switch that it is."""
+    return value if isinstance(value, str | bool) else numpy(value)
+
+
+def _spelled(value: Param) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else repr(float(numpy(value)))
+
+
+def _json(
+    path: str,
+    fields: Mapping[str, Any],
+    read: Callable[[httpx.Response], Result],
+    *,
+    picture: Exchange[Picture] | None = None,
+    streams: bool = False,
+) -> Exchange[Result]:
+    headers = {"Content-Type": JSON, "Accept": JSON}
+    content = json.dumps(fields, default=_plain).encode()
+    return Exchange("POST", path, read, headers=headers, content=content, picture=picture, streams=streams)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number or array, or a tensor, inside fields that are passed on as they are."""
+    return numbers(value)
+
+
+def _picture_of(exchange: Exchange[Any], path: str) -> Exchange[Picture]:
+    return replace(exchange, path=path, read=_svg, headers={**exchange.headers, "Accept": SVG}, streams=False)
+
+
+def _binary(
+    function: str, array: NDArray[np.float64], fields: Mapping[str, Any], dtype: str
+) -> Exchange[Values]:
+    query = {key: json.dumps(value) for key, value in fields.items()}
+    file = io.BytesIO()
+    np.save(file, array)
+    return Exchange(
+        "POST",
+        "/activate",
+        lambda response: _values(response, dtype),
+        headers={"Content-Type": NPY, "Accept": f"{NPY}, {JSON};q=0.5"},
+        query={**query, "function": function, "dtype": dtype},
+        content=file.getvalue(),
+    )
+
+
+def _values(response: httpx.Response, dtype: str) -> Values:
+    rounded = number_format(dtype)
+    if response.headers["content-type"] == NPY:
+        return Values(*np.load(io.BytesIO(response.content), allow_pickle=False).astype(rounded))
+    answer = ActivateResponse.model_validate(json.loads(response.content))
+    gradients = answer.param_gradients
+    return Values(
+        answer.outputs.astype(rounded),
+        _rounded(answer.derivative, rounded),
+        _rounded(answer.second_derivative, rounded),
+        _rounded(answer.input_gradient, rounded),
+        None if gradients is None else {name: each.astype(rounded) for name, each in gradients.items()},
+    )
+
+
+def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    return None if array is None else array.astype(dtype)
+
+
+def _named(weights: Sequence[Layer]) -> dict[str, Given]:
+    """The tensors, named as PyTorch would: layer 0 is ``0.weight`` and ``0.bias``."""
+    tensors: dict[str, Given] = {}
+    for number, layer in enumerate(weights):
+        matrix, bias = layer if isinstance(layer, tuple) else (layer, None)
+        tensors[f"{number}.weight"] = matrix
+        if bias is not None:
+            tensors[f"{number}.bias"] = bias
+    return tensors
+
+
+def _report(response: httpx.Response) -> Network:
+    return Network.model_validate_json(response.content)
+
+
+def _diagram(response: httpx.Response) -> Diagram:
+    return Diagram.model_validate_json(response.content)
+
+
+def _lines(response: httpx.Response) -> list[SweepLine]:
+    return [line(each) for each in response.iter_lines()]
+
+
+def _facts(response: httpx.Response) -> Facts:
+    return Facts.model_validate_json(response.content)
+
+
+def _svg(response: httpx.Response) -> Picture:
+    return Picture(response.text)

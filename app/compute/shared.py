@@ -1,0 +1,34 @@
+"""What the server processes of a service share: its worker processes, and the life of its supervisor."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.compute.processes import Pool, WorkerProcesses
+
+SIMULATIONS, PICTURES = "simulations", "pictures"
+
+PICTURE_BYTES = 2 * 2.0**30
+"""What the drawing process may take."""
+
+PRELOADED = ("app.core.diagnosis.report", "app.core.theory.diagram")
+"""Modules whose jobs the workers do: in memory before the first fork."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a server process is given: the workers' bells, and a socket that closes when its supervisor ends.
+
+    It can be sent to a process that is being started.
+    """
+
+    bells: Mapping[str, socket.socket]
+    life: socket.socket
+
+
+def worker_processes(count: int, max_bytes: float) -> WorkerProcesses:
+    """The workers of a service: ``count`` simulators of ``max_bytes`` each, and one that draws pictures."""
+    simulators = Pool(count, max_bytes)
+    return WorkerProcesses({SIMULATIONS: simulators, PICTURES: Pool(1, PICTURE_BYTES)}, PRELOADED)

@@ -1,0 +1,149 @@
+"""What a worker process does: takes connections from the bell, one at a time, and does the job of each.
+
+The bell is a socket that all workers of a pool read, and through which connections are passed to them: the
+kernel gives each connection to one worker that is free. On a connection the worker says who it is, reads one
+job, and writes progress and the result. A client that closes its side no longer wants the job.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+import time
+import traceback
+from contextlib import suppress
+
+from app.compute.messages import packed, receive, send
+from app.compute.perform import perform, pin_blas
+
+NICENESS = 10
+"""Simulations yield the processor to the process that answers: small requests go on being served."""
+
+PATIENCE = 0.4
+"""Seconds that a job has to end, at its next block or step, once nobody wants it; then the process ends."""
+
+SILENCE = 10.0
+"""Seconds that a client may take to write or read; a stopped one must not hold a worker that others share."""
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two messages about progress."""
+
+
+class Unwanted(Exception):
+    """Nobody waits for this job any more."""
+
+
+def work(bell: socket.socket, life: int, max_bytes: float) -> None:
+    """Does jobs until the pipe ``life`` closes, whose other end the fork server holds."""
+    os.nice(NICENESS)
+    pin_blas()
+    _limit_memory(max_bytes)
+    while (connection := _next(bell, life)) is not None:
+        with connection, suppress(OSError, EOFError):
+            connection.settimeout(SILENCE)
+            _do(connection)
+
+
+def _limit_memory(most: float) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = int(most) if hard == resource.RLIM_INFINITY else min(int(most), hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _next(bell: socket.socket, life: int) -> socket.socket | None:
+    sources: list[socket.socket | int] = [bell, life]
+    while life not in select.select(sources, [], [])[0]:
+        with suppress(BlockingIOError):  # another worker was quicker
+            rung, descriptors, _, _ = socket.recv_fds(bell, 1, 1, socket.MSG_DONTWAIT)
+            if not rung:
+                return None
+            if descriptors:
+                return socket.socket(fileno=descriptors[0])
+    return None
+
+
+def _do(connection: socket.socket) -> None:
+    """One job, from its connection's first message to its last."""
+    send(connection, packed(("taken", os.getpid())), _give_up)
+    job, threads = receive(connection, _give_up)
+    watch = _Watch(connection)
+    try:
+        answer = packed(("done", perform(job, threads, watch.progress, watch.check)))
+    except Unwanted:
+        answer = b""
+    except Exception as error:  # noqa: BLE001  whatever it is, whoever asked shall hear of it
+        answer = _failure(error)
+    try:
+        send(connection, answer, _give_up)
+    finally:
+        watch.end()
+
+
+def _failure(error: Exception) -> bytes:
+    error.add_note(traceback.format_exc())
+    try:
+        return packed(("failed", error))
+    except Exception:  # noqa: BLE001  an error that cannot be pickled
+        return packed(("failed", RuntimeError(traceback.format_exc())))
+
+
+def _give_up() -> None:
+    raise ConnectionError
+
+
+class _Watch:
+    """Sees a client leave while its job runs, and tells it how far the job is while it is there."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._unwanted = threading.Event()
+        self._ended = threading.Event()
+        self._last = 0.0
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises `Unwanted` where nobody waits any more."""
+        if self._unwanted.is_set():
+            raise Unwanted
+
+    def progress(self, part: float) -> None:
+        """Tells it now and then; raises as `check` does."""
+        self.check()
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_INTERVAL:
+            self._last = now
+            with suppress(OSError):  # `check` will tell
+                send(self._connection, packed(("progress", part)), _give_up)
+
+    def end(self) -> None:
+        """The job is over."""
+        self._ended.set()
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RD)  # wakes the thread
+        self._thread.join()
+
+    def _look(self) -> None:
+        # The client has nothing more to say: what can be read is the end.
+        select.select([self._connection], [], [])
+        self._unwanted.set()
+        if not self._ended.wait(PATIENCE):
+            os._exit(1)  # deep in one long step; another worker is started from a warm copy
+
+
+def begin(bell: socket.socket, life: int, max_bytes: float) -> None:
+    """Makes a process that was just forked a worker, for the rest of its life."""
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        work(bell, life, max_bytes)
+        status = 0
+    except BaseException:  # noqa: BLE001  the process ends here: nothing of the fork server's may run in it
+        traceback.print_exc()
+    finally:
+        os._exit(status)

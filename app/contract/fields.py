@@ -1,0 +1,38 @@
+"""The names of all fields of requests: those that an error may repeat, because they are ours."""
+
+from __future__ import annotations
+
+from app.contract.activate import ActivateRequest
+from app.contract.gradient_flow import GaussianInputFields, GradientFlowRequest, ResidualFields, Sigmas
+from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import FunctionsPictureQuery, NetworksPictureQuery
+from app.contract.sweep import SweepRequest
+from app.contract.training import (
+    DataFields,
+    OptimizerFields,
+    TrainedActivation,
+    TrainingRequest,
+    WatchFields,
+)
+
+FIELD_NAMES: frozenset[str] = frozenset(
+    name
+    for model in (
+        ActivateRequest,
+        MeanFieldRequest,
+        GradientFlowRequest,
+        SweepRequest,
+        TrainingRequest,
+        TrainedActivation,
+        DataFields,
+        OptimizerFields,
+        WatchFields,
+        GaussianInputFields,
+        Sigmas,
+        ResidualFields,
+        FunctionsPictureQuery,
+        NetworksPictureQuery,
+    )
+    for name in model.model_fields
+)
+"""The fields of all requests."""

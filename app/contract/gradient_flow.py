@@ -1,0 +1,210 @@
+"""``POST /gradient-flow``: its request and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, PlainValidator
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.names import FunctionName, InitName, NormalizationName
+from app.core.propagation.given import GivenWeights
+
+Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+
+
+class GaussianInputFields(Model):
+    """Inputs drawn anew for each network."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    variance: float = Field(1.0, ge=0, allow_inf_nan=False)
+    correlation: float = Field(0.0, ge=-1, le=1, description="Between any two inputs of the batch.")
+
+
+class Sigmas(Model):
+    """Weights N(0, σ_w²/fan_in), biases N(0, σ_b²)."""
+
+    sigma_w: float = Field(ge=0, le=1e6)
+    sigma_b: float = Field(0.0, ge=0, le=1e6)
+
+
+class ResidualFields(Model):
+    """h + scale · φ(z) in every layer that keeps the width."""
+
+    scale: float = Field(1.0, allow_inf_nan=False)
+
+
+def _from_a_form(value: Any) -> GivenWeights | None:
+    if value is None or isinstance(value, GivenWeights):
+        return value
+    message = "weights are a file: the part of that name in a multipart form, beside the part request"
+    raise PydanticCustomError("weights", message)
+
+
+WeightsPart: TypeAlias = SkipJsonSchema[Annotated[GivenWeights | None, PlainValidator(_from_a_form)]]
+"""What the part ``weights`` of a form became; no field of a JSON body."""
+
+REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
+"""Fields of `GradientFlowRequest` that must not be given beside weights, which say all of it."""
+
+
+class GradientFlowRequest(Model):
+    """A network to simulate. Only `activation` is required."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
+    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    depth: Size | None = Field(None, description="Layers, 50 by default; not beside a list of widths.")
+    width: Size | list[Size] = Field(
+        512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
+    )
+    batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
+    init: InitName | Sigmas = Field(
+        "xavier_normal", description="A framework's name, `critical` (the edge of chaos), or σ_w and σ_b."
+    )
+    sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
+    normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
+    residual: ResidualFields | None = None
+    inputs: GaussianInputFields | NumberArray = Field(
+        default_factory=GaussianInputFields, description="A distribution, or a real batch: batch × features."
+    )
+    upstream: NumberArray | None = Field(
+        None,
+        description="dL/d(outputs) of your own loss, batch × units of the last layer; "
+        "by default a standard normal array for each network.",
+    )
+    networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
+    seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
+    dtype: Literal["float64", "float32"] = "float64"
+    engine: Literal["auto", "dense", "deferred"] = Field(
+        "auto", description="`dense` makes the weights, `deferred` never does."
+    )
+    weights: WeightsPart = None
+
+
+Figure: TypeAlias = NumberArray | None
+"""A number; null where it is not defined."""
+
+
+class SpreadFields(Model):
+    """Median, 5th and 95th percentile over the networks in which the figure is defined; null in none."""
+
+    median: Figure
+    low: Figure
+    high: Figure
+
+
+class LayerFigures(Model):
+    """What was measured in one layer."""
+
+    layer: int
+    fan_in: int
+    fan_out: int
+    preactivation_variance: SpreadFields
+    activation_mean: SpreadFields
+    activation_mean_square: SpreadFields
+    correlation: SpreadFields
+    saturated_fraction: SpreadFields
+    dead_fraction: SpreadFields
+    gradient_log10_rms: SpreadFields
+    weight_gradient_log10_norm: SpreadFields
+
+
+class GradientFields(Model):
+    """The gradient from the last layer to the first."""
+
+    log10_ratio: SpreadFields = Field(description="Layer 1 minus the last layer.")
+    factor_per_layer: SpreadFields
+    underflow: dict[str, int | None] = Field(
+        description="By format the first layer, counted from the loss, whose gradient rounds to zero."
+    )
+
+
+class TheoryLayer(Model):
+    """Mean-field theory of one layer."""
+
+    q: Figure = Field(description="Variance of pre-activations.")
+    chi: Figure = Field(description="What this layer multiplies the gradient's second moment by.")
+    gradient_log10_rms: Figure = Field(description="As measured, at infinite width.")
+
+
+class BasinFields(Model):
+    """Variances of the first pre-activations, and the one that all of them end at."""
+
+    low: Figure
+    high: Figure
+    q_star: Figure
+
+
+class TheoryFields(Model):
+    """The same network at infinite width, started where it starts."""
+
+    q_star: Figure
+    c_star: Figure
+    chi_1: Figure
+    xi_q: Figure
+    xi_c: Figure
+    xi_gradient: Figure
+    predicted_log10_ratio: Figure
+    critical_sigma_w: Figure
+    basins: list[BasinFields] = Field(
+        description="Where networks with other inputs would end: one entry where that is the same."
+    )
+    layers: list[TheoryLayer]
+
+
+Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
+State: TypeAlias = Literal["healthy", "vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
+
+
+class Sentences(Model):
+    """The same sentences in English and Korean."""
+
+    en: str
+    ko: str
+
+
+class FindingFields(Model):
+    """One thing that keeps the network from learning, and the figures that say so."""
+
+    state: Illness
+    layer: int | None = Field(description="The layer that shows it, where it is one layer's.")
+    evidence: dict[str, Figure]
+    summary: Sentences
+
+
+class VerdictFields(Model):
+    """Can it learn, and what keeps it from learning."""
+
+    state: State = Field(description="That of the first finding; healthy without one.")
+    layer: int | None = Field(description="That of the first finding.")
+    usable_depth: int = Field(description="Layers from the loss up to the first whose gradient is lost.")
+    summary: Sentences
+    findings: list[FindingFields] = Field(description="Worst first.")
+
+
+class RemedyFields(Model):
+    """A change of the request that was simulated and helped."""
+
+    change: dict[str, Any]
+    log10_ratio: Figure
+    state: State
+
+
+class GradientFlowResponse(Model):
+    """Figures, theory, verdict and remedies."""
+
+    engine: Literal["dense", "deferred", "mixed"]
+    seed: int
+    networks: int
+    networks_dead: int = Field(description="Networks in which no gradient at all reaches the first layer.")
+    dtype: str
+    layers: list[LayerFigures]
+    gradient: GradientFields
+    theory: TheoryFields | None = Field(
+        description="Null where it does not apply: normalisation, residual branches, unequal σ_w, "
+        "activations that mix elements otherwise than by their maximum."
+    )
+    verdict: VerdictFields
+    remedies: list[RemedyFields]

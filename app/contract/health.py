@@ -1,0 +1,13 @@
+"""Whether the service is there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.contract.arrays import Model
+
+
+class Health(Model):
+    """Whether the service is there."""
+
+    status: Literal["ok"]

@@ -1,0 +1,44 @@
+"""``POST /mean-field``: its request and answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import TypeAliasType
+
+from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.names import FunctionName
+
+Phases = TypeAliasType("Phases", "Literal['ordered', 'critical', 'chaotic'] | list[Phases]")
+"""A phase for each cell."""
+
+
+class MeanFieldRequest(Model):
+    """An activation and the places of a phase diagram."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`; elementwise.")
+    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    sigma_w: NumberArray = Field(description="σ_w: weights have the variance σ_w²/fan_in.")
+    sigma_b: NumberArray = Field(
+        default_factory=lambda: np.zeros(()),
+        description="σ_b: biases have the variance σ_b².",
+    )
+
+
+class MeanFieldResponse(Model):
+    """Fixed points and depth scales, arrays of `shape`."""
+
+    activation: str = Field(description="Canonical name.")
+    shape: list[int] = Field(description="What sigma_w and sigma_b broadcast to.")
+    q_star: NumberArray = Field(description="Where the variance of pre-activations ends; may be infinite.")
+    c_star: NumberArray = Field(description="Where the correlation of two inputs ends.")
+    chi_1: NumberArray = Field(description="What one layer multiplies the gradient's second moment by.")
+    xi_q: NumberArray = Field(description="Layers over which q − q* shrinks by e.")
+    xi_c: NumberArray = Field(description="Layers over which c − c* shrinks by e.")
+    xi_gradient: NumberArray = Field(description="Layers over which the second moment changes by e.")
+    phase: Phases = Field(description="`ordered` (χ₁ < 1), `critical` or `chaotic` (χ₁ > 1).")
+    critical_sigma_w: NumberArray = Field(
+        description="The smallest σ_w on the edge of chaos for each sigma_b; NaN where there is none."
+    )

@@ -1,0 +1,60 @@
+"""What the addresses of pictures may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.contract.arrays import Model
+
+MOST_NETWORKS = 7
+"""Colours of a palette, one for each network."""
+
+MOST_CURVES = 21
+"""Colours times dashes, one pair for each curve."""
+
+
+class PictureQuery(Model):
+    """How a picture is to look."""
+
+    theme: Literal["light", "dark"] = Field("light", description="Colours for a light or a dark page.")
+    lang: Literal["en", "ko"] = Field("en", description="Language of titles and labels.")
+    width: int = Field(560, ge=160, le=1600, description="Width of the drawing area, in pixels.")
+    height: int = Field(300, ge=80, le=1200, description="Height of the drawing area, of each if several.")
+    scale: float = Field(2.0, ge=0.5, le=4, description="PNG alone: pixels of the file for each of these.")
+
+
+class FunctionsPictureQuery(PictureQuery):
+    """Functions to draw, and over which range."""
+
+    name: list[Annotated[str, Field(max_length=200)]] = Field(
+        min_length=1,
+        max_length=MOST_CURVES,
+        description="A function as `POST /activate` takes it, with parameters in brackets: "
+        "`leaky_relu(negative_slope=0.2)`, `torch:GELU(approximate=tanh)`. Once for each function.",
+    )
+    order: list[Annotated[int, Field(ge=0, le=2)]] = Field(
+        [0], min_length=1, max_length=3, description="0 draws f, 1 draws f′, 2 draws f″; a panel for each."
+    )
+    low: float = Field(-6.0, ge=-1e6, le=1e6, description="Left end of the range.")
+    high: float = Field(6.0, ge=-1e6, le=1e6, description="Right end of the range.")
+
+
+class NetworksPictureQuery(PictureQuery):
+    """Requests in the address, so that the picture has a plain one."""
+
+    request: list[Annotated[str, Field(max_length=10_000)]] = Field(
+        min_length=1,
+        max_length=MOST_NETWORKS,
+        description="The body of `POST /gradient-flow` as JSON. Once for each network to compare.",
+    )
+
+
+class DiagramPictureQuery(PictureQuery):
+    """A request in the address, so that the picture has a plain one."""
+
+    request: str = Field(
+        max_length=10_000,
+        description="The body of `POST /mean-field` as JSON.",
+    )

@@ -1,0 +1,190 @@
+"""An activation made from a formula when a request asks for it: a function like any other.
+
+Its values in double precision come from the formula's tree over arrays; where a double is not enough (an
+overflow on the way to a finite answer) they come from ball arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from app.core.activations.definition import Activation, Elementwise, Formulas, Text
+from app.core.activations.formula import Expression
+from app.core.activations.parameters import Parameter
+from app.core.arithmetic import Array, Value
+from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue, UnknownName
+from app.core.formulas.calculus import derivative
+from app.core.formulas.facts import Facts, look
+from app.core.formulas.proving import Part, prove
+from app.core.formulas.reading import PREFIX, VARIABLE, Definition, Formula, read
+from app.core.formulas.tree import Tree, number, substitute, text, tree
+from app.core.formulas.vectorised import evaluate, stable
+
+MOST_REPAIRED = 20_000
+"""Numbers of one array that are worked out in balls where doubles overflow; of more, the rest stays NaN."""
+
+_DOUBLE = Rounding(np.dtype(np.float64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormulaActivation(Elementwise):
+    """An elementwise activation that is a formula. Its defaults are the parameters that it came with."""
+
+    formula: Formula
+    facts: Facts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.formula, self.defaults)
+
+    @cached_property
+    def trees(self) -> tuple[Tree, Tree, Tree]:
+        """f, f′ and f″."""
+        return orders_of(self.formula.tree)
+
+    @cached_property
+    def _stable_trees(self) -> tuple[Tree, ...]:
+        return orders_of(stable(self.formula.tree))
+
+    def write(self, rows: Collection[Array], x: Array, **params: Value) -> None:
+        """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
+        wide = x.astype(np.float64, copy=False)
+        arrays = {name: value for name, value in params.items() if isinstance(value, np.ndarray)}
+        numbers = {name: float(value) for name, value in params.items() if name not in arrays}
+        found = evaluate(self._stable_trees[: len(rows)], {VARIABLE: wide, **arrays}, numbers)
+        lost = ~np.isfinite(found).all(axis=0)
+        values = np.array(found)
+        if lost.any():
+            self._repair(values, lost, wide, params)
+        for row, each in zip(rows, values, strict=True):
+            row[...] = each
+
+    def _repair(self, values: Array, lost: Any, x: Array, params: Mapping[str, Value]) -> None:
+        """Puts right what overflowed, or what is a limit, by ball arithmetic."""
+        places = np.flatnonzero(lost)[:MOST_REPAIRED]
+        here = {
+            name: value[places] if isinstance(value, np.ndarray) else value for name, value in params.items()
+        }
+        part = Part(self.formula.tree, 0, len(values) - 1)
+        values[:, places] = prove(part, {VARIABLE: x[places], **here}, _DOUBLE).orders
+        values[:, np.isnan(x)] = np.nan
+
+    def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
+        """Where f, f′ or f″ jumps, sorted."""
+        given = {**self.defaults, **(params or {})}
+        facts = self.facts if given == self.defaults else look(self.trees, given)
+        return list(facts.kinks)
+
+
+def label(activation: Activation) -> str:
+    """What counts and logs call it: all formulas alike, for there is no end of them."""
+    return "formula" if isinstance(activation, FormulaActivation) else activation.name
+
+
+def orders_of(root: Tree) -> tuple[Tree, Tree, Tree]:
+    """f, f′ and f″."""
+    slope = derivative(root, VARIABLE)
+    return root, slope, derivative(slope, VARIABLE)
+
+
+def from_formula(
+    source: str, known: Mapping[str, Definition], given: Mapping[str, Value | str | bool]
+) -> tuple[FormulaActivation, dict[str, Value]]:
+    """The activation that the formula ``source`` is, and its parameters, checked.
+
+    Raises `FormulaError` for text that is no formula, `InvalidValue` and `UnknownName` for parameters.
+    """
+    formula = read(source, known)
+    for name in given.keys() - set(formula.parameters):
+        raise UnknownName("parameter", name, formula.parameters, loc=("params",))
+    params = {name: _checked(name, given.get(name)) for name in formula.parameters}
+    numbers = {name: float(np.ravel(value)[0]) if np.size(value) else 0.0 for name, value in params.items()}
+    return _again(formula, numbers), params
+
+
+def _checked(name: str, value: Value | str | bool | None) -> Value:
+    loc = ("params", name)
+    if value is None:
+        message = f"{name} is a name in the formula: it must be given here" if len(name) < 50 else "required"
+        raise InvalidValue(message, loc=loc)
+    if isinstance(value, str | bool) or not np.isfinite(value).all():
+        raise InvalidValue("must be a finite number, or an array of such", loc=loc)
+    return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
+
+
+def _again(formula: Formula, numbers: Mapping[str, float]) -> FormulaActivation:
+    """The activation of a formula that was read, its defaults being ``numbers``."""
+    return _made(formula, tuple(sorted(numbers.items())))
+
+
+@lru_cache(maxsize=128)
+def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaActivation:
+    params = dict(numbers)
+    orders = orders_of(formula.tree)
+    facts = look(orders, params)
+    partial = {name: derivative(stable(formula.tree), name) for name in formula.parameters}
+
+    def gradients(x: Array, **values: Value) -> dict[str, Array]:
+        arrays = {name: np.broadcast_to(value, x.shape) for name, value in values.items()}
+        found = evaluate(list(partial.values()), {VARIABLE: x, **arrays}, {})
+        return dict(zip(partial, found, strict=True))
+
+    return FormulaActivation(
+        name=f"{PREFIX}{formula.text}",
+        title=Text("Formula", "수식"),
+        summary=Text("A formula that came with the request.", "요청에 담긴 수식입니다."),
+        formulas=Formulas(Expression(text(formula.tree)), Expression(text(orders[1])), None),
+        parameters=tuple(
+            Parameter(
+                name=name,
+                symbol=rf"\mathrm{{{name}}}",
+                description=("a parameter of the formula", "수식의 매개변수"),
+                default=value,
+                learnable=True,
+            )
+            for name, value in numbers
+        ),
+        derivatives=iter,
+        parameter_gradients=gradients if partial else None,
+        range="(-inf, inf)",
+        limits=(None, None),
+        largest_slope=repr(facts.largest_slope),
+        zero_centred=False,
+        monotone=facts.monotone,
+        smoothness=facts.smoothness,
+        saturates=facts.saturates,
+        kinks=tuple(map(repr, facts.kinks)),
+        references=(),
+        formula=formula,
+        facts=facts,
+    )
+
+
+# The catalogue in formulas
+
+
+def definitions(entries: Iterable[Activation]) -> dict[str, Definition]:
+    """The elementwise entries as functions that a formula may call."""
+    return {
+        entry.name: Definition(tree_of(entry, entry.formulas.value), _defaults(entry))
+        for entry in entries
+        if isinstance(entry, Elementwise)
+    }
+
+
+def _defaults(entry: Activation) -> dict[str, float | None]:
+    return {each.name: each.default for each in entry.parameters}
+
+
+def tree_of(entry: Activation, expression: Expression) -> Tree:
+    """An entry's formula as a tree in x and the parameters, constants and definitions written out."""
+    names: dict[str, Tree] = {name: number(Fraction(digits)) for name, (_, digits) in entry.constants.items()}
+    for name, definition in entry.formulas.where.items():
+        names[name] = substitute(tree(definition.text), names)
+    return substitute(tree(expression.text), names)

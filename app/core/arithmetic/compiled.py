@@ -1,0 +1,119 @@
+"""Loops compiled by numba when they are first called, and kept on disk, where another process finds them.
+
+Compiling takes some tenths of a second, loading some milliseconds. numba's own cache keeps only functions
+that close over nothing, and knows them by their own file; ours close over the kernels that they run. So a
+loop is kept by its name, its types and the processor, with a stamp of all sources that may be part of it. It
+lies beside Python's bytecode, and whoever may write there may change that too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from functools import cache, cached_property
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numba
+from llvmlite import binding as llvm
+from numba import njit
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+llvm.set_option("", "-force-vector-interleave=4")
+"""Four vectors side by side: in one alone, each step waits for the one before it. The bits are the same."""
+
+_result: Any = CompileResult
+_pickled: Any = dumps
+
+_SOURCES = Path(__file__).parent.parent
+_KEPT = _SOURCES / "__pycache__"
+
+
+class Compiled:
+    """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs."""
+
+    def __init__(self, function: Callable[..., None], signatures: Collection[Any], name: str) -> None:
+        self._function = function
+        self._signatures = signatures
+        self._name = name
+
+    def __call__(self, *arguments: Any) -> None:
+        """Runs the loop."""
+        self.loop(*arguments)
+
+    @cached_property
+    def loop(self) -> Any:
+        """The loop itself, loaded or compiled."""
+        dispatcher: Any = njit(nogil=True, error_model="numpy")(self._function)
+        dispatcher._cache = _Kept(self._name)  # noqa: SLF001 - numba has no other door for a cache of one's own
+        for signature in self._signatures:
+            dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return dispatcher
+
+
+DECLARED: list[Compiled] = []
+"""What `compiled` made, of the modules that are imported."""
+
+
+def compiled(*signatures: str) -> Callable[[Callable[..., None]], Compiled]:
+    """Makes a function of a module `Compiled`, for numba's ``signatures``."""
+
+    def decorate(function: Callable[..., None]) -> Compiled:
+        DECLARED.append(Compiled(function, signatures, full_name(function)))
+        return DECLARED[-1]
+
+    return decorate
+
+
+def full_name(function: Callable[..., Any]) -> str:
+    """The function's name with its module's."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+class _Kept(NullCache):
+    """One loop's object code on disk, as far as that can be read and written."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """The loop for ``signature``, or None."""
+        target.refresh()
+        with suppress(OSError, EOFError, ValueError, pickle.UnpicklingError):
+            stamp, code = self._path(signature, target.codegen()).read_bytes().split(b"\n", maxsplit=1)
+            if stamp == _stamp():
+                return _result._rebuild(target, *pickle.loads(code))  # noqa: S301, SLF001
+        return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keeps the loop, in one step, so that no process reads half of it."""
+        if result.library.has_dynamic_globals:  # addresses, which mean nothing to another process
+            return
+        path = self._path(signature, result.library.codegen)
+        with suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(_stamp() + b"\n" + _pickled(result._reduce()))  # noqa: SLF001
+            kept = Path(file.name)
+            kept.chmod(0o644)  # made for its owner alone; the service may run as somebody else
+            kept.replace(path)
+
+    def _path(self, signature: Any, codegen: Any) -> Path:
+        kind = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()[:16]
+        return _KEPT / f"{self._name}-{kind}.{sys.implementation.cache_tag}.loop"
+
+
+@cache
+def _stamp() -> bytes:
+    """A hash of what every loop may depend on."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(_SOURCES.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest().encode()

@@ -1,0 +1,136 @@
+"""What a formula's curve looks like, found by looking at it: kinks, steepness, where it flattens out.
+
+Everything here is found in double precision on a grid that is dense near zero and reaches far out. It steers
+quadrature and counts of saturated units; it proves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.formulas.calculus import derivative, minus
+from app.core.formulas.tree import CONDITIONS, Tree, names, walk
+from app.core.formulas.vectorised import evaluate, stable
+
+Doubles: TypeAlias = NDArray[np.float64]
+Side: TypeAlias = Literal["negative", "positive"]
+
+_DENSE = np.linspace(-40.0, 40.0, 8001)
+_FAR = np.geomspace(40.0, 1e12, 400)
+GRID: Doubles = np.unique(np.concatenate([-_FAR, _DENSE, _FAR]))
+"""Where curves are looked at."""
+
+MOST_KINKS = 64
+_FLAT = 1e-6
+_STEP = 1e-7
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one formula with its parameters.
+
+    ``kinks`` are where f, f′ or f″ jumps, ``smoothness`` how many derivatives are continuous (−1 where f
+    jumps), ``largest_slope`` sup |f′|, ``saturates`` the sides on which f′ tends to zero.
+    """
+
+    kinks: tuple[float, ...]
+    smoothness: float
+    largest_slope: float
+    saturates: frozenset[Side]
+    monotone: bool
+
+
+def look(orders: Sequence[Tree], params: Mapping[str, float]) -> Facts:
+    """The facts of f, given by its trees of f, f′ and f″."""
+    jumps = dict(_jumps(orders, params))
+    _, slope = evaluate([stable(each) for each in orders[:2]], {"x": GRID}, params)
+    known = slope[np.isfinite(slope)]
+    largest = float(np.abs(known).max(initial=0.0))
+    far = GRID.size // 20
+    if _grows(np.abs(slope[-far:])) or _grows(np.abs(slope[:far][::-1])):
+        largest = math.inf
+    scale = largest if 0 < largest < math.inf else 1.0
+    ends: dict[Side, float] = {"negative": float(slope[0]), "positive": float(slope[-1])}
+    saturates = frozenset(side for side, end in ends.items() if abs(end) < _FLAT * scale)
+    falls = any(order == -1 and step < 0 for order, step in jumps.values())
+    return Facts(
+        kinks=tuple(sorted(jumps)),
+        smoothness=min((order for order, _ in jumps.values()), default=math.inf),
+        largest_slope=largest,
+        saturates=saturates,
+        monotone=bool((known >= 0).all()) and not falls,
+    )
+
+
+def _grows(sizes: Doubles) -> bool:
+    """Whether a slope goes on growing with x over the last decades of the grid."""
+    if not np.isfinite(sizes).all():
+        return bool(np.isinf(sizes).any())
+    half = len(sizes) // 2
+    return bool(sizes[half:].max() > 1.1 * sizes[:half].max() > 0)
+
+
+def _jumps(orders: Sequence[Tree], params: Mapping[str, float]) -> Iterator[tuple[float, tuple[int, float]]]:
+    """Where f, f′ or f″ jumps: how many derivatives are continuous, and the next one's step."""
+    for place in candidates(orders[0], params)[:MOST_KINKS]:
+        width = _STEP * max(abs(place), 1e-3)
+        sides = np.array([place - 2 * width, place - width, place + width, place + 2 * width])
+        for order, values in enumerate(evaluate([stable(each) for each in orders], {"x": sides}, params)):
+            before, left, right, after = values.tolist()
+            step = right - left
+            drift = abs(left - before) + abs(after - right)
+            if not math.isfinite(step) or abs(step) > 4 * drift + 1e-9 * (abs(left) + abs(right)) + 1e-300:
+                yield place, (order - 1, step)
+                break
+
+
+def candidates(root: Tree, params: Mapping[str, float]) -> list[float]:
+    """Where a condition in the formula switches, or abs, sign, min or max changes its branch; sorted."""
+    places: set[float] = set()
+    for difference in dict.fromkeys(_differences(root)):
+        if "x" in names(difference):
+            places.update(_roots(difference, params))
+    return sorted(places)
+
+
+def _differences(root: Tree) -> Iterator[Tree]:
+    for node in walk(root):
+        if node.op in CONDITIONS and node.op != "and":
+            yield minus(node.args[0], node.args[1])
+        elif node.op in {"abs", "sign"}:
+            yield node.args[0]
+        elif node.op in {"min", "max"}:
+            yield from (minus(a, b) for place, a in enumerate(node.args) for b in node.args[place + 1 :])
+
+
+def _roots(difference: Tree, params: Mapping[str, float]) -> list[float]:
+    """Where it is zero: exactly where it is a straight line, else between points of the grid."""
+    slope = derivative(difference)
+    if "x" not in names(slope):
+        at_zero, steepness = (
+            float(each[0]) for each in evaluate([difference, slope], {"x": np.zeros(1)}, params)
+        )
+        root = -at_zero / steepness if steepness else math.nan
+        return [root + 0.0] if math.isfinite(root) else []
+    values = evaluate([difference], {"x": GRID}, params)[0]
+    exact = GRID[values == 0].tolist()
+    signs = np.sign(values)
+    left = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    return [*exact[:MOST_KINKS], *(_bisected(difference, params, GRID[left], GRID[left + 1])[:MOST_KINKS])]
+
+
+def _bisected(difference: Tree, params: Mapping[str, float], low: Doubles, high: Doubles) -> list[float]:
+    if not low.size:
+        return []
+    sign = np.sign(evaluate([difference], {"x": low}, params)[0])
+    for _ in range(200):
+        middle = low + (high - low) / 2
+        same = np.sign(evaluate([difference], {"x": middle}, params)[0]) == sign
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return [float(each) for each in high]

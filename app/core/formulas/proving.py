@@ -1,0 +1,281 @@
+"""Values and derivatives of formulas, each proved to be the correctly rounded one.
+
+A number is worked out in balls of 90 bits, which decide almost every rounding. What they leave open is
+worked out again as a rational number plus a small ball, with more and more bits: that decides ties and exact
+answers, however close. What stays open at `MOST_BITS` is counted as unproved.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from flint import arb, arb_series, fmpq
+from numpy.typing import NDArray
+
+from app.core.arithmetic import balls, near_rational
+from app.core.arithmetic.balls import Undecided, ball, precision
+from app.core.arithmetic.near_rational import NearRational, Singular, Undefined, inexact, rational
+from app.core.arithmetic.rounding import Rounding
+from app.core.formulas.closures import Arithmetic, function
+from app.core.formulas.tree import Tree
+
+FIRST_BITS = 90
+"""Enough for all but ties and near ties of double precision."""
+
+NEXT_BITS = (256, 1024, 4096, 16384)
+FEW_BITS = NEXT_BITS[0]
+MOST_BITS = NEXT_BITS[-1]
+"""Bits after which a number is given up as unproved."""
+
+HIGHEST_ORDER = 8
+
+CHUNK = 2048
+"""Points between two reports of how far the work is."""
+
+Doubles: TypeAlias = NDArray[np.floating[Any]]
+
+BALLS = Arithmetic(ball, arb.pi, balls.BALL, balls.SERIES, balls.COMPARE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Derivatives ``first`` to ``last`` with respect to ``variable`` of the formula ``tree``."""
+
+    tree: Tree
+    first: int = 0
+    last: int = 0
+    variable: str = "x"
+
+    @property
+    def count(self) -> int:
+        """How many derivatives it is."""
+        return self.last - self.first + 1
+
+
+class Proved(NamedTuple):
+    """Derivatives by order, each the shape of the points, and where the rounding is proved."""
+
+    orders: Doubles
+    proved: NDArray[np.bool_]
+
+
+def prove(
+    part: Part,
+    values: Mapping[str, float | Doubles],
+    rounding: Rounding,
+    progress: Callable[[float], None] = lambda _: None,
+    *,
+    most_bits: int = MOST_BITS,
+) -> Proved:
+    """The part at ``values``: floats, or arrays of one length, which the answer has too.
+
+    (last − first + 1, length) numbers of the format, as doubles; NaN where nothing is proved. ``progress``
+    hears of the share that is done.
+    """
+    columns, fixed, places = _columns(values)
+    prover = _Prover(part, columns, fixed, rounding, most_bits)
+    count = prover.count
+    orders, proved = np.empty((part.count, count)), np.empty((part.count, count), np.bool_)
+    for start in range(0, count, CHUNK):
+        block = slice(start, min(start + CHUNK, count))
+        orders[:, block], proved[:, block] = prover.found(block)
+        progress(block.stop / count)
+    return Proved(orders[:, places], proved[:, places])
+
+
+def prove_sums(
+    part: Part,
+    values: Mapping[str, Doubles],
+    groups: Sequence[NDArray[np.intp]],
+    rounding: Rounding,
+    *,
+    most_bits: int = MOST_BITS,
+) -> Proved:
+    """The sums of the part's one derivative over groups of the points at ``values``, each rounded once."""
+    prover = _Prover(part, {name: each.tolist() for name, each in values.items()}, {}, rounding, most_bits)
+    sums = [prover.summed(group.tolist()) for group in groups]
+    known = np.array([each is not None for each in sums])
+    return Proved(np.array([math.nan if each is None else each for each in sums]), known)
+
+
+def _columns(
+    values: Mapping[str, float | Doubles],
+) -> tuple[dict[str, list[float]], dict[str, float], NDArray[np.intp]]:
+    """What varies, each distinct combination once; what does not; and where each combination stands."""
+    arrays = {name: np.asarray(value) for name, value in values.items() if np.ndim(value)}
+    fixed = {name: float(value) for name, value in values.items() if name not in arrays}
+    stacked = np.array(list(arrays.values()), np.float64)
+    distinct, places = np.unique(stacked.view(np.int64), axis=1, return_inverse=True)
+    rows = np.ascontiguousarray(distinct).view(np.float64)
+    return dict(zip(arrays, rows.tolist(), strict=True)), fixed, places.ravel()
+
+
+class _Prover:
+    """Works out a part at points given as columns."""
+
+    def __init__(
+        self,
+        part: Part,
+        columns: Mapping[str, list[float]],
+        fixed: Mapping[str, float],
+        rounding: Rounding,
+        most_bits: int,
+    ) -> None:
+        self._bits = tuple(bits for bits in NEXT_BITS if bits <= most_bits)
+        self._part = part
+        self._names = list(columns)
+        self._points = list(zip(*columns.values(), strict=True))
+        self._fixed = fixed
+        self._rounding = rounding
+        self._terms = part.last + 1
+
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return len(self._points)
+
+    def found(self, block: slice) -> Proved:
+        """The numbers at a block of the points."""
+        points = self._points[block]
+        low, high = self._bounds(points, FIRST_BITS)
+        orders, proved = self._decide(low, high)
+        for place in np.flatnonzero(~proved.all(axis=0)).tolist():
+            for row, decision in enumerate(self._decide_hard(points[place])):
+                if decision is not None:
+                    orders[row, place] = decision
+                    proved[row, place] = True
+        return Proved(orders, proved)
+
+    def summed(self, places: Sequence[int]) -> float | None:
+        """The sum over these points, rounded; None where it is not proved."""
+        points = [self._points[place] for place in places]
+        if not np.isfinite(np.array(points)).all():
+            return None
+        for bits in self._bits:
+            try:
+                with precision(bits):
+                    run = self._near_rational_function()
+                    total = reduce(operator.add, map(run, points), rational(Fraction(0), self._terms))
+                    decision = self._decided(total, self._part.first)
+            except Undecided:
+                continue
+            except Undefined:
+                return math.nan
+            except (Singular, ValueError):
+                return None
+            if decision is not None:
+                return decision
+        return None
+
+    def _decide(self, low: Doubles, high: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
+        """Numbers whose enclosures, given by their ends to nearest, round to one number."""
+        if self._rounding.dtype != np.float64:
+            # The ends were rounded to doubles themselves: one step outwards holds the enclosure again.
+            exact = low == high
+            low = np.where(exact, low, np.nextafter(low, -math.inf))
+            high = np.where(exact, high, np.nextafter(high, math.inf))
+        with np.errstate(all="ignore"):
+            down = self._rounding.array(low).astype(np.float64)
+            up = self._rounding.array(high).astype(np.float64)
+        proved = (down == up) & np.isfinite(low) & np.isfinite(high)
+        return np.where(proved, up, np.nan), proved
+
+    def _bounds(self, points: Sequence[tuple[float, ...]], bits: int) -> tuple[Doubles, Doubles]:
+        """The ends of all enclosures, as doubles to nearest; NaN where there is no enclosure."""
+        low = np.full((self._part.count, len(points)), np.nan)
+        high = low.copy()
+        with precision(bits):
+            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
+            for place, point in enumerate(points):
+                if not all(map(math.isfinite, point)):
+                    continue
+                try:
+                    value = run(point)
+                except (ArithmeticError, ValueError):  # flint's own for a pole
+                    continue
+                for row, coefficient in enumerate(self._coefficients(value)):
+                    low[row, place] = float(coefficient.lower())
+                    high[row, place] = float(coefficient.upper())
+        return low, high
+
+    def _coefficients(self, value: Any) -> list[arb]:
+        """The derivatives from the series, or from the one ball where there is no series."""
+        if not isinstance(value, arb_series):
+            return [value if order == 0 else arb(0) for order in self._range()]
+        return [
+            value[order] * math.factorial(order) if order > 1 else value[order] for order in self._range()
+        ]
+
+    def _range(self) -> range:
+        return range(self._part.first, self._part.last + 1)
+
+    def _function(
+        self,
+        arithmetic: Arithmetic,
+        value: Callable[[Any], Any],
+        series: Callable[[float], Any],
+    ) -> Callable[[Sequence[float]], Any]:
+        """The part's formula as a function of a point's numbers."""
+        varying = frozenset({self._part.variable} if self._terms > 1 else ())
+        given = {
+            name: series(number) if name in varying else value(number) for name, number in self._fixed.items()
+        }
+        run = function(self._part.tree, arithmetic, self._names, varying, given)
+        kinds = [series if name in varying else value for name in self._names]
+        if len(kinds) == 1:
+            (kind,) = kinds
+            return lambda point: run((kind(point[0]),))
+        return lambda point: run([kind(each) for kind, each in zip(kinds, point, strict=True)])
+
+    def _decide_hard(self, point: Sequence[float]) -> list[float | None]:
+        """The numbers at one point, by as many bits as it takes."""
+        if not all(map(math.isfinite, point)):
+            return [math.nan if any(map(math.isnan, point)) else None] * self._part.count
+        decisions: list[float | None] = [None] * self._part.count
+        for bits in self._bits:
+            try:
+                decisions = self._near_rational(point, bits)
+            except Undecided:
+                continue
+            except Undefined:
+                return [math.nan] * self._part.count
+            except (Singular, ValueError):
+                break
+            if None not in decisions:
+                break
+        return decisions
+
+    def _near_rational(self, point: Sequence[float], bits: int) -> list[float | None]:
+        with precision(bits):
+            value: NearRational = self._near_rational_function()(point)
+            return [self._decided(value, order) for order in self._range()]
+
+    def _near_rational_function(self) -> Callable[[Sequence[float]], NearRational]:
+        terms = self._terms
+        arithmetic = Arithmetic(
+            lambda value: rational(value, terms),
+            lambda: inexact(arb.pi(), terms),
+            near_rational.NEAR_RATIONAL,
+            near_rational.NEAR_RATIONAL,
+            near_rational.COMPARE,
+        )
+        return self._function(
+            arithmetic,
+            lambda value: rational(Fraction(value), terms),
+            lambda value: near_rational.variable(value, terms),
+        )
+
+    def _decided(self, value: NearRational, order: int) -> float | None:
+        factor = math.factorial(order)
+        rest = arb(0) if value.rest is None else value.rest[order] * factor
+        return self._rounding.decided(value.exact[order] * fmpq(factor), rest)
+
+
+__all__ = ["HIGHEST_ORDER", "MOST_BITS", "Part", "Proved", "Singular", "prove"]

@@ -1,0 +1,239 @@
+"""What is measured of networks while they learn, on all training examples, and how it spreads over runs.
+
+Of a run:
+
+    loss, accuracy            on the training examples; ``held_out_`` the same on those held out
+
+and of each of its layers, the head's last; what the head does not have is NaN there:
+
+    gradient_log10_rms        log10 of the root mean square of dL/dz
+    dead_fraction             units with slope 0 for every example
+    saturated_fraction        pairs of unit and example that are saturated (`units.SATURATED`)
+    activation_mean           mean output
+    update_to_weight          ‖ΔW‖ / ‖W‖ of the last step; NaN before the first
+    sign_agreement_sample     the share of a unit's weight gradients that have the sign of most of them, for
+                              the loss of one example alone, mean over examples; dL/dw_j = δ h_j makes it the
+                              share of inputs of one sign, whatever the unit
+    sign_agreement_batch      the same for the loss of all examples together, mean over units
+
+Gradients that are 0 have no sign and do not count. A figure that no run has is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.exponential import SOFTPLUS
+from app.core.arithmetic import Array
+from app.core.propagation.statistics import Spread, spread
+from app.core.training.data import Examples
+from app.core.training.learner import Learner, Pass, Tape
+from app.core.training.losses import Loss, accuracy
+
+BINS = 16
+"""Of a histogram."""
+
+MARGIN = 0.1
+"""How far a boundary reaches beyond the inputs, as a share of their range."""
+
+WHOLE = ("loss", "accuracy", "held_out_loss", "held_out_accuracy")
+"""Figures of a whole run, in the order they are reported."""
+
+LAYERS = (
+    "gradient_log10_rms",
+    "dead_fraction",
+    "saturated_fraction",
+    "activation_mean",
+    "update_to_weight",
+    "sign_agreement_sample",
+    "sign_agreement_batch",
+)
+"""Figures of a layer, in that order."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Figures of some runs, by run: arrays of runs, or of runs × layers.
+
+    ``dead`` are the units of each hidden layer that are dead, runs × units; ``outputs`` the outputs of each
+    layer, from which histograms are made; ``argument`` is what φ was applied to in the first, by some runs.
+    """
+
+    loss: Array
+    accuracy: Array
+    held_out_loss: Array
+    held_out_accuracy: Array
+    layers: Mapping[str, Array]
+    dead: Sequence[NDArray[np.bool_]]
+    outputs: Sequence[Array]
+    argument: Array | None
+
+
+def observe(
+    learner: Learner, values: Array, training: Examples, held_out: Examples | None, loss: Loss
+) -> Observation:
+    """Everything but the update, which is told by who made it."""
+    passed = learner.forward(values, training.inputs)
+    assessment = loss(passed.outputs, training.targets)
+    gradients = learner.backward(values, passed, assessment.gradient)
+    kept = [tape.slopes for tape in passed.tapes if tape.slopes is not None]
+    dead = [_dead(slopes, learner.layers[number].pieces) for number, slopes in enumerate(kept)]
+    outputs = [*(tape.inputs for tape in passed.tapes[1:]), passed.outputs]
+    nothing = np.full(len(values), np.nan)
+    columns = {
+        "gradient_log10_rms": [_log10_rms(delta) for delta in gradients.deltas],
+        "dead_fraction": [*(each.mean(axis=1) for each in dead), nothing],
+        "saturated_fraction": [
+            *(_saturated(learner, tape) for tape in passed.tapes[:-1]),
+            nothing,
+        ],
+        "activation_mean": [each.mean(axis=(1, 2)) for each in outputs],
+        "update_to_weight": [nothing for _ in passed.tapes],
+        "sign_agreement_sample": [_agreement(tape.inputs, -2, len(values)) for tape in passed.tapes],
+        "sign_agreement_batch": [
+            _agreement(slots.weights.of(gradients.values), -1, len(values)) for slots in learner.slots
+        ],
+    }
+    held = _held_out(learner, values, passed, held_out, loss)
+    layers = {name: np.stack(columns[name], axis=1) for name in LAYERS}
+    right = accuracy_of(passed.outputs, training, loss)
+    argument = passed.tapes[0].argument if kept else None
+    return Observation(assessment.loss, right, *held, layers, dead, outputs, argument)
+
+
+def joined(parts: Sequence[Observation]) -> Observation:
+    """The observations of several groups of runs as one."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Observation)}
+    layers = {name: np.concatenate([each[name] for each in columns["layers"]]) for name in LAYERS}
+    return Observation(
+        **{name: np.concatenate(columns[name]) for name in WHOLE},
+        layers=layers,
+        dead=[np.concatenate(each) for each in zip(*columns["dead"], strict=True)],
+        outputs=[np.concatenate(each) for each in zip(*columns["outputs"], strict=True)],
+        argument=parts[0].argument,
+    )
+
+
+def over(alive: NDArray[np.bool_], values: Array) -> Spread:
+    """The spread over the runs that are ``alive``; NaN where none is."""
+    kept = values[alive]
+    if len(kept):
+        return spread(kept)
+    return Spread(*(np.full(values.shape[1:], np.nan) for _ in range(3)))
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of a layer's outputs in equal bins from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    shares: Spread
+
+
+def histogram(outputs: Array, alive: NDArray[np.bool_]) -> Histogram | None:
+    """Of the runs that are ``alive``, runs × units × B; None where none is."""
+    kept = outputs[alive]
+    if not kept.size or not np.isfinite(kept).all():
+        return None
+    low, high = float(kept.min()), float(kept.max())
+    width = (high - low) or 1.0
+    places = np.minimum((kept - low) * (BINS / width), BINS - 1).astype(np.intp)
+    shares = np.stack([np.bincount(each.ravel(), minlength=BINS) / each.size for each in places])
+    return Histogram(low, high, spread(shares))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where a decision boundary is looked for: equally spaced points on a line or in a rectangle."""
+
+    low: Array
+    high: Array
+    points: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values there; of a rectangle rows go up and columns to the right."""
+        return (self.points,) * len(self.low)
+
+    @property
+    def inputs(self) -> Array:
+        """The points, features × points."""
+        axes = [np.linspace(*ends, self.points) for ends in zip(self.low, self.high, strict=True)]
+        grid = np.meshgrid(*axes)
+        return np.stack([each.ravel() for each in grid])
+
+
+def ground(inputs: Array, points: int) -> Ground:
+    """Around all ``inputs``, features × count."""
+    low, high = inputs.min(axis=1), inputs.max(axis=1)
+    margin = MARGIN * np.where(high > low, high - low, 1.0)
+    return Ground(low - margin, high + margin, points)
+
+
+def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, place: Ground) -> Array:
+    """What the first run says on the ``place``: the probability of class 1, or the class of several.
+
+    With the squared loss it is the output instead of the probability.
+    """
+    values = values[:1]
+    statistics = None
+    if learner.normalisation is not None:
+        statistics = learner.batch_statistics(learner.forward(values, training.inputs))
+    z = learner.forward(values, place.inputs, statistics).outputs[0]
+    if len(z) > 1 and training.classes is not None:
+        return np.asarray(z.argmax(axis=0), np.float64).reshape(place.shape)
+    if loss.threshold == 0:
+        z = SOFTPLUS.orders(z, 2, **SOFTPLUS.defaults)[1]
+    return np.asarray(z[0].reshape(place.shape))
+
+
+def accuracy_of(outputs: Array, examples: Examples, loss: Loss) -> Array:
+    """By run, NaN where there are no classes."""
+    if examples.classes is None:
+        return np.full(len(outputs), np.nan)
+    return accuracy(outputs, examples.targets, loss.threshold)
+
+
+def _held_out(
+    learner: Learner, values: Array, passed: Pass, held_out: Examples | None, loss: Loss
+) -> tuple[Array, Array]:
+    if held_out is None:
+        return np.full(len(values), np.nan), np.full(len(values), np.nan)
+    outputs = learner.forward(values, held_out.inputs, learner.batch_statistics(passed)).outputs
+    return loss(outputs, held_out.targets).loss, accuracy_of(outputs, held_out, loss)
+
+
+def _log10_rms(delta: Array) -> Array:
+    """By run, of numbers whose squares may be beyond the doubles."""
+    largest = np.abs(delta).max(axis=(1, 2))
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return np.asarray(np.log10(scale) + np.log10(((delta / scale[:, None, None]) ** 2).mean(axis=(1, 2))) / 2)
+
+
+def _dead(slopes: Array, pieces: int) -> NDArray[np.bool_]:
+    runs, rows, _ = slopes.shape
+    return np.asarray(~(slopes != 0).reshape(runs, rows // pieces, -1).any(axis=2))
+
+
+def _saturated(learner: Learner, tape: Tape) -> Array:
+    assert tape.slopes is not None
+    pairs = tape.outputs.shape[1] * tape.outputs.shape[2]
+    counts = [learner.units.counts(*each).saturated for each in zip(tape.argument, tape.slopes, strict=True)]
+    return np.asarray(np.array(counts, np.float64) / pairs)
+
+
+def _agreement(gradients: Array, axis: int, runs: int) -> Array:
+    """By run the mean over units or examples of the share that has the sign of most along ``axis``."""
+    positive = np.count_nonzero(gradients > 0, axis=axis)
+    negative = np.count_nonzero(gradients < 0, axis=axis)
+    signed = positive + negative
+    share = np.where(signed > 0, np.maximum(positive, negative) / np.maximum(signed, 1), 0.0)
+    mean = share.sum(axis=-1) / np.count_nonzero(signed, axis=-1)
+    return np.asarray(np.broadcast_to(mean, runs))  # the data are the same for all runs

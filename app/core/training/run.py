@@ -1,0 +1,448 @@
+"""Training: several runs of one activation's networks, in stretches that may be done anywhere.
+
+A `Training` says what is to be done, a `State` how far it is, a `Stretch` is the job of going on from there.
+The state holds everything, and the order of mini batches has an address of its own for every epoch: where a
+stretch ends, where it is done and how often it is tried change no bit of what comes out.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.arithmetic import Array
+from app.core.evaluation import Mapper
+from app.core.jobs import Progress
+from app.core.propagation.statistics import Spread, spread
+from app.core.propagation.streams import Stream
+from app.core.training import figures
+from app.core.training.data import Split
+from app.core.training.figures import Ground, Histogram, Observation
+from app.core.training.learner import Learner
+from app.core.training.losses import Loss
+from app.core.training.optimisers import Optimiser
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds since some moment."""
+
+GOALS = (0.9, 0.99)
+"""Accuracies whose first step is reported."""
+
+BLOWN_UP = 1e6
+"""A run has diverged once its loss is no number, or exceeds this many times what it was, or what outputs of
+zero would cost, whichever is more."""
+
+FOR_GOOD = 0.1
+"""A unit is dead for good when it is dead at the end and has been for this share of the steps."""
+
+CACHE = 2**20
+"""Bytes of a layer's arrays up to which runs are computed together: their operands stay in a core's cache."""
+
+_ORDER = 1_000_000
+"""The address of mini batches, beyond all runs' own."""
+
+
+def no_clock() -> float:
+    """Nothing is timed."""
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at beside the figures.
+
+    ``boundary`` points along each axis, or 0; ``weights`` by layer, row and column, from 0.
+    """
+
+    boundary: int = 0
+    weights: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is to be done: ``runs`` networks, ``steps`` of the optimiser, a frame at every ``every`` steps.
+
+    ``batch`` is None for all examples at every step. Run r of a seed is the same whatever ``runs`` is.
+    """
+
+    learner: Learner
+    split: Split
+    loss: Loss
+    optimiser: Optimiser
+    steps: int
+    runs: int
+    seed: int
+    batch: int | None = None
+    every: int = 10
+    watch: Watch = Watch()
+
+    @property
+    def frames(self) -> list[int]:
+        """The steps at which there is a frame, the start and the end among them."""
+        return [*range(0, self.steps, self.every), self.steps]
+
+    @cached_property
+    def ground(self) -> Ground | None:
+        """Where the boundary is looked for."""
+        return (
+            figures.ground(self.split.training.inputs, self.watch.boundary) if self.watch.boundary else None
+        )
+
+    @cached_property
+    def watched(self) -> NDArray[np.intp]:
+        """Places of the watched weights among a run's numbers."""
+        slots = [each.weights for each in self.learner.slots]
+        places = [
+            slots[layer].start + row * slots[layer].shape[1] + column
+            for layer, row, column in self.watch.weights
+        ]
+        return np.array(places, np.intp)
+
+    @property
+    def groups(self) -> list[slice]:
+        """The runs, as many together as fit a cache."""
+        size = self.split.training.count if self.batch is None else self.batch
+        step = together(self.runs, max(layer.rows for layer in self.learner.layers), size)
+        return [slice(start, min(start + step, self.runs)) for start in range(0, self.runs, step)]
+
+
+def together(runs: int, rows: int, size: int) -> int:
+    """How many of the ``runs`` are computed at a time, for so many ``rows`` in a layer and a batch's size."""
+    return max(1, min(runs, CACHE // (8 * rows * size)))
+
+
+@dataclass
+class State:
+    """How far a training is; arrays by run. −1 stands for never.
+
+    ``path`` is how far the watched weights have gone together, ``turns`` how often each turned round,
+    ``moved`` its last step.
+    """
+
+    step: int
+    values: Array
+    memory: list[Array]
+    origin: Array
+    path: Array
+    turns: NDArray[np.intp]
+    moved: Array
+    diverged: NDArray[np.intp]
+    ceiling: Array
+    reached: NDArray[np.intp]
+    dead_since: list[NDArray[np.intp]]
+    update: Array
+
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        """The runs that have not diverged."""
+        return self.diverged < 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What was measured at one step, over the runs that have not diverged.
+
+    ``learned`` are the activation's parameters by hidden layer; ``boundary`` is run 0's, None where it has
+    diverged or nobody watches; ``weights`` the watched ones, runs × weights.
+    """
+
+    step: int
+    diverged: int
+    whole: Mapping[str, Spread]
+    layers: Mapping[str, Spread]
+    histograms: list[Histogram | None]
+    learned: Sequence[Mapping[str, Spread]]
+    boundary: Array | None
+    weights: Array
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each step of all runs, and nanoseconds for φ and φ′ of one number, at each frame."""
+
+    steps: list[float] = field(default_factory=list)
+    elements: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """What a stretch returns."""
+
+    state: State
+    frames: list[Frame]
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The job of training up to step ``until``, from ``state`` or from the start.
+
+    Frames are those of the steps from the state's, included, up to ``until``, excluded but for the last.
+    """
+
+    training: Training
+    until: int
+    state: State | None = None
+    clock: Clock = no_clock
+
+    def __call__(self, _map_blocks: Mapper, progress: Progress) -> Progressed:
+        """The new state, with the frames on the way."""
+        with np.errstate(all="ignore"):  # a run that diverges is a finding
+            trainer = _Trainer(self.training, self.state, self.clock)
+            return trainer.train(self.until, progress)
+
+
+class _Trainer:
+    """A training under way."""
+
+    def __init__(self, training: Training, state: State | None, clock: Clock) -> None:
+        self._training = training
+        self._learner = training.learner
+        self._state = _begun(training) if state is None else copy.deepcopy(state)
+        self._clock = clock
+        self._timing = Timing()
+        self._frames: list[Frame] = []
+        self._batches = _Batches(training)
+        self._groups = training.groups
+
+    def train(self, until: int, progress: Progress) -> Progressed:
+        """Step by step."""
+        training, state = self._training, self._state
+        for step in range(state.step, until):
+            progress(step / training.steps)
+            if step % training.every == 0:
+                self._frames.append(self._frame(step))
+            started = self._clock()
+            self._step(step)
+            self._timing.steps.append(self._clock() - started)
+        state.step = until
+        if until == training.steps:
+            self._frames.append(self._frame(until))
+        return Progressed(state, self._frames, self._timing)
+
+    def _step(self, step: int) -> None:
+        state, training = self._state, self._training
+        if not state.alive.any():
+            return
+        inputs, targets = self._batches.of(step)
+        gradient = np.empty_like(state.values)
+        for runs in self._groups:
+            mine = [each if each.ndim == 2 else each[runs] for each in (inputs, targets)]
+            passed = self._learner.forward(state.values[runs], mine[0])
+            assessment = training.loss(passed.outputs, mine[1])
+            self._judge(step, runs, assessment.loss)
+            if training.batch is None:
+                self._score(step, runs, self._accuracy(passed.outputs))
+            gradient[runs] = self._learner.backward(state.values[runs], passed, assessment.gradient).values
+        before = state.values.copy() if self._measures_update(step) else None
+        watched = state.values[:, training.watched]
+        training.optimiser.step(state.values, gradient, state.memory, step)
+        self._follow(state.values[:, training.watched] - watched)
+        if before is not None:
+            state.update = _update_to_weight(self._learner, before, state.values)
+
+    def _accuracy(self, outputs: Array) -> Array:
+        return figures.accuracy_of(outputs, self._training.split.training, self._training.loss)
+
+    def _measures_update(self, step: int) -> bool:
+        """Whether a frame follows this step."""
+        following = step + 1
+        return following % self._training.every == 0 or following == self._training.steps
+
+    def _judge(self, step: int, runs: slice, loss: Array) -> None:
+        """Who has diverged."""
+        lost = ~(loss <= self._state.ceiling[runs]) & self._state.alive[runs]
+        self._state.diverged[runs][lost] = step
+
+    def _score(self, step: int, runs: slice, accuracy: Array) -> None:
+        """Who has reached an accuracy for the first time."""
+        for goal, reached in zip(GOALS, self._state.reached, strict=True):
+            reached[runs][(accuracy >= goal) & (reached[runs] < 0) & self._state.alive[runs]] = step
+
+    def _follow(self, moved: Array) -> None:
+        """The watched weights' path: how far, and how often back."""
+        state = self._state
+        state.path += np.sqrt((moved**2).sum(axis=1))
+        state.turns += moved * state.moved < 0
+        state.moved = np.where(moved == 0, state.moved, moved)
+
+    def _frame(self, step: int) -> Frame:
+        state, training, learner = self._state, self._training, self._learner
+        seen = self._observe()
+        if step == 0:
+            state.ceiling = _ceiling(training, seen.loss)
+        self._judge(step, slice(None), seen.loss)
+        self._score(step, slice(None), seen.accuracy)
+        for since, dead in zip(state.dead_since, seen.dead, strict=True):
+            since[:] = np.where(dead, np.where(since < 0, step, since), -1)
+        alive = state.alive
+        whole = {name: figures.over(alive, getattr(seen, name)) for name in figures.WHOLE}
+        measured = {**seen.layers, "update_to_weight": state.update}
+        layers = {name: figures.over(alive, measured[name]) for name in figures.LAYERS}
+        histograms = [figures.histogram(each, alive) for each in seen.outputs]
+        learned = [
+            {name: figures.over(alive, slot.of(state.values)) for name, slot in slots.params.items()}
+            for slots in learner.slots[:-1]
+        ]
+        place = training.ground
+        edge = None
+        if place is not None and alive[0]:
+            edge = figures.boundary(learner, state.values, training.split.training, training.loss, place)
+        weights = np.where(alive[:, None], state.values[:, training.watched], np.nan)
+        diverged = int(np.count_nonzero(~alive))
+        return Frame(step, diverged, whole, layers, histograms, learned, edge, weights)
+
+    def _observe(self) -> Observation:
+        training, state = self._training, self._state
+        examples, held_out = training.split
+        parts = [
+            figures.observe(self._learner, state.values[runs], examples, held_out, training.loss)
+            for runs in self._groups
+        ]
+        self._time_elements(parts[0], state.values[self._groups[0]])
+        return figures.joined(parts)
+
+    def _time_elements(self, seen: Observation, values: Array) -> None:
+        """How long φ and φ′ of the first hidden layer take, for one number."""
+        if seen.argument is not None:
+            started = self._clock()
+            self._learner.respond(0, seen.argument, values)
+            self._timing.elements.append((self._clock() - started) / seen.argument.size * 1e9)
+
+
+class _Batches:
+    """Which examples each run looks at, step by step: all, or each epoch in a new order, cut into batches."""
+
+    def __init__(self, training: Training) -> None:
+        self._examples = training.split.training
+        self._size = training.batch
+        self._stream = Stream(training.seed, (_ORDER,))
+        self._runs = training.runs
+        self._epoch = -1
+        self._orders = np.empty((0, 0), np.intp)
+        self._inputs = np.ascontiguousarray(self._examples.inputs.T)
+        self._targets = np.ascontiguousarray(self._examples.targets.T)
+
+    def of(self, step: int) -> tuple[Array, Array]:
+        """Inputs and targets, for all runs, or with a leading axis of runs."""
+        if self._size is None:
+            return self._examples.inputs, self._examples.targets
+        epoch, place = divmod(step, -(-self._examples.count // self._size))
+        if epoch != self._epoch:
+            self._epoch, self._orders = epoch, self._shuffled(epoch)
+        chosen = self._orders[:, place * self._size : (place + 1) * self._size]
+        return self._inputs[chosen].swapaxes(1, 2), self._targets[chosen].swapaxes(1, 2)
+
+    def _shuffled(self, epoch: int) -> NDArray[np.intp]:
+        orders = [
+            self._stream.at(run, epoch).generator().permutation(self._examples.count)
+            for run in range(self._runs)
+        ]
+        return np.stack(orders)
+
+
+def _begun(training: Training) -> State:
+    runs, learner = training.runs, training.learner
+    values = learner.start(training.seed, runs)
+    origin = values[:, training.watched].copy()
+    return State(
+        step=0,
+        values=values,
+        memory=[np.zeros_like(values) for _ in range(training.optimiser.memories)],
+        origin=origin,
+        path=np.zeros(runs),
+        turns=np.zeros(origin.shape, np.intp),
+        moved=np.zeros_like(origin),
+        diverged=np.full(runs, -1),
+        ceiling=np.full(runs, np.inf),
+        reached=np.full((len(GOALS), runs), -1),
+        dead_since=[np.full((runs, layer.units), -1) for layer in learner.layers[:-1]],
+        update=np.full((runs, len(learner.layers)), np.nan),
+    )
+
+
+def _ceiling(training: Training, loss: Array) -> Array:
+    """What the loss of a run may not exceed."""
+    targets = training.split.training.targets
+    nothing = training.loss(np.zeros((1, *targets.shape)), targets).loss
+    return np.asarray(BLOWN_UP * np.maximum(loss, nothing))
+
+
+def _update_to_weight(learner: Learner, before: Array, after: Array) -> Array:
+    """‖ΔW‖ / ‖W‖ by run and layer; NaN where W is 0."""
+    ratios = []
+    for slots in learner.slots:
+        old, new = (slots.weights.of(each).reshape(len(before), -1) for each in (before, after))
+        ratios.append(np.linalg.norm(new - old, axis=1) / np.linalg.norm(old, axis=1))
+    return np.stack(ratios, axis=1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training, over the runs that have not diverged; a goal never reached counts as ∞.
+
+    Attributes:
+        last: the last frame.
+        diverged: for each run that has, its number and the step.
+        steps_to: by goal the first step at which the accuracy was reached, and by how many runs it was;
+            looked for at every step with full batches, at every frame with mini batches.
+        dead_for_good: by hidden layer the units dead at the end and for the last tenth of the steps at least.
+        dead_units: the same over all layers.
+        path: by run the watched weights' path over the straight distance from start to end; NaN where they
+            never moved.
+        turns: how often a watched weight turned round, mean over them.
+        step_seconds: of one step of all runs together, over the steps.
+        element_nanoseconds: for φ and φ′ of one number, over the frames.
+    """
+
+    last: Frame
+    diverged: list[tuple[int, int]]
+    steps_to: Mapping[float, tuple[Spread, int]]
+    dead_for_good: list[Spread]
+    dead_units: Spread
+    path: Spread | None
+    turns: Spread | None
+    step_seconds: Spread
+    element_nanoseconds: Spread
+
+
+def outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
+    """Once the state is at the last step."""
+    with np.errstate(all="ignore"):  # what was never reached is infinite
+        return _outcome(training, state, last, timing)
+
+
+def _outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
+    alive = state.alive
+    for_good = [(since >= 0) & (since <= (1 - FOR_GOOD) * training.steps) for since in state.dead_since]
+    by_layer = [each.sum(axis=1).astype(np.float64) for each in for_good]
+    watched = bool(training.watch.weights)
+    distance = np.linalg.norm(state.values[:, training.watched] - state.origin, axis=1)
+    path = state.path / distance
+    return Outcome(
+        last=last,
+        diverged=[(int(run), int(state.diverged[run])) for run in np.flatnonzero(~alive)],
+        steps_to={goal: _steps_to(row, alive) for goal, row in zip(GOALS, state.reached, strict=True)},
+        dead_for_good=[figures.over(alive, each) for each in by_layer],
+        dead_units=figures.over(alive, np.sum([np.zeros(training.runs), *by_layer], axis=0)),
+        path=figures.over(alive & np.isfinite(path), path) if watched else None,
+        turns=figures.over(alive, state.turns.mean(axis=1)) if watched else None,
+        step_seconds=_spread_of(timing.steps),
+        element_nanoseconds=_spread_of(timing.elements),
+    )
+
+
+def _steps_to(reached: NDArray[np.intp], alive: NDArray[np.bool_]) -> tuple[Spread, int]:
+    steps = np.where(reached >= 0, reached, math.inf)
+    return figures.over(alive, steps), int(np.count_nonzero(alive & (reached >= 0)))
+
+
+def _spread_of(samples: list[float]) -> Spread:
+    return spread(np.array(samples)) if samples else Spread(*(np.array(np.nan) for _ in range(3)))

@@ -1,0 +1,55 @@
+"""Names in ``mlx.nn``: functions and layers."""
+
+from __future__ import annotations
+
+from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
+
+VOCABULARY = Vocabulary(
+    framework="mlx",
+    title="MLX",
+    project="https://github.com/ml-explore/mlx",
+    versions="0.32",
+    sources=("python/mlx/nn/layers/activations.py",),
+    remarks=(
+        "SELU's constants are rounded to 1.67326 and 1.0507.",
+        "leaky_relu takes the larger of x and ax: with a slope above 1 the two branches change places.",
+        "The documentation bounds the error of gelu_fast_approx by 0.015; it reaches 0.0203.",
+    ),
+    names=(
+        FrameworkName("sigmoid", ("Sigmoid", "sigmoid")),
+        FrameworkName("log_sigmoid", ("LogSigmoid", "log_sigmoid")),
+        FrameworkName("tanh", ("Tanh", "tanh")),
+        FrameworkName("hard_tanh", ("hard_tanh",), (Argument("min_val", -1.0), Argument("max_val", 1.0))),
+        FrameworkName("hard_tanh", ("HardTanh",), fixed={"min_val": -1.0, "max_val": 1.0}),
+        FrameworkName("softsign", ("Softsign", "softsign")),
+        FrameworkName("relu", ("ReLU", "relu")),
+        FrameworkName("squared_relu", ("ReLU2", "relu2")),
+        FrameworkName("relu6", ("ReLU6", "relu6")),
+        FrameworkName("leaky_relu", ("LeakyReLU", "leaky_relu"), (Argument("negative_slope", 0.01),)),
+        FrameworkName("prelu", ("PReLU",), (Argument("init", 0.25, of="weight"),)),
+        FrameworkName("prelu", ("prelu",), (Argument("alpha", of="weight"),)),
+        FrameworkName("elu", ("ELU", "elu"), (Argument("alpha", 1.0),)),
+        FrameworkName("scaled_elu", ("SELU", "selu"), fixed={"alpha": 1.67326, "gamma": 1.0507}),
+        FrameworkName("celu", ("CELU", "celu"), (Argument("alpha", 1.0),)),
+        FrameworkName("softplus", ("Softplus", "softplus"), fixed={"beta": 1.0}),
+        FrameworkName("silu", ("SiLU", "silu")),
+        FrameworkName("gelu", ("gelu",)),
+        FrameworkName("gelu_tanh", ("gelu_approx",)),
+        FrameworkName("quick_gelu", ("gelu_fast_approx",)),
+        FrameworkName("gelu", ("GELU",), options={"approx": "none"}),
+        FrameworkName("gelu_tanh", ("GELU",), options={"approx": "precise"}, preferred=False),
+        FrameworkName("gelu_tanh", ("GELU",), options={"approx": "tanh"}, preferred=False),
+        FrameworkName("quick_gelu", ("GELU",), options={"approx": "fast"}, preferred=False),
+        FrameworkName("mish", ("Mish", "mish")),
+        FrameworkName("hard_swish", ("Hardswish", "hardswish")),
+        FrameworkName("hardshrink", ("HardShrink", "hard_shrink"), (Argument("lambd", 0.5),)),
+        FrameworkName("softshrink", ("Softshrink", "softshrink"), (Argument("lambd", 0.5),)),
+        FrameworkName("softmax", ("Softmax",)),
+        FrameworkName("softmax", ("softmax",), axis=("axis", -1)),
+        FrameworkName("softmin", ("Softmin",)),
+        FrameworkName("softmin", ("softmin",), axis=("axis", -1)),
+        FrameworkName("log_softmax", ("LogSoftmax",)),
+        FrameworkName("log_softmax", ("log_softmax",), axis=("axis", -1)),
+        FrameworkName("glu", ("GLU", "glu"), axis=("axis", -1)),
+    ),
+)

@@ -1,0 +1,33 @@
+"""Names in Hugging Face Transformers: the keys of ``ACT2CLS``, which ``hidden_act`` takes."""
+
+from __future__ import annotations
+
+from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
+
+VOCABULARY = Vocabulary(
+    framework="transformers",
+    title="Hugging Face Transformers",
+    project="https://github.com/huggingface/transformers",
+    versions="5.24",
+    sources=("src/transformers/activations.py",),
+    remarks=("gelu_fast holds √(2/π) as 0.7978845608: the tanh form to 10 digits.",),
+    names=(
+        FrameworkName("gelu", ("gelu", "gelu_python")),
+        FrameworkName(
+            "gelu_tanh",
+            ("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"),
+        ),
+        FrameworkName("quick_gelu", ("quick_gelu",)),
+        FrameworkName("hard_swish", ("hardswish",)),
+        FrameworkName("leaky_relu", ("leaky_relu",), (Argument("negative_slope", 0.01),)),
+        FrameworkName("linear", ("linear",), fixed={"slope": 1.0}),
+        FrameworkName("mish", ("mish",)),
+        FrameworkName("relu", ("relu",)),
+        FrameworkName("squared_relu", ("relu2",)),
+        FrameworkName("relu6", ("relu6",)),
+        FrameworkName("sigmoid", ("sigmoid",)),
+        FrameworkName("silu", ("silu", "swish")),
+        FrameworkName("tanh", ("tanh",)),
+        FrameworkName("prelu", ("prelu",), (Argument("init", 0.25, of="weight"),), axis=(None, 1)),
+    ),
+)

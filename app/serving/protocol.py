@@ -1,0 +1,838 @@
+"""HTTP/1.1 between a socket and ASGI: one answer to each whole request, in order, whatever follows.
+
+llhttp, through httptools, finds where requests begin and end, strictly as RFC 9112 has it. This file decides
+the rest:
+
+- **Heads** have a limit. Bytes are counted before the parser sees them, so that it never holds more: 414 for
+  a long request target, 431 for a long head or many headers.
+- **Pipelines** have a limit. The parser gets one message's head or body at a time; while `MOST_WAITING`
+  requests wait for their answers, or a body waits to be taken, nothing more is read from the socket.
+- **Answers** wait for their reader. The next request is answered once the answer before it has left. A client
+  that takes next to nothing for ``send_timeout`` seconds is cut off (`app.serving.unsent` has the other
+  bound).
+- **Leaving** is noticed on every connection, one that is not being read included, for every request on it.
+- **Upgrades** are ignored, as RFC 9110 (7.8) allows; a body that follows is the request's.
+- **What is no HTTP** is answered after all that came before it, and ends the connection. So does an answer
+  that is sent before its request's body is whole: what follows could not be told from the body.
+
+uvicorn makes one `Connection` for each client; `app.serving.uvicorn_parts` lists what is used of uvicorn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from collections import deque
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from math import inf
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.serving.outbox import LARGE, outbox
+from app.serving.unsent import unsent
+from app.settings import settings
+
+MOST_HEAD = 65_536
+"""Bytes of a request's head: its first line and its headers."""
+
+MOST_HEADERS = 100
+LONGEST_TARGET = 16_384
+"""Bytes of the request target: the path with its query string."""
+
+MOST_WAITING = 16
+"""Requests of one connection that are held until the first of them is answered."""
+
+MOST_BODY = 65_536
+"""Bytes of a body that wait for the application before reading pauses."""
+
+MOST_FRAMING = 65_536
+"""Bytes around a chunked body's data, such as extensions and trailers, beyond what small chunks need."""
+
+FRAMING_OF_A_CHUNK = 16
+LINGERING = 2.0
+"""Seconds in which what a client still sends is read and dropped, so that it gets to see the last answer."""
+
+LOOK = 0.25
+"""Seconds between two looks whether a client that is not being read is still there."""
+
+LEAST_TAKEN = 1 << 20
+"""Bytes that a client takes in ``send_timeout`` seconds, if it does not take all."""
+
+SETTLING = 0.1
+"""Seconds in which a connection that has just been made is heard although the service stops."""
+
+_BLANK_LINE = b"\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES = {
+    each: f"HTTP/1.1 {each} {each.phrase}\r\n".encode() for each in HTTPStatus if each >= HTTPStatus.OK
+}
+_BODILESS = (204, 304)
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_HEARD = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_IN_HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]"
+_LEFT = getattr(select, "POLLRDHUP", 0)  # Linux: the client has closed its side
+_GONE: Message = {"type": "http.disconnect"}
+_DETAILS = {
+    400: "not a valid HTTP request",
+    414: f"the request target may hold at most {LONGEST_TARGET:,} bytes",
+    431: f"a request's head may hold at most {MOST_HEAD:,} bytes and {MOST_HEADERS} headers",
+    500: "something went wrong on our side; the request may be tried again",
+    501: "this method or transfer coding is not offered",
+    503: "the service has as many connections as it can hold; try again later",
+    505: "this service speaks HTTP/1.1",
+}
+_log = logging.getLogger("uvicorn.error")
+
+
+class Connection(asyncio.Protocol):
+    """One client: its bytes become requests, and each gets its answer.
+
+    The parser calls the methods that begin with ``on_``.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self.write_paused = False
+        self.stopping = False
+        self._app: ASGIApp = config.loaded_app
+        self._root_path: str = config.root_path
+        self._idle_timeout: float = config.timeout_keep_alive
+        self._app_state = app_state
+        self._receive_timeout = settings().receive_timeout
+        self._send_timeout = settings().send_timeout
+        self._outbox = outbox(self.loop)
+        self._outgoing: list[bytes | memoryview] = []
+        # Requests without a whole answer, in order; the first one is in the application's hands.
+        self._exchanges: deque[Exchange] = deque()
+        self._arriving: Exchange | None = None  # the last of them, while its body is still to come
+        self._parser = httptools.HttpRequestParser(self)
+        self._data, self._position = b"", 0  # what has been read, and how much of it has been parsed
+        self._seam = b""  # the last bytes parsed, which may be the beginning of a blank line
+        self._head_bytes = self._framing = 0
+        self._refusal = 0
+        self._upgrade = self._repeating = False
+        self._ended = False  # whatever still comes is dropped
+        self._left = False
+        self._read_paused = False
+        self._clock = _Clock(self.loop, self._expired)
+        self._receiving = False
+        self._suspended = 0.0
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._seen: Exchange | None = None
+
+    # The event loop's calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock: a connection that sends nothing is closed too."""
+        self.transport = transport
+        self.server_state.connections.add(self)
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._receiving = True
+        self._clock.set(self._receive_timeout)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Tells every request on the connection that its client has gone."""
+        self.server_state.connections.discard(self)
+        self._ended = True
+        self._clock.stop()
+        for timer in (self._look_timer, self._send_timer):
+            if timer is not None:
+                timer.cancel()
+        unsent().remove(self)
+        self._abandon()
+        self._data, self._outgoing = b"", []
+        del self._parser  # which holds this object, which holds it
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come, as far as there is room for it."""
+        if not self._ended:
+            self._data = self._data[self._position :] + data if self._data else data
+            self._position = 0
+            self._parse()
+
+    def eof_received(self) -> bool:
+        """A client that closes its side may have left, or wait for its answers: it soon shows."""
+        self._left = True
+        self._end_reading()
+        if self._exchanges:
+            self._watch()
+        return bool(self._exchanges)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is answered."""
+        self.write_paused = True
+        unsent().add(self)
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self.write_paused = False
+        unsent().remove(self)
+        if self._send_timer is not None and not self.transport.is_closing():
+            self._send_timer.cancel()
+            self._send_timer = None
+        if self._exchanges:
+            front = self._exchanges[0]
+            front.wake()
+            if front.complete:
+                self._advance()
+
+    # uvicorn's call.
+
+    def shutdown(self) -> None:
+        """Ends the connection once its requests are answered; one that has just been made is heard first."""
+        self.stopping = True
+        if not self._exchanges:
+            self.loop.call_later(SETTLING, self._close_if_idle)
+
+    # From bytes to requests.
+
+    def _parse(self) -> None:
+        """Gives the parser a head or a body at a time, while there is room for one more."""
+        data, size = self._data, len(self._data)
+        while self._position < size and not self._ended:
+            if self._is_full():
+                self._pause_reading()
+                return
+            start = self._position
+            self._position = end = self._piece_end(data, start)
+            self._feed(data if end - start == size else data[start:end])
+        self._data, self._position = b"", 0
+        self._resume_reading()
+        if not self._receiving and not self._ended and (self._head_bytes or self._arriving is not None):
+            self._receiving = True
+            self._clock.set(self._receive_timeout)
+
+    def _is_full(self) -> bool:
+        if self._arriving is not None:
+            return self._arriving.held > MOST_BODY
+        return len(self._exchanges) >= MOST_WAITING
+
+    def _piece_end(self, data: bytes, start: int) -> int:
+        """Where the piece ends that is parsed next; no message ends before."""
+        if self._arriving is not None and self._length is not None:
+            return min(start + self._length, len(data))
+        if self._seam:
+            found = (self._seam + data[start : start + 3]).find(_BLANK_LINE)
+            if found >= 0:
+                end = start + found + 4 - len(self._seam)
+                self._seam = b""
+                return end
+        found = data.find(_BLANK_LINE, start)
+        if found >= 0:
+            self._seam = b""
+            return found + 4
+        self._seam = (self._seam + data[max(start, len(data) - 3) :])[-3:]
+        return len(data)
+
+    def _feed(self, piece: bytes) -> None:
+        is_head = self._arriving is None
+        if is_head:
+            room = MOST_HEAD - self._head_bytes
+            self._head_bytes += len(piece)
+            piece = piece[:room] if len(piece) > room else piece
+        elif self._length is None:
+            self._framing += len(piece)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            if not self._refusal:
+                self._repeat()
+        except httptools.HttpParserError:
+            self._refusal = self._refusal or 400
+        if is_head and self._head_bytes > MOST_HEAD:
+            self._refusal = self._refusal or 431
+        elif self._framing > MOST_FRAMING:
+            self._refusal = self._refusal or 400
+        if self._refusal:
+            self._refuse(self._refusal)
+
+    def _repeat(self) -> None:
+        """Has the parser read the body of a request whose upgrade is ignored.
+
+        It takes such a request for the end of all HTTP, and begins anew; so it is told once more, without the
+        upgrade, what kind of body comes.
+        """
+        self._upgrade = False
+        framing = (b"content-length", b"transfer-encoding")
+        lines = (name + b": " + value + b"\r\n" for name, value in self._headers if name in framing)
+        self._repeating = True
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+        self._repeating = False
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._repeating:
+            return
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._hosts = 0
+        self._expects = False
+        self._length: int | None = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        if self._repeating:
+            return
+        self._url += url
+        if len(self._url) > LONGEST_TARGET:
+            self._refusal = 414
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which is not one."""
+        if self._repeating or self._arriving is not None:
+            return
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in _HEARD:
+            self._hear(name, value)
+
+    def _hear(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts += 1
+            if value.translate(None, _IN_HOST):
+                self._refusal = 400
+        elif name == b"content-length":
+            self._length = int(value)
+        elif name == b"expect":
+            self._expects = value.lower() == b"100-continue"
+        elif value.lower() == b"chunked":
+            self._length = None
+        else:
+            self._refusal = 501
+
+    def on_headers_complete(self) -> None:
+        """A head is whole: makes the request, or notes why there is none."""
+        if self._repeating:
+            return
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        self._refusal = self._refusal or self._objection(method, version)
+        target = None if self._refusal else _split_target(self._url)
+        if target is None:
+            self._refusal = self._refusal or 400
+            return
+        raw_path, query = target
+        path = raw_path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": "http",
+            "method": method.decode("ascii"),
+            "root_path": self._root_path,
+            "path": self._root_path + (unquote(path) if "%" in path else path),
+            "raw_path": self._root_path.encode() + raw_path if self._root_path else raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+        }
+        self._head_bytes = self._framing = 0
+        self._upgrade = self._parser.should_upgrade()
+        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        self._arriving = exchange = Exchange(self, scope, keep_alive=keep_alive, expects=self._expects)
+        self._append(exchange)
+
+    def _objection(self, method: bytes, version: str) -> int:
+        """The status that refuses this head, or 0."""
+        if version == "2.0":
+            return 505
+        if version not in ("1.0", "1.1"):
+            return 400
+        if self._hosts > 1 or (not self._hosts and version == "1.1"):
+            return 400
+        if version == "1.0" and self._length is None:
+            return 400  # RFC 9112, 6.1: there is no telling where such a body ends
+        if len(self._headers) > MOST_HEADERS:
+            return 431
+        return 501 if method == b"CONNECT" else 0
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if self._length is not None:
+            self._length -= len(body)
+        else:
+            self._framing = max(0, self._framing - len(body) - FRAMING_OF_A_CHUNK)
+        if self._arriving is not None:
+            self._arriving.add(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        exchange = self._arriving
+        if self._upgrade or exchange is None:
+            return
+        self._arriving = None
+        self._receiving = False
+        self._clock.clear()
+        self._ended = not exchange.keep_alive
+        exchange.end()
+
+    def _refuse(self, status: int) -> None:
+        """Answers what is no request once all before it is answered, in place of a request that broke off."""
+        _log.warning("a request was refused: %s", _DETAILS[status])
+        broken = self._arriving
+        self._end_reading()
+        if broken is None or not broken.started:
+            scope = {"type": "http", "method": "GET", "http_version": "1.1"}
+            self._append(Exchange(self, scope, keep_alive=False, expects=False, app=_refusing(status)))
+
+    # From requests to answers.
+
+    def _append(self, exchange: Exchange) -> None:
+        self._exchanges.append(exchange)
+        if len(self._exchanges) == 1:
+            self._start(exchange)
+
+    def _start(self, exchange: Exchange) -> None:
+        tasks = self.server_state.tasks
+        task = self.loop.create_task(exchange.run(exchange.app or self._app))
+        task.add_done_callback(tasks.discard)
+        tasks.add(task)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other request has come behind the one that is being answered."""
+        return len(self._exchanges) == 1 and not self._data
+
+    def taken(self) -> None:
+        """The application has taken what there was of a body."""
+        if self._read_paused:
+            self._parse()
+
+    def answered(self, exchange: Exchange) -> None:
+        """Goes on once the answer to ``exchange`` is written."""
+        self.server_state.total_requests += 1
+        if len(self.server_state.tasks) == 1:
+            self.flush()  # no other answer is in the making that this one could leave with
+        if not exchange.keep_alive:
+            self._finish()
+        elif not self.write_paused:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Has the next request answered, and reads on."""
+        self._exchanges.popleft()
+        if self._exchanges:
+            self._start(self._exchanges[0])
+        if self._data:
+            self._parse()
+        if self._exchanges:
+            return
+        if self._ended or self.stopping:
+            self._finish()
+        elif not self._receiving:
+            self._clock.set(self._idle_timeout)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Holds ``data`` back until the end of this turn; what is large leaves at once."""
+        if not self._outgoing:
+            self._outbox.add(self)
+        self._outgoing.append(data)
+        if len(data) > LARGE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what is held back, to whoever is still there."""
+        if self._outgoing and not self.transport.is_closing():
+            self.transport.writelines(self._outgoing)
+        self._outgoing = []
+
+    # The end.
+
+    def _end_reading(self) -> None:
+        """Takes no more requests; one that has not come whole will not."""
+        self._ended = True
+        self._data, self._position = b"", 0
+        self._receiving = False
+        self._clock.clear()
+        broken, self._arriving = self._arriving, None
+        if broken is not None:
+            broken.break_off()
+            if broken.disconnected:
+                self._exchanges.remove(broken)
+
+    def _expired(self) -> None:
+        """A request has not come in time, or none has come for long."""
+        self._end_reading()
+        if not self._exchanges:
+            self._close()
+
+    def _finish(self) -> None:
+        """Closes behind the last answer, slowly: a reset would take it from a client that still sends."""
+        self._exchanges.clear()
+        self._end_reading()
+        self.flush()
+        if self._left or self.transport.is_closing():
+            self._close()
+            return
+        self.transport.write_eof()
+        self._await_reader()
+        self._resume_reading()
+        self.loop.call_later(LINGERING, self._close)
+
+    def _close_if_idle(self) -> None:
+        if not self._exchanges:
+            self._close()
+
+    def _close(self) -> None:
+        self.flush()
+        self.transport.close()
+        self._await_reader()
+
+    def abort(self) -> None:
+        """Closes at once, whatever has not been sent."""
+        self.transport.abort()
+
+    def _abandon(self) -> None:
+        """Tells every request that its client has gone."""
+        exchanges, self._exchanges = self._exchanges, deque()
+        self._arriving = None
+        for exchange in exchanges:
+            exchange.disconnect()
+
+    # Clients that do not read, or are not read.
+
+    def unsent(self) -> int:
+        """Bytes that are held for the client: written and not taken, or still to be written."""
+        written = self.transport.get_write_buffer_size()
+        return max(written, self._exchanges[0].unsent) if self._exchanges else written
+
+    def _await_reader(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and self._send_timer is None:
+            self._send_timer = self.loop.call_later(self._send_timeout, self._check_reader, waiting)
+
+    def _check_reader(self, before: int) -> None:
+        self._send_timer = None
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and before - waiting < LEAST_TAKEN:
+            self.abort()
+        else:
+            self._await_reader()
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused and not self._left:
+            self._read_paused = True
+            self.transport.pause_reading()
+            if self._receiving:  # the client does not make us wait, we make it
+                self._suspended = self._clock.left()
+                self._clock.clear()
+            self._watch()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused and not self.transport.is_closing():
+            self._read_paused = False
+            self.transport.resume_reading()
+            if self._receiving:
+                self._clock.set(self._suspended)
+
+    def _watch(self) -> None:
+        """Looks now and then whether a client has left that would not be heard leaving."""
+        if self._look_timer is None:
+            self._seen = self._exchanges[0] if self._left and self._exchanges else None
+            self._look_timer = self.loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        """Gives up on a client that has closed its side, unless its requests are being answered quickly."""
+        self._look_timer = None
+        if not self._exchanges or not (self._left or self._read_paused):
+            return
+        if self._left or _has_left(self.transport):
+            if self._seen is self._exchanges[0]:
+                self._abandon()
+                self.abort()
+                return
+            self._seen = self._exchanges[0]
+        self._look_timer = self.loop.call_later(LOOK, self._look)
+
+
+class Exchange:
+    """One request and its answer, as ASGI has them."""
+
+    __slots__ = (
+        "_bodiless", "_broken", "_chunked", "_connection", "_end_told", "_expects", "_pieces", "_remaining",
+        "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        connection: Connection,
+        scope: Scope,
+        *,
+        keep_alive: bool,
+        expects: bool,
+        app: ASGIApp | None = None,
+    ) -> None:
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.app = app
+        self.held = 0
+        self.started = self.complete = self.disconnected = False
+        self._broken = False
+        self._connection = connection
+        self._expects = expects
+        self._pieces: list[bytes] = []
+        self._whole = self._end_told = False
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._bodiless = self._chunked = False
+        self._remaining: int | None = None  # bytes of the answer's declared length
+
+    # The connection's calls.
+
+    def add(self, piece: bytes) -> None:
+        """Takes a piece of the body."""
+        if not self.complete:
+            self._pieces.append(piece)
+            self.held += len(piece)
+            self.wake()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self._whole = True
+        self.wake()
+
+    def disconnect(self) -> None:
+        """The client has gone: nothing more is sent."""
+        self.disconnected = True
+        self.wake()
+
+    def break_off(self) -> None:
+        """The rest of the body will not come; an answer that has begun is still sent."""
+        self._broken = True
+        self.disconnected = not self.started
+        self.wake()
+
+    def wake(self) -> None:
+        """Has whoever waits look again."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the answer that are still to be written, or that the application says it holds."""
+        held: int = self.scope.get("state", {}).get("answer_bytes", 0)
+        return max(held, self._remaining or 0)
+
+    async def run(self, app: ASGIApp) -> None:
+        """Has ``app`` answer; where it does not, says so."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException as error:  # noqa: BLE001  whatever it is, the server goes on
+            _log.error("Exception in ASGI application", exc_info=error)
+        if self.complete or self.disconnected:
+            return
+        if self.started:
+            self._connection.abort()
+        else:
+            self.keep_alive = False
+            await _refusing(500)(self.scope, self.receive, self.send)
+
+    # The application's calls.
+
+    async def receive(self) -> Message:
+        """The next piece of the body; behind the last, the client's leaving."""
+        if self._expects and not self._whole and not self.started:
+            self._connection.write(_CONTINUE)
+            self._connection.flush()
+        self._expects = False
+        while not (self.disconnected or self._broken or self.complete):
+            if self._pieces or (self._whole and not self._end_told):
+                pieces, self._pieces, self.held = self._pieces, [], 0
+                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._end_told = self._whole
+                message = {"type": "http.request", "body": body, "more_body": not self._whole}
+                self._connection.taken()
+                return message
+            await self._wait()
+        return _GONE
+
+    async def send(self, message: Message) -> None:
+        """Writes a part of the answer, and waits for a client that does not keep up."""
+        if self.disconnected:
+            return
+        if self.complete:
+            raise RuntimeError("the answer is complete already")
+        if not self.started:
+            self._write_head(message["status"], message["headers"])
+        else:
+            self._write_body(message.get("body", b""), more=message.get("more_body", False))
+        while self._connection.write_paused and not self.disconnected:
+            await self._wait()
+
+    def _write_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.started = True
+        connection = self._connection
+        length: int | None = None
+        close = connection.stopping
+        lines = [_STATUS_LINES[status]]
+        for name, value in (*connection.server_state.default_headers, *headers):
+            if name == b"connection":
+                close = close or value == b"close"
+                continue
+            if name == b"content-length":
+                length = int(value)
+            lines.append(b"%b: %b\r\n" % (name, value))
+        # A wish to close waits for the last request that has come: each gets its answer.
+        if not (self.keep_alive and self._whole) or (close and connection.is_last):
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        self._bodiless = self.scope["method"] == "HEAD" or status in _BODILESS
+        self._remaining = length
+        self._chunked = length is None and not self._bodiless and self.scope["http_version"] == "1.1"
+        if self._chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        head = b"".join(lines)
+        if not head.count(b"\n") == head.count(b"\r") == len(lines):
+            raise RuntimeError("a header holds a line break")
+        connection.write(head + b"\r\n")
+
+    def _write_body(self, body: bytes | memoryview, *, more: bool) -> None:
+        write = self._connection.write
+        if self._bodiless:
+            self._remaining = None
+        elif self._chunked:
+            if body:
+                write(b"%x\r\n" % len(body))
+                write(body)
+                write(b"\r\n")
+            if not more:
+                write(b"0\r\n\r\n")
+        else:
+            if self._remaining is not None:
+                self._remaining -= len(body)
+                if self._remaining < 0:
+                    raise RuntimeError("the body is longer than its Content-Length")
+            write(body)
+        if not more:
+            if self._remaining:
+                raise RuntimeError("the body is shorter than its Content-Length")
+            self.complete = True
+            self._pieces, self.held = [], 0
+            self.wake()
+            self._connection.answered(self)
+
+    async def _wait(self) -> None:
+        waiter: asyncio.Future[None] = self._connection.loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+
+class _Clock:
+    """One deadline that is moved with every request: its timer is left to run, and looks again when it ends.
+
+    A timer made and cancelled for each request would cost more than reading its head.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
+        self._loop = loop
+        self._expired = expired
+        self._deadline = self._due = inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        """Calls ``expired`` so many seconds from now, and not earlier."""
+        self._deadline = self._loop.time() + seconds
+        if self._deadline < self._due:
+            self._arm()
+
+    def clear(self) -> None:
+        """Calls nothing."""
+        self._deadline = inf
+
+    def left(self) -> float:
+        """Seconds to the deadline."""
+        return self._deadline - self._loop.time()
+
+    def stop(self) -> None:
+        """Ends the timer."""
+        self._deadline = self._due = inf
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = self._deadline
+        self._timer = self._loop.call_later(self._deadline - self._loop.time(), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._due = None, inf
+        if self._deadline <= self._loop.time():
+            self._deadline = inf
+            self._expired()
+        elif self._deadline < inf:
+            self._arm()
+
+
+def _split_target(target: bytes) -> tuple[bytes, bytes] | None:
+    """Path and query of a request target; None for one that RFC 9112, 3.2 does not have."""
+    if b"#" in target:
+        return None
+    if not target.startswith(b"/"):
+        if target == b"*":
+            return target, b""
+        try:
+            absolute = httptools.parse_url(target)
+        except httptools.HttpParserInvalidURLError:
+            return None
+        if not absolute.host:
+            return None
+        return absolute.path or b"/", absolute.query or b""
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def _refusing(status: int) -> ASGIApp:
+    """An application that answers with this status.
+
+    What is no HTTP has no path: the answer reads as a problem document and as an Open Inference Protocol
+    error.
+    """
+    detail = _DETAILS[status]
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = orjson.dumps({**problem, "error": detail})
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return refuse
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed its side of a connection that nobody reads from."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket"), _LEFT)
+    return bool(poll.poll(0))

@@ -1,0 +1,81 @@
+"""Loops that are kept: found again, compiled anew when a source has changed or where none can be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.core.arithmetic import Array, compiled
+from app.core.arithmetic.compiled import Compiled
+
+
+def double(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = 2 * x[i]
+
+
+def loop() -> Compiled:
+    """The same loop as another process would have it."""
+    return Compiled(double, ["void(f8[::1], f8[::1])"], "double")
+
+
+def hits(loop: Compiled) -> int:
+    """How often it came from disk, after it has been right."""
+    out = np.empty(3)
+    loop(np.array([1.0, -2.5, np.inf]), out)
+    assert out.tolist() == [2, -5, np.inf]
+    return sum(loop.loop.stats.cache_hits.values())
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(compiled, "_KEPT", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_another_process_finds_what_one_compiled(kept: Path) -> None:
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    written = file.stat().st_mtime_ns
+    assert hits(loop()) == 1
+    assert file.stat().st_mtime_ns == written
+
+
+def test_another_user_may_read_it(kept: Path) -> None:
+    """An image is built by one user and run as another."""
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_changed_source_has_it_compiled_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hits(loop()) == 0
+    with monkeypatch.context() as changed:
+        changed.setattr(compiled, "_stamp", lambda: b"of other sources")
+        assert hits(loop()) == 0
+        assert hits(loop()) == 1
+    assert hits(loop()) == 0
+    assert len(list(kept.iterdir())) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5])
+def test_a_damaged_file_is_compiled_anew(kept: Path, share: float) -> None:
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    code = file.read_bytes()
+    file.write_bytes(code[: int(share * len(code))])
+    assert hits(loop()) == 0
+    assert hits(loop()) == 1
+
+
+def test_where_nothing_can_be_kept_it_is_compiled(kept: Path) -> None:
+    kept.write_text("no directory")
+    assert hits(loop()) == 0
+    assert hits(loop()) == 0
+
+
+def test_it_takes_no_other_types() -> None:
+    with pytest.raises(TypeError):
+        loop()(np.zeros(3, np.float32), np.zeros(3))

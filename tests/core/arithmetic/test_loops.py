@@ -1,0 +1,79 @@
+"""Compiled loops: orders left out, parameters as arrays, other formats; the same bits on every processor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.arithmetic import Value
+from app.core.arithmetic.loops import Fused
+from tests.core.activations.test_promise import example
+
+ELEMENTWISE = [each for each in REGISTRY.values() if isinstance(each, Elementwise)]
+FUSED = [each for each in ELEMENTWISE if isinstance(each.derivatives, Fused)]
+TAIL = np.geomspace(1e-300, 1e300, 200)
+POINTS = np.concatenate(
+    [np.linspace(-30, 30, 601), np.linspace(-760, 760, 99), TAIL, -TAIL, [np.nan, np.inf]]
+)
+
+COUNTS = {len(each.parameters): each for each in FUSED}
+"""One entry for each number of parameters: what is tested here is the loops, which all entries share."""
+
+over_counts = pytest.mark.parametrize("entry", COUNTS.values(), ids=lambda entry: entry.name)
+
+assert {0, 1, 2} <= COUNTS.keys()
+
+
+def digest(entry: Elementwise) -> str:
+    """A hash of the bits of f, f′ and f″; a NaN's own bits have no meaning."""
+    orders = entry.orders(POINTS, 3, **example(entry))
+    return hashlib.sha256(np.where(np.isnan(orders), np.nan, orders).tobytes()).hexdigest()
+
+
+@over_counts
+def test_orders_left_out_change_nothing(entry: Elementwise) -> None:
+    three = entry.orders(POINTS, 3, **example(entry))
+    for count in (1, 2):
+        np.testing.assert_array_equal(entry.orders(POINTS, count, **example(entry)), three[:count])
+
+
+@over_counts
+def test_parameters_may_be_arrays(entry: Elementwise) -> None:
+    params: dict[str, Value] = {**example(entry)}
+    same = entry.orders(POINTS, 2, **params)
+    for name, value in params.items():
+        params[name] = np.full(POINTS.shape, value)
+        np.testing.assert_array_equal(entry.orders(POINTS, 2, **params), same)
+
+
+@pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
+def test_single_precision_is_double_precision_rounded(entry: Elementwise) -> None:
+    """Bit for bit, though computed with fewer digits; among subnormal numbers there may be a tie."""
+    tail = np.geomspace(1e-38, 1e38, 500)
+    x = np.concatenate([np.linspace(-20, 20, 4001), tail, -tail, [np.nan, np.inf, -np.inf]])
+    x = x.astype(np.float32)
+    with np.errstate(all="ignore"):
+        wide = entry.orders(x.astype(np.float64), 2, **example(entry)).astype(np.float32)
+        narrow = entry.orders(x, 2, **example(entry))
+    small = np.abs(wide) < np.finfo(np.float32).tiny
+    np.testing.assert_array_equal(narrow[~small], wide[~small])
+    np.testing.assert_allclose(narrow[small], wide[small], rtol=0, atol=2.0**-149)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the names of processors are x86's")
+@pytest.mark.parametrize("processor", ["generic", "x86-64-v3"])
+def test_every_processor_gives_the_same_bits(processor: str) -> None:
+    code = f"import json, {__name__} as t; print(json.dumps({{e.name: t.digest(e) for e in t.FUSED}}))"
+    other = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    run = subprocess.run([sys.executable, "-c", code], env=other, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == {entry.name: digest(entry) for entry in FUSED}

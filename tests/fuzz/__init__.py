@@ -1,0 +1,1 @@
+"""Requests damaged at random, against a real server: `python -m tests.fuzz --help`."""

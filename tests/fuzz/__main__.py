@@ -1,0 +1,120 @@
+"""``python -m tests.fuzz``: damaged requests over kept connections, until time or count is up.
+
+A server is started, its memory and descriptors are watched, and what is wrong with an answer is a finding: a
+status 500, an echo of the input, no HTTP, no answer, more than five seconds. A finding is cut down to what
+still shows it and written to ``tests/fuzz/corpus``, which the tests send again every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from tests.benchmarks.processes import Server, activation_lab, resident
+from tests.fuzz.all_kinds import KINDS
+from tests.fuzz.exchange import Connection
+from tests.fuzz.kinds import Case
+from tests.fuzz.minimise import smaller
+
+CORPUS = Path(__file__).parent / "corpus"
+
+WARM_UP = 0.2
+"""The part of all cases after which memory is measured for the first time."""
+
+MOST_GROWTH = 0.05
+"""How much more memory the service may hold at the end than after warming up."""
+
+SETTINGS = {"receive_timeout": 3, "request_timeout": 4, "max_body_bytes": 32 * 2**20, "log_level": "error"}
+
+
+def main() -> None:
+    """Draws, sends, reports; ends with 1 where something was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default")
+    parser.add_argument("--count", type=int, default=1000, help="cases of each kind (1000)")
+    parser.add_argument("--seconds", type=float, default=600, help="time for all of them (600)")
+    parser.add_argument("--seed", type=int, default=0, help="draws other cases (0)")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.kinds) - set(KINDS):
+        parser.error(f"no kind is called {', '.join(sorted(unknown))}")
+    run = Run(chosen.kinds or list(KINDS), chosen.count, chosen.seconds, chosen.seed)
+    run.all()
+    sys.exit(bool(run.found))
+
+
+class Run:
+    """All the cases of some kinds, and what was found."""
+
+    def __init__(self, kinds: Iterable[str], count: int, seconds: float, seed: int) -> None:
+        self._kinds = list(kinds)
+        self._count = count
+        self._end = time.monotonic() + seconds
+        self._seed = seed
+        self.found: Counter[tuple[str, str]] = Counter()
+        self.sent: Counter[str] = Counter()
+
+    def all(self) -> None:
+        """Sends everything, kind by kind in turns, so that each has its part of the time."""
+        with activation_lab(**SETTINGS) as server:
+            sources = {kind: random.Random(f"{self._seed} {kind}") for kind in self._kinds}
+            connection = Connection(server.port)
+            first = memory = 0
+            for number in range(self._count):
+                if time.monotonic() > self._end or server.process.poll() is not None:
+                    break
+                if number == int(WARM_UP * self._count):
+                    first, memory = descriptors(server), resident(server.process.pid)
+                for kind in self._kinds:
+                    self._try(kind, KINDS[kind](sources[kind]), connection, server)
+            connection.close()
+            self._report(server, first, memory)
+
+    def _try(self, kind: str, case: Case, connection: Connection, server: Server) -> None:
+        self.sent[kind] += 1
+        for fault in connection.faults(case):
+            self.found[kind, fault] += 1
+            if self.found[kind, fault] <= 3:
+                print(f"{kind}: {fault}", flush=True)
+                keep(kind, smaller(case, fault, server.port))
+        if server.process.poll() is not None:
+            self.found[kind, "the server died"] += 1
+            keep(kind, case)
+
+    def _report(self, server: Server, first: int, memory: int) -> None:
+        for kind in self._kinds:
+            faults = {fault: count for (of, fault), count in self.found.items() if of == kind}
+            print(f"{kind:12} {self.sent[kind]:7,} sent  {faults or 'nothing found'}")
+        if server.process.poll() is not None:
+            print("the server died")
+        elif memory:
+            grown = resident(server.process.pid) / memory - 1
+            print(
+                f"memory {memory / 2**20:,.0f} MB, {grown:+.1%}; descriptors {first} to {descriptors(server)}"
+            )
+            if grown > MOST_GROWTH and self._count >= 1000:
+                self.found["all", "memory grows"] += 1
+
+
+def descriptors(server: Server) -> int:
+    """Descriptors that the server process has open."""
+    with suppress(OSError):
+        return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+    return 0
+
+
+def keep(kind: str, case: Case) -> None:
+    """Writes a case to the corpus."""
+    CORPUS.mkdir(exist_ok=True)
+    name = f"{kind}-{sha256(case.sent).hexdigest()[:12]}{'' if case.answers == 1 else '.raw'}"
+    (CORPUS / name).write_bytes(case.sent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Frameworks that are run in a process of their own: their libraries do not bear each other.
+
+A process loads one of them and answers values at arrays. `Remote` stands for it and looks like the peers of
+`frameworks`; it raises ImportError, with the library's own words, where the framework is not to be had.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from tests.peers.frameworks import Apply, Array, defaults_of
+
+
+def _first(places: tuple[Any, ...], name: str) -> Any:
+    for place in places:
+        if hasattr(place, name):
+            return getattr(place, name)
+    raise LookupError(f"there is no {name}")
+
+
+def _made(kind: Any, arguments: Mapping[str, Any]) -> Any:
+    return kind(**arguments)
+
+
+class Local:
+    """One framework in this process."""
+
+    dtype = "float32"
+
+    def find(self, name: str) -> Any:
+        """The function or class of that name."""
+        raise NotImplementedError
+
+    def tensor(self, x: Array) -> Any:
+        """The framework's own array."""
+        raise NotImplementedError
+
+    def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
+        """The value at ``x``: a function's, or that of a layer made of the arguments."""
+        return _made(found, arguments)(x) if inspect.isclass(found) else found(x, **arguments)
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        """The framework's values at an array."""
+        return np.asarray(self.call(self.find(name), arguments, self.tensor(x)))
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The defaults of its signature that are numbers; None where a value is demanded."""
+        return defaults_of(self.find(name))
+
+
+class Transformers(Local):
+    dtype = "float64"
+
+    def __init__(self) -> None:
+        import torch  # noqa: PLC0415
+        from transformers import activations  # noqa: PLC0415
+
+        self._torch, self._known = torch, activations.ACT2CLS
+
+    def find(self, name: str) -> Any:
+        found = self._known[name]
+        return found[0] if isinstance(found, tuple) else found
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        found = self._known[name]
+        kind, given = found if isinstance(found, tuple) else (found, {})
+        layer = kind(**{**given, **arguments}).double().eval()
+        return np.asarray(layer(self._torch.tensor(x)).detach())
+
+
+class Timm(Local):
+    dtype = "float64"
+
+    def __init__(self) -> None:
+        import torch  # noqa: PLC0415
+        from timm import layers  # noqa: PLC0415
+
+        self._torch, self._layers = torch, layers
+
+    def find(self, name: str) -> Any:
+        from timm.layers import activations, mlp  # noqa: PLC0415
+
+        return _first((mlp, activations), name) if name[0].isupper() else self._layers.get_act_layer(name)
+
+    def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
+        name = getattr(found, "func", found).__name__
+        layer = found(x.shape[-1]) if name == "GluMlp" else found(**arguments)
+        if name == "GluMlp":  # its gate alone
+            layer.fc1 = layer.fc2 = self._torch.nn.Identity()
+        return layer.double().eval()(x).detach()
+
+    def tensor(self, x: Array) -> Any:
+        return self._torch.tensor(x)
+
+
+class Tinygrad(Local):
+    def __init__(self) -> None:
+        from tinygrad import Tensor  # noqa: PLC0415
+
+        self._kind = Tensor
+
+    def find(self, name: str) -> Any:
+        return getattr(self._kind, name)
+
+    def tensor(self, x: Array) -> Any:
+        return self._kind(x.astype(np.float32))
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        answered: Array = super().call(self.find(name), arguments, self.tensor(x)).numpy()
+        return answered
+
+
+class Mlx(Local):
+    def __init__(self) -> None:
+        from mlx import core, nn  # noqa: PLC0415
+
+        self._core, self._nn = core, nn
+
+    def find(self, name: str) -> Any:
+        return getattr(self._nn, name)
+
+    def tensor(self, x: Array) -> Any:
+        return self._core.array(x.astype(np.float32))
+
+    def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
+        if inspect.isclass(found):
+            return _made(found, arguments)(x)
+        # Its functions are compiled and want numbers by position.
+        return found(x, *arguments.values())
+
+
+class Paddle(Local):
+    dtype = "float64"
+
+    def __init__(self) -> None:
+        import paddle  # noqa: PLC0415
+
+        self._paddle = paddle
+
+    def find(self, name: str) -> Any:
+        return _first((self._paddle.nn, self._paddle.nn.functional, self._paddle), name)
+
+    def tensor(self, x: Array) -> Any:
+        return self._paddle.to_tensor(x)
+
+    def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
+        if inspect.isclass(found):
+            layer = _made(found, arguments)
+            layer.eval()
+            return layer.to(dtype="float64")(x)
+        given = dict(arguments)
+        if "weight" in given:
+            given["weight"] = self._paddle.to_tensor([given["weight"]], dtype="float64")
+        if "training" in inspect.signature(found).parameters:
+            given["training"] = False
+        return found(x, **given)
+
+
+class Mindspore(Local):
+    def __init__(self) -> None:
+        import mindspore  # noqa: PLC0415
+
+        self._mindspore = mindspore
+
+    def find(self, name: str) -> Any:
+        return _first((self._mindspore.nn, self._mindspore.ops), name)
+
+    def tensor(self, x: Array) -> Any:
+        return self._mindspore.Tensor(x.astype(np.float32))
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        answered: Array = self.call(self.find(name), arguments, self.tensor(x)).asnumpy()
+        return answered
+
+
+class Keras2(Local):
+    def __init__(self) -> None:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        import tf_keras  # noqa: PLC0415
+
+        self._keras = tf_keras
+
+    def find(self, name: str) -> Any:
+        return _first((self._keras.activations, self._keras.layers), name)
+
+    def tensor(self, x: Array) -> Any:
+        return self._keras.backend.constant(x, dtype="float32")
+
+    def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
+        if not inspect.isclass(found) or "alpha_initializer" not in inspect.signature(found).parameters:
+            return super().call(found, arguments, x)
+        value = self._keras.initializers.Constant(arguments.get("alpha", 0.0))
+        return _made(found, {"alpha_initializer": value})(x)
+
+
+KINDS: Mapping[str, Callable[[], Local]] = {
+    "transformers": Transformers,
+    "timm": Timm,
+    "tinygrad": Tinygrad,
+    "mlx": Mlx,
+    "paddle": Paddle,
+    "mindspore": Mindspore,
+    "keras2": Keras2,
+}
+
+MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn"}
+"""What is imported for a framework, where that is not its own name."""
+
+
+@cache
+def _local(framework: str) -> Local:
+    os.environ.setdefault("DEV", "PYTHON")  # tinygrad's own interpreter: its other devices want a compiler
+    try:
+        importlib.import_module(MODULES.get(framework, framework))
+    except Exception as error:  # noqa: BLE001  (whatever keeps it from loading is the reason that is told)
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise ImportError(f"{type(error).__name__}: {reason}") from None
+    return KINDS[framework]()
+
+
+def _dtype(framework: str) -> str:
+    return _local(framework).dtype
+
+
+def _values(framework: str, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.array(_local(framework).values(name, arguments, x))
+
+
+def _defaults(framework: str, name: str) -> dict[str, Any]:
+    return _local(framework).defaults(name)
+
+
+class Remote:
+    """A framework in a process of its own."""
+
+    def __init__(self, framework: str) -> None:
+        self._framework = framework
+        self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.dtype = self._ask(_dtype)
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The signature's defaults that are numbers."""
+        found: dict[str, Any] = self._ask(_defaults, name)
+        return found
+
+    def apply(self, name: str, arguments: Mapping[str, Any]) -> Apply:
+        """The function under that name with these arguments."""
+        return lambda x: self._ask(_values, name, dict(arguments), x)
+
+    def differentiate(self, _name: str, _arguments: Mapping[str, Any]) -> None:
+        """Values alone are asked for: the derivatives are held against the formulas elsewhere."""
+
+    def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        return self._process.submit(question, self._framework, *arguments).result(timeout=300)
