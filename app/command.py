@@ -123,10 +123,10 @@ def _describe(options: argparse.Namespace) -> int:
         ("formula", facts.latex[0]),
         ("derivative", facts.latex[1] if len(facts.latex) > 1 else ""),
         ("range", facts.range),
-        ("largest slope", _digits(float(facts.largest_slope))),
+        ("largest slope", _unless_none(facts.largest_slope)),
         ("zero-centred", "yes" if facts.zero_centred else "no"),
         ("monotone", "yes" if facts.monotone else "no"),
-        ("saturates at", ", ".join(facts.saturates) or "nowhere"),
+        ("saturates at", "unknown" if facts.saturates is None else ", ".join(facts.saturates) or "nowhere"),
         *((f"parameter {each.name}", f"{each.domain}; default {each.default}") for each in facts.parameters),
     ]
     _table(None, rows)
@@ -212,6 +212,10 @@ def _digits(value: float, digits: int = 17) -> str:
     if digits == 17 or not math.isfinite(value):
         return repr(float(value))
     return f"{value:.{digits}g}"
+
+
+def _unless_none(value: Any) -> str:
+    return "unknown" if value is None else _digits(float(value))
 
 
 def _table(heads: Sequence[str] | None, rows: Any) -> None:

@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from itertools import chain
 from socket import socket
-from types import SimpleNamespace
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api import (
     activate,
     catalogue,
+    docs,
     gradient_flow,
     health,
     inference,
@@ -31,9 +34,10 @@ from app.compute.shared import PICTURES, SIMULATIONS, Shared, worker_processes
 from app.compute.simulations import Simulations
 from app.compute.threads import ComputeThreads
 from app.compute.workers import Executor, Workers
-from app.http import keys, openapi, problems
+from app.http import fastapi_parts, keys, openapi, problems
 from app.http.body_limit import BodyLimit
 from app.http.direct import Direct
+from app.http.head import Head
 from app.http.observed import Observed
 from app.observation.metrics import Metrics
 from app.pictures.render import Renderer
@@ -45,6 +49,13 @@ survive** a deep network. Every example below runs as it stands when *Try it out
 """
 
 
+_CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ("GET", "HEAD", "POST"),
+    "allow_headers": ("Authorization", "Content-Type", "Request-Timeout", "X-Request-Id"),
+    "expose_headers": ("Content-Language", "ETag", "Retry-After", "Server-Timing", "X-Request-Id"),
+}
+"""What a page of another origin may do, where an operator names that origin."""
+
 ROUTES = (
     activate,
     gradient_flow,
@@ -52,6 +63,7 @@ ROUTES = (
     training,
     mean_field,
     catalogue,
+    docs,
     plots,
     inference,
     health,
@@ -70,25 +82,25 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         title="Activation Lab",
         version=__version__,
         description=DESCRIPTION,
-        docs_url="/docs",
+        docs_url=None,  # app.api.docs has it, with a policy
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,  # an array looks the same both ways
         telemetry=_telemetry(on=own.telemetry),
-        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
-    # Plain attributes: a State's are found by failing to find them first, half a microsecond each.
-    app.state = SimpleNamespace(  # type: ignore[assignment]
-        settings=own, shared=shared, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
+    fastapi_parts.set_state(
+        app, settings=own, shared=shared, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
     )
     problems.install(app)
-    # Not through include_router, which has each request's path matched twice; and before the files of /docs.
-    app.router.routes[:0] = chain.from_iterable(module.router.routes for module in ROUTES)
+    fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))
     openapi.install(app, picture_examples())
-    stack = app.build_middleware_stack()
+    stack: ASGIApp = Head(fastapi_parts.middleware_stack(app))
     if not own.telemetry:  # which looks at what FastAPI does
-        stack = Direct(stack, app.routes)
-    app.middleware_stack = Observed(BodyLimit(stack, own.max_body_bytes), app.state.metrics)
+        stack = Direct(stack, app.routes, own.root_path)
+    stack = BodyLimit(stack, own.max_body_bytes)
+    if own.cors_origins:
+        stack = CORSMiddleware(stack, own.cors_origins, **_CROSS_ORIGIN)
+    fastapi_parts.set_middleware_stack(app, Observed(stack, app.state.metrics))
     return app
 
 

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -113,6 +113,15 @@ class Settings(BaseSettings):
         (),
         description="Keys between commas; where there are some, what computes asks for one of them.",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins between commas whose pages may call the service from a browser, or `*`.",
+    )
+    root_path: str = Field(
+        "",
+        pattern="^(/[A-Za-z0-9._~-]+)*$",
+        description="Prefix below which a proxy shows the service, such as `/lab`.",
+    )
     log_level: LogLevel = Field(
         "info", description="Least weight of what is logged: debug, info, warning, error."
     )
@@ -128,7 +137,16 @@ class Settings(BaseSettings):
         """Seconds at the end of the grace period in which what has not finished is ended."""
         return min(2.0, self.shutdown_grace / 5)
 
-    @field_validator("api_keys", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_not_blank(cls, values: Any) -> Any:
+        name = "ACTIVATION_LAB_API_KEYS"
+        given = next((value for key, value in os.environ.items() if key.upper() == name), None)
+        if given is not None and not given.strip() and "api_keys" not in values:
+            raise ValueError(f"{name} is set and blank: name a key, or unset it to let everybody in")
+        return values
+
+    @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
     def _between_commas(cls, value: Any) -> Any:
         if not isinstance(value, str):

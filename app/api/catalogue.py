@@ -33,8 +33,9 @@ from app.core.vocabularies.vocabulary import Argument, Vocabulary
 from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
 from app.http.problems import Problem, from_core, responses
+from app.http.queries import StrictRoute
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(route_class=StrictRoute, tags=["catalogue"])
 
 
 _FRAMEWORK = Query(

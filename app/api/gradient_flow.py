@@ -15,6 +15,7 @@ from app.api.experiments import described
 from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.reports import answer, number
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
+from app.core.activations.from_formula import label
 from app.core.diagnosis import verdict
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
 from app.core.diagnosis.report import diagnose
@@ -72,7 +73,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     media_type = negotiate(request, JSON, EVENTS)
     admission = admitted(request, timeout(request, settings.request_timeout))
     experiment = await planned(request, admission, partial(described, body, settings))
-    request.state.function = experiment.network.call.activation.name
+    request.state.function = label(experiment.network.call.activation)
     reserve(admission, experiment.cost.bytes)
     if media_type == EVENTS:
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 
 from app.contract.health import Health
 from app.http.problems import Problem, responses
+from app.http.queries import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(route_class=StrictRoute, tags=["health"])
 
 
 @router.get("/healthz", summary="Is the process alive?")

@@ -36,6 +36,7 @@ from app.http.answers import encoded, whole
 from app.http.bodies import JSON, negotiate
 from app.http.computing import computed, timeout
 from app.http.problems import Problem, protocol_errors
+from app.http.queries import StrictRoute
 from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
 from app.settings import Settings
 from app.wire import tensors
@@ -48,7 +49,7 @@ INPUTS = "inputs"
 OUTPUTS = ("outputs", "derivative", "second_derivative")
 """Output tensors by order of the derivative. A function that mixes elements has the first two."""
 
-router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
 
 DESCRIPTION = f"""\
 The input tensor `{INPUTS}` decides: its shape is the shape of the work, and its datatype (FP64, FP32, FP16 or
@@ -127,7 +128,7 @@ def _only_version(version: Annotated[str, _VERSION]) -> None:
 
 MODEL: TypeAlias = Annotated[Activation, Depends(_model)]
 
-models = APIRouter(responses=protocol_errors(404, 422))
+models = APIRouter(route_class=StrictRoute, responses=protocol_errors(404, 422))
 inference = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 422))
 
 

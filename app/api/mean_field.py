@@ -13,8 +13,9 @@ from app.api.examples import MEAN_FIELD
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
+from app.core.activations.from_formula import label
 from app.core.activations.registry import Call
-from app.core.errors import InvalidValue, LimitExceeded, UnknownName
+from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
 from app.http.bodies import JSON, ArrayRoute, negotiate
@@ -47,7 +48,7 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
     call, shape = checked(body, settings)
-    request.state.function = call.activation.name
+    request.state.function = label(call.activation)
 
     def work(run: Runner) -> Response:
         arrays = diagram(call, body.sigma_w, body.sigma_b, run=run)
@@ -74,7 +75,7 @@ def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:
     """The activation of the request; an unknown one is reported under the field's own name."""
     try:
         return REGISTRY.resolve(body.activation, body.params)
-    except UnknownName as error:
+    except ActivationLabError as error:
         if error.loc == ("function",):
             error.loc = ("activation",)
         raise

@@ -1,34 +1,42 @@
-"""How ``POST /gradient-flow`` documents that it takes a real network: a form with a file of weights."""
+"""How routes document that they take a real network: a form with a file of weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.api.examples import gradient_flow_examples
+from app.api.examples import gradient_flow_examples, training_examples
 from app.http.bodies import FORM, JSON
 
-_REQUEST: dict[str, Any] = {
-    "$ref": "#/components/schemas/GradientFlowRequest",
-    "example": {"activation": gradient_flow_examples()["deep"]["value"]["activation"]},
-}
 _WEIGHTS = {
     "type": "string",
     "format": "binary",
     "description": "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16.",
-}
-_SCHEMA = {
-    "type": "object",
-    "required": ["request", "weights"],
-    "properties": {"request": _REQUEST, "weights": _WEIGHTS},
-    "additionalProperties": False,
 }
 _ENCODING = {
     "request": {"contentType": JSON},
     "weights": {"contentType": "application/octet-stream"},
 }
 
-NETWORK_FORM = {"requestBody": {"content": {FORM: {"schema": _SCHEMA, "encoding": _ENCODING}}}}
-"""The form as an addition to the operation."""
+
+def _form(model: str, example: dict[str, Any]) -> dict[str, Any]:
+    """The form as an addition to the operation whose request is ``model``."""
+    request = {"$ref": f"#/components/schemas/{model}", "example": example}
+    schema = {
+        "type": "object",
+        "required": ["request", "weights"],
+        "properties": {"request": request, "weights": _WEIGHTS},
+        "additionalProperties": False,
+    }
+    return {"requestBody": {"content": {FORM: {"schema": schema, "encoding": _ENCODING}}}}
+
+
+NETWORK_FORM = _form(
+    "GradientFlowRequest", {"activation": gradient_flow_examples()["deep"]["value"]["activation"]}
+)
+
+TRAINING_FORM = _form(
+    "TrainingRequest", {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20}
+)
 
 NETWORK_DESCRIPTION = """\
 

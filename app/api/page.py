@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": SCRIPT,
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 POLICY = "; ".join(
@@ -42,7 +43,6 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -72,13 +72,19 @@ class Page:
             await self._vega
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def get_page(request: Request) -> Response:
     """The page itself."""
     return await get_file("index.html", request)
 
 
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.get("/llms.txt")
+async def get_summary(request: Request) -> Response:
+    """The service in a page of plain text, for programs that read (llmstxt.org)."""
+    return await get_file("llms.txt", request)
+
+
+@router.get("/page/{name}")
 async def get_file(name: str, request: Request) -> Response:
     """One of its files."""
     page: Page = request.app.state.page

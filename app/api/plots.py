@@ -60,6 +60,9 @@ MOST_PIXELS = 24_000_000
 HOUR = "max-age=3600"
 """How long a picture may be shown without asking again; then its ETag is compared."""
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""What an SVG may do that is opened by itself: show."""
+
 DESCRIPTION = """\
 `svg` and `png` are drawn from the specification that `vl.json` is (Vega-Lite, no browser). The address works
 wherever a picture's address works; the answer carries an ETag.
@@ -273,7 +276,12 @@ async def _picture(
     look = Look(query.theme, lang, query.width, query.height)
     specification = orjson.dumps(await asyncio.to_thread(draw, look))
     drawing = Drawing(specification, form, query.scale)
-    headers = {"ETag": drawing.tag, "Cache-Control": HOUR, "Content-Language": lang}
+    headers = {
+        "ETag": drawing.tag,
+        "Cache-Control": HOUR,
+        "Content-Language": lang,
+        "Content-Security-Policy": POLICY,
+    }
     if request.method == "GET" and drawing.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     with failures:

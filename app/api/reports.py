@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from app.contract.gradient_flow import GradientFlowRequest
+from app.core.activations.from_formula import Accuracy
 from app.core.diagnosis.prose import sentence
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
@@ -39,6 +40,18 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
             {"change": each.change, "log10_ratio": number(each.log10_ratio), "state": each.state}
             for each in report.remedies
         ],
+        **({} if report.accuracy is None else {"formula": _accuracy(report.accuracy)}),
+    }
+
+
+def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    """The fields of `AccuracyFields`."""
+    return {
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "points": accuracy.points,
+        "largest_error": accuracy.error,
+        "largest_relative_error": number(accuracy.relative_error),
     }
 
 

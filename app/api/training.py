@@ -12,8 +12,10 @@ from fastapi import APIRouter, Request, Response
 
 from app.api import training_reports as reports
 from app.api.examples import TRAINING
+from app.api.network_form import TRAINING_FORM
 from app.api.trainings import Plan, described
 from app.contract.training import TrainingResponse
+from app.core.activations.from_formula import label
 from app.core.jobs import Runner
 from app.core.training.course import train
 from app.core.training.run import Frame
@@ -38,6 +40,10 @@ batches.
 
 A run whose loss is no number any more, or a million times what it was, has `diverged`: that is a finding. Its
 figures are left out from there on; where no run is left they are null.
+
+With a multipart form, the JSON part `request` and the file part `weights` (as for `POST /gradient-flow`; the
+last matrix is the head's), all runs start from these weights and differ in the order of mini batches alone;
+`init` and `hidden` are not given then.
 """
 
 
@@ -46,6 +52,7 @@ figures are left out from there on; where no run is left they are null.
     summary="Train networks side by side",
     description=DESCRIPTION,
     response_model=TrainingResponse,
+    openapi_extra=TRAINING_FORM,
     responses={
         200: {"content": {EVENTS: {}, LINES: {}}},
         **responses(400, 406, 413, 415, 422, 503, 504),
@@ -58,7 +65,7 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     longest = settings.request_timeout if media_type == JSON else settings.sweep_timeout
     admission = admitted(request, timeout(request, longest))
     plan = await planned(request, admission, partial(described, body, settings))
-    request.state.function = plan.trainings[0].learner.call.activation.name
+    request.state.function = label(plan.trainings[0].learner.call.activation)
     reserve(admission, plan.cost.bytes)
     if media_type == JSON:
         return Response(await simulated(request, admission, partial(_answered, plan)), media_type=JSON)

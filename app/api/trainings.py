@@ -17,6 +17,7 @@ from app.core.errors import InvalidValue, LimitExceeded, UnknownName
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, Initialiser, gaussian
 from app.core.propagation.normalisation import normalisation
+from app.core.propagation.units import Units
 from app.core.training import data
 from app.core.training.cost import Cost, Extent, cost
 from app.core.training.data import Split
@@ -52,10 +53,9 @@ def described(body: TrainingRequest, settings: Settings) -> Plan:
     features, outputs, count = _shape(body.data, body.loss)
     _check_elements(count * features, settings)
     learners = [
-        _learner(each, body, (features, *body.hidden, outputs), number)
-        for number, each in enumerate(body.activations)
+        _learner(each, body, (features, outputs), number) for number, each in enumerate(body.activations)
     ]
-    watch = _watch(body, learners[0])
+    watch = _watch(body, learners)
     rule = optimiser(body.optimizer.kind, body.optimizer.learning_rate, body.optimizer.momentum)
     every = math.ceil(body.steps / body.frames)
     extent = Extent(
@@ -102,7 +102,7 @@ def _shape(fields: DataFields, loss_name: str) -> tuple[int, int, int]:
     for name in ("kind", "count", "noise", "classes"):
         if getattr(fields, name) is not None:
             raise InvalidValue("must not be given beside inputs and targets", loc=("data", name))
-    examples = _given(fields, loss_name, 0).training
+    examples = _given(fields.model_copy(update={"held_out": None}), loss_name, 0).training
     return examples.features, examples.outputs, examples.count
 
 
@@ -130,14 +130,12 @@ def _split(body: TrainingRequest) -> Split:
     )
 
 
-def _learner(
-    choice: TrainedActivation, body: TrainingRequest, sizes: tuple[int, ...], number: int
-) -> Learner:
+def _learner(choice: TrainedActivation, body: TrainingRequest, ends: tuple[int, int], number: int) -> Learner:
     try:
         call = REGISTRY.resolve(choice.activation, choice.params)
         weights, head = _weights(body, call)
         return Learner(
-            sizes=sizes,
+            sizes=(ends[0], *_hidden(body, call), ends[1]),
             call=call,
             weights=weights,
             head=head,
@@ -150,6 +148,16 @@ def _learner(
             rest = ("activation",) if error.loc[0] == "function" else error.loc
             error.loc = ("activations", number, *rest)
         raise
+
+
+def _hidden(body: TrainingRequest, call: Call) -> list[int]:
+    """Units of the hidden layers, the caller's own matrices' where there are some."""
+    if body.weights is None:
+        return body.hidden
+    if "hidden" in body.model_fields_set:
+        raise InvalidValue("must not be given beside weights, which say it", loc=("hidden",))
+    pieces = Units(call).pieces
+    return [len(matrix) // pieces for matrix in body.weights.matrices[:-1]]
 
 
 def _learned(choice: TrainedActivation, call: Call) -> tuple[str, ...]:
@@ -181,10 +189,17 @@ def _weights(body: TrainingRequest, call: Call) -> tuple[Initialiser | GivenWeig
     return drawn, drawn
 
 
-def _watch(body: TrainingRequest, learner: Learner) -> Watch:
-    if body.watch.boundary == 1 or (body.watch.boundary and learner.sizes[0] > 2):
+def _watch(body: TrainingRequest, learners: list[Learner]) -> Watch:
+    if body.watch.boundary == 1 or (body.watch.boundary and learners[0].sizes[0] > 2):
         message = "must be 2 points or more, and the inputs must have one or two features"
         raise InvalidValue(message, loc=("watch", "boundary"))
+    for each in learners:
+        _check_watched(body, each)
+    return Watch(body.watch.boundary, tuple(body.watch.weights))
+
+
+def _check_watched(body: TrainingRequest, learner: Learner) -> None:
+    """Raises `InvalidValue` for a weight that is not there."""
     for number, (layer, row, column) in enumerate(body.watch.weights):
         if layer >= len(learner.layers):
             message = f"the layer must be below {len(learner.layers)}"
@@ -194,7 +209,6 @@ def _watch(body: TrainingRequest, learner: Learner) -> Watch:
         else:
             continue
         raise InvalidValue(message, loc=("watch", "weights", number))
-    return Watch(body.watch.boundary, tuple(body.watch.weights))
 
 
 def _check_elements(numbers: int, settings: Settings) -> None:

@@ -15,16 +15,20 @@ from app.client.exchanges import (
     BIG,
     Exchange,
     Layer,
+    Lines,
     NetworkOptions,
     ServiceError,
+    Told,
+    TrainingOptions,
     activate,
     describe,
     gradient_flow,
     mean_field,
     picture,
     sweep,
+    training,
 )
-from app.client.results import Diagram, Facts, Network, Picture, Values
+from app.client.results import Diagram, Facts, Network, Picture, Training, Values
 
 __all__ = [
     "BIG",
@@ -34,10 +38,14 @@ __all__ = [
     "Exchange",
     "Facts",
     "Layer",
+    "Lines",
     "Network",
     "NetworkOptions",
     "Picture",
     "ServiceError",
+    "Told",
+    "Training",
+    "TrainingOptions",
     "Values",
     "activate",
     "describe",
@@ -45,4 +53,5 @@ __all__ = [
     "mean_field",
     "picture",
     "sweep",
+    "training",
 ]

@@ -15,13 +15,13 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from app.client.exchanges import EVENTS, Exchange, ServiceError, line, refused
+from app.client.exchanges import EVENTS, LINES, Exchange, Lines, ServiceError, refused
 from app.client.progress import Bar
 from app.client.results import Drawn, Picture
 from app.contract.problems import ProblemDocument
-from app.contract.sweep import SweepLine
 
 Result = TypeVar("Result")
+Line = TypeVar("Line")
 
 BUSY = frozenset({429, 502, 503})
 """Answers that say: not now. Every request is a computation, so that asking again does no harm."""
@@ -108,7 +108,7 @@ class Client(_Connection):
         if not (exchange.streams and self._progress and Bar.has_a_place()):
             response = self._answer(exchange, stream=False)
             return self._read(exchange, response)
-        with Bar() as bar, contextlib.closing(self._answer(_as_events(exchange), stream=True)) as response:
+        with Bar() as bar, contextlib.closing(self._answer(_with(exchange, EVENTS), stream=True)) as response:
             if not response.is_success:
                 response.read()
                 raise refused(response)
@@ -117,13 +117,13 @@ class Client(_Connection):
                 events.hear(text)
         return self._read(exchange, events.response(response))
 
-    def stream(self, exchange: Exchange[list[SweepLine]]) -> Iterator[SweepLine]:
+    def stream(self, exchange: Lines[Any, Line]) -> Iterator[Line]:
         """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
-        with contextlib.closing(self._answer(exchange, stream=True)) as response:
+        with contextlib.closing(self._answer(_with(exchange, LINES), stream=True)) as response:
             if not response.is_success:
                 response.read()
                 raise refused(response)
-            yield from map(line, response.iter_lines())
+            yield from map(exchange.line, response.iter_lines())
 
     def close(self) -> None:
         """Closes the connections."""
@@ -177,7 +177,9 @@ class AsyncClient(_Connection):
             response = await self._answer(exchange, stream=False)
             return self._read(exchange, response)
         with Bar() as bar:
-            async with contextlib.aclosing(await self._answer(_as_events(exchange), stream=True)) as response:
+            async with contextlib.aclosing(
+                await self._answer(_with(exchange, EVENTS), stream=True)
+            ) as response:
                 if not response.is_success:
                     await response.aread()
                     raise refused(response)
@@ -186,14 +188,14 @@ class AsyncClient(_Connection):
                     events.hear(text)
         return self._read(exchange, events.response(response))
 
-    async def stream(self, exchange: Exchange[list[SweepLine]]) -> AsyncIterator[SweepLine]:
+    async def stream(self, exchange: Lines[Any, Line]) -> AsyncIterator[Line]:
         """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
-        async with contextlib.aclosing(await self._answer(exchange, stream=True)) as response:
+        async with contextlib.aclosing(await self._answer(_with(exchange, LINES), stream=True)) as response:
             if not response.is_success:
                 await response.aread()
                 raise refused(response)
             async for text in response.aiter_lines():
-                yield line(text)
+                yield exchange.line(text)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -253,8 +255,8 @@ class _Events:
         return httpx.Response(200, content=self._result, request=streamed.request)
 
 
-def _as_events(exchange: Exchange[Result]) -> Exchange[Result]:
-    return replace(exchange, headers={**exchange.headers, "Accept": EVENTS})
+def _with(exchange: Exchange[Result], accepted: str) -> Exchange[Result]:
+    return replace(exchange, headers={**exchange.headers, "Accept": accepted})
 
 
 def _may_pass(came: httpx.Response | Exception) -> bool:

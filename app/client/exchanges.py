@@ -15,13 +15,24 @@ from numpy.typing import NDArray
 from app.client.arrays import Param, numbers, numpy, safetensors
 from app.client.arrays import Values as Given
 from app.client.arrays import params as sent
-from app.client.results import Diagram, Facts, Network, Picture, Values
+from app.client.results import Diagram, Facts, Network, Picture, Training, Values
 from app.contract.activate import ActivateResponse
 from app.contract.problems import ProblemDocument
 from app.contract.sweep import SweepLine
+from app.contract.training import (
+    TrainingError,
+    TrainingFrame,
+    TrainingLine,
+    TrainingResult,
+    TrainingStart,
+)
 from app.core.arithmetic.formats import number_format
 
 Result = TypeVar("Result")
+Line = TypeVar("Line")
+
+Told: TypeAlias = TrainingStart | TrainingFrame | TrainingResult
+"""A line of a training's answer."""
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -59,6 +70,13 @@ class Exchange(Generic[Result]):
     files: Mapping[str, tuple[str, bytes, str]] | None = None
     picture: Exchange[Picture] | None = None
     streams: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines(Exchange[Result], Generic[Result, Line]):
+    """An exchange whose answer may come line by line; ``line`` reads one."""
+
+    line: Callable[[str], Line]
 
 
 def activate(
@@ -126,13 +144,7 @@ def gradient_flow(
         fields["inputs"] = numbers(options["inputs"])
     if "upstream" in options:
         fields["upstream"] = numbers(options["upstream"])
-    plain = _json("/gradient-flow", fields, _report, streams=True)
-    if weights is not None:
-        files = {
-            "request": ("request.json", plain.content or b"", JSON),
-            "weights": ("weights.safetensors", safetensors(_named(weights)), "application/octet-stream"),
-        }
-        plain = replace(plain, content=None, files=files, headers={"Accept": JSON})
+    plain = _with_weights(_json("/gradient-flow", fields, _report, streams=True), weights)
     return replace(plain, picture=_picture_of(plain, "/plots/gradient-flow.svg"))
 
 
@@ -156,14 +168,59 @@ def mean_field(
 
 def sweep(
     base: Mapping[str, Any], grid: Mapping[str, Sequence[Any]], *, cells: Sequence[int] | None = None
-) -> Exchange[list[SweepLine]]:
+) -> Lines[list[SweepLine], SweepLine]:
     """``POST /gradient-flow/sweep``: ``base`` with every combination of the values in ``grid``.
 
     `Client.send` waits for all lines, `Client.stream` yields them as they come.
     """
     body = {"base": base, "grid": grid, "cells": cells}
-    lines = _json("/gradient-flow/sweep", body, _lines)
-    return replace(lines, headers={"Content-Type": JSON, "Accept": LINES})
+    plain = _json("/gradient-flow/sweep", body, _lines)
+    headers = {"Content-Type": JSON, "Accept": LINES}
+    return Lines(plain.method, plain.path, plain.read, headers, content=plain.content, line=_sweep_line)
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What a training may be told beside its activations: the fields of `TrainingRequest`, all optional."""
+
+    data: Mapping[str, Any]
+    hidden: Sequence[int]
+    init: str | Mapping[str, float]
+    normalization: str | None
+    residual: Mapping[str, float] | None
+    loss: str
+    optimizer: Mapping[str, Any]
+    steps: int
+    runs: int
+    seed: int
+    frames: int
+    watch: Mapping[str, Any]
+
+
+def training(
+    activations: Sequence[str | Mapping[str, Any]],
+    *,
+    weights: Sequence[Layer] | None = None,
+    **options: Unpack[TrainingOptions],
+) -> Lines[Training, Told]:
+    """``POST /training``: networks of these ``activations`` trained side by side.
+
+    `Client.send` waits for the whole; `Client.stream` yields the start, every frame as it comes, and the
+    result. All runs start from ``weights``, the head's last, where they are given; ``hidden`` and ``init``
+    are then not. Defaults are the service's.
+    """
+    fields = {"activations": activations, **options}
+    plain = _with_weights(_json("/training", fields, _trained), weights)
+    drawing = _picture_of(plain, "/plots/training.svg")
+    return Lines(
+        plain.method,
+        plain.path,
+        plain.read,
+        plain.headers,
+        content=plain.content,
+        files=plain.files,
+        picture=drawing,
+        line=_training_line,
+    )
 
 
 def describe(function: str) -> Exchange[Facts]:
@@ -183,9 +240,16 @@ def picture(*functions: str, params: Mapping[str, Param] | None = None, order: i
     return Exchange("GET", f"/plots/functions.svg?{query}", _svg, headers={"Accept": SVG})
 
 
-def line(text: str) -> SweepLine:
-    """A line of a sweep's answer."""
+def _sweep_line(text: str) -> SweepLine:
     return SweepLine.model_validate(json.loads(text))
+
+
+def _training_line(text: str) -> Told:
+    """A line of a training's answer; raises `ServiceError` for one that says that it failed."""
+    found = TrainingLine.model_validate(json.loads(text)).root
+    if isinstance(found, TrainingError):
+        raise ServiceError(ProblemDocument.model_validate(found.problem))
+    return found
 
 
 def refused(response: httpx.Response) -> Exception:
@@ -264,6 +328,17 @@ def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] |
     return None if array is None else array.astype(dtype)
 
 
+def _with_weights(exchange: Exchange[Result], weights: Sequence[Layer] | None) -> Exchange[Result]:
+    """The same as a form with a network's own layers, where there are some."""
+    if weights is None:
+        return exchange
+    files = {
+        "request": ("request.json", exchange.content or b"", JSON),
+        "weights": ("weights.safetensors", safetensors(_named(weights)), "application/octet-stream"),
+    }
+    return replace(exchange, content=None, files=files, headers={"Accept": JSON})
+
+
 def _named(weights: Sequence[Layer]) -> dict[str, Given]:
     """The tensors, named as PyTorch would: layer 0 is ``0.weight`` and ``0.bias``."""
     tensors: dict[str, Given] = {}
@@ -284,7 +359,11 @@ def _diagram(response: httpx.Response) -> Diagram:
 
 
 def _lines(response: httpx.Response) -> list[SweepLine]:
-    return [line(each) for each in response.iter_lines()]
+    return [_sweep_line(each) for each in response.iter_lines()]
+
+
+def _trained(response: httpx.Response) -> Training:
+    return Training.model_validate_json(response.content)
 
 
 def _facts(response: httpx.Response) -> Facts:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.contract.catalogue import FunctionFacts
 from app.contract.gradient_flow import GradientFlowResponse
 from app.contract.mean_field import MeanFieldResponse
+from app.contract.training import TrainingResponse
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,7 @@ class Diagram(Drawn, MeanFieldResponse):
 
 class Facts(Drawn, FunctionFacts):
     """What ``GET /functions/{name}`` answered."""
+
+
+class Training(Drawn, TrainingResponse):
+    """What ``POST /training`` answered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +10,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
     WithJsonSchema,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from app.wire.errors import Unsuitable
 from app.wire.nested import to_array, to_lists
-
-Numbers = TypeAliasType("Numbers", "float | Literal['NaN', 'Infinity', '-Infinity'] | list[Numbers]")
-"""What an array looks like in JSON; the recursive component of the OpenAPI document."""
 
 
 def _array(value: Any) -> NDArray[np.float64]:
@@ -32,26 +28,30 @@ def _array(value: Any) -> NDArray[np.float64]:
         raise PydanticCustomError("array", "{reason}", {"reason": str(error)}) from None
 
 
-class _ArrayField:
-    """An ndarray in Python, nested numbers in JSON."""
+Numbers = TypeAliasType(
+    "Numbers",
+    Annotated[
+        NDArray[Any],
+        PlainValidator(_array),
+        PlainSerializer(to_lists, when_used="json"),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "number"},
+                    {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]},
+                    {"type": "array", "items": {}},
+                ],
+                "description": "A number, or numbers nested in lists, every row as long as its neighbours.",
+            }
+        ),
+    ],
+)
+"""An array: an ndarray in Python, nested numbers in JSON.
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        array = core_schema.no_info_plain_validator_function(_array)
-        return core_schema.json_or_python_schema(
-            json_schema=core_schema.chain_schema([handler.generate_schema(Numbers), array]),
-            python_schema=array,
-            serialization=core_schema.plain_serializer_function_ser_schema(to_lists, when_used="json"),
-        )
+The schema does not say what the lists hold: it would have to name itself, which generators of clients refuse.
+"""
 
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(schema["json_schema"]["steps"][0])
-
-
-NumberArray: TypeAlias = Annotated[NDArray[Any], _ArrayField]
+NumberArray: TypeAlias = Numbers
 
 
 def _param(value: Any) -> Any:

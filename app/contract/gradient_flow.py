@@ -192,6 +192,18 @@ class RemedyFields(Model):
     state: State
 
 
+class AccuracyFields(Model):
+    """How well a formula was worked out in double precision: f and f′ against ball arithmetic."""
+
+    low: float = Field(description="The smallest argument that the formula had in the simulation.")
+    high: float = Field(description="The largest.")
+    points: int = Field(description="Points between them at which it was checked.")
+    largest_error: float = Field(description="The largest difference of f or f′ from the exact value.")
+    largest_relative_error: float = Field(
+        description="The same as a share of the exact value, subnormal ones left out."
+    )
+
+
 class GradientFlowResponse(Model):
     """Figures, theory, verdict and remedies."""
 
@@ -208,3 +220,4 @@ class GradientFlowResponse(Model):
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]
+    formula: AccuracyFields | None = Field(None, description="Where the activation is a formula.")

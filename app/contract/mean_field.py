@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app.contract.arrays import Model, NumberArray, ParamValue
 from app.contract.names import FunctionName
 
-Phases = TypeAliasType("Phases", "Literal['ordered', 'critical', 'chaotic'] | list[Phases]")
+Phase: TypeAlias = Literal["ordered", "critical", "chaotic"]
+Phases = TypeAliasType(
+    "Phases",
+    Annotated[
+        Any,  # nested as deep as the request's arrays were, which a schema says only by naming itself
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string", "enum": list(get_args(Phase))}, {"type": "array", "items": {}}],
+                "description": "A phase, or phases nested as the arrays beside them.",
+            }
+        ),
+    ],
+)
 """A phase for each cell."""
 
 

@@ -24,14 +24,17 @@ from app.core.evaluation import Mapper
 from app.core.propagation.given import GivenWeights
 from app.http.admission import ComputeRoute, admit
 from app.http.computing import computed, timeout
+from app.http.fastapi_parts import body_model
 from app.http.headers import declared_json, header
 from app.http.problems import Problem, Translation, from_core
 from app.settings import Settings
 from app.wire import form, json_body, npy, weights
 from app.wire.errors import Malformed, Unsuitable
-from app.wire.json_arrays import PIECE
 
 Parsed = TypeVar("Parsed")
+
+SHORT = 262_144
+"""Bytes of a body that is read where it is: a millisecond, about what handing it to a thread takes."""
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -62,7 +65,7 @@ class WholeRequest(Request):
         Raises `Problem`: the client left, there is no body, no room or no time.
         """
         pieces = await self._pieces()
-        if sum(map(len, pieces)) <= PIECE:
+        if sum(map(len, pieces)) <= SHORT:
             return parse(b"".join(pieces))
 
         def work(_: Mapper) -> Parsed:
@@ -179,6 +182,8 @@ class ArrayRoute(ComputeRoute):
         self._taken = tuple(dict.fromkeys((JSON, *declared)))
         self.alone = signature(endpoint).parameters.keys() == {"body", "request"}
         super().__init__(path, endpoint, **options)
+        if not self.query_names:
+            self.query_names = None  # with some media types the body's fields stand there
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, given an `ArrayRequest`."""
@@ -208,8 +213,7 @@ class ArrayRoute(ComputeRoute):
 
     async def _model(self, request: ArrayRequest) -> Any:
         """The body as the endpoint's model, its errors as FastAPI's."""
-        assert self.body_field is not None
-        model: Any = self.body_field.field_info.annotation
+        model = body_model(self)
         fields = await request.json()
         try:
             return model.model_validate(fields)

@@ -1,4 +1,4 @@
-"""Answers that stay the same while the service runs: compressed once, and sent only to who has them not."""
+"""Answers that stay the same while the service runs: compressed once, sent to clients that lack them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import Request, Response
+
+from app.http.headers import accepts_gzip
 
 HEADERS = {
     # Asked for again every time, answered by a few bytes where nothing changed.
@@ -39,7 +41,7 @@ class Fixed:
         all_headers = {**HEADERS, **(headers or {}), "ETag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=all_headers)
-        if "gzip" not in request.headers.get("accept-encoding", ""):
+        if not accepts_gzip(request.scope):
             return Response(gzip.decompress(self.compressed), 200, all_headers, self.media_type)
         all_headers["Content-Encoding"] = "gzip"
         return Response(self.compressed, 200, all_headers, self.media_type)

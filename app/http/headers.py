@@ -14,6 +14,25 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def accepts_gzip(scope: Scope) -> bool:
+    """Whether an answer may be compressed (RFC 9110, 12.5.3): ``gzip;q=0`` says that it may not."""
+    weights: dict[str, float] = {}
+    for part in (header(scope, b"accept-encoding") or "").lower().split(","):
+        coding, _, parameter = part.partition(";")
+        name, _, value = parameter.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(value) if name == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def route_path(scope: Scope) -> str:
+    """The path that routes are matched with: without the prefix below which a proxy shows the service."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def declared_json(scope: Scope) -> Scope:
     """The scope of a request that says it holds JSON: FastAPI asks no other for its `json`."""
     headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]

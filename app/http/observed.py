@@ -11,6 +11,7 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.fastapi_parts import template
 from app.http.problems import Problem
 from app.observation.logs import request_id
 from app.observation.metrics import Metrics
@@ -19,8 +20,11 @@ HEADER = b"x-request-id"
 SANE = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 """A client's own id that is taken over: no spaces, quotes, control characters or novels."""
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""No browser takes an answer for anything but what its Content-Type says."""
+
 NONE = "-"
-"""The label of what is not known: the route of a path that there is not, the function of a health check."""
+"""The label of what does not apply: the route of an unknown path, the function of a health check."""
 
 _PROCESS = secrets.token_hex(4)
 _NUMBERS = itertools.count(1)
@@ -53,7 +57,7 @@ class Observed:
     def _report(self, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.start
         state = exchange.scope["state"]
-        route = _template(exchange.scope)
+        route = template(exchange.scope) or NONE
         function = state.get("function", NONE)
         self._metrics.count(route, function, exchange.status, seconds, state.get("elements", 0))
         fields = {"function": function} if function != NONE else {}
@@ -108,17 +112,10 @@ class _Exchange:
             await refusal.response()(self.scope, self.receive, self.send)
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        headers = [(HEADER, self._id)]
+        headers = [(HEADER, self._id), NOSNIFF]
         if not self.scope["app"].state.ready:
             headers.append((b"connection", b"close"))  # the next request goes to another instance
         return headers
-
-
-def _template(scope: Scope) -> str:
-    """The path of the route that was taken, with names in place of what a client chose."""
-    # A router included under a prefix keeps the whole path there; its route knows its own part.
-    included = scope.get("fastapi", {}).get("effective_route_context")
-    return getattr(included or scope.get("route"), "path_format", NONE)
 
 
 def _id(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -6,13 +6,18 @@ routes share, and whether API keys are asked for.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.contract.problems import ProblemDocument
+from app.contract.sweep import SweepLine
+from app.contract.training import TrainingLine
 from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
 from app.core.formulas.reading import PREFIX
@@ -36,6 +41,31 @@ _NAMES: dict[str, Iterable[str]] = {
 """What the components of `app.contract.names` may be."""
 
 
+TAGS = {
+    "values": "What is the value? Values, derivatives and gradients of activation functions.",
+    "gradients": "Does the gradient survive? Deep networks, simulated, compared with theory and judged.",
+    "training": "What is learned? Small networks trained side by side.",
+    "catalogue": "What is known of each function.",
+    "plots": "Pictures: SVG, PNG, or the Vega-Lite specification they are drawn from.",
+    "open inference protocol": "The same functions as models of the Open Inference Protocol (v2, REST).",
+    "health": "For whoever runs the service.",
+}
+"""What the operations are about; each has one."""
+
+STREAMS = {"text/event-stream", "application/jsonl"}
+
+ITEMS: dict[str, type[BaseModel]] = {"/gradient-flow/sweep": SweepLine, "/training": TrainingLine}
+"""What a line, or an event's data, holds, by path."""
+
+TIMEOUT = {
+    "name": "Request-Timeout",
+    "in": "header",
+    "required": False,
+    "description": "Seconds the computation may take, if fewer than the service's own limit.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
 def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
     """Has ``app`` make its document here, once, when it is first asked for.
 
@@ -48,12 +78,81 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
         if app.openapi_schema is None:
             document = made()
             _declare_names(document)
+            _declare_tuples(document["components"]["schemas"])
+            _declare_defaults(document["components"]["schemas"])
             _declare_problems(document)
             _declare_examples(document, examples)
+            _declare_operations(document)
+            _declare_streams(document)
+            _declare_timeouts(document)
+            document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+            document["servers"] = [{"url": app.root_path or "/", "description": "This service."}]
+            document["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
+            document["security"] = []  # nothing is asked for, but where an operation says so
             keys.declare(document, asked=bool(app.state.keys))
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _operation_id(method: str, path: str) -> str:
+    """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}."""
+    parts = [re.sub(r"\.?\{\w+\}", "", part).replace("-", "_") for part in path.strip("/").split("/")]
+    words = [part for part in parts if part]
+    if path.endswith("}") and "." not in path:
+        words[-1] = words[-1].removesuffix("s")
+    return "_".join(words if method == "post" else [method, *words])
+
+
+def _declare_operations(document: dict[str, Any]) -> None:
+    """Short names for clients' methods, and one tag each."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            operation["operationId"] = _operation_id(method, path)
+            operation["tags"] = operation["tags"][:1]
+
+
+def _declare_streams(document: dict[str, Any]) -> None:
+    """Pieces that come one after the other: text, of which ``x-item-schema`` says what each piece holds."""
+    for path, operation in document["paths"].items():
+        content = operation.get("post", {}).get("responses", {}).get("200", {}).get("content", {})
+        for media_type in STREAMS & content.keys():
+            content[media_type]["schema"] = {"type": "string"}
+            if path in ITEMS:
+                content[media_type]["x-item-schema"] = {
+                    "$ref": f"#/components/schemas/{ITEMS[path].__name__}"
+                }
+
+
+def _declare_tuples(schema: Any) -> None:
+    """What a tuple's elements are, for readers of a schema who look for ``items`` in every array."""
+    if isinstance(schema, dict):
+        if "prefixItems" in schema:
+            kinds = [
+                each for n, each in enumerate(schema["prefixItems"]) if each not in schema["prefixItems"][:n]
+            ]
+            schema.setdefault("items", kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            _declare_tuples(each)
+
+
+def _declare_defaults(schemas: dict[str, Any]) -> None:
+    """Defaults in words: for a ``default`` generators ask, or give a value of a wrong type."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            default = field.pop("default", None)
+            if default is not None:
+                words = f"Default: `{json.dumps(default)}`."
+                field["description"] = f"{field.get('description', '')} {words}".strip()
+
+
+def _declare_timeouts(document: dict[str, Any]) -> None:
+    """The deadline that a client may set wherever a computation may miss one."""
+    for operation in operations(document):
+        if "504" in operation["responses"]:
+            operation.setdefault("parameters", []).append(TIMEOUT)
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -83,12 +182,22 @@ def _declare_examples(document: dict[str, Any], examples: Mapping[str, Mapping[s
 def _declare_problems(document: dict[str, Any]) -> None:
     """Puts the problem document among the schemas and takes FastAPI's own error models out."""
     schemas = document["components"]["schemas"]
-    template = "#/components/schemas/{model}"
-    _, own = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
-    schemas.update(own["$defs"])
+    models: list[type[BaseModel]] = [ProblemDocument, *ITEMS.values()]
+    own: dict[str, Any] = {}
+    for model in models:
+        own |= _definitions(model)
+    schemas.update({name: schema for name, schema in own.items() if name not in schemas})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for operation in operations(document):
         declared = operation["responses"]
         if "HTTPValidationError" in str(declared.get("422")):
             declared["422"] = responses(422)[422]
+
+
+def _definitions(model: type[BaseModel]) -> dict[str, Any]:
+    """The components that ``model`` is made of, itself included."""
+    template = "#/components/schemas/{model}"
+    _, document = models_json_schema([(model, "serialization")], ref_template=template)
+    definitions: dict[str, Any] = document["$defs"]
+    return definitions

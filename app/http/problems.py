@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from app.contract.fields import FIELD_NAMES
 from app.contract.problems import ProtocolError
 from app.core.activations import REGISTRY
 from app.core.errors import ActivationLabError, nearest
+from app.http.fastapi_parts import methods
+from app.http.headers import route_path
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -27,6 +30,8 @@ MOST_ERRORS = 20
 """Errors listed in one problem. A body with a million bad fields gets a small answer."""
 
 LONGEST_MESSAGE = 300
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Problem(HTTPException):
@@ -87,7 +92,7 @@ class ProblemResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers in the shape that the path asks for, whoever noticed the error."""
-        below = scope["path"] == PROTOCOL or scope["path"].startswith(f"{PROTOCOL}/")
+        below = f"{route_path(scope)}/".startswith(f"{PROTOCOL}/")
         await (self._sentence(scope, receive, send) if below else super().__call__(scope, receive, send))
 
 
@@ -107,6 +112,9 @@ def problem(error: Exception) -> Problem:
         return from_validation(error.errors())
     if isinstance(error, ActivationLabError):
         return from_core(error)
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        detail = "the service has no file descriptor left for this; try again later"
+        return Problem(503, detail, headers={"Retry-After": "1"})
     return Problem(500, "something went wrong on our side; the request may be tried again")
 
 
@@ -121,8 +129,12 @@ def protocol_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "model": ProtocolError} for status in statuses}
 
 
-async def _answer(_: Request, error: Exception) -> Response:
-    return problem(error).response()
+async def _answer(request: Request, error: Exception) -> Response:
+    found = problem(error)
+    if found.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        offered = methods(request.scope)
+        found.headers = {"Allow": ", ".join(sorted(offered | ({"HEAD"} if "GET" in offered else set())))}
+    return found.response()
 
 
 def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:

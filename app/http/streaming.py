@@ -32,6 +32,13 @@ def line(kind: str, data: bytes) -> bytes:
     return data + b"\n"
 
 
+QUIET = 15.0
+"""Seconds without a piece after which a comment is sent among events: proxies close quiet streams."""
+
+COMMENT = b": nothing yet\n\n"
+
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would hold pieces back
+
 HELD = 2**22
 """Bytes that wait for a slow reader, or one piece if it is longer; then whoever emits more waits."""
 
@@ -64,8 +71,16 @@ class _Pieces:
         # Behind whatever the last pieces' own calls put there.
         self._loop.call_soon(self._queue.put_nowait, None)
 
-    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
-        while (piece := await self._queue.get()) is not None:
+    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes] | None]:
+        """The pieces; None whenever there was none for `QUIET` seconds."""
+        while True:
+            try:
+                piece = await asyncio.wait_for(self._queue.get(), QUIET)
+            except TimeoutError:
+                yield None
+                continue
+            if piece is None:
+                return
             yield piece
             with self._changed:  # it has been sent
                 self._held -= len(piece[1])
@@ -90,13 +105,16 @@ def streamed(
     async def encoded() -> AsyncIterator[bytes]:
         try:
             async for piece in pieces:
-                yield encode(*piece)
+                if piece is not None:
+                    yield encode(*piece)
+                elif media_type == EVENTS:
+                    yield COMMENT
             if (problem := await task) is not None:
                 yield encode(*failed(problem))
         finally:
             task.cancel()
 
-    return StreamingResponse(encoded(), media_type=media_type, headers={"Cache-Control": "no-store"})
+    return StreamingResponse(encoded(), media_type=media_type, headers=_HEADERS)
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> Problem | None:

@@ -43,9 +43,12 @@ export async function send(path, { body, headers = {}, signal } = {}) {
   throw failure(response.status, await response.json().catch(() => ({})));
 }
 
+/** The whole address of a path of the service, which a proxy may show below a prefix. */
+export const address = (path) => new URL(path.slice(1), document.baseURI).href;
+
 async function reached(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetch(address(path), options);
   } catch (error) {
     throw new Failure(error.name === "AbortError" ? "cancelled" : "unreachable");
   }

@@ -1,13 +1,13 @@
 // What is on the screen, as calls that anyone can make.
 
-import { hasKey } from "./api.js";
+import { address, hasKey } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./words.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function curl({ path, body }) {
-  const parts = [`curl -s ${quoted(location.origin + path)}`];
+  const parts = [`curl -s ${quoted(address(path))}`];
   if (hasKey()) parts.push(`-H "Authorization: Bearer $API_KEY"`);
   if (body) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
   return parts.join(" \\\n  ");
@@ -15,7 +15,7 @@ function curl({ path, body }) {
 
 function python({ path, body }) {
   const key = hasKey() ? ['headers={"Authorization": f"Bearer {os.environ[\'API_KEY\']}"}'] : [];
-  const given = [JSON.stringify(location.origin + path), ...(body ? [`json=${literal(body)}`] : []), ...key];
+  const given = [JSON.stringify(address(path)), ...(body ? [`json=${literal(body)}`] : []), ...key];
   const imports = hasKey() ? "import os\n\nimport httpx" : "import httpx";
   const call = `httpx.${body ? "post" : "get"}(\n    ${given.join(",\n    ")},\n    timeout=60,\n)`;
   return `${imports}\n\nanswer = ${call}${path.includes(".svg") ? ".text" : ".json()"}`;
@@ -38,7 +38,7 @@ export function pictureLinks(path) {
   if (hasKey()) return []; // a link carries no key
   const forms = { SVG: "svg", PNG: "png", "Vega-Lite": "vl.json" };
   const links = Object.entries(forms).map(([name, form]) =>
-    h("a", { href: path.replace("vl.json", form) }, name),
+    h("a", { href: address(path.replace("vl.json", form)) }, name),
   );
   return [t("call.picture"), ...links].flatMap((each) => [each, " "]);
 }

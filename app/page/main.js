@@ -32,7 +32,7 @@ nav.append(...links);
 document
   .querySelector(".tools")
   .append(
-    h("a", { href: "/docs" }, t("page.api")),
+    h("a", { href: "docs" }, t("page.api")),
     h(
       "button",
       { type: "button", class: "plain", lang: other, onclick: () => choose(other) },

@@ -69,7 +69,7 @@ SETTLING = 0.1
 
 _BLANK_LINE = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STATUS_LINES = {
+_STATUS_LINES: dict[int, bytes] = {
     each: f"HTTP/1.1 {each} {each.phrase}\r\n".encode() for each in HTTPStatus if each >= HTTPStatus.OK
 }
 _BODILESS = (204, 304)
@@ -337,8 +337,8 @@ class Connection(asyncio.Protocol):
             "scheme": "http",
             "method": method.decode("ascii"),
             "root_path": self._root_path,
-            "path": self._root_path + (unquote(path) if "%" in path else path),
-            "raw_path": self._root_path.encode() + raw_path if self._root_path else raw_path,
+            "path": self._prefixed(unquote(path) if "%" in path else path),
+            "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
             "state": self._app_state.copy(),
@@ -348,6 +348,11 @@ class Connection(asyncio.Protocol):
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         self._arriving = exchange = Exchange(self, scope, keep_alive=keep_alive, expects=self._expects)
         self._append(exchange)
+
+    def _prefixed(self, path: str) -> str:
+        """The path as ASGI has it, below the root path, whether or not a proxy has taken that away."""
+        prefix = self._root_path
+        return path if path == prefix or path.startswith(f"{prefix}/") else prefix + path
 
     def _objection(self, method: bytes, version: str) -> int:
         """The status that refuses this head, or 0."""

@@ -46,6 +46,7 @@ def serve(chosen: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        root_path=chosen.root_path,
         proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]

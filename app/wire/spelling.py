@@ -2,6 +2,7 @@
 
 name
 name(parameter=0.2, switch=tanh, other=true)
+formula:x * tanh(beta * x); beta=0.2
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from app.wire.nested import NON_FINITE, name_of
 
 Setting = float | str | bool
 
-SYNTAX = "must be a function's name, or name(parameter=number, …)"
+FORMULA = "formula:"
+"""What a formula begins with; its parameters follow behind a semicolon, which no formula holds."""
+
+SYNTAX = "must be a function's name, name(parameter=number, …), or formula:…; parameter=number, …"
 
 _CALL = re.compile(r"\s*([\w:]+)\s*(?:\((.*)\)\s*)?")
 _SETTING = re.compile(r"\s*(\w+)\s*=\s*([\w.+-]+)\s*")
@@ -24,10 +28,7 @@ _SWITCHES = {"true": True, "false": False}
 
 def read(text: str) -> tuple[str, dict[str, Setting]]:
     """The name and the parameters; raises `Unsuitable` for anything but the syntax above."""
-    call = _CALL.fullmatch(text)
-    if call is None:
-        raise Unsuitable(SYNTAX)
-    name, inside = call.groups()
+    name, inside = _parts(text)
     settings: dict[str, Setting] = {}
     for part in inside.split(",") if inside and inside.strip() else ():
         found = _SETTING.fullmatch(part)
@@ -40,9 +41,21 @@ def read(text: str) -> tuple[str, dict[str, Setting]]:
     return name, settings
 
 
+def _parts(text: str) -> tuple[str, str | None]:
+    if text.startswith(FORMULA):
+        name, _, inside = text.partition(";")
+        return name.strip(), inside
+    call = _CALL.fullmatch(text)
+    if call is None:
+        raise Unsuitable(SYNTAX)
+    return call[1], call[2]
+
+
 def spell(name: str, settings: Mapping[str, object]) -> str:
     """The line that `read` reads; for an array it shows three dots."""
     inside = ", ".join(f"{parameter}={_shown(value)}" for parameter, value in settings.items())
+    if name.startswith(FORMULA):
+        return f"{name}; {inside}" if inside else name
     return f"{name}({inside})" if inside else name
 
 

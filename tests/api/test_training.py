@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from httpx import Response
+from safetensors.numpy import save
 
 from app.contract.training import TrainingLine, TrainingResponse
 from tests.conftest import InProcess
@@ -110,6 +112,44 @@ def test_digits_hold_a_fifth_out(client: InProcess) -> None:
     answer = post(client, data={"kind": "digits"}, steps=2, frames=1, runs=1).json()
     assert (answer["start"]["examples"], answer["start"]["held_out"]) == (1438, 359)
     assert answer["activations"][0]["held_out_accuracy"]["median"] > 0
+
+
+def form(client: InProcess, matrices: dict[str, Any], **fields: Any) -> Response:
+    request = {"activations": ["tanh"], "steps": 3, "runs": 2, "frames": 3, **fields}
+    files = {
+        "request": ("request.json", json.dumps(request).encode(), "application/json"),
+        "weights": ("weights.safetensors", save(matrices), "application/octet-stream"),
+    }
+    return client.post("/training", files=files)
+
+
+OWN = {"0.weight": np.full((4, 2), 0.5), "0.bias": np.arange(4.0), "2.weight": np.ones((1, 4))}
+
+
+def test_all_runs_start_from_the_weights_of_a_form(client: InProcess) -> None:
+    watch = {"weights": [[0, 0, 0], [1, 0, 3]]}
+    answer = form(client, OWN, watch=watch).json()
+    assert answer["start"]["networks"][0]["sizes"] == [2, 4, 1]
+    assert answer["frames"][0]["activations"][0]["weights"] == [[0.5, 1.0]] * 2
+    loss = answer["frames"][-1]["activations"][0]["loss"]
+    assert loss["low"] == loss["high"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "matrices", "loc"),
+    [
+        ({"hidden": [4]}, OWN, "hidden"),
+        ({"init": "he_normal"}, OWN, "init"),
+        ({"data": {"kind": "digits"}}, OWN, "weights"),
+        ({}, {**OWN, "2.weight": np.ones((2, 4))}, "weights"),
+    ],
+)
+def test_weights_that_do_not_fit(
+    client: InProcess, fields: dict[str, Any], matrices: dict[str, Any], loc: str
+) -> None:
+    answer = form(client, matrices, **fields)
+    assert answer.status_code == 422, answer.text[:300]
+    assert answer.json()["errors"][0]["loc"][1] == loc
 
 
 @pytest.mark.parametrize(

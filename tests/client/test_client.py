@@ -17,11 +17,13 @@ from app.client import (
     Exchange,
     Layer,
     ServiceError,
+    TrainingOptions,
     activate,
     describe,
     gradient_flow,
     mean_field,
     sweep,
+    training,
 )
 from app.core.activations import REGISTRY
 from tests.conftest import Server
@@ -203,3 +205,44 @@ def test_an_asynchronous_sweep(server: Server) -> None:
 def test_a_stream_that_is_refused_says_why(server: Server) -> None:
     with Client(server.url) as lab, pytest.raises(ServiceError, match="did you mean depth"):
         list(lab.stream(sweep({"activation": "tanh"}, {"dept": [3]})))
+
+
+SMALL: TrainingOptions = {
+    "hidden": [5, 4],
+    "steps": 20,
+    "runs": 2,
+    "frames": 4,
+    "watch": {"weights": [[0, 0, 0]]},
+}
+
+
+def test_a_training_as_a_whole_and_as_it_comes(server: Server) -> None:
+    asked = training(["tanh", {"activation": "prelu", "params": {"weight": np.float32(0.5)}}], **SMALL)
+    with Client(server.url) as lab:
+        whole = lab.send(asked)
+        start, *frames, result = lab.stream(asked)
+    assert start == whole.start
+    assert [each.step for each in frames if each.type == "frame"] == [0, 5, 10, 15, 20]
+    assert result.type == "result"
+    assert [each.activation for each in result.activations] == ["tanh", "prelu"]
+    assert [each.step for each in whole.frames] == [0, 5, 10, 15, 20]
+    assert whole.activations[1].learned[0].keys() == {"weight"}
+
+
+def test_an_asynchronous_training_with_data_and_weights_of_one_s_own(server: Server) -> None:
+    data = {"inputs": np.eye(3), "targets": np.array([0, 1, 2])}
+    weights: list[Layer] = [(np.ones((4, 3)), np.zeros(4)), np.ones((3, 4))]
+
+    async def kinds() -> list[str]:
+        async with AsyncClient(server.url) as lab:
+            asked = training(["relu"], weights=weights, data=data, steps=5, frames=5, runs=1)
+            return [each.type async for each in lab.stream(asked)]
+
+    assert asyncio.run(kinds()) == ["start", *["frame"] * 6, "result"]
+
+
+def test_a_training_that_runs_out_of_time_says_so(server: Server) -> None:
+    asked = training(["tanh"], steps=100_000, runs=2, frames=4)
+    with Client(server.url, headers={"Request-Timeout": "0.5"}) as lab, pytest.raises(ServiceError) as caught:
+        list(lab.stream(asked))
+    assert caught.value.problem.status == 504

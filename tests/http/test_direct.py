@@ -56,7 +56,7 @@ async def chunks() -> AsyncIterator[bytes]:
         (400, "POST", "/activate", {"headers": JSON}),
         (405, "GET", "/activate", {}),
         (405, "DELETE", "/activate", {}),
-        (307, "POST", "/activate/", {"content": GOOD, "headers": JSON}),
+        (404, "POST", "/activate/", {"content": GOOD, "headers": JSON}),
         (404, "POST", "/activat", {"content": GOOD, "headers": JSON}),
         (406, "POST", "/activate", {"content": GOOD, "headers": {**JSON, "Accept": "text/html"}}),
         (413, "POST", "/activate", {"content": GOOD + b" " * 1000, "headers": JSON}),

@@ -6,11 +6,12 @@ overflow on the way to a finite answer) they come from ball arithmetic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,26 @@ from app.core.formulas.vectorised import evaluate, stable
 MOST_REPAIRED = 20_000
 """Numbers of one array that are worked out in balls where doubles overflow; of more, the rest stays NaN."""
 
+CHECKED = 1000
+"""Points at which values in double precision are held against proved ones."""
+
+_SMALLEST_NORMAL = np.finfo(np.float64).tiny
+
 _DOUBLE = Rounding(np.dtype(np.float64))
+
+
+class Accuracy(NamedTuple):
+    """How far f and f′ in double precision lie from the proved ones, at ``points`` from ``low`` to ``high``.
+
+    ``error`` is the largest difference, ``relative_error`` the largest as a share of the right value where
+    that is a normal number.
+    """
+
+    low: float
+    high: float
+    points: int
+    error: float
+    relative_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +84,21 @@ class FormulaActivation(Elementwise):
             self._repair(values, lost, wide, params)
         for row, each in zip(rows, values, strict=True):
             row[...] = each
+
+    def accuracy(self, low: float, high: float, params: Mapping[str, float]) -> Accuracy | None:
+        """How well `write` does between ``low`` and ``high``; None where these are no range."""
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            return None
+        x = np.linspace(low, high, CHECKED)
+        values = {**self.defaults, **params}
+        exact = prove(Part(self.formula.tree, 0, 1), {VARIABLE: x, **values}, _DOUBLE)
+        with np.errstate(all="ignore"):
+            difference = np.abs(self.orders(x, 2, **values) - exact.orders)
+            tiny = np.abs(exact.orders) < _SMALLEST_NORMAL
+            relative = np.where(tiny, 0.0, difference / np.abs(exact.orders))
+        known = exact.proved & np.isfinite(difference)
+        error, share = (float(each[known].max(initial=0.0)) for each in (difference, relative))
+        return Accuracy(low, high, CHECKED, error, share)
 
     def _repair(self, values: Array, lost: Any, x: Array, params: Mapping[str, Value]) -> None:
         """Puts right what overflowed, or what is a limit, by ball arithmetic."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from app.core.activations.definition import Text
+from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
 from app.core.diagnosis.prose import summary
@@ -44,6 +45,7 @@ class Report:
     verdict: Verdict
     summary: Text
     remedies: list[Remedy]
+    accuracy: Accuracy | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,18 @@ def diagnose(
             verdict,
             summary(experiment, verdict, theory),
             remedies_of(experiment, verdict, run, watch) if sick and remedies else [],
+            _accuracy(experiment, networks),
         )
+
+
+def _accuracy(experiment: Experiment, networks: Sequence[Figures]) -> Accuracy | None:
+    """How well the formula was worked out, over the arguments that it had in all networks."""
+    call = experiment.network.call
+    ranges = [each.arguments for each in networks if each.arguments is not None]
+    if not ranges or not isinstance(call.activation, FormulaActivation):
+        return None
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return call.activation.accuracy(low, high, call.scalars)
 
 
 def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]:

@@ -245,7 +245,10 @@ class _Run:
             self._measure_preactivations(number, z)
         normaliser = self.network.normalisation
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)
-        response = self._respond(number, z if normalised is None else normalised.values)
+        arguments = z if normalised is None else normalised.values
+        if measured and self.network.units.estimated:
+            self.figures.seen(arguments)
+        response = self._respond(number, arguments)
         output = self._output(number, h, response.outputs)
         self._tapes[number] = Tape(weights, response.slopes, normalised, h)
         if measured:

@@ -39,8 +39,9 @@ class Figures:
 
     ``overflow`` is the number (from 1) of the first layer whose output is not finite. From there on
     preactivation_variance and activation_mean_square are ∞ and the other figures NaN; no gradient is defined,
-    so gradient figures are NaN in every layer.
-    ``collapse`` is the number (from 1) of the first layer after which the inputs are one (`collapse.ONE`).
+    so gradient figures are NaN in every layer. ``collapse`` is the number (from 1) of the first layer after
+    which the inputs are one (`collapse.ONE`). ``arguments`` are the smallest and the largest argument that φ
+    had, where φ is a formula.
     """
 
     depth: InitVar[int]
@@ -54,6 +55,7 @@ class Figures:
     weight_gradient_log10_norm: Column = field(init=False)
     overflow: int | None = field(init=False, default=None)
     collapse: int | None = field(init=False, default=None)
+    arguments: tuple[float, float] | None = field(init=False, default=None)
 
     def __post_init__(self, depth: int) -> None:
         for name in NAMES:
@@ -75,6 +77,12 @@ class Figures:
         steps = len(self.gradient_log10_rms) - 1
         return float(10 ** (self.log10_ratio / steps)) if steps else float("nan")
 
+    def seen(self, z: Array) -> None:
+        """The arguments that φ has in one more layer."""
+        low, high = float(z.min(initial=np.inf)), float(z.max(initial=-np.inf))
+        before = self.arguments or (np.inf, -np.inf)
+        self.arguments = min(low, before[0]), max(high, before[1])
+
     def overflowed(self, layer: int) -> None:
         """The output of ``layer`` (from 0) is not finite."""
         self.overflow = layer + 1
@@ -85,7 +93,8 @@ class Figures:
             column[layer:] = np.nan
 
 
-NAMES = tuple(each.name for each in fields(Figures) if each.name not in ("overflow", "collapse"))
+_OF_THE_NETWORK = ("overflow", "collapse", "arguments")
+NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK)
 """The figures of a layer, in the order they are reported."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
+from app.core.activations.from_formula import FormulaActivation
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import compiled
@@ -49,6 +50,11 @@ class Units:
         self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
         self._flat = has_flat_piece(call)
         self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
+
+    @property
+    def estimated(self) -> bool:
+        """Whether φ is worked out as its formula is written, with an error that has to be measured."""
+        return isinstance(self.call.activation, FormulaActivation)
 
     def check(self, units: int) -> None:
         """Raises `InvalidValue` for a parameter that is neither a number nor one number a unit."""

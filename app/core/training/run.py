@@ -209,7 +209,7 @@ class _Trainer:
         self._clock = clock
         self._timing = Timing()
         self._frames: list[Frame] = []
-        self._batches = _Batches(training)
+        self._batches = Batches(training)
         self._groups = training.groups
 
     def train(self, until: int, progress: Progress) -> Progressed:
@@ -317,7 +317,7 @@ class _Trainer:
             self._timing.elements.append((self._clock() - started) / seen.argument.size * 1e9)
 
 
-class _Batches:
+class Batches:
     """Which examples each run looks at, step by step: all, or each epoch in a new order, cut into batches."""
 
     def __init__(self, training: Training) -> None:

@@ -1,0 +1,235 @@
+"""Training as a whole: what comes out depends on the request alone, and where theory knows it, is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.propagation.given import GivenWeights
+from app.core.propagation.initialisers import INITIALISERS
+from app.core.training import run
+from app.core.training.data import Examples, Split
+from app.core.training.figures import observe
+from app.core.training.learner import Learner
+from app.core.training.losses import LOSSES
+from app.core.training.optimisers import SGD
+from app.core.training.run import State, Stretch, Training
+from tests.support.trainings import trained, trainings
+
+SMALL = {"hidden": [6, 5], "steps": 30, "runs": 3, "frames": 6, "watch": {"weights": [[0, 0, 0]]}}
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {"activations": ["tanh"]},
+    "learned": {"activations": ["prelu"], "normalization": "layer_norm"},
+    "pieces": {"activations": ["maxout"], "optimizer": {"kind": "adam", "learning_rate": 0.01, "batch": 50}},
+    "batches": {
+        "activations": ["elu"],
+        "normalization": "batch_norm",
+        "residual": {},
+        "optimizer": {"learning_rate": 0.1, "momentum": 0.9, "batch": 60},
+    },
+    "digits": {"activations": ["relu"], "data": {"kind": "digits", "count": 100, "held_out": 0.3}},
+}
+
+
+def finished(training: Training, stretches: int = 1) -> State:
+    state = None
+    for part in range(1, stretches + 1):
+        state = Stretch(training, training.steps * part // stretches, state)(map, lambda _: None).state
+    assert state is not None
+    return state
+
+
+def same(one: State, other: State, runs: int) -> bool:
+    return all(
+        np.array_equal(first[:runs], second[:runs])
+        for first, second in (
+            (one.values, other.values),
+            (one.path, other.path),
+            (one.turns, other.turns),
+            (one.reached.T, other.reached.T),
+            (one.update, other.update),
+        )
+    )
+
+
+@pytest.mark.parametrize("fields", KINDS.values(), ids=KINDS)
+def test_a_run_is_the_same_beside_others_and_in_any_stretches(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (three,) = trainings(**{**SMALL, **fields})
+    (one,) = trainings(**{**SMALL, **fields, "runs": 1})
+    whole = finished(three)
+    assert same(whole, finished(three, stretches=7), 3)
+    assert same(whole, finished(one), 1)
+    monkeypatch.setattr(run, "CACHE", 1)  # every run by itself
+    assert same(whole, finished(three), 3)
+
+
+def test_a_stretch_leaves_its_state_as_it_was() -> None:
+    (training,) = trainings(**SMALL, activations=["tanh"])
+    half = Stretch(training, 15)(map, lambda _: None).state
+    first, second = (Stretch(training, 30, half)(map, lambda _: None).state for _ in range(2))
+    assert same(first, second, 3)
+    assert half.step == 15
+
+
+def test_frames_do_not_change_what_is_learned() -> None:
+    few, many = (trained(**{**SMALL, "frames": frames}, activations=["relu"])[0][0] for frames in (1, 30))
+    assert few.last.whole["loss"] == many.last.whole["loss"]
+
+
+def test_activations_start_from_the_same_numbers_and_see_the_same_data() -> None:
+    first, second = trainings(**SMALL, activations=["tanh", "prelu"])
+    assert np.array_equal(first.split.training.inputs, second.split.training.inputs)
+    for one, other in zip(first.learner.slots, second.learner.slots, strict=True):
+        ours = one.weights.of(first.learner.start(0, 3))
+        assert np.array_equal(ours, other.weights.of(second.learner.start(0, 3)))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        entry
+        for entry in REGISTRY.values()
+        if isinstance(entry, Elementwise)
+        and entry.smoothness >= 1
+        and all(each.default is not None for each in entry.parameters)
+    ],
+    ids=lambda entry: entry.name,
+)
+def test_the_gradient_is_the_slope_of_the_loss(entry: Elementwise) -> None:
+    """By central differences along a random direction, learnable parameters included."""
+    learn = [each.name for each in entry.parameters if each.learnable]
+    (training,) = trainings(
+        activations=[{"activation": entry.name, "learn": learn}], **{**SMALL, "normalization": "layer_norm"}
+    )
+    learner, examples = training.learner, training.split.training
+    values = learner.start(0, 1)
+    direction = np.random.default_rng(0).normal(size=values.shape)
+
+    def loss(at: NDArray[Any]) -> float:
+        return float(training.loss(learner.forward(at, examples.inputs).outputs, examples.targets).loss[0])
+
+    passed = learner.forward(values, examples.inputs)
+    upstream = training.loss(passed.outputs, examples.targets).gradient
+    slope = float((learner.backward(values, passed, upstream).values * direction).sum())
+    step = 1e-7
+    difference = (loss(values + step * direction) - loss(values - step * direction)) / (2 * step)
+    assert slope == pytest.approx(difference, rel=1e-5, abs=1e-7)
+
+
+MODE, SMALL_START, RATE = 2.0, 0.01, 0.01
+
+
+def saxe(rate: float, time: float) -> float:
+    """The strength of a mode that a linear network of two layers has learned at ``time``.
+
+    The network starts balanced and aligned with the data's modes, whose inputs are white: Saxe, McClelland
+    and Ganguli 2013, arXiv:1312.6120, equation 8.
+    """
+    inputs = np.array([[1, 1, -1, -1], [1, -1, 1, -1]], np.float64)
+    examples = Examples(inputs, MODE * inputs, None)
+    start = np.sqrt(SMALL_START) * np.eye(2)
+    learner = Learner(
+        sizes=(2, 2, 2),
+        call=REGISTRY.resolve("linear"),
+        weights=GivenWeights((start, start), (None, None)),
+        head=INITIALISERS["lecun_normal"],
+    )
+    # The mean over two outputs halves the gradient of Σ (z − t)², whose own is twice that of Saxe's ½ Σ.
+    training = Training(
+        learner=learner,
+        split=Split(examples, None),
+        loss=LOSSES["squared"],
+        optimiser=SGD(rate),
+        steps=round(time / rate),
+        runs=1,
+        seed=0,
+    )
+    values = finished(training).values
+    first, second = (slots.weights.of(values)[0] for slots in learner.slots)
+    strengths = np.diag(second @ first)
+    assert np.ptp(strengths) < 1e-12
+    return float(strengths[0])
+
+
+def test_a_deep_linear_network_follows_saxe_s_closed_form() -> None:
+    """Steps of gradient descent follow the flow with an error that is their size's first power."""
+    for time in (0.5, 1.0, 1.5):
+        growth = np.exp(2 * MODE * time)
+        exact = MODE * growth / (growth - 1 + MODE / SMALL_START)
+        coarse, fine = (abs(saxe(rate, time) - exact) / exact for rate in (RATE, RATE / 4))
+        assert fine < 0.02
+        assert coarse / fine == pytest.approx(4, rel=0.1)
+
+
+def test_logistic_regression_is_its_maximum_likelihood() -> None:
+    for seed in range(8):
+        (training,) = trainings(
+            activations=["tanh"],
+            hidden=[],
+            data={"kind": "line", "noise": 0.3, "count": 400},
+            optimizer={"learning_rate": 8.0, "momentum": 0.9},
+            steps=600,
+            runs=1,
+            frames=1,
+            seed=seed,
+        )
+        (slots,) = training.learner.slots
+        values = finished(training).values
+        examples = training.split.training
+        best = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000)
+        best.fit(examples.inputs.T, examples.targets[0])
+        assert slots.weights.of(values)[0, 0, 0] == pytest.approx(best.coef_[0, 0], rel=1e-6)
+        assert slots.biases.of(values)[0, 0] == pytest.approx(best.intercept_[0], rel=1e-6, abs=1e-6)
+
+
+def test_a_run_that_diverges_leaves_the_others_as_they_were() -> None:
+    """Half of the runs start where the first step blows up."""
+    (training,) = trainings(**SMALL, activations=["relu"], optimizer={"learning_rate": 3.0})
+    calm = finished(training)
+    start = Stretch(training, 1)(map, lambda _: None).state
+    start.values[1] = 1e200
+    state = Stretch(training, 30, start)(map, lambda _: None).state
+    assert state.diverged.tolist() == [-1, 1, -1]
+    assert np.array_equal(state.values[[0, 2]], calm.values[[0, 2]])
+
+
+def test_the_watched_path_is_the_sum_of_its_steps() -> None:
+    _, frames = trained(
+        **{**SMALL, "frames": 30, "watch": {"weights": [[0, 0, 0], [1, 2, 3]]}}, activations=["tanh"]
+    )
+    places = np.stack([each.weights for (each,) in frames])
+    steps = np.diff(places, axis=0)
+    (training,) = trainings(
+        **{**SMALL, "frames": 1, "watch": {"weights": [[0, 0, 0], [1, 2, 3]]}}, activations=["tanh"]
+    )
+    state = finished(training)
+    np.testing.assert_allclose(state.path, np.linalg.norm(steps, axis=2).sum(axis=0), rtol=1e-9)
+    turns = (steps[1:] * steps[:-1] < 0).sum(axis=0)
+    np.testing.assert_array_equal(state.turns, turns)
+
+
+def test_sign_agreement_by_hand() -> None:
+    """Sample by sample from each example's own gradient, all together from their sum."""
+    (training,) = trainings(**{**SMALL, "runs": 1, "data": {"count": 9}}, activations=["tanh"])
+    learner, examples = training.learner, training.split.training
+    values = learner.start(0, 1)
+    seen = observe(learner, values, examples, None, training.loss).layers
+    shares = np.zeros((9, 3))
+    for place in range(9):
+        each = examples.take(np.array([place]))
+        passed = learner.forward(values, each.inputs)
+        upstream = training.loss(passed.outputs, each.targets).gradient
+        gradient = learner.backward(values, passed, upstream).values
+        for number, slots in enumerate(learner.slots):
+            rows = slots.weights.of(gradient)[0]
+            most = np.maximum((rows > 0).sum(axis=1), (rows < 0).sum(axis=1))
+            shares[place, number] = np.mean(most / rows.shape[1])
+    np.testing.assert_allclose(seen["sign_agreement_sample"][0], shares.mean(axis=0), rtol=1e-12)
