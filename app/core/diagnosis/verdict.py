@@ -150,9 +150,15 @@ def _saturation(figures: Medians, layer: int) -> Finding:
 
 
 def _blocked(figures: Medians) -> int | None:
-    """The layer nearest to the loss that no gradient reaches in the median network."""
+    """The layer that no gradient passes in the median network.
+
+    The first that is dead as a whole, or else the nearest to the loss that none reaches.
+    """
     (none,) = np.nonzero(figures.gradients == -np.inf)
-    return int(none[-1]) + 1 if none.size and 2 * figures.dead >= figures.networks else None
+    if not none.size or 2 * figures.dead < figures.networks:
+        return None
+    (whole,) = np.nonzero(figures.of("dead_fraction") == 1)
+    return int(whole[0] if whole.size else none[-1]) + 1
 
 
 def _explosions(figures: Medians) -> Iterator[Finding]:

@@ -126,7 +126,8 @@ def _quantile(ordered: Column, count: NDArray[np.intp], fraction: float) -> Colu
     weight = place - np.floor(place)
     # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
     single = (below == above) | (weight == 0)
-    between = np.where(single, below, (1 - weight) * below + weight * above)
+    with np.errstate(invalid="ignore"):
+        between = np.where(single, below, (1 - weight) * below + weight * above)
     opposite = np.isinf(below) & np.isinf(above) & (below != above)
     quantile: Column = np.where(opposite, np.where(weight < 0.5, below, above), between)
     return quantile
