@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -194,7 +194,7 @@ def test_npy_shapes_of_nothing(server: Server, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [[2**63 - 1, 0], [2**62, 2**62, 0], [0, 2**63 - 1], [10**30, 0]])
 @pytest.mark.parametrize("binary", [False, True])
 def test_protocol_shapes_of_nothing(server: Server, shape: list[int], binary: bool) -> None:
-    held = {"parameters": {"binary_data_size": 0}} if binary else {"data": []}
+    held: dict[str, Any] = {"parameters": {"binary_data_size": 0}} if binary else {"data": []}
     body = json.dumps({"inputs": [{"name": "inputs", "shape": shape, "datatype": "FP64", **held}]}).encode()
     length = f"Inference-Header-Content-Length: {len(body)}"
     status, answer = exchange(server, post("/v2/models/relu/infer", body, "application/json", length))
