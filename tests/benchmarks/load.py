@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
+from tests.benchmarks.blows import RECOVERY, kills_in_mid_send, stops, without_files
 from tests.benchmarks.processes import (
     HOST,
     Server,
@@ -77,16 +78,17 @@ class Effort(NamedTuple):
     seconds: float
     requests: int
     kills: int
+    stops: int
     slow: int
     broken: int
 
 
-FULL = Effort(seconds=60, requests=100_000, kills=20, slow=100, broken=1000)
-QUICK = Effort(seconds=5, requests=2000, kills=2, slow=10, broken=50)
+FULL = Effort(seconds=60, requests=100_000, kills=20, stops=2, slow=100, broken=1000)
+QUICK = Effort(seconds=5, requests=2000, kills=2, stops=1, slow=10, broken=50)
 
 
 def main() -> None:
-    """Runs everything; only a full run is written into the README."""
+    """Runs everything; only a full run is written into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     quick = parser.parse_args().quick
@@ -147,6 +149,24 @@ def faults(effort: Effort) -> Table:
             kills,
         ),
         (
+            "kill −9 of workers at any instant, many of them in mid-send",
+            "a simulation without its one right answer",
+            2 * effort.kills,
+            kills_in_mid_send,
+        ),
+        (
+            "SIGSTOP of worker, fork server, one of two servers",
+            f"one of them after which small requests and simulations were not answered in {RECOVERY:g} s",
+            effort.stops,
+            stops,
+        ),
+        (
+            "no directory that can be written to, two servers",
+            "a small request or simulation that was not answered",
+            effort.slow,
+            without_files,
+        ),
+        (
             "clients that trickle",
             "one not closed in time, or another's request not answered",
             effort.slow,
@@ -160,7 +180,9 @@ def faults(effort: Effort) -> Table:
         ),
     ):
         try:
-            with activation_lab(receive_timeout=RECEIVE_TIMEOUT) as server:
+            several = {"workers": 2} if measure in (stops, without_files) else {}
+            nowhere = {"TMPDIR": "/nowhere"} if measure is without_files else {}
+            with activation_lab(nowhere, receive_timeout=RECEIVE_TIMEOUT, **several) as server:
                 failed = asyncio.run(measure(server, count))
         except NotRun as why:
             result.not_run(name, why)
