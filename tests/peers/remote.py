@@ -202,6 +202,30 @@ class Keras2(Local):
         return _made(found, {"alpha_initializer": value})(x)
 
 
+class Openvino(Local):
+    def __init__(self) -> None:
+        import openvino  # noqa: PLC0415
+        from openvino import opset13  # noqa: PLC0415
+
+        self._openvino, self._operations = openvino, opset13
+
+    def find(self, name: str) -> Any:
+        return getattr(self._operations, name)
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        tensors = {"slope", "lambda_value", "beta"} | ({"alpha"} if name != "elu" else set())
+        given = {key: np.float32(value) if key in tensors else value for key, value in arguments.items()}
+        parameter = self._operations.parameter(x.shape, np.float32)
+        model = self._openvino.Model([self.find(name)(parameter, **given)], [parameter])
+        exactly = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = self._openvino.compile_model(model, "CPU", exactly)
+        return np.array(compiled(x.astype(np.float32))[0])
+
+    def defaults(self, _name: str) -> dict[str, Any]:
+        """None: they stand in no signature but that of the operation's own decorator."""
+        return {}
+
+
 KINDS: Mapping[str, Callable[[], Local]] = {
     "transformers": Transformers,
     "timm": Timm,
@@ -210,6 +234,7 @@ KINDS: Mapping[str, Callable[[], Local]] = {
     "paddle": Paddle,
     "mindspore": Mindspore,
     "keras2": Keras2,
+    "openvino": Openvino,
 }
 
 MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn"}
