@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", default=own.port, type=int, help="port to listen on (%(default)s)")
     parser.add_argument("--workers", default=own.workers, type=int, help="server processes (%(default)s)")
     options = parser.parse_args(arguments)
-    serve(own.model_validate({**own.model_dump(), **vars(options)}))
+    serve(own.model_validate({**own.model_dump(exclude_unset=True), **vars(options)}))
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ from app.http.direct import Direct
 from app.http.head import Head
 from app.http.observed import Observed
 from app.observation.metrics import Metrics
+from app.observation.models import Models
 from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
@@ -89,7 +90,13 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         telemetry=_telemetry(on=own.telemetry),
     )
     fastapi_parts.set_state(
-        app, settings=own, shared=shared, ready=False, keys=keys.Keys(own.api_keys), metrics=Metrics()
+        app,
+        settings=own,
+        shared=shared,
+        ready=False,
+        keys=keys.Keys(own.api_keys),
+        metrics=Metrics(None if shared is None else shared.numbers),
+        models=Models(),
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))
@@ -113,7 +120,7 @@ def _telemetry(*, on: bool) -> TelemetryConfig:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     own, shared = app.state.settings, app.state.shared
     with nullcontext(shared.bells) if shared is not None else _own_workers(own) as bells:
-        app.state.threads = ComputeThreads(own.threads, own.max_queue)
+        app.state.threads = ComputeThreads(own.threads, own.max_queue, 2 * own.max_elements)
         app.state.simulations = Simulations(
             _executor(own, bells[SIMULATIONS]),
             places=own.max_queue,

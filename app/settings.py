@@ -10,12 +10,22 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.machine import cores, memory
 
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+SERVER_BYTES = 150 * 2**20
+"""What a server process takes before it is asked anything."""
+
+ELEMENT_BYTES = 100
+"""What a number of a request takes at most, as text, as float64, and with its answers."""
+
+SIMULATIONS_SHARE, ARRAYS_SHARE, BODY_SHARE = 0.5, 0.15, 0.125
+"""Parts of the memory that there is: for simulations, for one request's arrays, for one body."""
+
+
+def _share(most: float, part: float, data: dict[str, Any]) -> float:
+    """A server process's share of ``part`` of the memory, but not more than ``most``."""
+    workers: int = data.get("workers", 1)
+    return min(most, part * memory() / workers)
 
 
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
@@ -33,13 +43,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
     threads: int = Field(
-        default_factory=cores,
+        default_factory=lambda data: min(256, max(1, cores() // data.get("workers", 1))),
         ge=1,
         le=256,
-        description="Threads a server process computes large arrays on. Default: the cores it may use.",
+        description="Threads a server process computes large arrays on. Default: its share of the cores.",
     )
-    max_body_bytes: int = Field(256 * 2**20, ge=1, description="Largest request body, in bytes.")
-    max_elements: int = Field(20_000_000, ge=1, description="Most numbers in one request's arrays.")
+    max_body_bytes: int = Field(
+        default_factory=lambda data: int(_share(256 * 2**20, BODY_SHARE, data)),
+        ge=1,
+        description="Largest request body, in bytes. Less by default where memory is short.",
+    )
+    max_elements: int = Field(
+        default_factory=lambda data: int(_share(20e6, ARRAYS_SHARE / ELEMENT_BYTES, data)),
+        ge=1,
+        description="Most numbers in one request's arrays, and half the most of all requests that a server "
+        "process computes at a time. Less by default where memory is short.",
+    )
     max_cells: int = Field(20_000, ge=1, description="Most cells in one phase diagram.")
     max_flow_work: float = Field(
         1e13,
@@ -47,17 +66,23 @@ class Settings(BaseSettings):
         description="Most operations of one request for /gradient-flow; 5e10 take a core a second.",
     )
     max_flow_bytes: float = Field(
-        8 * 2.0**30, gt=0, description="Most memory of one request for /gradient-flow, in bytes."
+        default_factory=lambda data: _share(8 * 2.0**30, SIMULATIONS_SHARE, data),
+        gt=0,
+        description="Most memory of all simulations that a server process has asked for, in bytes, and so of "
+        "one. Default: 8 GiB, or its share of half the memory.",
     )
     simulators: int = Field(
-        default_factory=cores,
+        default_factory=lambda: min(256, cores()),
         ge=1,
         le=256,
-        description="Worker processes for simulations, started when first needed. "
-        "Default: the cores it may use.",
+        description="Worker processes for simulations, which all server processes share, started when first "
+        "needed. Default: the cores there are.",
     )
     max_worker_bytes: float = Field(
-        10 * 2.0**30, gt=0, description="Most memory that such a worker may take, in bytes."
+        default_factory=lambda data: 1.25 * data.get("max_flow_bytes", 0) + SERVER_BYTES,
+        gt=0,
+        description="Most memory that such a worker may take, in bytes. Default: a quarter more than a "
+        "simulation may be expected to take, and what a process takes anyway.",
     )
     max_sweep_cells: int = Field(10_000, ge=1, description="Most cells of one sweep's grid.")
     max_sweep_work: float = Field(
@@ -75,7 +100,8 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         16,
         ge=1,
-        description="Large requests running or waiting at a time; one more is told to come back (503).",
+        description="Large requests of a server process running or waiting at a time, of each kind: arrays, "
+        "simulations, pictures; one more is answered 503 with Retry-After.",
     )
     picture_cache_bytes: int = Field(
         32 * 2**20, ge=0, description="Drawn pictures that are kept for the next who asks, in bytes."
@@ -131,6 +157,16 @@ class Settings(BaseSettings):
     telemetry: bool = Field(
         False, description="Sends OpenTelemetry traces, metrics and logs where OTEL_ variables say."
     )
+
+    def impossible(self) -> str | None:
+        """Why this machine cannot run so many server processes, if it cannot."""
+        needed, there = self.workers * SERVER_BYTES, memory()
+        if needed <= there:
+            return None
+        return (
+            f"{self.workers} server processes take {needed / 2**20:,.0f} MiB of memory before they are asked "
+            f"anything; there are {there / 2**20:,.0f}, enough for {max(1, there // (2 * SERVER_BYTES))}"
+        )
 
     @property
     def clearing(self) -> float:

@@ -20,8 +20,8 @@ INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
 """Rooms that may name an activation: entries, vocabularies, and functions of the same name."""
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
-OTHER_MEANINGS = {"gaussian", "step"}
-"""Words that are an activation's name and something else too: the distribution, the step of an optimiser."""
+OTHER_MEANINGS = {"clip", "gaussian", "step"}
+"""Words that are an activation's name and something else: a distribution, a step, the edge of a picture."""
 
 assert CORE
 assert OUTSIDE

@@ -11,6 +11,8 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from app.api.examples import ACTIVATE
+from app.api.sizes import answer_size, check_answer_size, numbers_in
+from app.compute.threads import SMALL
 from app.contract.activate import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
@@ -18,7 +20,7 @@ from app.core.activations.from_formula import FormulaActivation, label
 from app.core.activations.registry import Call
 from app.core.arithmetic.formats import number_format
 from app.core.arithmetic.rounding import Rounding
-from app.core.errors import InvalidValue, LimitExceeded
+from app.core.errors import InvalidValue
 from app.core.evaluation import Evaluation, Mapper, activate
 from app.core.formulas.proving import FEW_BITS
 from app.core.jobs import Runner, ignore
@@ -84,14 +86,20 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
     settings: Settings = request.app.state.settings
-    call = REGISTRY.resolve(body.function, body.params, body.axis)
+    axis = tuple(body.axis) if isinstance(body.axis, list) else body.axis
+    seconds = timeout(request, settings.request_timeout)
+    given = numbers_in((*body.params.values(), body.upstream))
+
+    def resolved(_: Mapper) -> Call:
+        return REGISTRY.resolve(body.function, body.params, axis)
+
+    # Each number of a parameter is held against its domain.
+    call = await computed(request, resolved, size=given, seconds=seconds) if given > SMALL else resolved(map)
     told = request.scope["state"]  # what `request.state` is after making two objects
     told["function"] = label(call.activation)
     media_type = negotiate(request, *_offered(call, body))
-    size = size_of(body.inputs.shape) * (body.order + 1)
-    if size > settings.max_elements:
-        limit = settings.max_elements
-        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
+    size = answer_size(call, body.inputs.shape, body.order)
+    check_answer_size(size, settings.max_elements)
     told["answer_bytes"] = 8 * size
     if _is_proved(call, body):
         answer = await _proved(request, call, body, media_type)
@@ -111,9 +119,8 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         numbers = sum(size_of(array.shape) for array in evaluation.orders)
         return encoded(_fields(call, body, evaluation), timing, numbers=numbers)
 
-    seconds = timeout(request, settings.request_timeout)
     kind = (*call.kind, body.order, body.upstream is None)
-    answer = await computed(request, work, size=size, seconds=seconds, kind=kind)
+    answer = await computed(request, work, size=size + given, seconds=seconds, kind=kind)
     told["elements"] = body.inputs.size
     return answer
 
@@ -158,7 +165,7 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
     if body.order > 2:
         fields["higher_derivatives"] = list(found.orders[3:])
     fields["proof"] = {"proved": found.proved, "unproved": found.unproved}
-    return encoded(fields, timing, numbers=sum(array.size for array in found.orders))
+    return encoded(fields, timing, numbers=sum(size_of(array.shape) for array in found.orders))
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:

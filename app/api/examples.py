@@ -152,6 +152,7 @@ def picture_examples() -> dict[str, dict[str, Any]]:
         "functions": {"name": list(REGISTRY)[:2], "order": [0, 1]},
         "gradient-flow": {"request": [json.dumps(network)]},
         "mean-field": {"request": json.dumps(diagram)},
+        "training": {"request": json.dumps(training_examples()["rings"]["value"])},
     }
     return {f"/plots/{name}.{{form}}": values for name, values in fields.items()}
 

@@ -14,23 +14,32 @@ from numpy.typing import NDArray
 
 from app.api.examples import INFER
 from app.api.health import check_ready
+from app.api.sizes import answer_size, check_answer_size, numbers_in
+from app.compute.threads import SMALL
 from app.contract.protocol import (
+    Duration,
     IndexEntry,
     InferRequest,
     InferResponse,
+    InferStatistics,
     InputTensor,
     Liveness,
+    ModelConfiguration,
     ModelMetadata,
     ModelReadiness,
+    ModelStatistics,
     Readiness,
     Scalar,
     ServerMetadata,
+    Statistics,
+    TensorConfiguration,
     TensorMetadata,
 )
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
+from app.core.activations.registry import Call
 from app.core.arithmetic import Value
-from app.core.errors import LimitExceeded, UnknownName, allowed, nearest
+from app.core.errors import UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole
 from app.http.bodies import JSON, negotiate
@@ -38,6 +47,7 @@ from app.http.computing import computed, timeout
 from app.http.problems import Problem, protocol_errors
 from app.http.queries import StrictRoute
 from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
+from app.observation.models import Tally
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed
@@ -147,6 +157,34 @@ async def get_model(entry: MODEL) -> ModelMetadata:
     )
 
 
+@models.get("/config", summary="A model in Triton's words")
+async def get_configuration(entry: MODEL) -> ModelConfiguration:
+    """What Triton's performance analyzer asks for before it measures."""
+    facts = await get_model(entry)
+    return ModelConfiguration(
+        name=entry.name,
+        platform=facts.platform,
+        backend=facts.platform,
+        max_batch_size=0,
+        version_policy={"latest": {"num_versions": 1}},
+        input=[_configured(each) for each in facts.inputs],
+        output=[_configured(each) for each in facts.outputs],
+    )
+
+
+@models.get("/stats", summary="What became of a model's requests")
+async def get_statistics(entry: MODEL, request: Request) -> Statistics:
+    """Counts and times of this server process; with several, any of them answers for itself."""
+    return Statistics(model_stats=[_statistics(entry.name, request.app.state.models.of(entry.name))])
+
+
+@router.get("/models/stats", summary="What became of all models' requests")
+async def get_all_statistics(request: Request) -> Statistics:
+    """The same for every model."""
+    tallies = request.app.state.models
+    return Statistics(model_stats=[_statistics(name, tallies.of(name)) for name in REGISTRY])
+
+
 @models.get("/ready", summary="Does a model take requests?", responses=protocol_errors(503))
 async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     """A model is ready when the server is."""
@@ -164,6 +202,11 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
 )
 async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    with request.app.state.models.asked(entry.name):
+        return await _infer(entry, body, request)
+
+
+async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) -> Response:
     settings: Settings = request.app.state.settings
     request.state.function = entry.name
     negotiate(request, JSON, OCTETS)
@@ -171,19 +214,26 @@ async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Respo
     order = max(each.order for each in wanted)
     given = _arrays(entry, body.inputs, request.binary)
     inputs = given.pop(INPUTS)
-    call = REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
-    size = size_of(inputs.shape) * (order + 1)
-    if size > settings.max_elements:
-        limit = settings.max_elements
-        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=(INPUTS,))
+    longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
+    seconds = timeout(request, longest)
+    beside = numbers_in(given.values())
+
+    def resolved(_: Mapper) -> Call:
+        return REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
+
+    # Each number of a parameter is held against its domain.
+    call = (
+        await computed(request, resolved, size=beside, seconds=seconds) if beside > SMALL else resolved(map)
+    )
+    size = answer_size(call, inputs.shape, order)
+    check_answer_size(size, settings.max_elements)
 
     def work(map_blocks: Mapper) -> Response:
         evaluation = activate(call, inputs, order=order, dtype=inputs.dtype, map_blocks=map_blocks)
         return _answer(entry, body, [(each, evaluation.orders[each.order]) for each in wanted])
 
-    longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
     kind = (*call.kind, order, True)
-    response = await computed(request, work, size=size, seconds=timeout(request, longest), kind=kind)
+    response = await computed(request, work, size=size + beside, seconds=seconds, kind=kind)
     request.state.elements = inputs.size
     return response
 
@@ -275,6 +325,30 @@ def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
 
 def _tensor(name: str, shape: list[int]) -> TensorMetadata:
     return TensorMetadata(name=name, datatype=next(iter(tensors.DATATYPES)), shape=shape)
+
+
+def _configured(tensor: TensorMetadata) -> TensorConfiguration:
+    return TensorConfiguration(name=tensor.name, data_type=f"TYPE_{tensor.datatype}", dims=tensor.shape)
+
+
+def _statistics(name: str, tally: Tally) -> ModelStatistics:
+    succeeded = Duration(count=tally.succeeded, ns=tally.succeeded_ns)
+    return ModelStatistics(
+        name=name,
+        version=VERSION,
+        last_inference=tally.last_ms,
+        inference_count=tally.succeeded,
+        execution_count=tally.succeeded,
+        inference_stats=InferStatistics(
+            success=succeeded,
+            fail=Duration(count=tally.failed, ns=tally.failed_ns),
+            queue=Duration(),
+            compute_input=Duration(),
+            compute_infer=succeeded,
+            compute_output=Duration(),
+        ),
+        batch_stats=[],
+    )
 
 
 def _scalar(value: float) -> float | str:

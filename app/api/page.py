@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": SCRIPT,
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 POLICY = "; ".join(
@@ -75,6 +76,12 @@ class Page:
 async def get_page(request: Request) -> Response:
     """The page itself."""
     return await get_file("index.html", request)
+
+
+@router.get("/llms.txt")
+async def get_summary(request: Request) -> Response:
+    """The service in a page of plain text, for programs that read (llmstxt.org)."""
+    return await get_file("llms.txt", request)
 
 
 @router.get("/page/{name}")

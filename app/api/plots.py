@@ -13,11 +13,13 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from app.api.examples import GRADIENT_FLOW, mean_field_examples
+from app.api.examples import GRADIENT_FLOW, TRAINING, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
-from app.api.network_form import NETWORK_FORM
+from app.api.network_form import NETWORK_FORM, TRAINING_FORM
 from app.api.reports import answer
+from app.api.training import answered
+from app.api.trainings import described as planned_training
 from app.contract.arrays import Model
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
@@ -26,7 +28,9 @@ from app.contract.pictures import (
     FunctionsPictureQuery,
     NetworksPictureQuery,
     PictureQuery,
+    TrainingPictureQuery,
 )
+from app.contract.training import TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
@@ -40,10 +44,11 @@ from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.http.computing import admitted, computed, failures, planned, reserve, simulated, timeout
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
-from app.pictures.captions import caption, label, unlike
+from app.pictures.captions import caption, label, training_caption, unlike
 from app.pictures.curves import MOST_POINTS, NO_CURVE, Curve, curves
 from app.pictures.render import Drawing, Form, Renderer
 from app.pictures.specifications import Look, Run, Spec
+from app.pictures.training import training
 from app.settings import Settings
 from app.wire import json_body
 from app.wire.errors import Unsuitable
@@ -196,6 +201,36 @@ async def get_mean_field(
     return await _mean_field(form, query, _body(MeanFieldRequest, query.request), request)
 
 
+@posted.post(
+    "/plots/training.{form}",
+    summary="Draw a training",
+    description="Loss and accuracy step by step, and the decision boundaries that are watched. "
+    + DESCRIPTION,
+    response_class=Response,
+    openapi_extra=TRAINING_FORM,
+    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+)
+async def post_training(
+    form: FormPath, query: Annotated[PictureQuery, Query()], body: TRAINING, request: Request
+) -> Response:
+    """What `POST /training` answers, as a picture."""
+    return await _training(form, query, body, request)
+
+
+@router.get(
+    "/plots/training.{form}",
+    summary="Draw a training, plain address",
+    description=PLAIN + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+)
+async def get_training(
+    form: FormPath, query: Annotated[TrainingPictureQuery, Query()], request: Request
+) -> Response:
+    """What `POST /training` answers, as a picture."""
+    return await _training(form, query, _body(TrainingRequest, query.request), request)
+
+
 def _calls(spelled: list[str]) -> dict[str, Call]:
     """The functions by their labels; the same one twice is one line."""
     calls: dict[str, Call] = {}
@@ -237,6 +272,20 @@ async def _simulated(body: GradientFlowRequest, request: Request, seconds: float
         return answer(body, experiment.network, diagnose(experiment, run=run, remedies=False))
 
     return await simulated(request, admission, work)
+
+
+async def _training(form: Form, query: PictureQuery, body: TrainingRequest, request: Request) -> Response:
+    left = _left(request)
+    admission = admitted(request, left())
+    plan = await planned(request, admission, partial(planned_training, body, request.app.state.settings))
+    reserve(admission, plan.cost.bytes)
+    found = await simulated(request, admission, partial(answered, plan))
+    names = unlike(label(each.activation, each.params) for each in body.activations)
+
+    def draw(look: Look) -> Spec:
+        return training(names, training_caption(body, found["start"]["networks"], look.lang), found, look)
+
+    return await _picture(form, query, draw, request, left, panels=3)
 
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:

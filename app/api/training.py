@@ -68,7 +68,7 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     request.state.function = label(plan.trainings[0].learner.call.activation)
     reserve(admission, plan.cost.bytes)
     if media_type == JSON:
-        return Response(await simulated(request, admission, partial(_answered, plan)), media_type=JSON)
+        return Response(await simulated(request, admission, partial(_encoded, plan)), media_type=JSON)
 
     def told(emit: Emit) -> Coroutine[Any, Any, None]:
         return admission.run(partial(_tell, plan, emit))
@@ -76,16 +76,18 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     return streamed(told, media_type, _error)
 
 
-def _answered(plan: Plan, run: Runner) -> bytes:
-    """The answer as JSON."""
-    frames: list[orjson.Fragment] = []
-
-    def show(seen: list[Frame]) -> None:
-        frames.append(orjson.Fragment(orjson.dumps(reports.frame(plan, seen))))
-
-    outcomes = train(plan.trainings, run, time.perf_counter, show)
+def answered(plan: Plan, run: Runner) -> dict[str, Any]:
+    """The fields of `TrainingResponse`."""
+    frames: list[dict[str, Any]] = []
+    outcomes = train(
+        plan.trainings, run, time.perf_counter, lambda seen: frames.append(reports.frame(plan, seen))
+    )
     activations = reports.result(plan, outcomes)["activations"]
-    return orjson.dumps({"start": reports.start(plan), "activations": activations, "frames": frames})
+    return {"start": reports.start(plan), "activations": activations, "frames": frames}
+
+
+def _encoded(plan: Plan, run: Runner) -> bytes:
+    return orjson.dumps(answered(plan, run))
 
 
 def _tell(plan: Plan, emit: Emit, run: Runner) -> None:

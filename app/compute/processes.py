@@ -88,7 +88,7 @@ class WorkerProcesses:
         # No thread of BLAS: forks do not survive threads. The path: jobs are found where they are found here.
         path = os.pathsep.join(filter(None, sys.path))
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
-        command = [sys.executable, "-m", "app.compute.fork_server", self._told]
+        command = [sys.executable, "-m", f"{__package__}.fork_server", self._told]
         try:
             return subprocess.Popen(command, pass_fds=descriptors, env=environment)  # noqa: S603
         except OSError as error:

@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.compute.processes import Pool, WorkerProcesses
+from app.observation.shared import SharedNumbers
 
 SIMULATIONS, PICTURES = "simulations", "pictures"
 
 PICTURE_BYTES = 2 * 2.0**30
 """What the drawing process may take."""
 
-PRELOADED = ("app.core.diagnosis.report", "app.core.theory.diagram")
+_PACKAGE = __name__.partition(".")[0]
+
+PRELOADED = (
+    f"{_PACKAGE}.core.diagnosis.report",
+    f"{_PACKAGE}.core.theory.diagram",
+    f"{_PACKAGE}.core.training.run",
+)
 """Modules whose jobs the workers do: in memory before the first fork."""
 
 
@@ -26,6 +33,7 @@ class Shared:
 
     bells: Mapping[str, socket.socket]
     life: socket.socket
+    numbers: SharedNumbers | None
 
 
 def worker_processes(count: int, max_bytes: float) -> WorkerProcesses:

@@ -8,10 +8,13 @@ admitted up to a fixed number; one more is refused at once rather than queued wi
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from app.compute.blocks import Helpers
 from app.compute.memory import keep_freed_memory
@@ -33,16 +36,19 @@ class DeadlineExceeded(Exception):
 
 
 class ComputeThreads:
-    """Threads for large arrays, with room for ``places`` requests running or waiting."""
+    """Threads for large arrays, with room for ``places`` requests and ``max_numbers`` in work or waiting."""
 
-    def __init__(self, threads: int, places: int) -> None:
+    def __init__(self, threads: int, places: int, max_numbers: float = math.inf) -> None:
         self._threads = threads
         self._places = places
+        self._max_numbers = max_numbers
         self._taken = 0
+        self._numbers = 0
         self._done: set[Hashable] = set()
         self.rejected = 0
         pin_blas()
         keep_freed_memory()
+        self._first = ThreadPoolExecutor(1, "first")
         self._requests = ThreadPoolExecutor(threads, "request")
         self._helpers = Helpers(threads - 1)
 
@@ -51,28 +57,42 @@ class ComputeThreads:
     ) -> Result:
         """``work(map_blocks)``: inline up to `SMALL` numbers, once such a ``kind`` was done, else on threads.
 
-        Raises `Busy` when every place is taken, `DeadlineExceeded` after ``seconds``; the work then
-        ends at its next block.
+        Raises `Busy` where there is no room, `DeadlineExceeded` after ``seconds``; the work then ends at its
+        next block, and only then gives its room to others.
         """
         if size <= SMALL and kind in self._done:
             return work(map)
         if size <= SMALL:
-            result = await asyncio.to_thread(work, map)
+            # However short its time is: what takes long here, compiling, is the service's own and done once.
+            result = await asyncio.wrap_future(self._first.submit(work, map))
             self._done.add(kind)
             return result
-        if self._taken >= self._places:
+        if self._taken >= self._places or (self._taken and self._numbers + size > self._max_numbers):
             self.rejected += 1
             raise Busy
-        self._taken += 1
         stop = threading.Event()
+        working = self._requests.submit(work, self._mapper(stop))
+        self._taken += 1
+        self._numbers += size
+        working.add_done_callback(partial(self._leave, asyncio.get_running_loop(), size))
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._requests, work, self._mapper(stop))
-            return await asyncio.wait_for(running, seconds)
-        except TimeoutError:
-            raise DeadlineExceeded from None
+            return await self._result(working, seconds)
         finally:
             stop.set()
+
+    async def _result(self, working: Future[Result], seconds: float) -> Result:
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(working), seconds)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+    def _leave(self, loop: asyncio.AbstractEventLoop, size: int, _: Future[Any]) -> None:
+        def leave() -> None:
             self._taken -= 1
+            self._numbers -= size
+
+        with suppress(RuntimeError):  # the loop has ended, and nobody asks any more
+            loop.call_soon_threadsafe(leave)
 
     @property
     def running(self) -> int:
@@ -86,6 +106,7 @@ class ComputeThreads:
 
     def close(self) -> None:
         """Ends the threads once their work is done."""
+        self._first.shutdown()
         self._requests.shutdown()
         self._helpers.close()
 

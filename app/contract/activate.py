@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from app.contract.arrays import Model, NumberArray, ParamValue
 from app.contract.names import DtypeName, FunctionName
+
+AxisNumber: TypeAlias = Annotated[int, Field(strict=True, ge=-64, le=63)]
 
 
 class ActivateRequest(Model):
@@ -42,13 +44,11 @@ class ActivateRequest(Model):
     subnormals: Literal["keep", "flush"] = Field(
         "keep", description="`flush`: subnormal inputs and results are zero."
     )
-    axis: int | None = Field(
+    axis: AxisNumber | Annotated[list[AxisNumber], Field(min_length=1, max_length=64)] | None = Field(
         None,
-        strict=True,
-        ge=-64,
-        le=63,
         description="Axis of the elements that are mixed (softmax, Maxout), or that a one-dimensional "
-        "parameter runs along. The last one, unless the framework's name says otherwise.",
+        "parameter runs along; softmax and its kin also mix a list of axes. The last one, unless the "
+        "framework's name says otherwise.",
     )
     upstream: NumberArray | None = Field(
         None, description="dL/d(outputs); asks for dL/d(inputs) and dL/d(parameters)."

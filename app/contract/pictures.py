@@ -51,6 +51,12 @@ class NetworksPictureQuery(PictureQuery):
     )
 
 
+class TrainingPictureQuery(PictureQuery):
+    """A request in the address, so that the picture has a plain one."""
+
+    request: str = Field(max_length=10_000, description="The body of `POST /training` as JSON.")
+
+
 class DiagramPictureQuery(PictureQuery):
     """A request in the address, so that the picture has a plain one."""
 

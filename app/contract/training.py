@@ -16,6 +16,7 @@ from app.contract.names import (
     OptimizerName,
     TrainingInitName,
 )
+from app.contract.pictures import MOST_CURVES
 
 Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 Place: TypeAlias = Annotated[int, Field(ge=0, le=10**12, strict=True)]
@@ -120,7 +121,9 @@ class WatchFields(Model):
 class TrainingRequest(Model):
     """Networks to train side by side. Only `activations` is required."""
 
-    activations: list[ActivationChoice] = Field(min_length=1, max_length=32)
+    activations: list[ActivationChoice] = Field(
+        min_length=1, max_length=MOST_CURVES, description="Each a name, or a name with parameters."
+    )
     data: DataFields = Field(default_factory=DataFields)
     hidden: list[Size] = Field(
         default_factory=lambda: [16, 16, 16],

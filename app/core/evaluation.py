@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise
-from app.core.activations.registry import Call, check_constraints
+from app.core.activations.registry import Axis, Call, check_constraints
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.formats import round_to
-from app.core.arithmetic.summation import sum_over
 from app.core.errors import InvalidValue, LimitExceeded
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
@@ -100,7 +99,7 @@ def _elementwise(
     params = {name: aligned(value, shape, call.axis, name) for name, value in call.params.items()}
     check_constraints(activation, params)
     orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
-    step = LONG_BLOCK if activation.in_one_pass and dtype == FLOAT64 else BLOCK
+    step = LONG_BLOCK if dtype == FLOAT64 else BLOCK
     if points.size <= step:
         _fill(orders, activation, _held(points, dtype), _flat(params))
     else:
@@ -134,7 +133,7 @@ def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: M
     if rows[0].dtype == FLOAT64:
         activation.write(rows, x, **params)
         return
-    for row, values in zip(rows, activation.orders(x, len(rows), **params), strict=True):
+    for row, values in zip(rows, activation.orders(x, len(rows), odd=True, **params), strict=True):
         row[:] = round_to(values, row.dtype)
 
 
@@ -149,14 +148,48 @@ def _with_gradients(
 ) -> Evaluation:
     check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
-    with np.errstate(all="ignore"):
-        _, slope = activation.orders(x, 2, **params)
-        partial = activation.parameter_gradients(x, **params) if activation.parameter_gradients else {}
-        gradients = {
-            name: round_to(_reduced(seed * each, call.params[name], call.axis), dtype)
-            for name, each in partial.items()
-        }
-        return Evaluation(evaluation.orders, round_to(seed * slope, dtype), gradients)
+    odd = dtype != FLOAT64
+    pulled = activation.pull(x.ravel(), seed.ravel(), odd=odd, **_flat(params)).reshape(x.shape)
+    gradients = {
+        name: round_to(_summed(activation, name, call, x, seed, params, odd), dtype)
+        for name in activation.learned
+    }
+    return Evaluation(evaluation.orders, round_to(pulled, dtype), gradients)
+
+
+def _summed(
+    activation: Elementwise,
+    name: str,
+    call: Call,
+    x: Array,
+    seed: Array,
+    params: Mapping[str, Value],
+    odd: bool,
+) -> Array:
+    """Σ upstream·∂f/∂θ for one learnable parameter, over what broadcasting repeats it."""
+    value = call.params[name]
+    over = _spread_axes(value, x.shape, call.axis)
+    groups = math.prod(length for axis, length in enumerate(x.shape) if axis not in over)
+    flat = {
+        key: _grouped(each, over) if isinstance(each, np.ndarray) else each for key, each in params.items()
+    }
+    sums = activation.parameter_sums(name, _grouped(x, over), _grouped(seed, over), groups, odd=odd, **flat)
+    return sums.reshape(np.shape(value))
+
+
+def _grouped(values: Array, over: tuple[int, ...]) -> Array:
+    """``values`` in one row, what is to be added up side by side."""
+    kept = [axis for axis in range(values.ndim) if axis not in over]
+    return np.ascontiguousarray(np.transpose(values, [*kept, *over])).reshape(-1)
+
+
+def _spread_axes(value: Value, shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """The axes of ``shape`` along which broadcasting repeats ``value``."""
+    if np.size(value) == 1:
+        return tuple(range(len(shape)))
+    own = _along(np.asarray(value, np.float64), len(shape), axis).shape
+    aligned = (1,) * (len(shape) - len(own)) + own
+    return tuple(place for place, length in enumerate(aligned) if length == 1)
 
 
 def _rowwise(
@@ -170,32 +203,41 @@ def _rowwise(
 ) -> Evaluation:
     if order == 2:
         raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
-    axis = _axis_of(inputs, call.axis)
-    rows = _rows(inputs, axis)
-    outer = [length for place, length in enumerate(inputs.shape) if place != axis]
-    width = activation.width(inputs.shape[axis], **call.params)
-    shapes: list[tuple[int, ...]] = [(len(rows), width)]
+    axes = _mixed_axes(activation, inputs.ndim, call.axis)
+    rows = _rows(inputs, axes)
+    count, length = rows.shape
+    kept = [size for place, size in enumerate(inputs.shape) if place not in axes]
+    width = activation.width(length, **call.params)
+    mixed = [inputs.shape[axis] for axis in axes] if width == length else [width]
+    shapes: list[tuple[int, ...]] = [(count, width)]
     if order == 1 and upstream is None:
         _check_jacobian(rows.size * width)
-        shapes.append((len(rows), width, inputs.shape[axis]))
+        shapes.append((count, width, length))
     if upstream is not None:
-        check_upstream(upstream, (*inputs.shape[:axis], width, *inputs.shape[axis + 1 :]))
+        check_upstream(upstream, np.moveaxis(np.empty([*kept, *mixed], bool), _last(axes), axes).shape)
     orders = [np.empty(shape, dtype) for shape in shapes]
     functions = (activation.value, activation.jacobian)
+    params = _by_rows(activation, call, inputs.shape, axes)
 
     def compute(block: slice) -> None:
         x = _held(rows[block], dtype)
         with np.errstate(all="ignore"):
             for function, result in zip(functions, orders, strict=False):
-                result[block] = round_to(function(x, **call.params), dtype)
+                result[block] = round_to(function(x, odd=dtype != FLOAT64, **params(block)), dtype)
 
-    _run(compute, map_blocks, rows, width, whole=_holds_arrays(call))
-    outputs, *jacobian = (result.reshape(*outer, *result.shape[1:]) for result in orders)
-    evaluation = Evaluation((_moved(outputs, axis), *jacobian))
+    _run(compute, map_blocks, rows, width, whole=_holds_weights(activation, call))
+    outputs, *jacobian = orders
+    evaluation = Evaluation(
+        (
+            _moved(outputs.reshape([*kept, *mixed]), axes),
+            *(each.reshape([*kept, width, length]) for each in jacobian),
+        )
+    )
     if upstream is None:
         return evaluation
-    gradient, params = _pulled_back(activation, call, rows, _rows(upstream, axis), dtype, map_blocks)
-    return Evaluation(evaluation.orders, _moved(gradient.reshape(*outer, inputs.shape[axis]), axis), params)
+    gradient, learned = _pulled_back(activation, call, rows, _rows(upstream, axes), params, dtype, map_blocks)
+    lengths = [inputs.shape[axis] for axis in axes]
+    return Evaluation(evaluation.orders, _moved(gradient.reshape([*kept, *lengths]), axes), learned)
 
 
 def _pulled_back(
@@ -203,6 +245,7 @@ def _pulled_back(
     call: Call,
     rows: Array,
     upstream: Array,
+    params_of: Callable[[slice], Mapping[str, Value]],
     dtype: np.dtype[Any],
     map_blocks: Mapper,
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
@@ -214,7 +257,7 @@ def _pulled_back(
     def compute(block: slice) -> None:
         x, seed = _held(rows[block], dtype), _held(upstream[block], dtype)
         with np.errstate(all="ignore"):
-            pulled, partial = activation.pullback(x, seed, **call.params)
+            pulled, partial = activation.pullback(x, seed, odd=dtype != FLOAT64, **params_of(block))
             gradient[block] = round_to(pulled, dtype)
             params.update({name: round_to(value, dtype) for name, value in partial.items()})
 
@@ -234,19 +277,54 @@ def _run(
         pass
 
 
-def _holds_arrays(call: Call) -> bool:
+def _holds_weights(activation: Rowwise, call: Call) -> bool:
     """Whether there are weights, which every block would have to prepare again."""
-    return any(np.ndim(value) for value in call.params.values())
+    return any(each.shape is not None and each.name in call.params for each in activation.parameters)
 
 
-def _rows(x: Array, axis: int) -> Array:
-    """``x`` as a matrix whose rows run along ``axis``."""
-    moved = np.moveaxis(x, axis, -1)
-    return np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
+def _by_rows(
+    activation: Rowwise, call: Call, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> Callable[[slice], Mapping[str, Value]]:
+    """The parameters for each block of rows: those that broadcast against the inputs are cut as they are."""
+    whole = {
+        each.name: _rows(np.asarray(aligned(call.params[each.name], shape, call.axis, each.name)), axes)
+        for each in activation.parameters
+        if each.broadcasts and np.ndim(call.params.get(each.name, 0.0))
+    }
+    return lambda block: {**call.params, **{name: value[block] for name, value in whole.items()}}
 
 
-def _moved(rows: NDArray[Any], axis: int) -> NDArray[Any]:
-    return np.ascontiguousarray(np.moveaxis(rows, -1, axis))
+def _mixed_axes(activation: Rowwise, ndim: int, axis: Axis) -> tuple[int, ...]:
+    """The axes whose elements are mixed, counted from 0; none of a scalar, which is a row of one element."""
+    if axis is None:  # PyTorch's rule where no axis is given
+        axis = 0 if ndim in {0, 1, 3} else 1
+    given = axis if isinstance(axis, tuple) else (axis,)
+    if not activation.several_axes and (len(given) != 1 or ndim == 0):
+        what = "one axis" if ndim else "absent: the input has no axes"
+        raise InvalidValue(f"axis must be {what}", loc=("axis",))
+    ends = max(ndim, 1)
+    if not all(-ends <= each < ends for each in given):
+        raise InvalidValue(f"axis must be from {-ends} to {ends - 1}", loc=("axis",))
+    places = tuple(each % ends for each in given)
+    if len(set(places)) < max(len(places), 1):
+        raise InvalidValue("axis must name at least one axis, and each of them once", loc=("axis",))
+    return places if ndim else ()
+
+
+def _last(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """As many axes, the last ones."""
+    return tuple(range(-len(axes), 0))
+
+
+def _rows(x: Array, axes: tuple[int, ...]) -> Array:
+    """``x`` as a matrix whose rows run along ``axes``."""
+    moved = np.moveaxis(x, axes, _last(axes))
+    outer = moved.shape[: moved.ndim - len(axes)]
+    return np.ascontiguousarray(moved).reshape(math.prod(outer), math.prod(moved.shape[len(outer) :]))
+
+
+def _moved(rows: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
+    return np.asarray(np.moveaxis(rows, _last(axes), axes), order="C")
 
 
 def _blocks(size: int, step: int) -> Iterator[slice]:
@@ -261,36 +339,23 @@ def _cut(params: Mapping[str, Value], block: slice) -> dict[str, Value]:
     return {name: value[block] if isinstance(value, np.ndarray) else value for name, value in params.items()}
 
 
-def aligned(value: Value, shape: tuple[int, ...], axis: int, name: str) -> Value:
+def aligned(value: Value, shape: tuple[int, ...], axis: Axis, name: str) -> Value:
     """An array parameter spread over ``shape``: one-dimensional along ``axis``, others by broadcasting."""
     if not isinstance(value, np.ndarray):
         return value
+    if value.size == 1:  # one number, whatever the shape: a scalar input has no axis to lay it along
+        return np.broadcast_to(value.reshape(()), shape)
     try:
         return np.broadcast_to(_along(value, len(shape), axis), shape)
     except ValueError:
         raise InvalidValue("must broadcast against the inputs", loc=("params", name)) from None
 
 
-def _along(value: Array, ndim: int, axis: int) -> Array:
+def _along(value: Array, ndim: int, axis: Axis) -> Array:
     """A one-dimensional ``value`` laid along ``axis`` of an array with ``ndim`` axes."""
-    if value.ndim != 1 or not -ndim <= axis < ndim:
+    if value.ndim != 1 or not isinstance(axis, int) or not -ndim <= axis < ndim:
         return value
     return value.reshape([-1 if place == axis % ndim else 1 for place in range(ndim)])
-
-
-def _reduced(gradient: Array, value: Value, axis: int) -> Array:
-    """``gradient`` summed over what broadcasting had spread ``value`` over."""
-    spread = _along(np.asarray(value, np.float64), gradient.ndim, axis)
-    target = (1,) * (gradient.ndim - spread.ndim) + spread.shape
-    over = tuple(place for place, length in enumerate(target) if length == 1)
-    return sum_over(gradient, over).reshape(np.shape(value))
-
-
-def _axis_of(x: Array, axis: int) -> int:
-    if not -x.ndim <= axis < x.ndim:
-        allowed = f"from {-x.ndim} to {x.ndim - 1}" if x.ndim else "absent: the input has no axes"
-        raise InvalidValue(f"axis must be {allowed}", loc=("axis",))
-    return axis % x.ndim
 
 
 def check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:

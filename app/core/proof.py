@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper, aligned, check_upstream
 from app.core.formulas.proving import HIGHEST_ORDER, MOST_BITS, Part, prove, prove_sums
-from app.core.formulas.tree import Tree, name
+from app.core.formulas.tree import Tree, name, with_infinite
 from app.core.jobs import Progress
 
 UPSTREAM = "upstream gradient"
@@ -101,6 +101,9 @@ class ProvedActivation:
 
     def _orders(self, values: Mapping[str, float | Array], progress: Progress) -> list[_Found]:
         parts = parts_of(self._activation, self.order)
+        all_values = values
+        values, infinite = _finite(all_values)
+        parts = [replace(part, tree=with_infinite(part.tree, infinite)) for part in parts]
         orders: list[_Found] = []
         for number, part in enumerate(parts):
 
@@ -109,7 +112,7 @@ class ProvedActivation:
 
             found = prove(part, values, self.rounding, heard, most_bits=self.most_bits)
             orders += [_Found(*each) for each in zip(*found, strict=True)]
-        return self._with_signs(orders, values)
+        return self._with_signs(orders, all_values)
 
     def _with_signs(self, orders: list[_Found], values: Mapping[str, float | Array]) -> list[_Found]:
         """Zeros with the sign that floating-point arithmetic gives them, which exact numbers do not have."""
@@ -122,7 +125,8 @@ class ProvedActivation:
 
     def _input_gradient(self, values: Mapping[str, float | Array]) -> _Found:
         tree, first = _slope_of(self._activation)
-        part = Part(Tree("*", (name(UPSTREAM), tree)), first, first)
+        values, infinite = _finite(values)
+        part = Part(Tree("*", (name(UPSTREAM), with_infinite(tree, infinite))), first, first)
         found = prove(part, values, self.rounding, most_bits=self.most_bits)
         return _Found(found.orders[0], found.proved[0])
 
@@ -132,6 +136,7 @@ class ProvedActivation:
     def _param_gradient(self, parameter: str, values: Mapping[str, float | Array]) -> _Found:
         """Σ upstream · ∂f/∂parameter over the numbers that share one number of the parameter."""
         count = self.inputs.size
+        values, infinite = _finite(values)
         arrays = {each: np.broadcast_to(value, (count,)) for each, value in values.items()}
         own = self.call.params[parameter]
         shape = np.shape(own)
@@ -140,8 +145,19 @@ class ProvedActivation:
         owners = np.broadcast_to(spread, self.inputs.shape).ravel()
         groups = [np.flatnonzero(owners == label) for label in range(math.prod(shape))]
         tree, first = _partial_of(self._activation, parameter)
-        part = Part(Tree("*", (name(UPSTREAM), tree)), first, first, parameter)
+        whole = Tree("*", (name(UPSTREAM), with_infinite(tree, infinite)))
+        part = Part(whole, first, first, parameter)
         return _Found(*prove_sums(part, arrays, groups, self.rounding, most_bits=self.most_bits))
+
+
+def _finite(values: Mapping[str, float | Array]) -> tuple[dict[str, float | Array], dict[str, int]]:
+    """The values without parameters that are infinite, and the signs of those."""
+    infinite = {
+        each: 1 if value > 0 else -1
+        for each, value in values.items()
+        if isinstance(value, float) and math.isinf(value)
+    }
+    return {each: value for each, value in values.items() if each not in infinite}, infinite
 
 
 def parts_of(activation: Elementwise, order: int) -> list[Part]:

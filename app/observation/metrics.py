@@ -5,10 +5,8 @@ Labels are the service's own words, route templates and canonical names, so that
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import (
@@ -21,15 +19,12 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+
+from app.observation.shared import Key, SharedNumbers, install
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds of the latency histogram: from ten numbers to a deep network."""
-
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several server processes keep their numbers, so that any of them can tell the sum."""
-
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, on when it began
 
@@ -51,9 +46,12 @@ class Pool(Protocol):
 
 
 class Metrics:
-    """The numbers of one application."""
+    """The numbers of one application, or of all server processes that share ``numbers``."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: SharedNumbers | None = None) -> None:
+        self._numbers = numbers
+        if numbers is not None:
+            install(numbers)
         own = self._own = CollectorRegistry()
         self._requests = Counter(
             "activation_lab_requests", "Requests answered.", ["route", "function", "status"], registry=own
@@ -74,7 +72,12 @@ class Metrics:
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._computed: dict[str, Counter] = {}
         self._pools = _Pools(own)
-        ProcessCollector(registry=own)
+        self._processes = _Processes(own)
+        self._metrics = {
+            "activation_lab_requests": self._requests,
+            "activation_lab_request_duration_seconds": self._seconds,
+            "activation_lab_elements": self._elements,
+        }
 
     def count(self, route: str, function: str, status: int, seconds: float, elements: int) -> None:
         """One request; ``function`` is a canonical name, and ``elements`` were computed."""
@@ -101,12 +104,21 @@ class Metrics:
     def text(self) -> bytes:
         """Everything in Prometheus' text format, over all server processes."""
         self.refresh()
-        directory = os.environ.get(SHARED)
-        return generate_latest(self._own if directory is None else _summed(Path(directory)))
+        if self._numbers is not None:
+            self._processes.pids = self._numbers.read()
+            self._meet_series_of_others(self._numbers.sums)
+        return generate_latest(self._own)
+
+    def _meet_series_of_others(self, keys: Iterable[Key]) -> None:
+        """Makes the series that only other processes have counted."""
+        for key in keys:
+            metric = self._metrics.get(key.metric)
+            if metric is not None and "le" not in key.label_names:
+                metric.labels(*key.label_values)
 
 
 class _Pools:
-    """The pools' own numbers. Sums over server processes leave out those that have ended."""
+    """The pools' own numbers. Sums over server processes leave out the jobs of those that have ended."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._running = Gauge(
@@ -114,14 +126,12 @@ class _Pools:
             "Jobs in work.",
             ["pool"],
             registry=registry,
-            multiprocess_mode="livesum",
         )
         self._waiting = Gauge(
             "activation_lab_jobs_waiting",
             "Jobs admitted that nothing works on yet.",
             ["pool"],
             registry=registry,
-            multiprocess_mode="livesum",
         )
         self._rejected = Counter(
             "activation_lab_jobs_rejected",
@@ -152,36 +162,22 @@ class _Pools:
         return total - before
 
 
-def _summed(directory: Path) -> CollectorRegistry:
-    """The numbers of all server processes that share ``directory``."""
-    processes = _Processes(list(_living(directory)))
-    registry = CollectorRegistry()
-    registry.register(processes)
-    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
-    return registry
-
-
 class _Processes(Collector):
-    """prometheus-client's figures on memory, processor time and files, by server process."""
+    """prometheus-client's figures on memory, processor time and files: of this process, or of several."""
 
-    def __init__(self, pids: Iterable[int]) -> None:
-        self._collectors = {str(pid): ProcessCollector(pid=partial(int, pid), registry=None) for pid in pids}
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pids: list[int] = []
+        self._own = ProcessCollector(registry=None)
+        registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
+        if not self.pids:
+            yield from self._own.collect()
+            return
         families: dict[str, Metric] = {}
-        for pid, collector in self._collectors.items():
-            for each in collector.collect():
+        for pid in self.pids:
+            for each in ProcessCollector(pid=partial(int, pid), registry=None).collect():
                 family = families.setdefault(each.name, Metric(each.name, each.documentation, each.type))
                 for sample in each.samples:
-                    family.add_sample(sample.name, {"pid": pid}, sample.value)
+                    family.add_sample(sample.name, {"pid": str(pid)}, sample.value)
         yield from families.values()
-
-
-def _living(directory: Path) -> Iterator[int]:
-    """The server processes that share ``directory``; what the dead left in their gauges is taken away."""
-    for file in directory.glob("gauge_livesum_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        if Path(f"/proc/{pid}").exists():
-            yield pid
-        else:
-            mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]

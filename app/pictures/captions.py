@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from app.contract.gradient_flow import GradientFlowRequest, Sigmas
+from app.contract.training import TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Text
 from app.pictures.specifications import Language
@@ -19,6 +20,8 @@ LONGEST = 6
 
 _DEEP = Text("depth {depth}, width {width}", "깊이 {depth}, 너비 {width}")
 _OWN_WEIGHTS = Text("given weights", "주어진 가중치")
+_OWN_DATA = Text("own data", "주어진 데이터")
+_BATCH = Text("batches of {batch}", "배치 {batch}")
 _RESIDUAL = Text("residual × {scale:g}", "잔차 연결 × {scale:g}")
 
 
@@ -37,6 +40,25 @@ def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language
     if body.residual is not None:
         parts.append(_say(_RESIDUAL, lang).format(scale=body.residual.scale))
     return " · ".join(parts)
+
+
+def training_caption(body: TrainingRequest, networks: Iterable[Mapping[str, Any]], lang: Language) -> str:
+    """The training: data, sizes of the first network, initialisation, optimiser."""
+    sizes = next(iter(networks))["sizes"]
+    shown = sizes if len(sizes) <= LONGEST else [*sizes[: LONGEST - 2], "…", sizes[-1]]
+    own = body.data.inputs is not None
+    data = _say(_OWN_DATA, lang) if own else body.data.kind or "rings"
+    rule = f"{body.optimizer.kind} {body.optimizer.learning_rate:g}"
+    batch = [] if body.optimizer.batch is None else [_say(_BATCH, lang).format(batch=body.optimizer.batch)]
+    return " · ".join([data, "–".join(map(str, shown)), _start(body, lang), rule, *batch])
+
+
+def _start(body: TrainingRequest, lang: Language) -> str:
+    if body.weights is not None:
+        return _say(_OWN_WEIGHTS, lang)
+    if isinstance(body.init, Sigmas):
+        return f"σ_w = {body.init.sigma_w:g}, σ_b = {body.init.sigma_b:g}"
+    return body.init
 
 
 def unlike(captions: Iterable[str]) -> list[str]:

@@ -158,7 +158,7 @@ def functions(curves: Mapping[str, Sequence[Curve]], orders: Sequence[int], look
         if order in orders
     ]
     return {
-        **_frame(look),
+        **frame(look),
         "datasets": {
             "curves": [
                 {"series": name, "order": order, "x": curve.x.tolist(), "y": _numbers(curve.y)}
@@ -228,8 +228,8 @@ def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
     formats = {name for run in runs for name in run.answer["gradient"]["underflow"]}
     figures = [row[name] for row in layers for name in ("low", "high") if row[name] is not None]
     return {
-        **_frame(look),
-        **_heading(runs, look),
+        **frame(look),
+        **_verdict(runs, look),
         "width": look.width,
         "height": look.height,
         "datasets": {"layers": layers, "theory": theory, "limits": _limits(formats, figures)},
@@ -329,7 +329,7 @@ def _layers(run: Run) -> list[Spec]:
         {
             "network": run.label,
             "layer": each["layer"],
-            **{name: _number(value) for name, value in each["gradient_log10_rms"].items()},
+            **{name: number(value) for name, value in each["gradient_log10_rms"].items()},
         }
         for each in _thinned(run.answer["layers"])
     ]
@@ -339,8 +339,8 @@ def _theory(run: Run) -> list[Spec]:
     if run.answer["theory"] is None:
         return []
     rows = [
-        {"network": run.label, "layer": number, "log10_rms": _number(each["gradient_log10_rms"])}
-        for number, each in enumerate(run.answer["theory"]["layers"], start=1)
+        {"network": run.label, "layer": layer, "log10_rms": number(each["gradient_log10_rms"])}
+        for layer, each in enumerate(run.answer["theory"]["layers"], start=1)
     ]
     return _thinned(rows)
 
@@ -363,10 +363,10 @@ def _limits(formats: Iterable[str], figures: Sequence[float]) -> list[Spec]:
     ]
 
 
-def _heading(runs: Sequence[Run], look: Look) -> Spec:
+def _verdict(runs: Sequence[Run], look: Look) -> Spec:
     if len(runs) != 1:
         return {}
-    return _title(runs[0].label, look.say(Text(**runs[0].answer["verdict"]["summary"])), look)
+    return heading(runs[0].label, look.say(Text(**runs[0].answer["verdict"]["summary"])), look)
 
 
 def check_grid(sigma_w: ArrayLike, sigma_b: ArrayLike) -> None:
@@ -400,8 +400,8 @@ def mean_field(
         for title in (_SIGMA_W, _SIGMA_B)
     )
     return {
-        **_frame(look),
-        **_title(label, look.say(_EDGE), look),
+        **frame(look),
+        **heading(label, look.say(_EDGE), look),
         "width": look.width,
         "height": look.height,
         "datasets": {
@@ -523,7 +523,7 @@ def _regions(cells: Sequence[Spec], look: Look) -> list[Spec]:
     return found
 
 
-def _frame(look: Look) -> Spec:
+def frame(look: Look) -> Spec:
     """What all pictures share: schema, colours, type."""
     colours = look.palette
     zero = {"condition": {"test": "datum.value === 0", "value": colours.muted}, "value": colours.grid}
@@ -568,16 +568,17 @@ def _frame(look: Look) -> Spec:
     }
 
 
-def _title(title: str, subtitle: str, look: Look) -> Spec:
+def heading(title: str, subtitle: str, look: Look) -> Spec:
+    """A title and a subtitle, as many lines as they need."""
     letters = look.width // (9 if look.lang == "ko" else 6)
     return {"title": {"text": wrap(title, look.width // 8), "subtitle": wrap(subtitle, letters)}}
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
+    return [number(value) for value in values.tolist()]
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number to draw, or None for a gap."""
-    number = float(value)
-    return number if math.isfinite(number) else None
+    figure = math.nan if value is None else float(value)
+    return figure if math.isfinite(figure) else None

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from app.compute.shared import Shared
 from app.observation import logs
-from app.observation.metrics import SHARED, Metrics
+from app.observation.metrics import Metrics
 from app.settings import settings
 
 REFRESH = 1.0
@@ -72,7 +72,7 @@ def _made_to_stay() -> Iterator[None]:
 
 async def _tell(metrics: Metrics) -> None:
     """Keeps the numbers up to date that another server process may be asked for."""
-    while SHARED in os.environ:
+    while True:
         metrics.refresh()
         await asyncio.sleep(REFRESH)
 

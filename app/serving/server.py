@@ -10,9 +10,9 @@ import time
 from contextlib import closing, suppress
 from functools import partial
 from socket import socket, socketpair
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 from app.compute.shared import Shared, worker_processes
-from app.observation import logs, metrics
+from app.machine import cores
+from app.observation import logs
+from app.observation.shared import SharedNumbers
 from app.serving.listener import turn_away
 from app.serving.protocol import Connection
 from app.settings import Settings
@@ -46,13 +48,19 @@ def serve(chosen: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Many processes on few cores take long to start; one that is stopped is to be replaced soon.
+        timeout_worker_healthcheck=max(5, chosen.workers // cores()),
         root_path=chosen.root_path,
         proxy_headers=False,  # no answer depends on who asks
         # Both go to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
         timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
     )
+    if (reason := chosen.impossible()) is not None:
+        structlog.get_logger().error(reason)
+        sys.exit(STARTUP_FAILURE)
     listener = config.bind_socket()
+    os.environ["ACTIVATION_LAB_WORKERS"] = str(chosen.workers)  # each process computes its share from it
     if chosen.workers == 1:
         _serve_alone(config, listener)
     else:
@@ -82,14 +90,19 @@ class _Server(uvicorn.Server):
 
 def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     life, own_life = socketpair()  # open as long as this process lives
-    with (
-        TemporaryDirectory(prefix="activation-lab-") as directory,
-        closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes,
-        own_life,
-    ):
-        os.environ[metrics.SHARED] = directory
-        config.app = partial(_application, Shared(processes.bells, life))
+    with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes, own_life:
+        shared = Shared(processes.bells, life, _numbers(chosen.workers))
+        config.app = partial(_application, shared)
         _Supervisor(config, listener, chosen.shutdown_notice).run()
+
+
+def _numbers(processes: int) -> SharedNumbers | None:
+    try:
+        return SharedNumbers(processes)
+    except OSError as error:
+        reason = error.strerror
+        structlog.get_logger().warning("each server process tells its own metrics only", reason=reason)
+        return None
 
 
 def _application(shared: Shared) -> FastAPI:

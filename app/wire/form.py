@@ -18,6 +18,10 @@ LONGEST_HEAD = 4096
 """Bytes of one part's headers; clients' own stay below 300."""
 
 
+WINDOW = 2**20
+"""Bytes searched at a time."""
+
+
 class Part(NamedTuple):
     """One part: its media type, if it says one, and its bytes, which are the body's own."""
 
@@ -61,6 +65,15 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode()
 
 
+def _find(body: bytes, delimiter: bytes, start: int) -> int:
+    """`bytes.find`, which holds the interpreter until it is done, over `WINDOW` bytes at a time."""
+    for begin in range(start, len(body), WINDOW):
+        place = body.find(delimiter, begin, begin + WINDOW + len(delimiter) - 1)
+        if place >= 0:
+            return place
+    return -1
+
+
 def _part(body: bytes, start: int, delimiter: bytes) -> tuple[str | None, Part, int]:
     """The name and the part whose boundary ends at ``start``, and where it ends itself."""
     if body[start : start + 2] != b"\r\n":
@@ -68,7 +81,7 @@ def _part(body: bytes, start: int, delimiter: bytes) -> tuple[str | None, Part, 
     head = body.find(b"\r\n\r\n", start, start + LONGEST_HEAD)
     if head < 0:
         raise Malformed(f"a part's headers do not end within {LONGEST_HEAD:,} bytes")
-    end = body.find(delimiter, head + 4)
+    end = _find(body, delimiter, head + 4)
     if end < 0:
         raise Malformed("the form does not end with its boundary")
     headers = BytesHeaderParser().parsebytes(body[start + 2 : head])

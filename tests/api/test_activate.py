@@ -211,3 +211,15 @@ def test_too_many_numbers(client: InProcess) -> None:
     answer = client.post("/activate", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert "20,000,000" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("pieces", "units"), [(1, 30_000), (30_000, 1)])
+def test_what_is_wider_than_its_inputs_is_refused_before_it_is_made(
+    client: InProcess, pieces: int, units: int
+) -> None:
+    """Maxout makes as many candidates of each row as its weights say: here 30,000 of each of 1,000."""
+    fields = {"function": "maxout", "order": 0, "inputs": [[0.0]] * 1000}
+    params = {"weights": [[[0.0]] * units] * pieces, "biases": [[0.0] * units] * pieces}
+    answer = client.post("/activate", json={**fields, "params": params})
+    assert answer.status_code == 422
+    assert "30,000,000 numbers; the limit is 20,000,000" in answer.json()["detail"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -130,3 +131,14 @@ def test_the_service_tells_how_long_it_computed(client: InProcess) -> None:
     found = re.fullmatch(r"compute;dur=(\d+\.\d{4})", answer.headers["server-timing"])
     assert found is not None
     assert 0 < float(found[1]) < 1000 * answer.elapsed.total_seconds()
+
+
+def test_the_service_in_plain_text_names_what_there_is(client: InProcess) -> None:
+    answer = client.get("/llms.txt")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    paths = client.get("/openapi.json").json()["paths"]
+    calls = re.findall(r"`POST (\S+)` (\{.*\}):", answer.text)
+    assert len(calls) == 5
+    for path, body in calls:
+        assert f"/{path}" in paths
+        assert client.post(f"/{path}", json=json.loads(body)).status_code == 200

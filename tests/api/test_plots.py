@@ -256,3 +256,42 @@ drawn = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 def test_functions_keep_to_their_document(case: Case[Any]) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance]
     case.call_and_validate(checks=checks)
+
+
+TRAINED = {
+    "activations": ["tanh", {"activation": "leaky_relu", "params": {"negative_slope": 0.2}}, "tanh"],
+    "hidden": [6],
+    "steps": 20,
+    "runs": 2,
+    "frames": 4,
+    "watch": {"boundary": 7},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_training_in_three_forms(client: InProcess, form: Any) -> None:
+    answer = client.post(f"/plots/training.{form}", json=TRAINED)
+    assert answer.status_code == 200, answer.text[:300]
+    assert answer.headers["content-type"] == FORMS[form]
+    assert answer.content.startswith(STARTS[form])
+
+
+def test_a_training_s_picture_holds_its_answer(client: InProcess) -> None:
+    found = datasets(client.get("/plots/training.vl.json", params={"request": json.dumps(TRAINED)}))
+    answer = client.post("/training", json=TRAINED).json()
+    names = ["tanh", "leaky_relu(negative_slope=0.2)", "tanh (2)"]
+    assert [each["activation"] for each in found["figures"][-3:]] == names
+    last = answer["frames"][-1]["activations"][1]
+    assert found["figures"][-2]["loss"] == last["loss"]["median"]
+    values = [each["value"] for each in found["boundary"] if each["activation"] == names[1]]
+    assert values == [value for row in last["boundary"] for value in row]
+
+
+def test_a_training_of_digits_and_one_that_diverges(client: InProcess) -> None:
+    short = {**TRAINED, "watch": {}, "data": {"kind": "digits", "count": 50}}
+    assert datasets(client.post("/plots/training.vl.json", json=short))["boundary"] == []
+    fast = {**TRAINED, "optimizer": {"learning_rate": 1e300}, "data": {"kind": "blobs"}}
+    for lang, word in (("en", "Diverged"), ("ko", "발산")):
+        answer = client.post("/plots/training.vl.json", json=fast, params={"lang": lang})
+        assert word in "".join(answer.json()["title"]["subtitle"])
+    assert client.post("/plots/training.svg", json=fast).status_code == 200

@@ -11,7 +11,7 @@ import zipfile
 from typing import Any
 from urllib.parse import quote
 
-from tests.fuzz.kinds import MARKER, Case, damaged, request
+from tests.fuzz.kinds import MARKER, SIMULATED, Case, damaged, request
 
 LENGTHS = (0, 0, 1, 1, 2, 3, 5, 2**16, 2**24, 2**31, 2**32, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, -1)
 """Lengths of axes: mostly small, empty, or at some edge."""
@@ -169,7 +169,7 @@ def form(source: random.Random, file: bytes, damage: int) -> Case:
         head = b'Content-Disposition: form-data; name="' + name + b'"\r\nContent-Type: ' + kind
         pieces.append(b"--xyz\r\n" + damaged(source, head, damage) + b"\r\n\r\n" + data + b"\r\n")
     body = damaged(source, b"".join([*pieces, b"--xyz--\r\n"]), damage)
-    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz")
+    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz", patience=SIMULATED)
 
 
 def npz(source: random.Random) -> Case:
@@ -240,7 +240,8 @@ def activate(source: random.Random) -> Case:
 
 def flow(source: random.Random) -> Case:
     """``POST /gradient-flow`` in JSON."""
-    return request("/gradient-flow", written(source, flow_fields(source)), "application/json")
+    body = written(source, flow_fields(source))
+    return request("/gradient-flow", body, "application/json", patience=SIMULATED)
 
 
 def sweep(source: random.Random) -> Case:
@@ -254,4 +255,6 @@ def sweep(source: random.Random) -> Case:
     fields: dict[str, Any] = {"base": flow_fields(source), "grid": grid}
     if source.random() < 0.2:
         fields["cells"] = value(source, 2)
-    return request("/gradient-flow/sweep", written(source, fields), "application/json")
+    # A cell's line repeats the point that was asked for, as long as its values are short.
+    body = written(source, fields).replace(MARKER, b"named")
+    return request("/gradient-flow/sweep", body, "application/json", patience=SIMULATED)

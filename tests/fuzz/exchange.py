@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from tests.fuzz.kinds import MARKER, Case
 
-SLOW = 5.0
-"""Seconds after which a case that is no simulation counts as hung."""
+IDLE = 2.0
+"""Seconds after which a connection is not used again."""
 
 LONGEST_PROBLEM = 10_000
 """Bytes of an answer that says no."""
@@ -38,11 +38,11 @@ class Broken(Exception):
 class Connection:
     """A connection that is kept as long as the server keeps it."""
 
-    def __init__(self, port: int, patience: float = SLOW) -> None:
+    def __init__(self, port: int) -> None:
         self._port = port
-        self._patience = patience
         self._socket: socket.socket | None = None
         self._left = b""
+        self._last = 0.0
 
     def close(self) -> None:
         """Closes the connection; the next case opens another."""
@@ -64,26 +64,29 @@ class Connection:
         found = [fault for answer in answers for fault in _wrong(answer)]
         if case.answers not in (None, len(answers)):
             found.append(f"{len(answers)} answers to {case.answers}")
-        if time.monotonic() - start > self._patience:
+        if time.monotonic() - start > case.patience:
             found.append("slow")
         return found
 
     def _answers(self, case: Case) -> list[Answer]:
         if case.answers is None:
-            return self._all_answers(case.sent)
-        self._send(case.sent)
+            return self._all_answers(case)
+        if time.monotonic() - self._last > IDLE:  # the server closes idle connections
+            self.close()
+        self._send(case)
         answers = []
         for _ in range(case.answers):
             answers.append(self._answer())
             if answers[-1].headers.get(b"connection", b"").lower() == b"close":
                 self.close()
                 break
+        self._last = time.monotonic()
         return answers
 
-    def _all_answers(self, sent: bytes) -> list[Answer]:
+    def _all_answers(self, case: Case) -> list[Answer]:
         """Whatever comes back on a connection of its own until the server closes, or says no more."""
         self.close()
-        self._send(sent)
+        self._send(case)
         assert self._socket is not None
         self._socket.shutdown(socket.SHUT_WR)
         answers = []
@@ -97,17 +100,17 @@ class Connection:
         self.close()
         return answers
 
-    def _send(self, sent: bytes) -> None:
+    def _send(self, case: Case) -> None:
         fresh = self._socket is None
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), self._patience)
-        self._socket.settimeout(self._patience)
+            self._socket = socket.create_connection(("127.0.0.1", self._port), case.patience)
+        self._socket.settimeout(case.patience)
         try:
-            self._socket.sendall(sent)
+            self._socket.sendall(case.sent)
         except (BrokenPipeError, ConnectionResetError):
             if not fresh:  # an idle connection that the server has closed
                 self.close()
-                self._send(sent)
+                self._send(case)
             # Else it was answered before all was sent, and what was said may still be read.
 
     def _answer(self) -> Answer:

@@ -16,17 +16,23 @@ class Case(NamedTuple):
     sent: bytes
     answers: int | None = 1
     """How many whole answers there must be; None where the bytes need not be HTTP and any number is right."""
+    patience: float = 5.0
+    """Seconds after which an answer counts as slow or hung."""
 
 
 Kind: TypeAlias = Callable[[random.Random], Case]
 """Draws a case. The same state of the source draws the same one."""
 
 
-def request(path: str, body: bytes, media_type: str, *headers: str) -> Case:
+SIMULATED = 20.0
+"""Seconds that an answer may take where a simulation is behind it, whose own deadline is shorter."""
+
+
+def request(path: str, body: bytes, media_type: str, *headers: str, patience: float = 5.0) -> Case:
     """A POST that is sound as HTTP, whatever its body is."""
     head = [f"POST {path} HTTP/1.1", "Host: fuzz", f"Content-Type: {media_type}", *headers]
     lines = "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""])
-    return Case(lines.encode("latin-1") + body)
+    return Case(lines.encode("latin-1") + body, patience=patience)
 
 
 def damaged(source: random.Random, text: bytes, most: int = 4) -> bytes:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -105,3 +106,42 @@ def test_a_deadline(house: Server) -> None:
     answer = httpx.post(f"{house.url}/gradient-flow", json=LONG, headers={"Request-Timeout": "0.5"})
     assert answer.status_code == 504
     until(lambda: busy(house) == 0, 3)
+
+
+def below(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def all_there(server: Server) -> bool:
+    """Two servers, what multiprocessing starts beside them, a fork server and two simulators."""
+    return len(below(server)) >= 6
+
+
+def test_four_server_processes_share_two_simulators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And need no directory that can be written to."""
+    for name in ("TMPDIR", "TEMP", "TMP", "HOME"):
+        monkeypatch.setenv(name, "/nowhere")
+    for server in started(workers="4", simulators="2"):
+        with ThreadPoolExecutor(8) as crowd:
+            answers = [crowd.submit(simulate, server, seed=seed) for seed in range(16)]
+        assert {each.result().status_code for each in answers} == {200}
+        children = psutil.Process(server.process.pid).children()
+        (fork_server,) = (each for each in children if "app.compute.fork_server" in each.cmdline())
+        assert len(fork_server.children()) == 2
+        told = httpx.get(f"{server.url}/metrics").text
+        assert (
+            'activation_lab_requests_total{function="tanh",route="/gradient-flow",status="200"} 16.0' in told
+        )
+
+
+def test_nothing_is_left_of_a_supervisor_that_was_killed() -> None:
+    """Its servers end, though they compute, and so do the simulators."""
+    for server in started(workers="2", simulators="2"):
+        with ThreadPoolExecutor(1) as client:
+            running = client.submit(simulate, server, **LONG)
+            until(partial(all_there, server), 20)
+            left = below(server)
+            server.process.kill()
+            _, left = psutil.wait_procs(left, timeout=5)
+            assert not left
+            assert running.exception() is not None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+import simdjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -204,7 +205,7 @@ def test_many_short_arrays() -> None:
 @pytest.fixture
 def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
-    real = json_arrays.simdjson.Parser
+    real = simdjson.Parser
 
     class Parser:
         def __init__(self) -> None:
@@ -214,7 +215,7 @@ def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             lengths.append(len(text))
             return self._real.parse(text)
 
-    monkeypatch.setattr(json_arrays.simdjson, "Parser", Parser)
+    monkeypatch.setattr(simdjson, "Parser", Parser)
     return lengths
 
 

@@ -1,9 +1,8 @@
 """What an activation is: one entry holding the mathematics and every fact that is told about it.
 
-Two kinds share the facts. An `Elementwise` activation knows f, f′ and f″, and the caller takes as many as it
-wants, so that what the orders share is computed once: it is a function of one number, compiled into a loop,
-or a generator of whole arrays. A `Rowwise` activation mixes the elements along an axis: it has a value, a
-Jacobian and a vector–Jacobian product.
+Two kinds share the facts. An `Elementwise` activation knows f, f′ and f″ as one function of one number, so
+that what the orders share is computed once, compiled into loops. A `Rowwise` activation mixes the elements
+along an axis: it has a value, a Jacobian and a vector–Jacobian product.
 
 All facts that depend on parameters (range, limits, largest slope …) hold at the default parameters.
 """
@@ -11,18 +10,16 @@ All facts that depend on parameters (range, limits, largest slope …) hold at t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from app.core.activations.formula import Expression, FloatArithmetic
 from app.core.activations.parameters import Parameter
 from app.core.arithmetic import Array, Value
-from app.core.arithmetic.loops import Fused
-
-Derivatives: TypeAlias = Iterator[Array]
+from app.core.arithmetic.loops import Kernel
 
 
 class Text(NamedTuple):
@@ -119,6 +116,11 @@ class Activation:
         return _entry, (self.name,)
 
     @property
+    def learned(self) -> tuple[str, ...]:
+        """The names of the learnable parameters."""
+        return tuple(each.name for each in self.parameters if each.learnable)
+
+    @property
     def defaults(self) -> dict[str, float]:
         """The parameters that have a default, with it."""
         return {each.name: each.default for each in self.parameters if each.default is not None}
@@ -154,17 +156,15 @@ class Activation:
 class Elementwise(Activation):
     """An activation of one variable.
 
-    ``derivatives`` is `Fused`, or a generator: ``derivatives(x, **params)`` yields f(x), f′(x), f″(x), each
-    the shape of x, for x in float64, never writes to x and yields fresh arrays. `write` and `orders` hide the
-    difference, and turn floating-point warnings off. Parameters are floats or arrays of x's shape, and x has
-    one axis.
+    ``kernel`` is f, f′ and f″ as a function of x and the parameters, compiled into loops. Parameters are
+    floats or arrays of x's shape.
 
-    ``parameter_gradients(x, **params)`` gives ∂f/∂θ, the shape of x, for every learnable parameter.
+    ``parameter_gradients`` is ∂f/∂θ for every learnable parameter, in their order.
     ``wave`` is f again where f is a single oscillation, whose Gaussian expectations are known in closed form.
     """
 
-    derivatives: Callable[..., Derivatives] | Fused
-    parameter_gradients: Callable[..., Mapping[str, Array]] | None = None
+    kernel: Kernel
+    parameter_gradients: Kernel | None = None
     wave: Wave | None = None
 
     def __post_init__(self) -> None:
@@ -173,29 +173,41 @@ class Elementwise(Activation):
         if learnable != (self.parameter_gradients is not None):
             raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
 
-    @property
-    def in_one_pass(self) -> bool:
-        """Whether nothing lies between x and the results, as temporaries would."""
-        return isinstance(self.derivatives, Fused)
+    def write(self, rows: Collection[Array], x: Array, *, odd: bool = False, **params: Value) -> None:
+        """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
-    def write(self, rows: Collection[Array], x: Array, **params: Value) -> None:
-        """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
-        if isinstance(self.derivatives, Fused):
-            self.derivatives(x, rows, **params)
-            return
-        wide = x.astype(np.float64, copy=False)  # a result in float32 has digits that float32 would lose
-        with np.errstate(all="ignore"):
-            for row, values in zip(rows, self.derivatives(wide, **params), strict=False):
-                row[...] = values
+        They are rounded to nearest, or to ``odd`` where they are to be rounded to a shorter format.
+        """
+        self.kernel.write(x, rows, params, odd=odd)
 
-    def orders(self, x: Array, count: int, **params: Value) -> Array:
+    def orders(self, x: Array, count: int, *, odd: bool = False, **params: Value) -> Array:
         """f(x), f′(x), …: the first ``count`` of them, (count, *shape of x), in x's precision."""
         rows: Array = np.empty((count, x.size), x.dtype)
         flat = {
             name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()
         }
-        self.write(rows, x.ravel(), **flat)
+        self.write(rows, x.ravel(), odd=odd, **flat)
         return rows.reshape(count, *x.shape)
+
+    def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
+        """upstream·f′(x), rounded once; all have one axis."""
+        return self.kernel.pull(x, upstream, params, odd=odd)
+
+    def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
+        """∂f/∂θ at every x, for every learnable parameter; x has one axis."""
+        if self.parameter_gradients is None:
+            return {}
+        rows: Array = np.empty((len(self.learned), x.size))
+        self.parameter_gradients.write(x.astype(np.float64, copy=False), rows, params)
+        return dict(zip(self.learned, rows, strict=True))
+
+    def parameter_sums(
+        self, name: str, x: Array, upstream: Array, groups: int, *, odd: bool = False, **params: Value
+    ) -> Array:
+        """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours, rounded once."""
+        assert self.parameter_gradients is not None
+        place = self.learned.index(name)
+        return self.parameter_gradients.sums(x, upstream, params, groups, place, odd=odd)
 
     def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
         """Where f, f′ or f″ jumps, sorted: what quadrature must split at and plots must sample."""
@@ -218,6 +230,9 @@ class Rowwise(Activation):
     ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
     the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
+    ``odd`` asks all three for results rounded to odd, for a shorter format. ``several_axes`` says that a row
+    may run along several axes at once, since the order of its elements has no meaning.
+
     All compute in float64, run with floating-point warnings off and never write to their arguments. They may
     assume n ≥ 1. What they return for a row does not depend on the other rows.
 
@@ -237,6 +252,7 @@ class Rowwise(Activation):
     jacobian: Callable[..., Array]
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
+    several_axes: bool = False
     group: Callable[[Array, Array, Array], None] | None = None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -15,203 +16,198 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import POSITIVE, Parameter
-from app.core.activations.piecewise import proportional, select, unless_nan
-from app.core.arithmetic import Array, Value, accurate, summation
+from app.core.activations.parameters import NON_NEGATIVE, NONZERO, Parameter
+from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
+    FARTHEST,
     LARGEST,
-    Pair,
-    Power,
+    DoubleDouble,
+    Scaled,
+    add_double,
     at_least,
     at_most,
+    constant,
+    exp_scaled,
     expm1,
-    fma,
-    inverse,
-    inverse_of_sum,
-    log1p,
-    plus,
-    power,
-    power_of_two,
+    polynomial,
     product,
-    quotient,
-    rounded,
+    product_unnormalised,
     scalar,
-    scaled,
-    square_root,
-    times,
     two_product,
     two_sum,
 )
-from app.core.arithmetic.loops import Fused
+from app.core.arithmetic.functions import as_exponent, log1p_of_exp, sigmoids
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import (
+    Orders,
+    apart,
+    choose,
+    exactly,
+    mantissa,
+    negative,
+    over,
+    plus,
+    root,
+    times,
+    times_power,
+    unscaled,
+    with_exponent,
+)
 
-_LAMBDA = 1.0507009873554804934193349852946
-_LAMBDA_ALPHA = 1.7580993408473768, 1.41535193800845e-17  # λ·α as a pair
+_SCALE: Final = Fraction("1.0507009873554804934193349852946")
+_LAMBDA: Final = constant(_SCALE)
+_LAMBDA_ALPHA: Final = constant(_SCALE * Fraction("1.6732632423543772848170429916717"))
 
 
 @scalar
-def _line_and_exponential(x: float, slope: float, weight: Power) -> tuple[float, float, float]:
+def _line_and_exponential(x: float, slope: Scaled, weight: Scaled) -> Orders:
     """slope·x for x > 0, weight·(e^x − 1) elsewhere."""
     left = at_most(x, 0.0)
-    m, e, mantissa = expm1(left), power(left), Pair(weight.high, weight.low)
-    value = scaled(rounded(mantissa, m), weight.exponent)
-    # Half of e^x's mantissa is below 1, so that the product overflows only where it ends beyond the doubles.
-    half = rounded(mantissa, Pair(e.high / 2, e.low / 2))
-    tail = scaled(half, e.exponent + 1 + weight.exponent)  # not f + α: that is 0 from x = −37 on
-    tail = 0.0 if x < -2000 else tail  # `power` falls no further
-    return proportional(slope, x) if x > 0 else value, slope if x > 0 else tail, 0.0 if x >= 0 else tail
+    tail = times(weight, exp_scaled(left))  # not f + α: that is 0 from x = −37 on
+    tail = choose(x < -FARTHEST, exactly(0.0), tail)
+    line = with_exponent(product_unnormalised(mantissa(slope), DoubleDouble(x, -0.0)), slope.exponent)
+    line = choose(slope.high == 0, slope, line)  # 0·∞ = 0: a flat line is flat out to infinity
+    # What is tiny is scaled up first: the weight would round it as a subnormal number.
+    change = choose(left > -(2.0**-600), Scaled(left * 2.0**200, 0.0, -200.0), unscaled(expm1(left)))
+    value = choose(x > 0, line, times(weight, change))
+    return value, choose(x > 0, slope, tail), choose(x >= 0, exactly(0.0), tail)
+
+
+@Kernel
+def _elu(x: float, alpha: float) -> Orders:
+    return _line_and_exponential(x, exactly(1.0), apart(alpha))
+
+
+@Kernel
+def _elu_gradient(x: float, alpha: float) -> tuple[Scaled]:  # noqa: ARG001 - f is linear in α
+    return (choose(x > 0, exactly(0.0), unscaled(expm1(at_most(x, 0.0)))),)
+
+
+@Kernel
+def _selu(x: float) -> Orders:
+    return _line_and_exponential(x, unscaled(_LAMBDA), unscaled(_LAMBDA_ALPHA))
+
+
+@Kernel
+def _elu_with_gamma(x: float, alpha: float, gamma: float) -> Orders:
+    return _line_and_exponential(x, apart(gamma), times(apart(gamma), apart(alpha)))
+
+
+@Kernel
+def _celu(x: float, alpha: float) -> Orders:
+    width = apart(alpha)
+    q = over(apart(at_most(finite(x), 0.0)), width)
+    exponent = as_exponent(q)
+    e = exp_scaled(exponent.high, exponent.low)
+    # Where e^q is 1 to the last bit, f is x and a trace: α·(x/α) would leave another trace.
+    near = abs(exponent.high) < 2.0**-54
+    trace = DoubleDouble(x, 0.5 * x * exponent.high)
+    moderate = unscaled(expm1(at_most(exponent.high, 40.0), exponent.low))
+    far = choose(exponent.high > 40, plus(e, exactly(-1.0)), moderate)
+    value = choose(near, unscaled(trace), times(width, far))
+    right, vanished = not x <= 0, exponent.high < -FARTHEST
+    slope = choose(right, level(1.0, x), choose(vanished, exactly(0.0), e))
+    curvature = choose(x >= 0 or vanished, exactly(0.0), choose(right, exactly(x), over(e, width)))
+    return choose(right, exactly(x), value), slope, curvature
+
+
+@Kernel
+def _celu_gradient(x: float, alpha: float) -> tuple[Scaled]:
+    """∂f/∂α = e^q·(1 − q) − 1 with q = x/α; −q²/2 − q³/3 − q⁴/8 − … near 0, where that cancels."""
+    q = over(apart(at_most(finite(x), 0.0)), apart(alpha))
+    exponent = as_exponent(q)
+    size = at_most(at_least(exponent.high, -1.0), 1.0)
+    series = add_double(two_product(size, polynomial(size, _CELU_SERIES)), 0.5)
+    near = times(negative(times(q, q)), unscaled(series))
+    e = exp_scaled(exponent.high, exponent.low)
+    far = plus(times(e, plus(exactly(1.0), negative(q))), exactly(-1.0))
+    left = choose(abs(exponent.high) < 1, near, choose(exponent.high < -FARTHEST, exactly(-1.0), far))
+    return (choose(x <= 0, left, level(0.0, x)),)
+
+
+_CELU_SERIES: Final = tuple((n - 1) / math.factorial(n) for n in range(20, 2, -1))
+"""1/3 + q/8 + q²/30 + …, the terms (n − 1)/n!·qⁿ⁻³ of ∂f/∂α from the cubic one on."""
+
+
+@Kernel
+def _exponential(x: float) -> Orders:
+    e = choose(x < -FARTHEST, exactly(0.0), choose(x > FARTHEST, exactly(math.inf), exp_scaled(x)))
+    return e, e, e
 
 
 @scalar
-def _ratio(a: Pair, b: float) -> float:
-    """a/b, rounded once, whatever b: 1/b neither overflows nor loses digits."""
-    unit = 2.0**60 if b < 2.0**-960 else 2.0**-60 if b > 2.0**960 else 1.0
-    return rounded(a, inverse(Pair(b * unit, 0.0))) * unit
-
-
-@Fused
-def _elu(x: float, alpha: float) -> tuple[float, float, float]:
-    return _line_and_exponential(x, 1.0, Power(alpha, 0.0, 0.0))
-
-
-def _elu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in α
-    return {"alpha": select(x > 0, 0.0, np.expm1(x))}
-
-
-@Fused
-def _selu(x: float) -> tuple[float, float, float]:
-    return _line_and_exponential(x, _LAMBDA, Power(*_LAMBDA_ALPHA, 0.0))
-
-
-@Fused
-def _elu_with_gamma(x: float, alpha: float, gamma: float) -> tuple[float, float, float]:
-    beyond = abs(gamma * alpha) > LARGEST
-    unit = 2.0**-512 if beyond else 1.0
-    product = two_product(gamma * unit, alpha * unit)
-    return _line_and_exponential(x, gamma, Power(product.high, product.low, 1024.0 if beyond else 0.0))
-
-
-@Fused
-def _celu(x: float, alpha: float) -> tuple[float, float, float]:
-    tiny = alpha < 2.0**-960  # x/α's remainder would lose digits, and 1/α overflow
-    unit = 2.0**60 if tiny else 1.0
-    left, width = at_most(x, 0.0) * unit, alpha * unit
-    q = left / width
-    low = fma(-q, width, left) / width  # the rounding of x/α is an error of q·2⁻⁵³ in e^q
-    m, e = expm1(q, low), power(q, low)
-    # Where e^q is 1 to the last bit, f is x; α·(x/α) would lose digits to a subnormal quotient.
-    value = x if q > -(2.0**-54) else fma(alpha, m.high, alpha * m.low)
-    slope = scaled(e.high, e.exponent)
-    half = _ratio(Pair(e.high / 2, e.low / 2), width)
-    curvature = scaled(half, e.exponent + (61.0 if tiny else 1.0))
-    return value, 1.0 if x > 0 else slope, 0.0 if x >= 0 else curvature
-
-
-def _celu_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
-    """∂f/∂α = e^q·(1 − q) − 1 with q = x/α ≤ 0; −q²/2 − q³/3 − q⁴/8 − … near 0, where that cancels."""
-    q, low = accurate.two_quotient(np.minimum(x, 0.0), alpha)
-    square, rest = accurate.two_product(q, q)
-    near = -square / 2 - (square * q * _celu_series(np.maximum(q, -1.0)) + rest / 2 + q * low)
-    e, relative = accurate.exp_pair(q, low)
-    s = 1 - q
-    product, rest = accurate.two_product(e, s)
-    far = (product - 1) + (rest + product * relative + e * ((1 - s) - q - low))
-    return {"alpha": select(q > -0.5, near, np.where(e == 0, -1.0, far))}
-
-
-def _celu_series(q: Array) -> Array:
-    """1/3 + q/8 + q²/30 + …, the terms (n − 1)/n!·qⁿ⁻³ of ∂f/∂α from the cubic one on."""
-    total = np.zeros_like(q)
-    for n in range(18, 2, -1):
-        total = total * q + (n - 1) / math.factorial(n)
-    return total
-
-
-@Fused
-def _exponential(x: float) -> tuple[float, float, float]:
-    e = power(x)
-    value = scaled(e.high, e.exponent)
-    return value, value, value
-
-
-@scalar
-def _smooth_hinge(x: float, beta: float) -> tuple[float, float, float]:
-    """ln(1 + e^βx)/β and its derivatives."""
-    p = two_product(beta, abs(x))
-    e = power(-p.high, -p.low)
-    # What is 2⁻¹⁰⁰⁰ and less counts as that until β has been applied, which may make it an ordinary number.
-    exponent = at_least(e.exponent, -1000.0)
-    rest = e.exponent - exponent
-    unit = power_of_two(exponent)
-    small = Pair(e.high * unit, e.low * unit)
-    share = inverse_of_sum(1.0, small)
-    tail = product(small, share)
-    value = at_least(x, 0.0) + scaled(_ratio(log1p(small), beta), rest)
-    curvature = scaled(beta * rounded(tail, share), rest)
-    slope = share.high + share.low if x >= 0 else scaled(tail.high + tail.low, rest)
-    return value, slope, curvature
-
-
-@Fused
-def _softplus(x: float, beta: float) -> tuple[float, float, float]:
-    return _smooth_hinge(x, beta)
-
-
-def _bend(e: Array, correction: Array, beta: Value) -> Array:
-    """(ln(1 + e) + ``correction``)/β, rounded once."""
-    q, low = accurate.two_quotient(np.log1p(e), beta)
-    return q + (low + correction / beta)
-
-
-def _softplus_gradients(x: Array, beta: Value) -> Mapping[str, Array]:
-    """∂f/∂β = −(|x|·e/(1 + e) + ln(1 + e)/β)/β with e = e^{−β|x|}: βx·σ(βx) − ln(1 + e^{βx}) cancels."""
-    size = np.abs(x)
-    p, low = accurate.two_product(beta, size)
-    e, relative = accurate.exp_pair(-p, -low)
-    tail = accurate.logistic_tail(e, relative)
-    product, rest = accurate.two_product(size, tail)
-    total, error = summation.two_sum(product, _bend(e, relative * tail, beta))
-    q, low_q = accurate.two_quotient(total, beta)
-    slope = q + (low_q + accurate.finite(rest + error) / beta)
-    return {"beta": -accurate.rescaled_tail(slope, (size + 1 / beta) / beta, -p, -low)}
-
-
-@Fused
-def _softplus_with_threshold(x: float, beta: float, threshold: float) -> tuple[float, float, float]:
-    p = two_product(beta, x)
-    excess = (p.high - threshold) + p.low if threshold != 0 else x  # β·x may vanish
-    value, slope, curvature = _smooth_hinge(x, beta)
+def _smooth_hinge(x: float, beta: float) -> Orders:
+    """ln(1 + e^βx)/β and its derivatives: x where βx > 0, and ln(1 + e^−|βx|)/β."""
+    rate, a = apart(beta), apart(finite(x))
+    u = as_exponent(times(rate, a))
+    opened = x if u.high > 0 else unless_nan(0.0, x)
+    value = plus(choose(u.high > 0, a, level(0.0, x)), over(log1p_of_exp(u), rate))
+    both = sigmoids(u)
+    least, most = with_exponent(both.least, both.exponent), unscaled(both.most)
+    curvature = times(rate, times(least, most))
     return (
-        x if excess > 0 else value,
-        1.0 if excess > 0 else slope,
-        0.0 if excess >= 0 else curvature,
+        choose(abs(x) <= LARGEST, value, exactly(opened)),
+        choose(u.high > 0, most, least),
+        choose(abs(u.high) >= FARTHEST, level(0.0, x), curvature),
     )
 
 
-@Fused
-def _squareplus(x: float, b: float) -> tuple[float, float, float]:
-    b = b if abs(x) < math.inf else 0.0
-    size = at_most(abs(x), LARGEST)
-    # With t²·x for x and t⁴·b for b, neither of x² + b's terms overflows, nor vanishes if it counts.
-    t = 2.0**150 if size < 2.0**-400 and b < 2.0**-800 else 1.0
-    t = 2.0**-258 if size > 2.0**500 or b > 2.0**1000 else t
-    size = size * (t * t)
-    root = square_root(plus(two_product(size, size), b * (t * t) * (t * t)))
+@Kernel
+def _softplus(x: float, beta: float) -> Orders:
+    return _smooth_hinge(x, beta)
+
+
+@Kernel
+def _softplus_gradient(x: float, beta: float) -> tuple[Scaled]:
+    """∂f/∂β = −(|x|·σ(−|βx|) + ln(1 + e^−|βx|)/|β|)/|β|: x·σ(βx) − f(x) cancels."""
+    rate, size = apart(abs(beta)), apart(finite(abs(x)))
+    u = as_exponent(times(rate, size))
+    both = sigmoids(u)
+    total = plus(times(size, with_exponent(both.least, both.exponent)), over(log1p_of_exp(u), rate))
+    gradient = choose(u.high >= FARTHEST, level(0.0, x), over(total, rate))
+    return (negative(gradient),)
+
+
+@Kernel
+def _softplus_with_threshold(x: float, beta: float, threshold: float) -> Orders:
+    product = times(apart(beta), apart(x))
+    excess = plus(product, negative(apart(threshold))).high if math.isfinite(x) else beta * x
+    value, slope, curvature = _smooth_hinge(x, beta)
+    return (
+        choose(excess > 0, exactly(x), value),
+        choose(excess > 0, exactly(1.0), slope),
+        choose(excess >= 0, exactly(0.0), curvature),
+    )
+
+
+@Kernel
+def _squareplus(x: float, b: float) -> Orders:
+    width = apart(b if abs(x) < math.inf else 0.0)
+    size = apart(at_most(abs(x), LARGEST))
+    square = plus(times(size, size), width)
+    distance = root(square)
     # (√(x² + b) + x)/2 is x + b/(√(x² + b) + x)/2, which spares the left side its cancellation.
-    bend = quotient(Pair(b * t, 0.0), plus(root, size))
-    tail = quotient(bend, root)
-    unit = t * t * t / 2
-    cube = quotient(quotient(quotient(Pair(b * t, 0.0), root), root), root).high
-    value = at_least(x, 0.0) + bend.high * (t / 2)
-    slope = (1 - tail.high * unit) - tail.low * unit if x >= 0 else (tail.high + tail.low) * unit
-    return value, slope, cube * unit * (t * t)
+    bend = times_power(over(width, plus(distance, size)), -1.0)
+    tail = over(bend, distance)
+    curvature = times_power(over(width, times(distance, square)), -1.0)
+    corner = x == 0 and b == 0
+    right = choose(x < math.inf, plus(size, bend), exactly(x))
+    slope = choose(x >= 0, plus(exactly(1.0), negative(tail)), tail)
+    return (
+        choose(corner, exactly(0.0), choose(x > 0, right, choose(x < 0, bend, plus(size, bend)))),
+        choose(corner, exactly(0.5), slope),
+        choose(corner, exactly(0.0), curvature),
+    )
 
 
-@Fused
-def _sparse_plus(x: float) -> tuple[float, float, float]:
+@Kernel
+def _sparse_plus(x: float) -> Orders:
     s = two_sum(1.0, x)  # squaring doubles the weight of the rounding of 1 + x
-    parabola = times(s, s).high / 4
-    value = 0.0 if x <= -1 else x if x >= 1 else parabola
-    return value, at_most(at_least(s.high / 2, 0.0), 1.0), 0.5 if abs(x) < 1 else unless_nan(0.0, x)
+    parabola = with_exponent(product(s, s), -2.0)
+    inside, line = abs(x) < 1, with_exponent(s, -1.0)
+    value = choose(inside, parabola, level(x if x >= 1 else 0.0, x))
+    slope = choose(inside, line, level(1.0 if x >= 1 else 0.0, x))
+    return value, slope, level(0.5 if inside else 0.0, x)
 
 
 _KLAMBAUER = Reference(
@@ -253,8 +249,8 @@ ELU = Elementwise(
         "1 if x > 0 else alpha * exp(x)",
         "alpha * exp(x) if x < 0 else 0",
     ),
-    derivatives=_elu,
-    parameter_gradients=_elu_gradients,
+    kernel=_elu,
+    parameter_gradients=_elu_gradient,
     range="(-alpha, inf)",
     limits=("-alpha", "inf"),
     largest_slope="1",
@@ -293,7 +289,7 @@ SELU = Elementwise(
         "scale if x > 0 else scale * alpha * exp(x)",
         "scale * alpha * exp(x) if x < 0 else 0",
     ),
-    derivatives=_selu,
+    kernel=_selu,
     range="(-scale * alpha, inf)",
     limits=("-scale * alpha", "inf"),
     largest_slope="scale * alpha",
@@ -339,7 +335,7 @@ SCALED_ELU = Elementwise(
         "gamma if x > 0 else gamma * alpha * exp(x)",
         "gamma * alpha * exp(x) if x < 0 else 0",
     ),
-    derivatives=_elu_with_gamma,
+    kernel=_elu_with_gamma,
     range="(-gamma * alpha, inf)",
     limits=("-gamma * alpha", "inf"),
     largest_slope="gamma * alpha",
@@ -369,7 +365,7 @@ CELU = Elementwise(
                 "minus the limit on the left, and the width of the bend",
                 "왼쪽 극한의 부호를 바꾼 값이자 굽는 구간의 너비",
             ),
-            domain=POSITIVE,
+            domain=NONZERO,
             default=1.0,
             typical=(0.05, 10.0),
             learnable=True,
@@ -381,8 +377,8 @@ CELU = Elementwise(
         "1 if x > 0 else exp(x / alpha)",
         "exp(x / alpha) / alpha if x < 0 else 0",
     ),
-    derivatives=_celu,
-    parameter_gradients=_celu_gradients,
+    kernel=_celu,
+    parameter_gradients=_celu_gradient,
     range="(-alpha, inf)",
     limits=("-alpha", "inf"),
     largest_slope="1",
@@ -413,7 +409,7 @@ EXPONENTIAL = Elementwise(
         "사라집니다.",
     ),
     formulas=formulas("exp(x)", "exp(x)", "exp(x)"),
-    derivatives=_exponential,
+    kernel=_exponential,
     range="(0, inf)",
     limits=("0", "inf"),
     largest_slope="inf",
@@ -438,7 +434,7 @@ _BETA = Parameter(
     name="beta",
     symbol=r"\beta",
     description=("sharpness of the bend", "굽는 정도"),
-    domain=POSITIVE,
+    domain=NONZERO,
     default=1.0,
     typical=(0.05, 50.0),
 )
@@ -459,7 +455,7 @@ SOFTPLUS = Elementwise(
             _BETA,
             learnable=True,
             gradient=Expression(
-                "-(abs(x) / (1 + exp(beta * abs(x))) + log1p(exp(-beta * abs(x))) / beta) / beta"
+                "-(abs(x) / (1 + exp(abs(beta * x))) + log1p(exp(-abs(beta * x))) / abs(beta)) / abs(beta)"
             ),
         ),
     ),
@@ -468,8 +464,8 @@ SOFTPLUS = Elementwise(
         "sigmoid(beta * x)",
         "beta * sigmoid(beta * x) * sigmoid(-beta * x)",
     ),
-    derivatives=_softplus,
-    parameter_gradients=_softplus_gradients,
+    kernel=_softplus,
+    parameter_gradients=_softplus_gradient,
     range="(0, inf)",
     limits=("0", "inf"),
     largest_slope="1",
@@ -509,7 +505,7 @@ SOFTPLUS_THRESHOLD = Elementwise(
         "1 if beta * x > threshold else sigmoid(beta * x)",
         "beta * sigmoid(beta * x) * sigmoid(-beta * x) if beta * x < threshold else 0",
     ),
-    derivatives=_softplus_with_threshold,
+    kernel=_softplus_with_threshold,
     range="(0, inf)",
     limits=("0", "inf"),
     largest_slope="1",
@@ -545,17 +541,17 @@ SQUAREPLUS = Elementwise(
             name="b",
             symbol="b",
             description=("square of the width of the bend", "굽는 구간 너비의 제곱"),
-            domain=POSITIVE,
+            domain=NON_NEGATIVE,
             default=4.0,
             typical=(0.01, 100.0),
         ),
     ),
     formulas=formulas(
         "(x + sqrt(x**2 + b)) / 2",
-        "(1 + x / sqrt(x**2 + b)) / 2",
-        "b / (2 * (x**2 + b)**(3 / 2))",
+        "1 / 2 if x == 0 else (1 + x / sqrt(x**2 + b)) / 2",
+        "0 if b == 0 else b / (2 * (x**2 + b)**(3 / 2))",
     ),
-    derivatives=_squareplus,
+    kernel=_squareplus,
     range="(0, inf)",
     limits=("0", "inf"),
     largest_slope="1",
@@ -589,7 +585,7 @@ SPARSE_PLUS = Elementwise(
         "0 if x <= -1 else (x + 1) / 2 if x < 1 else 1",
         "1 / 2 if -1 < x < 1 else 0",
     ),
-    derivatives=_sparse_plus,
+    kernel=_sparse_plus,
     range="[0, inf)",
     limits=("0", "inf"),
     largest_slope="1",

@@ -19,6 +19,7 @@ from app.core.activations.definition import Activation, Elementwise, Formulas, T
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import Parameter
 from app.core.arithmetic import Array, Value
+from app.core.arithmetic.loops import GIVEN
 from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue, UnknownName
 from app.core.formulas.calculus import derivative
@@ -72,8 +73,30 @@ class FormulaActivation(Elementwise):
     def _stable_trees(self) -> tuple[Tree, ...]:
         return orders_of(stable(self.formula.tree))
 
-    def write(self, rows: Collection[Array], x: Array, **params: Value) -> None:
+    @cached_property
+    def _partial_trees(self) -> dict[str, Tree]:
+        return {name: derivative(stable(self.formula.tree), name) for name in self.formula.parameters}
+
+    def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
+        """upstream·f′(x); all have one axis."""
+        return GIVEN.pull(self.orders(x, 2, **params)[1], upstream, {}, odd=odd)
+
+    def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
+        """∂f/∂θ at every x, for every parameter; x has one axis."""
+        arrays = {name: np.broadcast_to(value, x.shape) for name, value in params.items()}
+        found = evaluate(list(self._partial_trees.values()), {VARIABLE: x, **arrays}, {})
+        return dict(zip(self._partial_trees, found, strict=True))
+
+    def parameter_sums(
+        self, name: str, x: Array, upstream: Array, groups: int, *, odd: bool = False, **params: Value
+    ) -> Array:
+        """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours."""
+        partial = np.ascontiguousarray(self.parameter_derivatives(x, **params)[name])
+        return GIVEN.sums(partial, upstream, {}, groups, 0, odd=odd)
+
+    def write(self, rows: Collection[Array], x: Array, *, odd: bool = False, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
+        del odd  # doubles have no parts; what is to be the correctly rounded number is proved
         wide = x.astype(np.float64, copy=False)
         arrays = {name: value for name, value in params.items() if isinstance(value, np.ndarray)}
         numbers = {name: float(value) for name, value in params.items() if name not in arrays}
@@ -163,13 +186,6 @@ def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaAc
     params = dict(numbers)
     orders = orders_of(formula.tree)
     facts = look(orders, params)
-    partial = {name: derivative(stable(formula.tree), name) for name in formula.parameters}
-
-    def gradients(x: Array, **values: Value) -> dict[str, Array]:
-        arrays = {name: np.broadcast_to(value, x.shape) for name, value in values.items()}
-        found = evaluate(list(partial.values()), {VARIABLE: x, **arrays}, {})
-        return dict(zip(partial, found, strict=True))
-
     return FormulaActivation(
         name=f"{PREFIX}{formula.text}",
         title=Text("Formula", "수식"),
@@ -185,8 +201,8 @@ def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaAc
             )
             for name, value in numbers
         ),
-        derivatives=iter,
-        parameter_gradients=gradients if partial else None,
+        kernel=GIVEN,
+        parameter_gradients=GIVEN if numbers else None,
         range="(-inf, inf)",
         limits=(None, None),
         largest_slope=repr(facts.largest_slope),

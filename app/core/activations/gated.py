@@ -8,7 +8,6 @@ large number keeps its digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -21,64 +20,65 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import Parameter
-from app.core.activations.piecewise import unless_nan
-from app.core.activations.sigmoidal import sigmoids
-from app.core.arithmetic import Array, Value
+from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
+    FARTHEST,
     LARGEST,
-    Pair,
+    DoubleDouble,
+    Scaled,
     at_least,
     at_most,
     beside_one,
-    fast_sum,
+    constant,
+    exp_scaled,
+    fast_two_sum,
     fma,
-    inverse,
+    inverse_unnormalised,
     multiple,
-    pair_of,
-    polynomial,
-    power,
-    power_of_two,
     product,
-    rounded,
+    product_unnormalised,
     scalar,
-    scaled,
     two_product,
     two_sum,
 )
-from app.core.arithmetic.loops import Fused
+from app.core.arithmetic.functions import as_exponent, erf_and_slope, one_minus, sigmoids, sixth
+from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
+from app.core.arithmetic.scaled import (
+    Orders,
+    apart,
+    choose,
+    exactly,
+    mantissa,
+    signed,
+    times,
+    times_power,
+    unscaled,
+    with_exponent,
+)
 
-_ONE: Final = Pair(1.0, 0.0)
+_ONE: Final = DoubleDouble(1.0, 0.0)
 
 
 @scalar
-def _sum(a: Pair, b: Pair) -> Pair:
+def _sum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     """a + b, not normalised."""
     head = two_sum(a.high, b.high)
-    return Pair(head.high, head.low + (a.low + b.low))
+    return DoubleDouble(head.high, head.low + (a.low + b.low))
 
 
 @scalar
-def _rounded(a: Pair, b: Pair, exponent: float) -> float:
-    """a·b·2^exponent."""
-    return scaled(rounded(a, b), exponent)
+def _gated(x: float, gate: Scaled) -> Scaled:
+    """x·gate. At infinity the gate is open if its exponent is 0, and else shut."""
+    value = product_unnormalised(DoubleDouble(finite(x), 0.0), mantissa(gate))
+    limit = exactly(math.copysign(0.0, x) if gate.exponent < 0 else x)
+    return choose(abs(x) <= LARGEST, with_exponent(value, gate.exponent), limit)
 
 
 @scalar
-def _finite(x: float) -> float:
-    return at_most(at_least(x, -LARGEST), LARGEST)
-
-
-@scalar
-def _gated(x: float, gate: Pair, exponent: float) -> float:
-    """x·gate·2^exponent. At infinity the gate is open if its exponent is 0, and else shut."""
-    finite = _finite(x)
-    value = scaled(fma(finite, gate.high, finite * gate.low), exponent)
-    return value if abs(x) <= LARGEST or exponent < 0 else x
-
-
-@scalar
-def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> tuple[float, float, float]:
+def _sigmoid_gate(
+    x: float, u: DoubleDouble, growth: DoubleDouble, slope: Scaled, bend: DoubleDouble
+) -> Orders:
     """x·σ(u), σ(u)·(1 + xu′·σ(−u)) and σ(u)·σ(−u)·u′·(2 + xu″/u′ − xu′·(σ(u) − σ(−u))).
 
     ``growth`` is xu′, of u's sign and no more than ±2¹² where e^−|u| is more than 0, ``slope`` u′ and
@@ -86,188 +86,152 @@ def _sigmoid_gate(x: float, u: Pair, growth: Pair, slope: Pair, bend: Pair) -> t
     """
     left = u.high < 0
     most, least, exponent, tail = sigmoids(u)
-    gate, rest = (least, most) if left else (most, product(tail, most))
-    shift = exponent if left else 0.0
+    gate = with_exponent(least if left else most, exponent if left else 0.0)
+    rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
-    ascent = Pair(fma(growth.high, rest.high, 1.0), change)  # rounded, but where it cancels
-    above = fast_sum(1.0, -tail.high)
-    tilt = product(Pair(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
-    pull = product(growth, tilt if left else multiple(-1.0, tilt))
-    spare = at_most(at_least(-exponent, 0.0), 12.0)  # scaled before, what a huge slope makes is a number
-    weight = multiple(power_of_two(-spare), product(product(least, most), slope))
-    second = _rounded(weight, _sum(bend, pull), exponent + spare)
-    return _gated(x, gate, shift), _rounded(gate, ascent, shift), second
+    ascent = DoubleDouble(fma(growth.high, rest.high, 1.0), change)  # rounded, but where it cancels
+    above = fast_two_sum(1.0, -tail.high)
+    tilt = product_unnormalised(DoubleDouble(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
+    pull = product_unnormalised(growth, tilt if left else multiple(-1.0, tilt))
+    weight = times(with_exponent(product_unnormalised(least, most), exponent), slope)
+    return _gated(x, gate), times(gate, unscaled(ascent)), times(weight, unscaled(_sum(bend, pull)))
 
 
 @scalar
-def _argument(x: float, rate: Pair) -> Pair:
-    """rate·x, cut to ±4000, where e^−|u| has vanished. 0·∞ = 0: a flat gate is flat out to infinity."""
-    u = product(rate, Pair(_finite(x) if rate.high == 0 else x, 0.0))
-    high = at_most(at_least(u.high, -4000.0), 4000.0)
-    return Pair(high, u.low if high == u.high else 0.0)
+def _argument(x: float, rate: Scaled) -> DoubleDouble:
+    """rate·x for use in an exponential. 0·∞ = 0: a flat gate is flat out to infinity."""
+    return as_exponent(times(rate, apart(finite(x))))
 
 
 @scalar
-def _swish_of(x: float, rate: Pair) -> tuple[float, float, float]:
+def _swish_of(x: float, rate: Scaled) -> Orders:
     """x·σ(rate·x)."""
     u = _argument(x, rate)
-    return _sigmoid_gate(x, u, u, rate, Pair(2.0, 0.0))
+    return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0))
 
 
-@Fused
-def _silu(x: float) -> tuple[float, float, float]:
-    u = Pair(at_most(at_least(x, -4000.0), 4000.0), 0.0)
-    return _sigmoid_gate(x, u, u, _ONE, Pair(2.0, 0.0))
+@Kernel
+def _silu(x: float) -> Orders:
+    u = DoubleDouble(at_most(at_least(x, -4000.0), 4000.0), 0.0)
+    return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0))
 
 
-@Fused
-def _swish(x: float, beta: float) -> tuple[float, float, float]:
-    return _swish_of(x, Pair(beta, 0.0))
+@Kernel
+def _swish(x: float, beta: float) -> Orders:
+    return _swish_of(x, apart(beta))
 
 
-@Fused
-def _swish_by_beta(x: float, beta: float) -> tuple[float]:
-    """x²·σ(βx)·σ(−βx) = (x·h/(1 + h²))² with h = e^{−|βx|/2}: x² may overflow and h² vanish."""
-    u = multiple(-0.5, _argument(x, Pair(beta, 0.0)))
-    p = power(-abs(u.high), u.low if u.high < 0 else -u.low)
-    mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
-    below = _sum(_ONE, beside_one(product(mantissa, mantissa), 2 * exponent))
-    root = product(Pair(_finite(x), 0.0), product(mantissa, inverse(below)))
-    high, low = scaled(root.high, exponent), scaled(root.low, exponent)
-    return (high * (high + 2 * low),)
+@Kernel
+def _swish_gradient(x: float, beta: float) -> tuple[Scaled]:
+    """x²·σ(βx)·σ(−βx)."""
+    both = sigmoids(_argument(x, apart(beta)))
+    size = apart(finite(x))
+    slope = times(with_exponent(both.least, both.exponent), unscaled(both.most))
+    limit = exactly(math.inf if beta == 0 else 0.0)
+    return (choose(math.isinf(x), limit, times(times(slope, size), size)),)
 
 
-def _swish_gradients(x: Array, *, beta: Value) -> Mapping[str, Array]:
-    gradient: Array = np.empty(x.size, x.dtype)
-    _swish_by_beta(x.ravel(), [gradient], beta=np.ravel(beta) if isinstance(beta, np.ndarray) else beta)
-    return {"beta": gradient.reshape(x.shape)}
+_QUICK_RATE: Final = constant("1.702")
 
 
-_QUICK_RATE: Final = pair_of("1.702")
+@Kernel
+def _quick_gelu(x: float) -> Orders:
+    return _swish_of(x, unscaled(_QUICK_RATE))
 
 
-@Fused
-def _quick_gelu(x: float) -> tuple[float, float, float]:
-    return _swish_of(x, _QUICK_RATE)
-
-
-_LINEAR: Final = pair_of("1.5957691216057307117597842397375274739")
+_LINEAR: Final = constant("1.5957691216057307117597842397375274739")
 """2√(2/π)."""
 
-_CUBIC: Final = pair_of("0.0713548162726002487763387522798635409959")
+_CUBIC: Final = constant("0.0713548162726002487763387522798635409959")
 """2√(2/π)·0.044715."""
 
 
-@Fused
-def _gelu_tanh(x: float) -> tuple[float, float, float]:
+@Kernel
+def _gelu_tanh(x: float) -> Orders:
     near = at_most(at_least(x, -100.0), 100.0)  # e^−|u| has vanished long before
-    a = Pair(near, 0.0)
-    cubic = product(_CUBIC, two_product(near, near))
-    slope = _sum(_LINEAR, product(Pair(3.0, 0.0), cubic))
-    bend = product(_sum(multiple(2.0, _LINEAR), product(Pair(12.0, 0.0), cubic)), inverse(slope))
-    u, growth = product(a, _sum(_LINEAR, cubic)), product(a, slope)
-    return _sigmoid_gate(x, u, growth, slope, bend)
+    a = DoubleDouble(near, 0.0)
+    cubic = product_unnormalised(_CUBIC, two_product(near, near))
+    slope = _sum(_LINEAR, product_unnormalised(DoubleDouble(3.0, 0.0), cubic))
+    twelve = product_unnormalised(DoubleDouble(12.0, 0.0), cubic)
+    bend = product_unnormalised(_sum(multiple(2.0, _LINEAR), twelve), inverse_unnormalised(slope))
+    u, growth = product_unnormalised(a, _sum(_LINEAR, cubic)), product_unnormalised(a, slope)
+    return _sigmoid_gate(x, u, growth, unscaled(slope), bend)
 
 
-_DENSITY_AT_0: Final = pair_of("0.398942280401432677939946059934381868475858631164934657665926")
+_DENSITY_AT_0: Final = constant("0.398942280401432677939946059934381868475858631164934657665926")
 """φ(0) = 1/√(2π)."""
 
 
-@Fused
-def _gelu(x: float) -> tuple[float, float, float]:
+@Kernel
+def _gelu(x: float) -> Orders:
     left = x < 0
     a = at_most(abs(x), END)
     square = two_product(a, a)
-    e = power(-0.5 * square.high, -0.5 * square.low)
-    density = product(_DENSITY_AT_0, Pair(e.high, e.low))
+    e = exp_scaled(-0.5 * square.high, -0.5 * square.low)
+    density = product_unnormalised(_DENSITY_AT_0, DoubleDouble(e.high, e.low))
     ratio = mills(a)
     # Φ(−a), and Φ(−a) − a·φ(a).
-    tail, first = product(density, ratio), product(density, _sum(ratio, Pair(-a, 0.0)))
-    second = _rounded(density, _sum(Pair(2.0, 0.0), multiple(-1.0, square)), e.exponent)
+    tail = product_unnormalised(density, ratio)
+    first = product_unnormalised(density, _sum(ratio, DoubleDouble(-a, 0.0)))
+    bend = _sum(DoubleDouble(2.0, 0.0), multiple(-1.0, square))
     shift = e.exponent if left else 0.0
-    gate = tail if left else _rest_of_one(tail, e.exponent)
-    slope = first if left else _rest_of_one(first, e.exponent)
-    return _gated(x, gate, shift), scaled(slope.high + slope.low, shift), second
+    gate = tail if left else one_minus(tail, e.exponent)
+    slope = first if left else one_minus(first, e.exponent)
+    second = with_exponent(product_unnormalised(density, bend), e.exponent)
+    return _gated(x, with_exponent(gate, shift)), with_exponent(slope, shift), second
 
 
-@scalar
-def _rest_of_one(a: Pair, exponent: float) -> Pair:
-    """1 − a·2^exponent."""
-    return _sum(_ONE, multiple(-1.0, beside_one(a, exponent)))
+@Kernel
+def _erf(x: float) -> Orders:
+    value, slope = erf_and_slope(abs(x))
+    slope = choose(abs(x) > 46.5, exactly(0.0), slope)
+    curvature = times(slope, times_power(exactly(at_most(abs(x), 50.0)), 1.0))
+    return signed(unscaled(value), x), slope, signed(curvature, -x)
 
 
-_ROOT_2: Final = pair_of("1.41421356237309504880168872420969807857")
-_ROOT_2_BY_PI: Final = pair_of("0.797884560802865355879892119868763736952")
-"""√(2/π)."""
-_TWO_BY_ROOT_PI: Final = pair_of("1.12837916709551257389615890312154517169")
-"""2/√π."""
-
-_ERF_SERIES: Final = tuple(
-    2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(12, 0, -1)
-)
-"""erf x = x·(2/√π + z·(…)), z = x²: for |x| ≤ 1/2 the first term left out is below 2⁻⁶⁰."""
-
-
-@Fused
-def _erf(x: float) -> tuple[float, float, float]:
-    a = at_most(abs(x), 45.0)  # e^−45² has vanished
-    square = two_product(a, a)
-    e = power(-square.high, -square.low)
-    gaussian = Pair(e.high, e.low)
-    far = product(_ROOT_2, Pair(a, 0.0))
-    # erfc a = 2Φ(−√2 a)
-    outside = _rest_of_one(product(product(_ROOT_2_BY_PI, gaussian), mills(far.high, far.low)), e.exponent)
-    series = square.high * polynomial(square.high, _ERF_SERIES)
-    factor = fast_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
-    inside = fma(a, factor.high, a * factor.low)
-    value = inside if a < 0.5 else outside.high + outside.low
-    slope = _rounded(_TWO_BY_ROOT_PI, gaussian, e.exponent)
-    twice = Pair(math.copysign(2 * a, -x), 0.0)
-    curvature = _rounded(product(_TWO_BY_ROOT_PI, gaussian), twice, e.exponent)
-    return math.copysign(value, x), slope, curvature
-
-
-@Fused
-def _mish(x: float) -> tuple[float, float, float]:
+@Kernel
+def _mish(x: float) -> Orders:
     """With E = e^x and D = E² + 2E + 2 the step tanh ln(1 + E) is E·(E + 2)/D, its slope 4E·(E + 1)/D².
 
     f″ = 4E·(2(E + 1) + x·(2 + 2E − 3E² − 2E³)/D)/D². Right of 0 it is the same in e = 1/E, with the
     coefficients in the opposite order.
     """
     left = x < 0
-    size = at_most(abs(x), 2000.0)
-    p = power(-size)
-    mantissa, exponent = Pair(0.5 * p.high, 0.5 * p.low), p.exponent + 1
-    e = beside_one(mantissa, exponent)
-    square = product(e, e)
+    size = at_most(abs(x), FARTHEST)
+    p = exp_scaled(-size)
+    half, exponent = DoubleDouble(0.5 * p.high, 0.5 * p.low), p.exponent + 1
+    e = beside_one(half, exponent)
+    square = product_unnormalised(e, e)
     c, d = (2.0, 1.0) if left else (1.0, 2.0)
-    top = _sum(Pair(c, 0.0), multiple(d, e))
-    divided = inverse(_sum(_sum(Pair(c, 0.0), multiple(2.0, e)), multiple(d, square)))
-    share = product(Pair(size, 0.0), divided)
+    top = _sum(DoubleDouble(c, 0.0), multiple(d, e))
+    divided = inverse_unnormalised(_sum(_sum(DoubleDouble(c, 0.0), multiple(2.0, e)), multiple(d, square)))
+    share = product_unnormalised(DoubleDouble(size, 0.0), divided)
     middle = _sum(_ONE, e)
 
     shift = exponent if left else 0.0
-    step = product(mantissa, divided) if left else divided
-    change = multiple(4.0, product(middle, share))
-    first = _rounded(step, _sum(top, multiple(-1.0, change) if left else product(square, change)), shift)
+    step = product_unnormalised(half, divided) if left else divided
+    change = multiple(4.0, product_unnormalised(middle, share))
+    ascent = _sum(top, multiple(-1.0, change) if left else product_unnormalised(square, change))
+    first = with_exponent(product_unnormalised(step, ascent), shift)
 
-    cubic = _sum(Pair(c + 1, 0.0), multiple(2.0, e))
-    cubic = _sum(Pair(d + 1, 0.0), multiple(-1.0, product(e, cubic)))
-    cubic = _sum(Pair(2.0, 0.0), product(e, cubic))
-    bend = _sum(multiple(2.0, middle), multiple(-1.0, product(cubic, share)))
-    scale = mantissa if left else product(mantissa, mantissa)
-    weight = multiple(4.0, product(scale, product(divided, divided)))
-    second = _rounded(weight, bend, at_least(exponent if left else 2 * exponent, -3000.0))
-    return _gated(x, product(top, step), shift), first, second
+    cubic = _sum(DoubleDouble(c + 1, 0.0), multiple(2.0, e))
+    cubic = _sum(DoubleDouble(d + 1, 0.0), multiple(-1.0, product_unnormalised(e, cubic)))
+    cubic = _sum(DoubleDouble(2.0, 0.0), product_unnormalised(e, cubic))
+    bend = _sum(multiple(2.0, middle), multiple(-1.0, product_unnormalised(cubic, share)))
+    scale = half if left else product_unnormalised(half, half)
+    weight = multiple(4.0, product_unnormalised(scale, product_unnormalised(divided, divided)))
+    second = with_exponent(product_unnormalised(weight, bend), exponent if left else 2 * exponent)
+    gate = with_exponent(product_unnormalised(top, step), shift)
+    return _gated(x, gate), first, second
 
 
-@Fused
-def _hard_swish(x: float) -> tuple[float, float, float]:
-    above = two_sum(x, 3.0)
-    inside = fma(x, above.high, x * above.low) / 6
-    value = x if x >= 3 else 0.0 if x <= -3 else inside
-    slope = 1.0 if x >= 3 else 0.0 if x <= -3 else (2 * x + 3) / 6
-    return value, slope, unless_nan(0.0 if abs(x) >= 3 else 1 / 3, x)
+@Kernel
+def _hard_swish(x: float) -> Orders:
+    inside = abs(x) < 3
+    ramp = sixth(product(two_sum(x, 3.0), DoubleDouble(x, 0.0)))
+    value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x)))
+    slope = choose(inside, unscaled(sixth(two_sum(2 * x, 3.0))), level(1.0 if x >= 3 else 0.0, x))
+    return value, slope, level(1 / 3 if inside else 0.0, x)
 
 
 _ELFWING = Reference(
@@ -305,7 +269,7 @@ SILU = Elementwise(
         "sigmoid(x) + x * sigmoid(x) * sigmoid(-x)",
         "2 * sigmoid(x) * sigmoid(-x) - x * sigmoid(x) * sigmoid(-x) * tanh(x / 2)",
     ),
-    derivatives=_silu,
+    kernel=_silu,
     range="[-0.2784645427610737951094, inf)",
     limits=("0", "inf"),
     largest_slope="1.099839320128866916958",
@@ -342,8 +306,8 @@ SWISH = Elementwise(
             gradient=Expression("x**2 * sigmoid(beta * x) * sigmoid(-beta * x)"),
         ),
     ),
-    derivatives=_swish,
-    parameter_gradients=_swish_gradients,
+    kernel=_swish,
+    parameter_gradients=_swish_gradient,
     range="[-0.2784645427610737951094, inf)",
     limits=("0", "inf"),
     largest_slope="1.099839320128866916958",
@@ -370,7 +334,7 @@ QUICK_GELU = Elementwise(
         "3.404 * sigmoid(1.702 * x) * sigmoid(-1.702 * x)"
         " - 1.702**2 * x * sigmoid(1.702 * x) * sigmoid(-1.702 * x) * tanh(0.851 * x)",
     ),
-    derivatives=_quick_gelu,
+    kernel=_quick_gelu,
     range="[-0.1636101896363535811453, inf)",
     limits=("0", "inf"),
     largest_slope="1.099839320128866916958",
@@ -397,7 +361,7 @@ HARD_SWISH = Elementwise(
         "1 if x >= 3 else 0 if x <= -3 else (2 * x + 3) / 6",
         "1 / 3 if abs(x) < 3 else 0",
     ),
-    derivatives=_hard_swish,
+    kernel=_hard_swish,
     range="[-3/8, inf)",
     limits=("0", "inf"),
     largest_slope="3/2",
@@ -432,7 +396,7 @@ GELU = Elementwise(
         "Phi(x) + x * phi(x)",
         "2 * phi(x) - x**2 * phi(x)",
     ),
-    derivatives=_gelu,
+    kernel=_gelu,
     range="[-0.1699712074799036616939, inf)",
     limits=("0", "inf"),
     largest_slope="Phi(sqrt(2)) + sqrt(2) * phi(sqrt(2))",
@@ -463,7 +427,7 @@ GELU_TANH = Elementwise(
         v="sqrt(2 / pi) * (1 + 0.134145 * x**2)",
         w="sqrt(2 / pi) * 0.134145 * x**2",
     ),
-    derivatives=_gelu_tanh,
+    kernel=_gelu_tanh,
     range="[-0.1700407505712540506391, inf)",
     limits=("0", "inf"),
     largest_slope="1.128993068658771765456",
@@ -491,7 +455,7 @@ MISH = Elementwise(
         "2 * s + x * s * (sigmoid(-x) - 2 * tanh(softplus(x)) * sigmoid(x))",
         s="sech(softplus(x))**2 * sigmoid(x)",
     ),
-    derivatives=_mish,
+    kernel=_mish,
     range="[-0.3088434130172504066288, inf)",
     limits=("0", "inf"),
     largest_slope="1.088498161251727861228",
@@ -524,7 +488,7 @@ ERF = Elementwise(
         "2 / sqrt(pi) * exp(-x**2)",
         "-4 * x / sqrt(pi) * exp(-x**2)",
     ),
-    derivatives=_erf,
+    kernel=_erf,
     range="(-1, 1)",
     limits=("-1", "1"),
     largest_slope="2 / sqrt(pi)",

@@ -11,11 +11,12 @@ through zero the ulp is that of the larger of its two terms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import TypeAlias
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import numpy as np
+from numba import types
 
 from app.core.activations.definition import (
     Reference,
@@ -23,13 +24,14 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
+from app.core.activations.gated import GELU, SWISH
 from app.core.activations.parameters import Parameter
 from app.core.activations.rectifiers import RELU
+from app.core.activations.sigmoidal import SIGMOID
 from app.core.arithmetic import Array, Value
-from app.core.arithmetic.accurate import two_product
-from app.core.arithmetic.extended import Extended, choose, exponential, extended, reciprocal
-from app.core.arithmetic.normal_tail import END, mills_ratio
-from app.core.arithmetic.summation import two_sum
+from app.core.arithmetic.compiled import Compiled
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import apart, nearest_double, normal, odd_double, times
 from app.core.errors import InvalidValue
 
 _DAUPHIN = Reference(
@@ -49,113 +51,74 @@ def _half(n: int, **_: Value) -> int:
     return n // 2
 
 
-Gate: TypeAlias = Callable[..., tuple[Extended, Extended]]
-"""g and g′ at an array of arguments."""
-
-
 class _Product:
     """y = value · g(gate): the three functions a `Rowwise` entry needs, for one gate."""
 
-    def __init__(self, gate: Gate, *, gate_first: bool) -> None:
+    def __init__(self, gate: Kernel, *, gate_first: bool) -> None:
         self._gate = gate
         self._gate_first = gate_first
 
-    def value(self, x: Array, **params: Value) -> Array:
+    def value(self, x: Array, *, odd: bool = False, **params: Value) -> Array:
         """(..., 2m) to (..., m)."""
-        value, g, _ = self._factors(x, params)
-        return value.times(g).rounded()
+        return self._parts(x, None, params, odd)[0]
 
-    def jacobian(self, x: Array, **params: Value) -> Array:
+    def jacobian(self, x: Array, *, odd: bool = False, **params: Value) -> Array:
         """(..., 2m) to (..., m, 2m): ∂y_i/∂value_i = g, ∂y_i/∂gate_i = value_i g′, all others 0."""
-        value, g, slope = self._factors(x, params)
+        _, *parts = self._parts(x, None, params, odd)
         m = x.shape[-1] // 2
         jacobian = np.zeros((*x.shape[:-1], m, 2 * m))
         index = np.arange(m)
-        first, second = self._ordered(g.rounded(), value.times(slope).rounded())
-        jacobian[..., index, index] = first
-        jacobian[..., index, index + m] = second
+        jacobian[..., index, index], jacobian[..., index, index + m] = self._ordered(*parts)
         return jacobian
 
-    def pullback(self, x: Array, upstream: Array, **params: Value) -> tuple[Array, Mapping[str, Array]]:
+    def pullback(
+        self, x: Array, upstream: Array, *, odd: bool = False, **params: Value
+    ) -> tuple[Array, Mapping[str, Array]]:
         """dL/dx, (..., 2m)."""
-        value, g, slope = self._factors(x, params)
-        seed = extended(upstream)
-        parts = self._ordered(seed.times(g).rounded(), seed.times(value).times(slope).rounded())
-        return np.concatenate(parts, axis=-1), {}
+        _, *parts = self._parts(x, upstream, params, odd)
+        return np.concatenate(self._ordered(*parts), axis=-1), {}
 
-    def _factors(self, x: Array, params: Mapping[str, Value]) -> tuple[Extended, Extended, Extended]:
-        """The value, the gate's g and g′, each (..., m)."""
+    def _parts(
+        self, x: Array, upstream: Array | None, params: Mapping[str, Value], odd: bool
+    ) -> tuple[Array, Array, Array]:
+        """value·g, and ∂/∂value and ∂/∂gate times ``upstream``, each (..., m)."""
         first, second = np.split(x.astype(np.float64, copy=False), 2, axis=-1)
         gate, value = (first, second) if self._gate_first else (second, first)
-        return extended(value), *self._gate(gate, **params)
+        seed = np.ones(gate.shape) if upstream is None else upstream
+        parts = [np.empty(gate.size) for _ in range(3)]
+        flat = [np.ascontiguousarray(each).reshape(-1) for each in (value, gate, seed)]
+        _gating(self._gate, len(params), odd)(*flat, *parts, tuple(map(float, params.values())))
+        return tuple(part.reshape(gate.shape) for part in parts)
 
     def _ordered(self, of_value: Array, of_gate: Array) -> tuple[Array, Array]:
         return (of_gate, of_value) if self._gate_first else (of_value, of_gate)
 
 
-def _sigmoid(z: Array) -> tuple[Extended, Extended]:
-    step, rest = _logistic(z, np.zeros_like(z))
-    return step, step.times(rest)
+@cache
+def _gating(gate: Kernel, parameters: int, odd: bool) -> Compiled:
+    function, end = gate.function, odd_double if odd else nearest_double
+
+    def loop(
+        value: Array, z: Array, seed: Array, product: Array, of_value: Array, of_gate: Array, params: Any
+    ) -> None:
+        for i in range(z.size):
+            results = function(z[i], *params)
+            g, slope = normal(results[0]), normal(results[1])
+            factor, weight = apart(value[i]), apart(seed[i])
+            product[i] = end(times(factor, g))
+            of_value[i] = end(times(weight, g))
+            of_gate[i] = end(times(weight, times(factor, slope)))
+
+    read, write = types.Array(types.float64, 1, "C", readonly=True), types.Array(types.float64, 1, "C")
+    params = types.Tuple([types.float64] * parameters)  # type: ignore[no-untyped-call]
+    name = f"{__name__}.{gate.name}.{'odd' if odd else 'nearest'}"
+    return Compiled(loop, [(read, read, read, write, write, write, params)], name)
 
 
-def _swish(z: Array, *, beta: float) -> tuple[Extended, Extended]:
-    u, low = two_product(_finite(z), beta)
-    step, rest = _logistic(u, low)
-    argument = np.where(step.high == 0, _finite(z), z)
-    return extended(argument).times(step), step.times(extended(_finite(u), low).times(rest).plus_one())
-
-
-def _logistic(t: Array, low: Array) -> tuple[Extended, Extended]:
-    """σ(t + low) and σ(−t − low)."""
-    left = t < 0
-    e = exponential(-np.abs(t), np.where(left, low, -low))
-    total = e.plus_one()
-    inverse, inverse_low = reciprocal(total.high, total.low)
-    large = Extended(inverse, inverse_low, -total.exponent)
-    small = e.times(large)
-    return choose(left, small, large), choose(left, large, small)
-
-
-def _gelu(z: Array) -> tuple[Extended, Extended]:
-    size = np.minimum(np.abs(z), _GONE)
-    ratio, low = mills_ratio(np.minimum(size, END))
-    square, square_low = two_product(size, size / 2)
-    density = exponential(-square, -square_low).times(_DENSITY_AT_0)
-    probability, excess = density.times(extended(ratio, low)), density.times(_sum(-size, ratio, low))
-    left = z < 0
-    argument = np.where(left, _finite(z), z)
-    step = choose(left, probability, probability.negative().plus_one())
-    return extended(argument).times(step), choose(left, excess, excess.negative().plus_one())
-
-
-def _relu(z: Array) -> tuple[Extended, Extended]:
-    g, slope = RELU.orders(z, 2)
-    return extended(g), extended(slope)
-
-
-def _sum(a: Array, b: Array, low: Array) -> Extended:
-    """a + b + low."""
-    total, error = two_sum(a, b)
-    return extended(total, error + low)
-
-
-def _finite(z: Array) -> Array:
-    """z, with the largest double for ∞: its product with what has vanished is 0."""
-    limit = np.finfo(np.float64).max
-    return z.clip(-limit, limit)
-
-
-_GONE = 100.0
-"""φ(100) counts as 0, not as a tiny number: times an infinite value it has no limit."""
-
-_DENSITY = Decimal("0.398942280401432677939946059934381868475858631164934657665926")
-_DENSITY_AT_0 = extended(np.array(float(_DENSITY)), float(_DENSITY - Decimal(float(_DENSITY))))
-"""1/√(2π)."""
-
-_GLU = _Product(_sigmoid, gate_first=False)
-_SWIGLU = _Product(_swish, gate_first=True)
-_GEGLU = _Product(_gelu, gate_first=True)
-_REGLU = _Product(_relu, gate_first=True)
+_GLU = _Product(SIGMOID.kernel, gate_first=False)
+_SWIGLU = _Product(SWISH.kernel, gate_first=True)
+_GEGLU = _Product(GELU.kernel, gate_first=True)
+_REGLU = _Product(RELU.kernel, gate_first=True)
 
 GLU = Rowwise(
     name="glu",

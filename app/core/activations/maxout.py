@@ -67,13 +67,19 @@ def _winners(candidates: Array) -> NDArray[np.intp]:
     return np.asarray(candidates.argmax(axis=-1))
 
 
-def _value(x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None) -> Array:
+def _value(
+    x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None, *, odd: bool = False
+) -> Array:
+    del odd  # what is compared is rounded already
     candidates = _candidates(x, pieces, weights, biases)
     place = _winners(candidates)[..., None]  # NumPy finds places along a short axis faster than maxima
     return np.take_along_axis(candidates, place, axis=-1)[..., 0]
 
 
-def _jacobian(x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None) -> Array:
+def _jacobian(
+    x: Array, pieces: float, weights: Array | None = None, biases: Array | None = None, *, odd: bool = False
+) -> Array:
+    del odd  # the weights are numbers that were given
     candidates = _candidates(x, pieces, weights, biases)
     winners = _winners(candidates)
     unknown = np.where(np.isnan(candidates).any(axis=-1), np.nan, 0.0)
@@ -92,8 +98,11 @@ def _pullback(
     pieces: float,
     weights: Array | None = None,
     biases: Array | None = None,
+    *,
+    odd: bool = False,
 ) -> tuple[Array, Mapping[str, Array]]:
     """dL/dx_k = Σ_i u_i W_wik, w the winner of i; dL/dW_pik = Σ u_i x_k and dL/db_pi = Σ u_i where p won."""
+    del odd  # its sums are right to an ulp of their largest term
     candidates = _candidates(x, pieces, weights, biases)
     unknown = np.isnan(candidates).any(axis=-1)
     seed = np.where(unknown, np.nan, upstream)

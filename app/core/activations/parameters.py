@@ -78,7 +78,42 @@ class Integers:
         return f"a whole number from {self.low} to {self.high}"
 
 
+@dataclass(frozen=True)
+class Nonzero:
+    """The real numbers other than 0."""
+
+    def contains(self, value: Value) -> bool:
+        """Whether every element of ``value`` is one."""
+        values = np.asarray(value)
+        return bool(np.all(np.isfinite(values) & (values != 0)))
+
+    def outside(self) -> Iterator[float]:
+        """Values that must be refused."""
+        yield from (0.0, math.inf, -math.inf, math.nan)
+
+    def __str__(self) -> str:
+        return "a real number other than 0"
+
+
+@dataclass(frozen=True)
+class Flags:
+    """1 for yes and 0 for no."""
+
+    def contains(self, value: Value) -> bool:
+        """Whether every element of ``value`` is one of the two."""
+        values = np.asarray(value)
+        return bool(np.all((values == 0) | (values == 1)))
+
+    def outside(self) -> Iterator[float]:
+        """Values that must be refused."""
+        yield from (0.5, -1.0, 2.0, math.nan)
+
+    def __str__(self) -> str:
+        return "0 or 1"
+
+
 REAL = Interval("(-inf, inf)")
+NONZERO = Nonzero()
 POSITIVE = Interval("(0, inf)")
 NON_NEGATIVE = Interval("[0, inf)")
 
@@ -91,15 +126,16 @@ class Parameter:
     ``default`` is None where a value must be given, or where absence has a meaning of its own
     (``required`` tells which). ``typical`` bounds the values that tests draw at random.
     ``gradient`` is ∂f/∂(parameter) as a formula, for parameters that networks learn.
-    ``shape`` names the axes of an array parameter (Maxout's weights); None means a number, or an array
-    that broadcasts against the inputs. ``learnable``: its gradient can be had; ``trained``: networks train it
-    wherever they use the function, not only where somebody asks for it.
+    ``shape`` names the axes of an array parameter (Maxout's weights); None means a number, or, of a function
+    of one variable and where it ``broadcasts``, an array that broadcasts against the inputs.
+    ``learnable``: its gradient can be had; ``trained``: networks train it wherever they use the function, not
+    only where somebody asks for it.
     """
 
     name: str
     symbol: str
     description: tuple[str, str]
-    domain: Interval | Integers = REAL
+    domain: Interval | Integers | Nonzero | Flags = REAL
     default: float | None = None
     required: bool = False
     typical: tuple[float, float] = (-2.0, 2.0)
@@ -107,6 +143,7 @@ class Parameter:
     shape: tuple[str, ...] | None = None
     learnable: bool = False
     trained: bool = False
+    broadcasts: bool = False
 
     def __post_init__(self) -> None:
         if self.default is not None and not self.domain.contains(self.default):

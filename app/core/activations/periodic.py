@@ -3,195 +3,91 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import cache
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.core.activations.definition import Derivatives, Elementwise, Reference, Text, Wave, formulas
+from app.core.activations.definition import Elementwise, Reference, Text, Wave, formulas
 from app.core.activations.formula import Expression
-from app.core.activations.parameters import POSITIVE, Parameter
-from app.core.arithmetic import Array, Value
-from app.core.arithmetic.accurate import finite, rescaled_tail, two_product, two_quotient
-from app.core.arithmetic.summation import two_sum
-
-_HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
-"""π/2 in parts of 33, 33, 33 and 53 bits: multiples of the first three up to 2²⁰ are exact."""
-
-_LARGE = 2.0**20
-_BITS = 2500
-"""Bits below the binary point for reducing larger ωx: up to 2²⁰⁴⁸, with a last bit of at least 2⁻²¹⁴⁸."""
-
-
-class _Angle(NamedTuple):
-    """θ = quarters·π/2 + r with |r| ≤ π/4: sin r and 1 − cos r, each as an unevaluated sum of two."""
-
-    quarters: NDArray[np.int64]
-    sine: Array
-    sine_low: Array
-    versine: Array
-    versine_low: Array
-
-
-def _angle(omega: Value, x: Array) -> _Angle:
-    """θ = ωx, the exact product: all digits of sin θ, cos θ and 1 ± sin θ are right, near their zeros too."""
-    quarters, r, low = _reduce(omega, x)
-    z = r * r
-    sine_low = low - low * z / 2 + r * z * _horner(_SINE, z)
-    return _Angle(quarters, r, sine_low, z / 2, r * low + z * z * _horner(_COSINE, z))
+from app.core.activations.parameters import Parameter
+from app.core.activations.piecewise import finite
+from app.core.arithmetic.angles import Angle, angle, sine_of, versine_of
+from app.core.arithmetic.double_double import (
+    DoubleDouble,
+    Scaled,
+    add_double,
+    at_most,
+    exp_scaled,
+    scalar,
+    two_product,
+)
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import (
+    Orders,
+    apart,
+    choose,
+    exactly,
+    negative,
+    over,
+    plus,
+    signed,
+    times,
+    times_power,
+    unscaled,
+)
 
 
-_SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(1, 10))
-_COSINE = tuple(-((-1) ** k) / math.factorial(2 * k) for k in range(2, 11))
-"""Taylor coefficients of sin r from r³ and of 1 − cos r from r⁴ on; the next ones are below 2⁻⁵⁷."""
+@scalar
+def _turned(x: float, rate: Scaled) -> Angle:
+    """rate·x; NaN for an infinite x, but 0 where the rate is 0."""
+    still = rate.high == 0 and math.isinf(x)
+    moved = angle(rate, apart(0.0 if still else finite(x)))
+    lost = math.isinf(x) and not still
+    nowhere = exactly(math.nan)
+    return Angle(moved.quarters, choose(lost, nowhere, moved.sine), choose(lost, nowhere, moved.versine))
 
 
-def _horner(coefficients: tuple[float, ...], z: Array) -> Array:
-    total = np.full_like(z, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        total *= z
-        total += coefficient
-    return total
+@Kernel
+def _sine(x: float, omega: float) -> Orders:
+    rate = apart(omega)
+    turned = _turned(x, rate)
+    value = sine_of(turned, 0)
+    return value, times(rate, sine_of(turned, 1)), negative(times(times(rate, rate), value))
 
 
-def _reduce(omega: Value, x: Array) -> tuple[NDArray[np.int64], Array, Array]:
-    """quarters, r and low with ωx = quarters·π/2 + r + low, the first modulo 4 (Cody and Waite 1980)."""
-    p, e = two_product(omega, x)
-    k = np.rint(p * (2 / math.pi))
-    first, second, third, fourth = _HALF_PI
-    r, low = two_sum(p - k * first, -k * second)
-    r, error = two_sum(r, e)
-    low += error
-    r, error = two_sum(r, -k * third)
-    low += error - k * fourth
-    quarters = k.astype(np.int64) & 3
-    large = np.asarray((np.abs(p) > _LARGE) & np.isfinite(x) & np.isfinite(omega))
-    return _reduce_exactly(omega, x, large, (quarters, r, low)) if large.any() else (quarters, r, low)
+@Kernel
+def _sine_gradient(x: float, omega: float) -> tuple[Scaled]:
+    """x·cos ωx."""
+    return (times(apart(x), sine_of(_turned(x, apart(omega)), 1)),)
 
 
-def _reduce_exactly(
-    omega: Value, x: Array, lanes: NDArray[np.bool_], rough: tuple[NDArray[np.int64], Array, Array]
-) -> tuple[NDArray[np.int64], Array, Array]:
-    """``rough`` with the ``lanes`` reduced one by one, in integers."""
-    quarters, r, low = np.array(rough[0]), np.array(rough[1]), np.array(rough[2])
-    frequencies = np.broadcast_to(omega, lanes.shape)[lanes].tolist()
-    points = np.asarray(x)[lanes].tolist()
-    quarters[lanes], r[lanes], low[lanes] = np.transpose([*map(_reduced, frequencies, points)])
-    return quarters, r, low
-
-
-def _reduced(omega: float, x: float) -> tuple[int, float, float]:
-    (a, b), (c, d) = omega.as_integer_ratio(), x.as_integer_ratio()
-    quarters, rest = divmod((a * c << _BITS) // (b * d), _half_pi())
-    if 2 * rest > _half_pi():
-        quarters, rest = quarters + 1, rest - _half_pi()
-    r = rest / (1 << _BITS)
-    over, under = r.as_integer_ratio()
-    return quarters % 4, r, (rest * under - (over << _BITS)) / (under << _BITS)
-
-
-@cache
-def _half_pi() -> int:
-    """π/2·2^_BITS, by Machin's π/4 = 4 arctan(1/5) − arctan(1/239)."""
-    return (8 * _arctan_of_inverse(5) - 2 * _arctan_of_inverse(239)) >> 64
-
-
-def _arctan_of_inverse(n: int) -> int:
-    """arctan(1/n)·2^(_BITS + 64): 1/n − 1/(3n³) + 1/(5n⁵) and so on."""
-    power = (1 << (_BITS + 64)) // n
-    total, k = 0, 1
-    while power:
-        total += power // k if k % 4 == 1 else -(power // k)
-        power //= n * n
-        k += 2
-    return total
-
-
-def _sine_of(angle: _Angle, turn: int = 0) -> tuple[Array, Array]:
-    """sin(θ + turn·π/2) as an unevaluated sum."""
-    quarters = angle.quarters + turn
-    odd, sign = quarters & 1 == 1, (1 - (quarters & 2)).astype(angle.sine.dtype)
-    cosine = 1 - angle.versine
-    low = ((1 - cosine) - angle.versine) - angle.versine_low
-    return sign * np.where(odd, cosine, angle.sine), sign * np.where(odd, low, angle.sine_low)
-
-
-def _versine_of(angle: _Angle, turn: int = 0) -> tuple[Array, Array]:
-    """1 − cos(θ + turn·π/2) as an unevaluated sum."""
-    quarters = angle.quarters + turn
-    odd, sign = quarters & 1 == 1, (1 - (quarters & 2)).astype(angle.sine.dtype)
-    base = np.where(odd, 1, quarters & 2).astype(angle.sine.dtype)
-    term = sign * np.where(odd, angle.sine, angle.versine)
-    total = base + term
-    return total, (term - (total - base)) + sign * np.where(odd, angle.sine_low, angle.versine_low)
-
-
-def _still(omega: Value, x: Array) -> Array:
-    """x, with 0 for ±∞ where ω = 0: there ωx is 0 out to infinity."""
-    if np.all(omega):
-        return x
-    return np.where(np.isinf(x) & (np.asarray(omega) == 0), np.zeros_like(x), x)
-
-
-def _sine(x: Array, omega: Value) -> Derivatives:
-    x = _still(omega, x)
-    p = omega * x
-    tiny = np.abs(p) < 1e-290  # the rounding error of ωx may be lost there, and sin ωx is ωx
-    angle = _angle(omega, x)
-    high, low = _sine_of(angle)
-    yield np.where(tiny, p, high + low)
-    cosine, cosine_low = _sine_of(angle, 1)
-    product, rest = two_product(omega, cosine)
-    yield product + (rest + omega * cosine_low)
-    yield np.where(tiny, -(omega * omega * omega) * x, -omega * (omega * (high + low)))
-
-
-def _sine_gradients(x: Array, omega: Value) -> Mapping[str, Array]:
-    high, low = _sine_of(_angle(omega, _still(omega, x)), 1)
-    product, rest = two_product(high, x)
-    return {"omega": product + finite(rest + x * low)}
-
-
-def _snake(x: Array, alpha: Value) -> Derivatives:
-    angle = _angle(2 * alpha, x)
-    bend, low = _snake_bend(angle, alpha)
-    yield np.where((bend == 0) | np.isinf(x), x, (x + bend) + low)
+@Kernel
+def _snake(x: float, alpha: float) -> Orders:
+    rate = times_power(apart(alpha), 1.0)
+    turned = _turned(x, rate)
+    bend = over(versine_of(turned, 0), rate)  # sin²(αx)/α = (1 − cos 2αx)/(2α)
+    value = choose(alpha == 0 or math.isinf(x), exactly(x), plus(apart(x), bend))
     # 1 + sin θ is the versine of θ + π/2, which keeps its digits where it touches zero.
-    slope, low = _versine_of(angle, 1)
-    yield slope + low
-    high, low = _sine_of(angle, 1)
-    yield 2 * alpha * (high + low)
+    return value, versine_of(turned, 1), times(rate, sine_of(turned, 1))
 
 
-def _snake_bend(angle: _Angle, alpha: Value) -> tuple[Array, Array]:
-    """sin²(αx)/α = (1 − cos 2αx)/(2α) as an unevaluated sum."""
-    versine, low = _versine_of(angle)
-    q, rest = two_quotient(versine, 2 * alpha)
-    return q, rest + low / (2 * alpha)
+@Kernel
+def _snake_gradient(x: float, alpha: float) -> tuple[Scaled]:
+    """(x·sin 2αx − sin²(αx)/α)/α; x² for α = 0."""
+    rate = times_power(apart(alpha), 1.0)
+    turned = _turned(x, rate)
+    bend = over(versine_of(turned, 0), rate)
+    total = plus(times(apart(x), sine_of(turned, 0)), negative(bend))
+    return (choose(alpha == 0, times(apart(x), apart(x)), over(total, apart(alpha))),)
 
 
-def _snake_gradients(x: Array, alpha: Value) -> Mapping[str, Array]:
-    """∂f/∂α = (x·sin 2αx − sin²(αx)/α)/α."""
-    angle = _angle(2 * alpha, x)
-    bend, low = _snake_bend(angle, alpha)
-    sine, sine_low = _sine_of(angle)
-    product, rest = two_product(sine, x)
-    gradient = ((product - bend) + (rest + x * sine_low - low)) / alpha
-    # x² is the limit at zero, without α·x² on the way, which may be subnormal.
-    return {"alpha": np.where(np.abs(alpha * x) < 1e-9, x * x, gradient)}
-
-
-def _gaussian(x: Array) -> Derivatives:
-    square, low = two_product(x, x)
-    e = np.exp(-square)
-    yield e - e * low  # the rounding of x² is an error of x²·2⁻⁵³ in e^−x²
-    product, rest = two_product(-2 * x, e)
-    yield rescaled_tail(product + (rest - product * low), -2 * x, -square, -low)
-    factor = (4 * square - 2) + 4 * low
-    product = factor * e
-    yield rescaled_tail(product - product * low, factor, -square, -low)
+@Kernel
+def _gaussian(x: float) -> Orders:
+    size = at_most(abs(x), 47.0)  # e^−47² has vanished
+    square = two_product(size, size)
+    e = choose(abs(x) > 47, exactly(0.0), exp_scaled(-square.high, -square.low))
+    slope = times(e, times_power(exactly(size), 1.0))
+    bend = unscaled(add_double(DoubleDouble(4 * square.high, 4 * square.low), -2.0))
+    return e, signed(slope, -x), times(e, bend)
 
 
 SINE = Elementwise(
@@ -217,9 +113,9 @@ SINE = Elementwise(
         ),
     ),
     formulas=formulas("sin(omega * x)", "omega * cos(omega * x)", "-omega**2 * sin(omega * x)"),
-    derivatives=_sine,
+    kernel=_sine,
     wave=Wave("omega", sine="1"),
-    parameter_gradients=_sine_gradients,
+    parameter_gradients=_sine_gradient,
     range="[-1, 1]",
     limits=(None, None),
     largest_slope="omega",
@@ -253,19 +149,22 @@ SNAKE = Elementwise(
             name="alpha",
             symbol=r"\alpha",
             description=("frequency of the periodic part", "주기 성분의 진동수"),
-            domain=POSITIVE,
             default=1.0,
             typical=(0.1, 50.0),
             learnable=True,
-            gradient=Expression("x * sin(2 * alpha * x) / alpha - sin(alpha * x)**2 / alpha**2"),
+            gradient=Expression(
+                "x**2 if alpha == 0 else x * sin(2 * alpha * x) / alpha - sin(alpha * x)**2 / alpha**2"
+            ),
         ),
     ),
     formulas=formulas(
-        "x + sin(alpha * x)**2 / alpha", "1 + sin(2 * alpha * x)", "2 * alpha * cos(2 * alpha * x)"
+        "x if alpha == 0 else x + sin(alpha * x)**2 / alpha",
+        "1 + sin(2 * alpha * x)",
+        "2 * alpha * cos(2 * alpha * x)",
     ),
-    derivatives=_snake,
+    kernel=_snake,
     wave=Wave("2 * alpha", slope="1", versine="1 / (2 * alpha)"),
-    parameter_gradients=_snake_gradients,
+    parameter_gradients=_snake_gradient,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="2",
@@ -295,7 +194,7 @@ GAUSSIAN = Elementwise(
         "그래디언트가 시그모이드류보다도 훨씬 빨리 사라집니다.",
     ),
     formulas=formulas("exp(-x**2)", "-2 * x * exp(-x**2)", "(4 * x**2 - 2) * exp(-x**2)"),
-    derivatives=_gaussian,
+    kernel=_gaussian,
     range="(0, 1]",
     limits=("0", "0"),
     largest_slope="sqrt(2) * exp(-1 / 2)",

@@ -1,4 +1,4 @@
-"""Functions made of straight pieces: pieces chosen by a condition, with NaN in giving NaN out.
+"""Pieces chosen by a condition, with NaN in giving NaN out.
 
 A comparison with NaN is false, so a plain choice would turn NaN into whatever the other piece says.
 """
@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-from app.core.arithmetic import Array, Value
-from app.core.arithmetic.double_double import scalar
+from app.core.arithmetic.double_double import LARGEST, Scaled, fma, scalar, two_sum
+from app.core.arithmetic.scaled import exactly
 
 
 @scalar
@@ -21,20 +18,29 @@ def unless_nan(value: float, x: float) -> float:
 
 
 @scalar
-def proportional(slope: float, x: float) -> float:
+def level(value: float, x: float) -> Scaled:
+    """The number ``value``, whatever x; NaN where x is NaN."""
+    return exactly(unless_nan(value, x))
+
+
+@scalar
+def proportional(slope: float, x: float) -> Scaled:
     """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
-    return slope if slope == 0 and math.isinf(x) else slope * x
+    flat = slope == 0 and math.isinf(x)
+    high = slope if flat else slope * x
+    return Scaled(high, fma(slope, x, -high), 0.0)
 
 
-def select(condition: NDArray[np.bool_], yes: Value, no: Value) -> Array:
-    """``yes`` where the condition holds, else ``no``: np.where bit by bit, and without its branches.
+@scalar
+def difference(a: float, b: float) -> Scaled:
+    """a − b, whole where it overflows on the way to less."""
+    far = abs(a) > 2.0**1000 or abs(b) > 2.0**1000
+    unit = 0.25 if far else 1.0
+    exact = two_sum(a * unit, -b * unit)
+    return Scaled(exact.high, exact.low, 2.0 if far else 0.0)
 
-    np.where jumps at every element, and the processor guesses the sign of random numbers wrongly every other
-    time: three to four times the cost of all four passes here. Where the condition hardly ever holds, or
-    hardly ever fails, np.where is the faster one.
-    """
-    dtype = np.result_type(yes, no)
-    bits = np.dtype(f"i{dtype.itemsize}")
-    one, other = (np.asarray(each, dtype).view(bits) for each in (yes, no))
-    mask = np.negative(np.asarray(condition).astype(bits))  # all ones where the condition holds
-    return np.asarray(((one ^ other) & mask) ^ other).view(dtype)
+
+@scalar
+def finite(x: float) -> float:
+    """x, with the largest double for an infinity."""
+    return LARGEST if x > LARGEST else max(x, -LARGEST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,10 +14,17 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import NON_NEGATIVE, Interval, Parameter
-from app.core.activations.piecewise import proportional, unless_nan
-from app.core.arithmetic import Array, Value
-from app.core.arithmetic.double_double import at_least, at_most, scalar
-from app.core.arithmetic.loops import Fused
+from app.core.activations.piecewise import difference, level, proportional, unless_nan
+from app.core.arithmetic.double_double import (
+    DoubleDouble,
+    Scaled,
+    at_least,
+    at_most,
+    product_unnormalised,
+    scalar,
+)
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import Orders, choose, exactly, mantissa, times_power, with_exponent
 
 _MAAS = Reference(
     authors="Maas, Hannun, Ng",
@@ -38,13 +44,14 @@ _KONDA = Reference(
 )
 
 
-@Fused
-def _linear(x: float, slope: float) -> tuple[float, float, float]:
-    return proportional(slope, x), unless_nan(slope, x), unless_nan(0.0, x)
+@Kernel
+def _linear(x: float, slope: float) -> Orders:
+    return proportional(slope, x), level(slope, x), level(0.0, x)
 
 
-def _linear_gradients(x: Array, slope: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in it
-    return {"slope": x.copy()}
+@Kernel
+def _linear_gradient(x: float, slope: float) -> tuple[Scaled]:  # noqa: ARG001 - f is linear in it
+    return (exactly(x),)
 
 
 LINEAR = Elementwise(
@@ -69,8 +76,8 @@ LINEAR = Elementwise(
         ),
     ),
     formulas=formulas("slope * x", "slope", "0"),
-    derivatives=_linear,
-    parameter_gradients=_linear_gradients,
+    kernel=_linear,
+    parameter_gradients=_linear_gradient,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="abs(slope)",
@@ -88,10 +95,9 @@ LINEAR = Elementwise(
 )
 
 
-@Fused
-def _step(x: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
-    return 1.0 if x > 0 else flat, flat, flat
+@Kernel
+def _step(x: float) -> Orders:
+    return level(1.0 if x > 0 else 0.0, x), level(0.0, x), level(0.0, x)
 
 
 STEP = Elementwise(
@@ -106,7 +112,7 @@ STEP = Elementwise(
         "수 없습니다.",
     ),
     formulas=formulas("1 if x > 0 else 0", "0", "0"),
-    derivatives=_step,
+    kernel=_step,
     range="[0, 1]",
     limits=("0", "1"),
     largest_slope="0",
@@ -133,10 +139,10 @@ STEP = Elementwise(
 )
 
 
-@Fused
-def _relu(x: float) -> tuple[float, float, float]:
+@Kernel
+def _relu(x: float) -> Orders:
     flat = unless_nan(0.0, x)
-    return x if x > 0 else flat, 1.0 if x > 0 else flat, flat
+    return exactly(x if x > 0 else flat), exactly(1.0 if x > 0 else flat), exactly(flat)
 
 
 RELU = Elementwise(
@@ -151,7 +157,7 @@ RELU = Elementwise(
         "남습니다. He 초기화를 쓰면 신호의 크기가 유지됩니다.",
     ),
     formulas=formulas("max(0, x)", "1 if x > 0 else 0", "0"),
-    derivatives=_relu,
+    kernel=_relu,
     range="[0, inf)",
     limits=("0", "inf"),
     largest_slope="1",
@@ -181,10 +187,11 @@ RELU = Elementwise(
 )
 
 
-@Fused
-def _relu6(x: float) -> tuple[float, float, float]:
+@Kernel
+def _relu6(x: float) -> Orders:
     flat = unless_nan(0.0, x)
-    return at_most(at_least(x, 0.0), 6.0), 1.0 if 0 < x < 6 else flat, flat
+    value = at_most(at_least(x, 0.0), 6.0)
+    return exactly(value), exactly(1.0 if 0 < x < 6 else flat), exactly(flat)
 
 
 RELU6 = Elementwise(
@@ -197,7 +204,7 @@ RELU6 = Elementwise(
         "음수일 때처럼 그래디언트가 정확히 0이 됩니다.",
     ),
     formulas=formulas("min(max(0, x), 6)", "1 if 0 < x < 6 else 0", "0"),
-    derivatives=_relu6,
+    kernel=_relu6,
     range="[0, 6]",
     limits=("0", "6"),
     largest_slope="1",
@@ -211,13 +218,13 @@ RELU6 = Elementwise(
 
 
 @scalar
-def _leaky(x: float, slope: float) -> tuple[float, float, float]:
-    value = x if x > 0 else proportional(slope, x)
-    return value, unless_nan(1.0 if x > 0 else slope, x), unless_nan(0.0, x)
+def _leaky(x: float, slope: float) -> Orders:
+    value = choose(x > 0, exactly(x), proportional(slope, x))
+    return value, level(1.0 if x > 0 else slope, x), level(0.0, x)
 
 
-@Fused
-def _leaky_relu(x: float, negative_slope: float) -> tuple[float, float, float]:
+@Kernel
+def _leaky_relu(x: float, negative_slope: float) -> Orders:
     return _leaky(x, negative_slope)
 
 
@@ -240,7 +247,7 @@ LEAKY_RELU = Elementwise(
         ),
     ),
     formulas=formulas("x if x > 0 else negative_slope * x", "1 if x > 0 else negative_slope", "0"),
-    derivatives=_leaky_relu,
+    kernel=_leaky_relu,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -252,13 +259,14 @@ LEAKY_RELU = Elementwise(
 )
 
 
-@Fused
-def _prelu(x: float, weight: float) -> tuple[float, float, float]:
+@Kernel
+def _prelu(x: float, weight: float) -> Orders:
     return _leaky(x, weight)
 
 
-def _prelu_gradients(x: Array, weight: Value) -> Mapping[str, Array]:  # noqa: ARG001 - f is linear in it
-    return {"weight": np.minimum(x, 0)}
+@Kernel
+def _prelu_gradient(x: float, weight: float) -> tuple[Scaled]:  # noqa: ARG001 - f is linear in it
+    return (exactly(at_most(x, 0.0)),)
 
 
 PRELU = Elementwise(
@@ -287,8 +295,8 @@ PRELU = Elementwise(
         ),
     ),
     formulas=formulas("x if x > 0 else weight * x", "1 if x > 0 else weight", "0"),
-    derivatives=_prelu,
-    parameter_gradients=_prelu_gradients,
+    kernel=_prelu,
+    parameter_gradients=_prelu_gradient,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -308,9 +316,16 @@ PRELU = Elementwise(
 )
 
 
-@Fused
-def _rrelu(x: float, lower: float, upper: float) -> tuple[float, float, float]:
-    return _leaky(x, (lower + upper) / 2)
+@Kernel
+def _rrelu(x: float, lower: float, upper: float) -> Orders:
+    total = difference(lower, -upper)
+    half = 0.5 if abs(total.high) > 2.0**-900 else 1.0  # a subnormal number has no half
+    mean = Scaled(half * total.high, half * total.low, total.exponent - (0.0 if half < 1 else 1.0))
+    flat = mean.high == 0 and math.isinf(x)
+    product = product_unnormalised(mantissa(mean), DoubleDouble(x, 0.0))
+    left = choose(flat, mean, with_exponent(product, mean.exponent))
+    slope = choose(x > 0, exactly(1.0), mean)
+    return choose(x > 0, exactly(x), left), choose(math.isnan(x), exactly(x), slope), level(0.0, x)
 
 
 RRELU = Elementwise(
@@ -345,7 +360,7 @@ RRELU = Elementwise(
         "1 if x > 0 else (lower + upper) / 2",
         "0",
     ),
-    derivatives=_rrelu,
+    kernel=_rrelu,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -364,10 +379,10 @@ RRELU = Elementwise(
 )
 
 
-@Fused
-def _threshold(x: float, threshold: float, value: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
-    return x if x > threshold else unless_nan(value, x), 1.0 if x > threshold else flat, flat
+@Kernel
+def _threshold(x: float, threshold: float, value: float) -> Orders:
+    above = x > threshold
+    return level(x if above else value, x), level(1.0 if above else 0.0, x), level(0.0, x)
 
 
 THRESHOLD = Elementwise(
@@ -396,7 +411,7 @@ THRESHOLD = Elementwise(
         ),
     ),
     formulas=formulas("x if x > threshold else value", "1 if x > threshold else 0", "0"),
-    derivatives=_threshold,
+    kernel=_threshold,
     range="[0, inf)",
     limits=("value", "inf"),
     largest_slope="1",
@@ -409,14 +424,16 @@ THRESHOLD = Elementwise(
 )
 
 
-@Fused
-def _clipped_leaky_relu(
-    x: float, negative_slope: float, max_value: float, threshold: float
-) -> tuple[float, float, float]:
+@Kernel
+def _clipped_leaky_relu(x: float, negative_slope: float, max_value: float, threshold: float) -> Orders:
     above = x > threshold
-    value = at_most(x, max_value) if above else proportional(negative_slope, x - threshold)
+    excess = difference(x, threshold)
+    flat = negative_slope == 0 and math.isinf(x)
+    product = product_unnormalised(DoubleDouble(negative_slope, 0.0), mantissa(excess))
+    below = choose(flat, exactly(0.0), with_exponent(product, excess.exponent))
     rising = 1.0 if x < max_value or math.isinf(max_value) else 0.0
-    return value, unless_nan(rising if above else negative_slope, x), unless_nan(0.0, x)
+    value = choose(above, exactly(at_most(x, max_value)), below)
+    return value, level(rising if above else negative_slope, x), level(0.0, x)
 
 
 CLIPPED_LEAKY_RELU = Elementwise(
@@ -461,7 +478,7 @@ CLIPPED_LEAKY_RELU = Elementwise(
         "negative_slope if x <= threshold else 1 if x < max_value else 0",
         "0",
     ),
-    derivatives=_clipped_leaky_relu,
+    kernel=_clipped_leaky_relu,
     range="[0, max_value)",
     limits=("0", "max_value"),
     largest_slope="1",
@@ -474,11 +491,12 @@ CLIPPED_LEAKY_RELU = Elementwise(
 )
 
 
-@Fused
-def _squared_relu(x: float) -> tuple[float, float, float]:
+@Kernel
+def _squared_relu(x: float) -> Orders:
     flat = unless_nan(0.0, x)
     positive = x if x > 0 else flat
-    return positive * positive, 2 * positive, 2.0 if x > 0 else flat
+    twice = times_power(exactly(positive), 1.0)
+    return proportional(positive, positive), twice, exactly(2.0 if x > 0 else flat)
 
 
 SQUARED_RELU = Elementwise(
@@ -493,7 +511,7 @@ SQUARED_RELU = Elementwise(
         "범위를 넘습니다.",
     ),
     formulas=formulas("max(0, x)**2", "2 * max(0, x)", "2 if x > 0 else 0"),
-    derivatives=_squared_relu,
+    kernel=_squared_relu,
     range="[0, inf)",
     limits=("0", "inf"),
     largest_slope="inf",

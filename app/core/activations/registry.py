@@ -17,12 +17,19 @@ from app.core.activations.definition import Activation, Rowwise
 from app.core.activations.formula import FloatArithmetic
 from app.core.activations.from_formula import definitions, from_formula
 from app.core.activations.parameters import Parameter
-from app.core.arithmetic import Value
+from app.core.arithmetic import Array, Value
 from app.core.errors import InvalidValue, UnknownName, allowed
 from app.core.formulas.reading import PREFIX
 from app.core.vocabularies.vocabulary import Argument, FrameworkName, Vocabulary
 
+MOST_AXES = 64
+"""Axes that an array may have."""
+
 Given: TypeAlias = Mapping[str, "Value | str | bool"]
+
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+"""One axis, several to be mixed together, or PyTorch's rule: 0 for inputs of 0, 1 or 3 axes, else 1."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Call:
 
     activation: Activation
     params: dict[str, Value]
-    axis: int = -1
+    axis: Axis = -1
 
     @property
     def kind(self) -> tuple[str, bool]:
@@ -114,7 +121,7 @@ class Registry(Mapping[str, Activation]):
         found = self._spellings[name] if name in self._spellings else self._bindings[name]
         return tuple(found)
 
-    def resolve(self, name: str, params: Given | None = None, axis: int | None = None) -> Call:
+    def resolve(self, name: str, params: Given | None = None, axis: Axis = None) -> Call:
         """The activation called ``name``, or given as ``formula:…``, with its parameters.
 
         ``params`` are checked and completed by defaults.
@@ -134,10 +141,8 @@ class Registry(Mapping[str, Activation]):
             raise UnknownName("function", name, [*self, *self._spellings], loc=("function",), hint=hint)
         binding = _choose(self._spellings[name], given)
         chosen, own = binding.activation, binding.name
-        if own.axis is not None:
-            axis = _framework_axis(own.axis, given, axis)
-        complete = _complete(chosen, _translate(own, given))
-        return Call(chosen, complete, -1 if axis is None else axis)
+        axis = _framework_axis(own.axis or (None, -1), given, axis)
+        return Call(chosen, _complete(chosen, _translate(own, given)), axis)
 
     def _bind(self, vocabulary: Vocabulary, name: FrameworkName) -> None:
         entry = self._entries.get(name.activation)
@@ -175,14 +180,24 @@ def _same(option: str | bool | None, value: object) -> bool:
 
 
 def _framework_axis(
-    own: tuple[str | None, int], given: dict[str, Value | str | bool], axis: int | None
-) -> int:
+    own: tuple[str | None, int | None], given: dict[str, Value | str | bool], axis: Axis
+) -> Axis:
     name, default = own
     if name is None or (value := given.pop(name, None)) is None:
         return default if axis is None else axis
-    if isinstance(value, str | bool) or np.ndim(value) or not float(value).is_integer():
-        raise InvalidValue("must be a whole number", loc=("params", name))
-    return int(float(value))
+    if isinstance(value, str | bool) or np.ndim(value) > 1 or not _are_axes(np.asarray(value)):
+        raise InvalidValue("must be a whole number, or a list of such", loc=("params", name))
+    if np.ndim(value) == 0:
+        return int(float(value))
+    return tuple(int(each) for each in np.asarray(value).tolist())
+
+
+def _are_axes(values: Array) -> bool:
+    """Whether these are whole numbers that may be axes."""
+    with np.errstate(invalid="ignore"):
+        return values.size <= MOST_AXES and bool(
+            np.all((values == np.rint(values)) & (abs(values) <= MOST_AXES))
+        )
 
 
 def _translate(name: FrameworkName, given: Given) -> dict[str, Value | str | bool]:
@@ -223,11 +238,11 @@ def _checked(parameter: Parameter, value: Value | str | bool, *, mixing: bool) -
     if parameter.shape is not None and np.ndim(value) != len(parameter.shape):
         axes = " × ".join(parameter.shape)
         raise InvalidValue(f"must be an array with {len(parameter.shape)} axes ({axes})", loc=loc)
-    if parameter.shape is None and mixing and np.size(value) != 1:
+    if parameter.shape is None and mixing and not parameter.broadcasts and np.size(value) != 1:
         raise InvalidValue("must be a number", loc=loc)
     if not parameter.domain.contains(value):
         raise InvalidValue(f"must be {parameter.domain}", loc=loc)
-    alone = np.ndim(value) == 0 or (parameter.shape is None and mixing)
+    alone = np.ndim(value) == 0 or (parameter.shape is None and mixing and not parameter.broadcasts)
     return float(np.reshape(value, ())) if alone else value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,11 +12,34 @@ from app.core.activations.definition import (
     Text,
     formulas,
 )
-from app.core.activations.parameters import NON_NEGATIVE, Parameter
-from app.core.activations.piecewise import unless_nan
-from app.core.activations.sigmoidal import tanh_and_slope
-from app.core.arithmetic.double_double import Pair, plus, quotient, scalar, scaled, times, two_product
-from app.core.arithmetic.loops import Fused
+from app.core.activations.parameters import NON_NEGATIVE, REAL, Parameter
+from app.core.activations.piecewise import difference, level
+from app.core.arithmetic.double_double import (
+    FARTHEST,
+    LARGEST,
+    DoubleDouble,
+    Scaled,
+    add,
+    add_double,
+    at_most,
+    multiple,
+    product,
+    scalar,
+    two_product,
+)
+from app.core.arithmetic.functions import tanh_and_slope
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import (
+    Orders,
+    apart,
+    choose,
+    exactly,
+    over,
+    signed,
+    times,
+    times_power,
+    unscaled,
+)
 
 _IDEAL_ADAPTATION = Reference(
     authors="Donoho, Johnstone",
@@ -42,15 +65,17 @@ _LAMBD = Parameter(
 
 
 @scalar
-def _shrunk(x: float, bias: float, lambd: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
-    value = x - bias if x > lambd else x + bias if x < -lambd else flat
-    return value, 1.0 if abs(x) > lambd else flat, flat
+def _shrunk(x: float, bias: float, lambd: float) -> Orders:
+    kept = abs(x) > lambd
+    moved = difference(x, bias if x > lambd else -bias)
+    value = choose(kept, choose(abs(x) <= LARGEST, moved, exactly(x)), level(0.0, x))
+    return value, level(1.0 if kept else 0.0, x), level(0.0, x)
 
 
-@Fused
-def _hardshrink(x: float, lambd: float) -> tuple[float, float, float]:
-    return _shrunk(x, 0.0, lambd)
+@Kernel
+def _hardshrink(x: float, lambd: float) -> Orders:
+    kept = abs(x) > lambd
+    return level(x if kept else 0.0, x), level(1.0 if kept else 0.0, x), level(0.0, x)
 
 
 HARDSHRINK = Elementwise(
@@ -62,9 +87,9 @@ HARDSHRINK = Elementwise(
         "작은 입력은 0으로 만들고 나머지는 그대로 두는 하드 임계 처리입니다. 남긴 값을 바꾸지 않으면서 "
         "표현을 희소하게 만듭니다. ±λ에서 불연속이고, 그 사이에서는 그래디언트가 흐르지 않습니다.",
     ),
-    parameters=(_LAMBD,),
+    parameters=(replace(_LAMBD, domain=REAL),),
     formulas=formulas("x if abs(x) > lambd else 0", "1 if abs(x) > lambd else 0", "0"),
-    derivatives=_hardshrink,
+    kernel=_hardshrink,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -76,13 +101,13 @@ HARDSHRINK = Elementwise(
 )
 
 
-@Fused
-def _softshrink(x: float, lambd: float) -> tuple[float, float, float]:
+@Kernel
+def _softshrink(x: float, lambd: float) -> Orders:
     return _shrunk(x, lambd, lambd)
 
 
-@Fused
-def _shrink(x: float, bias: float, lambd: float) -> tuple[float, float, float]:
+@Kernel
+def _shrink(x: float, bias: float, lambd: float) -> Orders:
     return _shrunk(x, bias, lambd)
 
 
@@ -103,7 +128,7 @@ SOFTSHRINK = Elementwise(
         "1 if abs(x) > lambd else 0",
         "0",
     ),
-    derivatives=_softshrink,
+    kernel=_softshrink,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -141,7 +166,7 @@ SHRINK = Elementwise(
         "1 if abs(x) > lambd else 0",
         "0",
     ),
-    derivatives=_shrink,
+    kernel=_shrink,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",
@@ -153,17 +178,20 @@ SHRINK = Elementwise(
 )
 
 
-@Fused
-def _tanhshrink(x: float) -> tuple[float, float, float]:
+@Kernel
+def _tanhshrink(x: float) -> Orders:
     size = abs(x)
     t, sech2 = tanh_and_slope(size)
-    value = _small_tanhshrink(size) if size < 1 else (size - t.high) - t.low
-    curvature = 2 * (t.high + t.low) * scaled(sech2.high + sech2.low, sech2.exponent)
-    return math.copysign(value, x), times(t, t).high, math.copysign(curvature, x)
+    sech2 = choose(size > FARTHEST, exactly(0.0), sech2)
+    far = add(DoubleDouble(at_most(size, LARGEST), 0.0), multiple(-1.0, t))
+    far = choose(size <= LARGEST, unscaled(far), exactly(size))
+    value = choose(size < 1, _small_tanhshrink(size), far)
+    curvature = times(unscaled(t), times_power(sech2, 1.0))
+    return signed(value, x), unscaled(product(t, t)), signed(curvature, x)
 
 
 @scalar
-def _small_tanhshrink(x: float) -> float:
+def _small_tanhshrink(x: float) -> Scaled:
     """x − tanh x for 0 ≤ x < 1, where the difference cancels.
 
     Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))) gives x³/(3 + x² + x²/(5 + …)), a
@@ -173,8 +201,9 @@ def _small_tanhshrink(x: float) -> float:
     fraction = 21.0
     for odd in (19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0):
         fraction = odd + square.high / fraction
-    below = plus(plus(square, 3.0), square.high / fraction)
-    return quotient(times(square, Pair(x, 0.0)), below).high
+    below = add_double(add_double(square, 3.0), square.high / fraction)
+    part = apart(x)
+    return over(times(times(part, part), part), unscaled(below))
 
 
 TANHSHRINK = Elementwise(
@@ -189,7 +218,7 @@ TANHSHRINK = Elementwise(
         "근처에서 유효 숫자가 모두 사라집니다.",
     ),
     formulas=formulas("x - tanh(x)", "tanh(x)**2", "2 * tanh(x) * sech(x)**2"),
-    derivatives=_tanhshrink,
+    kernel=_tanhshrink,
     range="(-inf, inf)",
     limits=("-inf", "inf"),
     largest_slope="1",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 
 from app.core.activations.definition import (
-    Derivatives,
     Elementwise,
     Reference,
     Text,
@@ -17,33 +16,44 @@ from app.core.activations.definition import (
 )
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import POSITIVE, Interval, Parameter
-from app.core.activations.piecewise import unless_nan
-from app.core.arithmetic import Array, accurate, summation
+from app.core.activations.piecewise import level
 from app.core.arithmetic.double_double import (
-    Pair,
-    Power,
+    FARTHEST,
+    LARGEST,
+    DoubleDouble,
+    Scaled,
+    add_double,
     at_least,
     at_most,
     beside_one,
-    exp,
+    constant,
     expm1,
     fma,
-    inverse_of_sum,
-    log1p,
-    pair_of,
-    plus,
-    power,
+    multiple,
     product,
+    product_unnormalised,
     quotient,
-    rounded,
-    scalar,
-    scaled,
-    square_root,
-    times,
     two_product,
     two_sum,
 )
-from app.core.arithmetic.loops import Fused
+from app.core.arithmetic.functions import NEAR_ZERO, arctangent, log1p_of_exp, sigmoids, sixth, tanh_and_slope
+from app.core.arithmetic.loops import Kernel
+from app.core.arithmetic.scaled import (
+    Orders,
+    apart,
+    choose,
+    exactly,
+    mantissa,
+    negative,
+    over,
+    plus,
+    root,
+    signed,
+    times,
+    times_power,
+    unscaled,
+    with_exponent,
+)
 
 _BOTH: Final[frozenset[Literal["negative", "positive"]]] = frozenset({"negative", "positive"})
 
@@ -55,34 +65,22 @@ _EFFICIENT_BACKPROP = Reference(
 )
 
 
-class Sigmoids(NamedTuple):
-    """σ(|u|) = most and σ(−|u|) = least·2^exponent = tail·most, tail = e^−|u|."""
-
-    most: Pair
-    least: Pair
-    exponent: float
-    tail: Pair
-
-
-@scalar
-def sigmoids(u: Pair) -> Sigmoids:
-    """Both sigmoids of a pair; none is normalised."""
-    e = power(-abs(u.high), u.low if u.high < 0 else -u.low)
-    # The halved mantissa is below 1: no finite factor makes the product overflow.
-    mantissa, exponent = Pair(0.5 * e.high, 0.5 * e.low), e.exponent + 1
-    tail = beside_one(mantissa, exponent)
-    most = inverse_of_sum(1.0, tail)
-    return Sigmoids(most, product(mantissa, most), exponent, tail)
-
-
-@Fused
-def _sigmoid(x: float) -> tuple[float, float, float]:
-    most, least, exponent, _ = sigmoids(Pair(x, 0.0))
-    value = most.high + most.low if x >= 0 else scaled(least.high + least.low, exponent)
-    slope = product(least, most)  # not s·(1 − s): that is 0 from x = 37 on
-    half_tanh = product(expm1(-abs(x)), most)  # not 1 − 2s: that cancels near zero
-    curvature = scaled(rounded(slope, half_tanh), exponent)
-    return value, scaled(slope.high + slope.low, exponent), math.copysign(curvature, -x)
+@Kernel
+def _sigmoid(x: float) -> Orders:
+    u = DoubleDouble(x, 0.0)
+    both = sigmoids(u)
+    most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
+    slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
+    half_tanh = product_unnormalised(expm1(-abs(x)), both.most)  # not 1 − 2s: that cancels near zero
+    series = DoubleDouble(-0.125 * x, x * x * x / 24)
+    curvature = signed(times(slope, unscaled(half_tanh)), x)
+    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
+    gone = abs(x) > FARTHEST
+    return (
+        choose(x >= 0, most, choose(gone, exactly(0.0), least)),
+        choose(gone, exactly(0.0), slope),
+        choose(gone, exactly(0.0), curvature),
+    )
 
 
 SIGMOID = Elementwise(
@@ -100,7 +98,7 @@ SIGMOID = Elementwise(
         "exp(-x) / (1 + exp(-x))**2",
         "-exp(-x) * (1 - exp(-x)) / (1 + exp(-x))**3",
     ),
-    derivatives=_sigmoid,
+    kernel=_sigmoid,
     range="(0, 1)",
     limits=("0", "1"),
     largest_slope="1/4",
@@ -118,16 +116,19 @@ SIGMOID = Elementwise(
 )
 
 
-@Fused
-def _log_sigmoid(x: float) -> tuple[float, float, float]:
-    e = exp(-abs(x))
-    share = inverse_of_sum(1.0, e)
-    tail = product(e, share)
-    loss = log1p(e)
-    value = plus(Pair(-loss.high, -loss.low), at_most(x, 0.0)).high
-    far = at_most(x, 0.0) - e.high  # the same beyond 40, where e may be subnormal and x infinite
-    slope = share.high + share.low if x <= 0 else tail.high + tail.low
-    return value if abs(x) < 40 else far, slope, -rounded(tail, share)
+@Kernel
+def _log_sigmoid(x: float) -> Orders:
+    u = DoubleDouble(x, 0.0)
+    both = sigmoids(u)
+    most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
+    loss = log1p_of_exp(u)
+    left = add_double(multiple(-1.0, beside_one(mantissa(loss), loss.exponent)), at_most(x, 0.0))
+    value = choose(x > 0, negative(loss), choose(x < -FARTHEST, exactly(x), unscaled(left)))
+    gone = abs(x) > FARTHEST
+    rest = choose(gone, exactly(0.0), least)
+    slope = choose(x <= 0, most, rest)
+    curvature = choose(gone, exactly(0.0), negative(times(least, most)))
+    return choose(x > FARTHEST, exactly(-0.0), value), slope, curvature
 
 
 LOG_SIGMOID = Elementwise(
@@ -142,7 +143,7 @@ LOG_SIGMOID = Elementwise(
         "사라집니다.",
     ),
     formulas=formulas("-log1p(exp(-x))", "1 / (1 + exp(x))", "-exp(x) / (1 + exp(x))**2"),
-    derivatives=_log_sigmoid,
+    kernel=_log_sigmoid,
     range="(-inf, 0)",
     limits=("-inf", "0"),
     largest_slope="1",
@@ -161,11 +162,11 @@ LOG_SIGMOID = Elementwise(
 )
 
 
-@Fused
-def _hard_sigmoid(x: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
-    value = at_most(at_least((x + 3) / 6, 0.0), 1.0)  # x/6 + 1/2 cancels next to the corner at −3
-    return value, 1 / 6 if abs(x) < 3 else flat, flat
+@Kernel
+def _hard_sigmoid(x: float) -> Orders:
+    ramp = sixth(two_sum(x, 3.0))  # x/6 + 1/2 cancels next to the corner at −3
+    value = choose(abs(x) < 3, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x))
+    return value, level(1 / 6 if abs(x) < 3 else 0.0, x), level(0.0, x)
 
 
 HARD_SIGMOID = Elementwise(
@@ -184,7 +185,7 @@ HARD_SIGMOID = Elementwise(
         "1 / 6 if -3 < x < 3 else 0",
         "0",
     ),
-    derivatives=_hard_sigmoid,
+    kernel=_hard_sigmoid,
     range="[0, 1]",
     limits=("0", "1"),
     largest_slope="1/6",
@@ -204,13 +205,17 @@ HARD_SIGMOID = Elementwise(
 )
 
 
-@Fused
-def _clipped_affine(x: float, alpha: float, beta: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
+@Kernel
+def _clipped_affine(x: float, alpha: float, beta: float) -> Orders:
     height = fma(alpha, x, beta)  # rounded once: αx + β cancels next to the corner at −β/α
+    product = two_product(alpha, x)
+    total = two_sum(product.high, beta)
+    rest = ((total.high - height) + total.low) + product.low
     lowered = two_sum(beta, -1.0)
     below_one = fma(alpha, x, lowered.high) + lowered.low < 0  # height may have been rounded up to 1
-    return at_most(at_least(height, 0.0), 1.0), alpha if height > 0 and below_one else flat, flat
+    rising = height > 0 and below_one
+    value = choose(rising, Scaled(height, rest, 0.0), exactly(at_most(at_least(height, 0.0), 1.0)))
+    return value, level(alpha if rising else 0.0, x), level(0.0, x)
 
 
 CLIPPED_AFFINE = Elementwise(
@@ -246,7 +251,7 @@ CLIPPED_AFFINE = Elementwise(
         "alpha if 0 < alpha * x + beta < 1 else 0",
         "0",
     ),
-    derivatives=_clipped_affine,
+    kernel=_clipped_affine,
     range="[0, 1]",
     limits=("0", "1"),
     largest_slope="alpha",
@@ -266,10 +271,11 @@ CLIPPED_AFFINE = Elementwise(
 )
 
 
-@Fused
-def _sparse_sigmoid(x: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
-    return at_most(at_least((x + 1) / 2, 0.0), 1.0), 1 / 2 if abs(x) < 1 else flat, flat
+@Kernel
+def _sparse_sigmoid(x: float) -> Orders:
+    ramp = with_exponent(two_sum(x, 1.0), -1.0)
+    value = choose(abs(x) < 1, ramp, level(1.0 if x >= 1 else 0.0, x))
+    return value, level(1 / 2 if abs(x) < 1 else 0.0, x), level(0.0, x)
 
 
 SPARSE_SIGMOID = Elementwise(
@@ -288,7 +294,7 @@ SPARSE_SIGMOID = Elementwise(
         "1 / 2 if -1 < x < 1 else 0",
         "0",
     ),
-    derivatives=_sparse_sigmoid,
+    kernel=_sparse_sigmoid,
     range="[0, 1]",
     limits=("0", "1"),
     largest_slope="1/2",
@@ -314,24 +320,14 @@ SPARSE_SIGMOID = Elementwise(
 )
 
 
-@scalar
-def tanh_and_slope(size: float, low: float = 0.0) -> tuple[Pair, Power]:
-    """tanh y and 1/cosh² y, for y = size + low ≥ 0; the slope's mantissa lies between 1/2 and 6.
-
-    With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
-    gradient vanishes.
-    """
-    e, m = power(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
-    share = inverse_of_sum(2.0, m)
-    slope = product(product(Pair(e.high, e.low), share), share)
-    return product(Pair(-m.high, -m.low), share), Power(4 * slope.high, 4 * slope.low, e.exponent)
-
-
-@Fused
-def _tanh(x: float) -> tuple[float, float, float]:
-    t, sech2 = tanh_and_slope(abs(x))
-    value, slope = math.copysign(t.high + t.low, x), scaled(sech2.high + sech2.low, sech2.exponent)
-    return value, slope, -2 * value * slope
+@Kernel
+def _tanh(x: float) -> Orders:
+    t, slope = tanh_and_slope(abs(x))
+    slope = choose(abs(x) > FARTHEST, exactly(0.0), slope)
+    series = DoubleDouble(2 * abs(x), -8 / 3 * abs(x * x * x))
+    curvature = times(unscaled(t), times_power(slope, 1.0))
+    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
+    return signed(unscaled(t), x), slope, signed(curvature, -x)
 
 
 TANH = Elementwise(
@@ -344,7 +340,7 @@ TANH = Elementwise(
         "0에서 멀어지면 여전히 포화되어 그래디언트가 사라집니다.",
     ),
     formulas=formulas("tanh(x)", "sech(x)**2", "-2 * tanh(x) * sech(x)**2"),
-    derivatives=_tanh,
+    kernel=_tanh,
     range="(-1, 1)",
     limits=("-1", "1"),
     largest_slope="1",
@@ -356,18 +352,18 @@ TANH = Elementwise(
 )
 
 
-_HEIGHT = pair_of(Fraction("1.7159"))
-_STEEPNESS = pair_of(Fraction("1.7159") * Fraction(2, 3))
+_HEIGHT = constant(Fraction("1.7159"))
+_STEEPNESS = constant(Fraction("1.7159") * Fraction(2, 3))
 
 
-@Fused
-def _lecun_tanh(x: float) -> tuple[float, float, float]:
+@Kernel
+def _lecun_tanh(x: float) -> Orders:
     size = at_most(abs(x), 1e300)  # from there on, tanh and its slope are 1 and 0
-    y = quotient(Pair(2 * size, 0.0), Pair(3.0, 0.0))
-    t, sech2 = tanh_and_slope(y.high, y.low)
-    slope = scaled(times(_STEEPNESS, Pair(sech2.high, sech2.low)).high, sech2.exponent)
-    curvature = 4 * ((t.high + t.low) * slope) / 3
-    return math.copysign(times(_HEIGHT, t).high, x), slope, math.copysign(curvature, -x)
+    y = quotient(DoubleDouble(2 * size, 0.0), DoubleDouble(3.0, 0.0))
+    t, slope = tanh_and_slope(y.high, y.low)
+    slope = choose(size > 2 * FARTHEST, exactly(0.0), times(unscaled(_STEEPNESS), slope))
+    curvature = times(times_power(slope, 2.0), unscaled(quotient(t, DoubleDouble(3.0, 0.0))))
+    return signed(unscaled(product(_HEIGHT, t)), x), slope, signed(curvature, -x)
 
 
 LECUN_TANH = Elementwise(
@@ -385,7 +381,7 @@ LECUN_TANH = Elementwise(
         "1.7159 * 2 / 3 * sech(2 * x / 3)**2",
         "-1.7159 * 8 / 9 * tanh(2 * x / 3) * sech(2 * x / 3)**2",
     ),
-    derivatives=_lecun_tanh,
+    kernel=_lecun_tanh,
     range="(-1.7159, 1.7159)",
     limits=("-1.7159", "1.7159"),
     largest_slope="1.7159 * 2 / 3",
@@ -397,12 +393,12 @@ LECUN_TANH = Elementwise(
 )
 
 
-@Fused
-def _hard_tanh(x: float, min_val: float, max_val: float) -> tuple[float, float, float]:
-    flat = unless_nan(0.0, x)
+@Kernel
+def _hard_tanh(x: float, min_val: float, max_val: float) -> Orders:
     # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
     inside = (x > min_val or x == min_val == -math.inf) and (x < max_val or x == max_val == math.inf)
-    return at_most(at_least(x, min_val), max_val), 1.0 if inside else flat, flat
+    value = at_most(at_least(x, min_val), max_val)
+    return exactly(value), level(1.0 if inside else 0.0, x), level(0.0, x)
 
 
 HARD_TANH = Elementwise(
@@ -438,7 +434,7 @@ HARD_TANH = Elementwise(
         "1 if min_val < x < max_val else 0",
         "0",
     ),
-    derivatives=_hard_tanh,
+    kernel=_hard_tanh,
     range="[min_val, max_val]",
     limits=("min_val", "max_val"),
     largest_slope="1",
@@ -458,14 +454,45 @@ HARD_TANH = Elementwise(
 )
 
 
-@Fused
-def _softsign(x: float) -> tuple[float, float, float]:
-    size = at_most(abs(x), 1e300)  # from there on, value and slope are ±1 and 0
-    below = two_sum(1.0, size)
-    inverse = quotient(Pair(1.0, 0.0), below)
-    slope = times(inverse, inverse).high
-    curvature = 2 * slope * inverse.high if x != 0 else 0.0
-    return math.copysign(quotient(Pair(size, 0.0), below).high, x), slope, math.copysign(curvature, -x)
+CLIP = Elementwise(
+    name="clip",
+    title=Text("Clip", "클립"),
+    summary=Text(
+        "The smaller of an upper bound and the larger of a lower bound and x. Where the lower bound is below "
+        "the upper one it is hard tanh; where it is above, the upper bound wins everywhere, as in ONNX and "
+        "NumPy, and no gradient flows.",
+        "x와 하한 가운데 큰 값을 구한 뒤, 그 값과 상한 가운데 작은 값을 냅니다. 하한이 상한보다 작으면 하드 "
+        "탄젠트와 같습니다. 하한이 상한보다 크면 ONNX나 NumPy처럼 어디서나 상한이 나오고, 그래디언트는 "
+        "흐르지 않습니다.",
+    ),
+    parameters=HARD_TANH.parameters,
+    formulas=formulas(
+        "min(max(x, min_val), max_val)",
+        "1 if min_val < x < max_val else 0",
+        "0",
+    ),
+    kernel=_hard_tanh,
+    range="[min_val, max_val]",
+    limits=("min(min_val, max_val)", "max_val"),
+    largest_slope="1",
+    zero_centred=True,
+    monotone=True,
+    smoothness=0,
+    saturates=_BOTH,
+    kinks=("min_val", "max_val"),
+    references=(
+        Reference(authors="ONNX contributors", title="Open Neural Network Exchange: Clip", year=2017),
+    ),
+)
+
+
+@Kernel
+def _softsign(x: float) -> Orders:
+    size = apart(at_most(abs(x), LARGEST))
+    inverse = over(exactly(1.0), plus(size, exactly(1.0)))
+    slope = times(inverse, inverse)
+    curvature = times_power(times(slope, inverse), 1.0)
+    return signed(times(size, inverse), x), slope, choose(x == 0, exactly(0.0), signed(curvature, -x))
 
 
 SOFTSIGN = Elementwise(
@@ -482,7 +509,7 @@ SOFTSIGN = Elementwise(
         "1 / (1 + abs(x))**2",
         "-2 * sign(x) / (1 + abs(x))**3",
     ),
-    derivatives=_softsign,
+    kernel=_softsign,
     range="(-1, 1)",
     limits=("-1", "1"),
     largest_slope="1",
@@ -500,20 +527,13 @@ SOFTSIGN = Elementwise(
     ),
 )
 
-_LARGE_ENOUGH = 1e-30
-"""Where the slope is below this, 1 + x² is x² to the last bit and beyond; squaring may overflow there."""
 
-
-def _arctan(x: Array) -> Derivatives:
-    yield np.arctan(x)
-    square, error = accurate.two_product(x, x)
-    d, rest = summation.two_sum(np.ones_like(x), square)  # 1 + x² = d + rest + error
-    q = 1 / d
-    near = q > _LARGE_ENOUGH
-    relative = (rest + error) * q
-    yield np.where(near, q - q * relative, 1 / x / x)
-    curvature = -2 * (x / d / d)
-    yield np.where(near, curvature - curvature * (2 * relative), -2 / x / x / x)
+@Kernel
+def _arctan(x: float) -> Orders:
+    size = apart(at_most(abs(x), LARGEST))
+    inverse = over(exactly(1.0), plus(times(size, size), exactly(1.0)))
+    curvature = times_power(times(size, times(inverse, inverse)), 1.0)
+    return signed(unscaled(arctangent(at_most(abs(x), LARGEST))), x), inverse, signed(curvature, -x)
 
 
 ARCTAN = Elementwise(
@@ -526,7 +546,7 @@ ARCTAN = Elementwise(
         "그래디언트가 늦게 사라지고, 어디서나 매끄럽습니다.",
     ),
     formulas=formulas("atan(x)", "1 / (1 + x**2)", "-2 * x / (1 + x**2)**2"),
-    derivatives=_arctan,
+    kernel=_arctan,
     range="(-pi / 2, pi / 2)",
     limits=("-pi / 2", "pi / 2"),
     largest_slope="1",
@@ -545,16 +565,15 @@ ARCTAN = Elementwise(
 )
 
 
-@Fused
-def _isru(x: float, alpha: float) -> tuple[float, float, float]:
-    size = at_most(abs(x), 1e150 / math.sqrt(alpha))  # from there on, value and slope are 1/√α and 0
-    product = two_product(alpha, size)
-    below = plus(times(product, Pair(size, 0.0)), 1.0)
-    root = square_root(below)
-    value = quotient(Pair(size, 0.0), root).high
-    slope = quotient(quotient(Pair(1.0, 0.0), root), below).high
-    curvature = 3 * quotient(quotient(quotient(product, root), below), below).high
-    return math.copysign(value, x), slope, math.copysign(curvature, -x)
+@Kernel
+def _isru(x: float, alpha: float) -> Orders:
+    size, weight = apart(at_most(abs(x), LARGEST)), apart(alpha)
+    bend = times(weight, size)
+    below = plus(times(bend, size), exactly(1.0))
+    distance = root(below)
+    slope = over(exactly(1.0), times(distance, below))
+    curvature = times(over(bend, below), times(slope, exactly(3.0)))
+    return signed(over(size, distance), x), slope, signed(curvature, -x)
 
 
 ISRU = Elementwise(
@@ -581,7 +600,7 @@ ISRU = Elementwise(
         "1 / (1 + alpha * x**2)**(3 / 2)",
         "-3 * alpha * x / (1 + alpha * x**2)**(5 / 2)",
     ),
-    derivatives=_isru,
+    kernel=_isru,
     range="(-1 / sqrt(alpha), 1 / sqrt(alpha))",
     limits=("-1 / sqrt(alpha)", "1 / sqrt(alpha)"),
     largest_slope="1",
@@ -608,6 +627,7 @@ FAMILY = (
     TANH,
     LECUN_TANH,
     HARD_TANH,
+    CLIP,
     SOFTSIGN,
     ARCTAN,
     ISRU,

@@ -38,14 +38,14 @@ _KEPT = _SOURCES / "__pycache__"
 class Compiled:
     """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs."""
 
-    def __init__(self, function: Callable[..., None], signatures: Collection[Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], signatures: Collection[Any], name: str) -> None:
         self._function = function
         self._signatures = signatures
         self._name = name
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, *arguments: Any) -> Any:
         """Runs the loop."""
-        self.loop(*arguments)
+        return self.loop(*arguments)
 
     @cached_property
     def loop(self) -> Any:
@@ -86,9 +86,9 @@ class _Kept(NullCache):
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The loop for ``signature``, or None."""
         target.refresh()
-        with suppress(OSError, EOFError, ValueError, pickle.UnpicklingError):
-            stamp, code = self._path(signature, target.codegen()).read_bytes().split(b"\n", maxsplit=1)
-            if stamp == _stamp():
+        with suppress(OSError, ValueError):
+            seal, code = self._path(signature, target.codegen()).read_bytes().split(b"\n", maxsplit=1)
+            if seal == _seal(code):
                 return _result._rebuild(target, *pickle.loads(code))  # noqa: S301, SLF001
         return None
 
@@ -97,17 +97,27 @@ class _Kept(NullCache):
         if result.library.has_dynamic_globals:  # addresses, which mean nothing to another process
             return
         path = self._path(signature, result.library.codegen)
+        code = _pickled(result._reduce())  # noqa: SLF001
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(_stamp() + b"\n" + _pickled(result._reduce()))  # noqa: SLF001
-            kept = Path(file.name)
-            kept.chmod(0o644)  # made for its owner alone; the service may run as somebody else
-            kept.replace(path)
+                kept = Path(file.name)
+                try:
+                    file.write(_seal(code) + b"\n" + code)
+                    file.close()
+                    kept.chmod(0o644)  # made for its owner alone; the service may run as somebody else
+                    kept.replace(path)
+                except OSError:  # no room is left, where half a file would only take more of it
+                    kept.unlink()
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         kind = hashlib.sha256(repr((signature, codegen.magic_tuple())).encode()).hexdigest()[:16]
         return _KEPT / f"{self._name}-{kind}.{sys.implementation.cache_tag}.loop"
+
+
+def _seal(code: bytes) -> bytes:
+    """A hash of the code and of what it was made from: damaged code would be run, and end the process."""
+    return hashlib.sha256(_stamp() + code).hexdigest().encode()
 
 
 @cache

@@ -1,9 +1,9 @@
-"""Scalar arithmetic with twice a double's digits, for kernels that are compiled into loops (see `fused`).
+"""Scalar arithmetic with twice a double's digits, for kernels that are compiled into loops (see `loops`).
 
-A `Pair` is an unevaluated sum high + low with |low| at most half a unit in high's last place or so. In a
-compiled loop it stays in registers, so that the digits a plain formula would lose cost less than one more
-pass over memory. Nothing here branches on a table or calls the C library: LLVM turns a loop over such
-functions into vector instructions, and every processor gives the same bits.
+A `DoubleDouble` is an unevaluated sum high + low with |low| at most half a unit in high's last place or so.
+In a compiled loop it stays in registers, so that the digits a plain formula would lose cost less than one
+more pass over memory. Nothing here calls the C library: LLVM turns a loop over such functions into vector
+instructions, and every processor gives the same bits.
 
 Where a bound is given, it is relative to the result.
 """
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def scalar(function: Callable[P, R]) -> Callable[P, R]:
-    """``function`` of numbers, for use in other such functions and in `fused` kernels, where it dissolves.
+    """``function`` of numbers, for use in other such functions and in kernels, where it dissolves.
 
     Without the wrappers, Python cannot call it, and it takes half the time to compile.
     """
@@ -35,21 +35,21 @@ def scalar(function: Callable[P, R]) -> Callable[P, R]:
     return inlined
 
 
-class Pair(NamedTuple):
+class DoubleDouble(NamedTuple):
     """high + low."""
 
     high: float
     low: float
 
 
-def pair_of(number: str | Fraction) -> Pair:
+def constant(number: str | Fraction) -> DoubleDouble:
     """A constant, decimal or rational, as its nearest double and what that leaves."""
     exact = Fraction(number)
     high = float(exact)
-    return Pair(high, float(exact - Fraction(high)))
+    return DoubleDouble(high, float(exact - Fraction(high)))
 
 
-class Power(NamedTuple):
+class Scaled(NamedTuple):
     """(high + low)·2^exponent, high between 1/√2 and √2; the exponent is whole."""
 
     high: float
@@ -96,14 +96,6 @@ def power_of_two(k: float) -> float:
 
 
 @scalar
-def scaled(value: float, k: float) -> float:
-    """value·2^k for a whole k, |k| ≤ 3000: in steps, so that it may end beyond the normal numbers."""
-    third = nearest(k * (1 / 3))
-    step = power_of_two(third)
-    return value * step * step * power_of_two(k - 2 * third)
-
-
-@scalar
 def at_least(x: float, bound: float) -> float:
     """The larger of the two; NaN where x is NaN."""
     return bound if x < bound else x  # noqa: FURB136 - compiled, max and min lose NaN
@@ -116,97 +108,109 @@ def at_most(x: float, bound: float) -> float:
 
 
 @scalar
-def fast_sum(a: float, b: float) -> Pair:
-    """a + b exactly, for |a| ≥ |b| or a = 0 (Dekker 1971, §4)."""
-    high = a + b
-    return Pair(high, b - (high - a))
+def scaled(value: float, k: float) -> float:
+    """value·2^k for a whole k: in steps, so that it may end beyond the normal numbers.
+
+    Beyond ±3000 k counts as that: no double is left of the value.
+    """
+    k = at_most(at_least(k, -3000.0), 3000.0)
+    third = nearest(k * (1 / 3))
+    step = power_of_two(third)
+    return value * step * step * power_of_two(k - 2 * third)
 
 
 @scalar
-def two_sum(a: float, b: float) -> Pair:
+def fast_two_sum(a: float, b: float) -> DoubleDouble:
+    """a + b exactly, for |a| ≥ |b| or a = 0 (Dekker 1971, §4)."""
+    high = a + b
+    return DoubleDouble(high, b - (high - a))
+
+
+@scalar
+def two_sum(a: float, b: float) -> DoubleDouble:
     """a + b exactly (Knuth, TAOCP 2, 4.2.2)."""
     high = a + b
     part = high - a
-    return Pair(high, (a - (high - part)) + (b - part))
+    return DoubleDouble(high, (a - (high - part)) + (b - part))
 
 
 @scalar
-def two_product(a: float, b: float) -> Pair:
+def two_product(a: float, b: float) -> DoubleDouble:
     """a·b exactly, but for under- and overflow."""
     high = a * b
-    return Pair(high, fma(a, b, -high))
+    return DoubleDouble(high, fma(a, b, -high))
 
 
 @scalar
-def plus(a: Pair, b: float) -> Pair:
+def add_double(a: DoubleDouble, b: float) -> DoubleDouble:
     """a + b to 2⁻¹⁰⁴ of the larger."""
     head = two_sum(a.high, b)
-    return fast_sum(head.high, head.low + a.low)
+    return fast_two_sum(head.high, head.low + a.low)
 
 
 @scalar
-def total(a: Pair, b: Pair) -> Pair:
+def add(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     """a + b to 2⁻¹⁰³ of the larger."""
     head = two_sum(a.high, b.high)
-    return fast_sum(head.high, head.low + (a.low + b.low))
+    return fast_two_sum(head.high, head.low + (a.low + b.low))
 
 
 @scalar
-def times(a: Pair, b: Pair) -> Pair:
+def product(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     """a·b to 2⁻¹⁰²."""
     head = two_product(a.high, b.high)
-    return fast_sum(head.high, head.low + (a.high * b.low + a.low * b.high))
+    return fast_two_sum(head.high, head.low + (a.high * b.low + a.low * b.high))
 
 
 @scalar
-def product(a: Pair, b: Pair) -> Pair:
+def product_unnormalised(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     """a·b to 2⁻¹⁰⁰. Like `inverse` it is not normalised: the low part may be some units in high's last place.
 
     Lange, Rump, Faithfully Rounded Floating-point Computations, 2020.
     """
     high = a.high * b.high
-    return Pair(high, fma(a.high, b.low, fma(a.low, b.high, fma(a.high, b.high, -high))))
+    return DoubleDouble(high, fma(a.high, b.low, fma(a.low, b.high, fma(a.high, b.high, -high))))
 
 
 @scalar
-def inverse(a: Pair) -> Pair:
+def inverse_unnormalised(a: DoubleDouble) -> DoubleDouble:
     """1/a to 2⁻¹⁰⁰, not normalised."""
     high = 1 / a.high
-    return Pair(high, high * fma(-high, a.low, fma(-high, a.high, 1.0)))
+    return DoubleDouble(high, high * fma(-high, a.low, fma(-high, a.high, 1.0)))
 
 
 @scalar
-def inverse_of_sum(a: float, b: Pair) -> Pair:
+def inverse_of_sum(a: float, b: DoubleDouble) -> DoubleDouble:
     """1/(a + b) to 2⁻¹⁰⁰ for a ≥ |b|, not normalised."""
-    head = fast_sum(a, b.high)
-    return inverse(Pair(head.high, head.low + b.low))
+    head = fast_two_sum(a, b.high)
+    return inverse_unnormalised(DoubleDouble(head.high, head.low + b.low))
 
 
 @scalar
-def multiple(factor: float, a: Pair) -> Pair:
+def multiple(factor: float, a: DoubleDouble) -> DoubleDouble:
     """factor·a for a power of two, or one with its sign changed."""
-    return Pair(factor * a.high, factor * a.low)
+    return DoubleDouble(factor * a.high, factor * a.low)
 
 
 @scalar
-def beside_one(a: Pair, exponent: float) -> Pair:
+def beside_one(a: DoubleDouble, exponent: float) -> DoubleDouble:
     """a·2^exponent, to be added to 1: what is below 2⁻¹⁰⁰⁰ counts as that."""
     return multiple(power_of_two(at_least(exponent, -1000.0)), a)
 
 
 @scalar
-def rounded(a: Pair, b: Pair) -> float:
+def rounded_product(a: DoubleDouble, b: DoubleDouble) -> float:
     """a·b, rounded once."""
     return fma(a.high, b.high, fma(a.high, b.low, a.low * b.high))
 
 
 @scalar
-def quotient(a: Pair, b: Pair) -> Pair:
+def quotient(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     """a/b to 2⁻¹⁰⁰: a first quotient, and what its remainder adds."""
     inverse = 1.0 / b.high
     head = a.high * inverse
     rest = fma(-head, b.high, a.high) + (a.low - head * b.low)
-    return fast_sum(head, rest * inverse)
+    return fast_two_sum(head, rest * inverse)
 
 
 _EXP_SERIES = tuple(1 / math.factorial(n) for n in range(14, 2, -1))
@@ -217,11 +221,11 @@ _ARTANH_SERIES = tuple(2 / n for n in range(25, 1, -2))
 
 
 @scalar
-def square_root(a: Pair) -> Pair:
+def square_root(a: DoubleDouble) -> DoubleDouble:
     """√a to 2⁻¹⁰³, for a > 0."""
     root = math.sqrt(a.high)
     rest = fma(-root, root, a.high) + a.low
-    return fast_sum(root, rest / (2 * root))
+    return fast_two_sum(root, rest / (2 * root))
 
 
 @scalar
@@ -239,67 +243,71 @@ def polynomial(x: float, coefficients: tuple[float, ...]) -> float:
     return fma(odd, x, even)
 
 
+FARTHEST = 2200.0
+"""e^−2200 is below 2⁻³¹⁷³: nothing, even times two of the largest doubles."""
+
+
 @scalar
 def _reduced(x: float, low: float) -> tuple[float, float, float]:
     """r, what its rounding left, and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
 
-    Beyond ±2000 x counts as ±2000 and ``low`` as 0.
+    Beyond ±2200 x counts as ±2200 and ``low`` as 0.
     """
-    given, x = x, at_most(at_least(x, -2000.0), 2000.0)
+    given, x = x, at_most(at_least(x, -FARTHEST), FARTHEST)
     low = low if x == given else 0.0
     k = nearest(x * _LOG2_E)
     coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
-    r, rest = fast_sum(coarse, -k * _LN2_LOW)
+    r, rest = fast_two_sum(coarse, -k * _LN2_LOW)
     return r, rest + low, k
 
 
 @scalar
-def power(x: float, low: float = 0.0) -> Power:
+def exp_scaled(x: float, low: float = 0.0) -> Scaled:
     """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x.
 
-    Beyond ±2000 it is e^±2000, whatever ``low``: no product of that with a double is an ordinary number.
+    Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number.
     """
     r, rest, k = _reduced(x, low)
     # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
-    line = fast_sum(1.0, r)
-    head = fast_sum(line.high, bend)
-    mantissa = fast_sum(head.high, fma(head.high, rest, head.low + line.low))
-    return Power(mantissa.high, mantissa.low, k)
+    line = fast_two_sum(1.0, r)
+    head = fast_two_sum(line.high, bend)
+    mantissa = fast_two_sum(head.high, fma(head.high, rest, head.low + line.low))
+    return Scaled(mantissa.high, mantissa.low, k)
 
 
 @scalar
-def exp(x: float, low: float = 0.0) -> Pair:
+def exp(x: float, low: float = 0.0) -> DoubleDouble:
     """e^(x + low) to 2⁻⁵⁶; where it is no normal number, `power` keeps the digits that this one loses."""
-    e = power(x, low)
-    return Pair(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
+    e = exp_scaled(x, low)
+    return DoubleDouble(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
 
 
 @scalar
-def expm1(x: float, low: float = 0.0) -> Pair:
+def expm1(x: float, low: float = 0.0) -> DoubleDouble:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
     r, rest, k = _reduced(x, low)
     square = two_product(r, r)
     cubic = r * square.high * polynomial(r, _EXP_SERIES)
-    curve = fast_sum(r, 0.5 * square.high)
+    curve = fast_two_sum(r, 0.5 * square.high)
     rest = 0.5 * square.low + (cubic + rest * (1 + (curve.high + cubic)))
-    m = fast_sum(curve.high, curve.low + rest)
+    m = fast_two_sum(curve.high, curve.low + rest)
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
-    head = fast_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
-    return fast_sum(head.high, head.low + (whole.low + scale * m.low))
+    head = fast_two_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
+    return fast_two_sum(head.high, head.low + (whole.low + scale * m.low))
 
 
 @scalar
-def log1p(y: Pair) -> Pair:
+def log1p(y: DoubleDouble) -> DoubleDouble:
     """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1.
 
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
     j = 1.0 if y.high > 0.5 else 0.0
-    raw = product(fast_sum(y.high - j, y.low), inverse_of_sum(2.0 + j, y))
-    s = fast_sum(raw.high, raw.low)
+    raw = product_unnormalised(fast_two_sum(y.high - j, y.low), inverse_of_sum(2.0 + j, y))
+    s = fast_two_sum(raw.high, raw.low)
     z = s.high * s.high
-    rest = fast_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
-    head = fast_sum(j * _LN2[0], rest.high)
-    return fast_sum(head.high, head.low + (j * _LN2[1] + rest.low))
+    rest = fast_two_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
+    head = fast_two_sum(j * _LN2[0], rest.high)
+    return fast_two_sum(head.high, head.low + (j * _LN2[1] + rest.low))

@@ -1,8 +1,13 @@
-"""An activation in one pass: a function of one number, compiled into loops over arrays.
+"""A kernel: a function of one number, compiled into loops over arrays.
 
-The function takes x and the parameters, all floats, and returns f, f′ and f″. Compiled, a loop over it keeps
-everything between x and the results in registers, and what leads to a derivative nobody asked for is left
-out. NumPy would pass over memory once for each operation, ten to fifty times.
+The function takes x and the parameters, all floats, and returns f, f′ and f″ (or whatever else belongs to x)
+as `Scaled` numbers. Compiled, a loop over it keeps everything between x and the results in registers, and
+what leads to a result that nobody asked for is left out. NumPy would pass over memory once for each
+operation, ten to fifty times.
+
+A loop differs from another in what becomes of a result: it is rounded to the nearest double; rounded to odd,
+for a shorter format; cut to its high part, for float32 results of float32 inputs, whereupon the compiler
+leaves out what only low parts need; multiplied by an upstream gradient first; or added up.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import cache
 from inspect import signature
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numba import types
@@ -18,61 +23,138 @@ from numba.np.numpy_support import from_dtype
 
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import Compiled, full_name
-from app.core.arithmetic.double_double import scalar
-from app.core.arithmetic.single import in_single
+from app.core.arithmetic.double_double import Scaled, scalar
+from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
+from app.core.arithmetic.scaled import apart, exactly, high_double, nearest_double, normal, odd_double, times
 
-Scalar: TypeAlias = Callable[..., tuple[float, ...]]
+Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
+Rounding: TypeAlias = Literal["nearest", "odd", "high"]
+
+_ROUNDINGS: dict[Rounding, Any] = {"nearest": nearest_double, "odd": odd_double, "high": high_double}
 
 
-class Fused:
+class Kernel:
     """The loops of one ``function``."""
 
-    def __init__(self, function: Scalar) -> None:
-        self._name = full_name(function)
-        self._function = scalar(function)
+    def __init__(self, function: Function) -> None:
+        self.name = full_name(function)
+        self.function = scalar(function)
+        """The compiled function itself, for other kernels."""
         _, *self._parameters = signature(function).parameters
 
-    def __call__(self, x: Array, rows: Collection[Array], **params: Value) -> None:
+    def write(
+        self, x: Array, rows: Collection[Array], params: dict[str, Value], *, odd: bool = False
+    ) -> None:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
         Parameters are floats or arrays of x's length. All is computed in double precision at least.
         """
-        values = [params[name] for name in self._parameters]
+        rounding: Rounding = "high" if x.dtype == np.float32 else "odd" if odd else "nearest"
+        values, arrays = self._values(x, params)
+        loop = _writing(self.name, self.function, rounding, x.dtype, len(rows), len(values), arrays)
+        loop(x, *rows, tuple(values))
+
+    def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
+        """upstream·f′(x), rounded once."""
+        values, arrays = self._values(x, params)
+        out = np.empty(x.shape)
+        loop = _pulling(self.name, self.function, "odd" if odd else "nearest", len(values), arrays)
+        loop(x, upstream, out, tuple(values))
+        return out
+
+    def sums(
+        self, x: Array, upstream: Array, params: dict[str, Value], groups: int, place: int, *, odd: bool
+    ) -> Array:
+        """Σ upstream·r over each of as many groups of neighbours, r the result at this ``place``.
+
+        The sums are exact sums of exact products, rounded once.
+        """
+        values, arrays = self._values(x, params)
+        out = np.zeros(groups)
+        loop = _summing(self.name, self.function, len(values), arrays)
+        loop(x, upstream, place, odd, empty_sum(), out, tuple(values))
+        return out
+
+    def _values(self, x: Array, params: dict[str, Value]) -> tuple[list[Any], bool]:
+        values: list[Any] = [params[name] for name in self._parameters]
         arrays = np.ndarray in map(type, values)
         if arrays:
             values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
-        loop = _loop(self._name, self._function, x.dtype, len(rows), len(values), arrays)
-        loop(x, *rows, tuple(values))
+        return values, arrays
 
 
-@cache
-def _loop(
-    name: str, function: Scalar, dtype: np.dtype[Any], count: int, parameters: int, arrays: bool
-) -> Compiled:
-    """The loop that writes the first ``count`` orders in x's ``dtype``; its parameters may be ``arrays``."""
-    at = _AT[parameters if arrays else 0]
-    if dtype == np.float32:
-        function = in_single(function)
-    number = from_dtype(dtype)
+def _types(number: Any, parameters: int, arrays: bool) -> tuple[Any, Any, Any]:
+    """Of an array to be read, one to be written, and the parameters."""
     # A loop for arrays that may be written to would be compiled again for those that may not.
     read, write = types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C")
     each = types.Array(types.float64, 1, "C") if arrays else types.float64
-    params = types.Tuple([each] * parameters)  # type: ignore[no-untyped-call]
+    return read, write, types.Tuple([each] * parameters)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _writing(
+    name: str,
+    function: Function,
+    rounding: Rounding,
+    dtype: np.dtype[Any],
+    count: int,
+    parameters: int,
+    arrays: bool,
+) -> Compiled:
+    """Writes the first ``count`` results in x's ``dtype``; the parameters may be ``arrays``."""
+    at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
 
     # A float32 is widened by NumPy's type: numba's float() would leave it what it is.
     def one(x: Array, f: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i] = function(np.float64(x[i]), *at(params, i))[0]
+            f[i] = end(function(np.float64(x[i]), *at(params, i))[0])
 
     def two(x: Array, f: Array, slope: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i], slope[i], _ = function(np.float64(x[i]), *at(params, i))
+            results = function(np.float64(x[i]), *at(params, i))
+            f[i], slope[i] = end(results[0]), end(results[1])
 
     def three(x: Array, f: Array, slope: Array, curvature: Array, params: Any) -> None:
         for i in range(x.size):
-            f[i], slope[i], curvature[i] = function(np.float64(x[i]), *at(params, i))
+            results = function(np.float64(x[i]), *at(params, i))
+            f[i], slope[i], curvature[i] = end(results[0]), end(results[1]), end(results[2])
 
-    return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], name)
+    read, write, params = _types(from_dtype(dtype), parameters, arrays)
+    return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], f"{name}.{rounding}")
+
+
+@cache
+def _pulling(name: str, function: Function, rounding: Rounding, parameters: int, arrays: bool) -> Compiled:
+    at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
+
+    def pull(x: Array, upstream: Array, out: Array, params: Any) -> None:
+        for i in range(x.size):
+            slope = normal(function(x[i], *at(params, i))[1])
+            out[i] = end(times(slope, apart(upstream[i])))
+
+    read, write, params = _types(types.float64, parameters, arrays)
+    return Compiled(pull, [(read, read, write, params)], f"{name}.pull.{rounding}")
+
+
+@cache
+def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Compiled:
+    at = _AT[parameters if arrays else 0]
+
+    def add_up(
+        x: Array, upstream: Array, place: int, odd: bool, digits: Digits, out: Array, params: Any
+    ) -> None:
+        members = x.size // out.size if out.size else 0
+        for group in range(out.size):
+            clear(digits)
+            strange = 0.0
+            for i in range(group * members, (group + 1) * members):
+                strange += add_product(digits, function(x[i], *at(params, i))[place], upstream[i])
+            out[group] = rounded_sum(digits, odd) if strange == 0 else strange
+
+    read, write, params = _types(types.float64, parameters, arrays)
+    digits = types.Array(types.int64, 1, "C")
+    signature = (read, read, types.intp, types.boolean, digits, write, params)
+    return Compiled(add_up, [signature], f"{name}.sums")
 
 
 _AT = [
@@ -85,3 +167,11 @@ _AT = [
     )
 ]
 """A number's own parameters, by how many of them are arrays."""
+
+
+def _given(r: float) -> tuple[Scaled, Scaled]:
+    return exactly(r), exactly(r)
+
+
+GIVEN = Kernel(_given)
+"""For numbers that are known already: their products and sums with an upstream gradient."""

@@ -16,9 +16,13 @@ from typing import Final
 
 import numpy as np
 
-from app.core.arithmetic import Array
-from app.core.arithmetic.compiled import compiled
-from app.core.arithmetic.double_double import Pair, fast_sum, fma, nearest, scalar
+from app.core.arithmetic.double_double import (
+    DoubleDouble,
+    fast_two_sum,
+    fma,
+    nearest,
+    scalar,
+)
 
 END: Final = 66.0
 """φ(66) and Φ(−66) are below 2⁻³¹⁴⁰: nothing, even times two of the largest doubles."""
@@ -50,7 +54,7 @@ _HIGH, _LOW = np.array(list(_at_nodes())[::-1]).T.copy()
 
 
 @scalar
-def mills(a: float, low: float = 0.0) -> Pair:
+def mills(a: float, low: float = 0.0) -> DoubleDouble:
     """M(a + low) to 2⁻⁵⁸, for 0 ≤ a ≤ `END`."""
     node = nearest(a * _NODES) if a <= END else 0.0  # NaN takes any row, and comes back through r
     row = int(node)
@@ -68,17 +72,4 @@ def mills(a: float, low: float = 0.0) -> Pair:
     tail = fma(r * (1 / 7), fma(r * (1 / 8), d8, d7), d6)
     tail = fma(r * (1 / 4), fma(r * (1 / 5), fma(r * (1 / 6), tail, d5), d4), d3)
     tail = fma(r * (1 / 2), fma(r * (1 / 3), tail, d2), d1)
-    return fast_sum(m, fma(r, tail, rest))
-
-
-def mills_ratio(a: Array) -> tuple[Array, Array]:
-    """M(a) for an array of 0 ≤ a ≤ `END`, as a sum of two."""
-    high, low = np.empty(a.shape), np.empty(a.shape)
-    _mills_ratio(a.ravel(), high.reshape(-1), low.reshape(-1))
-    return high, low
-
-
-@compiled("void(f8[::1], f8[::1], f8[::1])")
-def _mills_ratio(a: Array, high: Array, low: Array) -> None:
-    for i in range(a.size):
-        high[i], low[i] = mills(a[i])
+    return fast_two_sum(m, fma(r, tail, rest))

@@ -98,6 +98,11 @@ class Rounding:
         """The format's largest number."""
         return float(self._facts.max)
 
+    @property
+    def beyond(self) -> float:
+        """What infinity becomes."""
+        return self._overflow
+
     @cached_property
     def _facts(self) -> Any:
         return ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]

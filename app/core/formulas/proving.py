@@ -23,8 +23,11 @@ from app.core.arithmetic import balls, near_rational
 from app.core.arithmetic.balls import Undecided, ball, precision
 from app.core.arithmetic.near_rational import NearRational, Singular, Undefined, inexact, rational
 from app.core.arithmetic.rounding import Rounding
+from app.core.formulas.calculus import derivative
 from app.core.formulas.closures import Arithmetic, function
-from app.core.formulas.tree import Tree
+from app.core.formulas.limits import limits
+from app.core.formulas.tree import Tree, written_size
+from app.core.formulas.vectorised import evaluate
 
 FIRST_BITS = 90
 """Enough for all but ties and near ties of double precision."""
@@ -35,6 +38,9 @@ MOST_BITS = NEXT_BITS[-1]
 """Bits after which a number is given up as unproved."""
 
 HIGHEST_ORDER = 8
+
+MOST_WRITTEN = 20_000
+"""Parts of a derivative, written out, that is looked at where it is singular."""
 
 CHUNK = 2048
 """Points between two reports of how far the work is."""
@@ -178,9 +184,7 @@ class _Prover:
         """Numbers whose enclosures, given by their ends to nearest, round to one number."""
         if self._rounding.dtype != np.float64:
             # The ends were rounded to doubles themselves: one step outwards holds the enclosure again.
-            exact = low == high
-            low = np.where(exact, low, np.nextafter(low, -math.inf))
-            high = np.where(exact, high, np.nextafter(high, math.inf))
+            low, high = np.nextafter(low, -math.inf), np.nextafter(high, math.inf)
         with np.errstate(all="ignore"):
             down = self._rounding.array(low).astype(np.float64)
             up = self._rounding.array(high).astype(np.float64)
@@ -237,7 +241,7 @@ class _Prover:
     def _decide_hard(self, point: Sequence[float]) -> list[float | None]:
         """The numbers at one point, by as many bits as it takes."""
         if not all(map(math.isfinite, point)):
-            return [math.nan if any(map(math.isnan, point)) else None] * self._part.count
+            return self._at_infinity(point)
         decisions: list[float | None] = [None] * self._part.count
         for bits in self._bits:
             try:
@@ -247,10 +251,51 @@ class _Prover:
             except Undefined:
                 return [math.nan] * self._part.count
             except (Singular, ValueError):
-                break
+                return self._at_singularity(point)
             if None not in decisions:
                 break
         return decisions
+
+    def _at_infinity(self, point: Sequence[float]) -> list[float | None]:
+        """NaN for NaN, limits in x; nothing for an upstream gradient that is infinite."""
+        values = {**self._fixed, **dict(zip(self._names, point, strict=True))}
+        if any(map(math.isnan, values.values())):
+            return [math.nan] * self._part.count
+        x = values.pop("x", 0.0)
+        if not math.isinf(x) or not all(map(math.isfinite, values.values())) or self._part.variable != "x":
+            return [None] * self._part.count
+        side = 1 if x > 0 else -1
+        return limits(self._part.tree, values, side, self._part.last, self._rounding)[self._part.first :]
+
+    def _at_singularity(self, point: Sequence[float]) -> list[float | None]:
+        """At a pole, or where a derivative does not exist: the infinity or NaN of IEEE arithmetic.
+
+        The value itself may be a number all the same: √0.
+        """
+        values = {**self._fixed, **dict(zip(self._names, point, strict=True))}
+        roots = [self._part.tree]
+        for _ in range(self._part.last):
+            roots.append(derivative(roots[-1], self._part.variable))
+            if written_size(roots[-1]) > MOST_WRITTEN:
+                return [None] * self._part.count
+        found = evaluate(roots, {name: np.array([value]) for name, value in values.items()}, {})
+        quick = [float(each[0]) for each in found]
+        decisions: list[float | None] = [
+            None if math.isfinite(each) else self._overflowed(each) for each in quick
+        ]
+        if decisions[0] is None and self._part.last:
+            alone = _Prover(
+                Part(self._part.tree),
+                dict(zip(self._names, ([each] for each in point), strict=True)),
+                self._fixed,
+                self._rounding,
+                self._bits[-1],
+            )
+            decisions[0] = alone._decide_hard(point)[0]
+        return decisions[self._part.first :]
+
+    def _overflowed(self, value: float) -> float:
+        return value if math.isnan(value) else math.copysign(1.0, value) * self._rounding.beyond
 
     def _near_rational(self, point: Sequence[float], bits: int) -> list[float | None]:
         with precision(bits):

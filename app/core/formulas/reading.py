@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,18 @@ from fractions import Fraction
 
 from app.core.errors import ActivationLabError, nearest
 from app.core.formulas.language import FUNCTIONS
-from app.core.formulas.tree import COMPARISONS, Reader, Tree, depth, names, substitute, walk, written_size
+from app.core.formulas.tree import (
+    COMPARISONS,
+    Reader,
+    Tree,
+    depth,
+    names,
+    number,
+    substitute,
+    walk,
+    with_infinite,
+    written_size,
+)
 
 PREFIX = "formula:"
 """What marks a formula where a function's name is taken."""
@@ -240,7 +252,7 @@ class _Builder:
         return FormulaError(message, getattr(node, "col_offset", 0) + 1 + self._skipped)
 
     def _is_function(self, identifier: str) -> bool:
-        return identifier in FUNCTIONS or (identifier in self._catalogue and identifier != VARIABLE)
+        return identifier in FUNCTIONS
 
     def _call(self, node: ast.Call) -> Tree:
         if not isinstance(node.func, ast.Name):
@@ -264,11 +276,8 @@ class _Builder:
 
     def _written_out(self, definition: Definition, node: ast.Call) -> Tree:
         (argument,) = self._arguments(node, 1, 1)
-        values: dict[str, Tree] = {
-            parameter: Tree("number", leaf=Fraction(default))
-            for parameter, default in definition.defaults.items()
-            if default is not None
-        }
+        defaults = {each: value for each, value in definition.defaults.items() if value is not None}
+        values = {each: number(Fraction(value)) for each, value in defaults.items() if math.isfinite(value)}
         for given in node.keywords:
             if given.arg is None or given.arg not in definition.defaults:
                 near = nearest(given.arg or "", definition.defaults)
@@ -278,9 +287,14 @@ class _Builder:
             if VARIABLE in names(value):
                 raise self._error(f"a parameter does not depend on {VARIABLE}", given)
             values[given.arg] = value
-        for parameter in definition.defaults.keys() - values.keys():
+        infinite = {
+            each: 1 if value > 0 else -1
+            for each, value in defaults.items()
+            if each not in values and math.isinf(value)
+        }
+        for parameter in definition.defaults.keys() - values.keys() - infinite.keys():
             raise self._error(f"this function's parameter {parameter} must be given", node)
-        return substitute(definition.tree, {**values, VARIABLE: argument})
+        return substitute(with_infinite(definition.tree, infinite), {**values, VARIABLE: argument})
 
 
 def _check_power(node: Tree) -> None:

@@ -200,6 +200,33 @@ def substitute(root: Tree, replacements: Mapping[str, Tree]) -> Tree:
     return made[root]
 
 
+def with_infinite(root: Tree, infinite: Mapping[str, int]) -> Tree:
+    """``root`` where the parameters named are ±∞, by their signs, as bounds of min, max and conditions.
+
+    Raises `ValueError` where one stands elsewhere.
+    """
+    made: dict[Tree, Tree] = {}
+    for node in walk(root):
+        rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf)
+        made[node] = _bounded(rebuilt, infinite)
+    if names(made[root]) & infinite.keys():
+        raise ValueError("an infinite parameter is no bound here")
+    return made[root]
+
+
+def _bounded(node: Tree, infinite: Mapping[str, int]) -> Tree:
+    signs = [infinite.get(str(each.leaf), 0) if each.op == "name" else 0 for each in node.args]
+    if not any(signs):
+        return node
+    if node.op in {"min", "max"}:
+        absorbed = 1 if node.op == "min" else -1
+        kept = tuple(each for each, sign in zip(node.args, signs, strict=True) if sign != absorbed)
+        return kept[0] if len(kept) == 1 else Tree(node.op, kept)
+    if node.op in CONDITIONS and node.op != "and" and 0 in signs:
+        return Tree(node.op, (number(signs[0]), number(signs[1])))
+    return node
+
+
 # Printing
 
 _LEVELS = {"if": 0, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5} | dict.fromkeys(CONDITIONS, 1)
@@ -228,7 +255,7 @@ def _written(node: Tree) -> tuple[str, int]:
         case (("name" | "constant"), _):
             return str(node.leaf), _LEAF
         case "neg", (operand,):
-            return f"-{_text(operand, 3)}", level
+            return f"-{_text(operand, 4)}", level
         case "if", (test, body, orelse):
             return f"{_text(body, 1)} if {_text(test, 1)} else {_text(orelse, 0)}", level
         case "and", _:

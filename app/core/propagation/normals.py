@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
 from app.core.arithmetic.compiled import compiled
-from app.core.arithmetic.double_double import scalar
+from app.core.arithmetic.double_double import (
+    scalar,
+)
 
 Words: TypeAlias = NDArray[np.uint32]
 

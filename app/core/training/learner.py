@@ -320,8 +320,7 @@ class Learner:
         """dL/dθ of the activation's learned parameters in one layer."""
         entry, slots = self.call.activation, self.slots[number].params
         if isinstance(entry, Elementwise):
-            assert entry.parameter_gradients is not None
-            partial = entry.parameter_gradients(x.ravel(), **self._spread(number, values, x.shape[2]))
+            partial = entry.parameter_derivatives(x.ravel(), **self._spread(number, values, x.shape[2]))
             for name, slot in slots.items():
                 by_example = partial[name].reshape(x.shape) * upstream
                 axes = (1, 2) if not slot.shape else 2

@@ -33,8 +33,10 @@ VOCABULARY = Vocabulary(
         FrameworkName("gelu_tanh", ("gelu",), options={"approximate": True}),
         FrameworkName("mish", ("mish",)),
         FrameworkName("hard_swish", ("hard_silu", "hard_swish")),
-        FrameworkName("softmax", ("softmax",), axis=("axis", -1)),
-        FrameworkName("log_softmax", ("log_softmax",), axis=("axis", -1)),
+        FrameworkName("softmax", ("softmax",), (Argument("where", 1.0, of="mask"),), axis=("axis", -1)),
+        FrameworkName(
+            "log_softmax", ("log_softmax",), (Argument("where", 1.0, of="mask"),), axis=("axis", -1)
+        ),
         FrameworkName("glu", ("glu",), axis=("axis", -1)),
     ),
 )

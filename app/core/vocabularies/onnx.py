@@ -21,7 +21,7 @@ VOCABULARY = Vocabulary(
         ),
         FrameworkName("tanh", ("Tanh",)),
         FrameworkName(
-            "hard_tanh",
+            "clip",
             ("Clip",),
             (Argument("min", -math.inf, of="min_val"), Argument("max", math.inf, of="max_val")),
         ),

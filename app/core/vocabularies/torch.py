@@ -53,10 +53,10 @@ VOCABULARY = Vocabulary(
         FrameworkName("hardshrink", ("Hardshrink", "hardshrink"), (Argument("lambd", 0.5),)),
         FrameworkName("softshrink", ("Softshrink", "softshrink"), (Argument("lambd", 0.5),)),
         FrameworkName("tanhshrink", ("Tanhshrink", "tanhshrink")),
-        FrameworkName("softmax", ("Softmax", "softmax"), axis=("dim", -1)),
+        FrameworkName("softmax", ("Softmax", "softmax"), axis=("dim", None)),
         FrameworkName("softmax", ("Softmax2d",), axis=(None, -3)),
-        FrameworkName("softmin", ("Softmin", "softmin"), axis=("dim", -1)),
-        FrameworkName("log_softmax", ("LogSoftmax", "log_softmax"), axis=("dim", -1)),
+        FrameworkName("softmin", ("Softmin", "softmin"), axis=("dim", None)),
+        FrameworkName("log_softmax", ("LogSoftmax", "log_softmax"), axis=("dim", None)),
         FrameworkName("glu", ("GLU", "glu"), axis=("dim", -1)),
     ),
 )

@@ -40,7 +40,8 @@ class FrameworkName:
         options: switches that choose this entry among several under one name (``approximate="tanh"``): the
             value that means this one.
         preferred: whether this is the entry taken when the switch is not given.
-        axis: the framework's name for the axis, None where it has none, and the axis taken by default.
+        axis: the framework's name for the axis, None where it has none, and the axis taken by default, None
+            for PyTorch's rule: 0 for inputs of 0, 1 or 3 axes, else 1.
     """
 
     activation: str
@@ -49,7 +50,7 @@ class FrameworkName:
     fixed: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     options: Mapping[str, str | bool] = field(default_factory=dict, kw_only=True)
     preferred: bool = field(default=True, kw_only=True)
-    axis: tuple[str | None, int] | None = field(default=None, kw_only=True)
+    axis: tuple[str | None, int | None] | None = field(default=None, kw_only=True)
 
     @property
     def own_parameters(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Near a zero of f′ or f″ where a sum cancels, the bound is in ulps of the sum
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression, FloatArithmetic
 from app.core.activations.parameters import Integers, Parameter
+from app.core.arithmetic import Array, Value
 from tests.support.oracle import LARGEST, SMALLEST, exact, ulps
 
 BOUND = (2.0, 2.0, 4.0)
@@ -145,6 +146,11 @@ def example(entry: Elementwise) -> dict[str, float]:
         each.name: each.default if each.default is not None else sum(each.typical) / 2
         for each in entry.parameters
     }
+
+
+def parameter_gradients(entry: Elementwise, x: Array, params: Mapping[str, Value]) -> dict[str, Array]:
+    """∂f/∂θ at every x, for every learnable parameter."""
+    return entry.parameter_derivatives(x, **params)
 
 
 def draw_all(entry: Elementwise, rng: np.random.Generator) -> dict[str, float]:

@@ -207,7 +207,7 @@ def test_an_axis_under_the_frameworks_name(spelling: str, entry: Activation, nam
     assert REGISTRY.resolve(spelling, {**given, own: 1.0}).axis == 1
     assert REGISTRY.resolve(spelling, given, axis=0).axis == 0
     assert REGISTRY.resolve(spelling, given).activation is entry
-    for wrong in (0.5, "0", True, np.array([0, 1])):
+    for wrong in (0.5, "0", True, np.array([0, 0.5]), np.array([[0, 1]])):
         with pytest.raises(InvalidValue, match="whole number") as caught:
             REGISTRY.resolve(spelling, {**given, own: wrong})
         assert caught.value.loc == ("params", own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,27 @@ def test_a_damaged_file_is_compiled_anew(kept: Path, share: float) -> None:
     file.write_bytes(code[: int(share * len(code))])
     assert hits(loop()) == 0
     assert hits(loop()) == 1
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
+def test_code_of_which_a_byte_has_changed_is_not_run(kept: Path, place: float) -> None:
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    code = bytearray(file.read_bytes())
+    code[int(place * len(code))] ^= 0x10
+    file.write_bytes(code)
+    assert hits(loop()) == 0
+    assert hits(loop()) == 1
+
+
+def test_a_full_disk_leaves_nothing_behind(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path, mode: int) -> None:
+        del mode
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(Path, "chmod", full)
+    assert hits(loop()) == 0
+    assert not list(kept.iterdir())
 
 
 def test_where_nothing_can_be_kept_it_is_compiled(kept: Path) -> None:

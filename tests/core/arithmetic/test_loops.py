@@ -15,17 +15,15 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.arithmetic import Value
-from app.core.arithmetic.loops import Fused
 from tests.core.activations.test_promise import example
 
 ELEMENTWISE = [each for each in REGISTRY.values() if isinstance(each, Elementwise)]
-FUSED = [each for each in ELEMENTWISE if isinstance(each.derivatives, Fused)]
 TAIL = np.geomspace(1e-300, 1e300, 200)
 POINTS = np.concatenate(
     [np.linspace(-30, 30, 601), np.linspace(-760, 760, 99), TAIL, -TAIL, [np.nan, np.inf]]
 )
 
-COUNTS = {len(each.parameters): each for each in FUSED}
+COUNTS = {len(each.parameters): each for each in ELEMENTWISE}
 """One entry for each number of parameters: what is tested here is the loops, which all entries share."""
 
 over_counts = pytest.mark.parametrize("entry", COUNTS.values(), ids=lambda entry: entry.name)
@@ -73,7 +71,7 @@ def test_single_precision_is_double_precision_rounded(entry: Elementwise) -> Non
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the names of processors are x86's")
 @pytest.mark.parametrize("processor", ["generic", "x86-64-v3"])
 def test_every_processor_gives_the_same_bits(processor: str) -> None:
-    code = f"import json, {__name__} as t; print(json.dumps({{e.name: t.digest(e) for e in t.FUSED}}))"
+    code = f"import json, {__name__} as t; print(json.dumps({{e.name: t.digest(e) for e in t.ELEMENTWISE}}))"
     other = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
     run = subprocess.run([sys.executable, "-c", code], env=other, capture_output=True, text=True, check=True)
-    assert json.loads(run.stdout) == {entry.name: digest(entry) for entry in FUSED}
+    assert json.loads(run.stdout) == {entry.name: digest(entry) for entry in ELEMENTWISE}

@@ -1,0 +1,44 @@
+"""What a request for values costs, before anything is made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from app.core.activations.definition import Rowwise
+from app.core.activations.registry import Call
+from app.core.errors import LimitExceeded
+from app.wire.sizes import size_of
+
+
+def answer_size(call: Call, shape: Sequence[int], order: int) -> int:
+    """Numbers of the answer, or of what it is made from, an empty row counting as one.
+
+    Functions that mix elements may have more outputs than inputs, and learned weights make as many candidates
+    of each row as they have rows themselves. A Jacobian has a limit of its own.
+    """
+    size = size_of(shape)
+    axis = call.axis
+    # Functions that mix several axes, or PyTorch's choice of one, have as many outputs as inputs.
+    if isinstance(call.activation, Rowwise) and isinstance(axis, int) and -len(shape) <= axis < len(shape):
+        length = shape[axis]
+        learned = [
+            np.size(call.params.get(each.name, 0)) for each in call.activation.parameters if each.learnable
+        ]
+        candidates = max(learned, default=0) // max(1, length)
+        width = max(call.activation.width(length, **call.params), candidates)
+        size = max(size, size // max(1, length) * width)
+    return size * (order + 1)
+
+
+def check_answer_size(size: int, limit: int) -> None:
+    """Raises `LimitExceeded` for an answer of more than ``limit`` numbers."""
+    if size > limit:
+        raise LimitExceeded("the answer", estimate=size, limit=limit, unit="numbers", loc=("inputs",))
+
+
+def numbers_in(values: Iterable[Any]) -> int:
+    """Numbers that stand in ``values`` beside the inputs: parameters and an upstream gradient."""
+    return sum(np.size(value) for value in values if value is not None)

@@ -1,0 +1,354 @@
+"""The rows of softmax and its kin, compiled: exponentials, their sum and every quotient as `Scaled` numbers.
+
+Only differences of inputs matter, so everything starts from x_j − max x, kept with its rounding error. What
+cancels is never subtracted: 1 − s of the largest share is the sum of the others, and of an upstream gradient
+only the differences from its element at the largest share count.
+
+``keep`` says which elements of a row there are; the others are masked out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.core.activations.piecewise import difference
+from app.core.arithmetic import Array
+from app.core.arithmetic.compiled import compiled
+from app.core.arithmetic.double_double import (
+    FARTHEST,
+    LARGEST,
+    DoubleDouble,
+    Scaled,
+    add,
+    beside_one,
+    constant,
+    exp_scaled,
+    log1p,
+    multiple,
+    power_of_two,
+    product,
+    scalar,
+    two_sum,
+)
+from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, scaled_sum
+from app.core.arithmetic.scaled import (
+    apart,
+    choose,
+    exactly,
+    mantissa,
+    nearest_double,
+    negative,
+    normal,
+    odd_double,
+    over,
+    plus,
+    times,
+    times_power,
+    unscaled,
+)
+
+Kept = NDArray[np.bool_]
+
+_LN2: Final = constant("0.693147180559945309417232121458176568075500134360255254120680")
+_SIGNATURE: Final = "void(f8[:,::1], b1[:,::1], b1, {})"
+
+
+@scalar
+def _rounded(a: Scaled, odd: bool) -> float:
+    return odd_double(a) if odd else nearest_double(a)
+
+
+@njit(error_model="numpy")
+def _largest(x: Array, keep: Kept) -> int:
+    """The first of the largest elements that are kept; −1 where there is none, −2 where there is no limit."""
+    first, infinite = -1, 0
+    for k in range(x.size):
+        if keep[k]:
+            if math.isnan(x[k]):
+                return -2
+            infinite += x[k] == math.inf
+            if first < 0 or x[k] > x[first]:
+                first = k
+    if infinite > 1 or (first >= 0 and x[first] == -math.inf):
+        return -2
+    return first
+
+
+@scalar
+def _below(x: float, top: float) -> DoubleDouble:
+    """x − top, which may have overflowed."""
+    exact = two_sum(x, -top)
+    return DoubleDouble(exact.high, exact.low if abs(exact.high) <= LARGEST else 0.0)
+
+
+@scalar
+def _exponential(x: float, top: float) -> Scaled:
+    z = _below(x, top)
+    return choose(z.high < -FARTHEST, exactly(0.0), exp_scaled(z.high, z.low))
+
+
+@njit(error_model="numpy")
+def _sum_of_others(x: Array, keep: Kept, first: int) -> Scaled:
+    """Σ e^(x_j − x_first) over all others."""
+    total = exactly(0.0)
+    for k in range(x.size):
+        if keep[k] and k != first:
+            total = plus(total, _exponential(x[k], x[first]))
+    return total
+
+
+@scalar
+def _share(x: Array, k: int, first: int, whole: Scaled) -> Scaled:
+    """The softmax of element k; ``whole`` is the sum of all exponentials."""
+    return over(exactly(1.0) if k == first else _exponential(x[k], x[first]), whole)
+
+
+@scalar
+def _complement(share: Scaled, k: int, first: int, others: Scaled, whole: Scaled) -> Scaled:
+    """1 − share."""
+    return normal(choose(k == first, over(others, whole), plus(exactly(1.0), negative(share))))
+
+
+@scalar
+def _log1p(a: Scaled) -> Scaled:
+    """ln(1 + a) for a ≥ 0."""
+    small = beside_one(mantissa(a), a.exponent if a.exponent < 500 else 500.0)
+    total = add(DoubleDouble(1.0, 0.0), small)
+    octaves = apart(total.high).exponent - 1
+    unit = power_of_two(-octaves)
+    rest = small if octaves == 0 else add(multiple(unit, total), DoubleDouble(-1.0, 0.0))
+    near = add(product(_LN2, DoubleDouble(octaves, 0.0)), log1p(rest))
+    return choose(a.high == 0 or a.exponent < -100, a, unscaled(near))
+
+
+@compiled(_SIGNATURE.format("f8[:,::1]"))
+def softmax(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """e^(x_i) / Σ e^(x_j)."""
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        others = _sum_of_others(x[row], keep[row], first)
+        whole = plus(exactly(1.0), others)
+        for k in range(x.shape[1]):
+            share = _rounded(_share(x[row], k, first, whole), odd)
+            out[row, k] = math.nan if first == -2 else share if keep[row, k] else 0.0
+
+
+@compiled(_SIGNATURE.format("f8[:,:,::1]"))
+def softmax_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """s_i·(1 − s_i) on the diagonal, −s_i·s_k beside it."""
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        others = _sum_of_others(x[row], keep[row], first)
+        whole = plus(exactly(1.0), others)
+        for i in range(x.shape[1]):
+            own = _share(x[row], i, first, whole)
+            for k in range(x.shape[1]):
+                other = negative(_share(x[row], k, first, whole))
+                factor = _complement(own, i, first, others, whole) if i == k else other
+                both = keep[row, i] and keep[row, k]
+                slope = _rounded(times(own, factor), odd) if both else 0.0
+                out[row, i, k] = math.nan if first == -2 else slope
+
+
+@compiled(_SIGNATURE.format("f8[:,::1], f8[:,::1]"))
+def softmax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
+    """s_k·(v_k − Σ s_j·v_j), with v_j = u_j − u of the largest share."""
+    digits = empty_digits()
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        whole = plus(exactly(1.0), _sum_of_others(x[row], keep[row], first))
+        clear(digits)
+        strange = 0.0
+        for k in range(x.shape[1]):
+            if first >= 0 and keep[row, k] and k != first:
+                share, v = _share(x[row], k, first, whole), difference(upstream[row, k], upstream[row, first])
+                share = times_power(share, v.exponent)
+                strange += add_product(digits, share, v.high)
+                strange += add_product(digits, share, v.low) if abs(v.high) <= LARGEST else 0.0
+        mean = scaled_sum(digits)
+        for k in range(x.shape[1]):
+            share = _share(x[row], k, first, whole)
+            v = normal(difference(upstream[row, k], upstream[row, max(first, 0)]))
+            pulled = _rounded(times(share, normal(plus(v, negative(mean)))), odd)
+            unknown = first == -2 or (strange != 0 and keep[row, k])
+            out[row, k] = math.nan if unknown else pulled if keep[row, k] else 0.0
+
+
+@compiled(_SIGNATURE.format("f8[:,::1]"))
+def log_softmax(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """x_i − max x − ln Σ e^(x_j − max x)."""
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        log = _log1p(_sum_of_others(x[row], keep[row], first))
+        # What is below 2⁻¹⁰⁰⁰ counts as that beside a number: it decides ties.
+        beside = multiple(-1.0, beside_one(mantissa(log), log.exponent))
+        for k in range(x.shape[1]):
+            z = _below(x[row, k], x[row, max(first, 0)])
+            value = choose(k == first, negative(log), unscaled(add(z, beside)))
+            value = choose(k == first or abs(z.high) <= LARGEST, value, exactly(z.high))
+            kept = first == -2 or keep[row, k]
+            found = math.nan if first == -2 else _rounded(value, odd) + 0.0  # the logarithm of 1 is 0, not −0
+            out[row, k] = found if kept else -math.inf
+
+
+@compiled(_SIGNATURE.format("f8[:,:,::1]"))
+def log_softmax_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """1 − s_k on the diagonal, −s_k beside it."""
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        others = _sum_of_others(x[row], keep[row], first)
+        whole = plus(exactly(1.0), others)
+        for k in range(x.shape[1]):
+            share = _share(x[row], k, first, whole)
+            rest = _rounded(_complement(share, k, first, others, whole), odd)
+            beside = _rounded(negative(share), odd)
+            for i in range(x.shape[1]):
+                both = keep[row, i] and keep[row, k]
+                slope = (rest if i == k else beside) if both else 0.0
+                out[row, i, k] = math.nan if first == -2 else slope
+
+
+@compiled(_SIGNATURE.format("f8[:,::1], f8[:,::1]"))
+def log_softmax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
+    """u_k·(1 − s_k) − s_k·Σ u_j over all others."""
+    digits = empty_digits()
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        others = _sum_of_others(x[row], keep[row], first)
+        whole = plus(exactly(1.0), others)
+        clear(digits)
+        strange = 0.0
+        for k in range(x.shape[1]):
+            if keep[row, k]:
+                strange += add_product(digits, exactly(1.0), upstream[row, k])
+        for k in range(x.shape[1]):
+            if not keep[row, k] or first == -2 or strange != 0:
+                out[row, k] = math.nan if first == -2 or keep[row, k] else 0.0
+                continue
+            u = upstream[row, k]
+            add_product(digits, exactly(-1.0), u)
+            rest = scaled_sum(digits)
+            add_product(digits, exactly(1.0), u)
+            share = _share(x[row], k, first, whole)
+            own = times(_complement(share, k, first, others, whole), apart(u))
+            out[row, k] = _rounded(plus(own, negative(times(share, rest))), odd)
+
+
+@compiled(_SIGNATURE.format("f8[:,::1]"))
+def hardmax(x: Array, keep: Kept, odd: bool, out: Array) -> None:  # noqa: ARG001 - exact as it is
+    """1 for the first of the largest, 0 for the others."""
+    for row in range(len(x)):
+        best, unknown = -1, False
+        for k in range(x.shape[1]):
+            if keep[row, k]:
+                unknown = unknown or math.isnan(x[row, k])
+                if best < 0 or x[row, k] > x[row, best]:
+                    best = k
+        for k in range(x.shape[1]):
+            out[row, k] = math.nan if unknown else 1.0 if k == best else 0.0
+
+
+@njit(error_model="numpy")
+def _support(x: Array, keep: Kept, first: int, inside: Kept) -> tuple[int, Scaled]:
+    """How many elements sparsemax makes positive, marked in ``inside``, and 1 − Σ (x_j − max x) over them.
+
+    Newton's method for Σ max(x_i − t, 0) = 1 from the left (Michelot 1986): t is what the support at hand
+    gives, and what t reaches leaves it. A step divides the excess times the count by 4 or more, so a few
+    tens are the worst case; the support it ends with is the right one, not an approximation.
+    """
+    for k in range(x.size):
+        z = _below(x[k], x[first])
+        inside[k] = keep[k] and (k == first or (z.high + 1) + z.low > 0)
+    while True:
+        count, total = 0, DoubleDouble(1.0, 0.0)
+        for k in range(x.size):
+            if inside[k]:
+                count += 1
+                if k != first:
+                    total = add(total, multiple(-1.0, _below(x[k], x[first])))
+        left = 0
+        for k in range(x.size):
+            if inside[k] and k != first and not _excess(x[k], x[first], count, total).high > 0:
+                inside[k] = False
+                left += 1
+        if left == 0:
+            return count, unscaled(total)
+
+
+@scalar
+def _excess(x: float, top: float, count: int, slack: DoubleDouble) -> DoubleDouble:
+    """count·sparsemax(x)."""
+    return add(product(DoubleDouble(float(count), 0.0), _below(x, top)), slack)
+
+
+@compiled(_SIGNATURE.format("f8[:,::1]"))
+def sparsemax(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """max(x_i − t, 0), t such that the sum is 1."""
+    inside = np.empty(x.shape[1], np.bool_)
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = 0.0 if first == -1 else math.nan
+        if first >= 0:
+            count, slack = _support(x[row], keep[row], first, inside)
+            for k in range(x.shape[1]):
+                top = (
+                    slack
+                    if k == first
+                    else unscaled(_excess(x[row, k], x[row, first], count, mantissa(slack)))
+                )
+                out[row, k] = _rounded(over(top, exactly(float(count))), odd) if inside[k] else 0.0
+
+
+@compiled(_SIGNATURE.format("f8[:,:,::1]"))
+def sparsemax_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """1 − 1/count on the diagonal of the support, −1/count beside it."""
+    inside = np.empty(x.shape[1], np.bool_)
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = math.nan if first == -2 else 0.0
+        if first >= 0:
+            count, _ = _support(x[row], keep[row], first, inside)
+            whole = exactly(float(count))
+            beside = _rounded(over(exactly(-1.0), whole), odd)
+            own = _rounded(over(exactly(float(count - 1)), whole), odd)
+            for i in range(x.shape[1]):
+                for k in range(x.shape[1]):
+                    if inside[i] and inside[k]:
+                        out[row, i, k] = own if i == k else beside
+
+
+@compiled(_SIGNATURE.format("f8[:,::1], f8[:,::1]"))
+def sparsemax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
+    """u_k − the mean of u over the support, in it; 0 outside."""
+    inside = np.empty(x.shape[1], np.bool_)
+    digits = empty_digits()
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = math.nan if first == -2 else 0.0
+        if first >= 0:
+            count, _ = _support(x[row], keep[row], first, inside)
+            whole = exactly(float(count))
+            clear(digits)
+            strange = 0.0
+            for k in range(x.shape[1]):
+                if inside[k]:
+                    strange += add_product(digits, exactly(-1.0), upstream[row, k])
+            total = scaled_sum(digits)
+            for k in range(x.shape[1]):
+                if inside[k]:
+                    rest = plus(times(whole, apart(upstream[row, k])), total)
+                    out[row, k] = math.nan if strange != 0 else _rounded(over(normal(rest), whole), odd)
+
+
+@njit(error_model="numpy")
+def empty_digits() -> Digits:
+    """Room for a sum."""
+    return np.zeros(_LENGTH, np.int64)
+
+
+_LENGTH: Final = empty_sum().size

@@ -1,0 +1,197 @@
+"""Functions that many activations are made of, on both sides to the end of their tails.
+
+Arguments are double-doubles, results have an exponent of their own, so that nothing vanishes before it meets
+what it is multiplied by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from app.core.arithmetic.double_double import (
+    DoubleDouble,
+    Scaled,
+    add,
+    add_double,
+    at_least,
+    at_most,
+    beside_one,
+    constant,
+    exp_scaled,
+    expm1,
+    fast_two_sum,
+    fma,
+    inverse_of_sum,
+    log1p,
+    multiple,
+    nearest,
+    polynomial,
+    product,
+    product_unnormalised,
+    quotient,
+    scalar,
+    scaled,
+    two_product,
+    two_sum,
+)
+from app.core.arithmetic.normal_tail import mills
+from app.core.arithmetic.scaled import choose, unscaled, with_exponent
+
+_BEYOND: Final = 4000.0
+
+NEAR_ZERO: Final = 2.0**-24
+"""Below it, two terms of a function's series are right to 2⁻⁹⁰ or more."""
+
+
+@scalar
+def as_exponent(a: Scaled) -> DoubleDouble:
+    """a for use in an exponential: cut to ±4000, where e^−|a| has vanished."""
+    high, low = scaled(a.high, a.exponent), scaled(a.low, a.exponent)
+    head = fast_two_sum(high, low if abs(high) < _BEYOND else 0.0)
+    cut = at_most(at_least(head.high, -_BEYOND), _BEYOND)
+    return DoubleDouble(cut, head.low if cut == head.high else 0.0)
+
+
+class Sigmoids(NamedTuple):
+    """σ(|u|) = most and σ(−|u|) = least·2^exponent = tail·most, tail = e^−|u|."""
+
+    most: DoubleDouble
+    least: DoubleDouble
+    exponent: float
+    tail: DoubleDouble
+
+
+@scalar
+def sigmoids(u: DoubleDouble) -> Sigmoids:
+    """Both sigmoids of u; none is normalised."""
+    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low)
+    # The halved mantissa is below 1: no finite factor makes the product overflow.
+    half, exponent = DoubleDouble(0.5 * e.high, 0.5 * e.low), e.exponent + 1
+    tail = beside_one(half, exponent)
+    most = inverse_of_sum(1.0, tail)
+    return Sigmoids(most, product_unnormalised(half, most), exponent, tail)
+
+
+@scalar
+def log1p_of_exp(u: DoubleDouble) -> Scaled:
+    """ln(1 + e^−|u|)."""
+    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low)
+    near = unscaled(log1p(beside_one(DoubleDouble(e.high, e.low), e.exponent)))
+    return choose(e.exponent < -100, e, near)
+
+
+@scalar
+def tanh_and_slope(size: float, low: float = 0.0) -> tuple[DoubleDouble, Scaled]:
+    """tanh y and 1/cosh² y, for y = size + low ≥ 0; the slope's mantissa lies between 1/2 and 6.
+
+    With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
+    gradient vanishes.
+    """
+    e, m = exp_scaled(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
+    share = inverse_of_sum(2.0, m)
+    slope = product_unnormalised(product_unnormalised(DoubleDouble(e.high, e.low), share), share)
+    value = product_unnormalised(DoubleDouble(-m.high, -m.low), share)
+    # Near 0 the two parts cannot hold what y³/3 adds to y; it decides ties.
+    near = size < NEAR_ZERO
+    cube = size * size * size
+    return (
+        DoubleDouble(size if near else value.high, low - cube / 3 if near else value.low),
+        choose(near, Scaled(1.0, -size * size, 0.0), Scaled(4 * slope.high, 4 * slope.low, e.exponent)),
+    )
+
+
+_ROOT_2: Final = constant("1.41421356237309504880168872420969807857")
+_ROOT_2_BY_PI: Final = constant("0.797884560802865355879892119868763736952")
+"""√(2/π)."""
+_TWO_BY_ROOT_PI: Final = constant("1.12837916709551257389615890312154517169")
+"""2/√π."""
+_ERF_SERIES: Final = tuple(
+    2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(12, 0, -1)
+)
+"""erf x = x·(2/√π + z·(…)), z = x²: for |x| ≤ 1/2 the first term left out is below 2⁻⁶⁰."""
+_ERF_END: Final = 46.5
+"""e^−46.5² has vanished."""
+
+
+@scalar
+def erf_and_slope(size: float, low: float = 0.0) -> tuple[DoubleDouble, Scaled]:
+    """erf y and 2/√π·e^−y², for y = size + low ≥ 0."""
+    a = at_most(size, _ERF_END)
+    rest = low if a == size else 0.0
+    square = two_product(a, a)
+    square = fast_two_sum(square.high, square.low + 2 * a * rest)
+    e = exp_scaled(-square.high, -square.low)
+    gaussian = DoubleDouble(e.high, e.low)
+    far = product_unnormalised(_ROOT_2, DoubleDouble(a, rest))
+    # erfc a = 2Φ(−√2 a)
+    weight = product_unnormalised(_ROOT_2_BY_PI, gaussian)
+    outside = one_minus(product_unnormalised(weight, mills(far.high, far.low)), e.exponent)
+    series = square.high * polynomial(square.high, _ERF_SERIES)
+    factor = fast_two_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
+    inside = product_unnormalised(DoubleDouble(a, rest), factor)
+    near = a < 0.5
+    value = DoubleDouble(inside.high if near else outside.high, inside.low if near else outside.low)
+    return value, with_exponent(product_unnormalised(_TWO_BY_ROOT_PI, gaussian), e.exponent)
+
+
+@scalar
+def one_minus(a: DoubleDouble, exponent: float) -> DoubleDouble:
+    """1 − a·2^exponent, not normalised."""
+    small = beside_one(a, exponent)
+    head = two_sum(1.0, -small.high)
+    return DoubleDouble(head.high, head.low - small.low)
+
+
+@scalar
+def sixth(a: DoubleDouble) -> DoubleDouble:
+    """a/6, exact where a double holds it."""
+    head = a.high / 6
+    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) / 6)
+
+
+_STEPS: Final = 32
+"""Nodes of the arctangent a unit: between them the series needs |s| ≤ 1/64 alone."""
+
+
+def _arctangents() -> Iterator[tuple[float, float]]:
+    """arctan(k/32) for k = 0 … 32, as double-doubles, from the series of arctan in integers."""
+    one = 1 << 160
+    angle = 0
+    for k in range(_STEPS + 1):
+        if k:
+            # arctan(k/32) − arctan((k − 1)/32) = arctan t, t = 32/(32² + k(k − 1))
+            power = one * _STEPS // (_STEPS**2 + k * (k - 1))
+            square = power * power // one
+            for n in range(40):
+                angle += (-1) ** n * power // (2 * n + 1)
+                power = power * square // one
+        high = angle / one
+        numerator, denominator = high.as_integer_ratio()
+        yield high, float((angle * denominator - numerator * one) / (one * denominator))
+
+
+_ATAN_HIGH, _ATAN_LOW = np.array(list(_arctangents())).T.copy()
+_ATAN_SERIES: Final = tuple((-1) ** k / (2 * k + 1) for k in range(6, 0, -1))
+"""arctan s = s + s³·(−1/3 + s²/5 − …): for |s| ≤ 1/64 the first term left out is below 2⁻⁸⁰."""
+_HALF_PI: Final = constant("1.57079632679489661923132169163975144209858")
+
+
+@scalar
+def arctangent(x: float) -> DoubleDouble:
+    """arctan x to 2⁻⁶⁴, for x ≥ 0. Above 1 it is π/2 − arctan(1/x)."""
+    steep = x > 1
+    t = quotient(DoubleDouble(1.0, 0.0), DoubleDouble(x, 0.0)) if steep else DoubleDouble(x, 0.0)
+    node = nearest(t.high * _STEPS) if t.high <= 1 else 0.0  # NaN takes any row, and returns through t
+    row, c = int(node), node / _STEPS
+    above = add_double(t, -c)
+    below = add_double(product(DoubleDouble(c, 0.0), t), 1.0)
+    s = quotient(above, below) if row != 0 else t
+    z = s.high * s.high
+    curve = s.high * z * polynomial(z, _ATAN_SERIES)
+    angle = fast_two_sum(s.high, s.low + curve)
+    angle = add(DoubleDouble(_ATAN_HIGH[row], _ATAN_LOW[row]), angle) if row != 0 else angle
+    return add(_HALF_PI, multiple(-1.0, angle)) if steep else angle

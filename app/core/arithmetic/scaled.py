@@ -1,0 +1,179 @@
+"""Numbers (high + low)·2^exponent: a double-double's digits, and an exponent of their own.
+
+A kernel's results are such numbers. Nothing has under- or overflowed when they meet what they are multiplied
+by, and they are rounded once, when they are complete: to the nearest double, or to odd on the way to a
+shorter format.
+
+Where a function asks for a mantissa near 1, some hundred powers of two either way do no harm.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+
+from app.core.arithmetic.double_double import (
+    LARGEST,
+    DoubleDouble,
+    Scaled,
+    add,
+    at_least,
+    inverse_unnormalised,
+    power_of_two,
+    product_unnormalised,
+    scalar,
+    scaled,
+    square_root,
+    two_sum,
+)
+
+Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
+"""f, f′ and f″ at a point."""
+
+Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
+"""f, f′ and f″ at a point."""
+
+_FRACTION = (1 << 52) - 1
+_HALF = 1022 << 52
+
+
+@scalar
+def exactly(x: float) -> Scaled:
+    """x itself. Its low part is −0, which leaves the sign of a zero alone."""
+    return Scaled(x, -0.0, 0.0)
+
+
+@scalar
+def with_exponent(a: DoubleDouble, exponent: float) -> Scaled:
+    """a·2^exponent."""
+    return Scaled(a.high, a.low, exponent)
+
+
+@scalar
+def unscaled(a: DoubleDouble) -> Scaled:
+    """a."""
+    return Scaled(a.high, a.low, 0.0)
+
+
+@scalar
+def mantissa(a: Scaled) -> DoubleDouble:
+    """a·2^−exponent."""
+    return DoubleDouble(a.high, a.low)
+
+
+@scalar
+def times_power(a: Scaled, exponent: float) -> Scaled:
+    """a·2^exponent."""
+    return Scaled(a.high, a.low, a.exponent + exponent)
+
+
+@scalar
+def choose(condition: bool, yes: Scaled, no: Scaled) -> Scaled:
+    """``yes`` where the condition holds, else ``no``: part by part, which needs no branch."""
+    return Scaled(
+        yes.high if condition else no.high,
+        yes.low if condition else no.low,
+        yes.exponent if condition else no.exponent,
+    )
+
+
+@scalar
+def signed(a: Scaled, sign: float) -> Scaled:
+    """a with its sign changed where ``sign`` is negative."""
+    one = math.copysign(1.0, sign)
+    return Scaled(one * a.high, one * a.low, a.exponent)
+
+
+@scalar
+def negative(a: Scaled) -> Scaled:
+    """−a."""
+    return Scaled(-a.high, -a.low, a.exponent)
+
+
+@scalar
+def apart(x: float) -> Scaled:
+    """x with its mantissa between 1/2 and 1; 0, infinities and NaN as they are."""
+    subnormal = abs(x) < 2.0**-1000
+    bits = np.float64(x * 2.0**64 if subnormal else x).view(np.int64)
+    field = (bits >> 52) & 0x7FF
+    ordinary = 0 < field < 0x7FF
+    sign = bits & np.int64(-(1 << 63))
+    high = np.int64(sign | _HALF | (bits & _FRACTION)).view(np.float64)
+    exponent = float(field) - (1086.0 if subnormal else 1022.0)
+    return Scaled(high if ordinary else x, -0.0, exponent if ordinary else 0.0)
+
+
+@scalar
+def normal(a: Scaled) -> Scaled:
+    """a with its mantissa between 1/2 and 1, or 0."""
+    high = apart(a.high)
+    return Scaled(high.high, scaled(a.low, -high.exponent), a.exponent + high.exponent)
+
+
+@scalar
+def times(a: Scaled, b: Scaled) -> Scaled:
+    """a·b to 2⁻¹⁰⁰, for mantissas near 1."""
+    product = product_unnormalised(mantissa(a), mantissa(b))
+    return Scaled(product.high, product.low, a.exponent + b.exponent)
+
+
+@scalar
+def over(a: Scaled, b: Scaled) -> Scaled:
+    """a/b to 2⁻¹⁰⁰, for mantissas near 1."""
+    product = product_unnormalised(mantissa(a), inverse_unnormalised(mantissa(b)))
+    return Scaled(product.high, product.low, a.exponent - b.exponent)
+
+
+@scalar
+def plus(a: Scaled, b: Scaled) -> Scaled:
+    """a + b to 2⁻¹⁰⁰ of the larger, for mantissas near 1. What is 2⁻⁹⁰⁰ of the other counts as that."""
+    first = a.exponent if a.high != 0 else -9000.0
+    second = b.exponent if b.high != 0 else -9000.0
+    exponent = max(second, first)
+    left = power_of_two(at_least(first - exponent, -900.0))
+    right = power_of_two(at_least(second - exponent, -900.0))
+    total = add(DoubleDouble(left * a.high, left * a.low), DoubleDouble(right * b.high, right * b.low))
+    return Scaled(total.high, total.low, exponent)
+
+
+@scalar
+def root(a: Scaled) -> Scaled:
+    """√a to 2⁻¹⁰⁰, for a mantissa near 1."""
+    half = math.floor(a.exponent / 2)
+    odd = a.exponent != 2 * half
+    value = square_root(DoubleDouble(2 * a.high, 2 * a.low) if odd else mantissa(a))
+    return Scaled(value.high, value.low, half)
+
+
+@scalar
+def _low(a: Scaled) -> float:
+    """The low part; −0 beside an infinity or a NaN, and beside a zero, whose sign it leaves alone."""
+    return a.low if 0 < abs(a.high) <= LARGEST else -0.0
+
+
+@scalar
+def nearest_double(a: Scaled) -> float:
+    """a rounded to the nearest double; a subnormal one is rounded twice."""
+    return scaled(a.high + _low(a), a.exponent)
+
+
+@scalar
+def high_double(a: Scaled) -> float:
+    """a without its low part: enough for a float32."""
+    return scaled(a.high, a.exponent)
+
+
+@scalar
+def odd_double(a: Scaled) -> float:
+    """a rounded to odd: towards zero, with the last bit set where anything was cut off.
+
+    Rounding the result again, to a format at least two bits shorter, gives what rounding ``a`` would (Boldo
+    and Melquiond 2008).
+    """
+    head = two_sum(a.high, _low(a))
+    bits = np.float64(head.high).view(np.int64)
+    cut = abs(head.low) > 0 and bits & 1 == 0
+    step = 1 if (head.low > 0) == (head.high > 0) else -1
+    return scaled(float(np.int64(bits + (step if cut else 0)).view(np.float64)), a.exponent)

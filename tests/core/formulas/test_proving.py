@@ -1,0 +1,265 @@
+"""Proved values and derivatives, with mpmath as the judge."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from app.core.arithmetic.formats import FORMATS
+from app.core.arithmetic.rounding import Rounding
+from app.core.formulas.calculus import derivative
+from app.core.formulas.language import Expression
+from app.core.formulas.proving import Part, Proved, prove
+from app.core.formulas.tree import tree
+from tests.support.formulas import formulas, settled
+from tests.support.oracle import arithmetic, nearest_float
+
+DOUBLE = Rounding(np.dtype(np.float64))
+POINTS = st.one_of(
+    st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-300, -1e-160, 5e-324, 2.0**53 + 2, 1e10]),
+    st.floats(-30, 30),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+
+
+def proved(text: str, x: Any, order: int = 0, rounding: Rounding = DOUBLE, **params: float) -> Proved:
+    return prove(Part(tree(text), 0, order), {"x": np.atleast_1d(np.asarray(x, float)), **params}, rounding)
+
+
+def holds(text: str, x: float) -> None:
+    """What is proved is what mpmath rounds to."""
+    found = proved(text, x)
+    exact = settled(text, x)
+    assume(exact is not None)
+    if found.proved[0, 0]:
+        assert found.orders[0, 0] == nearest_float(exact), (text, x)
+
+
+@given(formulas(), POINTS)
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_proved_values_are_what_mpmath_rounds_to(text: str, x: float) -> None:
+    holds(text, x)
+
+
+@pytest.mark.slow
+@given(formulas(20), POINTS)
+@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_hundred_thousand_of_them(text: str, x: float) -> None:
+    holds(text, x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x * tanh(softplus(x))",
+        "x * Phi(x)",
+        "x * sigmoid(1.702 * x)",
+        "log(1 + x**2) * sech(x)",
+        "asinh(x) + atan(x) * erfc(x)",
+        "sinh(x) / (1 + cosh(x))",
+        "(x + sqrt(x**2 + 4)) / 2",
+        "sin(3 * x)**2 - cos(x) * tan(x / 4)",
+        "2**x + x**2.5 if x > 0 else expm1(x)",
+        "phi(x) * log1p(x**2)**0.5 + atanh(x / 50)",
+    ],
+)
+def test_derivatives_to_the_eighth(text: str) -> None:
+    judge = arithmetic(900)
+    expression = Expression(text)
+    for x in (-2.75, -0.3, 0.7, 5.5):
+        found = proved(text, x, 8)
+        assert found.proved.all()
+        exact = judge.context.taylor(
+            lambda at: expression.evaluate(judge, {"x": at}), judge.context.mpf(x), 8
+        )
+        for order, coefficient in enumerate(exact):
+            right = nearest_float(coefficient * math.factorial(order))
+            assert found.orders[order, 0] == pytest.approx(right, rel=1e-15), (text, x, order)
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "expected"),
+    [
+        ("x - tanh(x)", 2.0**53 + 2, 2.0**53 + 2),  # a tie, decided by e^−2x
+        ("x - tanh(x)", -(2.0**53) - 2, -(2.0**53) - 2),
+        ("x * sigmoid(x)", 5e-324, 5e-324),  # x/2 + x²/4 lies above the tie
+        ("x * sigmoid(x)", -5e-324, -0.0),
+        ("x / 2", 5e-324, 0.0),  # a tie, to even
+        ("3 * x / 2", 5e-324, 1e-323),
+        ("0.1", 0.0, 0.1),
+        ("x + 1 - tanh(x)", 1e300, 1e300),
+        ("max(0, min(1, 0.2 * x + 0.5))", 2.5, 1.0),
+        ("1 if 0 < 0.2 * x + 0.5 < 1 else 0", 2.5, 0.0),  # 0.2 is that decimal, and the sum exactly 1
+        ("x**3 - x * x * x", 0.1, 0.0),
+        ("sqrt(x)", 2.25, 1.5),
+    ],
+)
+def test_ties_and_exact_answers(text: str, x: float, expected: float) -> None:
+    found = proved(text, x)
+    assert found.proved.all()
+    assert found.orders[0, 0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "expected"),
+    [
+        ("log(x)", -1.0, math.nan),
+        ("log(x)", 0.0, -math.inf),
+        ("1 / x", 0.0, math.inf),
+        ("1 / x", -0.0, -math.inf),
+        ("sqrt(x)", -1.0, math.nan),
+        ("sqrt(x)", 0.0, 0.0),
+        ("sin(x) / x", 0.0, math.nan),
+        ("x**(1 / 3)", -8.0, math.nan),
+        ("exp(x)", 1000.0, math.inf),
+        ("exp(x)", -1e308, 0.0),
+        ("asin(x)", 2.0, math.nan),
+        ("x * sigmoid(x)", math.inf, math.inf),
+        ("x * sigmoid(x)", -math.inf, 0.0),
+        ("x * tanh(exp(x))", math.inf, math.inf),
+        ("x * Phi(x)", -math.inf, 0.0),
+        ("x if x > 0 else 1.5 * expm1(x)", -math.inf, -1.5),
+        ("atan(x)", math.inf, math.pi / 2),
+        ("x", math.nan, math.nan),
+        ("1 if x > 0 else 0", math.nan, math.nan),
+    ],
+)
+def test_special_values(text: str, x: float, expected: float) -> None:
+    found = proved(text, x)
+    assert found.proved.all()
+    np.testing.assert_equal(found.orders[0, 0] + 0.0, expected)
+
+
+def test_what_oscillates_at_infinity_is_not_guessed() -> None:
+    found = proved("x + sin(x)", math.inf)
+    assert not found.proved.any()
+    assert np.isnan(found.orders).all()
+
+
+def test_an_undecidable_comparison_is_counted() -> None:
+    found = proved("1 if sin(pi * x) == 0 else 2", 1.0)
+    assert not found.proved.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "slope"),
+    [
+        ("abs(x)", 0.0),
+        ("max(0, x)", 0.0),
+        ("max(x, 0)", 1.0),
+        ("min(x, 0)", 1.0),
+        ("x if x > 0 else 0.5 * x", 0.5),
+        ("x if x >= 0 else 0.5 * x", 1.0),
+    ],
+)
+def test_the_slope_at_a_kink_is_that_of_the_branch_that_holds(text: str, slope: float) -> None:
+    assert proved(text, 0.0, 1).orders[1, 0] == slope
+
+
+@given(formulas(8), st.floats(-10, 10))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_written_derivatives_are_those_of_the_series(text: str, x: float) -> None:
+    series = prove(Part(tree(text), 0, 2), {"x": np.array([x])}, DOUBLE)
+    slope = derivative(tree(text))
+    written = [prove(Part(each), {"x": np.array([x])}, DOUBLE) for each in (slope, derivative(slope))]
+    for order, each in enumerate(written, start=1):
+        both = series.proved[order, 0] and each.proved[0, 0] and np.isfinite(series.orders[order, 0])
+        if both and np.isfinite(each.orders[0, 0]):
+            assert series.orders[order, 0] == each.orders[0, 0], (text, x, order)
+
+
+# Formats
+
+
+SHORT = [name for name in FORMATS if name not in ("float64", "float32")]
+
+
+def nearest(value: Fraction, dtype: np.dtype[Any]) -> set[float]:
+    """The oracle: the nearest of all finite numbers of the format, of two the one with an even pattern."""
+    bits = ml_dtypes.finfo(dtype).bits  # type: ignore[no-untyped-call]
+    patterns = np.arange(2**bits, dtype=np.uint16 if bits == 16 else np.uint8)
+    with np.errstate(all="ignore"):
+        numbers = patterns.view(dtype).astype(np.float64)
+    known = np.isfinite(numbers)
+    numbers, patterns = numbers[known], patterns[known]
+    guess = numbers[np.argsort(np.abs(numbers - float(value)))[:4]]
+    distances = {each: abs(Fraction(each) - value) for each in guess.tolist()}
+    least = min(distances.values())
+    best = {each for each, distance in distances.items() if distance == least}
+    if len(best) > 1:
+        even = {each for each in best if any(p % 2 == 0 for p in patterns[numbers == each])}
+        best = even or best
+    return best
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_rationals_round_to_the_nearest_number_of_the_format(name: str) -> None:
+    rounding = Rounding(FORMATS[name])
+    generator = np.random.default_rng(3)
+    drawn = generator.normal(size=150) * 2.0 ** generator.integers(-8, 3, 150)
+    held = rounding.array(drawn).astype(np.float64)
+    halves = (held[:-1] + held[1:]) / 2
+    for value in [*drawn.tolist(), *halves.tolist(), *(held * 1.5).tolist()]:
+        if abs(value) <= rounding.largest:
+            assert rounding.exact(Fraction(value)) in nearest(Fraction(value), FORMATS[name]), value
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_exact_rounding_is_the_format_s_own_conversion(name: str) -> None:
+    rounding = Rounding(FORMATS[name])
+    generator = np.random.default_rng(5)
+    values = generator.normal(size=400) * 2.0 ** generator.integers(-160, 130, 400)
+    np.testing.assert_array_equal(
+        [rounding.exact(Fraction(each)) for each in values.tolist()],
+        rounding.array(values).astype(np.float64) + 0.0,
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("text", ["x * sigmoid(x)", "x - tanh(x)", "x * (x + 3) / 6", "exp(x)"])
+def test_every_format_is_rounded_to_once(name: str, text: str) -> None:
+    rounding = Rounding(FORMATS[name])
+    x = rounding.array(np.linspace(-4, 4, 60)).astype(np.float64)
+    found = proved(text, x, rounding=rounding)
+    assert found.proved.all()
+    for place, at in enumerate(x.tolist()):
+        exact = settled(text, at)
+        sign, mantissa, exponent, _ = exact._mpf_
+        value = Fraction((-1) ** sign * int(mantissa)) * Fraction(2) ** int(exponent)
+        np.testing.assert_equal(found.orders[0, place] + 0.0, rounding.exact(value) + 0.0, f"{at} {name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "saturate", "expected"),
+    [
+        ("float8_e4m3fn", False, math.nan),
+        ("float8_e4m3fn", True, 448.0),
+        ("float8_e5m2", False, math.inf),
+        ("float8_e5m2", True, 57344.0),
+        ("float8_e4m3", False, math.inf),
+        ("float8_e4m3fnuz", False, math.nan),
+        ("float6_e3m2fn", False, 28.0),
+        ("float4_e2m1fn", False, 6.0),
+        ("float16", True, 65504.0),
+        ("float64", True, float(np.finfo(np.float64).max)),
+    ],
+)
+def test_overflow(name: str, saturate: bool, expected: float) -> None:
+    found = proved("exp(x)", 1000.0, rounding=Rounding(FORMATS[name], saturate))
+    np.testing.assert_equal(found.orders[0, 0], expected)
+    assert found.proved.all()
+
+
+def test_subnormals_are_kept_or_flushed() -> None:
+    x = np.array([2.0**-20, -(2.0**-15), 2.0**-14])
+    kept = proved("x", x, rounding=Rounding(FORMATS["float16"])).orders[0]
+    flushed = proved("x", x, rounding=Rounding(FORMATS["float16"], flush=True)).orders[0]
+    assert kept.tolist() == x.tolist()
+    assert flushed.tolist() == [0.0, 0.0, 2.0**-14]

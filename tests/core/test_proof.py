@@ -1,0 +1,129 @@
+"""Entries against formulas of their own text, and proved values against the entries' bounds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.activations.from_formula import tree_of
+from app.core.arithmetic.formats import FORMATS
+from app.core.arithmetic.rounding import Rounding
+from app.core.formulas.proving import Part, prove
+from app.core.formulas.tree import text
+from app.core.jobs import ignore
+from app.core.proof import ProvedActivation
+
+DOUBLE = Rounding(np.dtype(np.float64))
+BOUNDS = (2.0, 2.0, 4.0)
+ENTRIES = [entry for entry in REGISTRY.values() if isinstance(entry, Elementwise)]
+TAILS = np.geomspace(1e-300, 1e300, 61)
+POINTS = np.concatenate([np.linspace(-20, 20, 161), TAILS, -TAILS])
+
+assert ENTRIES
+
+
+def settings_of(entry: Elementwise) -> dict[str, float]:
+    return {each.name: 0.75 if each.default is None else each.default for each in entry.parameters}
+
+
+def typed(entry: Elementwise) -> tuple[str, dict[str, Any]]:
+    """The entry's formula as somebody would type it, with the parameters that it names."""
+    tree = tree_of(entry, entry.formulas.value)
+    params = settings_of(entry)
+    written = text(tree)
+    if any(math.isinf(value) for value in params.values()):
+        inside = "".join(f", {name}={value}" for name, value in params.items() if math.isfinite(value))
+        return f"formula:{entry.name}(x{inside})", {}
+    return f"formula:{written}", params
+
+
+def proof(name: str, inputs: Any, order: int = 2, **fields: Any) -> Any:
+    call = REGISTRY.resolve(name, fields.pop("params", {}))
+    rounding = fields.pop("rounding", DOUBLE)
+    return ProvedActivation(call, np.asarray(inputs, float), order, rounding, **fields)(map, ignore)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_typed_as_a_formula_is_the_entry(entry: Elementwise) -> None:
+    name, params = typed(entry)
+    breaks = np.array(entry.break_points(settings_of(entry)))
+    away = [x for x in POINTS.tolist() if not any(abs(x - each) < 1e-9 for each in breaks)]
+    points = np.array(away)
+    proved = proof(name, points, params=params)
+    own = entry.orders(points, 3, **settings_of(entry))
+    assert proved.unproved == 0
+    for order, bound in enumerate(BOUNDS):
+        right, here = proved.orders[order], own[order]
+        infinite = np.isinf(right)
+        np.testing.assert_array_equal(here[infinite], right[infinite])
+        normal = ~infinite & (np.abs(right) >= np.finfo(float).tiny)
+        scale, difference = np.abs(right[normal]), np.abs(here[normal] - right[normal])
+        # Near a zero of f′ or f″ the promise is made for the largest term of the sum that cancels.
+        inner = np.abs(points[normal]) <= 20
+        cancels = inner & (scale < 0.02 * scale[inner].max(initial=0.0)) & (order > 0)
+        missed = (difference > bound * np.spacing(scale)) & ~cancels
+        assert not missed.any(), (order, points[normal][missed][:5])
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_the_written_derivatives_are_those_of_the_formula(entry: Elementwise) -> None:
+    """The series of f's formula against the formulas of f′ and f″, both proved: bit for bit."""
+    if any(math.isinf(value) for value in settings_of(entry).values()):
+        pytest.skip("bounded by infinity: its derivatives are the next entry's")
+    breaks = entry.break_points(settings_of(entry))
+    points = np.array([x for x in POINTS[::3].tolist() if x not in breaks])
+    values: dict[str, Any] = {"x": points, **settings_of(entry)}
+    series = prove(Part(tree_of(entry, entry.formulas.value), 0, 2), values, DOUBLE)
+    for order, expression in enumerate(entry.formulas.orders):
+        written = prove(Part(tree_of(entry, expression)), values, DOUBLE)
+        assert written.proved.all()
+        np.testing.assert_array_equal(series.orders[order], written.orders[0], f"{entry.name} {order}")
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [("silu", 9.183549615799121e-41, 9.183549615799121e-41), ("silu", -9.183549615799121e-41, -0.0)],
+)
+def test_a_term_far_below_a_double_decides_a_tie(name: str, x: float, expected: float) -> None:
+    found = proof(name, [x], 0, rounding=Rounding(FORMATS["bfloat16"]))
+    assert found.orders[0].tolist() == [expected]
+    assert math.copysign(1, found.orders[0][0]) == math.copysign(1, expected)
+
+
+def test_higher_orders_of_an_entry() -> None:
+    found = proof("exponential", [0.5, -3.0], 8)
+    for values in found.orders:
+        np.testing.assert_allclose(values, np.exp([0.5, -3.0]), rtol=1e-15)
+
+
+def test_gradients_are_sums_of_exact_products_rounded_once() -> None:
+    upstream = np.array([1 + 2.0**-30, -1.0])
+    for name in ("linear", "formula:slope * x"):
+        params: dict[str, Any] = {"slope": 1.0}
+        found = proof(name, [1 - 2.0**-30, 1.0], 0, params=params, upstream=upstream)
+        assert found.param_gradients["slope"] == -(2.0**-60)
+        assert found.unproved == 0
+    found = proof("formula:sigmoid(x)", [-800.0], 0, upstream=np.array([1e300]))
+    assert found.input_gradient.tolist() == [3.667874584177687e-48]
+
+
+def test_a_parameter_of_its_own_for_every_column() -> None:
+    beta = np.array([1.0, 2.0])
+    x, upstream = np.array([[0.5, -8.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [2.0, 3.0]])
+    found = proof("formula:x * sigmoid(beta * x)", x, 1, params={"beta": beta}, upstream=upstream)
+    s = 1 / (1 + np.exp(-beta * x))
+    np.testing.assert_allclose(found.orders[0], x * s, rtol=1e-14)
+    np.testing.assert_allclose(
+        found.param_gradients["beta"], (upstream * x * x * s * (1 - s)).sum(axis=0), rtol=1e-12
+    )
+    assert found.unproved == 0
+
+
+def test_zeros_keep_their_sign() -> None:
+    found = proof("formula:x * sigmoid(x)", [0.0, -0.0], 0)
+    assert np.signbit(found.orders[0]).tolist() == [False, True]

@@ -1,0 +1,214 @@
+"""Arrays that want to hurt, wherever one can stand, and the service's health while it works on them.
+
+They have as many elements as a parser's counters hold, are nested, or hold nothing in huge shapes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import Server, started
+from tests.hostile.test_hostile import assert_problem, connect
+
+MOST = 20_000_000
+"""Numbers or rows of an array, by default."""
+
+EDGE = 2**24
+"""simdjson's counts of elements end one below."""
+
+HEALTHY = 0.25
+"""Seconds that GET /healthz may wait longer than usual, whatever else the process works on."""
+
+
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[Server]:
+    """A server with its limits as they come."""
+    yield from started()
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Callable[[], float]]:
+    """Asks for the server's health; gives how much longer it waited than just before, in seconds."""
+    usual, waits = [0.0], [0.0]
+    working, done = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+        while not done.wait(0.02):
+            start = time.monotonic()
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+            (waits if working.is_set() else usual).append(time.monotonic() - start)
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1.5)
+    working.set()
+    try:
+        yield lambda: max(waits) - max(usual)
+    finally:
+        done.set()
+        asking.join()
+
+
+def exchange(server: Server, data: bytes) -> tuple[int, bytes]:
+    """The status and body of the answer to a request."""
+    received = bytearray()
+    with connect(server) as connection:
+        connection.settimeout(120)
+        connection.sendall(data)
+        while piece := connection.recv(1 << 20):
+            received += piece
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def post(path: str, body: bytes, media_type: str = "application/json", *headers: str) -> bytes:
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: test",
+        "Connection: close",
+        f"Content-Type: {media_type}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+class Place(NamedTuple):
+    """Where an array can stand: what is before it and what is behind."""
+
+    path: str
+    before: bytes
+    behind: bytes
+
+
+PLACES = {
+    "inputs": Place("/activate", b'{"function":"relu","order":0,"inputs":', b"}"),
+    "upstream": Place("/activate", b'{"function":"relu","inputs":[0],"upstream":', b"}"),
+    "params": Place("/activate", b'{"function":"leaky_relu","inputs":[0],"params":{"negative_slope":', b"}}"),
+    "v2": Place(
+        "/v2/models/relu/infer",
+        b'{"inputs":[{"name":"inputs","shape":[1],"datatype":"FP32","data":',
+        b'}],"outputs":[{"name":"outputs"}]}',
+    ),
+    "flow": Place("/gradient-flow", b'{"activation":"tanh","inputs":', b"}"),
+    "flow upstream": Place("/gradient-flow", b'{"activation":"tanh","upstream":', b"}"),
+    "sigma_w": Place("/mean-field", b'{"activation":"tanh","sigma_w":', b"}"),
+    "width": Place("/gradient-flow", b'{"activation":"tanh","width":', b"}"),
+    "grid": Place("/gradient-flow/sweep", b'{"base":{"activation":"tanh"},"grid":{"seed":', b"}}"),
+    "cells": Place(
+        "/gradient-flow/sweep", b'{"base":{"activation":"tanh"},"grid":{"seed":[1]},"cells":', b"}"
+    ),
+    "unknown": Place("/activate", b'{"function":"relu","inputs":[0],"unknown":', b"}"),
+}
+
+
+def array(element: bytes, count: int, first: bytes | None = None) -> bytes:
+    return b"[" + (element if first is None else first) + (b"," + element) * (count - 1) + b"]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [EDGE - 2, EDGE - 1, EDGE, EDGE + 1, EDGE + 2, 18_000_000])
+@pytest.mark.parametrize("element", [b"0", b"[]", b"[0]"])
+def test_arrays_as_long_as_counters_hold(roomy: Server, element: bytes, count: int) -> None:
+    """The answer has the right shape, and nobody waits for it."""
+    place = PLACES["inputs"]
+    with watched(roomy) as wait:
+        status, answer = exchange(
+            roomy, post(place.path, place.before + array(element, count) + place.behind)
+        )
+        assert wait() < HEALTHY
+    assert status == 200
+    shape = {b"0": [count], b"[]": [count, 0], b"[0]": [count, 1]}[element]
+    assert b'"shape":' + json.dumps(shape, separators=(",", ":")).encode() in answer[:1000]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [b"0", b'""', b"[]", b"{}", b"null"])
+@pytest.mark.parametrize("name", PLACES)
+def test_long_arrays_wherever_one_can_stand(roomy: Server, name: str, first: bytes) -> None:
+    """17 million elements behind whatever sends a parser another way."""
+    place = PLACES[name]
+    body = place.before + array(b"0", 17_000_000, first) + place.behind
+    with watched(roomy) as wait:
+        status, answer = exchange(roomy, post(place.path, body))
+        assert wait() < HEALTHY
+    assert status == (200 if (name, first) == ("inputs", b"0") else status)
+    if status != 200:
+        assert status in (400, 422)
+        assert len(answer) < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "body",
+    [
+        array(b"[1]", 5_000_000),
+        array(b"0", 50_000_000, b"18446744073709551616"),
+        array(b"18446744073709551616", 3_000_000),
+        array(b'"NaN"', 5_000_000),
+        array(b"[[[1]]]", 3_000_000),
+        array(b"[[], []]", 3_000_000),
+        array(b"1 ", 15_000_000),
+        array(b"0", MOST + 1),
+        array(b"[]", MOST + 1),
+        b"[" * 30 + b"0" + b"]" * 29 + b",[" * 10_000_000,
+    ],
+    ids=lambda body: f"{bytes(body[:24])!r}",
+)
+def test_nobody_waits_for_what_takes_long(roomy: Server, body: bytes) -> None:
+    place = PLACES["inputs"]
+    with watched(roomy) as wait:
+        status, answer = exchange(roomy, post(place.path, place.before + body + place.behind))
+        assert wait() < HEALTHY
+    assert status in (200, 400, 422)
+    if status != 200:
+        assert_problem(status, answer)
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"") -> bytes:
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "shape", [(10**9, 0), (10**18, 0), (10**30, 0), (2**62, 0), (2**62, 2**62, 0), (0, 2**62)]
+)
+def test_npy_shapes_of_nothing(server: Server, shape: tuple[int, ...]) -> None:
+    start = time.monotonic()
+    status, answer = exchange(server, post("/activate?function=relu", npy(shape), "application/x-npy"))
+    assert status == 422
+    assert_problem(status, answer)
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("shape", [[2**63 - 1, 0], [2**62, 2**62, 0], [0, 2**63 - 1], [10**30, 0]])
+@pytest.mark.parametrize("binary", [False, True])
+def test_protocol_shapes_of_nothing(server: Server, shape: list[int], binary: bool) -> None:
+    held: dict[str, Any] = {"parameters": {"binary_data_size": 0}} if binary else {"data": []}
+    body = json.dumps({"inputs": [{"name": "inputs", "shape": shape, "datatype": "FP64", **held}]}).encode()
+    length = f"Inference-Header-Content-Length: {len(body)}"
+    status, answer = exchange(server, post("/v2/models/relu/infer", body, "application/json", length))
+    assert status == 400
+    assert json.loads(answer)["error"]
+
+
+@pytest.mark.slow
+def test_rows_of_nothing_leave_without_anybody_waiting(roomy: Server) -> None:
+    """As many as may be: their text is 60 MB."""
+    with watched(roomy) as wait:
+        status, answer = exchange(
+            roomy, post("/activate?function=relu", npy((10**7, 0)), "application/x-npy")
+        )
+        assert wait() < HEALTHY
+    assert status == 200
+    assert answer.count(b"[]") == 2 * 10**7

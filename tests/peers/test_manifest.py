@@ -1,0 +1,21 @@
+"""The Kubernetes manifest, held against the schema."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MANIFEST = Path(__file__).parents[2] / "docs" / "kubernetes.yaml"
+pytestmark = pytest.mark.peers
+
+
+def test_the_manifest_is_what_kubernetes_takes() -> None:
+    program = (Path(sys.executable).with_name("kubernetes-validate"), "--strict", MANIFEST)
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout + done.stderr
+    for kind in ("deployment", "service", "horizontalpodautoscaler"):
+        assert f"passed for resource {kind}/activation-lab" in told
