@@ -88,8 +88,13 @@ class Timm(Local):
 
     def find(self, name: str) -> Any:
         from timm.layers import activations, mlp  # noqa: PLC0415
+        from timm.models import metaformer  # noqa: PLC0415
 
-        return _first((mlp, activations), name) if name[0].isupper() else self._layers.get_act_layer(name)
+        return (
+            _first((mlp, activations, metaformer), name)
+            if name[0].isupper()
+            else self._layers.get_act_layer(name)
+        )
 
     def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
         name = getattr(found, "func", found).__name__
