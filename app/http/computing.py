@@ -17,9 +17,6 @@ from app.http.problems import Problem, Translation
 
 Result = TypeVar("Result")
 
-PATIENCE = 0.25
-"""Seconds between two looks whether the client is still there."""
-
 
 async def computed(
     request: Request,
@@ -84,14 +81,21 @@ def failures(error: BaseException) -> Problem | None:
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of ``work``, which is cancelled when the client has gone."""
-    task = asyncio.ensure_future(work)
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:
-        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
-            if await request.is_disconnected():
-                raise Problem(503, "the client has gone")
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Problem(503, "the client has gone")
         return await task
     finally:
         task.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Returns once the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def timeout(request: Request, longest: float) -> float:

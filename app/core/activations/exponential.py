@@ -363,7 +363,7 @@ CELU = Elementwise(
             symbol=r"\alpha",
             description=(
                 "minus the limit on the left, and the width of the bend",
-                "왼쪽 극한의 부호를 바꾼 값이자 굽는 구간의 너비",
+                "왼쪽 극한의 부호를 바꾼 값이자 꺾이는 구간의 너비",
             ),
             domain=NONZERO,
             default=1.0,
@@ -433,7 +433,7 @@ EXPONENTIAL = Elementwise(
 _BETA = Parameter(
     name="beta",
     symbol=r"\beta",
-    description=("sharpness of the bend", "굽는 정도"),
+    description=("sharpness of the bend", "꺾임이 날카로운 정도"),
     domain=NONZERO,
     default=1.0,
     typical=(0.05, 50.0),
@@ -540,7 +540,7 @@ SQUAREPLUS = Elementwise(
         Parameter(
             name="b",
             symbol="b",
-            description=("square of the width of the bend", "굽는 구간 너비의 제곱"),
+            description=("square of the width of the bend", "꺾이는 구간 너비의 제곱"),
             domain=NON_NEGATIVE,
             default=4.0,
             typical=(0.01, 100.0),
