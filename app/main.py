@@ -18,6 +18,7 @@ from app import __version__
 from app.api import (
     activate,
     catalogue,
+    describe,
     docs,
     gradient_flow,
     health,
@@ -64,6 +65,7 @@ ROUTES = (
     training,
     mean_field,
     catalogue,
+    describe,
     docs,
     plots,
     inference,

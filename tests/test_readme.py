@@ -20,13 +20,16 @@ from app.core.propagation import units
 from app.settings import Settings
 from tests.conftest import Server
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+KOREAN = (ROOT / "README.ko.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
 LEFT_OUT = "…"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def calls() -> Iterator[tuple[str, str]]:
@@ -130,7 +133,7 @@ def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", README, flags=re.MULTILINE))
+    rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", OPERATIONS, flags=re.MULTILINE))
     told = {name.upper(): field.description for name, field in Settings.model_fields.items()}
     assert rows == told
 
@@ -167,3 +170,13 @@ def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE)) == set(
         get_args(verdict.State)
     )
+
+
+def test_the_korean_readme_shows_the_same_calls() -> None:
+    """What is tested of the English one then holds of both."""
+    calls = blocks("console", KOREAN)
+    assert len(calls) == 3
+    assert calls == blocks("console")[:3]
+    code = blocks("python", KOREAN)
+    assert code
+    assert set(code) <= set(blocks("python"))

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from app.compute.simulations import Admission, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
-from app.compute.workers import WorkerLost
+from app.compute.workers import Unavailable, WorkerLost
 from app.core.evaluation import Mapper
 from app.http.headers import header
 from app.http.problems import Problem, Translation
@@ -73,6 +73,8 @@ def failures(error: BaseException) -> Problem | None:
         return Problem(504, "the computation did not end in the time it had")
     if isinstance(error, MemoryError):
         return Problem(422, "the computation took more memory than a worker may use")
+    if isinstance(error, Unavailable):
+        return Problem(503, "the cluster that computes this does not answer", headers={"Retry-After": "5"})
     if isinstance(error, WorkerLost):
         detail = "the process that computed this died each time it was tried; try again later"
         return Problem(503, detail, headers={"Retry-After": "1"})

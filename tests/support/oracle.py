@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -109,8 +110,17 @@ def _in_arithmetic(judge: MpArithmetic, value: Any) -> Any:
 
 
 def nearest_float(value: Any) -> float:
-    """``value`` rounded to float64 (libmp rounds to nearest, subnormals included)."""
-    return float(libmp.to_float(value._mpf_, rnd="n"))
+    """``value`` rounded to float64, once: by a quotient of integers, as libmp rounds subnormals twice."""
+    sign, mantissa, exponent, bits = value._mpf_
+    if not mantissa or exponent + bits > 1100:
+        return float(libmp.to_float(value._mpf_, rnd="n"))
+    if exponent + bits < -1200:
+        return -0.0 if sign else 0.0
+    size = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    try:
+        return float(-size if sign else size)
+    except OverflowError:
+        return -math.inf if sign else math.inf
 
 
 def ulps(got: float, truth: Any, scale: Any = None) -> float:
