@@ -6,6 +6,7 @@ CONTAINER ?= docker
 SUPPORTED := 3.11 3.12 3.13
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 UV := uv==0.13.9
+BIOME := @biomejs/biome@2.6.8
 INSTALL := -m pip install --quiet --disable-pip-version-check
 LOCK := .venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version $(firstword $(SUPPORTED)) \
 	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -32,10 +33,10 @@ test: $(TOOLS) ## run the tests that need a few minutes
 test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
 	.venv-peers/bin/python -m pytest -m 'slow or peers'
 
-bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write the README's tables
+bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write docs/benchmarks.md
 	.venv-bench/bin/python -m tests.benchmarks
 
-load: $(SERVICE) ## send twice what the service can take, then break things; write the README's table
+load: $(SERVICE) ## send twice what the service can take, then break things; write docs/benchmarks.md
 	.venv/bin/python -m tests.benchmarks.load
 
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
@@ -48,6 +49,8 @@ lint: $(TOOLS) ## check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict app tests
+	@if command -v npx >/dev/null; then npx --yes $(BIOME) lint --error-on-warnings; \
+	else echo 'npm is not installed: the page is not linted'; fi
 
 lock: $(LOCKER) ## write requirements*.txt from pyproject.toml; what is locked stays (delete a file to renew it)
 	$(LOCK) pyproject.toml --extra server -o requirements.txt

@@ -18,6 +18,7 @@ from app import __version__
 from app.api import (
     activate,
     catalogue,
+    describe,
     docs,
     gradient_flow,
     health,
@@ -40,6 +41,7 @@ from app.http.direct import Direct
 from app.http.head import Head
 from app.http.observed import Observed
 from app.observation.metrics import Metrics
+from app.observation.models import Models
 from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
@@ -63,6 +65,7 @@ ROUTES = (
     training,
     mean_field,
     catalogue,
+    describe,
     docs,
     plots,
     inference,
@@ -95,6 +98,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         ready=False,
         keys=keys.Keys(own.api_keys),
         metrics=Metrics(None if shared is None else shared.numbers),
+        models=Models(),
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))

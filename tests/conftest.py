@@ -74,8 +74,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def started(*, log: Path | None = None, **settings: str) -> Iterator[Server]:
-    """`python -m app` with these settings in its environment and its log there, stopped by SIGTERM."""
+def started(*, log: Path | None = None, sign: str = "/readyz", **settings: str) -> Iterator[Server]:
+    """`python -m app` with these settings in its environment and its log there, stopped by SIGTERM.
+
+    It is there once ``sign`` is answered with 200.
+    """
     port = free_port()
     prompt = {"shutdown_notice": "0", **settings}
     chosen = {f"ACTIVATION_LAB_{key.upper()}": value for key, value in prompt.items()}
@@ -85,19 +88,19 @@ def started(*, log: Path | None = None, **settings: str) -> Iterator[Server]:
         process = subprocess.Popen(command, env=environment, stdout=output)
     server = Server("127.0.0.1", port, process)
     try:
-        wait_until_ready(server)
+        wait_until_ready(server, sign=sign)
         yield server
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def wait_until_ready(server: Server, seconds: float = 30.0) -> None:
+def wait_until_ready(server: Server, seconds: float = 30.0, sign: str = "/readyz") -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.process.poll() is None, "the server ended before it was ready"
         try:
-            if httpx.get(f"{server.url}/readyz").status_code == 200:
+            if httpx.get(f"{server.url}{sign}").status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.05)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import ml_dtypes
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_errors_are_read(client: Any) -> None:
         ("404", "did you mean sigmoid", lambda: client.infer("sigmoyd", [good])),
         ("404", "did you mean sigmoid", lambda: client.get_model_metadata("sigmoyd")),
         ("404", "unknown version", lambda: client.infer("sigmoid", [good], model_version="2")),
-        ("404", "Not Found", lambda: client.get_model_config("sigmoid")),
+        ("404", "did you mean sigmoid", lambda: client.get_model_config("sigmoyd")),
         ("400", "inputs: binary_data_size", lambda: client.infer("sigmoid", [fat])),
         ("422", "did you mean derivative", lambda: client.infer("sigmoid", [good], outputs=asked)),
         ("422", "negative_slope", lambda: client.infer("leaky_relu", [good], parameters={"slope": 1})),
@@ -186,3 +187,46 @@ def test_asyncio(server: Server) -> None:
     assert ready
     assert identifier == "7"
     np.testing.assert_allclose(outputs, np.tanh(VALUES), rtol=1e-15)
+
+
+def test_configuration_and_statistics_as_a_performance_analyzer_asks(client: Any) -> None:
+    configuration = client.get_model_config("tanh")
+    assert configuration["max_batch_size"] == 0
+    assert configuration["input"] == [{"name": "inputs", "data_type": "TYPE_FP64", "dims": [-1]}]
+    names = [each["name"] for each in configuration["output"]]
+    assert names == ["outputs", "derivative", "second_derivative"]
+
+    def tally() -> Any:
+        (found,) = client.get_inference_statistics("tanh")["model_stats"]
+        return found
+
+    before = tally()
+    for _ in range(3):
+        client.infer("tanh", [tensor(VALUES)])
+    with pytest.raises(InferenceServerException):
+        client.infer("tanh", [tensor(VALUES, "inputz")])
+    after = tally()
+    assert after["inference_count"] - before["inference_count"] == 3
+    assert after["inference_stats"]["fail"]["count"] - before["inference_stats"]["fail"]["count"] == 1
+    assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
+    assert after["last_inference"] > 1_700_000_000_000
+    every = client.get_inference_statistics()["model_stats"]
+    assert [each["name"] for each in every] == list(REGISTRY)
+
+
+def test_what_other_servers_want_to_know_is_passed_over(server: Server) -> None:
+    body = {
+        "parameters": {"content_type": "np", "headers": "{}", "sequence_id": 7, "priority": 1},
+        "inputs": [
+            {
+                "name": "inputs",
+                "shape": [1],
+                "datatype": "FP64",
+                "data": [0.0],
+                "parameters": {"content_type": "np"},
+            }
+        ],
+        "outputs": [{"name": "outputs", "parameters": {"content_type": "np"}}],
+    }
+    answer = httpx.post(f"{server.url}/v2/models/tanh/infer", json=body)
+    assert answer.json()["outputs"][0]["data"] == [0.0]

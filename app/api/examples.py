@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Body
 
 from app.contract.activate import ActivateRequest
+from app.contract.describe import DescribeRequest
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
 from app.contract.protocol import InferRequest
@@ -74,6 +75,15 @@ def _prefixed() -> str | None:
 
 
 ACTIVATE: TypeAlias = Annotated[ActivateRequest, Body(openapi_examples=activate_examples())]
+
+
+def describe_examples() -> dict[str, Any]:
+    """Requests for ``POST /functions/describe``: a formula with a parameter."""
+    value = {"function": "formula:x * tanh(softplus(beta * x))", "params": {"beta": 1.0}}
+    return {"formula": {"summary": "A formula with a parameter", "value": value}}
+
+
+DESCRIBE: TypeAlias = Annotated[DescribeRequest, Body(openapi_examples=describe_examples())]
 
 
 def mean_field_examples() -> dict[str, Any]:

@@ -19,8 +19,10 @@ async def get_healthz() -> Health:
 
 @router.get("/readyz", summary="Does it take requests?", responses=responses(503))
 async def get_readyz(request: Request) -> Health:
-    """Answers 503 before the service is up and once it is shutting down."""
+    """Answers 503 before the service is up, while it shuts down, and while its cluster does not answer."""
     check_ready(request)
+    if not request.app.state.simulations.executor.available:
+        raise Problem(503, "the cluster that simulates does not answer", headers={"Retry-After": "5"})
     return Health(status="ok")
 
 

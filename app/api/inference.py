@@ -17,16 +17,22 @@ from app.api.health import check_ready
 from app.api.sizes import answer_size, check_answer_size, numbers_in
 from app.compute.threads import SMALL
 from app.contract.protocol import (
+    Duration,
     IndexEntry,
     InferRequest,
     InferResponse,
+    InferStatistics,
     InputTensor,
     Liveness,
+    ModelConfiguration,
     ModelMetadata,
     ModelReadiness,
+    ModelStatistics,
     Readiness,
     Scalar,
     ServerMetadata,
+    Statistics,
+    TensorConfiguration,
     TensorMetadata,
 )
 from app.core.activations import REGISTRY
@@ -41,6 +47,7 @@ from app.http.computing import computed, timeout
 from app.http.problems import Problem, protocol_errors
 from app.http.queries import StrictRoute
 from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
+from app.observation.models import Tally
 from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed
@@ -150,6 +157,34 @@ async def get_model(entry: MODEL) -> ModelMetadata:
     )
 
 
+@models.get("/config", summary="A model in Triton's words")
+async def get_configuration(entry: MODEL) -> ModelConfiguration:
+    """What Triton's performance analyzer asks for before it measures."""
+    facts = await get_model(entry)
+    return ModelConfiguration(
+        name=entry.name,
+        platform=facts.platform,
+        backend=facts.platform,
+        max_batch_size=0,
+        version_policy={"latest": {"num_versions": 1}},
+        input=[_configured(each) for each in facts.inputs],
+        output=[_configured(each) for each in facts.outputs],
+    )
+
+
+@models.get("/stats", summary="What became of a model's requests")
+async def get_statistics(entry: MODEL, request: Request) -> Statistics:
+    """Counts and times of this server process; with several, any of them answers for itself."""
+    return Statistics(model_stats=[_statistics(entry.name, request.app.state.models.of(entry.name))])
+
+
+@router.get("/models/stats", summary="What became of all models' requests")
+async def get_all_statistics(request: Request) -> Statistics:
+    """The same for every model."""
+    tallies = request.app.state.models
+    return Statistics(model_stats=[_statistics(name, tallies.of(name)) for name in REGISTRY])
+
+
 @models.get("/ready", summary="Does a model take requests?", responses=protocol_errors(503))
 async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     """A model is ready when the server is."""
@@ -167,6 +202,11 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
 )
 async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
     """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    with request.app.state.models.asked(entry.name):
+        return await _infer(entry, body, request)
+
+
+async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) -> Response:
     settings: Settings = request.app.state.settings
     request.state.function = entry.name
     negotiate(request, JSON, OCTETS)
@@ -285,6 +325,30 @@ def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
 
 def _tensor(name: str, shape: list[int]) -> TensorMetadata:
     return TensorMetadata(name=name, datatype=next(iter(tensors.DATATYPES)), shape=shape)
+
+
+def _configured(tensor: TensorMetadata) -> TensorConfiguration:
+    return TensorConfiguration(name=tensor.name, data_type=f"TYPE_{tensor.datatype}", dims=tensor.shape)
+
+
+def _statistics(name: str, tally: Tally) -> ModelStatistics:
+    succeeded = Duration(count=tally.succeeded, ns=tally.succeeded_ns)
+    return ModelStatistics(
+        name=name,
+        version=VERSION,
+        last_inference=tally.last_ms,
+        inference_count=tally.succeeded,
+        execution_count=tally.succeeded,
+        inference_stats=InferStatistics(
+            success=succeeded,
+            fail=Duration(count=tally.failed, ns=tally.failed_ns),
+            queue=Duration(),
+            compute_input=Duration(),
+            compute_infer=succeeded,
+            compute_output=Duration(),
+        ),
+        batch_stats=[],
+    )
 
 
 def _scalar(value: float) -> float | str:

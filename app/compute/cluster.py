@@ -1,59 +1,193 @@
-"""Jobs on a Dask cluster: the same `Executor` as the worker processes here, on other machines."""
+"""Jobs on a Dask cluster: the same `Executor` as the worker processes here, on other machines.
+
+The cluster is an engine one can lose. A thread keeps a connection to the scheduler and asks it every second
+who is there. While it does not answer, every job ends as `Unavailable`, at once and not at its deadline; once
+it answers again, so do jobs.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, InvalidStateError
+import platform
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from typing import Any, NamedTuple
 
-from distributed import Client, KilledWorker
+import numpy as np
+import structlog
+from distributed import Client, KilledWorker, get_worker
+from threadpoolctl import threadpool_info
 
+from app import __version__
 from app.compute.perform import perform
-from app.compute.workers import Running, WorkerLost
+from app.compute.workers import Running, Unavailable, WorkerLost
 from app.core.jobs import Job, Result
+
+INTERVAL = 1.0
+"""Seconds between two looks who is there."""
+
+SILENCE = 5.0
+"""Seconds in which a scheduler answers; one that does not is lost."""
+
+ACQUAINTANCE = 30.0
+"""Seconds in which workers say what they are: the first question has them import everything."""
+
+
+class Kind(NamedTuple):
+    """What decides whether a worker can do our jobs, and whether in the same bits."""
+
+    versions: tuple[str, ...]
+    arithmetic: tuple[str, ...]
+
+
+def kind() -> Kind:
+    """What this process is: its versions, and the processor's kernels that NumPy and BLAS have chosen."""
+    kernels = sorted(str(each.get("architecture")) for each in threadpool_info())
+    python = platform.python_version_tuple()[:2]
+    return Kind((__version__, np.__version__, ".".join(python)), (platform.machine(), *kernels))
 
 
 class Cluster:
-    """An `Executor` on the workers of the Dask scheduler at ``address``.
+    """An `Executor` on the workers of the Dask scheduler at ``address``, whether it is there yet or not.
 
-    A worker that dies has its tasks done by another; Dask gives a task up after three workers. A running task
-    cannot be ended there, only forgotten: jobs are short. Raises `OSError` where no scheduler answers.
+    A worker that dies has its tasks done by another; Dask gives a task up after three workers. Workers of
+    another version than this service's get none.
     """
 
     restarts = 0
     """Dask starts its own workers again, and tells nobody."""
 
     def __init__(self, address: str) -> None:
-        self._client = Client(address, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
-        self._executor = self._client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        self.capacity = 1
+        self._address = address
+        self._client: Any = None
+        self._workers: frozenset[str] = frozenset()
+        self._strange: frozenset[str] = frozenset()
+        self._outcomes: set[Future[Any]] = set()
+        self._closed = threading.Event()
+        self._looked = threading.Event()
+        self._cancelling = ThreadPoolExecutor(1, "cancel")
+        self._thread = threading.Thread(target=self._keep, name="cluster", daemon=True)
+        self._thread.start()
+        self._looked.wait(2 * SILENCE)
 
     @property
-    def capacity(self) -> int:
-        """Threads of all workers there are now, one at least: the first may be on its way."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return max(1, sum(int(each["nthreads"]) for each in workers.values()))
+    def available(self) -> bool:
+        """Whether the scheduler answers, and has workers that can do our jobs."""
+        return bool(self._workers)
 
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
         """Starts a job on one thread of some worker: Dask counts threads, and tells nothing of the way."""
         del threads
         outcome: Future[Result] = Future()
-        inner = self._executor.submit(perform, job, 1)
-        outcome.add_done_callback(lambda _: inner.cancel())
+        self._outcomes.add(outcome)
+        outcome.add_done_callback(self._outcomes.discard)
+        client, workers = self._client, self._workers
+        if not workers:
+            outcome.set_exception(Unavailable())
+            return Running(outcome, lambda: 0.0, lambda: False)
+        inner = client.submit(_perform, job, workers=list(workers), pure=False)
+        outcome.add_done_callback(lambda _: self._cancelling.submit(inner.cancel))
         inner.add_done_callback(partial(_settle, outcome))
         return Running(outcome, lambda: 0.0, lambda: True)
 
     def close(self) -> None:
         """Forgets all jobs and says goodbye."""
-        self._executor.shutdown(wait=False)
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._closed.set()
+        self._thread.join(2 * SILENCE)
+        self._cancelling.shutdown(wait=False, cancel_futures=True)
+
+    def _keep(self) -> None:
+        """Looks who is there until this is closed."""
+        while not self._closed.is_set():
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001  whatever Dask raises: the scheduler is not to be had
+                self._lose(type(error).__name__)
+            self._looked.set()
+            self._closed.wait(INTERVAL)
+        self._lose(None)
+
+    def _look(self) -> None:
+        if self._client is None:
+            self._client = Client(self._address, timeout=SILENCE, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
+        client = self._client
+        there = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)["workers"]
+        if there.keys() != self._workers | self._strange:
+            asked = client._run  # noqa: SLF001  `run` itself has no timeout
+            self._meet(client.sync(asked, kind, on_error="return", callback_timeout=ACQUAINTANCE))
+        self.capacity = max(1, sum(int(there[each]["nthreads"]) for each in self._workers if each in there))
+
+    def _meet(self, kinds: dict[str, Any]) -> None:
+        """Takes note of the workers there are, and says where they are unlike."""
+        own = kind()
+        alike = {
+            each for each, its in kinds.items() if isinstance(its, Kind) and its.versions == own.versions
+        }
+        self._strange = frozenset(kinds.keys() - alike)
+        if self._strange:
+            structlog.get_logger().warning(
+                "workers of another version get no jobs", count=len(self._strange), wanted=own.versions
+            )
+        processors = {kinds[each].arithmetic for each in alike}
+        if len(processors) > 1:
+            structlog.get_logger().warning(
+                "the cluster's processors are unlike: last bits depend on which of them computes",
+                processors=sorted(processors),
+            )
+        if not self._workers and alike:
+            structlog.get_logger().info("the cluster is there", workers=len(alike))
+        self._workers = frozenset(alike)
+
+    def _lose(self, reason: str | None) -> None:
+        """The scheduler does not answer: nobody is to wait for it."""
+        client, self._client = self._client, None
+        if self._workers and reason is not None:
+            structlog.get_logger().warning("the cluster's scheduler does not answer", reason=reason)
+        self._workers = self._strange = frozenset()
+        for outcome in list(self._outcomes):
+            with suppress(InvalidStateError):
+                outcome.set_exception(Unavailable())
+        if client is not None:  # closing waits for a scheduler that may not be there
+            threading.Thread(target=partial(client.close, timeout=SILENCE), daemon=True).start()
 
 
-def _settle(outcome: Future[Result], inner: Future[Result]) -> None:
-    """Gives ``outcome`` what became of ``inner``."""
-    if inner.cancelled():
-        return
-    with suppress(InvalidStateError):  # cancelled itself
-        if (failure := inner.exception()) is not None:
-            outcome.set_exception(WorkerLost() if isinstance(failure, KilledWorker) else failure)
-        else:
-            outcome.set_result(inner.result())
+def _perform(job: Job[Result]) -> Result:
+    """On a worker: the job's result; it ends between two blocks once nobody wants it."""
+    return perform(job, 1, check=_wanted())
+
+
+def _wanted() -> Callable[[], None]:
+    # Dask has no public way to ask whether a running task was cancelled.
+    worker = get_worker()
+    tasks, key = worker.state.tasks, worker.get_current_task()
+
+    def check() -> None:
+        task = tasks.get(key)
+        if task is None or task.state == "cancelled":
+            raise _Unwanted
+
+    return check
+
+
+class _Unwanted(Exception):
+    """The task was cancelled."""
+
+
+def _settle(outcome: Future[Result], inner: Any) -> None:
+    """Gives ``outcome`` what became of Dask's future."""
+    with suppress(InvalidStateError):  # nobody waits any more
+        try:
+            if inner.status == "finished":
+                outcome.set_result(inner.result(timeout=SILENCE * 10))
+            elif inner.status == "error":
+                failure = inner.exception(timeout=SILENCE)
+                outcome.set_exception(WorkerLost() if isinstance(failure, KilledWorker) else failure)
+            else:  # cancelled by the scheduler's end
+                outcome.set_exception(Unavailable())
+        except InvalidStateError:
+            raise
+        except Exception:  # noqa: BLE001  the way to the result was cut
+            outcome.set_exception(Unavailable())

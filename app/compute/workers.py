@@ -38,6 +38,10 @@ class WorkerLost(Exception):
     """The worker died under this job, each time it was tried."""
 
 
+class Unavailable(Exception):
+    """There is nobody just now who could do a job."""
+
+
 class Running(NamedTuple, Generic[Result]):
     """A job handed over: its future, the part of it that is done, and whether somebody works at it."""
 
@@ -57,6 +61,10 @@ class Executor(Protocol):
     def restarts(self) -> int:
         """Workers that died."""
 
+    @property
+    def available(self) -> bool:
+        """Whether jobs can be done just now."""
+
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
         """Starts a job; cancelling its future ends it."""
 
@@ -66,6 +74,9 @@ class Executor(Protocol):
 
 class Workers:
     """An `Executor` on the ``capacity`` worker processes that answer ``bell`` (`WorkerProcesses`)."""
+
+    available = True
+    """They are started when they are needed."""
 
     def __init__(self, bell: socket.socket, capacity: int) -> None:
         self.capacity = capacity

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from app.contract.arrays import Model, NumberArray
 from app.wire.nested import DEEPEST
@@ -29,8 +29,9 @@ Scalar: TypeAlias = bool | float | Annotated[str, Field(max_length=100)]
 
 
 class TensorParameters(Model):
-    """How an input tensor travels."""
+    """How an input tensor travels; what other servers ask of it (``content_type``) is passed over."""
 
+    content_type: Name | None = Field(None, description="Of other servers; it changes nothing here.")
     binary_data_size: ByteCount | None = Field(
         None, description="Its bytes behind the JSON object; it then has no `data`."
     )
@@ -47,8 +48,9 @@ class InputTensor(Model):
 
 
 class OutputParameters(Model):
-    """How an output tensor travels."""
+    """How an output tensor travels; ``content_type`` is passed over as well."""
 
+    content_type: Name | None = Field(None, description="Of other servers; it changes nothing here.")
     binary_data: bool | None = Field(None, strict=True, description="As raw bytes behind the JSON object.")
 
 
@@ -59,11 +61,32 @@ class RequestedOutput(Model):
     parameters: OutputParameters = OutputParameters()
 
 
+OTHER_SERVERS = frozenset(
+    {
+        "content_type",  # MLServer's codecs
+        "headers",
+        "sequence_id",  # Triton's stateful models
+        "sequence_start",
+        "sequence_end",
+        "priority",
+        "triton_enable_empty_final_response",
+    }
+)
+"""Parameters that clients of other servers send by habit and that say nothing of an activation."""
+
+
 class InferParameters(BaseModel):
     """What the service itself understands; all others are the function's own parameters, by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Scalar]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_other_servers(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name not in OTHER_SERVERS}
 
     binary_data_output: bool = Field(
         False, strict=True, description="All outputs as raw bytes, unless an output says otherwise."
@@ -144,6 +167,62 @@ class ModelMetadata(Model):
     parameters: dict[str, float | str] = Field(description="The function's parameters and their defaults.")
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class TensorConfiguration(Model):
+    """A tensor in Triton's words."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class ModelConfiguration(Model):
+    """A model in Triton's words, as its performance analyzer asks for it."""
+
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int = Field(description="0: shapes are taken as they are.")
+    version_policy: dict[str, dict[str, int]]
+    input: list[TensorConfiguration]
+    output: list[TensorConfiguration]
+
+
+class Duration(Model):
+    """How often, and how many nanoseconds in all."""
+
+    count: int = 0
+    ns: int = 0
+
+
+class InferStatistics(Model):
+    """What became of requests, in Triton's words; there is no queue in front of a model."""
+
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+
+
+class ModelStatistics(Model):
+    """Requests to one model since this server process started."""
+
+    name: str
+    version: str
+    last_inference: int = Field(description="Milliseconds since 1970; 0 for never.")
+    inference_count: int
+    execution_count: int
+    inference_stats: InferStatistics
+    batch_stats: list[dict[str, Any]]
+
+
+class Statistics(Model):
+    """What this server process has done under ``/v2``."""
+
+    model_stats: list[ModelStatistics]
 
 
 class ModelReadiness(Model):

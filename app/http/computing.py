@@ -10,15 +10,12 @@ from fastapi import Request
 
 from app.compute.simulations import Admission, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
-from app.compute.workers import WorkerLost
+from app.compute.workers import Unavailable, WorkerLost
 from app.core.evaluation import Mapper
 from app.http.headers import header
 from app.http.problems import Problem, Translation
 
 Result = TypeVar("Result")
-
-PATIENCE = 0.25
-"""Seconds between two looks whether the client is still there."""
 
 
 async def computed(
@@ -76,6 +73,8 @@ def failures(error: BaseException) -> Problem | None:
         return Problem(504, "the computation did not end in the time it had")
     if isinstance(error, MemoryError):
         return Problem(422, "the computation took more memory than a worker may use")
+    if isinstance(error, Unavailable):
+        return Problem(503, "the cluster that computes this does not answer", headers={"Retry-After": "5"})
     if isinstance(error, WorkerLost):
         detail = "the process that computed this died each time it was tried; try again later"
         return Problem(503, detail, headers={"Retry-After": "1"})
@@ -84,14 +83,21 @@ def failures(error: BaseException) -> Problem | None:
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of ``work``, which is cancelled when the client has gone."""
-    task = asyncio.ensure_future(work)
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:
-        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
-            if await request.is_disconnected():
-                raise Problem(503, "the client has gone")
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Problem(503, "the client has gone")
         return await task
     finally:
         task.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Returns once the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def timeout(request: Request, longest: float) -> float:

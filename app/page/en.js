@@ -56,7 +56,7 @@ export default {
   "fact.slope": "Largest slope",
   "fact.zero": "Zero-centred",
   "fact.monotone": "Never decreasing",
-  "fact.smoothness": "Continuous derivatives",
+  "fact.smoothness": "Smoothness",
   "fact.saturates": "Saturates",
   "fact.kinks": "Kinks",
   "fact.gains": "Gain that keeps variance, mean square",
@@ -69,7 +69,6 @@ export default {
   "fact.kinkAt": "at {at}: slope {slope}",
   yes: "yes",
   no: "no",
-  all: "all",
   none: "none",
   jumps: "jumps",
   "saturates.negative": "for negative inputs",
@@ -147,6 +146,8 @@ export default {
   "state.healthy": "Healthy",
   "state.saturated": "Saturated",
   "state.dying": "Dying",
+  "state.collapsed": "inputs alike",
+  "state.dead": "dead networks",
 
   "phase.title": "Where is the edge of chaos?",
   "phase.lead":

@@ -41,7 +41,8 @@ document
   );
 
 async function show() {
-  const turn = (opened += 1);
+  opened += 1;
+  const turn = opened;
   close();
   close = () => {};
   read();

@@ -95,7 +95,7 @@ export function npy(buffer) {
 /** Numbers as an `.npy` file of float64. */
 export function toNpy(values) {
   const header = `{'descr': '<f8', 'fortran_order': False, 'shape': (${values.length},), }`;
-  const padded = header.padEnd(117) + "\n"; // to the next multiple of 64 bytes, the ten before it counted
+  const padded = `${header.padEnd(117)}\n`; // to the next multiple of 64 bytes, the ten before it counted
   const head = new Uint8Array([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, padded.length, 0]);
   return new Blob([head, padded, new Float64Array(values)]);
 }

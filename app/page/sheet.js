@@ -85,8 +85,9 @@ export function side(saturates) {
 
 /** How many derivatives are continuous. */
 export function smoothness({ smoothness: count }) {
-  if (fromJson(count) === Infinity) return t("all");
-  return fromJson(count) < 0 ? t("jumps") : shown(fromJson(count));
+  const known = fromJson(count);
+  if (known < 0) return t("jumps");
+  return known === Infinity ? "C^∞" : `C${[...String(known)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
 }
 
 function papers({ references }) {

@@ -145,7 +145,7 @@ _EDGE = Text(
 )
 _PHASES = {
     "ordered": Text("ordered: gradients vanish", "질서: 그래디언트 소실"),
-    "chaotic": Text("chaotic: gradients explode", "혼돈: 그래디언트 폭주"),
+    "chaotic": Text("chaotic: gradients explode", "혼돈: 그래디언트 폭발"),
 }
 
 

@@ -12,17 +12,20 @@ the rest:
   bound).
 - **Leaving** is noticed on every connection, one that is not being read included, for every request on it.
 - **Upgrades** are ignored, as RFC 9110 (7.8) allows; a body that follows is the request's.
-- **What is no HTTP** is answered after all that came before it, and ends the connection. So does an answer
-  that is sent before its request's body is whole: what follows could not be told from the body.
+- **What is no HTTP** is answered after all that came before it, and ends the connection.
+- **Bodies that nobody wants**, because the answer came first, are read and dropped, so that the next request
+  is found. Where one is long, or its client still waits to be asked for it, the connection ends instead.
 
-uvicorn makes one `Connection` for each client; `app.serving.uvicorn_parts` lists what is used of uvicorn.
+uvicorn has one `Connection` made for each client; `app.serving.uvicorn_parts` has what is used of uvicorn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import select
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -55,14 +58,26 @@ MOST_FRAMING = 65_536
 """Bytes around a chunked body's data, such as extensions and trailers, beyond what small chunks need."""
 
 FRAMING_OF_A_CHUNK = 16
+MOST_DROPPED = 1 << 20
+"""Bytes of a body that are read although its request has been answered."""
+
 LINGERING = 2.0
 """Seconds in which what a client still sends is read and dropped, so that it gets to see the last answer."""
 
-LOOK = 0.25
+LOOK = 0.2
 """Seconds between two looks whether a client that is not being read is still there."""
+
+HALF_CLOSED = 0.4
+"""Seconds that a request may take whose client has closed its side: it has left, or sends no more."""
 
 LEAST_TAKEN = 1 << 20
 """Bytes that a client takes in ``send_timeout`` seconds, if it does not take all."""
+
+OWN_DESCRIPTORS = 40
+"""Descriptors for the service itself: 25 at rest, some for files while it works."""
+
+MOST_REFUSED = 8
+"""Connections beyond the most that are told so; further ones are closed without a word."""
 
 SETTLING = 0.1
 """Seconds in which a connection that has just been made is heard although the service stops."""
@@ -87,7 +102,33 @@ _DETAILS = {
     503: "the service has as many connections as it can hold; try again later",
     505: "this service speaks HTTP/1.1",
 }
-_log = logging.getLogger("uvicorn.error")
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """What a connection needs of its server."""
+
+    __slots__ = ("app", "connections", "idle_timeout", "root_path", "state", "tasks")
+
+    app: ASGIApp
+    root_path: str
+    idle_timeout: float
+    state: dict[str, Any]
+    connections: set[Connection]
+    tasks: set[asyncio.Task[None]]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every answer."""
+        return []
+
+
+def most_connections() -> int:
+    """Connections at a time: as many as there are descriptors, but for those that the service needs."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, limit - OWN_DESCRIPTORS - 2 * settings().simulators)
 
 
 class Connection(asyncio.Protocol):
@@ -96,21 +137,12 @@ class Connection(asyncio.Protocol):
     The parser calls the methods that begin with ``on_``.
     """
 
-    def __init__(
-        self,
-        config: Any,
-        server_state: Any,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self.loop = _loop or asyncio.get_running_loop()
-        self.server_state = server_state
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self.service = service
+        self.loop = loop
         self.write_paused = False
         self.stopping = False
-        self._app: ASGIApp = config.loaded_app
-        self._root_path: str = config.root_path
-        self._idle_timeout: float = config.timeout_keep_alive
-        self._app_state = app_state
+        self._root_path = service.root_path
         self._receive_timeout = settings().receive_timeout
         self._send_timeout = settings().send_timeout
         self._outbox = outbox(self.loop)
@@ -121,33 +153,53 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._data, self._position = b"", 0  # what has been read, and how much of it has been parsed
         self._seam = b""  # the last bytes parsed, which may be the beginning of a blank line
-        self._head_bytes = self._framing = 0
+        self._head_bytes = self._framing = self._dropped = 0
         self._refusal = 0
         self._upgrade = self._repeating = False
         self._ended = False  # whatever still comes is dropped
         self._left = False
         self._read_paused = False
-        self._clock = _Clock(self.loop, self._expired)
+        self.since = loop.time()  # when the last request was answered
+        self._clock = _Clock(loop, self._expired)
         self._receiving = False
         self._suspended = 0.0
         self._look_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
-        self._seen: Exchange | None = None
+        self._watched: Exchange | None = None  # what a client that has closed its side may still wait for
+        self._watched_since = 0.0
 
     # The event loop's calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that sends nothing is closed too."""
         self.transport = transport
-        self.server_state.connections.add(self)
+        self.service.connections.add(self)
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._receiving = True
         self._clock.set(self._receive_timeout)
+        if len(self.service.connections) > most_connections():
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Closes a connection on which nothing is going on; where there is none, refuses this one."""
+        others = (each for each in self.service.connections if each is not self)
+        silent = min((each for each in others if each.is_silent), key=lambda each: each.since, default=None)
+        if silent is not None:
+            silent.abort()
+        elif len(self.service.connections) <= most_connections() + MOST_REFUSED:
+            self._refuse(503)
+        else:
+            self.abort()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no request is there or on its way."""
+        return not self._exchanges and not self._head_bytes
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tells every request on the connection that its client has gone."""
-        self.server_state.connections.discard(self)
+        self.service.connections.discard(self)
         self._ended = True
         self._clock.stop()
         for timer in (self._look_timer, self._send_timer):
@@ -189,8 +241,7 @@ class Connection(asyncio.Protocol):
         if self._exchanges:
             front = self._exchanges[0]
             front.wake()
-            if front.complete:
-                self._advance()
+            self._go_on()
 
     # uvicorn's call.
 
@@ -217,6 +268,8 @@ class Connection(asyncio.Protocol):
         if not self._receiving and not self._ended and (self._head_bytes or self._arriving is not None):
             self._receiving = True
             self._clock.set(self._receive_timeout)
+        if not self._ended:
+            self._settle()
 
     def _is_full(self) -> bool:
         if self._arriving is not None:
@@ -241,13 +294,26 @@ class Connection(asyncio.Protocol):
         return len(data)
 
     def _feed(self, piece: bytes) -> None:
-        is_head = self._arriving is None
-        if is_head:
+        if self._arriving is None:
             room = MOST_HEAD - self._head_bytes
             self._head_bytes += len(piece)
-            piece = piece[:room] if len(piece) > room else piece
-        elif self._length is None:
-            self._framing += len(piece)
+            self._parse_piece(piece[:room] if len(piece) > room else piece)
+            if self._head_bytes > MOST_HEAD:
+                self._refusal = self._refusal or 431
+        else:
+            if self._length is None:
+                self._framing += len(piece)
+            self._parse_piece(piece)
+            if self._framing > MOST_FRAMING:
+                self._refusal = self._refusal or 400
+        if self._refusal:
+            self._refuse(self._refusal)
+        elif self._dropped > MOST_DROPPED:
+            self._finish()
+        elif self._arriving is None and self._is_done():
+            self._advance()
+
+    def _parse_piece(self, piece: bytes) -> None:
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -255,12 +321,6 @@ class Connection(asyncio.Protocol):
                 self._repeat()
         except httptools.HttpParserError:
             self._refusal = self._refusal or 400
-        if is_head and self._head_bytes > MOST_HEAD:
-            self._refusal = self._refusal or 431
-        elif self._framing > MOST_FRAMING:
-            self._refusal = self._refusal or 400
-        if self._refusal:
-            self._refuse(self._refusal)
 
     def _repeat(self) -> None:
         """Has the parser read the body of a request whose upgrade is ignored.
@@ -341,9 +401,9 @@ class Connection(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
-            "state": self._app_state.copy(),
+            "state": self.service.state.copy(),
         }
-        self._head_bytes = self._framing = 0
+        self._head_bytes = self._framing = self._dropped = 0
         self._upgrade = self._parser.should_upgrade()
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         self._arriving = exchange = Exchange(self, scope, keep_alive=keep_alive, expects=self._expects)
@@ -374,8 +434,8 @@ class Connection(asyncio.Protocol):
             self._length -= len(body)
         else:
             self._framing = max(0, self._framing - len(body) - FRAMING_OF_A_CHUNK)
-        if self._arriving is not None:
-            self._arriving.add(body)
+        if self._arriving is not None and not self._arriving.add(body):
+            self._dropped += len(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
@@ -396,6 +456,8 @@ class Connection(asyncio.Protocol):
         if broken is None or not broken.started:
             scope = {"type": "http", "method": "GET", "http_version": "1.1"}
             self._append(Exchange(self, scope, keep_alive=False, expects=False, app=_refusing(status)))
+        elif not self._exchanges:
+            self._finish()
 
     # From requests to answers.
 
@@ -405,8 +467,8 @@ class Connection(asyncio.Protocol):
             self._start(exchange)
 
     def _start(self, exchange: Exchange) -> None:
-        tasks = self.server_state.tasks
-        task = self.loop.create_task(exchange.run(exchange.app or self._app))
+        tasks = self.service.tasks
+        task = self.loop.create_task(exchange.run(exchange.app or self.service.app))
         task.add_done_callback(tasks.discard)
         tasks.add(task)
 
@@ -415,6 +477,11 @@ class Connection(asyncio.Protocol):
         """Whether no other request has come behind the one that is being answered."""
         return len(self._exchanges) == 1 and not self._data
 
+    @property
+    def is_long(self) -> bool:
+        """Whether more of the body that is arriving is to come than is read to be dropped."""
+        return self._length is not None and self._length > MOST_DROPPED
+
     def taken(self) -> None:
         """The application has taken what there was of a body."""
         if self._read_paused:
@@ -422,27 +489,40 @@ class Connection(asyncio.Protocol):
 
     def answered(self, exchange: Exchange) -> None:
         """Goes on once the answer to ``exchange`` is written."""
-        self.server_state.total_requests += 1
-        if len(self.server_state.tasks) == 1:
+        if len(self.service.tasks) == 1:
             self.flush()  # no other answer is in the making that this one could leave with
         if not exchange.keep_alive:
             self._finish()
-        elif not self.write_paused:
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Has the next request answered where the first is done, and reads on."""
+        if self._is_done():
             self._advance()
+        if self._read_paused:
+            self._parse()
+
+    def _is_done(self) -> bool:
+        """Whether the first request has come whole and its answer has left."""
+        return bool(self._exchanges) and self._exchanges[0].is_over and not self.write_paused
 
     def _advance(self) -> None:
-        """Has the next request answered, and reads on."""
         self._exchanges.popleft()
         if self._exchanges:
             self._start(self._exchanges[0])
-        if self._data:
-            self._parse()
+        elif not self._data:  # else there may be another request in it
+            self._settle()
+
+    def _settle(self) -> None:
+        """Ends the connection or waits for another request, where there is none."""
         if self._exchanges:
             return
         if self._ended or self.stopping:
             self._finish()
         elif not self._receiving:
-            self._clock.set(self._idle_timeout)
+            self.since = self.loop.time()
+            self._clock.set(self.service.idle_timeout)
 
     def write(self, data: bytes | memoryview) -> None:
         """Holds ``data`` back until the end of this turn; what is large leaves at once."""
@@ -469,7 +549,7 @@ class Connection(asyncio.Protocol):
         broken, self._arriving = self._arriving, None
         if broken is not None:
             broken.break_off()
-            if broken.disconnected:
+            if broken.disconnected or broken.complete:
                 self._exchanges.remove(broken)
 
     def _expired(self) -> None:
@@ -480,8 +560,8 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Closes behind the last answer, slowly: a reset would take it from a client that still sends."""
-        self._exchanges.clear()
         self._end_reading()
+        self._exchanges.clear()
         self.flush()
         if self._left or self.transport.is_closing():
             self._close()
@@ -550,20 +630,21 @@ class Connection(asyncio.Protocol):
     def _watch(self) -> None:
         """Looks now and then whether a client has left that would not be heard leaving."""
         if self._look_timer is None:
-            self._seen = self._exchanges[0] if self._left and self._exchanges else None
-            self._look_timer = self.loop.call_later(LOOK, self._look)
+            self._look()
 
     def _look(self) -> None:
         """Gives up on a client that has closed its side, unless its requests are being answered quickly."""
         self._look_timer = None
         if not self._exchanges or not (self._left or self._read_paused):
             return
+        front, now = self._exchanges[0], self.loop.time()
         if self._left or _has_left(self.transport):
-            if self._seen is self._exchanges[0]:
+            if front is not self._watched:
+                self._watched, self._watched_since = front, now
+            elif now - self._watched_since >= HALF_CLOSED:
                 self._abandon()
                 self.abort()
                 return
-            self._seen = self._exchanges[0]
         self._look_timer = self.loop.call_later(LOOK, self._look)
 
 
@@ -600,12 +681,14 @@ class Exchange:
 
     # The connection's calls.
 
-    def add(self, piece: bytes) -> None:
-        """Takes a piece of the body."""
-        if not self.complete:
-            self._pieces.append(piece)
-            self.held += len(piece)
-            self.wake()
+    def add(self, piece: bytes) -> bool:
+        """Takes a piece of the body; False where nobody wants it."""
+        if self.complete:
+            return False
+        self._pieces.append(piece)
+        self.held += len(piece)
+        self.wake()
+        return True
 
     def end(self) -> None:
         """The body is whole."""
@@ -619,7 +702,7 @@ class Exchange:
 
     def break_off(self) -> None:
         """The rest of the body will not come; an answer that has begun is still sent."""
-        self._broken = True
+        self._broken = self._whole = True
         self.disconnected = not self.started
         self.wake()
 
@@ -628,6 +711,11 @@ class Exchange:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether both the request and its answer are whole."""
+        return self.complete and self._whole
 
     @property
     def unsent(self) -> int:
@@ -687,7 +775,7 @@ class Exchange:
         length: int | None = None
         close = connection.stopping
         lines = [_STATUS_LINES[status]]
-        for name, value in (*connection.server_state.default_headers, *headers):
+        for name, value in (*connection.service.headers, *headers):
             if name == b"connection":
                 close = close or value == b"close"
                 continue
@@ -695,7 +783,8 @@ class Exchange:
                 length = int(value)
             lines.append(b"%b: %b\r\n" % (name, value))
         # A wish to close waits for the last request that has come: each gets its answer.
-        if not (self.keep_alive and self._whole) or (close and connection.is_last):
+        unwanted = not self._whole and (self._expects or connection.is_long)
+        if not self.keep_alive or unwanted or (close and connection.is_last):
             self.keep_alive = False
             lines.append(b"connection: close\r\n")
         self._bodiless = self.scope["method"] == "HEAD" or status in _BODILESS

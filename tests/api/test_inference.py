@@ -341,7 +341,7 @@ def test_headers(client: InProcess, headers: dict[str, str], status: int) -> Non
     ("method", "path", "status"),
     [
         ("GET", "/v2/nothing", 404),
-        ("GET", "/v2/models/sigmoid/config", 404),
+        ("GET", "/v2/models/sigmoid/configuration", 404),
         ("GET", "/v2/models/sigmoid/infer", 405),
         ("GET", "/v2/models/nothing", 404),
         ("GET", "/v2/models/nothing/ready", 404),
@@ -367,7 +367,6 @@ def test_errors_of_our_own_have_it_too(
     monkeypatch.setattr(application.state, "ready", False)
     for answer, status in (
         (unforeseen, 500),
-        (infer(client, "sigmoid", GOOD), 503),
         (client.get("/v2/health/ready"), 503),
         (client.get("/v2/models/sigmoid/ready"), 503),
     ):

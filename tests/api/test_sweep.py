@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -120,3 +122,43 @@ def test_the_deadline_ends_the_stream_with_an_error(client: InProcess) -> None:
     assert found[0]["type"] == "start"
     assert found[-1]["type"] == "error"
     assert found[-1]["problem"]["status"] == 504
+
+
+def test_a_long_value_is_not_repeated(client: InProcess) -> None:
+    """A line has its place in the grid's list instead, whatever it is."""
+    long = "x" * 100_000
+    inputs = [[0.5] * 8] * 200
+    grid = {"activation": ["tanh", long], "inputs": [inputs], "seed": [0, 1]}
+    base = {name: value for name, value in BASE.items() if name != "batch"}
+    answer = client.post("/gradient-flow/sweep", json={"base": base, "grid": grid})
+    found = [json.loads(each) for each in answer.text.splitlines()]
+    points = {each["index"]: each["point"] for each in found if "point" in each}
+    assert points == {
+        index: {"activation": name, "inputs": {"value": 0}, "seed": index % 2}
+        for index, name in enumerate(["tanh", "tanh", {"value": 1}, {"value": 1}])
+    }
+    assert long not in answer.text
+    assert all(len(json.dumps(each)) < 20_000 for each in found if each["type"] == "failed")
+
+
+def test_a_path_is_short(client: InProcess) -> None:
+    answer = client.post("/gradient-flow/sweep", json={"base": BASE, "grid": {"init." + "x" * 1000: [1]}})
+    assert answer.status_code == 422
+    assert "at most 100 characters" in answer.text
+    assert len(answer.content) < 1000
+
+
+def test_many_estimates_leave_the_service_to_others(client: InProcess) -> None:
+    """Estimates take turns, cell by cell, and end at the deadline."""
+    body = {"base": {**BASE, "depth": 500}, "grid": {"seed": list(range(5000))}}
+    headers = {"Request-Timeout": "4"}
+    with ThreadPoolExecutor(9) as crowd:
+        sweeps = [
+            crowd.submit(client.post, "/gradient-flow/sweep", json=body, headers=headers) for _ in range(8)
+        ]
+        time.sleep(0.5)
+        begin = time.monotonic()
+        assert client.post("/gradient-flow", json=BASE).status_code == 200
+        assert time.monotonic() - begin < 4
+        assert all(each.result().status_code in (200, 503, 504) for each in sweeps)
+    assert time.monotonic() - begin < 15

@@ -37,9 +37,10 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def activation_lab(**settings: object) -> Iterator[Server]:
-    """`python -m app`, as a user would start it, with these settings in its environment."""
+def activation_lab(environment: Mapping[str, str] | None = None, /, **settings: object) -> Iterator[Server]:
+    """`python -m app`, as a user would start it, with these settings, and these other variables."""
     chosen = {f"ACTIVATION_LAB_{key.upper()}": str(value) for key, value in settings.items()}
+    chosen |= environment or {}
     port = free_port()
     command = [sys.executable, "-m", "app", "--port", str(port)]
     with served("the service", command, port, "/readyz", environment=chosen) as server:
@@ -113,6 +114,17 @@ def descendants(process: int) -> list[int]:
         for child in map(int, _text(task).split()):
             below += [child, *descendants(child)]
     return below
+
+
+def command_of(process: int) -> str:
+    """The words that a process was started with; empty for one that has ended."""
+    return _text(Path(f"/proc/{process}/cmdline")).replace("\0", " ")
+
+
+def parent_of(process: int) -> int:
+    """The process that a process is the child of; 0 for one that has ended."""
+    fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def resident(process: int) -> int:

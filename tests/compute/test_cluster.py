@@ -9,13 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from distributed import Client
 
+from app.compute.cluster import Cluster
+from app.compute.workers import Unavailable
+from app.core.evaluation import Mapper
+from app.core.jobs import Progress
 from tests.conftest import free_port, started
 
 pytestmark = pytest.mark.slow
@@ -80,3 +86,69 @@ def test_a_sweep_survives_a_worker_s_death_and_is_the_same_to_the_last_bit() -> 
             assert time.monotonic() - begun < 240
     assert sorted(there) == list(range(16))
     assert there == here
+
+
+def simulated(url: str, **fields: Any) -> httpx.Response:
+    body = {"activation": "tanh", "depth": 5, "width": 32, "networks": 2, **fields}
+    return httpx.post(f"{url}/gradient-flow", json=body, timeout=120)
+
+
+def until(url: str, path: str, status: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while httpx.get(f"{url}{path}").status_code != status:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_may_be_lost_and_come_back(blow: signal.Signals) -> None:
+    """Before it is there, while it is gone: 503, at once; then again, by itself."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    worker = [
+        "dask_worker",
+        address,
+        "--host",
+        "127.0.0.1",
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--no-nanny",
+    ]
+    for server in started(dask_scheduler=address, sign="/healthz"):
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        assert simulated(server.url).status_code == 503
+        with process(*scheduler) as first, process(*worker):
+            until(server.url, "/readyz", 200, 60)
+            assert simulated(server.url).status_code == 200
+            with ThreadPoolExecutor(1) as client:
+                running = client.submit(simulated, server.url, depth=20_000, width=64, init="critical")
+                time.sleep(1)
+                first.send_signal(blow)
+                lost = running.result(timeout=20)
+            assert lost.status_code == 503
+            assert int(lost.headers["Retry-After"]) >= 1
+            until(server.url, "/readyz", 503, 10)
+            small = httpx.post(f"{server.url}/activate", json={"function": "tanh", "inputs": [0]})
+            assert small.status_code == 200
+            first.kill()
+        with process(*scheduler), process(*worker):
+            until(server.url, "/readyz", 200, 60)
+            assert simulated(server.url).status_code == 200
+
+
+def test_workers_of_another_version_get_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster(1) as address:
+        monkeypatch.setattr("app.compute.cluster.__version__", "another")
+        engine = Cluster(address)
+        assert not engine.available
+        with pytest.raises(Unavailable):
+            engine.submit(Nothing(), 1).future.result(timeout=5)
+        engine.close()
+
+
+@dataclass(frozen=True)
+class Nothing:
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> None:
+        return None

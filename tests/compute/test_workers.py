@@ -225,6 +225,7 @@ class Stuck:
 
     capacity = 2
     restarts = 0
+    available = True
 
     def __init__(self) -> None:
         self.taken = 0

@@ -65,6 +65,10 @@ class Run:
         with activation_lab(**SETTINGS) as server:
             sources = {kind: random.Random(f"{self._seed} {kind}") for kind in self._kinds}
             connection = Connection(server.port)
+            for kind in self._kinds:  # loops are compiled when they are first needed
+                warm = random.Random(0)
+                for _ in range(50):
+                    connection.faults(KINDS[kind](warm)._replace(patience=60))
             first = memory = 0
             for number in range(self._count):
                 if time.monotonic() > self._end or server.process.poll() is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.fuzz import arrays
+from tests.fuzz import arrays, raw
 from tests.fuzz.kinds import Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -16,4 +16,6 @@ KINDS: Mapping[str, Kind] = {
     "activate": arrays.activate,
     "flow": arrays.flow,
     "sweep": arrays.sweep,
+    "pipeline": raw.pipeline,
+    "raw": raw.raw,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -108,7 +109,65 @@ def test_a_deadline(house: Server) -> None:
     until(lambda: busy(house) == 0, 3)
 
 
-def below(server: Server) -> list[psutil.Process]:
+def test_the_deadline_of_a_job_whose_worker_is_stopped(house: Server) -> None:
+    def ask() -> httpx.Response:
+        headers = {"Request-Timeout": "4"}
+        return httpx.post(f"{house.url}/gradient-flow", json=LONG, headers=headers, timeout=60)
+
+    assert simulate(house).status_code == 200  # now there are workers
+    with ThreadPoolExecutor(1) as client:
+        begin = time.monotonic()
+        running = client.submit(ask)
+        until(lambda: busy(house) > 0, 20)
+        stopped = simulators(house)
+        for each in stopped:
+            each.suspend()
+        assert running.result().status_code == 504
+        assert time.monotonic() - begin < 10
+    assert simulate(house).status_code == 200
+    assert not {each.pid for each in stopped} & {each.pid for each in simulators(house)}
+
+
+def leave(server: Server) -> None:
+    """Asks for minutes of work and goes."""
+    content = json.dumps(LONG).encode()
+    head = "POST /gradient-flow HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((server.host, server.port)) as client:
+        client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        time.sleep(0.15)
+
+
+def test_ten_clients_a_second_that_leave_cost_others_little() -> None:
+    for server in started(simulators="2"):
+        for _ in range(4):
+            simulate(server)
+        calm, crowded = [], []
+        for _ in range(5):
+            begin = time.monotonic()
+            assert simulate(server).status_code == 200
+            calm.append(time.monotonic() - begin)
+        over = threading.Event()
+
+        def leavers(server: Server = server, over: threading.Event = over) -> None:
+            while not over.is_set():
+                threading.Thread(target=leave, args=(server,)).start()
+                time.sleep(0.1)
+
+        crowd = threading.Thread(target=leavers)
+        crowd.start()
+        time.sleep(1)
+        for _ in range(5):
+            begin = time.monotonic()
+            answer = simulate(server)
+            crowded.append(time.monotonic() - begin)
+            assert answer.status_code in (200, 503)
+        over.set()
+        crowd.join()
+        assert sorted(crowded)[2] < 2 + 3 * max(calm)
+
+
+def below(server: Server) -> Any:
+    """Its descendants, as psutil's processes."""
     return psutil.Process(server.process.pid).children(recursive=True)
 
 

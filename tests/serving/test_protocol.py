@@ -333,6 +333,22 @@ def test_an_answer_before_the_body_ends_the_connection() -> None:
         assert statuses(house, request("POST", "/activate", body=SIGMOID) + LAST) == [401, 200]
 
 
+def test_a_body_that_nobody_wants_is_read_and_dropped(house: Server) -> None:
+    """Answered once its head is there, before its body, and the next request is found behind it."""
+    unknown = request("POST", "/nothing", body=b"x" * 100_000).removesuffix(b"x" * 100_000)
+    chunked = request("POST", "/nothing", "Transfer-Encoding: chunked")
+    for head, body in ((unknown, b"x" * 100_000), (chunked, b"5\r\nhello\r\n" * 1000 + b"0\r\n\r\n")):
+        with connected(house) as connection:
+            connection.sendall(head)
+            answer, rest = first_answer(connection.recv(1 << 16))
+            assert (answer.status, rest) == (404, b"")
+            assert b"connection" not in answer.headers
+            connection.sendall(body + GET + LAST)
+            assert [each.status for each in answers(received(connection))] == [200, 200]
+    endless = ask(house, chunked, b"100000\r\n" + b"x" * (1 << 20) + b"\r\n5\r\nhello\r\n" * 3)
+    assert [each.status for each in endless] == [404]
+
+
 def test_a_body_is_asked_for_where_it_is_wanted(house: Server) -> None:
     expecting = request("POST", "/activate", "Expect: 100-continue", body=SIGMOID).removesuffix(SIGMOID)
     with connected(house) as connection:

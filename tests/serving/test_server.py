@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.responses import Response
-from uvicorn.server import ServerState
 
+from app.serving import outbox
 from app.serving.outbox import LARGE
-from app.serving.protocol import Connection
+from app.serving.protocol import Connection, Service
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -34,6 +33,17 @@ class Wire(asyncio.Transport):
         return 0
 
 
+class Alone(Service):
+    """A server that is nothing but what its connections need."""
+
+    def __init__(self) -> None:
+        self.root_path = ""
+        self.idle_timeout = 5.0
+        self.state = {}
+        self.connections = set()
+        self.tasks = set()
+
+
 def answered(body: bytes, connections: int) -> tuple[list[bytes], list[int]]:
     """What was sent, and how many writes there were when each answer was made."""
     sent: list[bytes] = []
@@ -45,14 +55,13 @@ def answered(body: bytes, connections: int) -> tuple[list[bytes], list[int]]:
 
     async def exchange() -> None:
         loop = asyncio.get_running_loop()
-        config = uvicorn.Config(application, ws="none", log_config=None, proxy_headers=False)
-        config.load()
-        state = ServerState()
-        clients = [Connection(config, state, {}, loop) for _ in range(connections)]
+        service = Alone()
+        service.app = application
+        clients = [Connection(service, loop) for _ in range(connections)]
         for each in clients:
             each.connection_made(Wire(sent))
             each.data_received(REQUEST)
-        await asyncio.gather(*state.tasks)
+        await asyncio.gather(*service.tasks)
         await asyncio.sleep(0)  # the end of the turn
         for each in clients:
             each.connection_lost(None)
@@ -62,7 +71,10 @@ def answered(body: bytes, connections: int) -> tuple[list[bytes], list[int]]:
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, [1]), (3, [0, 0, 0])])
-def test_an_answer_waits_only_for_others_in_the_making(connections: int, seen: list[int]) -> None:
+def test_an_answer_waits_only_for_others_in_the_making(
+    monkeypatch: pytest.MonkeyPatch, connections: int, seen: list[int]
+) -> None:
+    monkeypatch.setattr(outbox, "LONGEST_WAIT", 60.0)
     sent, noted = answered(b"answer", connections)
     assert noted == seen
     assert all(answer.startswith(b"HTTP/1.1 200 OK\r\n") for answer in sent)

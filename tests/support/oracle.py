@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,7 @@ class MpArithmetic:
             "log2": lambda x: mp.log(x, 2),
             "max": max,
             "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
-            "softplus": lambda x: mp.log1p(mp.exp(x)),
+            "softplus": lambda x: mp.log1p(mp.exp(max(x, -mp.mpf("1e100")))),
             "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
             "phi": lambda x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }
@@ -109,8 +110,17 @@ def _in_arithmetic(judge: MpArithmetic, value: Any) -> Any:
 
 
 def nearest_float(value: Any) -> float:
-    """``value`` rounded to float64 (libmp rounds to nearest, subnormals included)."""
-    return float(libmp.to_float(value._mpf_, rnd="n"))
+    """``value`` rounded to float64, once: by a quotient of integers, as libmp rounds subnormals twice."""
+    sign, mantissa, exponent, bits = value._mpf_
+    if not mantissa or exponent + bits > 1100:
+        return float(libmp.to_float(value._mpf_, rnd="n"))
+    if exponent + bits < -1200:
+        return -0.0 if sign else 0.0
+    size = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    try:
+        return float(-size if sign else size)
+    except OverflowError:
+        return -math.inf if sign else math.inf
 
 
 def ulps(got: float, truth: Any, scale: Any = None) -> float:

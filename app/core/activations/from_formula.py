@@ -70,7 +70,8 @@ class FormulaActivation(Elementwise):
         return orders_of(self.formula.tree)
 
     @cached_property
-    def _stable_trees(self) -> tuple[Tree, ...]:
+    def stable_trees(self) -> tuple[Tree, ...]:
+        """The same in forms that are stable in double precision."""
         return orders_of(stable(self.formula.tree))
 
     @cached_property
@@ -79,7 +80,7 @@ class FormulaActivation(Elementwise):
 
     def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
         """upstream·f′(x); all have one axis."""
-        return GIVEN.pull(self.orders(x, 2, **params)[1], upstream, {}, odd=odd)
+        return GIVEN.pull(self.orders(x, 2, odd=False, **params)[1], upstream, {}, odd=odd)
 
     def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
         """∂f/∂θ at every x, for every parameter; x has one axis."""
@@ -100,7 +101,7 @@ class FormulaActivation(Elementwise):
         wide = x.astype(np.float64, copy=False)
         arrays = {name: value for name, value in params.items() if isinstance(value, np.ndarray)}
         numbers = {name: float(value) for name, value in params.items() if name not in arrays}
-        found = evaluate(self._stable_trees[: len(rows)], {VARIABLE: wide, **arrays}, numbers)
+        found = evaluate(self.stable_trees[: len(rows)], {VARIABLE: wide, **arrays}, numbers)
         lost = ~np.isfinite(found).all(axis=0)
         values = np.array(found)
         if lost.any():
@@ -116,7 +117,7 @@ class FormulaActivation(Elementwise):
         values = {**self.defaults, **params}
         exact = prove(Part(self.formula.tree, 0, 1), {VARIABLE: x, **values}, _DOUBLE)
         with np.errstate(all="ignore"):
-            difference = np.abs(self.orders(x, 2, **values) - exact.orders)
+            difference = np.abs(self.orders(x, 2, odd=False, **values) - exact.orders)
             tiny = np.abs(exact.orders) < _SMALLEST_NORMAL
             relative = np.where(tiny, 0.0, difference / np.abs(exact.orders))
         known = exact.proved & np.isfinite(difference)
@@ -136,7 +137,7 @@ class FormulaActivation(Elementwise):
     def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:
         """Where f, f′ or f″ jumps, sorted."""
         given = {**self.defaults, **(params or {})}
-        facts = self.facts if given == self.defaults else look(self.trees, given)
+        facts = self.facts if given == self.defaults else look(self.stable_trees, given)
         return list(facts.kinks)
 
 
@@ -185,7 +186,7 @@ def _again(formula: Formula, numbers: Mapping[str, float]) -> FormulaActivation:
 def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaActivation:
     params = dict(numbers)
     orders = orders_of(formula.tree)
-    facts = look(orders, params)
+    facts = look(orders_of(stable(formula.tree)), params)
     return FormulaActivation(
         name=f"{PREFIX}{formula.text}",
         title=Text("Formula", "수식"),
@@ -194,7 +195,7 @@ def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaAc
         parameters=tuple(
             Parameter(
                 name=name,
-                symbol=rf"\mathrm{{{name}}}",
+                symbol=_symbol(name),
                 description=("a parameter of the formula", "수식의 매개변수"),
                 default=value,
                 learnable=True,
@@ -215,6 +216,22 @@ def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaAc
         formula=formula,
         facts=facts,
     )
+
+
+def _symbol(name: str) -> str:
+    """A Greek letter by its name, one letter as it is, a word upright; numbers at the end as an index."""
+    word = name.rstrip("0123456789_").replace("_", r"\_")
+    index = name[len(name.rstrip("0123456789_")) :].strip("_")
+    if not word:
+        return rf"\mathrm{{{name}}}".replace("_", r"\_")
+    letter = rf"\{word}" if word in _GREEK else word if len(word) == 1 else rf"\mathrm{{{word}}}"
+    return f"{letter}_{{{index}}}" if index else letter
+
+
+_GREEK = frozenset(
+    {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "mu", "nu", "xi", "rho"}
+    | {"sigma", "tau", "phi", "chi", "psi", "omega"}
+)
 
 
 # The catalogue in formulas

@@ -147,7 +147,7 @@ def _relu(x: float) -> Orders:
 
 RELU = Elementwise(
     name="relu",
-    title=Text("ReLU", "렐루(ReLU)"),
+    title=Text("ReLU", "ReLU(렐루)"),
     summary=Text(
         "Passes positive inputs and cuts off the rest. The gradient of an active unit neither shrinks nor "
         "grows, which made deep networks trainable; a unit that is negative for every input gets no "
@@ -196,7 +196,7 @@ def _relu6(x: float) -> Orders:
 
 RELU6 = Elementwise(
     name="relu6",
-    title=Text("ReLU6", "렐루6(ReLU6)"),
+    title=Text("ReLU6", "ReLU6(렐루6)"),
     summary=Text(
         "ReLU cut off at 6. The bound keeps outputs inside what fixed-point and 8-bit formats hold; above "
         "it, as below zero, the gradient is exactly zero.",
@@ -230,7 +230,7 @@ def _leaky_relu(x: float, negative_slope: float) -> Orders:
 
 LEAKY_RELU = Elementwise(
     name="leaky_relu",
-    title=Text("Leaky ReLU", "리키 렐루(Leaky ReLU)"),
+    title=Text("Leaky ReLU", "Leaky ReLU(리키 렐루)"),
     summary=Text(
         "ReLU with a small slope for negative inputs, so that no unit can die. Frameworks disagree about "
         "the default: 0.01 in PyTorch, JAX and ONNX, 0.2 and 0.3 in Keras.",
@@ -271,7 +271,7 @@ def _prelu_gradient(x: float, weight: float) -> tuple[Scaled]:  # noqa: ARG001 -
 
 PRELU = Elementwise(
     name="prelu",
-    title=Text("Parametric ReLU (PReLU)", "매개변수 렐루(PReLU)"),
+    title=Text("Parametric ReLU (PReLU)", "PReLU(매개변수 렐루)"),
     summary=Text(
         "Leaky ReLU whose negative slope is learned, one for the whole layer or one per channel. It costs "
         "almost no parameters; weight decay would pull the slope towards zero and is best left off it.",
@@ -330,7 +330,7 @@ def _rrelu(x: float, lower: float, upper: float) -> Orders:
 
 RRELU = Elementwise(
     name="rrelu",
-    title=Text("Randomised ReLU (RReLU), in evaluation", "무작위 렐루(RReLU), 평가 모드"),
+    title=Text("Randomised ReLU (RReLU), in evaluation", "RReLU(무작위 렐루), 평가 모드"),
     summary=Text(
         "In training, a leaky ReLU whose negative slope is drawn from [lower, upper] for every element, "
         "which regularises. What is computed here is its evaluation mode: the slope is the mean of the two "
@@ -438,7 +438,7 @@ def _clipped_leaky_relu(x: float, negative_slope: float, max_value: float, thres
 
 CLIPPED_LEAKY_RELU = Elementwise(
     name="clipped_leaky_relu",
-    title=Text("ReLU with slope, ceiling and threshold (Keras)", "기울기·상한·문턱이 있는 렐루(Keras)"),
+    title=Text("ReLU with slope, ceiling and threshold (Keras)", "기울기·상한·문턱이 있는 ReLU(Keras)"),
     summary=Text(
         "ReLU as Keras generalises it: a slope below the threshold, the identity above it, a ceiling. At "
         "its defaults it is ReLU; with a threshold above zero it jumps there, because what passes is x and "
@@ -501,7 +501,7 @@ def _squared_relu(x: float) -> Orders:
 
 SQUARED_RELU = Elementwise(
     name="squared_relu",
-    title=Text("Squared ReLU", "제곱 렐루"),
+    title=Text("Squared ReLU", "제곱 ReLU"),
     summary=Text(
         "The square of ReLU: smooth at zero, where its slope sets in gradually, and quadratic beyond. Found "
         "by a search over Transformer variants; since it grows faster than its input it needs "

@@ -49,6 +49,8 @@ class NearRational:
         return _made(self.exact + other.exact, _sum(self.rest, other.rest))
 
     def __sub__(self, other: NearRational) -> NearRational:
+        if self is other:
+            return NearRational(fmpq_series([], 1, self.exact.prec))
         return self + -other
 
     def __mul__(self, other: NearRational) -> NearRational:
@@ -366,14 +368,14 @@ def _abs(u: NearRational) -> NearRational:
 
 def _maximum(first: NearRational, *others: NearRational) -> NearRational:
     for each in others:
-        if (each - first).sign > 0:
+        if each is not first and (each - first).sign > 0:
             first = each
     return first
 
 
 def _minimum(first: NearRational, *others: NearRational) -> NearRational:
     for each in others:
-        if (each - first).sign < 0:
+        if each is not first and (each - first).sign < 0:
             first = each
     return first
 
@@ -457,7 +459,8 @@ NEAR_RATIONAL: Mapping[str, Callable[..., NearRational]] = {
 
 
 def _relation(holds: Callable[[int], bool]) -> Callable[[NearRational, NearRational], bool]:
-    return lambda a, b: holds((a - b).sign)
+    # One part of a formula against itself, which is one object, needs no bits.
+    return lambda a, b: holds(0 if a is b else (a - b).sign)
 
 
 COMPARE: Mapping[str, Callable[[NearRational, NearRational], bool]] = {

@@ -23,7 +23,8 @@ class Arithmetic:
 
     ``varying`` and ``fixed`` are the operations on parts that depend on the series' variable and on those
     that do not; ``compare`` the comparisons. With ``choose`` both branches of a condition are worked out and
-    it chooses between them, number by number; ``every`` then joins conditions.
+    it chooses between them, number by number; ``every`` then joins conditions. What raises ``undefined`` is
+    no number, and compared with it nothing holds but that it differs.
     """
 
     number: Callable[[Fraction], Any]
@@ -33,6 +34,7 @@ class Arithmetic:
     compare: Mapping[str, Callable[[Any, Any], Any]]
     choose: Callable[[Any, Any, Any], Any] | None = None
     every: Callable[..., Any] | None = None
+    undefined: type[ArithmeticError] | None = None
 
 
 def function(
@@ -133,7 +135,8 @@ class _Builder:
             case "and":
                 return self._all([self.closure(each) for each in node.args])
             case op if op in CONDITIONS:
-                return _applied(self._arithmetic.compare[op], [self.closure(each) for each in node.args])
+                sides = [self.closure(each) for each in node.args]
+                return self._condition(op, _applied(self._arithmetic.compare[op], sides))
         table = self._arithmetic.varying if self._varies[node] else self._arithmetic.fixed
         return _applied(table[node.op], [self.closure(each) for each in node.args])
 
@@ -142,6 +145,19 @@ class _Builder:
             return _Constant(self._constants[name])
         place = self._places[name]
         return lambda values: values[place]
+
+    def _condition(self, op: str, compare: Closure) -> Closure:
+        undefined = self._arithmetic.undefined
+        if undefined is None or isinstance(compare, _Constant):
+            return compare
+
+        def holds(values: list[Any]) -> Any:
+            try:
+                return compare(values)
+            except undefined:
+                return op == "!="
+
+        return holds
 
     def _choice(self, test: Closure, body: Closure, orelse: Closure) -> Closure:
         if self._arithmetic.choose is not None:

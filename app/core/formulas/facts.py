@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.core.formulas.calculus import derivative, minus
 from app.core.formulas.tree import CONDITIONS, Tree, names, walk
-from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.vectorised import evaluate
 
 Doubles: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["negative", "positive"]
@@ -25,6 +25,8 @@ _DENSE = np.linspace(-40.0, 40.0, 8001)
 _FAR = np.geomspace(40.0, 1e12, 400)
 GRID: Doubles = np.unique(np.concatenate([-_FAR, _DENSE, _FAR]))
 """Where curves are looked at."""
+
+VARIABLE = "x"
 
 MOST_KINKS = 64
 _FLAT = 1e-6
@@ -47,16 +49,18 @@ class Facts:
 
 
 def look(orders: Sequence[Tree], params: Mapping[str, float]) -> Facts:
-    """The facts of f, given by its trees of f, f′ and f″."""
+    """The facts of f, given by its trees of f, f′ and f″, in forms that are stable in doubles."""
     jumps = dict(_jumps(orders, params))
-    _, slope = evaluate([stable(each) for each in orders[:2]], {"x": GRID}, params)
+    (slope,) = evaluate(orders[1:2], {VARIABLE: GRID}, params)
     known = slope[np.isfinite(slope)]
     largest = float(np.abs(known).max(initial=0.0))
     far = GRID.size // 20
     if _grows(np.abs(slope[-far:])) or _grows(np.abs(slope[:far][::-1])):
         largest = math.inf
     scale = largest if 0 < largest < math.inf else 1.0
-    ends: dict[Side, float] = {"negative": float(slope[0]), "positive": float(slope[-1])}
+    ends: dict[Side, float] = (
+        {"negative": float(known[0]), "positive": float(known[-1])} if known.size else {}
+    )
     saturates = frozenset(side for side, end in ends.items() if abs(end) < _FLAT * scale)
     falls = any(order == -1 and step < 0 for order, step in jumps.values())
     return Facts(
@@ -81,7 +85,7 @@ def _jumps(orders: Sequence[Tree], params: Mapping[str, float]) -> Iterator[tupl
     for place in candidates(orders[0], params)[:MOST_KINKS]:
         width = _STEP * max(abs(place), 1e-3)
         sides = np.array([place - 2 * width, place - width, place + width, place + 2 * width])
-        for order, values in enumerate(evaluate([stable(each) for each in orders], {"x": sides}, params)):
+        for order, values in enumerate(evaluate(orders, {VARIABLE: sides}, params)):
             before, left, right, after = values.tolist()
             step = right - left
             drift = abs(left - before) + abs(after - right)
@@ -97,6 +101,20 @@ def candidates(root: Tree, params: Mapping[str, float]) -> list[float]:
         if "x" in names(difference):
             places.update(_roots(difference, params))
     return sorted(places)
+
+
+def extrema(orders: Sequence[Tree], params: Mapping[str, float]) -> list[float]:
+    """Where the slope changes its sign, as far as the grid shows."""
+    slope = orders[1]
+    if VARIABLE not in names(slope):
+        return []
+    (values,) = evaluate([slope], {VARIABLE: GRID}, params)
+    points, signs = GRID[values != 0], np.sign(values[values != 0])
+    left = np.flatnonzero(signs[:-1] * signs[1:] < 0)[:MOST_KINKS]
+    low, high = points[left], points[left + 1]
+    # An exact zero between them, where there is one, is the place.
+    exact = [float(each) for each in GRID[values == 0] if ((low < each) & (each < high)).any()]
+    return [*exact, *_bisected(slope, params, low, high)]
 
 
 def _differences(root: Tree) -> Iterator[Tree]:

@@ -310,6 +310,7 @@ class _Prover:
             near_rational.NEAR_RATIONAL,
             near_rational.NEAR_RATIONAL,
             near_rational.COMPARE,
+            undefined=Undefined,
         )
         return self._function(
             arithmetic,

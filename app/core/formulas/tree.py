@@ -231,9 +231,8 @@ def _bounded(node: Tree, infinite: Mapping[str, int]) -> Tree:
 
 _LEVELS = {"if": 0, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5} | dict.fromkeys(CONDITIONS, 1)
 _LEAF = 6
-_SIDES = {"+": (2, 2), "-": (2, 3), "*": (3, 4), "/": (3, 4), "**": (_LEAF, _LEAF)} | dict.fromkeys(
-    CONDITIONS, (2, 2)
-)
+_SIDES = {"+": (2, 3), "-": (2, 3), "*": (3, 4), "/": (3, 4), "**": (_LEAF, _LEAF)}
+_SIDES |= dict.fromkeys(CONDITIONS, (2, 2))
 """How tightly each side must bind to stand without brackets."""
 
 

@@ -1,0 +1,88 @@
+"""``POST /functions/describe``: the card of a formula."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from app.api.examples import DESCRIBE
+from app.contract.describe import DescribeResponse
+from app.core.activations import REGISTRY
+from app.core.activations.from_formula import FormulaActivation, label
+from app.core.card import Card, card
+from app.core.errors import InvalidValue
+from app.http.answers import whole
+from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.problems import responses
+
+router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
+
+
+@router.post(
+    "/functions/describe",
+    summary="Describe a formula",
+    response_model=DescribeResponse,
+    responses=responses(400, 406, 413, 415, 422),
+)
+async def post_describe(body: DESCRIBE, request: Request) -> Response:
+    """What `GET /functions/{name}` tells of an entry, found for a formula by computation."""
+    negotiate(request, JSON)
+    call = REGISTRY.resolve(body.function, body.params)
+    if not isinstance(call.activation, FormulaActivation):
+        raise InvalidValue("must be a formula; GET /functions/{name} tells of an entry", loc=("function",))
+    for name, value in call.params.items():
+        if np.ndim(value):
+            raise InvalidValue("must be one number here", loc=("params", name))
+    request.state.function = label(call.activation)
+    found = await asyncio.to_thread(card, call.activation, REGISTRY.values())
+    return Response(whole(_fields(call.activation, found)), media_type=JSON)
+
+
+def _fields(activation: FormulaActivation, found: Card) -> dict[str, Any]:
+    """The fields of a `DescribeResponse`."""
+    gains = (
+        None
+        if found.gains is None
+        else {name: _number(value) for name, value in found.gains._asdict().items()}
+    )
+    return {
+        "function": activation.name,
+        "params": activation.defaults,
+        "computed": True,
+        "same_as": found.same_as,
+        "latex": list(found.latex),
+        "parameters": list(activation.formula.parameters),
+        "range": None if found.range is None else _range(found),
+        "limits": [None if each is None else _number(each) for each in found.limits],
+        "largest_slope": found.largest_slope,
+        "zero_centred": found.zero_centred,
+        "monotone": found.monotone,
+        "smoothness": _number(found.smoothness),
+        "saturates": sorted(found.saturates),
+        "kinks": [
+            {
+                "at": each.at,
+                "derivative": _number(each.derivative),
+                "second_derivative": _number(each.second_derivative),
+            }
+            for each in found.kinks
+        ],
+        "gains": gains,
+    }
+
+
+def _range(found: Card) -> dict[str, Any]:
+    assert found.range is not None
+    return {
+        **found.range._asdict(),
+        "low": _number(found.range.low),
+        "high": _number(found.range.high),
+    }
+
+
+def _number(value: float) -> Any:
+    """A number that may be infinite, as the wire has it."""
+    return np.asarray(float(value))

@@ -1,0 +1,89 @@
+"""Processes of the service killed and stopped while it answers, and no file that can be written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import orjson
+
+from tests.benchmarks.processes import Server, command_of, descendants, parent_of
+from tests.benchmarks.timing import NotRun
+from tests.benchmarks.traffic import Pool, post, small
+
+RECOVERY = 10.0
+"""Seconds within which the service is to answer as before."""
+
+
+def workers_below(process: int) -> list[int]:
+    """The worker processes of a service: what its fork server has forked."""
+    below = descendants(process)
+    alike = {each for each in below if "fork_server" in command_of(each)}
+    return [each for each in alike if parent_of(each) in alike]
+
+
+def every_kind(process: int) -> Iterator[tuple[str, int]]:
+    """One process of each kind below a supervisor, by name."""
+    workers = workers_below(process)
+    for each in descendants(process):
+        if each in workers[:1]:
+            yield "worker", each
+        elif "fork_server" in command_of(each) and each not in workers:
+            yield "fork server", each
+    servers = [each for each in descendants(process) if "spawn_main" in command_of(each)]
+    if servers:
+        yield "server", servers[0]
+
+
+def deep(seed: int) -> bytes:
+    """A simulation whose figures take several writes to send: six hundred layers."""
+    fields = {"activation": "tanh", "width": 8, "depth": 600, "networks": 1, "batch": 4, "seed": seed}
+    return post("/gradient-flow", orjson.dumps({**fields, "init": "critical"}))
+
+
+async def kills_in_mid_send(server: Server, count: int) -> int:
+    """Simulations that differ from one left in peace, when their worker is killed at any instant."""
+    lost, source = 0, random.Random(0)
+    loop = asyncio.get_running_loop()
+    async with Pool(server.port) as pool:
+        await pool.answer(deep(0))
+        for number in range(count):
+            begin = loop.time()
+            _, right = await pool.answer(deep(number))
+            lasted = loop.time() - begin
+            running = asyncio.create_task(pool.answer(deep(number)))
+            await asyncio.sleep(source.uniform(0.3, 1.0) * lasted)
+            workers = workers_below(server.process.pid)
+            if not workers:
+                raise NotRun("no worker process was found")
+            for each in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+            lost += await running != (200, right)
+    return lost
+
+
+async def stops(server: Server, count: int) -> int:
+    """Processes that, stopped for good, keep the service from answering again within `RECOVERY`."""
+    lost = 0
+    async with Pool(server.port) as pool:
+        for number in range(count):
+            await pool.answer(deep(number))
+            for _, each in list(every_kind(server.process.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGSTOP)
+                await asyncio.sleep(RECOVERY)
+                statuses = [await pool.status(request) for request in (small(), deep(number))]
+                lost += statuses != [200, 200]
+    return lost
+
+
+async def without_files(server: Server, count: int) -> int:
+    """Small requests and simulations not answered where no directory can be written to."""
+    async with Pool(server.port) as pool:
+        simulated = await pool.status(deep(0)) != 200
+        return simulated + sum([await pool.status(small()) != 200 for _ in range(count)])
