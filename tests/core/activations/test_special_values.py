@@ -29,7 +29,7 @@ from tests.support.formats import WITH_NAN
 from tests.support.oracle import arithmetic, exact, ulps
 
 HUGE = tuple(map(float, np.geomspace(1e60, 1e66, 9)))
-"""Far beyond every scale there is: what is below 1e-50 there tends to 0, what is above 1e50 to infinity."""
+"""Far beyond every scale there is: what is below 1e-25 there tends to 0, what is above 1e25 to infinity."""
 
 BITS = (1400,)
 """A precision that resolves 1 + 1e-66 and its square, and every sum of such numbers."""
@@ -61,9 +61,9 @@ def limit(entry: Elementwise, expression: Expression, params: dict[str, float], 
     context = arithmetic(BITS[0]).context
     values = [exact(entry, expression, {"x": sign * x, **params}, precisions=BITS) for x in HUGE]
     last = values[-1]
-    if all(abs(a - last) < 1e-50 for a in values):
-        return context.mpf(0) if abs(last) < 1e-50 else last
-    if all(abs(a) > 1e50 and a * last > 0 for a in values):
+    if all(abs(a - last) < 1e-25 for a in values):
+        return context.mpf(0) if abs(last) < 1e-25 else last
+    if all(abs(a) > 1e25 and a * last > 0 for a in values):
         return context.sign(last) * context.inf
     return context.nan
 
