@@ -33,10 +33,10 @@ test: $(TOOLS) ## run the tests that need a few minutes
 test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
 	.venv-peers/bin/python -m pytest -m 'slow or peers'
 
-bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write the README's tables
+bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write docs/benchmarks.md
 	.venv-bench/bin/python -m tests.benchmarks
 
-load: $(SERVICE) ## send twice what the service can take, then break things; write the README's table
+load: $(SERVICE) ## send twice what the service can take, then break things; write docs/benchmarks.md
 	.venv/bin/python -m tests.benchmarks.load
 
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus

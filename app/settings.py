@@ -33,7 +33,7 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
-    """What an operator may choose. The README's table is made from these descriptions."""
+    """What an operator may choose. The table in docs/operations.md is made of these descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="ACTIVATION_LAB_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True

@@ -20,13 +20,16 @@ from app.core.propagation import units
 from app.settings import Settings
 from tests.conftest import Server
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+KOREAN = (ROOT / "README.ko.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
 LEFT_OUT = "…"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def calls() -> Iterator[tuple[str, str]]:
@@ -130,7 +133,7 @@ def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", README, flags=re.MULTILINE))
+    rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", OPERATIONS, flags=re.MULTILINE))
     told = {name.upper(): field.description for name, field in Settings.model_fields.items()}
     assert rows == told
 
@@ -144,26 +147,33 @@ def test_a_shortened_answer_is_still_held_to_what_it_shows() -> None:
 
 
 def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
-    decade = f"{10**verdict.DECADE:.0f}"
-    _, one_side, two_sides = (f"{100 * verdict.SATURATED[sides]:.0f} %" for sides in range(3))
     rows = {
         "dying": f"more than {100 * verdict.DYING:.0f} % of the units",
-        "exploding": f"more than {decade} times",
-        "saturated": f"more than {two_sides} of the activations have a slope below "
-        f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat; "
-        f"more than {one_side} where",
-        "vanishing": f"less than a {decade}th",
+        "exploding": f"more than 10^{verdict.GROWING:g} from .* more than 10^{verdict.EXPLODING:g} times",
+        "saturated": f"more than {100 * verdict.SATURATED:.0f} % of the activations have a slope below "
+        f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat",
+        "vanishing": f"less than 10^−{verdict.VANISHING:g} of the last",
+        "collapsed": f"more than {verdict.COLLAPSED} layers still to go",
     }
     for state, words in rows.items():
-        assert re.search(rf"^\| `{state}` \| .*{words}", README, flags=re.MULTILINE), state
-    told = " ".join(README.split())
-    assert f"stays within a factor of {decade} of the last" in told
+        pattern = words.replace("10^", r"10\^")
+        assert re.search(rf"^\| `{state}` \| .*{pattern}", README, flags=re.MULTILINE), state
+    flowing = " ".join(README.split())
     assert (
         f"At most {remedies.REMEDIES} remedies are shown, each tried on {remedies.REMEDY_NETWORKS} networks"
-        in told
+        in flowing
     )
     assert remedies.BETTER == 0.5  # "halve"
-    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in told
-    assert set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE)) == set(
-        get_args(verdict.State)
-    )
+    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in flowing
+    listed = set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE))
+    assert listed == {"healthy", *get_args(verdict.Illness)}
+
+
+def test_the_korean_readme_shows_the_same_calls() -> None:
+    """What is tested of the English one then holds of both."""
+    calls = blocks("console", KOREAN)
+    assert len(calls) == 3
+    assert calls == blocks("console")[:3]
+    code = blocks("python", KOREAN)
+    assert code
+    assert set(code) <= set(blocks("python"))

@@ -22,7 +22,8 @@ def post(client: InProcess, **fields: Any) -> Response:
 def test_the_answer_has_the_contract_s_fields(client: InProcess) -> None:
     answer = post(client).json()
     assert list(answer) == [
-        *("engine", "seed", "networks", "dtype", "layers", "gradient", "theory", "verdict", "remedies")
+        *("engine", "seed", "networks", "networks_dead", "dtype", "layers"),
+        *("gradient", "theory", "verdict", "remedies"),
     ]
     assert list(answer["layers"][0]) == [
         *("layer", "fan_in", "fan_out", "preactivation_variance", "activation_mean"),

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: everything timed, its tables printed and written into the README."""
+"""``python -m tests.benchmarks``: everything timed, its tables printed and written to docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST_START = 12 * 60.0
 
 
 def main() -> None:
-    """Runs what was chosen; only a run of everything is written into the README."""
+    """Runs what was chosen; only a run of everything is written into docs/benchmarks.md."""
     sections: dict[str, Callable[[], list[Table]]] = {
         "start": lambda: [startup.table(starts=5)],
         "served": lambda: [served.table(served.Effort(pairs=9, limit=20, crowd=2))],

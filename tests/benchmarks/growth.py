@@ -72,7 +72,7 @@ def table(limit: float) -> Table:
         plain = title.replace("`", "")
         picture = PICTURES / f"growth-{axis}.svg"
         _draw(plain, axis, curves, picture)
-        result.notes.append(f"![{plain}]({picture.relative_to(REPOSITORY)})")
+        result.notes.append(f"![{plain}](../{picture.relative_to(REPOSITORY)})")
     return result
 
 

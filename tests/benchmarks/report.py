@@ -1,4 +1,4 @@
-"""Tables of what was measured: printed, and written into the README between markers."""
+"""Tables of what was measured: printed, and written into docs/benchmarks.md between markers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statistics import median
 from app.machine import cores
 from tests.benchmarks.timing import NotRun, Pairs, Spread
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _read(path: str) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def write(name: str, tables: Iterable[Table], path: Path = README) -> None:
+def write(name: str, tables: Iterable[Table], path: Path = PAGE) -> None:
     """Puts the tables between the markers ``<!-- name:begin -->`` and ``<!-- name:end -->``."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = path.read_text()
