@@ -103,7 +103,8 @@ def test_a_relu_layer_with_a_strongly_negative_bias_is_dead_and_leaky_relu_s_is_
     )
     assert figure(relu, "dead_fraction")[1] == 1
     assert (figure(relu, "gradient_log10_rms")[:2] == -np.inf).all()
-    assert (relu.verdict.state, relu.verdict.layer) == ("dying", 2)
+    assert (relu.verdict.state, relu.verdict.layer) == ("dead", 2)
+    assert [each.state for each in relu.verdict.findings] == ["dead", "dying"]
     assert (figure(leaky, "dead_fraction") == 0).all()
     # Every unit of the layer passes its slope on, 0.01, and what mixes the gradients keeps their size.
     gradient = figure(leaky, "gradient_log10_rms")

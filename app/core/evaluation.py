@@ -131,7 +131,7 @@ def _fill_by_blocks(
 def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: Mapping[str, Value]) -> None:
     """f(x), f′(x), … into as many ``rows``, in their format."""
     if rows[0].dtype == FLOAT64:
-        activation.write(rows, x, **params)
+        activation.write(rows, x, odd=False, **params)
         return
     for row, values in zip(rows, activation.orders(x, len(rows), odd=True, **params), strict=True):
         row[:] = round_to(values, row.dtype)

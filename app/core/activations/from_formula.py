@@ -80,7 +80,7 @@ class FormulaActivation(Elementwise):
 
     def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
         """upstream·f′(x); all have one axis."""
-        return GIVEN.pull(self.orders(x, 2, **params)[1], upstream, {}, odd=odd)
+        return GIVEN.pull(self.orders(x, 2, odd=False, **params)[1], upstream, {}, odd=odd)
 
     def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
         """∂f/∂θ at every x, for every parameter; x has one axis."""
@@ -117,7 +117,7 @@ class FormulaActivation(Elementwise):
         values = {**self.defaults, **params}
         exact = prove(Part(self.formula.tree, 0, 1), {VARIABLE: x, **values}, _DOUBLE)
         with np.errstate(all="ignore"):
-            difference = np.abs(self.orders(x, 2, **values) - exact.orders)
+            difference = np.abs(self.orders(x, 2, odd=False, **values) - exact.orders)
             tiny = np.abs(exact.orders) < _SMALLEST_NORMAL
             relative = np.where(tiny, 0.0, difference / np.abs(exact.orders))
         known = exact.proved & np.isfinite(difference)
