@@ -30,6 +30,14 @@ class Sigmas(Model):
     sigma_b: float = Field(0.0, ge=0, le=1e6)
 
 
+class DistributionFields(Model):
+    """Weights of standard deviation gain/√fan, or gain times an orthogonal matrix; biases 0."""
+
+    distribution: Literal["normal", "uniform", "truncated_normal", "orthogonal"]
+    gain: float = Field(1.0, ge=0, le=1e6)
+    fan: Literal["in", "out", "average"] = Field("in", description="No matter where orthogonal.")
+
+
 class ResidualFields(Model):
     """h + scale · φ(z) in every layer that keeps the width."""
 
@@ -60,8 +68,9 @@ class GradientFlowRequest(Model):
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
-    init: InitName | Sigmas = Field(
-        "xavier_normal", description="A framework's name, `critical` (the edge of chaos), or σ_w and σ_b."
+    init: InitName | Sigmas | DistributionFields = Field(
+        "xavier_normal",
+        description="A framework's name, `critical` (the edge of chaos), σ_w and σ_b, or a distribution.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")

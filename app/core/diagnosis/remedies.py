@@ -19,7 +19,7 @@ from app.core.diagnosis.theory import dual_or_none, nearest_critical
 from app.core.diagnosis.verdict import State, Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
-from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
+from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.statistics import spread
@@ -161,6 +161,10 @@ def _initialisations(network: Network) -> Iterator[Candidate]:
         if math.isfinite(gain) and not abs(gain - edge) <= 0.01 * gain:
             change = {"init": {"sigma_w": gain, "sigma_b": 0.0}}
             yield Candidate(change, Effort.NUMBERS, replace(network, weights=gaussian(gain)))
+        if math.isfinite(gain):
+            weights = detailed("orthogonal", gain, "in")
+            change = {"init": {"distribution": "orthogonal", "gain": gain}}
+            yield Candidate(change, Effort.NUMBERS, replace(network, weights=weights))
 
 
 def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
