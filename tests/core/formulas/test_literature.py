@@ -37,9 +37,9 @@ def test_values_are_mpmath_s(published: Published) -> None:
         exact = settled(written, x)
         assert exact is not None
         assert found.orders[0, place] == nearest_float(exact), x
-        assert call.activation.orders(np.array([x]), 1, **dict[str, Any](published.params))[0, 0] == pytest.approx(
-            nearest_float(exact), rel=1e-11, abs=1e-15
-        )
+        assert call.activation.orders(np.array([x]), 1, **dict[str, Any](published.params))[
+            0, 0
+        ] == pytest.approx(nearest_float(exact), rel=1e-11, abs=1e-15)
 
 
 @each_published
