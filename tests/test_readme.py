@@ -147,29 +147,26 @@ def test_a_shortened_answer_is_still_held_to_what_it_shows() -> None:
 
 
 def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
-    decade = f"{10**verdict.DECADE:.0f}"
-    _, one_side, two_sides = (f"{100 * verdict.SATURATED[sides]:.0f} %" for sides in range(3))
     rows = {
         "dying": f"more than {100 * verdict.DYING:.0f} % of the units",
-        "exploding": f"more than {decade} times",
-        "saturated": f"more than {two_sides} of the activations have a slope below "
-        f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat; "
-        f"more than {one_side} where",
-        "vanishing": f"less than a {decade}th",
+        "exploding": f"more than 10^{verdict.GROWING:g} from .* more than 10^{verdict.EXPLODING:g} times",
+        "saturated": f"more than {100 * verdict.SATURATED:.0f} % of the activations have a slope below "
+        f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat",
+        "vanishing": f"less than 10^−{verdict.VANISHING:g} of the last",
+        "collapsed": f"more than {verdict.COLLAPSED} layers still to go",
     }
     for state, words in rows.items():
-        assert re.search(rf"^\| `{state}` \| .*{words}", README, flags=re.MULTILINE), state
-    told = " ".join(README.split())
-    assert f"stays within a factor of {decade} of the last" in told
+        pattern = words.replace("10^", r"10\^")
+        assert re.search(rf"^\| `{state}` \| .*{pattern}", README, flags=re.MULTILINE), state
+    flowing = " ".join(README.split())
     assert (
         f"At most {remedies.REMEDIES} remedies are shown, each tried on {remedies.REMEDY_NETWORKS} networks"
-        in told
+        in flowing
     )
     assert remedies.BETTER == 0.5  # "halve"
-    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in told
-    assert set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE)) == set(
-        get_args(verdict.State)
-    )
+    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in flowing
+    listed = set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE))
+    assert listed == {"healthy", *get_args(verdict.Illness)}
 
 
 def test_the_korean_readme_shows_the_same_calls() -> None:

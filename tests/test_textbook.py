@@ -65,6 +65,7 @@ def test_sigmoid_s_gradient_falls_by_a_factor_of_four_a_layer_at_unit_weights(la
     # σ′ ≤ 1/4. The sampling error of a layer of 1,024 units and 16 inputs is 1/√(2 · 1024 · 16) = 0.6 %.
     report = deep(lab, "sigmoid", {"sigma_w": 1.0})
     assert (factors(report) < 0.25 * 1.02).all()
+    assert report.gradient.log10_ratio.median is not None
     assert report.gradient.log10_ratio.median < -(DEPTH - 1) * math.log10(4) + 0.1
     assert report.verdict.state == "vanishing"
 
@@ -103,7 +104,8 @@ def test_a_relu_layer_with_a_strongly_negative_bias_is_dead_and_leaky_relu_s_is_
     )
     assert figure(relu, "dead_fraction")[1] == 1
     assert (figure(relu, "gradient_log10_rms")[:2] == -np.inf).all()
-    assert (relu.verdict.state, relu.verdict.layer) == ("dying", 2)
+    assert (relu.verdict.state, relu.verdict.layer) == ("dead", 2)
+    assert [each.state for each in relu.verdict.findings] == ["dead", "dying"]
     assert (figure(leaky, "dead_fraction") == 0).all()
     # Every unit of the layer passes its slope on, 0.01, and what mixes the gradients keeps their size.
     gradient = figure(leaky, "gradient_log10_rms")

@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import resolve
-from app.contract.gradient_flow import REPLACED_BY_WEIGHTS, GaussianInputFields, GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import (
+    REPLACED_BY_WEIGHTS,
+    DistributionFields,
+    GaussianInputFields,
+    GradientFlowRequest,
+    Sigmas,
+)
 from app.core.activations.registry import Call
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import critical
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
-from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
+from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
 from app.core.propagation.simulation import Inputs
@@ -84,6 +90,10 @@ def _with_upstream(experiment: Experiment, body: GradientFlowRequest) -> Experim
 def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:
     if isinstance(body.init, Sigmas):
         return gaussian(body.init.sigma_w, body.init.sigma_b)
+    if isinstance(body.init, DistributionFields):
+        if body.sigma_b:
+            raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
+        return detailed(body.init.distribution, body.init.gain, body.init.fan)
     if body.init == "critical":
         return critical(call, body.sigma_b)
     if body.sigma_b:

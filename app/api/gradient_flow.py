@@ -13,9 +13,10 @@ from fastapi import APIRouter, Request, Response
 from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
 from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
-from app.api.reports import answer
+from app.api.reports import answer, number
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
 from app.core.activations.from_formula import label
+from app.core.diagnosis import verdict
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
 from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
@@ -25,11 +26,10 @@ from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings
-from app.wire.numbers import to_json
 
 router = APIRouter(route_class=ArrayRoute, tags=["gradients"])
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Simulates the signal and the gradient through deep random networks, sets theory beside it, judges, and offers
 remedies that were simulated too.
 
@@ -37,12 +37,19 @@ The loss gradient at the last activation is `upstream`, or a standard normal arr
 from the start, so that a ratio of 1e-9000 is a number. The same request with the same seed gives the same
 answer.
 
-**States.** The first that holds, of medians over the networks. `exploding`: the signal overflows. `dying`:
-more than 90 % of a layer's units have slope 0 for the whole batch. `exploding`: the gradient of the first
-layer is more than ten times the last one's. `saturated`: more than half of a layer's activations have a slope
-below a tenth of the largest, on a side where the function is flat (90 % where only one side is: half lie
-there by design). `vanishing`: the gradient of the first layer is less than a tenth of the last one's. Else
-`healthy`.
+**States.** The verdict lists its `findings`, worst first, from medians over the networks; `state` is that of
+the first, or `healthy`.
+
+- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs to the last
+  layer, or the norm of a layer's weight gradient is more than 10^{verdict.EXPLODING} times the last layer's.
+- `dead`: in half of the networks or more no gradient at all reaches the first layer.
+- `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
+- `vanishing`: the norm of a layer's gradient is less than 10^-{verdict.VANISHING} of the last layer's.
+- `collapsed`: the inputs have become one with more than {verdict.COLLAPSED} layers still to go.
+- `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
+  or most of them and the gradient is lost as well.
+
+Each threshold is the one at which small networks cease to learn.
 
 Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
 
@@ -108,6 +115,6 @@ def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
     gradient = None
     if networks:
         middle = spread(np.stack([each.gradient_log10_rms for each in networks])).median
-        gradient = orjson.Fragment(to_json(middle))
+        gradient = [number(value) for value in middle]
     counted = {"stage": stage, "percent": percent, "networks": len(networks)}
     return orjson.dumps({**counted, "gradient_log10_rms": gradient})

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.contract.gradient_flow import GradientFlowRequest
 from app.core.activations.from_formula import Accuracy
+from app.core.diagnosis.prose import sentence
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
 from app.core.propagation.network import Network
@@ -20,7 +21,8 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
     return {
         "engine": kinds.pop() if len(kinds) == 1 else "mixed",
         "seed": body.seed,
-        "networks": body.networks if body.weights is None else 1,
+        "networks": report.networks,
+        "networks_dead": report.verdict.figures.dead,
         "dtype": body.dtype,
         "layers": [
             {
@@ -35,7 +37,7 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
         "theory": None if report.theory is None else _theory(report.theory),
         "verdict": verdict(report),
         "remedies": [
-            {"change": each.change, "log10_ratio": _number(each.log10_ratio), "state": each.state}
+            {"change": each.change, "log10_ratio": number(each.log10_ratio), "state": each.state}
             for each in report.remedies
         ],
         **({} if report.accuracy is None else {"formula": _accuracy(report.accuracy)}),
@@ -49,7 +51,7 @@ def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
         "high": accuracy.high,
         "points": accuracy.points,
         "largest_error": accuracy.error,
-        "largest_relative_error": _number(accuracy.relative_error),
+        "largest_relative_error": number(accuracy.relative_error),
     }
 
 
@@ -68,26 +70,39 @@ def verdict(report: Report) -> dict[str, Any]:
         "state": report.verdict.state,
         "layer": report.verdict.layer,
         "usable_depth": report.verdict.usable_depth,
-        "summary": report.verdict.summary._asdict(),
+        "summary": report.summary._asdict(),
+        "findings": [
+            {
+                "state": each.state,
+                "layer": each.layer,
+                "evidence": {name: number(value) for name, value in each.evidence.items()},
+                "summary": sentence(each, report.verdict)._asdict(),
+            }
+            for each in report.verdict.findings
+        ],
     }
 
 
 def _theory(theory: Theory) -> dict[str, Any]:
     names = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient")
     columns = {"q": theory.path.q, "chi": theory.path.chi, "gradient_log10_rms": theory.gradient_log10_rms}
-    rows = zip(*(map(_number, each.tolist()) for each in columns.values()), strict=True)
+    rows = zip(*(map(number, each.tolist()) for each in columns.values()), strict=True)
     return {
-        **{name: _number(getattr(theory.point, name)) for name in names},
-        "predicted_log10_ratio": _number(theory.predicted_log10_ratio),
-        "critical_sigma_w": _number(theory.critical_sigma_w),
+        **{name: number(getattr(theory.point, name)) for name in names},
+        "predicted_log10_ratio": number(theory.predicted_log10_ratio),
+        "critical_sigma_w": number(theory.critical_sigma_w),
+        "basins": [{name: number(value) for name, value in vars(each).items()} for each in theory.basins],
         "layers": [dict(zip(columns, row, strict=True)) for row in rows],
     }
 
 
-def _spread(values: Spread, place: int | tuple[()] = ()) -> dict[str, float | str]:
-    return {name: _number(each[place]) for name, each in values._asdict().items()}
+def _spread(values: Spread, place: int | tuple[()] = ()) -> dict[str, float | str | None]:
+    return {name: number(each[place]) for name, each in values._asdict().items()}
 
 
-def _number(value: Any) -> float | str:
-    number = float(value)
-    return number if math.isfinite(number) else name_of(number)
+def number(value: Any) -> float | str | None:
+    """As JSON has it: null where it is not defined, which is NaN inside."""
+    figure = float(value)
+    if math.isnan(figure):
+        return None
+    return figure if math.isfinite(figure) else name_of(figure)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from app.contract.activate import ActivateRequest
-from app.contract.gradient_flow import GaussianInputFields, GradientFlowRequest, ResidualFields, Sigmas
+from app.contract.gradient_flow import (
+    DistributionFields,
+    GaussianInputFields,
+    GradientFlowRequest,
+    ResidualFields,
+    Sigmas,
+)
 from app.contract.mean_field import MeanFieldRequest
 from app.contract.pictures import FunctionsPictureQuery, NetworksPictureQuery
 from app.contract.sweep import SweepRequest
@@ -31,6 +37,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         WatchFields,
         GaussianInputFields,
         Sigmas,
+        DistributionFields,
         ResidualFields,
         FunctionsPictureQuery,
         NetworksPictureQuery,

@@ -30,6 +30,14 @@ class Sigmas(Model):
     sigma_b: float = Field(0.0, ge=0, le=1e6)
 
 
+class DistributionFields(Model):
+    """Weights of standard deviation gain/√fan, or gain times an orthogonal matrix; biases 0."""
+
+    distribution: Literal["normal", "uniform", "truncated_normal", "orthogonal"]
+    gain: float = Field(1.0, ge=0, le=1e6)
+    fan: Literal["in", "out", "average"] = Field("in", description="No matter where orthogonal.")
+
+
 class ResidualFields(Model):
     """h + scale · φ(z) in every layer that keeps the width."""
 
@@ -60,8 +68,9 @@ class GradientFlowRequest(Model):
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
-    init: InitName | Sigmas = Field(
-        "xavier_normal", description="A framework's name, `critical` (the edge of chaos), or σ_w and σ_b."
+    init: InitName | Sigmas | DistributionFields = Field(
+        "xavier_normal",
+        description="A framework's name, `critical` (the edge of chaos), σ_w and σ_b, or a distribution.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
@@ -83,12 +92,16 @@ class GradientFlowRequest(Model):
     weights: WeightsPart = None
 
 
-class SpreadFields(Model):
-    """Median, 5th and 95th percentile over the networks."""
+Figure: TypeAlias = NumberArray | None
+"""A number; null where it is not defined."""
 
-    median: NumberArray
-    low: NumberArray
-    high: NumberArray
+
+class SpreadFields(Model):
+    """Median, 5th and 95th percentile over the networks in which the figure is defined; null in none."""
+
+    median: Figure
+    low: Figure
+    high: Figure
 
 
 class LayerFigures(Model):
@@ -120,26 +133,38 @@ class GradientFields(Model):
 class TheoryLayer(Model):
     """Mean-field theory of one layer."""
 
-    q: NumberArray = Field(description="Variance of pre-activations.")
-    chi: NumberArray = Field(description="What this layer multiplies the gradient's second moment by.")
-    gradient_log10_rms: NumberArray = Field(description="As measured, at infinite width.")
+    q: Figure = Field(description="Variance of pre-activations.")
+    chi: Figure = Field(description="What this layer multiplies the gradient's second moment by.")
+    gradient_log10_rms: Figure = Field(description="As measured, at infinite width.")
+
+
+class BasinFields(Model):
+    """Variances of the first pre-activations, and the one that all of them end at."""
+
+    low: Figure
+    high: Figure
+    q_star: Figure
 
 
 class TheoryFields(Model):
-    """The same network at infinite width."""
+    """The same network at infinite width, started where it starts."""
 
-    q_star: NumberArray
-    c_star: NumberArray
-    chi_1: NumberArray
-    xi_q: NumberArray
-    xi_c: NumberArray
-    xi_gradient: NumberArray
-    predicted_log10_ratio: NumberArray
-    critical_sigma_w: NumberArray
+    q_star: Figure
+    c_star: Figure
+    chi_1: Figure
+    xi_q: Figure
+    xi_c: Figure
+    xi_gradient: Figure
+    predicted_log10_ratio: Figure
+    critical_sigma_w: Figure
+    basins: list[BasinFields] = Field(
+        description="Where networks with other inputs would end: one entry where that is the same."
+    )
     layers: list[TheoryLayer]
 
 
-State: TypeAlias = Literal["vanishing", "healthy", "exploding", "saturated", "dying"]
+Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
+State: TypeAlias = Literal["healthy", "vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 
 
 class Sentences(Model):
@@ -149,20 +174,30 @@ class Sentences(Model):
     ko: str
 
 
-class VerdictFields(Model):
-    """Does the gradient survive, and why."""
+class FindingFields(Model):
+    """One thing that keeps the network from learning, and the figures that say so."""
 
-    state: State
-    layer: int | None = Field(description="The layer that overflows, is saturated or is dying.")
-    usable_depth: int = Field(description="Layers from the loss whose gradient stays within a decade.")
+    state: Illness
+    layer: int | None = Field(description="The layer that shows it, where it is one layer's.")
+    evidence: dict[str, Figure]
     summary: Sentences
+
+
+class VerdictFields(Model):
+    """Can it learn, and what keeps it from learning."""
+
+    state: State = Field(description="That of the first finding; healthy without one.")
+    layer: int | None = Field(description="That of the first finding.")
+    usable_depth: int = Field(description="Layers from the loss up to the first whose gradient is lost.")
+    summary: Sentences
+    findings: list[FindingFields] = Field(description="Worst first.")
 
 
 class RemedyFields(Model):
     """A change of the request that was simulated and helped."""
 
     change: dict[str, Any]
-    log10_ratio: NumberArray
+    log10_ratio: Figure
     state: State
 
 
@@ -184,6 +219,7 @@ class GradientFlowResponse(Model):
     engine: Literal["dense", "deferred", "mixed"]
     seed: int
     networks: int
+    networks_dead: int = Field(description="Networks in which no gradient at all reaches the first layer.")
     dtype: str
     layers: list[LayerFigures]
     gradient: GradientFields

@@ -64,10 +64,10 @@ MOST_DROPPED = 1 << 20
 LINGERING = 2.0
 """Seconds in which what a client still sends is read and dropped, so that it gets to see the last answer."""
 
-LOOK = 0.2
+LOOK = 0.125
 """Seconds between two looks whether a client that is not being read is still there."""
 
-HALF_CLOSED = 0.4
+HALF_CLOSED = 0.25
 """Seconds that a request may take whose client has closed its side: it has left, or sends no more."""
 
 LEAST_TAKEN = 1 << 20
@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = self._framing = self._dropped = 0
         self._refusal = 0
         self._upgrade = self._repeating = False
+        self._begin_head()
         self._ended = False  # whatever still comes is dropped
         self._left = False
         self._read_paused = False
@@ -339,6 +340,9 @@ class Connection(asyncio.Protocol):
         """A request begins."""
         if self._repeating:
             return
+        self._begin_head()
+
+    def _begin_head(self) -> None:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
@@ -455,7 +459,9 @@ class Connection(asyncio.Protocol):
         self._end_reading()
         if broken is None or not broken.started:
             scope = {"type": "http", "method": "GET", "http_version": "1.1"}
-            self._append(Exchange(self, scope, keep_alive=False, expects=False, app=_refusing(status)))
+            refusal = Exchange(self, scope, keep_alive=False, expects=False, app=_refusing(status))
+            refusal.end()
+            self._append(refusal)
         elif not self._exchanges:
             self._finish()
 

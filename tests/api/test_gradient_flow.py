@@ -22,7 +22,8 @@ def post(client: InProcess, **fields: Any) -> Response:
 def test_the_answer_has_the_contract_s_fields(client: InProcess) -> None:
     answer = post(client).json()
     assert list(answer) == [
-        *("engine", "seed", "networks", "dtype", "layers", "gradient", "theory", "verdict", "remedies")
+        *("engine", "seed", "networks", "networks_dead", "dtype", "layers"),
+        *("gradient", "theory", "verdict", "remedies"),
     ]
     assert list(answer["layers"][0]) == [
         *("layer", "fan_in", "fan_out", "preactivation_variance", "activation_mean"),
@@ -137,3 +138,24 @@ def test_blas_keeps_to_one_thread() -> None:
     counts = json.loads(told.stdout)
     assert counts
     assert all(count == 1 for count in counts)
+
+
+def test_an_initialiser_in_detail_is_the_one_of_that_name(client: InProcess) -> None:
+    detail = {"distribution": "uniform", "gain": 1.0, "fan": "average"}
+    assert post(client, init=detail).json() == post(client, init="xavier_uniform").json()
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        {"distribution": "cauchy"},
+        {"distribution": "normal", "gain": -1},
+        {"distribution": "normal", "fan": "both"},
+        {"distribution": "normal", "sigma_w": 1.0},
+        {"gain": 1.0},
+    ],
+)
+def test_an_initialiser_in_detail_that_there_is_not(client: InProcess, init: dict[str, Any]) -> None:
+    answer = post(client, init=init)
+    assert answer.status_code == 422
+    assert len(answer.content) < 10_000

@@ -12,10 +12,11 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
+from tests.benchmarks import strangers
 from tests.benchmarks.blows import RECOVERY, kills_in_mid_send, stops, without_files
 from tests.benchmarks.processes import (
     HOST,
@@ -26,6 +27,7 @@ from tests.benchmarks.processes import (
     resident,
 )
 from tests.benchmarks.report import Table, duration, memory, verdict, write
+from tests.benchmarks.soak import soak
 from tests.benchmarks.timing import NotRun
 from tests.benchmarks.traffic import (
     Answered,
@@ -68,7 +70,7 @@ BODIES = (
     b'{"function": "tanh", "inputs": [1e999]}',
 )
 
-RECEIVE_TIMEOUT = 4.0
+RECEIVE_TIMEOUT = strangers.TIMEOUT
 """Seconds that a request may take to arrive, here: slow clients are to be closed while they are watched."""
 
 
@@ -81,10 +83,36 @@ class Effort(NamedTuple):
     stops: int
     slow: int
     broken: int
+    crowd: int
+    leaving: int
+    silent: int
+    soak: float
 
 
-FULL = Effort(seconds=60, requests=100_000, kills=20, stops=2, slow=100, broken=1000)
-QUICK = Effort(seconds=5, requests=2000, kills=2, stops=1, slow=10, broken=50)
+FULL = Effort(
+    seconds=60,
+    requests=100_000,
+    kills=20,
+    stops=2,
+    slow=100,
+    broken=1000,
+    crowd=20,
+    leaving=200,
+    silent=200,
+    soak=1800,
+)
+QUICK = Effort(
+    seconds=5,
+    requests=2000,
+    kills=2,
+    stops=1,
+    slow=10,
+    broken=50,
+    crowd=4,
+    leaving=20,
+    silent=100,
+    soak=20,
+)
 
 
 def main() -> None:
@@ -93,7 +121,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     quick = parser.parse_args().quick
     effort = QUICK if quick else FULL
-    tables = [overload(effort), endurance(effort), faults(effort)]
+    tables = [overload(effort), endurance(effort), soak(LASTING, effort.soak), faults(effort)]
     print("\n\n".join(map(str, tables)))
     if not quick:
         write("load", tables)
@@ -138,57 +166,80 @@ def endurance(effort: Effort) -> Table:
     return result
 
 
+class Fault(NamedTuple):
+    """What is done to the service, how often, what counts as lost, and how the service is started."""
+
+    name: str
+    lost: str
+    times: int
+    measure: Callable[[Server, int], Awaitable[int]]
+    workers: int = 1
+    environment: Mapping[str, str] = {}
+
+
 def faults(effort: Effort) -> Table:
-    """Worker processes killed, clients that trickle, bodies that are broken."""
+    """Processes killed and stopped, and clients that mean no good."""
     result = Table("Faults", ("fault", "tried", "lost", "what counts as lost"))
-    for name, lost, count, measure in (
-        (
-            "kill −9 of a worker in a simulation",
-            "a simulation without its one right answer",
-            effort.kills,
-            kills,
-        ),
-        (
+    for fault in (*_blows(effort), *_strangers(effort)):
+        settings = {"receive_timeout": RECEIVE_TIMEOUT, "send_timeout": RECEIVE_TIMEOUT}
+        try:
+            with activation_lab(fault.environment, workers=fault.workers, **settings) as server:
+                failed = asyncio.run(_lost(fault, server))
+        except NotRun as why:
+            result.not_run(fault.name, why)
+        else:
+            result.rows.append((fault.name, f"{fault.times:,}", f"{failed:,}", fault.lost))
+    return result
+
+
+async def _lost(fault: Fault, server: Server) -> int:
+    return await fault.measure(server, fault.times)
+
+
+def _blows(effort: Effort) -> tuple[Fault, ...]:
+    wrong = "a simulation without its one right answer"
+    stopped = f"one of them after which small requests and simulations were not answered in {RECOVERY:g} s"
+    nowhere = {"TMPDIR": "/nowhere"}
+    return (
+        Fault("kill −9 of a worker in a simulation", wrong, effort.kills, kills),
+        Fault(
             "kill −9 of workers at any instant, many of them in mid-send",
-            "a simulation without its one right answer",
+            wrong,
             2 * effort.kills,
             kills_in_mid_send,
         ),
-        (
-            "SIGSTOP of worker, fork server, one of two servers",
-            f"one of them after which small requests and simulations were not answered in {RECOVERY:g} s",
-            effort.stops,
-            stops,
-        ),
-        (
+        Fault("SIGSTOP of worker, fork server, one of two servers", stopped, effort.stops, stops, workers=2),
+        Fault(
             "no directory that can be written to, two servers",
             "a small request or simulation that was not answered",
             effort.slow,
             without_files,
+            workers=2,
+            environment=nowhere,
         ),
-        (
-            "clients that trickle",
-            "one not closed in time, or another's request not answered",
-            effort.slow,
-            slow_clients,
+    )
+
+
+def _strangers(effort: Effort) -> tuple[Fault, ...]:
+    late = "one not closed in time, or another's request not answered"
+    no_4xx = "one not answered with 4xx, or the next request not with 200"
+    no_431 = "one not answered with 431, or another's request not answered"
+    slowed = "another's request, or a simulation afterwards that takes more than 2 s"
+    crowd = effort.crowd
+    return (
+        Fault("clients that trickle", late, effort.slow, slow_clients),
+        Fault("broken bodies", no_4xx, effort.broken, broken),
+        Fault("answers of 16 MB that nobody reads", late, crowd, strangers.unread_answers),
+        Fault("pipelines whose answers nobody reads", late, crowd, strangers.unread_pipelines),
+        Fault("heads of 10 MB", no_431, crowd, strangers.floods),
+        Fault("ten a second who leave", slowed, effort.leaving, strangers.leavers),
+        Fault(
+            "silent clients, and 64 descriptors",
+            "an answer that is neither 200 nor 503",
+            effort.silent,
+            strangers.few_descriptors,
         ),
-        (
-            "broken bodies",
-            "one not answered with 4xx, or the next request not with 200",
-            effort.broken,
-            broken,
-        ),
-    ):
-        try:
-            several = {"workers": 2} if measure in (stops, without_files) else {}
-            nowhere = {"TMPDIR": "/nowhere"} if measure is without_files else {}
-            with activation_lab(nowhere, receive_timeout=RECEIVE_TIMEOUT, **several) as server:
-                failed = asyncio.run(measure(server, count))
-        except NotRun as why:
-            result.not_run(name, why)
-        else:
-            result.rows.append((name, f"{count:,}", f"{failed:,}", lost))
-    return result
+    )
 
 
 async def kills(server: Server, count: int) -> int:
@@ -219,7 +270,7 @@ async def _kill_busiest(parent: int, *, watched: float = 0.15) -> None:
 async def slow_clients(server: Server, count: int) -> int:
     """Clients that send a byte now and then, while another asks as usual."""
     lost = 0
-    async with _ordinary(server) as missed:
+    async with strangers.ordinary(server) as missed:
         ends = await asyncio.gather(*(_trickle(server.port) for _ in range(count)))
         lost += sum(not closed for closed in ends)
     return lost + missed()
@@ -239,25 +290,6 @@ async def _trickle(port: int) -> bool:
     closed = time.monotonic() <= end
     writer.close()
     return closed
-
-
-@asynccontextmanager
-async def _ordinary(server: Server) -> AsyncIterator[Callable[[], int]]:
-    """A client that asks ten times a second meanwhile; gives the count of its requests not answered."""
-    missed = 0
-
-    async def ask() -> None:
-        nonlocal missed
-        async with Pool(server.port) as pool:
-            while True:
-                missed += await pool.status(small()) != 200
-                await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(ask())
-    try:
-        yield lambda: missed
-    finally:
-        task.cancel()
 
 
 async def broken(server: Server, count: int) -> int:

@@ -177,7 +177,8 @@ def _wrong(answer: Answer) -> list[str]:
     found = []
     if answer.status >= 500 and answer.status not in _ALLOWED:
         found.append(f"status {answer.status}")
-    if MARKER in answer.body or any(MARKER in value for value in answer.headers.values()):
+    told = [value for name, value in answer.headers.items() if name != b"x-request-id"]  # which comes back
+    if any(MARKER in each for each in (answer.body, *told)):
         found.append("echo")
     if answer.status >= 400 and len(answer.body) > LONGEST_PROBLEM:
         found.append("a long problem")

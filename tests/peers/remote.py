@@ -88,8 +88,13 @@ class Timm(Local):
 
     def find(self, name: str) -> Any:
         from timm.layers import activations, mlp  # noqa: PLC0415
+        from timm.models import metaformer  # noqa: PLC0415
 
-        return _first((mlp, activations), name) if name[0].isupper() else self._layers.get_act_layer(name)
+        return (
+            _first((mlp, activations, metaformer), name)
+            if name[0].isupper()
+            else self._layers.get_act_layer(name)
+        )
 
     def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
         name = getattr(found, "func", found).__name__
@@ -202,6 +207,30 @@ class Keras2(Local):
         return _made(found, {"alpha_initializer": value})(x)
 
 
+class Openvino(Local):
+    def __init__(self) -> None:
+        import openvino  # noqa: PLC0415
+        from openvino import opset13  # noqa: PLC0415
+
+        self._openvino, self._operations = openvino, opset13
+
+    def find(self, name: str) -> Any:
+        return getattr(self._operations, name)
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        tensors = {"slope", "lambda_value", "beta"} | ({"alpha"} if name != "elu" else set())
+        given = {key: np.float32(value) if key in tensors else value for key, value in arguments.items()}
+        parameter = self._operations.parameter(x.shape, np.float32)
+        model = self._openvino.Model([self.find(name)(parameter, **given)], [parameter])
+        exactly = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = self._openvino.compile_model(model, "CPU", exactly)
+        return np.array(compiled(x.astype(np.float32))[0])
+
+    def defaults(self, _name: str) -> dict[str, Any]:
+        """None: they stand in no signature but that of the operation's own decorator."""
+        return {}
+
+
 KINDS: Mapping[str, Callable[[], Local]] = {
     "transformers": Transformers,
     "timm": Timm,
@@ -210,6 +239,7 @@ KINDS: Mapping[str, Callable[[], Local]] = {
     "paddle": Paddle,
     "mindspore": Mindspore,
     "keras2": Keras2,
+    "openvino": Openvino,
 }
 
 MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn"}

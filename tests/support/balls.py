@@ -11,11 +11,15 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from flint import arb, ctx
 
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression
+
+SETTLED = 60
+"""Bits that are enough to compare with a double."""
 
 PRECISIONS = (120, 400, 1600, 6400)
 """Bits to work with until a comparison is certain."""
@@ -63,7 +67,7 @@ class _Literals(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
-            power = ast.BinOp(self.visit(node.left), node.op, ast.Constant(int(node.right.value)))
+            power = ast.BinOp(self.visit(node.left), node.op, ast.Constant(int(str(node.right.value))))
             return ast.copy_location(power, node)
         return self.generic_visit(node)
 
@@ -116,19 +120,24 @@ def within(
 
 
 def nearest(entry: Elementwise, expression: Expression, x: float, params: Mapping[str, float]) -> float:
-    """The exact value to fifteen digits or so."""
+    """The exact value to fifteen digits or more; NaN where no precision was enough."""
     before = ctx.prec
     try:
-        ctx.prec = PRECISIONS[1]
-        return float(evaluate(entry, expression, x, params))
+        for ctx.prec in PRECISIONS:
+            value = evaluate(entry, expression, x, params)
+            if value.is_exact() or value.rel_accuracy_bits() > SETTLED:
+                return float(value)
     finally:
         ctx.prec = before
+    return float("nan")
 
 
 def values_of(dtype: np.dtype[Any]) -> np.ndarray:
-    """Every finite value of an 8- or 16-bit format, in float64."""
-    bits = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}").view(dtype)
-    values = bits.astype(np.float64)
+    """Every finite value of a format with 16 bits or fewer, in float64."""
+    count = int(ml_dtypes.finfo(dtype).bits)  # type: ignore[no-untyped-call]
+    bits = np.arange(2**count, dtype=f"u{dtype.itemsize}").view(dtype)
+    with np.errstate(invalid="ignore"):  # some of the patterns are signalling NaNs
+        values = bits.astype(np.float64)
     return values[np.isfinite(values)]
 
 
@@ -141,6 +150,8 @@ def rounding_intervals(
     """
     finite = np.unique(values_of(dtype))
     top = finite[-1] + (finite[-1] - finite[-2]) / 2
+    if np.isfinite(np.array(np.inf).astype(dtype).astype(float)):  # what overflows becomes the largest number
+        top = np.inf
     ends = np.concatenate([[-np.inf, -top], (finite[1:] + finite[:-1]) / 2, [top, np.inf]])
     given = answers.astype(np.float64)
     overflown = np.where(np.isnan(given), np.inf, given)

@@ -37,7 +37,7 @@ class MpArithmetic:
             "log2": lambda x: mp.log(x, 2),
             "max": max,
             "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
-            "softplus": lambda x: mp.log1p(mp.exp(x)),
+            "softplus": lambda x: mp.log1p(mp.exp(max(x, -mp.mpf("1e100")))),
             "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
             "phi": lambda x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }

@@ -1,6 +1,8 @@
 """The registry of activation functions: `REGISTRY`, made of the families and vocabularies alone."""
 
 from app.core.activations import (
+    bends,
+    corners,
     exponential,
     gated,
     glu,
@@ -10,6 +12,7 @@ from app.core.activations import (
     shrinkage,
     sigmoidal,
     softmax,
+    steps,
 )
 from app.core.activations.registry import Registry
 from app.core.vocabularies import VOCABULARIES
@@ -17,8 +20,11 @@ from app.core.vocabularies import VOCABULARIES
 REGISTRY = Registry(
     sigmoidal.FAMILY,
     rectifiers.FAMILY,
+    corners.FAMILY,
+    bends.FAMILY,
     exponential.FAMILY,
     gated.FAMILY,
+    steps.FAMILY,
     shrinkage.FAMILY,
     periodic.FAMILY,
     softmax.FAMILY,

@@ -65,10 +65,14 @@ def _line_and_exponential(x: float, slope: Scaled, weight: Scaled) -> Orders:
     left = at_most(x, 0.0)
     tail = times(weight, exp_scaled(left))  # not f + α: that is 0 from x = −37 on
     tail = choose(x < -FARTHEST, exactly(0.0), tail)
-    line = with_exponent(product_unnormalised(mantissa(slope), DoubleDouble(x, -0.0)), slope.exponent)
+    # What is tiny is scaled up first: the weights would round it as a subnormal number.
+    tiny = abs(x) < 2.0**-600
+    right = DoubleDouble(x * 2.0**200 if tiny else x, -0.0)
+    line = with_exponent(
+        product_unnormalised(mantissa(slope), right), slope.exponent - (200.0 if tiny else 0.0)
+    )
     line = choose(slope.high == 0, slope, line)  # 0·∞ = 0: a flat line is flat out to infinity
-    # What is tiny is scaled up first: the weight would round it as a subnormal number.
-    change = choose(left > -(2.0**-600), Scaled(left * 2.0**200, 0.0, -200.0), unscaled(expm1(left)))
+    change = choose(tiny, Scaled(left * 2.0**200, 0.0, -200.0), unscaled(expm1(left)))
     value = choose(x > 0, line, times(weight, change))
     return value, choose(x > 0, slope, tail), choose(x >= 0, exactly(0.0), tail)
 

@@ -88,7 +88,8 @@ class _Product:
         parts = [np.empty(gate.size) for _ in range(3)]
         flat = [np.ascontiguousarray(each).reshape(-1) for each in (value, gate, seed)]
         _gating(self._gate, len(params), odd)(*flat, *parts, tuple(map(float, params.values())))
-        return tuple(part.reshape(gate.shape) for part in parts)
+        product, of_value, of_gate = (part.reshape(gate.shape) for part in parts)
+        return product, of_value, of_gate
 
     def _ordered(self, of_value: Array, of_gate: Array) -> tuple[Array, Array]:
         return (of_gate, of_value) if self._gate_first else (of_value, of_gate)

@@ -28,7 +28,7 @@ def proportional(slope: float, x: float) -> Scaled:
     """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
     flat = slope == 0 and math.isinf(x)
     high = slope if flat else slope * x
-    return Scaled(high, fma(slope, x, -high), 0.0)
+    return Scaled(high, -0.0 if high == 0 else fma(slope, x, -high), 0.0)  # −0 keeps the sign of a zero
 
 
 @scalar

@@ -29,6 +29,7 @@ from app.core.arithmetic.double_double import (
     constant,
     expm1,
     fma,
+    inverse_unnormalised,
     multiple,
     product,
     product_unnormalised,
@@ -488,11 +489,15 @@ CLIP = Elementwise(
 
 @Kernel
 def _softsign(x: float) -> Orders:
-    size = apart(at_most(abs(x), LARGEST))
-    inverse = over(exactly(1.0), plus(size, exactly(1.0)))
-    slope = times(inverse, inverse)
-    curvature = times_power(times(slope, inverse), 1.0)
-    return signed(times(size, inverse), x), slope, choose(x == 0, exactly(0.0), signed(curvature, -x))
+    size = at_most(abs(x), LARGEST)
+    large = size > 2.0**500
+    unit, shift = 2.0**-600 if large else 1.0, -600.0 if large else 0.0
+    share = inverse_unnormalised(two_sum(unit, size * unit))
+    value = product_unnormalised(DoubleDouble(size * unit, 0.0), share)
+    slope = product_unnormalised(share, share)
+    twice = multiple(0.0 if x == 0 else 2.0, product_unnormalised(slope, share))
+    curvature = signed(with_exponent(twice, 3 * shift), -x)
+    return signed(unscaled(value), x), with_exponent(slope, 2 * shift), curvature
 
 
 SOFTSIGN = Elementwise(

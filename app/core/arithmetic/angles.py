@@ -132,10 +132,10 @@ def angle(omega: Scaled, x: Scaled) -> Angle:
     high, low = r.high, low + r.low
     r = two_sum(high, -k * _PARTS[2])
     high, low = r.high, low + (r.low - k * _PARTS[3])
-    quarters = np.int64(k) & 3
+    quarters = int(k) & 3
     if exponent > 20:
         sign = math.copysign(1.0, exact.high)
-        turns, high, low = _reduced(abs(omega.high), abs(x.high), np.int64(exponent))
+        turns, high, low = _reduced(abs(omega.high), abs(x.high), int(exponent))
         quarters = (turns if sign > 0 else -turns) & 3
         high, low = sign * high, sign * low
     z = two_product(high, high)

@@ -8,7 +8,7 @@ doubles and of `Scaled` numbers, whatever their size. Infinities and NaNs follow
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -41,14 +41,14 @@ R = TypeVar("R")
 
 def _function(python: Callable[P, R]) -> Callable[P, R]:
     """A compiled function that stays one: inlined, each of its many uses would be compiled again."""
-    made: Callable[P, R] = njit(python, error_model="numpy")
-    return made
+    made: Any = njit(python, error_model="numpy")
+    return cast("Callable[P, R]", made)
 
 
 @_function
 def clear(digits: Digits) -> None:
     """The sum is 0."""
-    for k in range(digits[_LOWEST], min(digits[_HIGHEST] + 1, LENGTH)):
+    for k in range(digits[_LOWEST], digits[_HIGHEST] + 1):
         digits[k] = 0
     digits[_LOWEST], digits[_HIGHEST], digits[_COUNT] = LENGTH, -1, 0
 
@@ -59,7 +59,7 @@ def _add(digits: Digits, value: float, exponent: float) -> None:
     bits = np.float64(value).view(np.int64)
     field = (bits >> 52) & 0x7FF
     whole = (bits & _FRACTION) | ((1 << 52) if field else 0)
-    place = np.int64(exponent) + max(field, 1) - 1075 + _BELOW
+    place = int(exponent) + (field if field > 0 else 1) - 1075 + _BELOW
     if whole == 0 or place < 0:
         return
     place = min(place, 32 * (LENGTH - 4))
@@ -78,15 +78,21 @@ def _add(digits: Digits, value: float, exponent: float) -> None:
 
 @_function
 def _carry(digits: Digits) -> None:
-    """Digits from 0 to 2³² − 1 again, but for the last place's, which has the sum's sign."""
+    """Digits from 0 to 2³² − 1 again, but for the highest, which has the sum's sign."""
     digits[_COUNT] = 0
-    carry, k = 0, digits[_LOWEST]
-    while k < LENGTH and (k <= digits[_HIGHEST] or carry != 0):
+    carry = 0
+    for k in range(digits[_LOWEST], digits[_HIGHEST]):
         total = digits[k] + carry
         digits[k], carry = total & _MASK, total >> 32
-        k += 1
-    digits[_HIGHEST] = max(digits[_HIGHEST], k - 1)
-    digits[LENGTH - 1] += carry << 32
+    top = digits[_HIGHEST]
+    if top < 0:
+        return
+    total = digits[top] + carry
+    if total < -(1 << 31) or total > _MASK:
+        digits[top], digits[top + 1] = total & _MASK, total >> 32
+        digits[_HIGHEST] = top + 1
+    else:
+        digits[top] = total
 
 
 @_function
@@ -106,18 +112,23 @@ def add_product(digits: Digits, a: Scaled, b: float) -> float:
 
 
 @_function
+def _negate(digits: Digits) -> None:
+    for k in range(digits[_LOWEST], digits[_HIGHEST] + 1):
+        digits[k] = -digits[k]
+
+
+@_function
 def _leading(digits: Digits) -> tuple[int, int, int, bool]:
     """The sum's sign, its first 62 bits, the power of two that they count, and whether more follow.
 
     The digits are left those of the sum's magnitude.
     """
     _carry(digits)
-    negative = digits[LENGTH - 1] < 0
+    top = digits[_HIGHEST]
+    negative = top >= 0 and digits[top] < 0
     if negative:
-        for k in range(digits[_LOWEST], LENGTH):
-            digits[k] = -digits[k]
+        _negate(digits)
         _carry(digits)
-    top = min(digits[_HIGHEST], LENGTH - 1)
     while top >= 0 and digits[top] == 0:
         top -= 1
     if top < 0:
@@ -165,8 +176,7 @@ def scaled_sum(digits: Digits) -> Scaled:
         return Scaled(0.0, 0.0, 0.0)
     result = _with_rest(digits, sign, number, power)
     if sign < 0:
-        for k in range(digits[_LOWEST], LENGTH):
-            digits[k] = -digits[k]
+        _negate(digits)
     return result
 
 

@@ -32,11 +32,10 @@ from app.core.arithmetic.double_double import (
 Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
 """f, f′ and f″ at a point."""
 
-Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
-"""f, f′ and f″ at a point."""
-
-_FRACTION = (1 << 52) - 1
+_SIGN_AND_FRACTION = -(1 << 63) | ((1 << 52) - 1)
 _HALF = 1022 << 52
+_WHOLE = 0x433 << 52
+"""The bits of 2⁵², beside which a small integer is a double's fraction."""
 
 
 @scalar
@@ -97,11 +96,11 @@ def apart(x: float) -> Scaled:
     """x with its mantissa between 1/2 and 1; 0, infinities and NaN as they are."""
     subnormal = abs(x) < 2.0**-1000
     bits = np.float64(x * 2.0**64 if subnormal else x).view(np.int64)
-    field = (bits >> 52) & 0x7FF
-    ordinary = 0 < field < 0x7FF
-    sign = bits & np.int64(-(1 << 63))
-    high = np.int64(sign | _HALF | (bits & _FRACTION)).view(np.float64)
-    exponent = float(field) - (1086.0 if subnormal else 1022.0)
+    # The exponent's bits become a double's last ones: no vector instruction converts a 64-bit integer.
+    field = np.int64(((bits >> 52) & 0x7FF) | _WHOLE).view(np.float64) - 2.0**52
+    high = np.int64((bits & _SIGN_AND_FRACTION) | _HALF).view(np.float64)
+    ordinary = 0 < abs(x) <= LARGEST
+    exponent = field - (1086.0 if subnormal else 1022.0)
     return Scaled(high if ordinary else x, -0.0, exponent if ordinary else 0.0)
 
 
@@ -148,15 +147,16 @@ def root(a: Scaled) -> Scaled:
 
 
 @scalar
-def _low(a: Scaled) -> float:
-    """The low part; −0 beside an infinity or a NaN, and beside a zero, whose sign it leaves alone."""
-    return a.low if 0 < abs(a.high) <= LARGEST else -0.0
+def _total(a: Scaled) -> float:
+    """high + low; the high part alone where it is infinite and the low one has no meaning."""
+    total = a.high + a.low
+    return a.high if math.isnan(total) else total
 
 
 @scalar
 def nearest_double(a: Scaled) -> float:
     """a rounded to the nearest double; a subnormal one is rounded twice."""
-    return scaled(a.high + _low(a), a.exponent)
+    return scaled(_total(a), a.exponent)
 
 
 @scalar
@@ -172,7 +172,7 @@ def odd_double(a: Scaled) -> float:
     Rounding the result again, to a format at least two bits shorter, gives what rounding ``a`` would (Boldo
     and Melquiond 2008).
     """
-    head = two_sum(a.high, _low(a))
+    head = two_sum(a.high, a.low if abs(a.high) <= LARGEST else -0.0)
     bits = np.float64(head.high).view(np.int64)
     cut = abs(head.low) > 0 and bits & 1 == 0
     step = 1 if (head.low > 0) == (head.high > 0) else -1

@@ -57,6 +57,13 @@ class Experiment:
         """Inputs of one batch."""
         return self.inputs.batch if isinstance(self.inputs, GaussianInputs) else self.inputs.shape[-1]
 
+    @property
+    def mean_square(self) -> float:
+        """E x² of the inputs."""
+        if isinstance(self.inputs, GaussianInputs):
+            return self.inputs.variance
+        return float(np.mean(self.inputs**2))
+
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """The engine of each layer."""

@@ -5,27 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.diagnosis.experiment import Experiment, Simulation, Watch
-from app.core.diagnosis.theory import dual_or_none
+from app.core.diagnosis.theory import dual_or_none, nearest_critical
 from app.core.diagnosis.verdict import State, Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
-from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
+from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.statistics import spread
+from app.core.propagation.units import has_flat_piece
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import gains
 
 BETTER = 0.5
-"""A remedy that does not heal has to shrink |log10_ratio| to this share at least."""
+"""A remedy that does not heal has to shrink the gradient's decades to this share at least."""
 
 REMEDIES = 3
 """Most remedies shown."""
@@ -35,6 +38,25 @@ REMEDY_NETWORKS = 2
 
 REMEDY_WORK = 1e11
 """Operations of one network beyond which no remedies are tried: two seconds of a core."""
+
+ACTIVATIONS = 3
+"""Other activations that are tried."""
+
+
+class Effort(IntEnum):
+    """How much a change asks for: numbers at the start, another function, or another network."""
+
+    NUMBERS = 0
+    FUNCTION = 1
+    STRUCTURE = 2
+
+
+class Candidate(NamedTuple):
+    """A change of the request, how much it asks for, and the network that it makes."""
+
+    change: dict[str, Any]
+    effort: Effort
+    network: Network
 
 
 @dataclass(frozen=True)
@@ -52,94 +74,130 @@ class Remedies:
 
     network: Network
     batch: int
+    states: frozenset[State]
 
-    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> list[tuple[dict[str, Any], Network]]:
-        """Changes of the request, each with the network that it makes."""
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> list[Candidate]:
+        """The changes, the smallest first."""
         with np.errstate(all="ignore"):
-            return list(_candidates(self.network, self.batch))
+            return list(_candidates(self.network, self.batch, self.states))
 
 
-def remedies_of(
-    experiment: Experiment, verdict: Verdict, ratio: float, run: Runner, watch: Watch
-) -> list[Remedy]:
-    """What helped, best first."""
-    (candidates,) = run([Remedies(experiment.network, experiment.batch)], ignore)
+def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Watch) -> list[Remedy]:
+    """What helped: what heals first, then by effort, then by the gradient's decades."""
+    states = frozenset(each.state for each in verdict.findings)
+    (candidates,) = run([Remedies(experiment.network, experiment.batch, states)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
     attempts = [
-        (change, replace(experiment, network=network, networks=few, engine="auto"))
-        for change, network in candidates
+        (each, replace(experiment, network=each.network, networks=few, engine="auto")) for each in candidates
     ]
-    tried = [(change, attempt) for change, attempt in attempts if attempt.cost.work <= REMEDY_WORK]
+    tried = [(each, attempt) for each, attempt in attempts if attempt.cost.work <= REMEDY_WORK]
     jobs = [Simulation(attempt, index) for _, attempt in tried for index in range(few)]
     results = run(jobs, lambda part: watch("remedies", part, ()))
     helped = []
-    for change, attempt in tried:
+    for candidate, attempt in tried:
         figures = list(islice(results, few))
-        achieved = float(np.median([each.log10_ratio for each in figures]))
-        state = judge(attempt.network, figures, None).state
-        if _helped(verdict.state, ratio, state, achieved):
-            helped.append(Remedy(change, achieved, state))
-    return sorted(helped, key=lambda each: (each.state != "healthy", abs(each.log10_ratio)))[:REMEDIES]
+        achieved = judge(attempt, figures)
+        if _helped(verdict, achieved):
+            ratio = float(spread(np.array([each.log10_ratio for each in figures])).median)
+            helped.append((candidate, Remedy(candidate.change, ratio, achieved.state)))
+    ranked = sorted(
+        helped, key=lambda each: (each[1].state != "healthy", each[0].effort, abs(each[1].log10_ratio))
+    )
+    return [remedy for _, remedy in ranked[:REMEDIES]]
 
 
-def _helped(before: State, ratio: float, after: State, achieved: float) -> bool:
+def _helped(before: Verdict, after: Verdict) -> bool:
     """Whether the network is healthy now, or its gradient, one way or the other, is off by far less."""
-    if after == "healthy":
+    if after.state == "healthy":
         return True
-    return {before, after} <= {"vanishing", "exploding"} and abs(achieved) <= BETTER * abs(ratio)
+    if not {before.state, after.state} <= {"vanishing", "exploding"}:
+        return False
+    return _decades(after) <= BETTER * _decades(before)
 
 
-def _candidates(network: Network, batch: int) -> Iterator[tuple[dict[str, Any], Network]]:
+def _decades(verdict: Verdict) -> float:
+    """How far the gradient is off in the first layer: by its own norm or that of the weights, the larger."""
+    figures = verdict.figures
+    if figures.overflow is not None:
+        return math.inf
+    return max(abs(float(figures.gradients[0])), abs(float(figures.weight_gradients[0])))
+
+
+def _candidates(network: Network, batch: int, states: frozenset[State]) -> Iterator[Candidate]:
     """Changes of the initialisation, the activation, the normalisation and the residual branches."""
     if isinstance(network.weights, Initialiser):
         yield from _initialisations(network)
-        other = _other_activation(network)
-        if other is not None:
-            call = REGISTRY.resolve(other)
-            yield {"activation": other, "params": {}}, replace(network, call=call)
+        for name in _other_activations(network, states):
+            call = REGISTRY.resolve(name)
+            change = {"activation": name, "params": {}}
+            yield Candidate(change, Effort.FUNCTION, replace(network, call=call))
+    if any(layer.fan_in == layer.units for layer in network.layers):
+        scale = 1 / math.sqrt(network.depth)  # the branches' variances then add up to that of one layer
+        effort = Effort.STRUCTURE if network.residual is None else Effort.NUMBERS
+        if network.residual is None or abs(network.residual) != scale:
+            yield Candidate({"residual": {"scale": scale}}, effort, replace(network, residual=scale))
     if network.normalisation is None:
         for name, normalisation in NORMALISATIONS.items():
             if normalisation.over != "batch" or batch > 1:  # one input is its own mean
-                yield {"normalization": name}, replace(network, normalisation=normalisation)
-    if network.residual is None and any(layer.fan_in == layer.units for layer in network.layers):
-        scale = 1 / math.sqrt(network.depth)  # the branches' variances then add up to that of one layer
-        yield {"residual": {"scale": scale}}, replace(network, residual=scale)
+                changed = replace(network, normalisation=normalisation)
+                yield Candidate({"normalization": name}, Effort.STRUCTURE, changed)
 
 
-def _initialisations(network: Network) -> Iterator[tuple[dict[str, Any], Network]]:
-    yield {"init": "orthogonal"}, replace(network, weights=initialiser("orthogonal"))
+def _initialisations(network: Network) -> Iterator[Candidate]:
+    """Weights on the edge of chaos, weights that keep the signal's size, and orthogonal ones."""
+    orthogonal = replace(network, weights=initialiser("orthogonal"))
+    yield Candidate({"init": "orthogonal"}, Effort.NUMBERS, orthogonal)
     dual, entry = dual_or_none(network.call), network.call.activation
     if dual is None:
         return
-    edge = float(critical_sigma_w(dual, 0.0))
-    if math.isfinite(edge):
-        yield {"init": "critical"}, replace(network, weights=gaussian(edge))
+    sigma_b = nearest_critical(dual, 0.0)
+    edge = math.nan
+    if sigma_b is not None:
+        edge = float(critical_sigma_w(dual, sigma_b))
+        change = {"init": "critical", **({"sigma_b": sigma_b} if sigma_b else {})}
+        yield Candidate(change, Effort.NUMBERS, replace(network, weights=gaussian(edge, sigma_b)))
     if isinstance(entry, Elementwise):
         gain = gains(entry, network.call.scalars).he
-        if math.isfinite(gain) and abs(gain - edge) > 0.01 * gain:
+        if math.isfinite(gain) and not abs(gain - edge) <= 0.01 * gain:
             change = {"init": {"sigma_w": gain, "sigma_b": 0.0}}
-            yield change, replace(network, weights=gaussian(gain))
+            yield Candidate(change, Effort.NUMBERS, replace(network, weights=gaussian(gain)))
+        if math.isfinite(gain):
+            weights = detailed("orthogonal", gain, "in")
+            change = {"init": {"distribution": "orthogonal", "gain": gain}}
+            yield Candidate(change, Effort.NUMBERS, replace(network, weights=weights))
 
 
-def _other_activation(network: Network) -> str | None:
-    """The activation whose second moment this initialisation comes nearest to keeping: σ_w² E φ(Z)² = 1."""
+def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
+    """Activations that this initialisation suits: whose second moment it comes nearest to keeping.
+
+    σ_w² E φ(Z)² = 1 is that. Where units die or saturate, those whose units cannot.
+    """
     assert isinstance(network.weights, Initialiser)
     last = network.layers[-1]
     sigma = network.weights.sigma_w(last.fan_in, last.units)
-    others = {name: gain for name, gain in _he_gains().items() if name != network.call.activation.name}
-    if not others or not sigma:
-        return None
-    return min(others, key=lambda name: abs(math.log(sigma / others[name])))
+    if not sigma:
+        return []
+    own, flat = network.call.activation.name, bool(states & {"dying", "dead", "saturated"})
+    others = {name: gain for name, (gain, dies) in _he_gains().items() if name != own and not (flat and dies)}
+    return sorted(others, key=lambda name: abs(math.log(sigma / others[name])))[:ACTIVATIONS]
 
 
 @cache
-def _he_gains() -> dict[str, float]:
-    """He gains of the activations that never fall, reach slope one and saturate on one side only."""
-    found = {}
+def _he_gains() -> dict[str, tuple[float, bool]]:
+    """He gains of the activations that never fall and reach slope one on one side; and whether units can die.
+
+    Of several with the same gain the first in the catalogue.
+    """
+    found: dict[float, tuple[str, bool]] = {}
     for name, entry in REGISTRY.items():
         complete = all(each.default is not None for each in entry.parameters)
-        if not isinstance(entry, Elementwise) or not complete or len(entry.saturates) != 1:
+        if not isinstance(entry, Elementwise) or not complete or len(entry.saturates) > 1:
             continue
-        if entry.monotone and entry.smoothness >= 0 and entry.number(entry.largest_slope) >= 1:
-            found[name] = gains(entry, entry.defaults).he
-    return {name: gain for name, gain in found.items() if 0 < gain < math.inf}
+        bounded = any(map(math.isfinite, entry.bounds()))
+        bends = bool(entry.saturates) or bool(entry.kinks)
+        if entry.monotone and entry.smoothness >= 0 and bends and entry.number(entry.largest_slope) == 1:
+            gain = gains(entry, entry.defaults).he
+            flat = has_flat_piece(REGISTRY.resolve(name))
+            if 0 < gain < math.inf and (bounded or not flat):
+                found.setdefault(round(gain, 6), (name, flat))
+    return {name: (gain, flat) for gain, (name, flat) in found.items()}

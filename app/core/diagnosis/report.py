@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from app.core.activations.definition import Text
 from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
+from app.core.diagnosis.prose import summary
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
 from app.core.diagnosis.theory import Prediction, Theory
 from app.core.diagnosis.verdict import Verdict, judge
@@ -33,6 +35,7 @@ TRAINED_IN = ("float32", "bfloat16", "float16")
 class Report:
     """Everything that is answered about an experiment."""
 
+    networks: int
     kinds: tuple[Kind, ...]
     layers: dict[str, Spread]
     log10_ratio: Spread
@@ -40,6 +43,7 @@ class Report:
     underflow: dict[str, int | None]
     theory: Theory | None
     verdict: Verdict
+    summary: Text
     remedies: list[Remedy]
     accuracy: Accuracy | None
 
@@ -76,10 +80,11 @@ def diagnose(
         networks = simulate(experiment, run, watch)
         (theory,) = prediction
         layers = summarise(networks)
-        verdict = judge(experiment.network, networks, theory)
+        verdict = judge(experiment, networks)
         ratio = spread(np.array([each.log10_ratio for each in networks]))
         sick = verdict.state != "healthy" and experiment.cost.work <= REMEDY_WORK
         return Report(
+            experiment.networks,
             experiment.kinds,
             layers,
             ratio,
@@ -87,7 +92,8 @@ def diagnose(
             underflow(layers["gradient_log10_rms"].median),
             theory,
             verdict,
-            remedies_of(experiment, verdict, float(ratio.median), run, watch) if sick and remedies else [],
+            summary(experiment, verdict, theory),
+            remedies_of(experiment, verdict, run, watch) if sick and remedies else [],
             _accuracy(experiment, networks),
         )
 

@@ -18,15 +18,29 @@ from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.propagation.network import GaussianInputs, Layer, Network
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
+from app.core.theory.length_map import Basin, basins
 from app.core.theory.mean_field import MeanField, mean_field
 from app.core.theory.trajectory import Trajectory, trajectory
+
+MOST_BIAS, BIAS_STEP = 3.0, 0.02
+"""σ_b among which a critical one is looked for."""
 
 
 @dataclass(frozen=True)
 class Theory:
-    """What mean-field theory says of the same network at infinite width."""
+    """What mean-field theory says of the same network at infinite width.
+
+    Attributes:
+        point: the fixed point that the network's own first pre-activations run into.
+        basins: where other first pre-activations would end, the smallest first; one is the network's own.
+        path: layer by layer.
+        gradient_log10_rms: of dL/dz, layer by layer.
+        predicted_log10_ratio: of the first layer over the last.
+        critical_sigma_w: for the network's σ_b; NaN where there is none.
+    """
 
     point: MeanField
+    basins: list[Basin]
     path: Trajectory
     gradient_log10_rms: Array
     predicted_log10_ratio: float
@@ -47,12 +61,24 @@ class Prediction:
 
 def critical(call: Call, sigma_b: float) -> Initialiser:
     """Weights on the edge of chaos for this activation; raises `InvalidValue` where there is none."""
-    sigma_w = float(critical_sigma_w(dual_of(call), sigma_b))
+    dual = dual_of(call)
+    sigma_w = float(critical_sigma_w(dual, sigma_b))
     if math.isnan(sigma_w):
+        near = nearest_critical(dual, sigma_b)
+        advice = "give sigma_w itself" if near is None else f"there is one for sigma_b = {near:g}"
         raise InvalidValue(
-            "there is no critical σ_w for this activation and sigma_b; give sigma_w itself", loc=("init",)
+            f"there is no critical σ_w for this activation and sigma_b; {advice}", loc=("init",)
         )
     return gaussian(sigma_w, sigma_b)
+
+
+def nearest_critical(dual: Dual, sigma_b: float) -> float | None:
+    """The σ_b nearest to ``sigma_b``, of some up to `MOST_BIAS`, that has a critical σ_w."""
+    if not math.isnan(float(critical_sigma_w(dual, sigma_b))):
+        return sigma_b
+    tried = np.linspace(0, MOST_BIAS, 1 + round(MOST_BIAS / BIAS_STEP)).round(6)
+    found = tried[np.isfinite(critical_sigma_w(dual, tried))]
+    return float(found[np.argmin(np.abs(found - sigma_b))]) if found.size else None
 
 
 def shared_sigmas(network: Network) -> tuple[float, float] | None:
@@ -82,12 +108,14 @@ def _theory(experiment: Experiment) -> Theory | None:
     inputs, layers = experiment.inputs, experiment.network.layers
     variance = inputs.variance if isinstance(inputs, GaussianInputs) else float(np.mean(inputs**2))
     path = trajectory(dual, *sigmas, len(layers), variance)
+    start = _start(dual, *sigmas, path)
     # Each gradient sums over the units of the layer above, whose weights are scaled by the layer's own.
     widths = math.log10(layers[-1].units / layers[0].units) / 2
     return Theory(
-        mean_field(dual, *sigmas),
+        mean_field(dual, *sigmas, start),
+        basins(dual, sigmas[0] ** 2, sigmas[1] ** 2, start),
         path,
-        _gradients(path, layers, sigmas[0]) + _log10_rms(experiment.upstream),
+        _gradients(path, layers) + _log10_rms(experiment.upstream),
         path.log10_gradient_ratio + widths,
         float(critical_sigma_w(dual, sigmas[1])),
     )
@@ -101,13 +129,18 @@ def _log10_rms(upstream: Array | None) -> float:
     return float(np.log10(largest) + np.log10(np.mean((upstream / largest) ** 2)) / 2)
 
 
-def _gradients(path: Trajectory, layers: Sequence[Layer], sigma_w: float) -> Array:
-    """log10 √E (dL/dz)² by layer: E φ′² = χ/σ_w² in the last one, and χ with the widths' ratio below it.
+def _start(dual: Dual, sigma_w: float, sigma_b: float, path: Trajectory) -> float:
+    """The variance of the first pre-activations that are not 0; 0 where none are."""
+    return float(path.q[0]) or float(sigma_w**2 * dual.at_zero().second + sigma_b**2)
+
+
+def _gradients(path: Trajectory, layers: Sequence[Layer]) -> Array:
+    """log10 √E (dL/dz)² by layer: E φ′² in the last one, and χ with the widths' ratio below it.
 
     Of a unit's several pre-activations one has the gradient, the others have 0.
     """
     units = np.array([each.units for each in layers], np.float64)
     gains = np.log10(path.chi)
-    gains[-1] -= 2 * np.log10(sigma_w) + math.log10(layers[-1].pieces)
+    gains[-1] = np.log10(path.slope[-1]) - math.log10(layers[-1].pieces)
     profile: Array = (np.cumsum(gains[::-1])[::-1] + np.log10(units[-1] / units)) / 2
     return profile

@@ -1,148 +1,206 @@
-"""The verdict on a network: the state it is in, and the sentences that say so.
+"""The verdict on a network: what keeps it from learning, worst first.
 
-Every figure is a median over the experiment's networks.
+Every figure is a median over the experiment's networks. docs/verdicts.md says where each threshold comes
+from: small networks of many kinds were trained, and the thresholds are those at which they stop to learn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from app.core.activations.definition import Text
-from app.core.diagnosis.theory import Theory, shared_sigmas
-from app.core.propagation.network import Network
-from app.core.propagation.statistics import Figures, Spread, summarise
+from app.core.arithmetic import Array
+from app.core.diagnosis.experiment import Experiment
+from app.core.propagation.statistics import Figures, summarise
 
-State: TypeAlias = Literal["vanishing", "healthy", "exploding", "saturated", "dying"]
+Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
+State: TypeAlias = Illness | Literal["healthy"]
 
+VANISHING = 1.25
+"""Decades that ‖dL/dz‖ may lose between the last layer and another: a factor of 18."""
 
-DECADE = 1.0
-"""|log10_ratio| up to this is healthy: one learning rate serves layers whose gradients differ tenfold."""
+EXPLODING = 1.6
+"""Decades that ‖dL/dW‖ may gain between the last layer and another: a factor of 40."""
+
+GROWING = 2.4
+"""Decades that the signal's root mean square may gain from the inputs to the last layer: a factor of 250."""
+
+COLLAPSED = 4
+"""Layers that may follow after the inputs have become one (`propagation.collapse`)."""
 
 DYING = 0.9
 """A layer dies when more of its units than this are dead for the whole batch: the rest is a bottleneck."""
 
-SATURATED = {0: 2.0, 1: 0.9, 2: 0.5}
-"""Share of saturated pairs of unit and input beyond which a layer is saturated, by the number of sides on
-which the activation saturates. On two sides: more than half of the signal is flat. On one side half of it is
-by design (symmetric pre-activations), so that only nearly all counts. Without such a side nothing does."""
+SATURATED = 0.95
+"""Share of saturated pairs of unit and input beyond which a layer passes too little on."""
+
+MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
+"""The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
+which the activation saturates: on one side half of the signal lies by design."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that keeps a network from learning, the layer that shows it, and the figures that say so."""
+
+    state: Illness
+    layer: int | None
+    evidence: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state, the layer that shows it (None where it is no single layer's), and layers that can learn."""
+    """Findings, worst first, and how many layers, counted from the loss, get a gradient of the right size."""
 
-    state: State
-    layer: int | None
+    findings: tuple[Finding, ...]
     usable_depth: int
-    summary: Text
+    figures: Medians
+
+    @property
+    def state(self) -> State:
+        """That of the first finding."""
+        return self.findings[0].state if self.findings else "healthy"
+
+    @property
+    def layer(self) -> int | None:
+        """That of the first finding."""
+        return self.findings[0].layer if self.findings else None
 
 
-def judge(network: Network, networks: list[Figures], theory: Theory | None) -> Verdict:
+class Medians:
+    """What the verdict looks at, over the networks of an experiment."""
+
+    def __init__(self, experiment: Experiment, networks: Sequence[Figures]) -> None:
+        self.layers = experiment.network.layers
+        self.networks = len(networks)
+        self.dead = sum(each.dead for each in networks)
+        self.overflow = _median_layer([each.overflow for each in networks])
+        self.collapse = _median_layer([each.collapse for each in networks])
+        self._inputs = experiment.mean_square
+        self._spreads = summarise(networks)
+
+    def of(self, name: str) -> Array:
+        """The median of a figure, layer by layer; NaN where it is not defined."""
+        return self._spreads[name].median
+
+    @cached_property
+    def gradients(self) -> Array:
+        """log10 of ‖dL/dz‖ over that of the last layer; −∞ where no gradient arrives."""
+        rows = np.array([each.rows for each in self.layers], np.float64)
+        norms = self.of("gradient_log10_rms") + np.log10(rows) / 2
+        return np.where(norms == -np.inf, norms, norms - norms[-1])
+
+    @cached_property
+    def weight_gradients(self) -> Array:
+        """log10 of ‖dL/dW‖ over that of the last layer; −∞ where no gradient arrives."""
+        norms = self.of("weight_gradient_log10_norm")
+        return np.where(norms == -np.inf, norms, norms - norms[-1])
+
+    @cached_property
+    def growth(self) -> float:
+        """log10 of the root mean square of the last layer's output over that of the inputs."""
+        last = float(self.of("activation_mean_square")[-1])
+        return math.log10(last / self._inputs) / 2 if 0 < last < math.inf and self._inputs else 0.0
+
+
+def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
     """The verdict on the networks of one experiment."""
-    layers = summarise(networks)
-    ratio = float(np.median([each.log10_ratio for each in networks]))
-    state, layer = _state(network, layers, ratio, [each.overflow for each in networks])
-    depth = _usable_depth(layers["gradient_log10_rms"].median)
-    return Verdict(state, layer, depth, _summary(network, state, layer, ratio, depth, theory))
-
-
-def _state(
-    network: Network, layers: dict[str, Spread], ratio: float, overflows: list[int | None]
-) -> tuple[State, int | None]:
-    found = [each for each in overflows if each is not None]
-    if 2 * len(found) > len(overflows):
-        return "exploding", min(found)
-    dying = _first(layers["dead_fraction"].median > DYING)
-    if dying is not None:
-        return "dying", dying
-    if ratio > DECADE:
-        return "exploding", None
-    flat = SATURATED[len(network.call.activation.saturates)]
-    saturated = _first(layers["saturated_fraction"].median > flat)
-    if saturated is not None:
-        return "saturated", saturated
-    return ("healthy" if abs(ratio) <= DECADE else "vanishing"), None
-
-
-def _first(layers: np.ndarray[Any, Any]) -> int | None:
-    return int(np.argmax(layers)) + 1 if layers.any() else None
-
-
-def _usable_depth(gradient_log10_rms: np.ndarray[Any, Any]) -> int:
-    """Layers from the loss over which the gradient stays within a decade of the last layer's."""
-    back = gradient_log10_rms[::-1]
+    figures = Medians(experiment, networks)
     with np.errstate(invalid="ignore"):
-        near = np.abs(back - back[0]) <= DECADE
-    return len(near) if near.all() else int(np.argmin(near))
+        findings = tuple(_findings(experiment, figures))
+        return Verdict(findings, _usable_depth(figures), figures)
 
 
-_OPENING: dict[State, Text] = {
-    "vanishing": Text(
-        "The gradient vanishes: it shrinks by 10^{decades:.3g} from the last layer to the first.",
-        "그래디언트가 소실됩니다. 마지막 층에서 첫 층까지 10^{decades:.3g}분의 1로 줄어듭니다.",
-    ),
-    "exploding": Text(
-        "The gradient explodes: it grows by 10^{decades:.3g} from the last layer to the first.",
-        "그래디언트가 폭주합니다. 마지막 층에서 첫 층까지 10^{decades:.3g}배로 커집니다.",
-    ),
-    "saturated": Text(
-        "Layer {layer} is saturated: most pre-activations lie where the activation is flat.",
-        "{layer}번째 층이 포화되었습니다. 대부분의 입력이 활성화 함수의 평평한 구간에 놓입니다.",
-    ),
-    "dying": Text(
-        "Layer {layer} is dying: more than 90 % of its units have slope 0 for every input of the batch.",
-        "{layer}번째 층이 죽어 갑니다. 유닛의 90 % 이상이 배치의 모든 입력에서 기울기가 0입니다.",
-    ),
-    "healthy": Text(
-        "The gradient survives: it stays within a factor of ten from the last layer to the first.",
-        "그래디언트가 살아남습니다. 마지막 층과 첫 층의 차이가 열 배를 넘지 않습니다.",
-    ),
-}
-_OVERFLOW = Text(
-    "The signal overflows in layer {layer}: no gradient is left to speak of.",
-    "{layer}번째 층에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
-)
-
-
-def _summary(
-    network: Network, state: State, layer: int | None, ratio: float, depth: int, theory: Theory | None
-) -> Text:
-    opening = _OVERFLOW if state == "exploding" and layer else _OPENING[state]
-    values = {"decades": abs(ratio), "layer": layer}
-    sentences = [Text(*(each.format(**values) for each in opening)), *_reasons(network, state, theory)]
-    if state != "healthy":
-        sentences.append(
-            Text(
-                f"Layers that can learn, counted from the loss: {depth} of {network.depth}.",
-                f"손실 쪽에서 세어 학습할 수 있는 층은 {network.depth}개 중 {depth}개입니다.",
-            )
-        )
-    return Text(*(" ".join(each) for each in zip(*sentences, strict=True)))
-
-
-def _reasons(network: Network, state: State, theory: Theory | None) -> Iterator[Text]:
-    """What the activation's own facts and the theory say about the cause."""
-    entry = network.call.activation
-    steepest = entry.number(entry.largest_slope, {**entry.defaults, **network.call.scalars})
-    if state == "vanishing" and steepest < 1:
-        yield Text(
-            f"The activation's slope is at most {steepest:.3g}.",
-            f"이 활성화 함수의 기울기는 최대 {steepest:.3g}입니다.",
-        )
-    if state in ("vanishing", "saturated") and not entry.zero_centred:
-        yield Text("Its outputs are not centred on zero.", "출력의 평균이 0이 아닙니다.")
-    sigmas = shared_sigmas(network)
-    if state == "healthy" or theory is None or sigmas is None or math.isnan(theory.critical_sigma_w):
+def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
+    if figures.overflow is not None:
+        yield Finding("exploding", figures.overflow, {})
         return
-    given, edge = sigmas[0], theory.critical_sigma_w
-    if abs(given / edge - 1) > 0.01:
-        side = Text("below", "작습니다") if given < edge else Text("above", "큽니다")
-        yield Text(
-            f"σ_w = {given:.3g} lies {side.en} the critical {edge:.3g}.",
-            f"σ_w = {given:.3g}: 임계값 {edge:.3g}보다 {side.ko}.",
+    saturated = _first(figures.of("saturated_fraction"), SATURATED)
+    blocked = _blocked(figures)
+    if blocked is not None:
+        # Slopes that round to 0 are no dead units: the signal lies too far out.
+        faint = figures.of("dead_fraction")[blocked - 1] == 0 and saturated is not None
+        yield (
+            _saturation(figures, saturated)
+            if faint and saturated
+            else Finding("dead", blocked, {"networks_dead": figures.dead})
         )
+    dying = _first(figures.of("dead_fraction"), DYING)
+    if dying is not None:
+        yield Finding("dying", dying, {"dead_fraction": float(figures.of("dead_fraction")[dying - 1])})
+    lost = [*_explosions(figures), *_losses(figures, blocked), *_collapses(figures)]
+    yield from lost
+    sides = len(experiment.network.call.activation.saturates)
+    limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
+    if experiment.network.residual is not None and not lost:
+        return  # the way past the branches is flat nowhere
+    flat = _first(figures.of("saturated_fraction"), limit)
+    if flat is not None and sides and not (blocked is not None and saturated is not None):
+        yield _saturation(figures, flat)
+
+
+def _saturation(figures: Medians, layer: int) -> Finding:
+    share = float(figures.of("saturated_fraction")[layer - 1])
+    return Finding("saturated", layer, {"saturated_fraction": share})
+
+
+def _blocked(figures: Medians) -> int | None:
+    """The layer that no gradient passes in the median network.
+
+    The first that is dead as a whole, or else the nearest to the loss that none reaches.
+    """
+    (none,) = np.nonzero(figures.gradients == -np.inf)
+    if not none.size or 2 * figures.dead < figures.networks:
+        return None
+    (whole,) = np.nonzero(figures.of("dead_fraction") == 1)
+    return int(whole[0] if whole.size else none[-1]) + 1
+
+
+def _explosions(figures: Medians) -> Iterator[Finding]:
+    most = float(np.nanmax(figures.weight_gradients))
+    if most > EXPLODING:
+        evidence = {
+            "weight_gradient_log10_ratio": most,
+            "gradient_log10_ratio": float(figures.gradients[0]),
+        }
+        yield Finding("exploding", None, evidence)
+    elif figures.growth > GROWING:
+        yield Finding("exploding", None, {"signal_log10_ratio": figures.growth})
+
+
+def _losses(figures: Medians, blocked: int | None) -> Iterator[Finding]:
+    least = float(np.nanmin(figures.gradients))
+    if least < -VANISHING and blocked is None:
+        yield Finding("vanishing", None, {"gradient_log10_ratio": least})
+
+
+def _collapses(figures: Medians) -> Iterator[Finding]:
+    depth = len(figures.layers)
+    if figures.collapse is not None and depth - figures.collapse > COLLAPSED:
+        correlation = float(figures.of("correlation")[-1])
+        yield Finding("collapsed", figures.collapse, {"correlation": correlation})
+
+
+def _first(layers: Array, limit: float) -> int | None:
+    beyond = layers > limit
+    return int(np.argmax(beyond)) + 1 if beyond.any() else None
+
+
+def _median_layer(layers: Sequence[int | None]) -> int | None:
+    """The layer by which it has happened in half of the networks."""
+    ordered = sorted(math.inf if each is None else each for each in layers)
+    middle = ordered[(len(ordered) - 1) // 2]
+    return None if math.isinf(middle) else int(middle)
+
+
+def _usable_depth(figures: Medians) -> int:
+    """Layers from the loss up to the first whose gradient is too small or too large."""
+    if figures.overflow is not None:
+        return 0
+    fits = (figures.gradients >= -VANISHING) & (figures.weight_gradients <= EXPLODING)
+    return len(fits) if fits.all() else int(np.argmin(fits[::-1]))

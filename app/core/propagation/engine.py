@@ -155,7 +155,7 @@ def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
     if kind == "dense":
         factoring = 4 * rows * fan_in * min(rows, fan_in) if orthogonal else 0
         entries = rows * fan_in
-        return Cost(4 * entries * batch + factoring, 0 if given else entries, entries)
+        return Cost(4 * entries * batch + factoring, 0 if given else entries, entries + fan_in * batch)
     products = 4 * rows + 6 * fan_in + (2 * rows + 2 * fan_in if orthogonal else 0)
     return Cost(products * batch**2 + FLOPS_PER_DEFERRAL, (rows + fan_in) * batch, (rows + fan_in) * batch)
 

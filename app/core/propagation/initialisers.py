@@ -34,7 +34,8 @@ from app.core.propagation.blocks import Blocks
 from app.core.propagation.streams import Stream
 
 Invariance: TypeAlias = Literal["gaussian", "haar"]
-Fan: TypeAlias = Literal["in", "average", "none"]
+Fan: TypeAlias = Literal["in", "out", "average", "none"]
+Distribution: TypeAlias = Literal["normal", "uniform", "truncated_normal", "orthogonal"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Independent entries of variance ``scale`` / fan, where ``fan`` is fan_in, the mean of both, or 1."""
+    """Independent entries of variance ``scale`` / fan: fan_in, fan_out, the mean of both, or 1."""
 
     distribution: type[Independent]
     scale: float
@@ -120,7 +121,7 @@ class Scaled:
 
     def law(self, fan_in: int, fan_out: int) -> Independent:
         """The distribution for a layer of this shape."""
-        fans = {"in": fan_in, "average": (fan_in + fan_out) / 2, "none": 1}
+        fans = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2, "none": 1}
         return self.distribution(math.sqrt(self.scale / fans[self.fan]))
 
 
@@ -151,6 +152,21 @@ def gaussian(sigma_w: float, sigma_b: float = 0.0) -> Initialiser:
     """Weights N(0, σ_w² / fan_in), biases N(0, σ_b²)."""
     biases = Scaled(Gaussian, sigma_b**2, "none") if sigma_b else None
     return Initialiser(Scaled(Gaussian, sigma_w**2, "in"), biases)
+
+
+def detailed(distribution: Distribution, gain: float, fan: Fan) -> Initialiser:
+    """Weights of standard deviation gain / √fan, or gain times a semi-orthogonal matrix; no biases.
+
+    A truncated normal distribution has that standard deviation after the cut.
+    """
+    if distribution == "orthogonal":
+        return Initialiser(Orthogonal(gain))
+    laws: dict[str, type[Independent]] = {
+        "normal": Gaussian,
+        "uniform": Uniform,
+        "truncated_normal": TruncatedGaussian,
+    }
+    return Initialiser(Scaled(laws[distribution], gain**2, fan))
 
 
 INITIALISERS: Mapping[str, Initialiser] = {

@@ -46,9 +46,9 @@ class Dense:
         """W h, by rows of W."""
         answer = np.empty((self.weights.shape[0], h.values.shape[1]), h.values.dtype)
         self._rows.each(
-            len(answer), lambda block: np.matmul(self.weights[block], h.values, out=answer[block])
+            len(answer), lambda block: np.matmul(self.weights[block], h.scaled, out=answer[block])
         )
-        return answer
+        return h.restored(answer)
 
     def backward(self, delta: Batch) -> Array:
         """Wᵀ δ, by columns of W."""
@@ -86,7 +86,7 @@ class DeferredGaussian:
             np.matmul(stream.fill(self._drawn, block), factor, out=answer[block])
 
         h.blocks.each(self._fan_out, draw)
-        return answer
+        return h.restored(answer)
 
     def backward(self, delta: Batch) -> Array:
         """σ (V K + Q (Gᵀ δ − Qᵀ V K))."""
@@ -117,7 +117,7 @@ class DeferredOrthogonal:
         columns = Blocks(self._basis.rank, h.blocks.map_blocks)
         self._drawn = self._stream.at(_FORWARD).normals(self._size, columns, h.values.dtype)
         self._frame = _whitening(Batch(self._drawn, h.blocks).gram)
-        return times(self._drawn, self._gain * self._frame @ self._basis.r, h.blocks)
+        return h.restored(times(self._drawn, self._gain * self._frame @ self._basis.r, h.blocks))
 
     def backward(self, delta: Batch) -> Array:
         """Q A + V S."""

@@ -11,6 +11,7 @@ rms_norm leaves out mean δ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -20,6 +21,7 @@ import numpy as np
 from app.core.arithmetic import Array
 from app.core.errors import UnknownName
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.tall import largest
 
 EPSILON = 1e-5
 
@@ -40,9 +42,18 @@ class Normalisation:
 
     def forward(self, z: Array, blocks: Blocks) -> Normalised:
         """ẑ of z, units × B."""
+        scaled = self._forward(z, EPSILON, blocks)
+        if np.isfinite(scaled.inverse).all() and scaled.inverse.all():
+            return scaled
+        # Squares left the range before z did.
+        exponent = math.frexp(largest(z))[1]
+        values, inverse = self._forward(np.ldexp(z, -exponent), math.ldexp(EPSILON, -2 * exponent), blocks)
+        return Normalised(values, np.ldexp(inverse, -exponent))
+
+    def _forward(self, z: Array, epsilon: float, blocks: Blocks) -> Normalised:
         mean = self._mean(lambda block: z[block], len(z), blocks) if self.centred else None
         square = self._mean(lambda block: self._less(z, mean, block) ** 2, len(z), blocks)
-        inverse = 1 / np.sqrt(square + EPSILON)
+        inverse = 1 / np.sqrt(square + epsilon)
         values = np.empty_like(z)
 
         def scale(block: slice) -> None:

@@ -23,13 +23,14 @@ from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
 from app.core.propagation.blocks import TEMPORARY, Blocks
+from app.core.propagation.collapse import first_collapsed, stride
 from app.core.propagation.engine import Engine, Kind, biases, engines, linear_map, segment_length
 from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.normalisation import Normalised
 from app.core.propagation.statistics import Figures, variance_and_correlation
 from app.core.propagation.streams import Stream
-from app.core.propagation.tall import Batch, largest
+from app.core.propagation.tall import Batch, largest, product_norm
 from app.core.propagation.units import Counts
 
 Inputs: TypeAlias = GaussianInputs | Array
@@ -57,13 +58,12 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Tape:
-    """What the way back needs of one layer: its map, φ′, the normalised values, its input's Gram matrix."""
+    """What the way back needs of one layer: its map, φ′, the normalised values, its input."""
 
     weights: LinearMap
     slopes: Array
     normalised: Normalised | None
-    gram: Array
-    scale: float
+    inputs: Batch
 
 
 def propagate(  # noqa: PLR0913  the request's own fields, all but two with a default
@@ -156,8 +156,10 @@ class _Run:
 
     def forward(self, inputs: Inputs) -> None:
         """The signal through all layers, or up to the one that overflows; the last stretch stays on tape."""
-        h = Batch(self._first(inputs), self._blocks)
-        for number in range(self.network.depth):
+        h = first = Batch(self._first(inputs), self._blocks)
+        depth = self.network.depth
+        kept, grams = stride(depth, self._blocks.columns), []
+        for number in range(depth):
             if number % self._segment == 0:
                 self._tapes.clear()
                 self._checkpoints[number] = h
@@ -165,6 +167,12 @@ class _Run:
             if not np.isfinite(self.figures.activation_mean[number]):
                 self.figures.overflowed(number)
                 return
+            if (depth - 1 - number) % kept == 0:
+                grams.append(h.gram)
+        # A residual branch leaves what tells inputs apart where it is, however much is added to all of them.
+        if self._blocks.columns > 1 and self.network.residual is None:
+            place = first_collapsed(first.gram, grams)
+            self.figures.collapse = None if place is None else depth - (len(grams) - 1 - place) * kept
 
     def backward(self, upstream: Array | None) -> None:
         """The gradient of the loss back through all layers."""
@@ -173,13 +181,28 @@ class _Run:
         for number in reversed(range(self.network.depth)):
             tape = self._tape(number)
             self._step()
-            delta = Batch(self._through_units(number, tape, gradient), self._blocks)
-            self._measure_gradient(number, tape, delta, logarithm)
+            delta, shift = self._delta(number, tape, gradient)
+            self._measure_gradient(number, tape, delta, logarithm + shift * math.log10(2))
             if number == 0 or not np.isfinite(delta.mean_square):
                 return
-            branch = gradient if self.network.has_branch(self.network.layers[number]) else None
-            gradient, exponent = _rescaled(tape.weights.backward(delta), branch)
-            logarithm += exponent * math.log10(2)
+            below = tape.weights.backward(delta)
+            branch = None
+            if self.network.has_branch(self.network.layers[number]):
+                # Both parts at the scale of the larger.
+                np.ldexp(below, min(0, shift), out=below)
+                shift = max(0, shift)
+                branch = np.ldexp(gradient, -shift) if shift else gradient
+            gradient, exponent = _rescaled(below, branch)
+            logarithm += (exponent + shift) * math.log10(2)
+
+    def _delta(self, number: int, tape: Tape, gradient: Array) -> tuple[Batch, int]:
+        """dL/dz and the power of two it was divided by: 0, or that of slopes near the end of the range."""
+        delta = Batch(self._through_units(number, tape, gradient), self._blocks)
+        if 0 < delta.mean_square < math.inf or not tape.slopes.any():
+            return delta, 0
+        shift = math.frexp(largest(tape.slopes))[1]
+        np.ldexp(tape.slopes, -shift, out=tape.slopes)
+        return Batch(self._through_units(number, tape, gradient), self._blocks), shift
 
     def _loss_gradient(self, upstream: Array | None) -> tuple[Array, int]:
         """dL/d(outputs), given or drawn, and the power of two that it was divided by."""
@@ -227,7 +250,7 @@ class _Run:
             self.figures.seen(arguments)
         response = self._respond(number, arguments)
         output = self._output(number, h, response.outputs)
-        self._tapes[number] = Tape(weights, response.slopes, normalised, h.gram, h.scale)
+        self._tapes[number] = Tape(weights, response.slopes, normalised, h)
         if measured:
             self._measure_outputs(number, output, response)
         return output
@@ -281,7 +304,7 @@ class _Run:
     def _measure_outputs(self, number: int, h: Batch, response: Response) -> None:
         figures = self.figures
         figures.activation_mean[number] = _mean(h)
-        figures.activation_mean_square[number] = h.mean_square * h.scale * h.scale  # ** would raise
+        figures.activation_mean_square[number] = np.ldexp(h.mean_square, 2 * h.exponent)
         figures.saturated_fraction[number] = response.counts.saturated / h.values.size
         figures.dead_fraction[number] = response.counts.dead / len(h.values)
 
@@ -289,14 +312,14 @@ class _Run:
         figures = self.figures
         logarithm += math.log10(delta.scale)
         figures.gradient_log10_rms[number] = logarithm + np.log10(delta.mean_square) / 2
-        square = max(0.0, float(np.sum(delta.gram * tape.gram)))
-        figures.weight_gradient_log10_norm[number] = logarithm + math.log10(tape.scale) + np.log10(square) / 2
+        norm = logarithm + math.log10(tape.inputs.scale) + np.log10(product_norm(delta, tape.inputs))
+        figures.weight_gradient_log10_norm[number] = norm
 
 
 def _mean(batch: Batch) -> float:
     """The mean of all values: each block summed pairwise in its own dtype, the blocks in float64."""
-    sums = batch.blocks.each(len(batch.values), lambda block: float(batch.values[block].sum()))
-    return sum(sums) / batch.values.size
+    sums = batch.blocks.each(len(batch.values), lambda block: float(batch.scaled[block].sum()))
+    return float(np.ldexp(sum(sums) / batch.values.size, batch.exponent))
 
 
 def _rescaled(gradient: Array, branch: Array | None) -> tuple[Array, int]:

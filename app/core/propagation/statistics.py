@@ -5,7 +5,8 @@ For layer l, z is its pre-activation W h + b before any normalisation, units × 
     preactivation_variance      mean z² − (mean z)², over units and inputs
     activation_mean             mean h
     activation_mean_square      mean h²
-    correlation                 mean over pairs of inputs a ≠ b of zₐ·z_b / (|zₐ| |z_b|); NaN for one input
+    correlation                 mean over pairs of inputs a ≠ b of zₐ·z_b / (|zₐ| |z_b|); NaN for one input,
+                                and where one is sent to 0
     saturated_fraction          pairs of unit and input that are saturated (`units.SATURATED`)
     dead_fraction               units with φ′ = 0 for every input
     gradient_log10_rms          log10 of the root of the mean of (dL/dz)²; −∞ for a gradient that is exactly 0
@@ -38,7 +39,8 @@ class Figures:
 
     ``overflow`` is the number (from 1) of the first layer whose output is not finite. From there on
     preactivation_variance and activation_mean_square are ∞ and the other figures NaN; no gradient is defined,
-    so gradient figures are NaN in every layer. ``arguments`` are the smallest and the largest argument that φ
+    so gradient figures are NaN in every layer. ``collapse`` is the number (from 1) of the first layer after
+    which the inputs are one (`collapse.ONE`). ``arguments`` are the smallest and the largest argument that φ
     had, where φ is a formula.
     """
 
@@ -52,6 +54,7 @@ class Figures:
     gradient_log10_rms: Column = field(init=False)
     weight_gradient_log10_norm: Column = field(init=False)
     overflow: int | None = field(init=False, default=None)
+    collapse: int | None = field(init=False, default=None)
     arguments: tuple[float, float] | None = field(init=False, default=None)
 
     def __post_init__(self, depth: int) -> None:
@@ -60,8 +63,13 @@ class Figures:
 
     @property
     def log10_ratio(self) -> float:
-        """gradient_log10_rms of layer 1 minus that of the last layer."""
-        return float(self.gradient_log10_rms[0] - self.gradient_log10_rms[-1])
+        """gradient_log10_rms of layer 1 minus that of the last layer; −∞ for a `dead` network."""
+        return -math.inf if self.dead else float(self.gradient_log10_rms[0] - self.gradient_log10_rms[-1])
+
+    @property
+    def dead(self) -> bool:
+        """Whether no gradient at all reaches the first layer."""
+        return bool(self.gradient_log10_rms[0] == -np.inf)
 
     @property
     def factor_per_layer(self) -> float:
@@ -85,7 +93,8 @@ class Figures:
             column[layer:] = np.nan
 
 
-NAMES = tuple(each.name for each in fields(Figures) if each.name not in ("overflow", "arguments"))
+_OF_THE_NETWORK = ("overflow", "collapse", "arguments")
+NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK)
 """The figures of a layer, in the order they are reported."""
 
 
@@ -98,22 +107,30 @@ class Spread(NamedTuple):
 
 
 def spread(values: Array) -> Spread:
-    """Percentiles along the first axis; NaN where one of the values is NaN.
+    """Percentiles along the first axis over the values that are numbers; NaN where none is.
 
-    Between two networks it interpolates linearly; a neighbour at infinity is that percentile.
+    Between two networks it interpolates linearly; a neighbour at infinity is that percentile, between two of
+    them the nearer.
     """
     ordered = np.sort(np.asarray(values, np.float64), axis=0)  # NaN comes last
-    return Spread(*(_quantile(ordered, fraction) for fraction in (0.5, 0.05, 0.95)))
+    count = np.count_nonzero(~np.isnan(ordered), axis=0)
+    return Spread(*(_quantile(ordered, count, fraction) for fraction in (0.5, 0.05, 0.95)))
 
 
-def _quantile(ordered: Column, fraction: float) -> Column:
-    place = fraction * (len(ordered) - 1)
-    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+def _quantile(ordered: Column, count: NDArray[np.intp], fraction: float) -> Column:
+    place = fraction * np.maximum(count - 1, 0)
+    below, above = (
+        np.take_along_axis(ordered, side(place).astype(np.intp)[None], axis=0)[0]
+        for side in (np.floor, np.ceil)
+    )
     weight = place - np.floor(place)
     # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
     single = (below == above) | (weight == 0)
-    between = np.where(single, below, (1 - weight) * below + weight * above)
-    return np.where(np.isnan(ordered[-1]), np.nan, between)
+    with np.errstate(invalid="ignore"):
+        between = np.where(single, below, (1 - weight) * below + weight * above)
+    opposite = np.isinf(below) & np.isinf(above) & (below != above)
+    quantile: Column = np.where(opposite, np.where(weight < 0.5, below, above), between)
+    return quantile
 
 
 def summarise(networks: Sequence[Figures]) -> dict[str, Spread]:
@@ -128,13 +145,14 @@ def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
     """
     columns = z.shape[1]
     sums, squares = _moments(z, blocks)
+    exponent = excess(float(squares.sum()), z)
+    if exponent:
+        z = np.ldexp(z, -exponent)
+        sums, squares = _moments(z, blocks)
     mean, square = float(sums.sum()) / z.size, float(squares.sum())
-    variance = square / z.size - mean * mean  # ** would raise where it overflows
+    variance = float(np.ldexp(square / z.size - mean * mean, 2 * exponent))
     if columns < 2:
         return variance, math.nan
-    if exponent := excess(square, z):
-        z = np.ldexp(z, -exponent)
-        _, squares = _moments(z, blocks)
     weights = 1 / np.sqrt(squares)
 
     def together(block: slice) -> float:

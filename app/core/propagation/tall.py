@@ -22,8 +22,14 @@ Q = H R⁻¹ then has ‖QᵀQ − 1‖ below about 1e5 · 2⁻⁵² = 2e-11 in 
 carries a relative error of about √1e5 · 2⁻²⁴ = 2e-5.
 """
 
+CANCELLED = 1e-8
+"""Part of ‖L‖² ‖R‖² below which ‖L Rᵀ‖² keeps fewer than eight of the digits of Gram matrices."""
+
 _LEADING = 1e-4
 """Squared distance of a unit column from the pivots before it, down to which it joins them."""
+
+_SAFE = {np.float64: 1e250, np.float32: 1e50}
+"""Sums of squares, and their reciprocals, up to which values are far from the ends of their range."""
 
 _EXTREME = 1000
 """Largest exponent of a scale, so that its reciprocal is a float too."""
@@ -33,26 +39,33 @@ class Batch:
     """N × B values and their Gram matrix.
 
     Attributes:
+        scaled: H / scale; H itself where scale is 1.
         gram: HᵀH / scale², B × B, in float64.
-        scale: 1, or a power of two where the squares of the values would leave the range of float64.
+        scale: 1, or 2^exponent where sums and squares of the values would leave the range before they do.
         mean_square: the mean of the squared values, over scale².
     """
 
     def __init__(self, values: Array, blocks: Blocks) -> None:
         self.values = values
         self.blocks = blocks
-        self.scale = 1.0
+        self.scaled = values
         self.gram = _gram(values, blocks)
         trace = float(self.gram.trace())
-        if exponent := excess(trace, values):
-            self.scale = 2.0**exponent
-            self.gram = _gram(np.ldexp(values, -exponent), blocks)
+        self.exponent = excess(trace, values)
+        if self.exponent:
+            self.scaled = np.ldexp(values, -self.exponent)
+            self.gram = _gram(self.scaled, blocks)
             trace = float(self.gram.trace())
+        self.scale = 2.0**self.exponent
         self.mean_square = trace / max(1, values.size)
+
+    def restored(self, answer: Array) -> Array:
+        """``answer``, found for H / scale, multiplied by scale in place."""
+        return np.ldexp(answer, self.exponent, out=answer) if self.exponent else answer
 
 
 class Basis(NamedTuple):
-    """H = Q R with orthonormal Q = tall · small, which is not formed where R is well conditioned.
+    """H / scale = Q R with orthonormal Q = tall · small, not formed where R is well conditioned.
 
     ``tall`` is N × k in the run's dtype, ``small`` k × k and ``r`` k × B in float64, k the numerical rank.
     """
@@ -68,11 +81,12 @@ class Basis(NamedTuple):
 
 
 def excess(square: float, values: Array) -> int:
-    """The power of two by which ``values`` are too large, or too small, for squares in float64.
+    """The power of two by which ``values`` are too large, or too small, for sums and squares.
 
-    ``square`` is the sum of theirs; where that is far from over- and underflow, the answer is 0.
+    ``square`` is the sum of theirs; far from the ends of the values' own range the answer is 0.
     """
-    if 1e-250 < square < 1e250 or not values.any():
+    reach = _SAFE[values.dtype.type]
+    if 1 / reach < square < reach or not values.any():
         return 0
     return max(-_EXTREME, min(math.frexp(largest(values))[1], _EXTREME))
 
@@ -93,6 +107,19 @@ def total(products: list[Array]) -> Array:
     return sum(others, start=first.astype(np.float64, copy=False))
 
 
+def product_norm(left: Batch, right: Batch) -> float:
+    """‖L Rᵀ‖, Frobenius, of L / scale and R / scale, without the product: √Σ (LᵀL) ∘ (RᵀR).
+
+    Where the product cancels, the Gram matrices' own rounding is all that is left of the sum. The triangular
+    factors of L and R then give the norm to the rounding of L and R themselves.
+    """
+    square = float(np.sum(left.gram * right.gram))
+    if square > CANCELLED * float(left.gram.trace()) * float(right.gram.trace()):
+        return math.sqrt(square)
+    factors = [np.asarray(np.linalg.qr(each.scaled.astype(np.float64), mode="r")) for each in (left, right)]
+    return float(np.linalg.norm(factors[0] @ factors[1].T))
+
+
 def times(tall: Array, small: Array, blocks: Blocks) -> Array:
     """tall · small in tall's dtype, block by block."""
     factor = small.astype(tall.dtype)
@@ -102,7 +129,7 @@ def times(tall: Array, small: Array, blocks: Blocks) -> Array:
 
 
 def orthonormal(batch: Batch) -> Basis:
-    """H = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
+    """H / scale = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
 
     The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
     what sets them apart. There the leading columns are taken out, and what remains is factored at its own
@@ -113,9 +140,9 @@ def orthonormal(batch: Batch) -> Basis:
     basis = _by_cholesky(batch)
     if basis is not None:
         return basis
-    values = batch.values.astype(np.float64) / batch.scale
+    values = batch.scaled.astype(np.float64)
     q = _by_deflation(values, _indistinct(batch.values.dtype))
-    return Basis(q.astype(batch.values.dtype), np.eye(q.shape[1]), q.T @ values * batch.scale)
+    return Basis(q.astype(batch.values.dtype), np.eye(q.shape[1]), q.T @ values)
 
 
 def root(gram: Array) -> Array:
@@ -177,8 +204,7 @@ def _by_cholesky(batch: Batch) -> Basis | None:
     inverse = np.linalg.inv(factor)
     if not np.vdot(inverse, inverse) <= CONDITION_LIMIT:
         return None
-    length = size * batch.scale
-    return Basis(batch.values, inverse / length[:, None], factor * length)
+    return Basis(batch.scaled, inverse / size[:, None], factor * size)
 
 
 def _by_deflation(values: Array, indistinct: float) -> Array:

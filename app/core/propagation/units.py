@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ side where φ′ tends to zero. For the logistic function that is beyond ±3.6, 
 
 
 class Counts(NamedTuple):
-    """``saturated`` pairs of unit and input, and ``dead`` units, whose slopes are 0 for the whole batch."""
+    """``saturated`` pairs of unit and input, and ``dead`` units: on a flat piece of φ for the whole batch."""
 
     saturated: int
     dead: int
@@ -47,6 +48,7 @@ class Units:
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
         # Nothing is fainter than 0: what saturates on no side is never counted.
         self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
+        self._flat = has_flat_piece(call)
         self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
 
     @property
@@ -98,7 +100,9 @@ class Units:
             side = 0.0
         counts = np.zeros(2, np.int64)
         _count(z, slopes, self._faint, side, counts)
-        return Counts(*counts.tolist())
+        saturated, dead = counts.tolist()
+        # A slope that only underflows to 0 is a saturated unit's, not a dead one's.
+        return Counts(saturated, dead if self._flat else 0)
 
 
 @compiled("void(f4[:,::1], f4[:,::1], f8, f8, i8[::1])", "void(f8[:,::1], f8[:,::1], f8, f8, i8[::1])")
@@ -111,6 +115,27 @@ def _count(z: Array, slopes: Array, faint: float, side: float, counts: NDArray[n
             saturated += steepness < faint and (side == 0 or side * z[unit, place] > 0)
         counts[0] += saturated
         counts[1] += steep == 0
+
+
+def has_flat_piece(call: Call) -> bool:
+    """Whether φ′ is 0, not only very small, on a whole interval between two places where φ or φ′ jumps."""
+    if not isinstance(call.activation, Elementwise) or len(call.scalars) < len(call.params):
+        return True  # rows and parameters for each unit: a slope of 0 is taken at its word
+    ends = [-math.inf, *call.activation.break_points(call.scalars), math.inf]
+    return any(
+        not call.activation.orders(_inside(low, high), 2, **call.params)[1].any()
+        for low, high in pairwise(ends)
+    )
+
+
+def _inside(low: float, high: float) -> Array:
+    """Points between two ends, near them where they are infinitely far apart."""
+    if math.isinf(low) and math.isinf(high):
+        return np.array([-1.0, -0.1, 0.1, 1.0])
+    if math.isinf(low) or math.isinf(high):
+        end, side = (high, -1) if math.isinf(low) else (low, 1)
+        return end + side * max(1.0, abs(end)) * np.array([0.001, 0.1, 1.0])
+    return low + (high - low) * np.array([0.1, 0.5, 0.9])
 
 
 def _pieces(call: Call) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,11 @@ SMALLEST, LARGEST = 2.0**-640, 2.0**640
 
 _BANDS = 30
 """Bands to each side of q = 1 in which fixed points are looked for: to 2^−240, below 0, and 2^240, then ∞."""
+
+_NEAR_BANDS = 8
+"""Bands beyond the network's own basin in which another is looked for."""
+
+_LEAST_START, _MOST_START = 2.0**-240, 2.0**240
 
 BAND_WIDTH = BAND * math.log(2)
 GRID = np.linspace(0, 1, 2 * BAND + 2)
@@ -85,14 +91,56 @@ def slope_at_infinity(dual: Dual) -> float:
     return float(last) if last < (1 + VERIFIED) * before else np.inf
 
 
-def fixed_lengths(dual: Dual, weight: Array, bias: Array) -> Array:
-    """q* of each cell: 0, finite or infinite."""
-    q = np.ones(weight.size)
-    start, _ = _log_growth(dual.moments(np.ones(1)), np.zeros(1), weight, bias)
-    for direction, moving in ((1, start > RESOLUTION), (-1, start < -RESOLUTION)):
+def fixed_lengths(dual: Dual, weight: Array, bias: Array, start: float = 1.0) -> Array:
+    """q* of each cell as iteration from ``start`` finds it: 0, finite or infinite.
+
+    A start of 0 stays there: it is for maps that leave 0 alone.
+    """
+    if start == 0:
+        return np.zeros(weight.size)
+    q = np.full(weight.size, start, np.float64)
+    start = min(max(start, _LEAST_START), _MOST_START)
+    place = np.full(1, math.log(start))
+    growth, _ = _log_growth(dual.moments(np.exp(place)), place, weight, bias)
+    for direction, moving in ((1, growth > RESOLUTION), (-1, growth < -RESOLUTION)):
         (cells,) = np.nonzero(moving)
-        q[cells] = _march(dual, weight[cells], bias[cells], direction)
+        q[cells] = _march(dual, weight[cells], bias[cells], _Way(start, direction, _BANDS))
     return q
+
+
+@dataclass(frozen=True)
+class Basin:
+    """The starting variances from ``low`` to ``high`` that iteration takes to ``q_star``."""
+
+    low: float
+    high: float
+    q_star: float
+
+
+def basins(dual: Dual, weight: float, bias: float, start: float) -> list[Basin]:
+    """The basins of the length map that ``start`` lies in or next to, from the smallest variances on.
+
+    One as a rule. Two or three where the map has fixed points that repel: there they meet.
+    """
+    cell = np.array([weight]), np.array([bias])
+    own = float(fixed_lengths(dual, *cell, start)[0])
+    found = [Basin(0.0, math.inf, own)]
+    start = min(max(start, _LEAST_START), _MOST_START)
+    for direction in (-1, 1):
+        nearest = min(start, own) if direction < 0 else max(start, own)
+        if not 0 < nearest < math.inf:
+            continue
+        way = _Way(nearest * (1 + direction * VERIFIED), direction, _NEAR_BANDS, leaving=True)
+        border = float(_march(dual, *cell, way)[0])
+        if not 0 < border < math.inf:
+            continue
+        beyond = _Way(border * (1 + direction * VERIFIED), direction, _BANDS)
+        there = float(_march(dual, *cell, beyond)[0])
+        if direction < 0:
+            found = [Basin(0.0, border, there), replace(found[0], low=border), *found[1:]]
+        else:
+            found = [*found[:-1], replace(found[-1], high=border), Basin(border, math.inf, there)]
+    return found
 
 
 def _log_growth(moments: Moments, s: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
@@ -104,17 +152,29 @@ def _log_growth(moments: Moments, s: Array, weight: Array, bias: Array) -> tuple
     return growth, rate
 
 
-def _march(dual: Dual, weight: Array, bias: Array, direction: int) -> Array:
-    """The first fixed point above (1) or below (−1) q = 1, band by band; ∞ or 0 where there is none."""
+@dataclass(frozen=True)
+class _Way:
+    """From ``start`` up (1) or down (−1) over so many bands, to where q stops moving along, or begins to."""
+
+    start: float
+    direction: int
+    bands: int
+    leaving: bool = False
+
+
+def _march(dual: Dual, weight: Array, bias: Array, way: _Way) -> Array:
+    """The first fixed point on a way, band by band; ∞ or 0 where there is none."""
+    direction, origin = way.direction, math.log(way.start)
+    sign = -direction if way.leaving else direction
 
     def ahead_at(path: Array, cells: Cells) -> tuple[Array, Array]:
-        s = direction * path
+        s = origin + direction * path
         growth, rate = _log_growth(dual.moments(np.exp(s)), s, weight[cells], bias[cells])
-        return direction * growth, rate
+        return sign * growth, sign * direction * rate
 
     ends = np.full((2, weight.size), np.nan)
     pending = np.arange(weight.size)
-    for band in range(_BANDS):
+    for band in range(way.bands):
         if not pending.size:
             break
         path = (band + GRID) * BAND_WIDTH
@@ -130,7 +190,7 @@ def _march(dual: Dual, weight: Array, bias: Array, direction: int) -> Array:
     root = np.full(weight.size, np.inf if direction > 0 else 0.0)
     (cells,) = np.nonzero(~np.isnan(ends[0]))
     path = descend(lambda at, active: ahead_at(at, cells[active]), *ends[:, cells])
-    root[cells] = np.exp(direction * path)
+    root[cells] = np.exp(origin + direction * path)
     return root
 
 

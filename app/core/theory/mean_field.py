@@ -36,9 +36,9 @@ class MeanField:
     """The fixed points and depth scales of each cell: arrays of the cells' shape.
 
     Attributes:
-        q_star: the fixed point of the length map that iteration from q = 1 runs into: going from 1 the way
-            the map moves, the first q that it leaves alone. 0 and infinity are answers: all signals die out,
-            or grow without bound. A point that the map touches from one side (half-stable) counts.
+        q_star: the fixed point of the length map that iteration from ``start`` runs into: going from there
+            the way the map moves, the first q that it leaves alone. 0 and infinity are answers: all signals
+            die out, or grow without bound. A point that the map touches from one side (half-stable) counts.
         c_star: the stable fixed point of the correlation map in [0, 1]: where two inputs end. 1 where q* is
             0, NaN where q* is infinite: there is none.
         chi_1: χ₁ = σ_w² E φ′(√q* Z)², the factor of the gradient's second moment in one layer; where q* is
@@ -62,7 +62,7 @@ class MeanField:
     phase: NDArray[np.str_]
 
 
-def mean_field(dual: Dual, sigma_w: ArrayLike, sigma_b: ArrayLike) -> MeanField:
+def mean_field(dual: Dual, sigma_w: ArrayLike, sigma_b: ArrayLike, start: float = 1.0) -> MeanField:
     """Fixed points, depth scales and phase for every pair of σ_w and σ_b, which broadcast.
 
     c* and ξ_c are NaN too where φ oscillates too fast for the integral over the plane (`gaussian.Plane`).
@@ -74,7 +74,7 @@ def mean_field(dual: Dual, sigma_w: ArrayLike, sigma_b: ArrayLike) -> MeanField:
     weight, bias = squares(sigma_w, sigma_b)
     shape = weight.shape
     weight, bias = weight.ravel(), bias.ravel()
-    q = fixed_lengths(dual, weight, bias)
+    q = fixed_lengths(dual, weight, bias, start)
     moments = moments_at(dual, q)
     chi = times(weight, moments.slope)
     angle, stretch = fixed_angles(dual, weight, q, chi)

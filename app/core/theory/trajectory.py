@@ -14,7 +14,7 @@ from app.core.theory.length_map import LARGEST, RESOLUTION, SMALLEST, moments_at
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Layer by layer, (depth,) each: q, c (None if no correlation was given) and χ = σ_w² E φ′(√q Z)².
+    """Layer by layer, (depth,) each: q, c (None if no correlation was given), S = E φ′(√q Z)², χ = σ_w² S.
 
     Layer 1 is the first pre-activation. c is NaN where q is 0 or infinite; all are NaN from where an
     oscillating φ can no longer be integrated.
@@ -22,6 +22,7 @@ class Trajectory:
 
     q: Array
     c: Array | None
+    slope: Array
     chi: Array
 
     @property
@@ -43,7 +44,7 @@ def trajectory(
         raise InvalidValue("must be a real number in [-1, 1]", loc=("inputs", "correlation"))
     if not 0 <= variance < np.inf:
         raise InvalidValue("must be a real number in [0, inf)", loc=("inputs", "variance"))
-    q, c, chi = np.full((3, depth), np.nan)
+    q, c, slope, chi = np.full((4, depth), np.nan)
     second, half_gap = variance, np.nan if correlation is None else variance * (1 - correlation)
     for layer in range(depth):
         q[layer] = weight * second + bias
@@ -51,7 +52,8 @@ def trajectory(
             c[layer] = 1 - np.divide(weight * half_gap, q[layer])
         if layer and _settled(q, layer):
             if correlation is None or _settled(c, layer):
-                q[layer:], c[layer:], chi[layer:] = q[layer], c[layer], chi[layer - 1]
+                q[layer:], c[layer:], slope[layer:] = q[layer], c[layer], slope[layer - 1]
+                chi[layer:] = chi[layer - 1]
                 break
         else:
             try:
@@ -59,10 +61,10 @@ def trajectory(
             except LimitExceeded:
                 break
             distance = None if correlation is None else _distance_at(dual, q[layer])
-        chi[layer] = times(weight, moments.slope)[0]
+        slope[layer], chi[layer] = moments.slope[0], times(weight, moments.slope)[0]
         second = moments.second[0]
         half_gap = np.nan if distance is None else _next_gap(dual, distance, q[layer], weight * half_gap)
-    return Trajectory(q, None if correlation is None else c, chi)
+    return Trajectory(q, None if correlation is None else c, slope, chi)
 
 
 def _settled(values: Array, layer: int) -> bool:

@@ -14,6 +14,7 @@ from app.core.vocabularies import (
     nnlib,
     onednn,
     onnx,
+    openvino,
     paddle,
     tensorrt,
     tflite,
@@ -46,6 +47,7 @@ VOCABULARIES = (
     webnn.VOCABULARY,
     directml.VOCABULARY,
     onednn.VOCABULARY,
+    openvino.VOCABULARY,
     tensorrt.VOCABULARY,
     cudnn.VOCABULARY,
 )

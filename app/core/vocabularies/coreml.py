@@ -37,5 +37,18 @@ VOCABULARY = Vocabulary(
             "hard_tanh", ("clip",), (Argument("alpha", of="min_val"), Argument("beta", of="max_val"))
         ),
         FrameworkName("softmax", ("softmax",), axis=("axis", -1)),
+        FrameworkName("clamped_relu", ("clamped_relu",), (Argument("alpha"), Argument("beta"))),
+        FrameworkName(
+            "affine",
+            ("linear_activation",),
+            (Argument("alpha", of="slope"), Argument("beta", of="intercept")),
+        ),
+        FrameworkName("scaled_tanh", ("scaled_tanh",), (Argument("alpha"), Argument("beta"))),
+        FrameworkName(
+            "parametric_softplus",
+            ("softplus_parametric",),
+            (Argument("alpha"), Argument("beta")),
+            axis=(None, 1),
+        ),
     ),
 )

@@ -63,5 +63,20 @@ VOCABULARY = Vocabulary(
         FrameworkName("softmax", ("SOFTMAX", "ActivationSoftmax")),
         FrameworkName("log_softmax", ("LOG_SOFTMAX", "ActivationLogSoftmax")),
         FrameworkName("hardmax", ("HARDMAX", "ActivationHardmax")),
+        FrameworkName(
+            "affine",
+            ("LINEAR", "ActivationLinear"),
+            (Argument("alpha", of="slope"), Argument("beta", of="intercept")),
+        ),
+        FrameworkName(
+            "scaled_tanh",
+            ("SCALED_TANH", "ActivationScaledTanh"),
+            (Argument("alpha", 1.0), Argument("beta", 0.5)),
+        ),
+        FrameworkName(
+            "parametric_softplus",
+            ("PARAMETRIC_SOFTPLUS", "ActivationParametricSoftplus"),
+            (Argument("alpha"), Argument("beta")),
+        ),
     ),
 )

@@ -51,5 +51,6 @@ VOCABULARY = Vocabulary(
         FrameworkName("log_softmax", ("LogSoftmax",)),
         FrameworkName("log_softmax", ("log_softmax",), axis=("axis", -1)),
         FrameworkName("glu", ("GLU", "glu"), axis=("axis", -1)),
+        FrameworkName("binary_step", ("Step", "step"), (Argument("threshold", 0.0),)),
     ),
 )

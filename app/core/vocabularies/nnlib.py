@@ -50,5 +50,7 @@ VOCABULARY = Vocabulary(
         FrameworkName("softmax", ("softmax",), axis=(None, 0)),
         FrameworkName("log_softmax", ("logsoftmax",), axis=(None, 0)),
         FrameworkName("glu", ("glu",), axis=(None, 0)),
+        FrameworkName("lisht", ("lisht",)),
+        FrameworkName("logcosh", ("logcosh",)),
     ),
 )

@@ -39,5 +39,8 @@ VOCABULARY = Vocabulary(
             ("clip", "clip_v2"),
             (Argument("alpha", of="min_val"), Argument("beta", of="max_val")),
         ),
+        FrameworkName(
+            "affine", ("linear",), (Argument("alpha", of="slope"), Argument("beta", of="intercept"))
+        ),
     ),
 )

@@ -78,5 +78,10 @@ VOCABULARY = Vocabulary(
         FrameworkName("log_softmax", ("LogSoftmax", "log_softmax"), axis=("axis", -1)),
         FrameworkName("glu", ("GLU", "glu"), axis=("axis", -1)),
         FrameworkName("swiglu", ("swiglu",), fixed={"beta": 1.0}),
+        FrameworkName(
+            "scaled_tanh",
+            ("stanh",),
+            (Argument("scale_a", 0.67, of="beta"), Argument("scale_b", 1.7159, of="alpha")),
+        ),
     ),
 )

@@ -47,5 +47,7 @@ VOCABULARY = Vocabulary(
         ),
         FrameworkName("gelu", ("GELU_ERF",)),
         FrameworkName("gelu_tanh", ("GELU_TANH",)),
+        FrameworkName("parametric_softplus", ("SOFTPLUS",), (Argument("alpha"), Argument("beta"))),
+        FrameworkName("scaled_tanh", ("SCALED_TANH",), (Argument("alpha", 1.0), Argument("beta", 1.0))),
     ),
 )

@@ -13,6 +13,7 @@ VOCABULARY = Vocabulary(
         "timm/layers/create_act.py",
         "timm/layers/activations.py",
         "timm/layers/mlp.py",
+        "timm/models/metaformer.py",
     ),
     remarks=(
         "GluMlp and SwiGLUPacked are whole layers: here stands the gate between their two matrices. "
@@ -38,5 +39,11 @@ VOCABULARY = Vocabulary(
         FrameworkName("linear", ("identity",), fixed={"slope": 1.0}),
         FrameworkName("glu", ("GluMlp",)),
         FrameworkName("swiglu", ("SwiGLUPacked",), fixed={"beta": 1.0}),
+        FrameworkName("hard_mish", ("hard_mish", "HardMish")),
+        FrameworkName(
+            "star_relu",
+            ("StarReLU",),
+            (Argument("scale_value", 1.0, of="scale"), Argument("bias_value", 0.0, of="bias")),
+        ),
     ),
 )

@@ -29,5 +29,8 @@ VOCABULARY = Vocabulary(
         FrameworkName("silu", ("silu", "swish")),
         FrameworkName("tanh", ("tanh",)),
         FrameworkName("prelu", ("prelu",), (Argument("init", 0.25, of="weight"),), axis=(None, 1)),
+        FrameworkName("gelu_10", ("gelu_10",)),
+        FrameworkName("laplace", ("laplace",), fixed={"mu": 0.707107, "sigma": 0.282095}),
+        FrameworkName("sqrtsoftplus", ("sqrtsoftplus",)),
     ),
 )

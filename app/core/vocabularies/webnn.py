@@ -37,5 +37,8 @@ VOCABULARY = Vocabulary(
         FrameworkName("hard_swish", ("hardSwish",)),
         FrameworkName("erf", ("erf",)),
         FrameworkName("softmax", ("softmax",), axis=("axis", -1)),
+        FrameworkName(
+            "affine", ("linear",), (Argument("alpha", 1.0, of="slope"), Argument("beta", 0.0, of="intercept"))
+        ),
     ),
 )

@@ -134,13 +134,14 @@ def test_range_is_respected_and_used_up(entry: Elementwise, end: int) -> None:
     closed = entry.range[(0, -1)[end]] in "[]"
     if bound == math.inf:
         assert not closed
-        assert reached > 1e200
+        assert reached > 1e100
         return
     # Where the extremum is no closed expression, an entry states it in some twenty decimals.
     slack = 1e-18 * abs(bound)
     assert bound - 1e-12 * max(abs(bound), 1) <= reached <= bound + slack
     # A bound that is a value is one not far from 0: corners and humps lie there.
-    assert closed == (supremum(entry, 0, lambda value: sign * value, within=6) >= bound - slack)
+    within = max(3.0, *map(abs, entry.break_points()), 0.0)
+    assert closed == (supremum(entry, 0, lambda value: sign * value, within=within) >= bound - slack)
 
 
 @over(ELEMENTWISE)
@@ -164,7 +165,7 @@ def test_limits(entry: Elementwise, end: int) -> None:
     if math.isinf(limit):
         assert all(value * limit > 0 for value in values)
         assert all(abs(a) < abs(b) for a, b in pairwise(values))
-        assert abs(values[-1]) > 1e200
+        assert abs(values[-1]) > 1e100
     else:
         assert all(abs(value - limit) <= 1e-240 for value in values)
 
@@ -172,7 +173,7 @@ def test_limits(entry: Elementwise, end: int) -> None:
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("side", SIDES)
 def test_saturates_where_the_slope_vanishes(entry: Elementwise, side: Any) -> None:
-    vanishes = all(abs(slope) < 1e-200 for slope in far_out(entry, 1, SIDES[side]))
+    vanishes = all(abs(slope) < 1e-100 for slope in far_out(entry, 1, SIDES[side]))
     assert vanishes == (side in entry.saturates)
 
 
@@ -181,7 +182,7 @@ def test_largest_slope(entry: Elementwise) -> None:
     stated = fact(entry, entry.largest_slope)
     steepest = supremum(entry, 1, abs)
     if math.isinf(stated):
-        assert steepest > 1e200
+        assert steepest > 1e100
     else:
         assert abs(steepest - stated) <= stated * 1e-12
         assert steepest <= stated * (1 + MP.mpf("1e-18"))
@@ -246,7 +247,8 @@ def test_smoothness_counts_the_continuous_derivatives(entry: Elementwise) -> Non
         for order in range(3)
         if differ(*jumps(entry, order, kink, example(entry)))
     ]
-    assert entry.smoothness == (min(broken) - 1 if broken else math.inf)
+    # Where none of the three breaks, one beyond them may.
+    assert entry.smoothness in ({min(broken) - 1} if broken else {2, math.inf})
 
 
 @over(KINKED)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.core.activations import REGISTRY
 from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.remedies import Remedies
 from app.core.diagnosis.report import diagnose, underflow
-from app.core.diagnosis.theory import critical
+from app.core.diagnosis.theory import Prediction, critical
 from app.core.errors import InvalidValue
+from app.core.jobs import ignore
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.units import has_flat_piece
 
 
 def experiment(activation: str, weights: Initialiser, depth: int = 30) -> Experiment:
@@ -49,9 +54,10 @@ def test_states(activation: str, sigma_w: float, state: str) -> None:
 
 
 def test_saturation_is_named_with_its_layer() -> None:
-    verdict = diagnose(experiment("sigmoid", gaussian(15.0, 15.0), depth=3)).verdict
-    assert verdict.state == "saturated"
-    assert verdict.layer == 1
+    """Slopes of tanh at ±1e6 round to 0; the units are not dead for that."""
+    report = diagnose(experiment("tanh", gaussian(1.0, 1e6), depth=10), remedies=False)
+    assert (report.verdict.state, report.verdict.layer) == ("saturated", 1)
+    assert (report.layers["dead_fraction"].high == 0).all()
 
 
 def test_overflow_is_an_explosion() -> None:
@@ -61,21 +67,138 @@ def test_overflow_is_an_explosion() -> None:
     assert verdict.usable_depth == 0
 
 
-def test_a_dead_layer_is_named() -> None:
+def test_a_network_that_no_gradient_passes_is_dead_and_the_dying_layer_is_named() -> None:
     inputs = np.ones((4, 8))
     network = Network(
         sizes=(4, 1, 1, 1, 1, 1, 1), call=REGISTRY.resolve("relu"), weights=initialiser("he_normal")
     )
     verdict = diagnose(Experiment(network=network, inputs=inputs, networks=9)).verdict
-    assert verdict.state == "dying"  # one unit a layer: each is dead with probability one half
-    assert verdict.layer is not None
+    # One unit a layer, each dead with probability one half.
+    assert [each.state for each in verdict.findings] == ["dead", "dying"]
+    assert all(each.layer is not None for each in verdict.findings)
 
 
 def test_the_sentence_gives_the_reason() -> None:
-    summary = diagnose(experiment("sigmoid", initialiser("xavier_normal"))).verdict.summary
+    summary = diagnose(experiment("sigmoid", initialiser("xavier_normal"))).summary
     assert "0.25" in summary.en
     assert "0.25" in summary.ko
     assert "centred" in summary.en
+
+
+def shaped(sizes: tuple[int, ...], weights: Initialiser, **more: Any) -> Experiment:
+    network = Network(sizes=sizes, call=REGISTRY.resolve("relu"), weights=weights, **more)
+    return Experiment(network=network, inputs=GaussianInputs(8), networks=4)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "init"),
+    [
+        ((784, 2048, 10), "he_normal"),
+        ((10, 256, 1), "he_normal"),
+        ((784, 512, 512, 10), "torch_default"),  # PyTorch's quickstart
+        ((784, 2, 784), "he_normal"),
+    ],
+)
+def test_widths_that_differ_are_no_illness(sizes: tuple[int, ...], init: str) -> None:
+    """The root mean square of dL/dz differs a decade and more; norms do not, and such networks train."""
+    report = diagnose(shaped(sizes, initialiser(init)))
+    assert report.verdict.state == "healthy"
+    assert report.verdict.usable_depth == len(sizes) - 1
+    assert abs(float(report.log10_ratio.median)) > 1
+
+
+def test_a_deep_residual_network_with_layer_norm_is_healthy() -> None:
+    """dL/dz grows as the stream's norm does, dL/dW does not."""
+    more = {"normalisation": NORMALISATIONS["layer_norm"], "residual": 1.0}
+    report = diagnose(shaped((64,) * 101, initialiser("he_normal"), **more), remedies=False)
+    assert float(report.log10_ratio.median) > 1.5
+    weights = report.layers["weight_gradient_log10_norm"].median
+    assert abs(weights[0] - weights[-1]) < 0.6
+    assert report.verdict.state == "healthy"
+
+
+def test_inputs_that_have_become_one_are_found() -> None:
+    """ReLU at He's initialisation keeps the gradient and loses what tells inputs apart: 1 − c ~ 1/l²."""
+    report = diagnose(shaped((256,) * 301, initialiser("he_normal")), remedies=False)
+    assert report.verdict.state == "collapsed"
+    assert report.verdict.layer is not None
+    assert float(report.layers["correlation"].median[-1]) > 0.99
+    shallow = diagnose(shaped((256,) * 31, initialiser("he_normal")), remedies=False)
+    assert shallow.verdict.state == "healthy"
+
+
+def test_inputs_that_are_one_from_the_start_are_not_the_network_s_doing() -> None:
+    network = Network(sizes=(64,) * 20, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
+    alike = Experiment(network=network, inputs=GaussianInputs(8, correlation=1.0), networks=2)
+    assert diagnose(alike).verdict.state == "healthy"
+
+
+def test_one_finding_does_not_hide_another() -> None:
+    """A chaotic network whose units are saturated: both are said, the gradient first."""
+    verdict = diagnose(experiment("tanh", gaussian(20.0)), remedies=False).verdict
+    assert [each.state for each in verdict.findings] == ["exploding", "saturated"]
+    lost = diagnose(experiment("sigmoid", gaussian(6.0, 6.0), depth=50), remedies=False)
+    assert {"vanishing", "saturated"} <= {each.state for each in lost.verdict.findings}
+    assert "below" not in lost.summary.en  # larger weights would saturate it the more
+
+
+@pytest.mark.parametrize(("sizes", "residual"), [((20, 64, 1), None), ((3,) * 41, None), ((16,) * 11, 0.0)])
+def test_no_figure_and_no_sentence_is_nan(sizes: tuple[int, ...], residual: float | None) -> None:
+    network = Network(
+        sizes=sizes, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"), residual=residual
+    )
+    report = diagnose(Experiment(network=network, inputs=GaussianInputs(4), networks=12), remedies=False)
+    for name in ("log10_ratio", "factor_per_layer"):
+        assert not np.isnan(getattr(report, name)).any()
+    assert not any(np.isnan(each).any() for each in report.layers["gradient_log10_rms"])
+    assert not {"nan", "NaN"} & set(report.summary.en.split())
+    assert report.verdict.figures.dead > 0
+    assert (float(report.log10_ratio.median) == -np.inf) == (report.verdict.state == "dead")
+
+
+def test_half_of_the_networks_may_overflow_and_the_others_are_still_judged() -> None:
+    network = Network(sizes=(4,) * 71, call=REGISTRY.resolve("linear"), weights=gaussian(4.0))
+    run = Experiment(network=network, inputs=GaussianInputs(8), networks=16, dtype=np.dtype(np.float32))
+    report = diagnose(run, remedies=False)
+    assert report.verdict.state == "exploding"
+    assert np.isfinite(report.log10_ratio.median)
+
+
+def test_the_layer_that_overflows_is_that_in_which_the_values_do() -> None:
+    """σ_w = 16 √2: ReLU's signal grows sixteenfold a layer, float32 holds 16³² = 2¹²⁸."""
+    network = Network(sizes=(128,) * 41, call=REGISTRY.resolve("relu"), weights=gaussian(16 * math.sqrt(2)))
+    for engine in ("dense", "deferred"):
+        run = Experiment(
+            network=network, inputs=GaussianInputs(8), networks=3, dtype=np.dtype(np.float32), engine=engine
+        )
+        verdict = diagnose(run, remedies=False).verdict
+        assert verdict.layer in (31, 32)
+
+
+def test_theory_starts_where_the_network_does_and_tells_the_other_basin() -> None:
+    """GELU at σ_w = 1.4832 has a repelling fixed point: below it signals die out, above they grow."""
+    network = Network(sizes=(64,) * 201, call=REGISTRY.resolve("gelu"), weights=gaussian(1.4832))
+    theory = Prediction(Experiment(network=network, inputs=GaussianInputs(4)))(map, ignore)
+    assert theory is not None
+    assert (float(theory.point.q_star), str(theory.point.phase)) == (math.inf, "chaotic")
+    assert [each.q_star for each in theory.basins] == [0.0, math.inf]
+    border = theory.basins[0].high
+    assert border == theory.basins[1].low
+    quiet = replace(Experiment(network=network, inputs=GaussianInputs(4, variance=0.7 * border / 1.4832**2)))
+    theory = Prediction(quiet)(map, ignore)
+    assert theory is not None
+    assert float(theory.point.q_star) == 0.0
+    assert theory.path.q[-1] < theory.path.q[0]
+
+
+@pytest.mark.parametrize("sigma_b", [0.0, 0.5])
+def test_theory_without_weights(sigma_b: float) -> None:
+    network = Network(sizes=(8,) * 4, call=REGISTRY.resolve("tanh"), weights=gaussian(0.0, sigma_b))
+    theory = Prediction(Experiment(network=network, inputs=GaussianInputs(4)))(map, ignore)
+    assert theory is not None
+    assert float(theory.point.q_star) == pytest.approx(sigma_b**2)
+    assert theory.predicted_log10_ratio == -math.inf
+    assert not np.isnan(theory.gradient_log10_rms).any()
 
 
 def test_remedies_help_and_the_best_comes_first() -> None:
@@ -93,7 +216,24 @@ def test_what_turns_a_lost_gradient_into_one_a_little_too_large_has_helped() -> 
     assert report.remedies
     for each in report.remedies:
         assert each.state == "healthy" or abs(each.log10_ratio) <= abs(float(report.log10_ratio.median)) / 2
-    assert any(each.state == "exploding" for each in report.remedies)
+
+
+def test_a_residual_branch_is_scaled_down_before_anything_else_is_changed() -> None:
+    """1/√L: the variances of all branches add up to that of one layer (Zhang et al., arXiv:1901.09321)."""
+    network = Network(
+        sizes=(64,) * 41, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"), residual=1.0
+    )
+    report = diagnose(Experiment(network=network, inputs=GaussianInputs(8), networks=2))
+    assert report.verdict.state == "exploding"
+    assert {"residual": {"scale": 1 / math.sqrt(40)}} in [each.change for each in report.remedies]
+
+
+def test_units_that_die_are_given_an_activation_whose_units_cannot() -> None:
+    network = Network(sizes=(2,) * 31, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
+    found = Remedies(network, 8, frozenset({"dead"}))(map, ignore)
+    names = [each.change["activation"] for each in found if "activation" in each.change]
+    assert {"elu", "leaky_relu"} & set(names)
+    assert not any(has_flat_piece(REGISTRY.resolve(name)) for name in names)
 
 
 def test_remedies_are_such_as_the_batch_allows() -> None:
@@ -161,5 +301,7 @@ def test_underflow_counts_layers_from_the_loss() -> None:
 
 def test_critical_is_on_the_edge_or_refused() -> None:
     assert critical(REGISTRY.resolve("relu"), 0.0).sigma_w(100, 100) == pytest.approx(math.sqrt(2))
-    with pytest.raises(InvalidValue, match="no critical"):
-        critical(REGISTRY.resolve("silu"), 0.0)
+    with pytest.raises(InvalidValue, match=r"no critical .* there is one for sigma_b = 0\.") as refused:
+        critical(REGISTRY.resolve("gelu"), 0.0)
+    near = float(refused.value.message.rpartition(" ")[2])
+    assert math.isfinite(critical(REGISTRY.resolve("gelu"), near).sigma_w(10, 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from app.core.propagation.initialisers import (
     INITIALISERS,
     Orthogonal,
     TruncatedGaussian,
+    detailed,
     draw,
     gaussian,
     initialiser,
@@ -110,3 +112,24 @@ def test_shrinkage_is_the_standard_deviation_of_the_cut_normal() -> None:
 def test_an_unknown_name_names_the_near_ones() -> None:
     with pytest.raises(UnknownName, match="xavier_normal"):
         initialiser("xavier_norml")
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "truncated_normal"])
+@pytest.mark.parametrize(("fan", "inputs"), [("in", IN), ("out", OUT), ("average", (IN + OUT) / 2)])
+def test_a_distribution_in_detail_has_its_gain_over_the_root_of_its_fan(
+    distribution: Any, fan: Any, inputs: float
+) -> None:
+    chosen = detailed(distribution, 1.667, fan)
+    drawn = draw(chosen.weight_law(IN, OUT), OUT, Stream(1), Blocks(IN), np.dtype(np.float64))
+    assert np.mean(drawn**2) == pytest.approx(1.667**2 / inputs, rel=0.02)
+    assert chosen.sigma_w(IN, OUT) == pytest.approx(1.667 * math.sqrt(IN / inputs), rel=1e-14)
+    assert chosen.biases is None
+
+
+def test_the_frameworks_names_are_such_distributions() -> None:
+    """torch.nn.init.kaiming_normal_ with its gain √2, xavier_uniform_ and orthogonal_."""
+    assert detailed("normal", math.sqrt(2), "in").sigma_w(IN, OUT) == pytest.approx(
+        initialiser("he_normal").sigma_w(IN, OUT), rel=1e-15
+    )
+    assert detailed("uniform", 1.0, "average") == initialiser("xavier_uniform")
+    assert detailed("orthogonal", 1.0, "in") == initialiser("orthogonal")

@@ -296,7 +296,11 @@ def test_percentiles_over_networks() -> None:
     dead = spread(np.array([-np.inf, -3.0, -2.0, -1.0]))
     assert (float(dead.low), float(dead.median)) == (-np.inf, -2.5)
     assert float(dead.high) == pytest.approx(-1.15)
-    assert np.isnan(spread(np.array([1.0, np.nan]))).all()
+    assert np.array_equal(spread(np.array([1.0, np.nan, 3.0])), spread(np.array([1.0, 3.0])))
+    assert np.isnan(spread(np.array([np.nan, np.nan]))).all()
+    opposite = spread(np.array([-np.inf, np.inf]))
+    assert (float(opposite.low), float(opposite.high)) == (-np.inf, np.inf)
+    assert not np.isnan(float(opposite.median))
 
 
 def test_the_summary_has_every_figure_of_every_layer() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times
+from app.core.propagation.tall import Basis, Batch, cross, orthonormal, product_norm, root, times
 
 RNG = np.random.default_rng(20)
 SHAPES = [(400, 8), (3000, 33), (6, 10), (50, 1)]
@@ -74,7 +74,18 @@ def test_squares_beyond_the_range_of_floats_are_scaled(size: float) -> None:
     h = batch(unit * size)
     np.testing.assert_allclose(h.gram * (h.scale / size) ** 2, unit.T @ unit, rtol=1e-13)
     basis = orthonormal(h)
-    np.testing.assert_allclose(q_of(basis) @ (basis.r / size), unit, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(q_of(basis) @ (basis.r * (h.scale / size)), unit, rtol=1e-11, atol=1e-13)
+
+
+def test_the_norm_of_a_product_that_cancels_keeps_the_digits_of_its_factors() -> None:
+    """L Rᵀ = 1e-11 C Rᵀ for L = 1e-11 C + D with D Rᵀ = 0; Gram matrices alone would say 1e-8."""
+    right = RNG.standard_normal((40, 3)) @ np.eye(3, 8)
+    beyond = RNG.standard_normal((50, 5)) @ np.eye(5, 8, 3)
+    along = 1e-11 * RNG.standard_normal((50, 8))
+    left = batch(along + beyond)
+    expected = np.linalg.norm(along @ right.T)
+    assert product_norm(left, batch(right)) == pytest.approx(expected, rel=1e-4)
+    assert product_norm(batch(along), batch(right)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_root_squares_to_the_gram_matrix() -> None:

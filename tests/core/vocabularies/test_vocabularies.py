@@ -188,6 +188,18 @@ DIFFERENCES: list[tuple[str, dict[str, Any], str, dict[str, float]]] = [
     ("candle:swiglu", {}, "swiglu", {"beta": 1.0}),
     ("timm:SwiGLUPacked", {}, "swiglu", {"beta": 1.0}),
     ("timm:GluMlp", {}, "glu", {}),
+    # What few have
+    ("timm:StarReLU", {}, "star_relu", {"scale": 1.0, "bias": 0.0}),
+    ("timm:hard_mish", {}, "hard_mish", {}),
+    ("transformers:laplace", {}, "laplace", {"mu": 0.707107, "sigma": 0.282095}),
+    ("mlx:step", {}, "binary_step", {"threshold": 0.0}),
+    ("ggml:step", {}, "step", {}),
+    ("directml:SCALED_TANH", {}, "scaled_tanh", {"alpha": 1.0, "beta": 0.5}),
+    ("tensorrt:SCALED_TANH", {}, "scaled_tanh", {"alpha": 1.0, "beta": 1.0}),
+    ("paddle:stanh", {}, "scaled_tanh", {"alpha": 1.7159, "beta": 0.67}),
+    ("tensorrt:SOFTPLUS", {"alpha": 2.0, "beta": 3.0}, "parametric_softplus", {"alpha": 2.0, "beta": 3.0}),
+    ("webnn:linear", {}, "affine", {"slope": 1.0, "intercept": 0.0}),
+    ("coreml:clamped_relu", {"alpha": 0.1, "beta": 1.0}, "clamped_relu", {"alpha": 0.1, "beta": 1.0}),
 ]
 
 

@@ -1,0 +1,58 @@
+"""Inputs that become one on their way: from which layer on a network cannot tell them apart.
+
+A batch's signals are distinct where their Gram matrix has energy, the sum of eigenvalues, outside its few
+strongest directions: beyond the mean that all inputs share and the few axes that remain when a deep network
+maps everything near a line or a plane. Dong, Cordonnier and Loukas 2021 (arXiv:2103.03404) call what is left
+of a network without it rank collapse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.core.arithmetic import Array
+
+DIRECTIONS = 4
+"""Strongest directions left out; half of the batch where that is fewer."""
+
+ONE = 5e-3
+"""Part of the inputs' own distinct energy from which on signals are one."""
+
+_ALIKE = 1e-12
+"""Distinct energy of inputs that are one from the start, within rounding."""
+
+MOST = 2_000_000
+"""Numbers of Gram matrices that are kept to look for the layer."""
+
+
+def distinct(gram: Array) -> float:
+    """The part of a Gram matrix's energy that lies outside its strongest directions."""
+    energies = np.linalg.eigvalsh(gram)
+    kept = energies[: -min(DIRECTIONS, len(gram) // 2)]
+    return float(max(0.0, kept.sum() / energies.sum()))
+
+
+def stride(depth: int, batch: int) -> int:
+    """Every how many layers a Gram matrix is kept."""
+    return math.ceil(depth * batch**2 / MOST)
+
+
+def first_collapsed(inputs: Array, grams: Sequence[Array]) -> int | None:
+    """The place in ``grams`` from which on signals are one; None where they are still apart at the end.
+
+    What the inputs have in common themselves does not count: inputs that are one are None as well.
+    """
+    before = distinct(inputs)
+    if not before > _ALIKE or distinct(grams[-1]) > ONE * before:
+        return None
+    low, high = -1, len(grams) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if distinct(grams[middle]) > ONE * before:
+            low = middle
+        else:
+            high = middle
+    return high
