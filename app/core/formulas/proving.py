@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -130,8 +130,7 @@ def enclosures(part: Part, values: Mapping[str, float | Doubles], bits: int) -> 
     """
     columns = {name: np.asarray(each).tolist() for name, each in values.items() if np.ndim(each)}
     fixed = {name: float(each) for name, each in values.items() if name not in columns}
-    rounding = Rounding(np.dtype(np.float64))
-    return list(_Prover(part, columns, fixed, rounding, bits).enclosed(bits))
+    return _Prover(part, columns, fixed, Rounding(np.dtype(np.float64)), bits).enclosed(bits)
 
 
 class _Prover:
@@ -170,9 +169,17 @@ class _Prover:
                     proved[row, place] = True
         return Proved(orders, proved)
 
-    def enclosed(self, bits: int) -> Iterator[list[arb] | None]:
-        """The derivatives at all points as balls."""
-        return self._enclosed(self._points, bits)
+    def enclosed(self, bits: int) -> list[list[arb] | None]:
+        """The derivatives at all points as balls; None where there is no enclosure."""
+        found: list[list[arb] | None] = []
+        with precision(bits):
+            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
+            for point in self._points:
+                try:
+                    found.append(self._coefficients(run(point)) if all(map(math.isfinite, point)) else None)
+                except (ArithmeticError, ValueError):  # flint's own for a pole
+                    found.append(None)
+        return found
 
     def summed(self, places: Sequence[int]) -> float | None:
         """The sum over these points, rounded; None where it is not proved."""
@@ -210,26 +217,19 @@ class _Prover:
         """The ends of all enclosures, as doubles to nearest; NaN where there is no enclosure."""
         low = np.full((self._part.count, len(points)), np.nan)
         high = low.copy()
-        for place, found in enumerate(self._enclosed(points, bits)):
-            for row, coefficient in enumerate(found or ()):
-                low[row, place] = float(coefficient.lower())
-                high[row, place] = float(coefficient.upper())
-        return low, high
-
-    def _enclosed(self, points: Sequence[tuple[float, ...]], bits: int) -> Iterator[list[arb] | None]:
-        """The derivatives as balls, a list a point; None where there is no enclosure."""
         with precision(bits):
             run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
-            for point in points:
-                yield self._enclosed_at(run, point)
-
-    def _enclosed_at(self, run: Callable[[Sequence[Any]], Any], point: tuple[float, ...]) -> list[arb] | None:
-        if not all(map(math.isfinite, point)):
-            return None
-        try:
-            return self._coefficients(run(point))
-        except (ArithmeticError, ValueError):  # flint's own for a pole
-            return None
+            for place, point in enumerate(points):
+                if not all(map(math.isfinite, point)):
+                    continue
+                try:
+                    value = run(point)
+                except (ArithmeticError, ValueError):  # flint's own for a pole
+                    continue
+                for row, coefficient in enumerate(self._coefficients(value)):
+                    low[row, place] = float(coefficient.lower())
+                    high[row, place] = float(coefficient.upper())
+        return low, high
 
     def _coefficients(self, value: Any) -> list[arb]:
         """The derivatives from the series, or from the one ball where there is no series."""
