@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from app.api.examples import ACTIVATE
 from app.api.sizes import answer_size, check_answer_size, numbers_in
-from app.compute.threads import SMALL
+from app.compute.threads import SMALL, DeadlineExceeded
 from app.contract.activate import ActivateRequest, ActivateResponse
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
@@ -27,11 +28,13 @@ from app.core.jobs import Runner, ignore
 from app.core.proof import ProvedActivation, ProvedEvaluation, as_sent, check_provable
 from app.http.answers import encoded, ready
 from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
-from app.http.computing import admitted, computed, reserve, simulated, timeout
+from app.http.computing import admitted, computed, failures, reserve, simulated, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
 from app.wire.sizes import size_of
+
+Found = TypeVar("Found")
 
 FEW_NUMBERS = 256
 """Numbers that are proved beside the event loop in some milliseconds, most often."""
@@ -106,7 +109,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     check_answer_size(size, settings.max_elements)
     told["answer_bytes"] = 8 * size
     if _is_proved(call, body):
-        answer = await _proved(request, call, body, media_type)
+        answer = await _proved(request, call, body, media_type, seconds)
         told["elements"] = body.inputs.size
         return answer
 
@@ -145,15 +148,21 @@ def _is_proved(call: Call, body: ActivateRequest) -> bool:
     return False
 
 
-async def _proved(request: Request, call: Call, body: ActivateRequest, media_type: str) -> Response:
-    """The answer with every number proved.
+async def _proved(
+    request: Request, call: Call, body: ActivateRequest, media_type: str, seconds: float
+) -> Response:
+    """The answer with every number proved, ``seconds`` from now at the latest.
 
     Few numbers are tried here, with few bits; what they leave open, and many numbers, is the workers'.
     """
-    settings: Settings = request.app.state.settings
     rounding = Rounding(number_format(body.dtype), body.overflow == "saturate", body.subnormals == "flush")
     job = ProvedActivation(call, body.inputs, body.order, rounding, body.upstream)
     started = time.perf_counter()
+    end = time.monotonic() + seconds
+
+    def in_time(_: float) -> None:
+        if time.monotonic() > end:
+            raise DeadlineExceeded
 
     def work(run: Runner) -> ProvedEvaluation:
         return next(run([job], ignore))
@@ -162,9 +171,10 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
     found = None
     if size <= FEW_NUMBERS:
         quick = replace(job, most_bits=FEW_BITS)
-        found = await asyncio.to_thread(quick, map, ignore)
+        with failures:
+            found = await _in_time(asyncio.to_thread(quick, map, in_time), seconds)
     if found is None or found.unproved:
-        admission = admitted(request, timeout(request, settings.request_timeout))
+        admission = admitted(request, end - time.monotonic())
         reserve(admission, BYTES_PER_NUMBER * size)
         found = await simulated(request, admission, work)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
@@ -176,6 +186,14 @@ async def _proved(request: Request, call: Call, body: ActivateRequest, media_typ
         fields["higher_derivatives"] = list(found.orders[3:])
     fields["proof"] = {"proved": found.proved, "unproved": found.unproved}
     return encoded(fields, timing, numbers=sum(size_of(array.shape) for array in found.orders))
+
+
+async def _in_time(running: Coroutine[Any, Any, Found], seconds: float) -> Found:
+    """What is found within ``seconds``; raises `DeadlineExceeded`."""
+    try:
+        return await asyncio.wait_for(running, seconds)
+    except TimeoutError:
+        raise DeadlineExceeded from None
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:

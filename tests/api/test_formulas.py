@@ -36,6 +36,18 @@ def test_a_formula_is_answered_proved(client: InProcess) -> None:
     assert fields["function"] == "formula:x * tanh(softplus(x))"
 
 
+@pytest.mark.parametrize("count", [9, 1000], ids=["few numbers", "many numbers"])
+def test_a_proof_has_the_time_that_its_client_gives(client: InProcess, count: int) -> None:
+    body = {
+        "function": "formula:erf(tanh(exp(x) * x))",
+        "inputs": [0.01 * n for n in range(count)],
+        "order": 8,
+    }
+    answer = client.post("/activate", json=body, headers={"Request-Timeout": "1e-6"})
+    assert answer.status_code == 504
+    assert answer.json()["detail"] == "the computation did not end in the time it had"
+
+
 def test_parameters_upstream_and_the_binary_twin(client: InProcess) -> None:
     body = {"inputs": [[0.5, -8.0], [1.0, 2.0]], "upstream": [[1, 1], [2, 3]]}
     fields = post(

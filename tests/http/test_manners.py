@@ -229,7 +229,8 @@ def test_below_a_prefix() -> None:
     answer = asyncio.run(asked("POST", "/lab/activate", json={"function": "tanh", "inputs": [0]}))
     assert answer.json()["outputs"] == [0.0]
     assert asyncio.run(asked("GET", "/lab/v2/models/nothing")).json().keys() == {"error"}
-    assert asyncio.run(asked("GET", "/lab/openapi.json")).json()["servers"] == [{"url": "/lab"}]
+    servers = asyncio.run(asked("GET", "/lab/openapi.json")).json()["servers"]
+    assert [each["url"] for each in servers] == ["/lab"]
     page = asyncio.run(asked("GET", "/lab/docs")).text
     assert 'src="static-offline-docs/' in page
     assert 'href="/' not in page

@@ -85,17 +85,18 @@ def test_another_is_replaced(client: InProcess, given: bytes) -> None:
 def test_every_answer_has_one_of_its_own(watched: Watched) -> None:
     url = watched.server.url
     json_type = {"Content-Type": "application/json"}
-    answers = [
-        httpx.get(f"{url}/healthz"),
-        httpx.get(f"{url}/no/such/place"),
-        httpx.put(f"{url}/activate"),
-        httpx.post(f"{url}/activate", json=TEN),
-        httpx.post(f"{url}/activate", content=b"{", headers=json_type),
-        httpx.post(f"{url}/activate", content=b"x"),
-        httpx.post(f"{url}/activate", content=b" " * 200_000, headers=json_type),
-        httpx.post(f"{url}/activate", json={"function": "none", "inputs": 1}),
-        httpx.get(f"{url}/static-offline-docs/swagger-ui.css"),
-    ]
+    with httpx.Client(base_url=url, timeout=60) as asking:
+        answers = [
+            asking.get("/healthz"),
+            asking.get("/no/such/place"),
+            asking.put("/activate"),
+            asking.post("/activate", json=TEN),
+            asking.post("/activate", content=b"{", headers=json_type),
+            asking.post("/activate", content=b"x"),
+            asking.post("/activate", content=b" " * 200_000, headers=json_type),
+            asking.post("/activate", json={"function": "none", "inputs": 1}),
+            asking.get("/static-offline-docs/swagger-ui.css"),
+        ]
     assert [each.status_code for each in answers] == [200, 404, 405, 200, 400, 415, 413, 422, 200]
     assert len({each.headers["X-Request-ID"] for each in answers}) == len(answers)
 
