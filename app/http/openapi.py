@@ -86,7 +86,9 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_streams(document)
             _declare_timeouts(document)
             document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
-            document["servers"] = [{"url": app.state.settings.root_path or "/", "description": "This service."}]
+            document["servers"] = [
+                {"url": app.state.settings.root_path or "/", "description": "This service."}
+            ]
             document["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
             document["security"] = []  # nothing is asked for, but where an operation says so
             keys.declare(document, asked=bool(app.state.keys))

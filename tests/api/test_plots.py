@@ -255,7 +255,7 @@ drawn = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_functions_keep_to_their_document(case: Case[Any]) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance]
-    case.call_and_validate(checks=checks)
+    case.call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
 
 
 TRAINED = {
