@@ -40,6 +40,7 @@ def test_the_readme_s_table_is_what_the_service_answers(
         report = lab.send(gradient_flow(activation, inputs=digits, width=SIZES, init=init))
         assert report.seed == 0
         assert report.networks == 8
+        assert report.gradient.log10_ratio.median is not None
         decades = f"{float(report.gradient.log10_ratio.median):.1f}".replace("-", "−")
         cells += [f"10^{decades}", str(report.verdict.usable_depth), report.verdict.state]
     assert f"| {' | '.join(cells)} |" in README

@@ -65,6 +65,7 @@ def test_sigmoid_s_gradient_falls_by_a_factor_of_four_a_layer_at_unit_weights(la
     # σ′ ≤ 1/4. The sampling error of a layer of 1,024 units and 16 inputs is 1/√(2 · 1024 · 16) = 0.6 %.
     report = deep(lab, "sigmoid", {"sigma_w": 1.0})
     assert (factors(report) < 0.25 * 1.02).all()
+    assert report.gradient.log10_ratio.median is not None
     assert report.gradient.log10_ratio.median < -(DEPTH - 1) * math.log10(4) + 0.1
     assert report.verdict.state == "vanishing"
 

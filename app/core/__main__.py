@@ -22,7 +22,7 @@ def main() -> None:
         if isinstance(entry, Elementwise):
             params = {each.name: 1.0 for each in entry.parameters}
             for dtype, count, odd in _USES:
-                entry.orders(np.zeros(1, dtype), count, odd=odd, **params)
+                entry.orders(np.zeros(1, dtype), count, odd, **params)
     for declared in DECLARED:
         _ = declared.loop
 

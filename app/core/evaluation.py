@@ -131,9 +131,9 @@ def _fill_by_blocks(
 def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: Mapping[str, Value]) -> None:
     """f(x), f′(x), … into as many ``rows``, in their format."""
     if rows[0].dtype == FLOAT64:
-        activation.write(rows, x, odd=False, **params)
+        activation.write(rows, x, False, **params)
         return
-    for row, values in zip(rows, activation.orders(x, len(rows), odd=True, **params), strict=True):
+    for row, values in zip(rows, activation.orders(x, len(rows), True, **params), strict=True):
         row[:] = round_to(values, row.dtype)
 
 
@@ -149,7 +149,7 @@ def _with_gradients(
     check_upstream(upstream, inputs.shape)
     x, seed = _held(inputs, dtype), _held(upstream, dtype)
     odd = dtype != FLOAT64
-    pulled = activation.pull(x.ravel(), seed.ravel(), odd=odd, **_flat(params)).reshape(x.shape)
+    pulled = activation.pull(x.ravel(), seed.ravel(), odd, **_flat(params)).reshape(x.shape)
     gradients = {
         name: round_to(_summed(activation, name, call, x, seed, params, odd), dtype)
         for name in activation.learned
@@ -173,7 +173,7 @@ def _summed(
     flat = {
         key: _grouped(each, over) if isinstance(each, np.ndarray) else each for key, each in params.items()
     }
-    sums = activation.parameter_sums(name, _grouped(x, over), _grouped(seed, over), groups, odd=odd, **flat)
+    sums = activation.parameter_sums(name, _grouped(x, over), _grouped(seed, over), groups, odd, **flat)
     return sums.reshape(np.shape(value))
 
 

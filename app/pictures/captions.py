@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.contract.gradient_flow import GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import DistributionFields, GradientFlowRequest, Sigmas
 from app.contract.training import TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Text
@@ -84,6 +84,8 @@ def _weights(body: GradientFlowRequest, lang: Language) -> str:
         return _say(_OWN_WEIGHTS, lang)
     if isinstance(body.init, Sigmas):
         return f"σ_w = {body.init.sigma_w:g}, σ_b = {body.init.sigma_b:g}"
+    if isinstance(body.init, DistributionFields):
+        return f"{body.init.distribution} × {body.init.gain:g}"
     return body.init if not body.sigma_b else f"{body.init}, σ_b = {body.sigma_b:g}"
 
 

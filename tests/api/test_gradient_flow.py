@@ -159,3 +159,7 @@ def test_an_initialiser_in_detail_that_there_is_not(client: InProcess, init: dic
     answer = post(client, init=init)
     assert answer.status_code == 422
     assert len(answer.content) < 10_000
+
+
+def test_a_name_that_means_one_thing_to_all_frameworks_needs_no_prefix(client: InProcess) -> None:
+    assert post(client, activation="identity").json() == post(client, activation="linear").json()

@@ -138,7 +138,7 @@ def _draw(title: str, axis: str, curves: list[Curve], path: Path) -> None:
     legend = {"title": None, "orient": "top"} if len(curves) > 1 else None
     look = plots.Look()
     spec = {
-        **plots._frame(look),
+        **plots.frame(look),
         "title": title,
         "width": look.width,
         "height": look.height,

@@ -52,7 +52,9 @@ def test_the_model_of_a_body() -> None:
 
 def test_the_names_of_query_fields() -> None:
     names = fastapi_parts.query_names(route(given))
-    assert names == {"named", "further"}, CHANGED + "APIRoute.dependant.query_params, dependencies, alias"
+    assert set(names or ()) == {"named", "further"}, (
+        CHANGED + "APIRoute.dependant.query_params, dependencies, alias"
+    )
     assert fastapi_parts.query_names(route(asked)) is None, CHANGED + "field_info.annotation of a query model"
 
 
@@ -70,7 +72,7 @@ def test_routes_are_a_list_that_is_looked_through_in_order() -> None:
 
 
 def test_the_template_of_a_route() -> None:
-    found = scope(FastAPI(), "POST", "/path/a") | {"route": route(given)}
+    found = {**scope(FastAPI(), "POST", "/path/a"), "route": route(given)}
     assert fastapi_parts.template(found) == "/path/{name}", CHANGED + "APIRoute.path_format"
     assert fastapi_parts.template(scope(FastAPI(), "GET", "/nothing")) is None
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.wire.errors import Malformed, Unsuitable
-from app.wire.json_body import MOST_KEYS, loads
+from app.wire.json_body import loads
+from app.wire.json_outline import MOST_KEYS
 from app.wire.nested import to_array
 from app.wire.numbers import to_json
 

@@ -173,23 +173,23 @@ class Elementwise(Activation):
         if learnable != (self.parameter_gradients is not None):
             raise ValueError(f"{self.name}: learnable parameters and parameter_gradients go together")
 
-    def write(self, rows: Collection[Array], x: Array, *, odd: bool = False, **params: Value) -> None:
+    def write(self, rows: Collection[Array], x: Array, odd: bool = False, /, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
         They are rounded to nearest, or to ``odd`` where they are to be rounded to a shorter format.
         """
         self.kernel.write(x, rows, params, odd=odd)
 
-    def orders(self, x: Array, count: int, *, odd: bool = False, **params: Value) -> Array:
+    def orders(self, x: Array, count: int, odd: bool = False, /, **params: Value) -> Array:
         """f(x), f′(x), …: the first ``count`` of them, (count, *shape of x), in x's precision."""
         rows: Array = np.empty((count, x.size), x.dtype)
         flat = {
             name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()
         }
-        self.write(rows, x.ravel(), odd=odd, **flat)
+        self.write(rows, x.ravel(), odd, **flat)
         return rows.reshape(count, *x.shape)
 
-    def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
+    def pull(self, x: Array, upstream: Array, odd: bool = False, /, **params: Value) -> Array:
         """upstream·f′(x), rounded once; all have one axis."""
         return self.kernel.pull(x, upstream, params, odd=odd)
 
@@ -202,7 +202,7 @@ class Elementwise(Activation):
         return dict(zip(self.learned, rows, strict=True))
 
     def parameter_sums(
-        self, name: str, x: Array, upstream: Array, groups: int, *, odd: bool = False, **params: Value
+        self, name: str, x: Array, upstream: Array, groups: int, odd: bool = False, /, **params: Value
     ) -> Array:
         """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours, rounded once."""
         assert self.parameter_gradients is not None

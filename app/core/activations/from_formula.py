@@ -78,9 +78,9 @@ class FormulaActivation(Elementwise):
     def _partial_trees(self) -> dict[str, Tree]:
         return {name: derivative(stable(self.formula.tree), name) for name in self.formula.parameters}
 
-    def pull(self, x: Array, upstream: Array, *, odd: bool = False, **params: Value) -> Array:
+    def pull(self, x: Array, upstream: Array, odd: bool = False, /, **params: Value) -> Array:
         """upstream·f′(x); all have one axis."""
-        return GIVEN.pull(self.orders(x, 2, odd=False, **params)[1], upstream, {}, odd=odd)
+        return GIVEN.pull(self.orders(x, 2, False, **params)[1], upstream, {}, odd=odd)
 
     def parameter_derivatives(self, x: Array, **params: Value) -> dict[str, Array]:
         """∂f/∂θ at every x, for every parameter; x has one axis."""
@@ -89,13 +89,13 @@ class FormulaActivation(Elementwise):
         return dict(zip(self._partial_trees, found, strict=True))
 
     def parameter_sums(
-        self, name: str, x: Array, upstream: Array, groups: int, *, odd: bool = False, **params: Value
+        self, name: str, x: Array, upstream: Array, groups: int, odd: bool = False, /, **params: Value
     ) -> Array:
         """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours."""
         partial = np.ascontiguousarray(self.parameter_derivatives(x, **params)[name])
         return GIVEN.sums(partial, upstream, {}, groups, 0, odd=odd)
 
-    def write(self, rows: Collection[Array], x: Array, *, odd: bool = False, **params: Value) -> None:
+    def write(self, rows: Collection[Array], x: Array, odd: bool = False, /, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
         del odd  # doubles have no parts; what is to be the correctly rounded number is proved
         wide = x.astype(np.float64, copy=False)
@@ -117,7 +117,7 @@ class FormulaActivation(Elementwise):
         values = {**self.defaults, **params}
         exact = prove(Part(self.formula.tree, 0, 1), {VARIABLE: x, **values}, _DOUBLE)
         with np.errstate(all="ignore"):
-            difference = np.abs(self.orders(x, 2, odd=False, **values) - exact.orders)
+            difference = np.abs(self.orders(x, 2, False, **values) - exact.orders)
             tiny = np.abs(exact.orders) < _SMALLEST_NORMAL
             relative = np.where(tiny, 0.0, difference / np.abs(exact.orders))
         known = exact.proved & np.isfinite(difference)

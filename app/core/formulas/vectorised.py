@@ -19,7 +19,7 @@ from scipy import special
 
 from app.core.formulas.calculus import negative
 from app.core.formulas.closures import Arithmetic, function
-from app.core.formulas.tree import ONE, Tree, number, walk
+from app.core.formulas.tree import ONE, TWO, Tree, number, walk
 
 _SQRT_HALF = math.sqrt(0.5)
 _PHI_0 = 1 / math.sqrt(2 * math.pi)
@@ -136,8 +136,12 @@ def _stable(node: Tree) -> Tree:
             return _stable(Tree("log1p", (_other(inner, ONE),)))
         case "log1p", (Tree(op="exp", args=(u,)),):
             return Tree("softplus", (u,))
+        case "log", (Tree(op="-", args=(two, Tree(op="exp", args=(u,)))),) if two is TWO:
+            return Tree("log1p", (negative(Tree("expm1", (u,))),))
         case "-", (Tree(op="exp", args=(u,)), b) if b is ONE:
             return Tree("expm1", (u,))
+        case "-", (a, Tree(op="exp", args=(u,))) if a is ONE:
+            return negative(Tree("expm1", (u,)))
         case "*", _:
             return _stable_product(node)
         case "-", (a, Tree(op="erf", args=(u,))) if a is ONE:

@@ -91,7 +91,7 @@ def worst(
     """
     if answered is None:
         with np.errstate(all="ignore"):
-            got = entry.orders(points, order + 1, odd=False, **params)[order]
+            got = entry.orders(points, order + 1, False, **params)[order]
     else:
         got = answered
     expression = entry.formulas.orders[order]
