@@ -99,7 +99,7 @@ def errors(x: Array, output: Array, exact: Exact, dtype: np.dtype[Any], *, flush
     """Holds the outputs against the exact answers; all are numbers of the format, as doubles."""
     right = exact.rounded
     correct = (output == right) | (np.isnan(output) & np.isnan(right))
-    ulps = _ulps(output, exact, dtype)
+    ulps = ulps_of(output, exact, dtype)
     with np.errstate(all="ignore"):
         largest = float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
         beyond = (np.abs(exact.value) > largest) & np.isfinite(x)
@@ -114,7 +114,7 @@ def errors(x: Array, output: Array, exact: Exact, dtype: np.dtype[Any], *, flush
     return Errors(x, output, exact, ulps, correct, faithful, smallest)
 
 
-def _ulps(output: Array, exact: Exact, dtype: np.dtype[Any]) -> Array:
+def ulps_of(output: Array, exact: Exact, dtype: np.dtype[Any]) -> Array:
     """Signed errors; infinite where only one of the two is a number."""
     with np.errstate(all="ignore"):
         difference = (output - exact.value) - exact.rest
