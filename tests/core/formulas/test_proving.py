@@ -44,12 +44,12 @@ def holds(text: str, x: float) -> None:
 
 
 @given(formulas(), POINTS)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_proved_values_are_what_mpmath_rounds_to(text: str, x: float) -> None:
     holds(text, x)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @given(formulas(20), POINTS)
 @settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_hundred_thousand_of_them(text: str, x: float) -> None:
@@ -175,7 +175,7 @@ def test_a_part_that_is_constant_where_it_stands_has_no_slope(called: str) -> No
 
 
 @given(formulas(8), st.floats(-10, 10))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_written_derivatives_are_those_of_the_series(text: str, x: float) -> None:
     series = prove(Part(tree(text), 0, 2), {"x": np.array([x])}, DOUBLE)
     slope = derivative(tree(text))
