@@ -183,7 +183,7 @@ def judgement(call: Call, order: int, found: Errors) -> Judgement:
         histogram=tuple(_histogram(size)),
         worst=tuple(_worst(call, order, found)),
         special_values=tuple(_special_values(found)),
-        wrong_sign=int(((output * np.sign(right) < 0) & number).sum()),
+        wrong_sign=int(((np.sign(output) * np.sign(right) < 0) & number).sum()),
         false_zeros=int(((output == 0) & (right != 0) & number).sum()),
         false_infinities=int((np.isinf(output) & number & ~found.faithful[judged]).sum()),
         false_nans=int((np.isnan(output) & number).sum()),
