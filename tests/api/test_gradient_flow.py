@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
+from app.contract.gradient_flow import GradientFlowResponse
 from tests.conftest import InProcess
 
 SMALL = {"activation": "tanh", "depth": 4, "width": 32, "batch": 4, "networks": 2}
@@ -138,6 +139,34 @@ def test_blas_keeps_to_one_thread() -> None:
     counts = json.loads(told.stdout)
     assert counts
     assert all(count == 1 for count in counts)
+
+
+TRIED = {"depth": 6, "width": 32, "networks": 2, "train": True}
+
+
+@pytest.mark.parametrize(
+    ("activation", "init", "state", "came"),
+    [
+        ("relu", "he_normal", "healthy", "learns"),
+        ("sigmoid", "lecun_normal", "vanishing", "does_not_learn"),
+    ],
+)
+def test_a_verdict_that_is_tried(
+    client: InProcess, activation: str, init: str, state: str, came: str
+) -> None:
+    answer = client.post("/gradient-flow", json={**TRIED, "activation": activation, "init": init}).json()
+    GradientFlowResponse.model_validate(answer)
+    assert (answer["verdict"]["state"], answer["training"]["state"]) == (state, came)
+    assert (answer["training"]["accuracy"]["median"] > 0.5) == (came == "learns")
+    assert str(answer["training"]["steps"]) in answer["training"]["summary"]["ko"]
+
+
+def test_a_trial_that_would_take_too_long_is_refused(client: InProcess) -> None:
+    answer = client.post("/gradient-flow", json={"activation": "relu", "train": True})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", "train"]
+    assert "the limit is" in answer.json()["detail"]
+    assert "training" not in post(client).json()
 
 
 def test_an_initialiser_in_detail_is_the_one_of_that_name(client: InProcess) -> None:
