@@ -19,7 +19,7 @@ PEERS := .venv-peers/peers-$(VERSION)
 BENCH := .venv-bench/bench-$(VERSION)
 LOCKER := .venv-lock/$(UV)-$(VERSION)
 
-.PHONY: help run test test-all bench load fuzz picture lint lock image clean
+.PHONY: help run test test-all study bench load fuzz picture lint lock image clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ test: $(TOOLS) ## run the tests that need a few minutes
 
 test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
 	.venv-peers/bin/python -m pytest -m 'slow or peers'
+
+study: $(TOOLS) ## the tests that take many minutes: a hundred thousand formulas, verdicts held against training
+	.venv/bin/python -m pytest -m study -o faulthandler_timeout=0
 
 bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write docs/benchmarks.md
 	.venv-bench/bin/python -m tests.benchmarks

@@ -29,6 +29,7 @@ from app.api import (
     plots,
     sweep,
     training,
+    verify,
 )
 from app.api.examples import picture_examples
 from app.compute.shared import PICTURES, SIMULATIONS, Shared, worker_processes
@@ -60,6 +61,7 @@ _CROSS_ORIGIN: dict[str, Any] = {
 
 ROUTES = (
     activate,
+    verify,
     gradient_flow,
     sweep,
     training,

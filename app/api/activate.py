@@ -52,6 +52,10 @@ other fields stand in the query string: `function` and `dtype` as they are, the 
 of shape `(order + 1, *shape)`; bfloat16 and float8 results travel as float32, which holds them exactly. A
 Jacobian or a gradient does not fit beside the values in one array: those answers are JSON only.
 
+**Formulas and proofs.** `function` may be `formula:` and an expression in x; names beside x are given in
+`params`. Each of a formula's numbers, and with `"rounding": "proved"` of an entry's, is the correctly rounded
+one, and `proof` counts them (beside `.npy`, the header `Proof: proved/unproved`).
+
 `Server-Timing` tells how many milliseconds the computation took, reading and writing left out.
 
 A header `Request-Timeout: <seconds>` asks for less time than the service would take at most.
@@ -128,6 +132,12 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
 def _is_proved(call: Call, body: ActivateRequest) -> bool:
     if isinstance(call.activation, FormulaActivation) or body.rounding == "proved":
         check_provable(call.activation, body.order)
+        return True
+    if (body.overflow, body.subnormals) != ("format", "keep"):
+        # Which numbers overflow is only known of the exact ones.
+        if not isinstance(call.activation, Elementwise):
+            message = "overflow and subnormals have policies for elementwise functions only"
+            raise InvalidValue(message, loc=("overflow",))
         return True
     if body.order > 2:
         message = "order is at most 2; it goes to 8 where rounding is proved or the function is a formula"

@@ -17,6 +17,7 @@ from app.contract.mean_field import MeanFieldRequest
 from app.contract.protocol import InferRequest
 from app.contract.sweep import SweepRequest
 from app.contract.training import TrainingRequest
+from app.contract.verify import VerifyRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -84,6 +85,23 @@ def describe_examples() -> dict[str, Any]:
 
 
 DESCRIBE: TypeAlias = Annotated[DescribeRequest, Body(openapi_examples=describe_examples())]
+
+
+def verify_examples() -> dict[str, Any]:
+    """A request for ``POST /verify``: a value, a false zero and an infinity."""
+    entry = _first(Elementwise)
+    if entry is None:
+        return {}
+    value = {
+        "function": entry.name,
+        "dtype": "float32",
+        "inputs": [0.5, -1.0, "Infinity"],
+        "outputs": [0.5, 0.0, "Infinity"],
+    }
+    return {"few": {"summary": "Three numbers in float32", "value": value}}
+
+
+VERIFY: TypeAlias = Annotated[VerifyRequest, Body(openapi_examples=verify_examples())]
 
 
 def mean_field_examples() -> dict[str, Any]:

@@ -74,11 +74,20 @@ def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int
 def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:
     """The activation of the request; an unknown one is reported under the field's own name."""
     try:
-        return REGISTRY.resolve(body.activation, body.params)
+        return REGISTRY.resolve(_canonical(body.activation), body.params)
     except ActivationLabError as error:
         if error.loc == ("function",):
             error.loc = ("activation",)
         raise
+
+
+def _canonical(name: str) -> str:
+    """``name``, or the one activation that every framework with a function of that name means by it."""
+    if name in REGISTRY or ":" in name:
+        return name
+    theirs = [each for each in REGISTRY.framework_names if each.partition(":")[2] == name]
+    meant = {REGISTRY.resolve(each).activation.name for each in theirs}
+    return meant.pop() if len(meant) == 1 else name
 
 
 def _broadcast(sigma_w: NDArray[Any], sigma_b: NDArray[Any]) -> tuple[int, ...]:

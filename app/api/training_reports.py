@@ -64,7 +64,7 @@ def _activation(name: str, seen: Frame) -> dict[str, Any]:
     return {
         "activation": name,
         "diverged": seen.diverged,
-        **{figure: _spread(seen.whole[figure]) for figure in WHOLE},
+        **{figure: spread(seen.whole[figure]) for figure in WHOLE},
         "layers": [_layer(seen, number) for number in range(len(seen.histograms))],
         "boundary": None if seen.boundary is None else _plain(np.round(seen.boundary, PLACES)),
         "weights": [_plain(each) for each in seen.weights] if seen.weights.size else [],
@@ -72,7 +72,7 @@ def _activation(name: str, seen: Frame) -> dict[str, Any]:
 
 
 def _layer(seen: Frame, number: int) -> dict[str, Any]:
-    figures = {name: _spread(Spread(*(each[number] for each in seen.layers[name]))) for name in LAYERS}
+    figures = {name: spread(Spread(*(each[number] for each in seen.layers[name]))) for name in LAYERS}
     agreement = {
         "sample": figures.pop("sign_agreement_sample"),
         "batch": figures.pop("sign_agreement_batch"),
@@ -83,12 +83,12 @@ def _layer(seen: Frame, number: int) -> dict[str, Any]:
         **figures,
         "sign_agreement": agreement,
         "histogram": _histogram(seen.histograms[number]),
-        "learned": {name: _spread(each) for name, each in learned.items()},
+        "learned": {name: spread(each) for name, each in learned.items()},
     }
 
 
 def _histogram(bins: Histogram | None) -> dict[str, Any] | None:
-    return None if bins is None else {"low": bins.low, "high": bins.high, "shares": _spread(bins.shares)}
+    return None if bins is None else {"low": bins.low, "high": bins.high, "shares": spread(bins.shares)}
 
 
 def result(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -102,29 +102,30 @@ def _outcome(name: str, came: Outcome) -> dict[str, Any]:
     means = last.layers["activation_mean"]
     return {
         "activation": name,
-        **{figure: _spread(last.whole[figure]) for figure in WHOLE},
+        **{figure: spread(last.whole[figure]) for figure in WHOLE},
         "steps_to": {
-            f"{100 * goal:g}": {**_spread(steps), "runs": runs}
+            f"{100 * goal:g}": {**spread(steps), "runs": runs}
             for goal, (steps, runs) in came.steps_to.items()
         },
-        "dead_units": _spread(came.dead_units),
-        "dead_units_by_layer": [_spread(each) for each in came.dead_for_good],
+        "dead_units": spread(came.dead_units),
+        "dead_units_by_layer": [spread(each) for each in came.dead_for_good],
         "activation_mean": [
-            _spread(Spread(*(each[number] for each in means))) for number in range(len(means.median))
+            spread(Spread(*(each[number] for each in means))) for number in range(len(means.median))
         ],
-        "learned": [{name: _spread(each) for name, each in layer.items()} for layer in last.learned],
+        "learned": [{name: spread(each) for name, each in layer.items()} for layer in last.learned],
         "zigzag": None
         if came.path is None or came.turns is None
-        else {"path_over_distance": _spread(came.path), "reversals": _spread(came.turns)},
+        else {"path_over_distance": spread(came.path), "reversals": spread(came.turns)},
         "diverged": [{"run": run, "step": step} for run, step in came.diverged],
         "timing": {
-            "step_seconds": _spread(came.step_seconds),
-            "nanoseconds_per_element": _spread(came.element_nanoseconds),
+            "step_seconds": spread(came.step_seconds),
+            "nanoseconds_per_element": spread(came.element_nanoseconds),
         },
     }
 
 
-def _spread(values: Spread) -> dict[str, Any]:
+def spread(values: Spread) -> dict[str, Any]:
+    """The fields of `OptionalSpread`."""
     return {name: _plain(each) for name, each in values._asdict().items()}
 
 

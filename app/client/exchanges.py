@@ -123,6 +123,7 @@ class NetworkOptions(TypedDict, total=False):
     seed: int
     dtype: Literal["float64", "float32"]
     engine: Literal["auto", "dense", "deferred"]
+    train: bool
 
 
 Layer: TypeAlias = Given | tuple[Given, Given | None]

@@ -41,7 +41,8 @@ class ActivateRequest(Model):
     )
     overflow: Literal["format", "saturate"] = Field(
         "format",
-        description="What overflows becomes what the format's standard says, or the format's largest number.",
+        description="What overflows becomes what the format's standard says, or the format's largest number. "
+        "With `saturate` or `flush` the numbers of an elementwise function are proved.",
     )
     subnormals: Literal["keep", "flush"] = Field(
         "keep", description="`flush`: subnormal inputs and results are zero."

@@ -20,11 +20,13 @@ from app.contract.training import (
     TrainingRequest,
     WatchFields,
 )
+from app.contract.verify import VerifyRequest
 
 FIELD_NAMES: frozenset[str] = frozenset(
     name
     for model in (
         ActivateRequest,
+        VerifyRequest,
         MeanFieldRequest,
         GradientFlowRequest,
         SweepRequest,

@@ -89,6 +89,12 @@ class GradientFlowRequest(Model):
     engine: Literal["auto", "dense", "deferred"] = Field(
         "auto", description="`dense` makes the weights, `deferred` never does."
     )
+    train: bool = Field(
+        False,
+        strict=True,
+        description="Tries the verdict: adds what comes of a short training of such networks on handwritten "
+        "digits.",
+    )
     weights: WeightsPart = None
 
 
@@ -102,6 +108,14 @@ class SpreadFields(Model):
     median: Figure
     low: Figure
     high: Figure
+
+
+class OptionalSpread(Model):
+    """Median, 5th and 95th percentile over the runs that have not diverged; null where there is none."""
+
+    median: NumberArray | None
+    low: NumberArray | None
+    high: NumberArray | None
 
 
 class LayerFigures(Model):
@@ -213,6 +227,21 @@ class AccuracyFields(Model):
     )
 
 
+class TrialFields(Model):
+    """What came of a short training: the layers between 64 pixels and a linear head, SGD with momentum."""
+
+    task: Literal["digits"]
+    state: Literal["learns", "does_not_learn", "diverges"] = Field(
+        description="`learns` from half of the held-out digits right."
+    )
+    steps: int
+    runs: int
+    diverged: int = Field(description="Runs that have; the figures are the others'.")
+    loss: OptionalSpread = Field(description="On the training examples, at the end.")
+    accuracy: OptionalSpread = Field(description="On the digits held out.")
+    summary: Sentences
+
+
 class GradientFlowResponse(Model):
     """Figures, theory, verdict and remedies."""
 
@@ -229,4 +258,5 @@ class GradientFlowResponse(Model):
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]
+    training: TrialFields | None = Field(None, description="Where `train` asked for it.")
     formula: AccuracyFields | None = Field(None, description="Where the activation is a formula.")

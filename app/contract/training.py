@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, RootModel, WithJsonSchema
 
 from app.contract.arrays import Model, NumberArray, ParamValue
-from app.contract.gradient_flow import ResidualFields, Sigmas, WeightsPart
+from app.contract.gradient_flow import OptionalSpread, ResidualFields, Sigmas, WeightsPart
 from app.contract.names import (
     DataName,
     FunctionName,
@@ -149,14 +149,6 @@ class TrainingRequest(Model):
     )
     watch: WatchFields = Field(default_factory=WatchFields)
     weights: WeightsPart = None
-
-
-class OptionalSpread(Model):
-    """Median, 5th and 95th percentile over the runs that have not diverged; null where there is none."""
-
-    median: NumberArray | None
-    low: NumberArray | None
-    high: NumberArray | None
 
 
 class HistogramFields(Model):

@@ -108,7 +108,7 @@ class ProvedActivation:
     def _orders(self, values: Mapping[str, float | Array], progress: Progress) -> list[_Found]:
         parts = parts_of(self._activation, self.order)
         all_values = values
-        values, infinite = _finite(all_values)
+        values, infinite = finite_and_infinite(all_values)
         parts = [replace(part, tree=with_infinite(part.tree, infinite)) for part in parts]
         orders: list[_Found] = []
         for number, part in enumerate(parts):
@@ -131,7 +131,7 @@ class ProvedActivation:
 
     def _input_gradient(self, values: Mapping[str, float | Array]) -> _Found:
         tree, first = _slope_of(self._activation)
-        values, infinite = _finite(values)
+        values, infinite = finite_and_infinite(values)
         part = Part(Tree("*", (name(UPSTREAM), with_infinite(tree, infinite))), first, first)
         found = prove(part, values, self.rounding, most_bits=self.most_bits)
         return _Found(found.orders[0], found.proved[0])
@@ -142,7 +142,7 @@ class ProvedActivation:
     def _param_gradient(self, parameter: str, values: Mapping[str, float | Array]) -> _Found:
         """Σ upstream · ∂f/∂parameter over the numbers that share one number of the parameter."""
         count = self.inputs.size
-        values, infinite = _finite(values)
+        values, infinite = finite_and_infinite(values)
         arrays = {each: np.broadcast_to(value, (count,)) for each, value in values.items()}
         own = self.call.params[parameter]
         shape = np.shape(own)
@@ -156,7 +156,9 @@ class ProvedActivation:
         return _Found(*prove_sums(part, arrays, groups, self.rounding, most_bits=self.most_bits))
 
 
-def _finite(values: Mapping[str, float | Array]) -> tuple[dict[str, float | Array], dict[str, int]]:
+def finite_and_infinite(
+    values: Mapping[str, float | Array],
+) -> tuple[dict[str, float | Array], dict[str, int]]:
     """The values without parameters that are infinite, and the signs of those."""
     infinite = {
         each: 1 if value > 0 else -1

@@ -65,6 +65,10 @@ def test_policies(client: InProcess) -> None:
     body = {"function": "formula:exp(x)", "inputs": [20.0], "order": 0, "dtype": "float8_e4m3fn"}
     assert post(client, "/activate", **body).json()["outputs"] == ["NaN"]
     assert post(client, "/activate", **body, overflow="saturate").json()["outputs"] == [448.0]
+    entry = {"function": "exponential", "inputs": [20.0], "order": 0, "dtype": "float8_e4m3fn"}
+    assert post(client, "/activate", **entry, overflow="saturate").json()["outputs"] == [448.0]
+    mixing = {"function": "softmax", "inputs": [20.0], "order": 0}
+    assert post(client, "/activate", **mixing, overflow="saturate").status_code == 422
     small = {"function": "formula:x", "inputs": [2.0**-8], "order": 0, "dtype": "float8_e4m3fn"}
     assert post(client, "/activate", **small).json()["outputs"] == [2.0**-8]
     assert post(client, "/activate", **small, subnormals="flush").json()["outputs"] == [0.0]

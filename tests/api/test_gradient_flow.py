@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
+from app.contract.gradient_flow import GradientFlowResponse
 from tests.conftest import InProcess
 
 SMALL = {"activation": "tanh", "depth": 4, "width": 32, "batch": 4, "networks": 2}
@@ -140,6 +141,34 @@ def test_blas_keeps_to_one_thread() -> None:
     assert all(count == 1 for count in counts)
 
 
+TRIED = {"depth": 6, "width": 32, "networks": 2, "train": True}
+
+
+@pytest.mark.parametrize(
+    ("activation", "init", "state", "came"),
+    [
+        ("relu", "he_normal", "healthy", "learns"),
+        ("sigmoid", "lecun_normal", "vanishing", "does_not_learn"),
+    ],
+)
+def test_a_verdict_that_is_tried(
+    client: InProcess, activation: str, init: str, state: str, came: str
+) -> None:
+    answer = client.post("/gradient-flow", json={**TRIED, "activation": activation, "init": init}).json()
+    GradientFlowResponse.model_validate(answer)
+    assert (answer["verdict"]["state"], answer["training"]["state"]) == (state, came)
+    assert (answer["training"]["accuracy"]["median"] > 0.5) == (came == "learns")
+    assert str(answer["training"]["steps"]) in answer["training"]["summary"]["ko"]
+
+
+def test_a_trial_that_would_take_too_long_is_refused(client: InProcess) -> None:
+    answer = client.post("/gradient-flow", json={"activation": "relu", "train": True})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", "train"]
+    assert "the limit is" in answer.json()["detail"]
+    assert "training" not in post(client).json()
+
+
 def test_an_initialiser_in_detail_is_the_one_of_that_name(client: InProcess) -> None:
     detail = {"distribution": "uniform", "gain": 1.0, "fan": "average"}
     assert post(client, init=detail).json() == post(client, init="xavier_uniform").json()
@@ -159,3 +188,7 @@ def test_an_initialiser_in_detail_that_there_is_not(client: InProcess, init: dic
     answer = post(client, init=init)
     assert answer.status_code == 422
     assert len(answer.content) < 10_000
+
+
+def test_a_name_that_means_one_thing_to_all_frameworks_needs_no_prefix(client: InProcess) -> None:
+    assert post(client, activation="identity").json() == post(client, activation="linear").json()

@@ -42,6 +42,9 @@ REMEDY_WORK = 1e11
 ACTIVATIONS = 3
 """Other activations that are tried."""
 
+NEAR = 0.25
+"""Steps of ln(σ_w / gain) in which activations count as equally suited."""
+
 
 class Effort(IntEnum):
     """How much a change asks for: numbers at the start, another function, or another network."""
@@ -179,7 +182,8 @@ def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
         return []
     own, flat = network.call.activation.name, bool(states & {"dying", "dead", "saturated"})
     others = {name: gain for name, (gain, dies) in _he_gains().items() if name != own and not (flat and dies)}
-    return sorted(others, key=lambda name: abs(math.log(sigma / others[name])))[:ACTIVATIONS]
+    # Of those about as near the catalogue's first, which are the best known.
+    return sorted(others, key=lambda name: round(abs(math.log(sigma / others[name])) / NEAR))[:ACTIVATIONS]
 
 
 @cache
@@ -191,7 +195,7 @@ def _he_gains() -> dict[str, tuple[float, bool]]:
     found: dict[float, tuple[str, bool]] = {}
     for name, entry in REGISTRY.items():
         complete = all(each.default is not None for each in entry.parameters)
-        if not isinstance(entry, Elementwise) or not complete or len(entry.saturates) > 1:
+        if not isinstance(entry, Elementwise) or not complete or "positive" in entry.saturates:
             continue
         bounded = any(map(math.isfinite, entry.bounds()))
         bends = bool(entry.saturates) or bool(entry.kinks)

@@ -123,6 +123,16 @@ def _columns(
     return dict(zip(arrays, rows.tolist(), strict=True)), fixed, places.ravel()
 
 
+def enclosures(part: Part, values: Mapping[str, float | Doubles], bits: int) -> list[list[arb] | None]:
+    """Balls that hold the part's derivatives at each of the points; None where there is no enclosure.
+
+    ``values`` are floats, or arrays of one length.
+    """
+    columns = {name: np.asarray(each).tolist() for name, each in values.items() if np.ndim(each)}
+    fixed = {name: float(each) for name, each in values.items() if name not in columns}
+    return _Prover(part, columns, fixed, Rounding(np.dtype(np.float64)), bits).enclosed(bits)
+
+
 class _Prover:
     """Works out a part at points given as columns."""
 
@@ -158,6 +168,18 @@ class _Prover:
                     orders[row, place] = decision
                     proved[row, place] = True
         return Proved(orders, proved)
+
+    def enclosed(self, bits: int) -> list[list[arb] | None]:
+        """The derivatives at all points as balls; None where there is no enclosure."""
+        found: list[list[arb] | None] = []
+        with precision(bits):
+            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
+            for point in self._points:
+                try:
+                    found.append(self._coefficients(run(point)) if all(map(math.isfinite, point)) else None)
+                except (ArithmeticError, ValueError):  # flint's own for a pole
+                    found.append(None)
+        return found
 
     def summed(self, places: Sequence[int]) -> float | None:
         """The sum over these points, rounded; None where it is not proved."""

@@ -16,7 +16,7 @@ from tests.support.learning import Setting, digits, grid, learns
 
 SETTINGS = 400
 AGREEMENT = {0: 0.95, 1: 0.93}
-"""By seed: the thresholds were chosen on the settings of seed 0 and never saw those of seed 1."""
+"""By seed: the thresholds were fitted on the settings of seed 0; a choice or two was looked at on some of seed 1."""
 
 
 def simulated(setting: Setting) -> tuple[Experiment, list[Figures]]:
@@ -48,7 +48,7 @@ def by_root_mean_squares(experiment: Experiment, networks: list[Figures]) -> boo
     )
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_verdict_and_training_agree() -> None:
     """docs/verdicts.md holds the table that this prints."""
     for seed, least in AGREEMENT.items():

@@ -1,0 +1,176 @@
+"""``POST /verify``: a kernel's numbers, judged."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from app.api.examples import VERIFY
+from app.api.sizes import check_answer_size
+from app.contract.verify import VerifyRequest, VerifyResponse
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise
+from app.core.activations.from_formula import label
+from app.core.activations.registry import Call, check_constraints
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import number_format, round_to
+from app.core.errors import InvalidValue
+from app.core.jobs import Runner, ignore
+from app.core.verification.exact import doubles, every_number
+from app.core.verification.job import Report, Verification
+from app.http.answers import whole
+from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.computing import admitted, reserve, simulated, timeout
+from app.http.problems import responses
+from app.settings import Settings
+
+BYTES_PER_NUMBER = 400.0
+"""Of a worker's memory, for each number that it judges."""
+
+PRINTED = np.dtype(np.float32)
+"""What many programs print shorter formats as."""
+
+router = APIRouter(route_class=ArrayRoute, tags=["values"])
+
+DESCRIPTION = """\
+A kernel's own numbers in, a judgement out: how far each lies from the exact answer, which special inputs go
+wrong, and what the errors look like they come from.
+
+With `inputs` null the outputs are those for every number of `dtype`, in the order of the bit patterns: 65,536
+for bfloat16 and float16, 256 for an 8-bit format.
+
+Numbers that are no numbers of `dtype` are refused; their decimals may be the shortest ones that `dtype`, or
+float32, tells apart.
+"""
+
+
+@router.post(
+    "/verify",
+    summary="Judge a kernel's numbers",
+    description=DESCRIPTION,
+    response_model=VerifyResponse,
+    responses=responses(400, 406, 413, 415, 422, 503, 504),
+)
+async def post_verify(body: VERIFY, request: Request) -> Response:
+    """Checks, has a worker judge, and tells."""
+    settings: Settings = request.app.state.settings
+    negotiate(request, JSON)
+    seconds = timeout(request, settings.request_timeout)
+    call = _call(body)
+    request.state.function = label(call.activation)
+    orders = 1 + (body.derivative is not None) + (body.second_derivative is not None)
+    check_answer_size(orders * body.outputs.size, settings.max_elements)
+    job = _job(call, body)
+    request.state.elements = orders * job.x.size
+    started = time.perf_counter()
+
+    def work(run: Runner) -> Report:
+        return next(run([job], ignore))
+
+    admission = admitted(request, seconds)
+    reserve(admission, BYTES_PER_NUMBER * orders * job.x.size)
+    report = await simulated(request, admission, work)
+    timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
+    return Response(whole(_fields(call, body, job, report)), media_type=JSON, headers=timing)
+
+
+def _call(body: VerifyRequest) -> Call:
+    call = REGISTRY.resolve(body.function, body.params)
+    if not isinstance(call.activation, Elementwise):
+        raise InvalidValue(
+            f"{call.activation.name} mixes elements: a kernel is judged for elementwise functions",
+            loc=("function",),
+        )
+    for name, value in call.params.items():
+        if np.ndim(value):
+            raise InvalidValue("must be one number here", loc=("params", name))
+    check_constraints(call.activation, call.params)
+    return call
+
+
+def _job(call: Call, body: VerifyRequest) -> Verification:
+    dtype = number_format(body.dtype)
+    compute = None if body.compute_dtype is None else _compute_format(body.compute_dtype)
+    if not body.outputs.size:
+        raise InvalidValue("must hold at least one number", loc=("outputs",))
+    x = _inputs(body, dtype)
+    given = {
+        "outputs": body.outputs,
+        "derivative": body.derivative,
+        "second_derivative": body.second_derivative,
+    }
+    for name, values in given.items():
+        if values is not None:
+            _check_shape(body, name, values, x)
+    outputs = [
+        None if values is None else _of_format(values.ravel(), dtype, name) for name, values in given.items()
+    ]
+    flush = body.subnormals == "flush"
+    return Verification(call, dtype, x.ravel(), tuple(outputs), flush, body.tolerance_ulp, compute)
+
+
+def _compute_format(name: str) -> np.dtype[Any]:
+    try:
+        return number_format(name)
+    except ValueError as error:
+        error.loc = ("compute_dtype",)  # type: ignore[attr-defined]
+        raise
+
+
+def _inputs(body: VerifyRequest, dtype: np.dtype[Any]) -> Array:
+    if body.inputs is not None:
+        return doubles(round_to(body.inputs, dtype))
+    numbers = every_number(dtype)
+    if numbers is None:
+        message = f"are needed: {body.dtype} has too many numbers to judge them all"
+        raise InvalidValue(message, loc=("inputs",))
+    return numbers
+
+
+def _check_shape(body: VerifyRequest, name: str, values: Array, x: Array) -> None:
+    if body.inputs is None and values.size != x.size:
+        message = f"must hold {x.size:,} numbers, one for each of {body.dtype}, where inputs is null"
+        raise InvalidValue(message, loc=(name,))
+    if body.inputs is not None and values.shape != x.shape:
+        raise InvalidValue(f"must have the shape of the inputs, {list(x.shape)}", loc=(name,))
+
+
+def _of_format(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The numbers of the format that are meant: each exactly, or by decimals that tell it apart."""
+    rounded = round_to(values, dtype)
+    held = doubles(rounded)
+    for place in np.flatnonzero((held != values) & ~(np.isnan(held) & np.isnan(values))).tolist():
+        shortest = {float(str(rounded[place])), float(str(rounded[place].astype(PRINTED)))}
+        if float(values[place]) not in shortest:
+            message = f"must hold numbers of the dtype; the one at {place}, counted from 0, is none"
+            raise InvalidValue(message, loc=(name,))
+    return held
+
+
+def _fields(call: Call, body: VerifyRequest, job: Verification, report: Report) -> dict[str, Any]:
+    """The fields of a `VerifyResponse`."""
+    return {
+        "function": call.activation.name,
+        "params": {name: np.asarray(value) for name, value in call.params.items()},
+        "dtype": body.dtype,
+        "count": job.x.size,
+        "orders": [_wire(asdict(each)) for each in report.orders],
+        "causes": [{**each._asdict(), "summary": each.summary._asdict()} for each in report.causes],
+        "verdict": {"state": report.verdict.state, "summary": report.verdict.summary._asdict()},
+    }
+
+
+def _wire(value: Any) -> Any:
+    """Objects, lists and numbers as the wire has them: floats may be none."""
+    if isinstance(value, dict):
+        return {name: _wire(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_wire(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return np.asarray(value)
+    return value

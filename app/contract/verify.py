@@ -1,0 +1,134 @@
+"""``POST /verify``: its request and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.names import DtypeName, FunctionName
+
+
+class VerifyRequest(Model):
+    """A kernel's own numbers, and the function that it computes."""
+
+    function: FunctionName = Field(
+        description="Canonical name, a framework's own behind its prefix (`torch:GELU`), or a formula in x. "
+        "It has to be elementwise."
+    )
+    params: dict[str, ParamValue] = Field(
+        default_factory=dict, description="The function's parameters, a number each."
+    )
+    dtype: DtypeName = Field("float32", description="The format of the kernel's numbers.")
+    inputs: NumberArray | None = Field(
+        None,
+        description="What the kernel was given, rounded to `dtype`. Null: every number of a format of 16 "
+        "bits or fewer, in the order of the bit patterns.",
+    )
+    outputs: NumberArray = Field(description="What the kernel answered, in the inputs' shape.")
+    derivative: NumberArray | None = Field(None, description="f′ by the kernel, in the same shape.")
+    second_derivative: NumberArray | None = Field(None, description="f″ by the kernel, in the same shape.")
+    compute_dtype: DtypeName | None = Field(
+        None,
+        description="The format that the kernel computes in, where it is known: causes are sought there.",
+    )
+    subnormals: Literal["keep", "flush"] = Field(
+        "keep", description="`flush`: subnormal inputs and answers may be zero."
+    )
+    tolerance_ulp: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Errors up to so many ulp are accepted."
+    )
+
+
+class HistogramBin(Model):
+    """Errors above the end of the bin before and up to this one's."""
+
+    ulp_up_to: NumberArray
+    count: int
+
+
+class WorstInput(Model):
+    """One of the largest errors."""
+
+    input: NumberArray
+    output: NumberArray
+    exact: str = Field(description="The exact answer to 20 digits.")
+    rounded: NumberArray = Field(description="The right number of the format.")
+    ulp: NumberArray
+    condition: float | None = Field(
+        description="|x f′/f|: how many ulp of error, or so, one ulp of the input makes already. Null at a "
+        "kink, a root, or where there is no number."
+    )
+
+
+class SpecialValue(Model):
+    """A kind of special input or answer, and one example, a wrong one where there is one."""
+
+    name: str
+    count: int
+    wrong: int
+    input: NumberArray
+    output: NumberArray
+    expected: NumberArray
+
+
+class OrderJudgement(Model):
+    """Of the value or one derivative. Shares are of the `count` numbers whose right answer is proved."""
+
+    order: int
+    count: int
+    unproved: int = Field(description="Numbers that are not judged: their right answer was not proved.")
+    max_ulp: NumberArray = Field(
+        description="An ulp is the spacing of the format at the exact answer. Infinity where only one of "
+        "output and answer is a number."
+    )
+    mean_ulp: float = Field(description="Of the errors that are finite.")
+    correctly_rounded: float = Field(description="Share.")
+    faithful: float = Field(description="Share that is one of the two neighbours of the exact answer.")
+    histogram: list[HistogramBin]
+    worst: list[WorstInput] = Field(description="At most ten, the largest error first.")
+    special_values: list[SpecialValue]
+    wrong_sign: int
+    false_zeros: int
+    false_infinities: int
+    false_nans: int
+    not_monotone: int | None = Field(
+        description="Neighbouring inputs where the output steps the wrong way; null where the exact answers "
+        "themselves go up and down."
+    )
+
+
+class Sentences(Model):
+    """The same in English and in Korean."""
+
+    en: str
+    ko: str
+
+
+class ErrorCause(Model):
+    """An inference from the pattern of the errors."""
+
+    cause: str
+    detail: str
+    explains: float = Field(description="Share of the errors.")
+    summary: Sentences
+
+
+class KernelVerdict(Model):
+    """All orders together."""
+
+    state: Literal["correctly_rounded", "faithful", "within_tolerance", "faulty", "undecided"]
+    summary: Sentences
+
+
+class VerifyResponse(Model):
+    """The judgement."""
+
+    function: str
+    params: dict[str, NumberArray]
+    dtype: str
+    count: int = Field(description="Numbers of each order.")
+    orders: list[OrderJudgement]
+    causes: list[ErrorCause] = Field(description="The best first; empty where no known cause fits.")
+    verdict: KernelVerdict

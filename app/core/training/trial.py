@@ -1,0 +1,95 @@
+"""A verdict tried: does the network that was judged learn the handwritten digits within a few steps?
+
+Its layers stand between the 64 pixels and a linear head of ten classes, LeCun's initialisation; four fifths
+of the digits, batches of 64, steps of SGD with momentum 0.9. The rate is not searched for: a network whose
+gradient survives learns at this one, and one that needs another is hard to train, which is what is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from app.core.errors import InvalidValue
+from app.core.propagation.initialisers import Initialiser
+from app.core.propagation.network import Network
+from app.core.propagation.statistics import Spread
+from app.core.training import data
+from app.core.training.initial import linear
+from app.core.training.learner import Learner, always_learned
+from app.core.training.losses import LOSSES
+from app.core.training.optimisers import SGD
+from app.core.training.run import Outcome, Training
+
+RUNS = 3
+
+STEPS = 200
+
+BATCH = 64
+
+RATE = 0.01
+
+MOMENTUM = 0.9
+
+HELD_OUT = 0.2
+
+CHANCE = 0.1
+"""Accuracy of guessing one digit in ten."""
+
+LEARNED = 0.5
+"""Held-out accuracy from which on the network has learned something: five times that of guessing."""
+
+Came: TypeAlias = Literal["learns", "does_not_learn", "diverges"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it: loss on the training examples, accuracy on those held out."""
+
+    state: Came
+    loss: Spread
+    accuracy: Spread
+    diverged: int
+
+
+def learner(network: Network) -> Learner:
+    """The network with the digits' pixels before it and a head behind it.
+
+    Raises `InvalidValue` for a network of given weights, whose inputs are no digits.
+    """
+    if not isinstance(network.weights, Initialiser):
+        raise InvalidValue("is for networks that are drawn, not for given weights", loc=("train",))
+    features, outputs, _ = data.shape("digits", 10)
+    return Learner(
+        sizes=(features, *network.sizes[1:], outputs),
+        call=network.call,
+        weights=network.weights,
+        head=linear(),
+        learned=always_learned(network.call),
+        normalisation=network.normalisation,
+        residual=network.residual,
+    )
+
+
+def trial(network: Network, seed: int) -> Training:
+    """The training that tries it."""
+    return Training(
+        learner=learner(network),
+        split=data.drawn("digits", seed, held_out=HELD_OUT),
+        loss=LOSSES["logistic"],
+        optimiser=SGD(RATE, MOMENTUM),
+        steps=STEPS,
+        runs=RUNS,
+        seed=seed,
+        batch=BATCH,
+        every=STEPS,
+    )
+
+
+def judged(came: Outcome) -> Trial:
+    """By the median run; more than half diverged is divergence."""
+    whole, diverged = came.last.whole, len(came.diverged)
+    state: Came = "learns" if whole["held_out_accuracy"].median >= LEARNED else "does_not_learn"
+    if 2 * diverged > RUNS:
+        state = "diverges"
+    return Trial(state, whole["loss"], whole["held_out_accuracy"], diverged)

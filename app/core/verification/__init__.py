@@ -1,0 +1,1 @@
+"""Judging a kernel: its numbers against the exact ones, and where the errors come from."""

@@ -1,0 +1,226 @@
+"""The exact answers that a kernel is held against, as close as the judgement needs them.
+
+For formats shorter than a double the entry's own values in double precision come first. Where the margin
+around them leaves open which number of the format is the right one, and for doubles and formulas everywhere,
+ball arithmetic decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.definition import Elementwise
+from app.core.activations.from_formula import FormulaActivation
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.balls import precision
+from app.core.arithmetic.rounding import Rounding
+from app.core.formulas.proving import CHUNK, FIRST_BITS, Part, enclosures
+from app.core.formulas.tree import with_infinite
+from app.core.jobs import ignore
+from app.core.proof import ProvedActivation, finite_and_infinite, parts_of
+
+MARGIN = 2.0**-38
+"""Of a value in double precision, and of its neighbours where it passes through zero: 2¹² times the error
+that entries promise."""
+
+NEAR = 2.0**-12
+"""How far away a neighbour is, as a share of x: it tells the size of the terms whose sum is near zero."""
+
+TINY = 1e-300
+"""Below every format but doubles."""
+
+_SMALLEST = 5e-324
+
+DOUBLE = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """One order at all points: ``value`` + ``rest`` is the exact answer to within ``margin``.
+
+    ``rounded`` is the right number of the format, as a double; where it is not ``known`` nothing is judged.
+    """
+
+    value: Array
+    rest: Array
+    margin: Array
+    rounded: Array
+    known: NDArray[np.bool_]
+
+
+class Digits(NamedTuple):
+    """The exact answer at one point in decimal, and the condition |x f′/f| there, where there is one."""
+
+    text: str
+    condition: float | None
+
+
+def exact_orders(
+    call: Call, x: Array, count: int, rounding: Rounding, progress: Callable[[float], None] = ignore
+) -> list[Exact]:
+    """The first ``count`` orders at ``x``, numbers of the format."""
+    activation = call.activation
+    assert isinstance(activation, Elementwise)
+    slow = rounding.dtype == DOUBLE or isinstance(activation, FormulaActivation)
+    found = _by_balls(call, x, count, progress) if slow else _quick(activation, call, x, count)
+    rounded, decided = zip(*(_rounded(each, rounding) for each in found), strict=True)
+    orders = [Exact(*each, right, known) for each, right, known in zip(found, rounded, decided, strict=True)]
+    return _with_proofs(orders, call, x, rounding)
+
+
+class _Near(NamedTuple):
+    value: Array
+    rest: Array
+    margin: Array
+
+
+def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[_Near]:
+    """From the entry's values in double precision."""
+    params = call.scalars
+    with np.errstate(all="ignore"):
+        here, above, below = (
+            activation.orders(points, count, **params) for points in (x, x * (1 + NEAR), x * (1 - NEAR))
+        )
+        size = np.fmax(np.abs(here), np.fmax(np.abs(above), np.abs(below)))
+        margin = np.where(np.isfinite(x) & np.isfinite(size), MARGIN * size + TINY, 0.0)
+    return [_Near(value, np.zeros_like(value), each) for value, each in zip(here, margin, strict=True)]
+
+
+def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None]) -> list[_Near]:
+    """From balls: the nearest double and what it lacks."""
+    value = np.full((count, x.size), np.nan)
+    rest, margin = np.zeros_like(value), np.zeros_like(value)
+    row = 0
+    for part in parts_of_call(call, count - 1):
+        for start in range(0, x.size, CHUNK):
+            block = slice(start, start + CHUNK)
+            found = _enclosures(call, part, x[block], FIRST_BITS)
+            with precision(2 * FIRST_BITS):
+                for place, balls in enumerate(found, start):
+                    for number, each in enumerate(balls or (), row):
+                        value[number, place], rest[number, place], margin[number, place] = _read(each)
+            progress((row + min(1.0, (start + CHUNK) / x.size) * part.count) / count)
+        row += part.count
+    return [_Near(*each) for each in zip(value, rest, margin, strict=True)]
+
+
+def _read(ball: Any) -> tuple[float, float, float]:
+    """The nearest double, what the middle of the ball has beyond it, and the radius rounded up."""
+    value = float(ball.mid())
+    if not ball.is_finite() or not math.isfinite(value):
+        return math.nan, 0.0, 0.0
+    radius = float(ball.rad())
+    return value, float((ball - value).mid()), 0.0 if ball.is_exact() else 2 * radius + _SMALLEST
+
+
+def parts_of_call(call: Call, order: int) -> list[Part]:
+    """What is to be evaluated for f and its derivatives, infinite parameters written in."""
+    assert isinstance(call.activation, Elementwise)
+    _, infinite = finite_and_infinite(call.scalars)
+    return [
+        replace(part, tree=with_infinite(part.tree, infinite)) for part in parts_of(call.activation, order)
+    ]
+
+
+def _enclosures(call: Call, part: Part, x: Array, bits: int) -> list[list[Any] | None]:
+    fixed, _ = finite_and_infinite(call.scalars)
+    return enclosures(part, {"x": x, **fixed}, bits)
+
+
+def _rounded(near: _Near, rounding: Rounding) -> tuple[Array, NDArray[np.bool_]]:
+    """The right numbers of the format, and where the margin leaves no doubt of them."""
+    with np.errstate(all="ignore"):
+        if rounding.dtype == DOUBLE:
+            spacing = np.spacing(np.abs(near.value))
+            # Below a power of two numbers lie twice as close.
+            power = np.abs(np.frexp(near.value)[0]) == 0.5
+            room = np.where(power, spacing / 4, spacing / 2) * (1 - 2.0**-10)
+            clear = (np.abs(near.rest) + near.margin < room) | ((near.rest == 0) & (near.margin == 0))
+            return near.value.copy(), clear & np.isfinite(near.value)
+        # The sum is rounded itself, and lacks the rest: two steps outwards hold the answer again.
+        low = _step(_step(near.value - near.margin, -np.inf), -np.inf)
+        high = _step(_step(near.value + near.margin, np.inf), np.inf)
+        down, up = (doubles(rounding.array(each)) for each in (low, high))
+        beyond = np.isinf(near.value)
+        value = np.where(beyond, doubles(rounding.array(near.value)), up)
+        undefined = np.isnan(near.value)
+    return value, ((down == up) | beyond | (np.isnan(down) & np.isnan(up))) & ~undefined
+
+
+_step = np.nextafter
+
+
+def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) -> list[Exact]:
+    """What is open, proved; NaN stays NaN."""
+    no_number = np.isnan(x)
+    places = np.flatnonzero(~np.all([each.known for each in orders], axis=0) & ~no_number)
+    for each in orders:
+        each.known[no_number] = True
+        each.rounded[no_number] = np.nan
+    if not places.size:
+        return orders
+    proved = ProvedActivation(call, x[places], len(orders) - 1, rounding)(map, ignore)
+    for each, right in zip(orders, proved.orders, strict=True):
+        each.rounded[places] = right
+        # Nothing proved, or no number at all: the latter where double precision has none either.
+        each.known[places] = ~np.isnan(right) | ~np.isfinite(each.value[places]) | ~np.isfinite(x[places])
+        lost = places[~np.isfinite(each.value[places])]
+        each.value[lost], each.rest[lost] = each.rounded[lost], 0.0
+    return orders
+
+
+def digits(call: Call, order: int, x: float) -> Digits | None:
+    """20 digits of the exact answer at ``x``; None where it is not a number."""
+    for bits in (256, 2048, 16384):
+        found = _with_slope(call, order, x, bits)
+        if found is None:
+            return None
+        value = found[0]
+        if value.is_zero() or value.rel_accuracy_bits() > 80:
+            with precision(bits):
+                return Digits(_decimal(value), _condition(found, x))
+    return None
+
+
+def _with_slope(call: Call, order: int, x: float, bits: int) -> list[Any] | None:
+    """The derivative of this order and the next at ``x`` as balls; the former alone at a kink."""
+    part = parts_of_call(call, order)[-1]
+    for last in (part.last + 1, part.last):
+        (found,) = _enclosures(call, replace(part, first=part.last, last=last), np.array([x]), bits)
+        if found is not None and found[0].is_finite():
+            return found
+    return None
+
+
+def _decimal(value: Any) -> str:
+    return "0" if value.is_zero() else str(value.str(20, radius=False))
+
+
+def _condition(found: list[Any], x: float) -> float | None:
+    if len(found) < 2 or found[0].is_zero():
+        return None
+    condition = float(abs(found[1] * x / found[0]).mid())
+    return condition if math.isfinite(condition) else None
+
+
+def doubles(values: NDArray[Any]) -> Array:
+    """Numbers of a format as doubles, without a word about NaN that carries a message."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
+
+
+def every_number(dtype: np.dtype[Any]) -> Array | None:
+    """As doubles, all numbers of a format of 16 bits or fewer, in the order of their bit patterns."""
+    bits = int(ml_dtypes.finfo(dtype).bits)  # type: ignore[no-untyped-call]
+    if bits > 16:
+        return None
+    patterns = np.arange(2**bits, dtype=np.uint16 if dtype.itemsize == 2 else np.uint8)
+    return doubles(patterns.view(dtype))

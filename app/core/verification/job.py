@@ -1,0 +1,58 @@
+"""Verifying a kernel, as a job that may be done anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.rounding import Rounding
+from app.core.evaluation import Mapper
+from app.core.jobs import Progress
+from app.core.verification.causes import Cause, causes
+from app.core.verification.exact import doubles, exact_orders
+from app.core.verification.judgement import Judgement, errors, judgement
+from app.core.verification.verdict import Verdict, verdict
+
+
+class Report(NamedTuple):
+    """What was found."""
+
+    orders: tuple[Judgement, ...]
+    causes: tuple[Cause, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A kernel's numbers at ``x``: ``outputs`` by order, None for one that is not judged.
+
+    All are numbers of ``dtype``, held as doubles, in one row. With ``flush`` subnormal inputs and answers
+    are zero.
+    """
+
+    call: Call
+    dtype: np.dtype[Any]
+    x: Array
+    outputs: tuple[Array | None, ...]
+    flush: bool = False
+    tolerance: float | None = None
+    compute: np.dtype[Any] | None = None
+
+    def __call__(self, _: Mapper, progress: Progress, /) -> Report:
+        """Judges them."""
+        rounding = Rounding(self.dtype, flush=self.flush)
+        x = doubles(rounding.array(self.x))
+        count = 1 + max(order for order, each in enumerate(self.outputs) if each is not None)
+        exact = exact_orders(self.call, x, count, rounding, progress)
+        found = {
+            order: errors(x, output, exact[order], self.dtype, flush=self.flush)
+            for order, output in enumerate(self.outputs)
+            if output is not None
+        }
+        judged = tuple(judgement(self.call, order, each) for order, each in found.items())
+        explained = causes(self.call, found, self.dtype, self.compute)
+        return Report(judged, explained, verdict(judged, self.tolerance, explained=bool(explained)))
