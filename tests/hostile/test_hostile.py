@@ -23,7 +23,7 @@ GOOD = b'{"function":"sigmoid","inputs":[0]}'
 def alive_after_it(server: Server) -> Iterator[None]:
     yield
     headers = {"Content-Type": "application/json"}
-    answer = httpx.post(f"{server.url}/activate", content=GOOD, headers=headers)
+    answer = httpx.post(f"{server.url}/activate", content=GOOD, headers=headers, timeout=60)
     assert answer.json()["outputs"] == [0.5]
 
 
