@@ -21,7 +21,7 @@ from app.core.activations.formula import Expression
 SETTLED = 60
 """Bits that are enough to compare with a double."""
 
-PRECISIONS = (120, 400, 1600, 6400)
+PRECISIONS = (120, 400, 1600, 6400, 16_384)
 """Bits to work with until a comparison is certain."""
 
 
