@@ -18,7 +18,7 @@ from app.core.activations.definition import Elementwise
 from app.core.activations.from_formula import label
 from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array
-from app.core.arithmetic.formats import number_format, round_to
+from app.core.arithmetic.formats import check_nan, number_format, round_to
 from app.core.errors import InvalidValue
 from app.core.jobs import Runner, ignore
 from app.core.verification.exact import doubles, every_number
@@ -124,6 +124,7 @@ def _compute_format(name: str) -> np.dtype[Any]:
 
 def _inputs(body: VerifyRequest, dtype: np.dtype[Any]) -> Array:
     if body.inputs is not None:
+        check_nan(body.inputs, dtype, "inputs")
         return doubles(round_to(body.inputs, dtype))
     numbers = every_number(dtype)
     if numbers is None:

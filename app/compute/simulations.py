@@ -103,6 +103,7 @@ class Admission:
         self._ended = False
         self._started: dict[Future[Any], Running[Any]] = {}
         self._working: Future[Any] | None = None
+        self._planning: Future[Any] | None = None
 
     def reserve(self, job_bytes: float) -> None:
         """Memory for jobs that take ``job_bytes`` each.
@@ -152,8 +153,10 @@ class Admission:
         It is for Python that takes long, of which one thread runs at a time: several that compete would only
         keep the event loop waiting. Steps are to be short, so that nobody waits for long.
         """
-        self.check()
-        return self._simulations.planner.submit(step).result()
+        with self._lock:
+            self.check()
+            self._planning = planning = self._simulations.planner.submit(step)
+        return planning.result()
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
         """The results in the jobs' order. The first jobs start now, not when their results are asked for."""
@@ -221,6 +224,8 @@ class Admission:
         """Ends the jobs that are under way, and gives the place back once its thread has seen it."""
         with self._lock:
             self._ended = True
+        if self._planning is not None:
+            self._planning.cancel()  # where others' steps come first
         for future in list(self._started):
             future.cancel()
         if self._working is None:

@@ -30,7 +30,9 @@ class ActivateRequest(Model):
         "function is a formula.",
     )
     dtype: DtypeName = Field(
-        "float64", description="Inputs are rounded to it; results are the exact answers rounded to it."
+        "float64",
+        description="Inputs are rounded to it; results are the exact answers rounded to it. float6 "
+        "and float4 have no NaN: inputs that hold one are refused.",
     )
     rounding: Literal["fast", "proved"] = Field(
         "fast",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.core.activations.definition import Elementwise, Rowwise
 from app.core.activations.registry import Axis, Call, check_constraints
 from app.core.arithmetic import Array, Value
-from app.core.arithmetic.formats import round_to
+from app.core.arithmetic.formats import check_nan, round_to
 from app.core.errors import InvalidValue, LimitExceeded
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
@@ -68,11 +68,14 @@ def activate(
         map_blocks: as the built-in ``map``; may run the calls side by side.
 
     Raises:
-        InvalidValue: an order, axis or shape that does not fit.
+        InvalidValue: an order, axis or shape that does not fit; NaN for a format that has none.
         LimitExceeded: a Jacobian too large to return.
     """
     if order not in (0, 1, 2):
         raise InvalidValue("order must be 0, 1 or 2", loc=("order",))
+    check_nan(inputs, dtype, "inputs")
+    if upstream is not None:
+        check_nan(upstream, dtype, "upstream")
     if isinstance(call.activation, Elementwise):
         return _elementwise(call.activation, call, inputs, order, dtype, upstream, map_blocks)
     if isinstance(call.activation, Rowwise):

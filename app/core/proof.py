@@ -19,6 +19,7 @@ from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.from_formula import FormulaActivation, tree_of
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array, Value
+from app.core.arithmetic.formats import check_nan
 from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper, aligned, check_upstream
@@ -31,7 +32,10 @@ UPSTREAM = "upstream gradient"
 
 
 class ProvedEvaluation(NamedTuple):
-    """What came out: numbers of the format, as doubles, and how many of them are proved."""
+    """What came out: numbers of the format, as doubles, and how many of them are proved.
+
+    NaN where there is no number, or none was proved, also where the format has no NaN.
+    """
 
     orders: tuple[Array, ...]
     proved: int
@@ -62,12 +66,14 @@ class ProvedActivation:
     def __call__(self, _: Mapper, progress: Progress, /) -> ProvedEvaluation:
         """Does it."""
         shape = self.inputs.shape
+        check_nan(self.inputs, self.rounding.dtype, "inputs")
         values = self._values()
         orders = self._orders(values, progress)
         found = [*orders]
         gradient, partial = None, {}
         if self.upstream is not None:
             check_upstream(self.upstream, shape)
+            check_nan(self.upstream, self.rounding.dtype, "upstream")
             values[UPSTREAM] = self.rounding.array(self.upstream.ravel()).astype(np.float64)
             gradient = self._input_gradient(values)
             partial = {each: self._param_gradient(each, values) for each in self._learnable()}

@@ -10,7 +10,9 @@ the rest:
 - **Answers** wait for their reader. The next request is answered once the answer before it has left. A client
   that takes next to nothing for ``send_timeout`` seconds is cut off (`app.serving.unsent` has the other
   bound).
-- **Leaving** is noticed on every connection, one that is not being read included, for every request on it.
+- **Leaving** is noticed on every connection, one that is not being read included, for every request on it. A
+  client that closes its side alone looks the same at first: work that listens for leaving ends at once, what
+  is answered within `HALF_CLOSED` seconds is still sent.
 - **Upgrades** are ignored, as RFC 9110 (7.8) allows; a body that follows is the request's.
 - **What is no HTTP** is answered after all that came before it, and ends the connection.
 - **Bodies that nobody wants**, because the answer came first, are read and dropped, so that the next request
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.write_paused = False
         self.stopping = False
+        self.half_closed = False  # the client sends no more: it may have left, or wait for its answers
         self._root_path = service.root_path
         self._receive_timeout = settings().receive_timeout
         self._send_timeout = settings().send_timeout
@@ -220,9 +223,10 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that closes its side may have left, or wait for its answers: it soon shows."""
-        self._left = True
+        self._left = self.half_closed = True
         self._end_reading()
         if self._exchanges:
+            self._exchanges[0].wake()
             self._watch()
         return bool(self._exchanges)
 
@@ -645,6 +649,9 @@ class Connection(asyncio.Protocol):
             return
         front, now = self._exchanges[0], self.loop.time()
         if self._left or _has_left(self.transport):
+            if not self.half_closed:
+                self.half_closed = True
+                front.wake()
             if front is not self._watched:
                 self._watched, self._watched_since = front, now
             elif now - self._watched_since >= HALF_CLOSED:
@@ -759,6 +766,8 @@ class Exchange:
                 message = {"type": "http.request", "body": body, "more_body": not self._whole}
                 self._connection.taken()
                 return message
+            if self._whole and self._connection.half_closed:
+                break  # whoever asks wants to know; an answer that is made all the same is sent
             await self._wait()
         return _GONE
 

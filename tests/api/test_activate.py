@@ -13,6 +13,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.arithmetic.formats import FORMATS
 from tests.conftest import InProcess
+from tests.support.formats import WITH_NAN
 
 ELEMENTWISE = [name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise)]
 ORDINARY = [name for name in ELEMENTWISE if all(p.default is not None for p in REGISTRY[name].parameters)]
@@ -71,7 +72,8 @@ def test_shapes(client: InProcess, name: str, inputs: Any) -> None:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", ORDINARY)
 def test_json_and_binary_agree_bit_for_bit(client: InProcess, name: str, dtype: str) -> None:
-    inputs: list[list[Any]] = [[-3.3, -0.7, 0.0], [0.1, 2.5, 40.0], ["NaN", "Infinity", "-Infinity"]]
+    nan = "NaN" if dtype in WITH_NAN else 1.0
+    inputs: list[list[Any]] = [[-3.3, -0.7, 0.0], [0.1, 2.5, 40.0], [nan, "Infinity", "-Infinity"]]
     values = np.array(numbers(inputs))
     spoken = post(client, function=name, inputs=inputs, order=2, dtype=dtype).json()
     parameters = {"function": name, "order": 2, "dtype": dtype}
@@ -82,6 +84,18 @@ def test_json_and_binary_agree_bit_for_bit(client: InProcess, name: str, dtype: 
     assert stacked.shape == (3, 3, 3)
     for key, order in zip(("outputs", "derivative", "second_derivative"), stacked, strict=True):
         np.testing.assert_array_equal(numbers(spoken[key]), order)
+
+
+@pytest.mark.parametrize("dtype", sorted(FORMATS.keys() - WITH_NAN.keys()))
+@pytest.mark.parametrize("rounding", ["fast", "proved"])
+@pytest.mark.parametrize("field", ["inputs", "upstream"])
+def test_a_format_without_nan_takes_none(client: InProcess, dtype: str, rounding: str, field: str) -> None:
+    fields = {"inputs": [1.0, 2.0], "upstream": [1.0, 2.0], field: [1.0, "NaN"]}
+    answer = post(client, function="relu", dtype=dtype, rounding=rounding, **fields)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["loc"][-1] == field
+    assert f"{dtype} has none" in error["msg"]
 
 
 def test_either_side_may_be_binary(client: InProcess) -> None:

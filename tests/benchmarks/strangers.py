@@ -24,7 +24,7 @@ LATE = 45.0
 FEW_DESCRIPTORS = 64
 LEAVING = post(
     "/gradient-flow",
-    orjson.dumps({"activation": "tanh", "depth": 5000, "width": 256, "networks": 2, "engine": "dense"}),
+    orjson.dumps({"activation": "tanh", "depth": 2000, "width": 128, "networks": 64}),
 )
 """Minutes of work that nobody waits for."""
 

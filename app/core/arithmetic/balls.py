@@ -255,9 +255,7 @@ def _quotient(a: Any, b: Any) -> Any:
     return a / b
 
 
-SERIES: Mapping[str, Callable[..., Any]] = {
-    **{op: BALL[op] for op in ("neg", "+", "-", "*", "**", "sign", "min", "max")},
-    "/": _quotient,
+_OVER_SERIES: Mapping[str, Callable[[Any], Any]] = {
     "exp": arb_series.exp,
     "expm1": _series_expm1,
     "log": arb_series.log,
@@ -285,5 +283,21 @@ SERIES: Mapping[str, Callable[..., Any]] = {
     "softplus": _series_softplus,
     "Phi": lambda u: (-u * (arb(1) / 2).sqrt()).erfc() / 2,
     "phi": lambda u: (-u * u / 2).exp() / (2 * arb.pi()).sqrt(),
+}
+
+
+def _over_either(name: str) -> Callable[[Any], Any]:
+    """The function over series, or over a ball: what a sign or a branch of a condition leaves constant.
+
+    flint's methods of a series read whatever they are given as one.
+    """
+    over_series, over_balls = _OVER_SERIES[name], BALL[name]
+    return lambda u: over_series(u) if isinstance(u, arb_series) else over_balls(u)
+
+
+SERIES: Mapping[str, Callable[..., Any]] = {
+    **{op: BALL[op] for op in ("neg", "+", "-", "*", "**", "sign", "min", "max")},
+    "/": _quotient,
+    **{name: _over_either(name) for name in _OVER_SERIES},
 }
 """The same over series. A kink's slope is that of the branch that holds at the point."""

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import UnknownName
+from app.core.errors import InvalidValue, UnknownName
 
 FORMATS: Mapping[str, np.dtype[Any]] = {
     "float64": np.dtype(np.float64),
@@ -28,9 +28,14 @@ FORMATS: Mapping[str, np.dtype[Any]] = {
     "float6_e2m3fn": np.dtype(ml_dtypes.float6_e2m3fn),
     "float4_e2m1fn": np.dtype(ml_dtypes.float4_e2m1fn),
 }
-"""The formats on offer. float8_e4m3fn has no infinity: what overflows it becomes NaN, as its standard
-says.
+"""The formats on offer. What overflows becomes infinity; NaN in the formats that have no infinity
+(float8_e4m3fn and those whose names end in ``uz``); the largest number in those that have neither (float6 and
+float4), as the standards say.
+
+``fn`` says finite, NaN aside; ``uz`` that zero has no sign.
 """
+
+_WITHOUT_NAN = frozenset(FORMATS[name] for name in ("float6_e3m2fn", "float6_e2m3fn", "float4_e2m1fn"))
 
 _DIRECT = frozenset(FORMATS[name] for name in ("float64", "float32", "float16"))
 
@@ -42,6 +47,16 @@ def number_format(name: str) -> np.dtype[Any]:
     return FORMATS[name]
 
 
+def check_nan(values: NDArray[np.floating[Any]], dtype: np.dtype[Any], loc: str) -> None:
+    """Raises `InvalidValue` where ``values`` hold a NaN and the format has none.
+
+    Their standard (Open Compute Project, Microscaling Formats 1.0) says nothing of what NaN becomes
+    in float6 and float4, and hardware differs: any number would pass for a result.
+    """
+    if dtype in _WITHOUT_NAN and np.isnan(values).any():
+        raise InvalidValue(f"must hold no NaN: {dtype.name} has none", loc=(loc,))
+
+
 def log10_of_zero(dtype: np.dtype[Any]) -> float:
     """log10 of half the smallest subnormal number: what is no larger rounds to zero in this format."""
     smallest = float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
@@ -49,7 +64,10 @@ def log10_of_zero(dtype: np.dtype[Any]) -> float:
 
 
 def round_to(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """``values`` rounded to ``dtype``, once: to nearest, ties to even."""
+    """``values`` rounded to ``dtype``, once: to nearest, ties to even.
+
+    NaN becomes zero in a format that has none: `check_nan` refuses it before.
+    """
     if values.dtype == dtype:
         return values
     with np.errstate(all="ignore"):

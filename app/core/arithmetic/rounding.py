@@ -53,7 +53,7 @@ class Rounding:
     def exact(self, value: Fraction, nudge: int = 0) -> float:
         """A rational number rounded; with a ``nudge`` of ±1, one that lies beyond it by next to nothing."""
         if not value:
-            return 0.0 if nudge >= 0 else -0.0
+            return self._zero(nudge)
         size, sign = abs(value), 1 if value > 0 else -1
         outward = nudge * sign
         unit = max(self._smallest, Fraction(2) ** (_exponent(size) - self._mantissa_bits))
@@ -64,9 +64,12 @@ class Rounding:
         rounded = whole * unit
         if rounded > self._largest:
             return sign * self._overflow
-        if self.flush and rounded < self._smallest_normal:
-            return sign * 0.0
+        if not rounded or (self.flush and rounded < self._smallest_normal):
+            return self._zero(sign)
         return sign * float(rounded)
+
+    def _zero(self, sign: int) -> float:
+        return -0.0 if sign < 0 and self._signed_zero else 0.0
 
     def decided(self, value: fmpq, rest: arb) -> float | None:
         """value + rest rounded, where all of the ball ``rest`` leads to the same number; else None."""
@@ -117,6 +120,10 @@ class Rounding:
             return self.largest
         with np.errstate(all="ignore"):
             return float(np.float32(np.inf).astype(self.dtype)) if self.dtype != np.float64 else math.inf
+
+    @cached_property
+    def _signed_zero(self) -> bool:
+        return bool(np.signbit(np.float32(-0.0).astype(self.dtype)))
 
     @cached_property
     def _mantissa_bits(self) -> int:

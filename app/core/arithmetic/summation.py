@@ -1,10 +1,10 @@
-"""Sums and products of matrices that do not lose digits, whatever the order in which they are worked out.
+"""Products of matrices that do not lose digits, whatever the order in which they are worked out.
 
-A vector is cut into slices whose elements are small integers times one power of two, so few bits wide that
-adding them is exact in every order (Rump, Ogita and Oishi 2008, "Accurate floating-point summation, part I").
-The products of two such slices are exact too, and a plain matrix product adds them up (Ozaki, Ogita, Oishi
-and Rump 2012, "Error-free transformations of matrix multiplication by using fast routines of matrix
-multiplication"): the BLAS does the work, and neither its blocking nor its threads change a bit of the result.
+Rows and columns are cut into slices whose elements are small integers times one power of two, so few bits
+wide that adding products of them is exact in every order (Rump, Ogita and Oishi 2008, "Accurate
+floating-point summation, part I"; Ozaki, Ogita, Oishi and Rump 2012, "Error-free transformations of matrix
+multiplication by using fast routines of matrix multiplication"): the BLAS does the work, and neither its
+blocking nor its threads change a bit of the result.
 """
 
 from __future__ import annotations
@@ -25,35 +25,6 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
-
-
-def accurate_sum(values: Array) -> Array:
-    """Σ values along the last axis, rounded once: (..., n) to (...).
-
-    The error beyond that rounding is about n³·2⁻¹⁵⁹ of the largest magnitude. Infinities and NaNs follow IEEE
-    arithmetic.
-    """
-    high, low, exponent = _scaled_sum(values, None)
-    return _with_infinities(np.ldexp(high + low, exponent), values)
-
-
-def double_sum(values: Array, low: Array | None = None) -> tuple[Array, Array]:
-    """Σ values + Σ low along the last axis as an unevaluated pair high + low.
-
-    ``low`` holds corrections to ``values``: about 2⁻⁵³ of them or less, summed in plain arithmetic.
-    """
-    high, rest, exponent = _scaled_sum(values, low)
-    return np.ldexp(high, exponent), np.ldexp(rest, exponent)
-
-
-def sum_over(values: Array, axes: tuple[int, ...]) -> Array:
-    """Σ values over ``axes``, each kept with length 1, without loss of digits."""
-    shape = [1 if axis in axes else length for axis, length in enumerate(values.shape)]
-    if not values.size:
-        return np.zeros(shape)
-    kept = [axis for axis in range(values.ndim) if axis not in axes]
-    rows = np.transpose(values, [*kept, *axes]).reshape([values.shape[axis] for axis in kept] + [-1])
-    return accurate_sum(rows).reshape(shape)
 
 
 def accurate_matmul(a: Array, b: Array) -> Array:
@@ -79,19 +50,6 @@ def accurate_matmul(a: Array, b: Array) -> Array:
     return np.where(finite[0].all(axis=1, keepdims=True) & finite[1].all(axis=0), product, a @ b)
 
 
-def _scaled_sum(values: Array, low: Array | None) -> tuple[Array, Array, Array]:
-    """h, l, e with Σ values + Σ low = (h + l)·2^e."""
-    size = values.shape[-1]
-    exponent = np.frexp(np.abs(values).max(axis=-1, initial=0.0, keepdims=True))[1]
-    scale = np.ldexp(1.0, -exponent.clip(min=-1000))
-    unit = math.ldexp(1.0, math.ceil(math.log2(size + 2)))  # no sum of ``size`` numbers up to 1 exceeds it
-    first, rest = _cut(values * scale, unit)
-    second, rest = _cut(rest, unit * unit * 2.0**-_PRECISION)
-    high, error = two_sum(first.sum(axis=-1), second.sum(axis=-1))
-    tail = rest.sum(axis=-1) if low is None else (rest + low * scale).sum(axis=-1)
-    return high, error + tail, exponent[..., 0].clip(min=-1000)
-
-
 def _scaled(rows: Array) -> tuple[Array, Array]:
     """Rows r and exponents e with rows = r·2^e, the largest of each between 1/2 and 2^480."""
     exponent = np.frexp(np.abs(rows).max(axis=-1, initial=0.0, keepdims=True))[1]
@@ -113,11 +71,3 @@ def _cut(values: Array, unit: Array | float) -> tuple[Array, Array]:
     """``values`` to the nearest multiple of 2⁻⁵³·unit, and what that leaves; exact for |values| ≤ unit."""
     high = (values + unit) - unit
     return high, values - high
-
-
-def _with_infinities(total: Array, values: Array) -> Array:
-    """``total``, but where a row holds infinities or NaNs the sum of those alone."""
-    finite = np.isfinite(values)
-    if finite.all():
-        return total
-    return np.where(finite.all(axis=-1), total, np.where(finite, 0.0, values).sum(axis=-1))

@@ -76,7 +76,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "min": lambda *values: reduce(np.minimum, values),
     "max": lambda *values: reduce(np.maximum, values),
 }
-_DOUBLES = Arithmetic(
+DOUBLES = Arithmetic(
     lambda value: np.float64(_nearest(value)),
     lambda: np.float64(math.pi),
     _FUNCTIONS,
@@ -112,7 +112,7 @@ def evaluate(
     arrays = list(variables.values())
     fixed = {name: np.float64(value) for name, value in constants.items()}
     with np.errstate(all="ignore"):
-        together = function(Tree("list", tuple(roots)), _DOUBLES, names, frozenset(), fixed)
+        together = function(Tree("list", tuple(roots)), DOUBLES, names, frozenset(), fixed)
         return [np.broadcast_to(value, arrays[0].shape) for value in together(arrays)]
 
 

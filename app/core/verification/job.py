@@ -55,4 +55,4 @@ class Verification:
         }
         judged = tuple(judgement(self.call, order, each) for order, each in found.items())
         explained = causes(self.call, found, self.dtype, self.compute)
-        return Report(judged, explained, verdict(judged, self.tolerance))
+        return Report(judged, explained, verdict(judged, self.tolerance, explained=bool(explained)))

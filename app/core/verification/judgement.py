@@ -99,7 +99,7 @@ def errors(x: Array, output: Array, exact: Exact, dtype: np.dtype[Any], *, flush
     """Holds the outputs against the exact answers; all are numbers of the format, as doubles."""
     right = exact.rounded
     correct = (output == right) | (np.isnan(output) & np.isnan(right))
-    ulps = _ulps(output, exact, dtype)
+    ulps = ulps_of(output, exact, dtype)
     with np.errstate(all="ignore"):
         largest = float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
         beyond = (np.abs(exact.value) > largest) & np.isfinite(x)
@@ -114,7 +114,7 @@ def errors(x: Array, output: Array, exact: Exact, dtype: np.dtype[Any], *, flush
     return Errors(x, output, exact, ulps, correct, faithful, smallest)
 
 
-def _ulps(output: Array, exact: Exact, dtype: np.dtype[Any]) -> Array:
+def ulps_of(output: Array, exact: Exact, dtype: np.dtype[Any]) -> Array:
     """Signed errors; infinite where only one of the two is a number."""
     with np.errstate(all="ignore"):
         difference = (output - exact.value) - exact.rest
@@ -183,7 +183,7 @@ def judgement(call: Call, order: int, found: Errors) -> Judgement:
         histogram=tuple(_histogram(size)),
         worst=tuple(_worst(call, order, found)),
         special_values=tuple(_special_values(found)),
-        wrong_sign=int(((output * np.sign(right) < 0) & number).sum()),
+        wrong_sign=int(((np.sign(output) * np.sign(right) < 0) & number).sum()),
         false_zeros=int(((output == 0) & (right != 0) & number).sum()),
         false_infinities=int((np.isinf(output) & number & ~found.faithful[judged]).sum()),
         false_nans=int((np.isnan(output) & number).sum()),

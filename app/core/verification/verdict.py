@@ -20,7 +20,7 @@ class Verdict(NamedTuple):
     summary: Text
 
 
-def verdict(orders: Sequence[Judgement], tolerance: float | None) -> Verdict:
+def verdict(orders: Sequence[Judgement], tolerance: float | None, *, explained: bool) -> Verdict:
     """The state that all orders share; the order with the largest error speaks for a faulty kernel."""
     count = sum(each.count for each in orders)
     if not count:
@@ -57,7 +57,10 @@ def verdict(orders: Sequence[Judgement], tolerance: float | None) -> Verdict:
                 f"가장 큰 오차는 {_ulps(worst.max_ulp)} ulp로, 허용 오차 {_ulps(tolerance)} ulp 이내입니다.",
             ),
         )
-    return Verdict("faulty", _faulty(worst))
+    found = _faulty(worst)
+    if not explained:
+        found = Text(f"{found.en} No known cause fits.", f"{found.ko} 알려진 원인 가운데 맞는 것이 없습니다.")
+    return Verdict("faulty", found)
 
 
 def _wrong_specials(orders: Sequence[Judgement]) -> bool:

@@ -132,6 +132,7 @@ def test_no_warning_whatever_the_caller_asks_of_numpy(entry: Elementwise) -> Non
     """Overflow, underflow and invalid operations on the way are the function's own business."""
     extremes = [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e308, -1e308, 709.9, -745.2]
     with np.errstate(all="raise"):
-        for dtype in FORMATS.values():
-            activate(Call(entry, dict(example(entry))), np.array(extremes), order=2, dtype=dtype)
+        for name, dtype in FORMATS.items():
+            held = extremes if name in WITH_NAN else extremes[1:]
+            activate(Call(entry, dict(example(entry))), np.array(held), order=2, dtype=dtype)
         activate(Call(entry, dict(example(entry))), np.array(extremes), upstream=np.array(extremes))

@@ -19,22 +19,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
 from app.core.arithmetic.formats import FORMATS, number_format, round_to
-from app.core.errors import UnknownName
+from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue, UnknownName
 from app.core.evaluation import activate
+from app.core.jobs import ignore
+from app.core.proof import ProvedActivation
 from tests.core.activations.test_promise import BOUND, ELEMENTWISE, example, over
+from tests.support.formats import BITS
 from tests.support.oracle import exact
 
 
 class Format(NamedTuple):
-    """Digits of precision, exponent of the smallest normal number, the largest number, what overflows to."""
+    """Digits of precision, exponent of the smallest normal number, the largest number, what overflows to.
+
+    ``overflow`` None: there is neither infinity nor NaN, and the largest number stands for what is beyond.
+    """
 
     precision: int
     lowest: int
     largest: Fraction
-    overflow: float
+    overflow: float | None
+    signed_zero: bool = True
+
+    @property
+    def beyond(self) -> float:
+        return float(self.largest) if self.overflow is None else self.overflow
 
 
 def format_of(precision: int, lowest: int, highest: int) -> Format:
@@ -51,11 +64,23 @@ JUDGED = {
     # Open Compute Project, 8-bit Floating Point Specification 1.0, table 1: E4M3 has no infinity.
     "float8_e4m3fn": Format(4, -6, Fraction(448), math.nan),
     "float8_e5m2": format_of(3, -14, 15),
+    # Noune et al. 2022, "8-bit numerical formats for deep neural networks": exponent biases 8 and 16, and one
+    # NaN in place of −0, so that every other pattern is a number. The third is of bias 11.
+    "float8_e4m3fnuz": Format(4, -7, Fraction(240), math.nan, signed_zero=False),
+    "float8_e5m2fnuz": Format(3, -15, Fraction(57344), math.nan, signed_zero=False),
+    "float8_e4m3b11fnuz": Format(4, -10, Fraction(30), math.nan, signed_zero=False),
+    # IEEE 754's layout with other widths: bias 2^(bits of the exponent − 1) − 1.
+    "float8_e4m3": format_of(4, -6, 7),
+    "float8_e3m4": format_of(5, -2, 3),
+    # Open Compute Project, Microscaling Formats 1.0, tables of FP6 and FP4: neither infinity nor NaN.
+    "float6_e3m2fn": Format(3, -2, Fraction(28), None),
+    "float6_e2m3fn": Format(4, 0, Fraction(15, 2), None),
+    "float4_e2m1fn": Format(2, 0, Fraction(6), None),
 }
 assert JUDGED.keys() == FORMATS.keys()
 
-SMALL = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
-TINY = ["float8_e4m3fn", "float8_e5m2"]
+TINY = [name for name in FORMATS if BITS[name] <= 8]
+SMALL = ["float16", "bfloat16", *TINY]
 formats = pytest.mark.parametrize("name", FORMATS)
 
 
@@ -68,8 +93,13 @@ def rounded(value: Fraction, name: str) -> float:
     unit = Fraction(2) ** (exponent - form.precision + 1)
     result = round(value / unit) * unit  # Python rounds a fraction half to even
     if abs(result) > form.largest:
-        return form.overflow if value > 0 else -form.overflow
+        return form.beyond if value > 0 else -form.beyond
     return float(result)
+
+
+def zero(sign: float, name: str) -> float:
+    """The zero of this sign, or the only one."""
+    return math.copysign(0.0, sign) if JUDGED[name].signed_zero else 0.0
 
 
 def floor_log2(value: Fraction) -> int:
@@ -91,9 +121,9 @@ def same(got: float, expected: float) -> bool:
 
 @cache
 def finite_values(name: str) -> NDArray[np.float64]:
-    """Every finite value of a format of 8 or 16 bits, ascending, −0 left out."""
+    """Every finite value of a format of 16 bits or fewer, ascending, −0 left out."""
     dtype = FORMATS[name]
-    codes = np.arange(2 ** (8 * dtype.itemsize)).astype(f"u{dtype.itemsize}")
+    codes = np.arange(2 ** BITS[name]).astype(f"u{dtype.itemsize}")
     with np.errstate(invalid="ignore"):
         values = codes.view(dtype).astype(np.float64)
     return np.unique(values[np.isfinite(values)])
@@ -118,7 +148,8 @@ def test_rounds_once_as_fractions_do(name: str, value: float) -> None:
         return
     got = float(round_to(np.array(value), FORMATS[name]).astype(np.float64))
     assert same(got, rounded(Fraction(value), name))
-    assert math.isnan(got) or math.copysign(1, got) == math.copysign(1, value)
+    sign = value if got else zero(value, name)
+    assert math.isnan(got) or math.copysign(1, got) == math.copysign(1, sign)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -142,16 +173,53 @@ def test_every_boundary(name: str) -> None:
 @formats
 def test_infinities_nan_and_overflow(name: str) -> None:
     form = JUDGED[name]
-    got = round_to(np.array([np.inf, -np.inf, np.nan, 0.0, -0.0]), FORMATS[name]).astype(np.float64)
-    np.testing.assert_array_equal(got, [form.overflow, -form.overflow, np.nan, 0.0, 0.0])
-    assert np.signbit(got[3:]).tolist() == [False, True]
+    got = round_to(np.array([np.inf, -np.inf, 0.0, -0.0]), FORMATS[name]).astype(np.float64)
+    np.testing.assert_array_equal(got, [form.beyond, -form.beyond, 0.0, 0.0])
+    assert np.signbit(got[2:]).tolist() == [False, form.signed_zero]
+    if form.overflow is not None:
+        assert np.isnan(round_to(np.array([np.nan, -np.nan]), FORMATS[name]).astype(np.float64)).all()
     largest = float(form.largest)
     unit = math.ldexp(1.0, floor_log2(form.largest) - form.precision + 1)
     if name != "float64":
         edge = np.array([largest, largest + unit / 2, math.nextafter(largest + unit / 2, math.inf)])
         halfway = rounded(Fraction(largest) + Fraction(unit) / 2, name)
         got = round_to(edge, FORMATS[name]).astype(np.float64)
-        np.testing.assert_array_equal(got, [largest, halfway, form.overflow])
+        np.testing.assert_array_equal(got, [largest, halfway, form.beyond])
+
+
+@formats
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | st.floats(width=16, allow_nan=False))
+@tried(value=-1e-60)
+@tried(value=-1e60)
+def test_exact_numbers_round_as_doubles_do(name: str, value: float) -> None:
+    """`Rounding.exact`, by which numbers are proved, bit for bit, also where overflow saturates."""
+    if math.isinf(value):
+        return
+    for saturate in (False, True):
+        rounding = Rounding(FORMATS[name], saturate)
+        got = rounding.exact(Fraction(value))
+        expected = float(rounding.array(np.array(value)).astype(np.float64))
+        assert same(got, expected)
+        assert not value or math.isnan(got) or math.copysign(1, got) == math.copysign(1, expected)
+
+
+def test_a_nan_is_refused_where_the_format_has_none() -> None:
+    without = {name for name, form in JUDGED.items() if form.overflow is None}
+    call, good, bad = REGISTRY.resolve("relu", {}), np.array([1.0]), np.array([np.nan])
+    for name, dtype in FORMATS.items():
+        rounding = Rounding(dtype)
+        for inputs, upstream, loc in ((bad, good, "inputs"), (good, bad, "upstream")):
+            for apply in (
+                lambda x, seed, dtype=dtype: activate(call, x, dtype=dtype, upstream=seed),
+                lambda x, seed, rounding=rounding: ProvedActivation(call, x, 1, rounding, seed)(map, ignore),
+            ):
+                if name not in without:
+                    assert np.isnan(np.asarray(apply(inputs, upstream).input_gradient, np.float64)).all()
+                    continue
+                with pytest.raises(InvalidValue, match=f"no NaN: {name} has none") as caught:
+                    apply(inputs, upstream)
+                assert caught.value.loc == (loc,)
 
 
 @formats
@@ -164,7 +232,8 @@ def test_shape_and_dtype(name: str) -> None:
 @formats
 def test_from_every_format(name: str) -> None:
     for source in FORMATS.values():
-        values = np.array([1.3, -0.01, 300.0]).astype(source)
+        values = round_to(np.array([1.3, -0.01, 300.0]), source)
+        values = values[np.isfinite(values.astype(np.float64))]
         got = round_to(values, FORMATS[name]).astype(np.float64)
         expected = [rounded(Fraction(float(each)), name) for each in values]
         np.testing.assert_array_equal(got, expected)
@@ -207,31 +276,33 @@ def accepts(got: float, value: Fraction, order: int, name: str) -> bool:
     return any(same(got, rounded(value + side * error, name)) for side in (-1, 1))
 
 
-@over(ELEMENTWISE)
-@pytest.mark.parametrize("name", TINY)
-def test_every_float8(entry: Elementwise, name: str) -> None:
-    points, orders = through(entry, name)
-    for order, values in enumerate(orders):
-        for x, got in zip(points.tolist(), values.tolist(), strict=True):
-            assert accepts(got, truth(entry, order, x), order, name), (order, x, got)
-
-
 ENCLOSURE = 2.0**-36
 """Relative width about a float64 result that surely holds the truth, where derivatives cancel included."""
 
 
-@pytest.mark.slow
 @over(ELEMENTWISE)
-@pytest.mark.parametrize("name", ["float16", "bfloat16"])
-def test_every_16_bit_float(entry: Elementwise, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [*TINY, *(pytest.param(each, marks=pytest.mark.slow) for each in ("float16", "bfloat16"))]
+)
+def test_every_value_of_a_format(entry: Elementwise, name: str) -> None:
     """mpmath is asked where the two ends of an enclosure of the truth round differently."""
     points, orders = through(entry, name)
     doubles = activate(Call(entry, dict(example(entry))), points, order=2).orders
     for order, (values, near) in enumerate(zip(orders, doubles, strict=True)):
         ends = [round_to(near * (1 + side * ENCLOSURE), FORMATS[name]) for side in (-1, 1)]
         low, high = (end.astype(np.float64) for end in ends)
-        clear = low == high
+        clear = (low == high) | (np.isnan(low) & np.isnan(high))
         np.testing.assert_array_equal(values[clear], low[clear])
         open_points, open_values = points[~clear].tolist(), values[~clear].tolist()
         for x, got in zip(open_points, open_values, strict=True):
+            assert accepts(got, truth(entry, order, x), order, name), (order, x, got)
+
+
+@pytest.mark.slow
+@over(ELEMENTWISE)
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+def test_every_float8_by_mpmath_alone(entry: Elementwise, name: str) -> None:
+    points, orders = through(entry, name)
+    for order, values in enumerate(orders):
+        for x, got in zip(points.tolist(), values.tolist(), strict=True):
             assert accepts(got, truth(entry, order, x), order, name), (order, x, got)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from app.core.arithmetic.balls import SERIES
 from app.core.arithmetic.formats import FORMATS
 from app.core.arithmetic.rounding import Rounding
 from app.core.formulas.calculus import derivative
@@ -161,6 +162,16 @@ def test_an_undecidable_comparison_is_counted() -> None:
 )
 def test_the_slope_at_a_kink_is_that_of_the_branch_that_holds(text: str, slope: float) -> None:
     assert proved(text, 0.0, 1).orders[1, 0] == slope
+
+
+@pytest.mark.parametrize("called", sorted(set(filter(str.isalnum, SERIES)) - {"min", "max", "neg", "sign"}))
+def test_a_part_that_is_constant_where_it_stands_has_no_slope(called: str) -> None:
+    """A sign, or a branch without x, is a ball and no series."""
+    whole = proved(f"{called}(sign(x) * 0.5)", 3.0, 2)
+    plain = proved(f"{called}(0.5 + 0 * x)", 3.0, 0)
+    assert np.array_equal(whole.orders[0], plain.orders[0], equal_nan=True)
+    finite = np.isfinite(whole.orders[0])
+    assert (whole.orders[1:, finite] == 0).all()
 
 
 @given(formulas(8), st.floats(-10, 10))

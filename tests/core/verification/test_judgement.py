@@ -134,6 +134,12 @@ def test_signs_zeros_infinities_and_order() -> None:
     assert found.not_monotone == 0
 
 
+def test_an_infinity_for_a_zero() -> None:
+    (found,) = verify("tanh", "float32", np.zeros(2), np.array([np.inf, -np.inf])).orders
+    assert (found.false_infinities, found.wrong_sign) == (2, 0)
+    assert found.max_ulp == np.inf
+
+
 def test_flushed_answers_may_be_zero() -> None:
     x = np.array([-100.0, -101.0])
     assert verify("sigmoid", "float32", x, np.zeros(2)).verdict.state == "faulty"
