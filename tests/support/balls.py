@@ -21,7 +21,7 @@ from app.core.activations.formula import Expression
 SETTLED = 60
 """Bits that are enough to compare with a double."""
 
-PRECISIONS = (120, 400, 1600, 6400)
+PRECISIONS = (120, 400, 1600, 6400, 16_384)
 """Bits to work with until a comparison is certain."""
 
 
@@ -100,6 +100,10 @@ def _value(expression: Expression, names: Mapping[str, Any]) -> Any:
     return eval(_compiled(expression), {"__builtins__": {}, **FUNCTIONS}, names)
 
 
+class Undecided(AssertionError):
+    """No precision told on which side of a tie the exact value lies."""
+
+
 def within(
     entry: Elementwise, expression: Expression, x: float, params: Mapping[str, float], low: float, high: float
 ) -> tuple[bool, bool]:
@@ -116,7 +120,7 @@ def within(
                 return True, True
     finally:
         ctx.prec = before
-    raise AssertionError(f"{expression.text} at {x!r} is too near an end to tell")
+    raise Undecided(f"{expression.text} at {x!r} is too near an end to tell")
 
 
 def nearest(entry: Elementwise, expression: Expression, x: float, params: Mapping[str, float]) -> float:

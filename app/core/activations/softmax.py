@@ -84,6 +84,7 @@ _MASK = Parameter(
         "계산에 넣을 원소는 1, 뺄 원소는 0. 뺀 원소의 출력은 0입니다(로그 소프트맥스에서는 −∞)",
     ),
     domain=Flags(),
+    typical=(0.0, 1.0),
     broadcasts=True,
 )
 

@@ -17,7 +17,7 @@ from app.core.activations.registry import Call
 from app.core.arithmetic.formats import FORMATS
 from app.core.evaluation import activate
 from tests.core.activations.test_promise import ELEMENTWISE, example, over
-from tests.support.balls import nearest, rounding_intervals, values_of, within
+from tests.support.balls import Undecided, nearest, rounding_intervals, values_of, within
 from tests.support.oracle import exact, nearest_float
 
 SHORT = {name: dtype for name, dtype in FORMATS.items() if dtype.itemsize == 1}
@@ -30,17 +30,24 @@ def wrongly_rounded(entry: Elementwise, dtype: np.dtype[Any], points: np.ndarray
     """Orders and inputs whose answers are not the correctly rounded ones."""
     params = example(entry)
     wrong = []
+    undecided = []
     has_no_infinity = bool(np.isnan(np.array(np.inf).astype(dtype)))  # NaN answers for both of them
     orders = activate(Call(entry, dict(params)), points, order=2, dtype=dtype).orders
     for order, (expression, answers) in enumerate(zip(entry.formulas.orders, orders, strict=True)):
         low, high, even = rounding_intervals(answers, dtype)
         rows = zip(points.tolist(), low.tolist(), high.tolist(), even.tolist(), strict=True)
         for x, least, greatest, ends_too in rows:
-            inside, on_an_end = within(entry, expression, x, params, least, greatest)
+            try:
+                inside, on_an_end = within(entry, expression, x, params, least, greatest)
+            except Undecided:
+                undecided.append((order, x))
+                continue
             if not inside and greatest == math.inf and has_no_infinity:
                 inside, on_an_end = within(entry, expression, x, params, -greatest, -least)
             if not inside or (on_an_end and not ends_too and math.isfinite(least + greatest)):
                 wrong.append((order, x))
+    # √x's kin come within e^(−10²⁶) of a tie at powers of 4: no precision tells.
+    assert len(undecided) <= 2, undecided
     return wrong
 
 

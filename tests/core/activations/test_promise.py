@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.formula import Expression, FloatArithmetic
-from app.core.activations.parameters import Integers, Parameter
+from app.core.activations.parameters import Flags, Integers, Parameter
 from app.core.arithmetic import Array, Value
 from tests.support.oracle import LARGEST, SMALLEST, exact, ulps
 
@@ -73,7 +73,7 @@ def random_points(entry: Elementwise, count: int) -> Iterator[float]:
 
 def draw(parameter: Parameter, rng: np.random.Generator) -> float:
     low, high = parameter.typical
-    if isinstance(parameter.domain, Integers):
+    if isinstance(parameter.domain, Integers | Flags):
         return float(rng.integers(int(low), int(high) + 1))
     return float(rng.uniform(low, high))
 

@@ -372,8 +372,9 @@ def test_empty_arrays(entry: Rowwise) -> None:
 @over(ROWWISE)
 def test_what_does_not_fit_is_refused(entry: Rowwise) -> None:
     rows = np.zeros((2, lengths(entry)[-1]))
-    with pytest.raises(InvalidValue, match="no axes"):
-        activate(call(entry), np.array(1.0))
+    if not entry.several_axes:
+        with pytest.raises(InvalidValue, match="no axes"):
+            activate(call(entry), np.array(1.0))
     with pytest.raises(InvalidValue, match="axis"):
         activate(call(entry, 2), rows)
     with pytest.raises(InvalidValue, match="order"):

@@ -16,7 +16,7 @@ from tests.support.learning import Setting, digits, grid, learns
 
 SETTINGS = 400
 AGREEMENT = {0: 0.95, 1: 0.93}
-"""By seed: the thresholds were fitted on the settings of seed 0; a choice or two was looked at on some of seed 1."""
+"""By seed: the thresholds were fitted on seed 0; one choice was compared on some settings of seed 1."""
 
 
 def simulated(setting: Setting) -> tuple[Experiment, list[Figures]]:
