@@ -95,12 +95,12 @@ def started(*, log: Path | None = None, sign: str = "/readyz", **settings: str) 
         process.wait(timeout=30)
 
 
-def wait_until_ready(server: Server, seconds: float = 30.0, sign: str = "/readyz") -> None:
+def wait_until_ready(server: Server, seconds: float = 120.0, sign: str = "/readyz") -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.process.poll() is None, "the server ended before it was ready"
         try:
-            if httpx.get(f"{server.url}{sign}").status_code == 200:
+            if httpx.get(f"{server.url}{sign}", timeout=30).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
