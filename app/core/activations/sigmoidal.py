@@ -167,7 +167,8 @@ LOG_SIGMOID = Elementwise(
 def _hard_sigmoid(x: float) -> Orders:
     ramp = sixth(two_sum(x, 3.0))  # x/6 + 1/2 cancels next to the corner at −3
     value = choose(abs(x) < 3, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x))
-    return value, level(1 / 6 if abs(x) < 3 else 0.0, x), level(0.0, x)
+    slope = choose(abs(x) < 3, unscaled(sixth(DoubleDouble(1.0, 0.0))), level(0.0, x))
+    return value, slope, level(0.0, x)
 
 
 HARD_SIGMOID = Elementwise(

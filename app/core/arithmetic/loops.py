@@ -25,7 +25,16 @@ from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import Compiled, full_name
 from app.core.arithmetic.double_double import Scaled, scalar
 from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
-from app.core.arithmetic.scaled import apart, exactly, high_double, nearest_double, normal, odd_double, times
+from app.core.arithmetic.scaled import (
+    apart,
+    exactly,
+    high_double,
+    nearest_double,
+    normal,
+    odd_double,
+    odd_product,
+    times,
+)
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
 Rounding: TypeAlias = Literal["nearest", "odd", "high"]
@@ -125,7 +134,7 @@ def _writing(
 
 @cache
 def _pulling(name: str, function: Function, rounding: Rounding, parameters: int, arrays: bool) -> Compiled:
-    at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
+    at, end = _AT[parameters if arrays else 0], odd_product if rounding == "odd" else _ROUNDINGS[rounding]
 
     def pull(x: Array, upstream: Array, out: Array, params: Any) -> None:
         for i in range(x.size):

@@ -177,3 +177,17 @@ def odd_double(a: Scaled) -> float:
     cut = abs(head.low) > 0 and bits & 1 == 0
     step = 1 if (head.low > 0) == (head.high > 0) else -1
     return scaled(float(np.int64(bits + (step if cut else 0)).view(np.float64)), a.exponent)
+
+
+_PRODUCT_ERROR = 2.0**-100
+
+
+@scalar
+def odd_product(a: Scaled) -> float:
+    """A result of `times` rounded to odd.
+
+    A low part no larger than the error of `times` says nothing: 3·(1/6) is the tie 1/2, not a little less.
+    """
+    head = two_sum(a.high, a.low if abs(a.high) <= LARGEST else -0.0)
+    counts = abs(head.low) > _PRODUCT_ERROR * abs(head.high)
+    return odd_double(Scaled(head.high, head.low if counts else -0.0, a.exponent))
