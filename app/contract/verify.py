@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.gradient_flow import Sentences
 from app.contract.names import DtypeName, FunctionName
 
 
@@ -97,13 +98,6 @@ class OrderJudgement(Model):
         description="Neighbouring inputs where the output steps the wrong way; null where the exact answers "
         "themselves go up and down."
     )
-
-
-class Sentences(Model):
-    """The same in English and in Korean."""
-
-    en: str
-    ko: str
 
 
 class ErrorCause(Model):

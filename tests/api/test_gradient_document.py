@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, started
+from tests.support.drawn import patient
 
 CHECKS = [
     not_a_server_error,
@@ -55,7 +56,7 @@ def affordable(body: Any) -> Any:
 
 def check(case: Case[Any], thrifty: Server) -> None:
     case.body = affordable(case.body)
-    case.call_and_validate(base_url=thrifty.url, checks=CHECKS, timeout=90)
+    patient(case).call_and_validate(base_url=thrifty.url, checks=CHECKS, timeout=90)
 
 
 @drawn.include(path_regex=ROUTES).parametrize()

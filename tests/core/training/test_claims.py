@@ -191,7 +191,7 @@ CLAIMS = (
     Claim("22: ELU's outputs are nearer to zero than ReLU's", nearer_to_zero("elu", "relu"), 0.98),
     Claim("22: ELU's units do not die", no_unit_dies("elu"), 1.0),
     Claim("24: Maxout's units do not die", no_unit_dies("maxout"), 1.0),
-    Claim("24: Maxout learns sooner than ReLU", sooner("maxout", "relu"), 1.0),
+    Claim("24: Maxout learns sooner than ReLU", sooner("maxout", "relu"), 0.89),
 )
 
 
