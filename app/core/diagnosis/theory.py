@@ -107,6 +107,8 @@ def _theory(experiment: Experiment) -> Theory | None:
         return None
     inputs, layers = experiment.inputs, experiment.network.layers
     variance = inputs.variance if isinstance(inputs, GaussianInputs) else float(np.mean(inputs**2))
+    if not np.isfinite(variance):  # the inputs are numbers, and their squares are not
+        return None
     path = trajectory(dual, *sigmas, len(layers), variance)
     start = _start(dual, *sigmas, path)
     # Each gradient sums over the units of the layer above, whose weights are scaled by the layer's own.
