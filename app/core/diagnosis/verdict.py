@@ -105,7 +105,8 @@ class Medians:
     def growth(self) -> float:
         """log10 of the root mean square of the last layer's output over that of the inputs."""
         last = float(self.of("activation_mean_square")[-1])
-        return math.log10(last / self._inputs) / 2 if 0 < last < math.inf and self._inputs else 0.0
+        known = 0 < last < math.inf and 0 < self._inputs < math.inf
+        return math.log10(last / self._inputs) / 2 if known else 0.0
 
 
 def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
