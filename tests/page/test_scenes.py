@@ -1,4 +1,4 @@
-"""See it happen: each scene's frame, and the claims of the introduction, read off the numbers behind the scenes."""
+"""See it happen: the scenes' frame, and the introduction's claims, read off the numbers behind each scene."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Visitor
+
+LINES = ".plot svg .mark-line path"
 
 
 def opened(visitor: Visitor, scene: str, value: str = "", **options: object) -> Page:
@@ -86,9 +88,7 @@ def test_claims_6_and_14_the_gradient_vanishes_and_relu_lets_it_through(visitor:
     sigmoid, relu, xavier = (read(page, each) for each in ("sigmoid", "relu", "xavier"))
     assert 0.2 ** (depth - 1) < sigmoid <= 0.26 ** (depth - 1)
     assert 0.7 < relu < 1.4
-    assert xavier == pytest.approx(
-        math.sqrt(0.5) ** (depth - 1), rel=0.3
-    )  # the exception: half of the square
+    assert xavier == pytest.approx(math.sqrt(0.5) ** (depth - 1), rel=0.3)  # the exception
     assert column(page, 1) == [0.25 ** (depth - layer) for layer in range(1, depth + 1)]
     measured = column(page, 2)
     assert measured[-1] == 1
@@ -119,8 +119,7 @@ def test_claims_8_and_12_inputs_around_0_are_learned_sooner(visitor: Visitor) ->
 
 def test_play_step_and_reset(visitor: Visitor) -> None:
     page = opened(visitor, "zigzag")
-    paths = page.locator(".plot svg .mark-line path")
-    expect(paths).not_to_have_count(0)
+    expect(page.locator(LINES)).not_to_have_count(0)
     board = page.locator(".board")
     lengths = (
         "() => [...document.querySelectorAll('.plot svg .mark-line path')].at(-1).getAttribute('d').length"
