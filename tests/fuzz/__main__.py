@@ -26,7 +26,7 @@ from tests.fuzz.minimise import smaller
 CORPUS = Path(__file__).parent / "corpus"
 
 WARM_UP = 10_000
-"""Cases after which memory is measured for the first time: by then the loops are loaded, the workers started."""
+"""Cases after which memory is measured for the first time: loops are loaded by then, and workers started."""
 
 MOST_GROWTH = 0.05
 """How much more memory the service may hold at the end than after warming up."""
@@ -70,7 +70,7 @@ class Run:
                 for _ in range(50):
                     connection.faults(KINDS[kind](warm)._replace(patience=60))
             first = memory = 0
-            for number in range(self._count):
+            for _ in range(self._count):
                 if time.monotonic() > self._end or server.process.poll() is not None:
                     break
                 if memory == 0 and sum(self.sent.values()) >= WARM_UP:
