@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from itertools import product
 from typing import Any
 
@@ -149,3 +150,14 @@ def test_infinite_parameters_are_bounds(entry: Elementwise, values: tuple[float,
     for order, own in enumerate(entry.orders(points, 3, **params)):
         np.testing.assert_array_equal(proved.orders[order], own, err_msg=f"order {order}")
     assert len(INFINITE) > 12
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_a_job_that_was_begun_here_can_be_sent_elsewhere(dtype: str) -> None:
+    """What a few bits leave open here is a worker's, which is sent the same job by pickle."""
+    rounding = Rounding(FORMATS[dtype], saturate=True)
+    call = REGISTRY.resolve("formula:x * tanh(exp(x))", {})
+    job = ProvedActivation(call, np.array([-0.5, 0.0, 1.5]), 2, rounding)
+    here = job(map, ignore)
+    there = pickle.loads(pickle.dumps(job))(map, ignore)
+    np.testing.assert_array_equal(here.orders, there.orders)
