@@ -24,8 +24,9 @@ Round: TypeAlias = Callable[[Array], Array]
 class Steps(NamedTuple):
     """The values, and what happened on the way to each.
 
-    ``cancellation`` is the largest factor by which a sum of computed terms is smaller than its terms;
-    ``overflow`` says that a step's result was infinite though what went into it was not.
+    ``cancellation`` is the largest factor by which a sum of computed terms is smaller than its terms, or the
+    logarithm of a number near 1 smaller than 1; ``overflow`` says that a step's result was infinite though
+    what went into it was not.
     """
 
     values: Array
@@ -71,6 +72,8 @@ class _Watch:
             if found.ndim:
                 if sum_of_two:
                     self._sum(found, values)
+                if name == "log":
+                    self._lost(np.where(found == 0, np.inf, 1 / np.abs(found)))
                 self._watch_overflow(found, values)
             return found
 
@@ -82,7 +85,10 @@ class _Watch:
             return
         size = np.maximum(*map(np.abs, terms))
         factor = np.where(size > 0, size / np.abs(found), 1.0)
-        self.cancellation = np.fmax(self.cancellation, np.where(np.isfinite(size), factor, 1.0))
+        self._lost(np.where(np.isfinite(size), factor, 1.0))
+
+    def _lost(self, factor: Array) -> None:
+        self.cancellation = np.fmax(self.cancellation, factor)
 
     def _watch_overflow(self, found: Array, values: tuple[Any, ...]) -> None:
         lost = ~np.isfinite(found)

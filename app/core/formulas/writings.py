@@ -13,6 +13,9 @@ from app.core.formulas.tree import ONE, TWO, ZERO, Tree, number, walk
 MOST = 24
 """Writings of one formula."""
 
+CLAMPED = frozenset({"exp", "expm1", "sigmoid", "tanh", "softplus", "erf", "erfc", "Phi", "sech"})
+"""Functions whose argument kernels hold between bounds."""
+
 Rule: TypeAlias = Callable[[Tree], Tree]
 
 
@@ -28,7 +31,8 @@ def writings(root: Tree) -> Iterator[Writing]:
     found: set[Tree] = set()
     used = [kind for kind in _RULES if any(_rewritten(root, rule) is not root for _, rule in kind)]
     for chosen in product(*([("", None), *kind] for kind in used)):
-        tree, names = root, []
+        tree = root
+        names: list[str] = []
         for name, rule in chosen:
             changed = tree if rule is None else _rewritten(tree, rule)
             if changed is not tree:

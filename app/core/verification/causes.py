@@ -16,6 +16,8 @@ from app.core.activations.definition import Text
 from app.core.activations.registry import Call
 from app.core.verification.evidence import (
     FEW,
+    QUIET,
+    SINGLE,
     Base,
     Cause,
     Evidence,
@@ -28,7 +30,7 @@ from app.core.verification.evidence import (
 from app.core.verification.judgement import Errors
 from app.core.verification.suspects.ends import clipped_arguments, early_ends
 from app.core.verification.suspects.formulas import other_constants, other_parameters, relatives
-from app.core.verification.suspects.insides import QUIET, passing_formats, stepwise_kernels
+from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import flushing_kernels, other_formats
 from app.core.verification.suspects.tables import tables
@@ -42,6 +44,13 @@ SOME = 0.1
 ROUNDS = 3
 """Causes of one order that are looked for one after the other."""
 
+CLEARLY = 2.0**-10
+"""Ulps from the exact answer: nearer, the direction is chance."""
+
+OF_THE_FUNCTION = frozenset(
+    {"other_variant", "rounded_constant", "wrong_parameter", "clamp", "threshold", "table", "wrong_dtype"}
+)
+
 __all__ = ["Cause", "causes"]
 
 
@@ -54,7 +63,12 @@ def causes(
         for cause in _of_order(evidence(call, order, each, dtype), compute):
             if cause.cause not in best_of or cause.explains > best_of[cause.cause].explains:
                 best_of[cause.cause] = cause
-    return tuple(sorted(best_of.values(), key=lambda each: -each.explains))
+    return tuple(sorted(best_of.values(), key=_rank, reverse=True))
+
+
+def _rank(cause: Cause) -> float:
+    """The share; a fault of the function comes before one of its arithmetic, which many kernels have."""
+    return cause.explains + (0.5 if cause.cause in OF_THE_FUNCTION and cause.explains > 0.25 else 0.0)
 
 
 def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
@@ -63,8 +77,10 @@ def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
         yield cut
     if not seen.wrong.any() or not seen.has_formula:
         return
-    explained = list(_explained(seen, compute))
-    yield from explained
+    rest = 1.0 - (0.0 if cut is None else cut.explains)
+    explained = [] if _is_constant(seen) else list(_explained(seen, compute))
+    for cause in explained:
+        yield cause._replace(explains=cause.explains * rest)
     if not explained and cut is None and _is_unrelated(seen):
         summary = Text(
             "Most numbers have not even the right sign and size: they are not of this function.",
@@ -92,7 +108,7 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
             return
         for cause in suspect.causes(places):
             share = cause.explains * places.size / total
-            if share >= SOME / 2:
+            if share >= SOME / 2 or share * total >= FEW:
                 yield cause._replace(explains=share)
         remaining = remaining & ~met
         base = suspect.base or base
@@ -107,7 +123,7 @@ def _suspects(
     seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
 ) -> Iterator[Suspect]:
     """All there are, those that cost little first."""
-    if seen.worst <= QUIET and seen.dtype.itemsize >= np.dtype(np.float32).itemsize:
+    if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
         yield from other_constants(seen, base, remaining)
         return
     yield from flushing_kernels(seen, base)
@@ -127,34 +143,33 @@ def _truncation(seen: Evidence) -> Cause | None:
     """Nearly every inexact number is the neighbour in one direction."""
     with np.errstate(all="ignore"):
         lack = seen.output - seen.exact
-    inexact = seen.faithful & np.isfinite(seen.output) & np.isfinite(seen.exact) & (lack != 0)
+        clear = np.abs(lack) > CLEARLY * seen.unit
+    inexact = seen.faithful & np.isfinite(seen.output) & np.isfinite(seen.exact) & clear
     off = inexact & ~seen.correct
     if off.sum() < FEW or off.sum() < 0.2 * inexact.sum():
         return None
-    ways = {
-        "towards zero": Text("towards zero", "0 쪽"),
-        "away from zero": Text("away from zero", "0에서 먼 쪽"),
-        "downwards": Text("below", "아래쪽"),
-        "upwards": Text("above", "위쪽"),
-    }
     outwards = np.sign(lack) * np.sign(seen.exact)
-    signs = {
-        "towards zero": outwards < 0,
-        "away from zero": outwards > 0,
-        "downwards": lack < 0,
-        "upwards": lack > 0,
+    ways = {
+        "towards zero": (outwards < 0, Text("towards zero", "0 쪽으로")),
+        "away from zero": (outwards > 0, Text("away from zero", "0에서 먼 쪽으로")),
+        "downwards": (lack < 0, Text("downwards", "아래로")),
+        "upwards": (lack > 0, Text("upwards", "위로")),
     }
-    for detail, sign in signs.items():
+    for detail, (sign, how) in ways.items():
         if sign[inexact].mean() < 0.98:
             continue
-        how = ways[detail]
         summary = Text(
-            f"Every inexact number is the neighbour {how.en}: digits are cut off instead of rounded.",
-            f"정확하지 않은 수가 모두 {how.ko}의 이웃입니다. 반올림하지 않고 아래 자리를 잘라 냈습니다.",
+            f"Every inexact number is rounded {how.en}, not to the nearest one.",
+            f"정확하지 않은 수가 모두 가장 가까운 수가 아니라 {how.ko} 반올림되어 있습니다.",
         )
         share = float(off.sum() / (off.sum() + seen.wrong.sum()))
         return Cause("truncation", detail, share, summary)
     return None
+
+
+def _is_constant(seen: Evidence) -> bool:
+    """The same answer everywhere, which is no formula's, where the right one varies."""
+    return bool((seen.output == seen.output[0]).all() or np.isnan(seen.output).all())
 
 
 def _is_unrelated(seen: Evidence) -> bool:

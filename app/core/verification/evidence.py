@@ -26,7 +26,15 @@ FAR = 2.0**40
 SAMPLE = 1500
 """Wrong numbers, and others, that a supposed kernel is tried on first."""
 
+QUIET = 4.0
+"""Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
+
+SINGLE = np.dtype(np.float32)
+
 NEIGHBOURS = 8
+
+PERFECT = 0.9995
+"""Of the errors' bits are gone: no other suspect can do better."""
 
 FEW = 8
 """Numbers that show no pattern."""
@@ -110,7 +118,13 @@ class Evidence:
 
     @cached_property
     def wrong(self) -> Mask:
-        """What is neither of the two neighbours of the exact answer."""
+        """What is neither of the two neighbours of the exact answer.
+
+        In float32 and float64, where there are larger errors, what is off by more than `QUIET` ulps: the
+        roundings of ordinary steps would drown the pattern.
+        """
+        if self.dtype.itemsize >= SINGLE.itemsize and self.worst > QUIET:
+            return self.size > QUIET
         return ~self.faithful
 
     @cached_property
@@ -132,7 +146,8 @@ class Evidence:
             root = activation.trees[self.order]
         else:
             root = tree_of(activation, activation.formulas.orders[self.order])
-        fixed, infinite = finite_and_infinite(self.call.scalars)
+        _, infinite = finite_and_infinite(self.call.scalars)
+        fixed = {name: value for name, value in self.call.scalars.items() if name not in infinite}
         return Base(with_infinite(root, infinite), fixed)
 
     @property
@@ -245,6 +260,6 @@ def best(
             continue
         if fit.worth - suspect.price > worth:
             found, worth = (suspect, fit), fit.worth - suspect.price
-        if fit.share > 0.99 and fit.gain > 0.97:
+        if fit.share == 1 and fit.gain > PERFECT:
             break
     return found

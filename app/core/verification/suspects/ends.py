@@ -14,6 +14,7 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.formulas.tree import Tree, dependent, number, walk
 from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.writings import CLAMPED
 from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.insides import exactly
 from app.core.verification.suspects.trees import replaced
@@ -153,8 +154,6 @@ def _value(end: _End) -> str:
 
 # Arguments of the functions inside
 
-_BOUNDED_INSIDE = frozenset({"exp", "expm1", "sigmoid", "tanh", "softplus", "erf", "erfc", "Phi", "sech"})
-
 
 def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The argument of a function inside, held between bounds."""
@@ -162,7 +161,7 @@ def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[S
     for root in dict.fromkeys((base.tree, stable(base.tree))):
         varying = dependent(root, frozenset({"x"}))
         for node in walk(root):
-            if node.op in _BOUNDED_INSIDE and node.args[0] in varying:
+            if node.op in CLAMPED and node.args[0] in varying:
                 yield from _clipped(seen, base, root, node, remaining, places)
 
 

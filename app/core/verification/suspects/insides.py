@@ -15,14 +15,11 @@ from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import Writing, writings
-from app.core.verification.evidence import Base, Cause, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import QUIET, Base, Cause, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
 
 CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
-
-QUIET = 4.0
-"""Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
 
 TF32_BITS = 10
 
@@ -133,15 +130,29 @@ def _split(
     if _usual(seen, inside):
         rounded &= seen.size[met] > QUIET
     name = f"{writing.name or 'the formula'} in {inside.name}"
+    both = bool(cancelled.any() and overflowed.any())
+    careless = Cause("cancellation", name, 0.0, _careless(writing, inside, overflows=both))
+    too_large = Cause("overflow", name, 0.0, _overflows(writing, inside))
     return [
-        (Cause("cancellation", name, 0.0, _cancels(writing, inside)), cancelled),
-        (Cause("overflow", name, 0.0, _overflows(writing, inside)), overflowed),
+        (careless, cancelled | (overflowed & both)),
+        (too_large, overflowed & (not both)),
         (Cause("low_precision", inside.name, 0.0, _low(inside)), rounded),
     ]
 
 
-def _cancels(writing: Writing, inside: Inside) -> Text:
-    form = Text(writing.name, writing.name) if writing.name else Text("the formula", "수식")
+def _form(writing: Writing) -> Text:
+    return Text(writing.name, writing.name) if writing.name else Text("the formula", "수식")
+
+
+def _careless(writing: Writing, inside: Inside, *, overflows: bool) -> Text:
+    form = _form(writing)
+    if overflows:
+        return Text(
+            f"The errors are those of {form.en} computed in {inside.name}: its digits cancel, and it "
+            "overflows.",
+            f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라지고 "
+            "오버플로도 일어납니다.",
+        )
     return Text(
         f"The errors are those of {form.en} computed in {inside.name}: its digits cancel.",
         f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라집니다.",
@@ -149,7 +160,7 @@ def _cancels(writing: Writing, inside: Inside) -> Text:
 
 
 def _overflows(writing: Writing, inside: Inside) -> Text:
-    form = Text(writing.name, writing.name) if writing.name else Text("the formula", "수식")
+    form = _form(writing)
     return Text(
         f"The wrong answers are those of {form.en} computed in {inside.name}: a step on the way overflows.",
         f"틀린 결과가 {inside.name}로 계산한 {form.ko}의 결과와 같습니다. 계산 도중에 오버플로가 일어납니다.",

@@ -11,6 +11,7 @@ import numpy as np
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.verification.evidence import FEW, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.insides import SHORT, mantissa_bits
 
 MOST_POINTS = 4000
 
@@ -18,6 +19,8 @@ MOST_SEGMENTS = 600
 
 FEWER = 0.7
 """Of the segments that the right answers would take: with more, it is no table."""
+
+MOSTLY = 0.99
 
 SLACK = 0.52
 """Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
@@ -57,7 +60,7 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     x = seen.x[places]
     made = _Points(x, seen.output[places], slack * unit)
     right = _Points(x, seen.right[places], slack * seen.unit[places])
-    for degree in range(4):
+    for degree in range(int(_is_short(seen, places)), 4):
         cut = _segments(made, degree, MOST_SEGMENTS)
         if cut is None or len(cut) * (degree + 2) > places.size / 2 or len(cut) < 2:
             continue
@@ -66,19 +69,43 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
             return
 
 
+def _is_short(seen: Evidence, places: Places) -> bool:
+    """Whether the outputs are numbers of a shorter format, whose steps are no table's."""
+    output = seen.output[places]
+    shorter = [each for each in SHORT if each.bits < mantissa_bits(seen.dtype)]
+    return any(bool((each.rounded(output) == output).mean() > MOSTLY) for each in shorter)
+
+
 def _exponent(values: Array) -> Array:
     exponent: Array = np.frexp(values)[1].astype(np.float64)
     return exponent
 
 
+def _inner(seen: Evidence) -> Mask:
+    """All places but the outermost ones, where the answer is constant or the input."""
+    x, output = seen.x, seen.output
+    inner = np.ones(x.size, bool)
+    for same in (output == output[0], output == x):
+        inner[: _leading(same)] = False
+    for same in (output == output[-1], output == x):
+        inner[x.size - _leading(same[::-1]) :] = False
+    return inner
+
+
+def _leading(same: Mask) -> int:
+    """How many hold before the first that does not."""
+    return int(np.argmin(same)) if not same.all() else same.size
+
+
 def _window(seen: Evidence, remaining: Mask) -> Places:
     """Places between the outermost errors, those next to zero left out."""
-    wrong = seen.x[remaining]
+    inner = _inner(seen)
+    wrong = seen.x[remaining & inner]
     if wrong.size < FEW:
         return np.empty(0, np.intp)
-    low, high = np.quantile(wrong, [0.01, 0.99])
+    low, high = float(wrong.min()), float(wrong.max())
     tiny = 2.0**-10 * max(abs(low), abs(high))
-    use = (seen.x >= low) & (seen.x <= high) & (np.abs(seen.x) >= tiny) & np.isfinite(seen.output)
+    use = inner & (seen.x >= low) & (seen.x <= high) & (np.abs(seen.x) >= tiny) & np.isfinite(seen.output)
     places = np.flatnonzero(use)
     _, first = np.unique(seen.x[places], return_index=True)
     places = places[first]
@@ -172,7 +199,7 @@ def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspec
         f"결과가 {low:.4g}부터 {high:.4g}까지 {len(cut)}개의 {kind.ko} 위에 놓입니다. 표나 구간별 식으로 "
         "계산한 값입니다.",
     )
-    return Suspect("table", detail, summary, partial(_looked_up, seen, cut, starts, (low, high)), price=0.2)
+    return Suspect("table", detail, summary, partial(_looked_up, seen, cut, starts, (low, high)), price=0.05)
 
 
 def _looked_up(
@@ -185,4 +212,5 @@ def _looked_up(
     for number in np.unique(segment[within]):
         here = within & (segment == number)
         values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
-    return values
+    beyond = ~_inner(seen)[places]
+    return np.where(beyond, seen.output[places], values)
