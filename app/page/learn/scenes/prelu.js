@@ -82,7 +82,7 @@ export default {
           datasets: { fixed: bend(slope), first: bend(now[0]), second: bend(now[1]) },
         }),
         slopes.draw({
-          x: { title: say("axis.step"), domain: [0, STEPS * 1.3], values: [0, 100, 200, 300] },
+          x: { title: say("axis.step"), domain: [0, STEPS * slopes.room(64)], values: [0, 100, 200, 300] },
           y: { title: say("axis.slope"), domain: [Math.min(...reach) - 0.2, Math.max(...reach) + 0.2] },
           layer: [
             strokes("fixed", quiet, { strokeDash: [5, 4], strokeWidth: 2 }),

@@ -67,7 +67,7 @@ export default {
         ),
       );
       await plot.draw({
-        x: { title: say("axis.step"), domain: [0, STEPS * 1.16], values: [0, 100, 200, 300, 400] },
+        x: { title: say("axis.step"), domain: [0, STEPS * plot.room(78)], values: [0, 100, 200, 300, 400] },
         y: { title: say("axis.loss"), domain: [0, 1] },
         layer: RUNNERS.flatMap(({ name, hue }) => [
           line(name, colors[hue]),

@@ -98,7 +98,7 @@ export default {
         }),
         slopes.draw({
           x: { title: null, domain },
-          y: { title: "σ′(x)", domain: [0, 0.28], values: [0, 0.1, 0.2] },
+          y: { title: "σ′(x)", domain: [0, 0.28], values: [0, 0.1, 0.2], format: ".1f" },
           layer: [
             strokes("mark", quiet, { strokeDash: [3, 3], strokeWidth: 1 }),
             words("label", quiet, { dy: -7 }),
