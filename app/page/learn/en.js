@@ -47,7 +47,7 @@ export default {
   "sigmoid.picture.curve": "The sigmoid with its tangent at x. The figures stand below.",
   "sigmoid.picture.slope": "The slope of the sigmoid, with a mark at 0.25.",
   "sigmoid.picture.error": "Relative error of σ(1 − σ) computed in float64, as a power of ten, over x.",
-  "sigmoid.axis.error": "error, log₁₀",
+  "sigmoid.axis.error": "error",
   "sigmoid.lost": "all digits lost",
   "sigmoid.on": "on",
   "sigmoid.off": "off",
@@ -80,7 +80,7 @@ export default {
   "vanishing.picture":
     "Size of the gradient in each layer against the last, as a power of ten. The table behind the numbers holds the figures.",
   "vanishing.axis.layer": "layer, from the input",
-  "vanishing.axis.gradient": "gradient against the last layer, log₁₀",
+  "vanishing.axis.gradient": "gradient ratio, log₁₀",
   "vanishing.l.quarter": "0.25ⁿ",
   "vanishing.l.sigmoid": "sigmoid",
   "vanishing.l.relu": "ReLU, He",

@@ -105,7 +105,7 @@ export class Plot {
    * @returns {Promise<void>}
    */
   async draw({ x, y, layer, datasets }) {
-    const height = Math.round(this.height * (narrow.matches ? LOWER : 1));
+    const height = this.#tall();
     this.element.style.minHeight = `${height}px`;
     const axes = { x: axis(x, "x"), y: axis(y, "y") };
     try {
@@ -132,6 +132,15 @@ export class Plot {
       this.#waiting.hidden = false;
       if (this.#chart.view) throw error;
     }
+  }
+
+  #tall() {
+    return Math.round(this.height * (narrow.matches ? LOWER : 1));
+  }
+
+  /** The share of the y axis that a line of words takes. */
+  get wordy() {
+    return 14 / (this.#tall() - 46);
   }
 
   /** By how much an axis has to be longer than its data, so that so many pixels are left for words behind them. */

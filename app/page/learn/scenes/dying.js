@@ -10,7 +10,6 @@ const NAMES = ["relu", "leaky_relu"];
 const LAYERS = [16, 16];
 const UNITS = LAYERS[0] + LAYERS[1];
 const STEPS = 300;
-const LINE = 3.6; // units that a line of words is high
 
 const body = (rate) => ({
   activations: NAMES,
@@ -75,7 +74,7 @@ export default {
       );
       const steps = film.frames.slice(0, film.at + 1).map(({ step }) => step);
       const ends = NAMES.map((name, index) => ({ x: steps.at(-1) ?? 0, y: (dead[index][film.at] ?? 0) + 1.4, text: say(`f.${name}`) }));
-      ends[0].y = Math.max(ends[0].y, ends[1].y + LINE);
+      ends[0].y = Math.max(ends[0].y, ends[1].y + plot.wordy * (UNITS + 1));
       await plot.draw({
         x: { title: say("axis.step"), domain: [0, STEPS * plot.room(88)], values: [0, 100, 200, 300] },
         y: { title: say("axis.dead"), domain: [-1, UNITS], values: [0, 8, 16, 24, 32] },
