@@ -4,10 +4,12 @@ const KEY = "api-key";
 
 /** What went wrong: `kind` chooses the page's sentence, `details` are the service's own. */
 export class Failure extends Error {
-  constructor(kind, details = []) {
+  /** `places` are the fields of the request that the service complains about. */
+  constructor(kind, details = [], places = []) {
     super(kind);
     this.kind = kind;
     this.details = details;
+    this.places = places;
   }
 }
 
@@ -24,8 +26,9 @@ const BY_STATUS = {
 function failure(status, problem) {
   const listed = (problem.errors ?? []).map(({ loc, msg }) => `${loc.slice(1).join(".") || loc[0]}: ${msg}`);
   const details = listed.length ? listed : [problem.detail].filter(Boolean);
-  if (problem.type?.endsWith("limit-exceeded")) return new Failure("limit", details);
-  return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details);
+  const places = (problem.errors ?? []).map(({ loc }) => loc);
+  if (problem.type?.endsWith("limit-exceeded")) return new Failure("limit", details, places);
+  return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details, places);
 }
 
 /** Whether the reader gave a key. */
@@ -113,10 +116,10 @@ function once(path) {
 /** All functions, a line each. */
 export const catalogue = async () => (await once("/functions")).functions;
 
-/** All facts about one function. */
+/** All facts about one function of the catalogue. */
 export const facts = (name) => once(`/functions/${name}`);
 
-/** The fields of `POST /gradient-flow` as the service describes them. */
-export async function flowFields() {
-  return (await once("/openapi.json")).components.schemas.GradientFlowRequest.properties;
+/** The names that a field of a request takes, `InitName` for example, as the service describes them. */
+export async function names(field) {
+  return (await once("/openapi.json")).components.schemas[field].enum;
 }

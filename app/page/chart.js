@@ -1,10 +1,16 @@
 // Vega draws what the service specifies. The script is large, so it is asked for after the first text stands.
 
+import { Failure } from "./api.js";
+import { h } from "./dom.js";
+import { t } from "./words.js";
+
 let script = null;
+let tries = 0;
 
 function vega() {
   if (!script) {
-    script = import("./vega.js").then(() => window.vegaEmbed);
+    tries += 1; // a browser remembers what failed under its address
+    script = import(`./vega.js${tries > 1 ? `?try=${tries}` : ""}`).then(() => window.vegaEmbed);
     script.catch(() => (script = null)); // the next drawing tries again
   }
   return script;
@@ -31,12 +37,16 @@ export class Chart {
 
   constructor(element) {
     this.element = element;
-    vega(); // comes while the specification is fetched
+    if (!element.firstChild) element.append(h("p", { class: "quiet waiting", role: "status" }, t("chart.loading")));
+    vega().catch(() => {}); // comes while the specification is fetched; whoever draws hears what went wrong
   }
 
-  /** Draws; resolves when the picture stands. */
+  /** Draws; resolves when the picture stands. Throws `Failure` where the library does not come. */
   async draw({ datasets, ...frame }) {
-    const embed = await vega();
+    const embed = await vega().catch(() => {
+      if (!this.#view) this.element.replaceChildren();
+      throw new Failure("picture");
+    });
     const key = JSON.stringify(frame);
     if (key === this.#frame) {
       for (const [name, rows] of Object.entries(datasets)) this.#view.data(name, rows);
@@ -50,6 +60,11 @@ export class Chart {
     this.#frame = key;
   }
 
+  /** Where `value` lies in the panel of this number, in shares of its height from the top. */
+  height(panel, value) {
+    const scale = this.#view.scale(`concat_${panel}_y`);
+    return scale(value) / Math.max(...scale.range());
+  }
   /** The frames of the picture's panels, on the screen. */
   panels() {
     const groups = [...this.element.querySelectorAll("svg .mark-group")];

@@ -1,10 +1,11 @@
 // Explore: curves of several functions, their values at the cursor and at the reader's own numbers, and facts.
 
-import { catalogue, facts } from "./api.js";
+import { catalogue, Failure } from "./api.js";
 import { callBox } from "./calls.js";
-import { adjustable, problem, sliders } from "./controls.js";
+import { adjustable, mended, problem, sliders } from "./controls.js";
 import { picturePart } from "./curves.js";
 import { h } from "./dom.js";
+import { described, firstValues, isFormula, known, nameOf } from "./formulas.js";
 import { numbersPart } from "./own.js";
 import { factSheet } from "./sheet.js";
 import { remember, state } from "./state.js";
@@ -13,12 +14,13 @@ import { said, t } from "./words.js";
 export async function explore(main) {
   const own = state.explore;
   const functions = await catalogue();
-  const byName = new Map(functions.map((each) => [each.name, each]));
+  const byName = known(functions);
   own.functions = own.functions.filter(({ name }) => byName.has(name));
   if (!own.functions.length)
     own.functions = introductory(functions).map(({ name }) => ({ name, params: {} }));
 
   const cards = h("ul", { class: "cards" });
+  const notes = h("div");
   const picture = picturePart(own, byName);
   const calls = callBox();
   const mine = numbersPart(own, byName, () => calls.show(mine.call()));
@@ -27,6 +29,7 @@ export async function explore(main) {
     calls.show(mine.call());
   });
   const choice = choicePart(functions, own, update);
+  const formula = formulaPart(own, update);
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("explore.title")), h("p", {}, t("explore.lead"))),
@@ -37,8 +40,10 @@ export async function explore(main) {
         "section",
         { class: "panel", "aria-label": t("explore.functions") },
         h("h2", {}, t("explore.functions")),
+        notes,
         cards,
         choice,
+        formula,
       ),
       picture.element,
     ),
@@ -55,18 +60,26 @@ export async function explore(main) {
 
   async function chosen() {
     own.focus = Math.max(0, Math.min(own.focus, own.functions.length - 1));
-    const drawing = moved(); // beside the facts
-    const all = await Promise.all(own.functions.map(({ name }) => facts(name)));
+    const given = own.functions.some(({ params }) => Object.keys(params).length);
+    const drawing = given ? null : moved(); // beside the facts, if these cannot change it
+    const told = await Promise.allSettled(own.functions.map(described));
+    const all = told.map(({ value }, index) => value ?? { ...byName.get(own.functions[index].name), parameters: [] });
+    const refused = told.filter(({ reason }) => reason).map(({ reason }) => problem(reason, update));
+    notes.replaceChildren(
+      ...refused,
+      ...all.flatMap((each, index) => (told[index].value ? mended(each, own.functions[index].params) : [])),
+    );
     cards.replaceChildren(...all.map((each, index) => card(each, index)));
     picture.tint();
     await about.show();
-    await drawing;
+    await (drawing ?? moved());
   }
 
   async function moved() {
     remember();
     calls.show(mine.call());
     mine.stale();
+    about.moved();
     await picture.draw();
   }
 
@@ -164,6 +177,44 @@ function choicePart(functions, own, update) {
   }
 }
 
+/** A field for a function of the reader's own. */
+function formulaPart(own, update) {
+  const message = h("div");
+  const field = h("input", {
+    type: "text",
+    class: "formula",
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+    placeholder: "x * tanh(softplus(b * x))",
+    id: "formula",
+    oninput: () => message.replaceChildren(),
+  });
+  return h(
+    "form",
+    { class: "own-formula", onsubmit: add, novalidate: true },
+    h("label", { for: "formula" }, t("explore.formulaOwn")),
+    h("div", { class: "row" }, field, h("button", { type: "submit", class: "plain" }, t("explore.add"))),
+    message,
+    h("p", { class: "quiet" }, t("explore.formulaHint")),
+  );
+
+  async function add(event) {
+    event.preventDefault();
+    if (!field.value.trim()) return field.focus();
+    const name = nameOf(field.value);
+    try {
+      own.functions.push({ name, params: await firstValues(name) });
+      own.focus = own.functions.length - 1;
+      field.value = "";
+      await update();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      message.replaceChildren(problem(error));
+    }
+  }
+}
+
 /** What is known about one of the chosen functions. */
 function aboutPart(own, byName, focused) {
   const tabs = h("div", { class: "segments", role: "group", "aria-label": t("explore.which") });
@@ -174,7 +225,14 @@ function aboutPart(own, byName, focused) {
     h("div", { class: "row" }, h("h2", {}, t("explore.about")), tabs),
     sheet,
   );
-  return { element, show };
+  let timer = 0;
+  return { element, show, moved };
+
+  /** What is told of a formula depends on its parameters. */
+  function moved() {
+    clearTimeout(timer);
+    if (isFormula(own.functions[own.focus]?.name ?? "")) timer = setTimeout(show, 400);
+  }
 
   async function show() {
     element.hidden = !own.functions.length;
@@ -188,7 +246,11 @@ function aboutPart(own, byName, focused) {
         ),
       ),
     );
-    sheet.replaceChildren(factSheet(await facts(own.functions[own.focus].name)));
+    try {
+      sheet.replaceChildren(factSheet(await described(own.functions[own.focus])));
+    } catch (error) {
+      sheet.replaceChildren(problem(error, show));
+    }
   }
 
   async function choose(index) {

@@ -35,10 +35,15 @@ document
     h("a", { href: "docs" }, t("page.api")),
     h(
       "button",
-      { type: "button", class: "plain", lang: other, onclick: () => choose(other) },
+      { type: "button", class: "plain", lang: other, onclick: switched },
       t("page.switch"),
     ),
   );
+
+function switched() {
+  settle(); // the page opens anew at its address
+  choose(other);
+}
 
 async function show() {
   opened += 1;

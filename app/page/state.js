@@ -1,4 +1,5 @@
-// What is on the screen, as one object and as an address. A link holds the view it shows and nothing else.
+// What is on the screen, as one object and as an address. A link holds the view that it shows, all of it: what it
+// does not say is as it is in a new tab.
 
 import { number } from "./numbers.js";
 
@@ -9,7 +10,17 @@ export const LONGEST = 1000;
 
 export const state = {
   view: "explore",
-  explore: { functions: [], focus: 0, x: 1, low: -6, high: 6, numbers: "" },
+  explore: {
+    functions: [],
+    focus: 0,
+    x: 1,
+    low: -6,
+    high: 6,
+    whole: false,
+    minus: false,
+    numbers: "",
+    lost: false,
+  },
   compare: { sort: "", descending: false, text: "", only: [] },
   flow: {
     activation: null,
@@ -27,7 +38,12 @@ export const state = {
   phase: { activation: null, sigma_w: "3", sigma_b: "1" },
 };
 
-/** A function with parameters, as an address has it: `leaky(slope~0.1)`. */
+const UNTOUCHED = structuredClone(state);
+
+/** What an address says of numbers that are too many for it: the tab holds them, or nobody does. */
+const KEPT = "kept~";
+
+/** A function with parameters, as an address has it: `leaky(slope~0.1)`, `formula:x*sigmoid(b*x)(b~2)`. */
 export function written({ name, params }) {
   return (
     name +
@@ -37,25 +53,36 @@ export function written({ name, params }) {
   );
 }
 
+const PARAMETER = /\(([^()~]+)~([^()~]*)\)$/;
+
 function chosen(text) {
-  const [name, ...rest] = text.split(/[()]+/).filter(Boolean);
   const params = {};
-  for (const pair of rest) {
-    const [key, value] = pair.split("~");
-    if (key && number(value ?? "") !== undefined) params[key] = number(value);
+  let name = text;
+  for (let last = PARAMETER.exec(name); last; last = PARAMETER.exec(name)) {
+    name = name.slice(0, last.index);
+    params[last[1]] = number(last[2]) ?? last[2];
   }
-  return { name: name ?? "", params };
+  return { name, params };
+}
+
+/** A short mark of a long text. */
+function mark(text) {
+  let sum = 0;
+  for (let index = 0; index < text.length; index += 1) sum = (31 * sum + text.charCodeAt(index)) | 0;
+  return `${KEPT}${(sum >>> 0).toString(36)}`;
 }
 
 const FIELDS = {
   explore: {
-    write: ({ functions, focus, x, low, high, numbers }) => [
+    write: ({ functions, focus, x, low, high, whole, minus, numbers }) => [
       ...functions.map((each) => ["f", written(each)]),
       ["focus", focus || ""],
       ["x", x],
       ["from", low],
       ["to", high],
-      ["numbers", numbers.length > LONGEST ? "" : numbers],
+      ["whole", whole ? 1 : ""],
+      ["minus", minus ? 1 : ""],
+      ["numbers", numbers.length > LONGEST ? mark(numbers) : numbers],
     ],
     read: (query) => ({
       functions: query.getAll("f").map(chosen),
@@ -63,7 +90,9 @@ const FIELDS = {
       x: finite(query.get("x"), 1),
       low: finite(query.get("from"), -6),
       high: finite(query.get("to"), 6),
-      ...(query.has("numbers") && { numbers: query.get("numbers") }), // too many for an address may be here still
+      whole: query.has("whole"),
+      minus: query.has("minus"),
+      ...numbersOf(query.get("numbers") ?? ""),
     }),
   },
   compare: {
@@ -97,6 +126,12 @@ const FIELDS = {
   },
 };
 
+function numbersOf(said) {
+  if (!said.startsWith(KEPT)) return { numbers: said, lost: false };
+  const here = mark(state.explore.numbers) === said;
+  return { numbers: here ? state.explore.numbers : "", lost: !here };
+}
+
 function plainly(query, fields) {
   const read = {};
   for (const key of Object.keys(fields)) if (query.has(key)) read[key] = query.get(key);
@@ -124,15 +159,12 @@ export function address(view = state.view, fields = state[view]) {
   return `#/${view}${query && "?"}${query}`;
 }
 
-/** Takes over what the address says. */
+/** Takes over what the address says; all else of its view is as in a new tab. */
 export function read() {
-  const [view, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [view, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   state.view = VIEWS.includes(view) ? view : "explore";
-  if (query)
-    Object.assign(
-      state[state.view],
-      FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B"))),
-    );
+  const said = FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B")));
+  Object.assign(state[state.view], structuredClone(UNTOUCHED[state.view]), said);
 }
 
 let timer = 0;

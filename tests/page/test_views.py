@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.page.conftest import Visitor
 
 CURVES = "svg.marks .mark-line path"
-SMALL = "#/flow?activation=sigmoid&depth=30&width=64&networks=2"
+SMALL = "#/flow?activation=sigmoid&init=xavier_normal&depth=30&width=64&networks=2"
 
 
 def figures(page: Page, row: str) -> list[float]:
