@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.contract.activate import ActivateRequest
+from app.contract.blocks import ResidualBlockFields
 from app.contract.gradient_flow import (
     DistributionFields,
     GaussianInputFields,
@@ -39,6 +40,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         Sigmas,
         DistributionFields,
         ResidualFields,
+        ResidualBlockFields,
         FunctionsPictureQuery,
         NetworksPictureQuery,
     )

@@ -65,6 +65,12 @@ export class Chart {
     const scale = this.#view.scale(`concat_${panel}_y`);
     return scale(value) / Math.max(...scale.range());
   }
+
+  /** Vega's view of what is drawn, or null. */
+  get view() {
+    return this.#view;
+  }
+
   /** The frames of the picture's panels, on the screen. */
   panels() {
     const groups = [...this.element.querySelectorAll("svg .mark-group")];

@@ -2,14 +2,16 @@
 // does not say is as it is in a new tab.
 
 import { number } from "./numbers.js";
+import { language } from "./words.js";
 
-export const VIEWS = ["explore", "compare", "flow", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "phase"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
 
 export const state = {
-  view: "explore",
+  view: VIEWS[0],
+  learn: { scene: "", value: "" },
   explore: {
     functions: [],
     focus: 0,
@@ -73,6 +75,13 @@ function mark(text) {
 }
 
 const FIELDS = {
+  learn: {
+    write: ({ value }) => [
+      ["lang", language],
+      ["v", value],
+    ],
+    read: (query) => ({ value: query.get("v") ?? "" }),
+  },
   explore: {
     write: ({ functions, focus, x, low, high, whole, minus, numbers }) => [
       ...functions.map((each) => ["f", written(each)]),
@@ -156,15 +165,16 @@ function object(text) {
 export function address(view = state.view, fields = state[view]) {
   const pairs = FIELDS[view].write(fields).filter(([, value]) => value !== "" && value != null);
   const query = pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
-  return `#/${view}${query && "?"}${query}`;
+  return `#/${view}${fields.scene ? `/${fields.scene}` : ""}${query && "?"}${query}`;
 }
 
 /** Takes over what the address says; all else of its view is as in a new tab. */
 export function read() {
-  const [view, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
-  state.view = VIEWS.includes(view) ? view : "explore";
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [view, scene] = path.split("/");
+  state.view = VIEWS.includes(view) ? view : VIEWS[0];
   const said = FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B")));
-  Object.assign(state[state.view], structuredClone(UNTOUCHED[state.view]), said);
+  Object.assign(state[state.view], structuredClone(UNTOUCHED[state.view]), said, scene && { scene });
 }
 
 let timer = 0;

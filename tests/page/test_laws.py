@@ -167,7 +167,7 @@ def test_a_layers_number_stands_at_its_tick_once(visitor: Visitor) -> None:
 
 
 def test_numbers_are_written_as_people_do(visitor: Visitor) -> None:
-    page = visitor.open()
+    page = visitor.open("#/explore")
     assert told(page, "shown", 0.0) == "0"
     assert page.evaluate("import('./page/numbers.js').then(({ shown }) => shown(-0))") == "0"
     assert [told(page, "logarithm", each) for each in (2.36e-15, -2.36e-15, -18.3421, -9000.12)] == [
@@ -190,12 +190,12 @@ MEANT = {
 
 
 def test_numbers_are_read_as_they_are_meant(visitor: Visitor) -> None:
-    page = visitor.open()
+    page = visitor.open("#/explore")
     assert {text: told(page, "parse", text) for text in MEANT} == MEANT
 
 
 def test_arrays_of_every_kind_are_read(visitor: Visitor) -> None:
-    page = visitor.open()
+    page = visitor.open("#/explore")
     script = "(bytes) => import('./page/numbers.js').then(({ npy }) => npy(new Uint8Array(bytes).buffer))"
     values = np.array([[0, 1, 5.960464477539063e-08], [65504, 0.333251953125, 2]])
     for dtype, order in product(("<f2", ">f4", "<f8", "<i8", "|u1", "|b1"), ("C", "F")):
