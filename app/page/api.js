@@ -69,17 +69,29 @@ export async function post(path, body, options) {
   return (await send(path, json(body, options))).json();
 }
 
+function form(body, files, options) {
+  const parts = new FormData();
+  parts.append("request", new Blob([JSON.stringify(body)], { type: "application/json" }));
+  for (const [name, file] of Object.entries(files)) parts.append(name, file);
+  return { ...options, body: parts };
+}
+
 function json(body, options = {}) {
   const headers = { "Content-Type": "application/json", ...options.headers };
   return { ...options, body: JSON.stringify(body), headers };
 }
 
-/** The result of `POST path`; each `progress` event before it goes to `progress`. */
-export async function follow(path, body, { progress, signal }) {
-  const response = await send(path, json(body, { headers: { Accept: "text/event-stream" }, signal }));
+/**
+ * The result of `POST path`; each event before it goes to `progress`. `files` are further parts of a form, whose
+ * part `request` the body is then.
+ */
+export async function follow(path, body, { progress, signal, files = {} }) {
+  const options = { headers: { Accept: "text/event-stream" }, signal };
+  const response = await send(path, Object.keys(files).length ? form(body, files, options) : json(body, options));
   let result = null;
   for await (const { event, data } of events(response)) {
-    if (event === "error") throw failure(data.status, data);
+    const wrong = event === "error" && (data.problem ?? data);
+    if (wrong) throw failure(wrong.status, wrong);
     if (event === "result") result = data;
     else progress(data);
   }

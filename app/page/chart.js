@@ -30,6 +30,22 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const theme = () => (dark.matches ? "dark" : "light");
 
+const TITLE = { anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", offset: 6 };
+
+/** Room for the numbers at a y-axis, however long they are. */
+const TICKS = { minExtent: 36, maxExtent: 48, labelLimit: 46 };
+
+/** A panel whose y-title stands over it, where no tick pushes it out of the picture. */
+export function titledAbove(panel, axis = {}) {
+  const copy = structuredClone(panel);
+  const heights = [copy, ...(copy.layer ?? []).flatMap((each) => [each, ...(each.layer ?? [])])]
+    .map(({ encoding }) => encoding?.y)
+    .filter((y) => y?.type);
+  const text = heights.find(({ title }) => title)?.title;
+  for (const y of heights) Object.assign(y, { title: null, axis: { ...TICKS, ...y.axis, ...axis } });
+  return text ? { ...copy, title: { ...TITLE, text } } : copy;
+}
+
 /** One picture. New data in an unchanged specification is put into the drawn picture, which takes milliseconds. */
 export class Chart {
   #view = null;

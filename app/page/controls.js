@@ -13,7 +13,7 @@ export function problem(error, again) {
   if (!(error instanceof Failure)) throw error;
   if (error.kind === "key") dispatchEvent(new CustomEvent("key-wanted"));
   const [detail] = error.details;
-  const own = ["unreadable", "ragged", "number", "server"].includes(error.kind);
+  const own = ["unreadable", "ragged", "number", "server", "examples"].includes(error.kind);
   return h(
     "div",
     { class: "problem", role: "alert" },

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { pictureLinks } from "./calls.js";
-import { Chart, theme, watch } from "./chart.js";
+import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { figure, problem } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { difference, isFormula } from "./formulas.js";
@@ -330,17 +330,14 @@ function named(name, params) {
  */
 function bare(spec, parts) {
   const panels = JSON.parse(JSON.stringify(spec.vconcat, (key, value) => (key === "legend" ? null : value)));
-  for (const [index, panel] of panels.entries()) {
-    const labels = index === panels.length - 1;
+  const titled = panels.map((panel) => titledAbove(panel, { format: "~g" }));
+  for (const [index, panel] of titled.entries()) {
+    const labels = index === titled.length - 1;
     panel.encoding.x.axis = { labels, tickCount: Math.max(4, Math.round(panel.width / 60)) };
-    const { y } = panel.encoding;
-    panel.title = { text: y.title, anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", offset: 6 };
-    y.title = null;
-    y.axis = { minExtent: 36, maxExtent: 48, labelLimit: 46, format: "~g" };
-    if (parts[index]) y.scale = { domain: parts[index], nice: false, zero: false };
+    if (parts[index]) panel.encoding.y.scale = { domain: parts[index], nice: false, zero: false };
     for (const { mark } of panel.layer) mark.clip = true;
   }
-  return { ...spec, spacing: 14, vconcat: panels };
+  return { ...spec, spacing: 14, vconcat: titled };
 }
 
 /** A line of this hue and these dashes, as a background. */

@@ -16,6 +16,7 @@ const OPENERS = {
   explore,
   compare,
   flow,
+  train: async (root) => (await import("./train.js")).train(root),
   phase,
 };
 /** In another page's frame there are the scenes alone, and nothing is asked for. */

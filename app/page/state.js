@@ -4,7 +4,7 @@
 import { number } from "./numbers.js";
 import { language } from "./words.js";
 
-export const VIEWS = ["learn", "explore", "compare", "flow", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
@@ -37,6 +37,32 @@ export const state = {
     seed: "0",
     change: null,
   },
+  train: {
+    functions: [],
+    kind: "rings",
+    count: "",
+    noise: "",
+    classes: "",
+    held_out: "",
+    examples: "",
+    hidden: "16, 16, 16",
+    init: "fair",
+    sigma_w: "1",
+    sigma_b: "0",
+    normalization: "",
+    residual: "",
+    loss: "logistic",
+    optimizer: "sgd",
+    learning_rate: "0.3",
+    momentum: "",
+    batch: "",
+    steps: "300",
+    runs: "4",
+    seed: "0",
+    frames: "50",
+    boundary: "40",
+    weights: "0 0 0; 0 0 1",
+  },
   phase: { activation: null, sigma_w: "3", sigma_b: "1" },
 };
 
@@ -45,14 +71,13 @@ const UNTOUCHED = structuredClone(state);
 /** What an address says of numbers that are too many for it: the tab holds them, or nobody does. */
 const KEPT = "kept~";
 
+/** Stands before the parameters that are trained. */
+const LEARN = "learn";
+
 /** A function with parameters, as an address has it: `leaky(slope~0.1)`, `formula:x*sigmoid(b*x)(b~2)`. */
-export function written({ name, params }) {
-  return (
-    name +
-    Object.entries(params)
-      .map(([key, value]) => `(${key}~${value})`)
-      .join("")
-  );
+export function written({ name, params, learn }) {
+  const pairs = [...Object.entries(params), ...(learn ? [[LEARN, learn.join(" ")]] : [])];
+  return name + pairs.map(([key, value]) => `(${key}~${value})`).join("");
 }
 
 const PARAMETER = /\(([^()~]+)~([^()~]*)\)$/;
@@ -60,11 +85,13 @@ const PARAMETER = /\(([^()~]+)~([^()~]*)\)$/;
 function chosen(text) {
   const params = {};
   let name = text;
+  let learn = null;
   for (let last = PARAMETER.exec(name); last; last = PARAMETER.exec(name)) {
     name = name.slice(0, last.index);
-    params[last[1]] = number(last[2]) ?? last[2];
+    if (last[1] === LEARN) learn = last[2].split(" ").filter(Boolean);
+    else params[last[1]] = number(last[2]) ?? last[2];
   }
-  return { name, params };
+  return { name, params, ...(learn && { learn }) };
 }
 
 /** A short mark of a long text. */
@@ -125,6 +152,14 @@ const FIELDS = {
       ["change", change ? JSON.stringify(change) : ""],
     ],
     read: (query) => ({ ...plainly(query, state.flow), change: object(query.get("change")) }),
+  },
+  train: {
+    write: ({ functions, examples, ...rest }) => [
+      ...functions.map((each) => ["f", written(each)]),
+      ...Object.entries(rest).filter(([key, value]) => value !== UNTOUCHED.train[key]),
+      ["examples", examples.length > LONGEST ? "" : examples],
+    ],
+    read: (query) => ({ ...plainly(query, UNTOUCHED.train), functions: query.getAll("f").map(chosen) }),
   },
   phase: {
     write: ({ activation, ...rest }) => [

@@ -162,6 +162,7 @@ def test_a_layers_number_stands_at_its_tick_once(visitor: Visitor) -> None:
     for depth in (1, 2, 3):
         page = visitor.open(f"#/flow?activation=tanh&depth={depth}&width=8&networks=2")
         expect(page.locator(".verdict")).to_have_count(1)
+        expect(page.locator(".flow-stage svg .role-axis-label").first).to_be_attached()
         ticks = page.locator(".flow-stage svg .role-axis-label").first.locator("text").all_text_contents()
         assert [each for each in ticks if each] == [str(layer) for layer in range(1, depth + 1)]
 
@@ -248,9 +249,7 @@ def test_what_is_no_activation_of_units_is_not_offered(visitor: Visitor) -> None
 
 
 def test_remedies_are_told_in_words(visitor: Visitor) -> None:
-    page = visitor.open(
-        SMALL, locale="ko-KR"
-    )
+    page = visitor.open(SMALL, locale="ko-KR")
     expect(page.locator(".remedy").first).to_be_visible()
     words = " ".join(page.locator(".remedy strong").all_inner_texts())
     assert "정규화" in words
