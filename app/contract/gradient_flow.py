@@ -151,6 +151,9 @@ class LayerFigures(Model):
     dead_fraction: SpreadFields
     gradient_log10_rms: SpreadFields
     weight_gradient_log10_norm: SpreadFields
+    attention_entropy: SpreadFields | None = Field(
+        None, description="Of a transformer: the mean of −Σ p ln p over heads and tokens."
+    )
     matrices: list[MatrixFields] | None = Field(None, description="Of a block.")
 
 

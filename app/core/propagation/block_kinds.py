@@ -8,8 +8,9 @@ from typing import Any
 from app.core.errors import UnknownName
 from app.core.propagation.block import Block
 from app.core.propagation.residual_block import ResidualBlock
+from app.core.propagation.transformer_block import TransformerBlock
 
-BLOCKS: Mapping[str, type[Block]] = {each.kind: each for each in (ResidualBlock,)}
+BLOCKS: Mapping[str, type[Block]] = {each.kind: each for each in (ResidualBlock, TransformerBlock)}
 
 
 def block(kind: str, options: Mapping[str, Any]) -> Block:

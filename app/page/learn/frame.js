@@ -25,7 +25,8 @@ import { w } from "./words.js";
  * @typedef {object} Tools
  * @property {HTMLElement} stage  where it draws
  * @property {(key: string, values?: object) => string} say  its own words
- * @property {(pairs: [string, number | string, number?][]) => void} read  shows what is read off, by name
+ * @property {(pairs: [string, number | string, number?, string?][]) => void} read  shows what is read off: its name,
+ *   its value, digits, and the words for it where digits will not do
  * @property {(head: string[], rows: (string | number | null)[][]) => void} table  the figures, one click away
  * @property {(call: { path: string, body?: object }) => void} call  the request that they came from
  * @property {(error: Error, again?: () => void) => void} fail  tells what went wrong, or that nothing did any more
@@ -284,7 +285,7 @@ function predictionPart({ id, options, right }, say) {
 }
 
 /** One figure that is read off: all its digits are behind it. */
-function reading(say, key, value, digits = 5) {
+function reading(say, key, value, digits = 5, text = "") {
   const number = typeof value === "number";
   return h(
     "div",
@@ -296,7 +297,7 @@ function reading(say, key, value, digits = 5) {
       h(
         "data",
         { "data-reading": key, value: number ? plain(value) : value, title: number && plain(value) },
-        number ? shown(value, digits) : value,
+        text || (number ? shown(value, digits) : value),
       ),
     ),
   );

@@ -12,14 +12,10 @@ export const SCENES = [
   "nonlinear",
   "sigmoid",
   "vanishing",
-  "probability",
   "zigzag",
-  "tanh",
   "race",
   "dying",
   "prelu",
-  "elu",
-  "choice",
 ];
 
 const to = (id) => `#/learn/${id}?lang=${language}`;

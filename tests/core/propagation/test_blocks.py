@@ -29,6 +29,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.residual_block import ResidualBlock
 from app.core.propagation.simulation import propagate
 from app.core.propagation.statistics import NAMES, Figures
+from app.core.propagation.transformer_block import TransformerBlock
 from tests.core.propagation.test_exactness import (
     COMPARED,
     FARTHEST,
@@ -40,6 +41,7 @@ from tests.core.propagation.test_exactness import (
 )
 
 FLOAT32 = np.dtype(np.float32)
+ENGINES: tuple[Engine, ...] = ("dense", "deferred")
 BROAD = gaussian(1.5)
 HAAR = Initialiser(Orthogonal(1.3))
 
@@ -80,6 +82,15 @@ CASES = {
     "residual, orthogonal": Case(ResidualBlock(), weights=HAAR),
     "residual, alike": Case(ResidualBlock(), correlation=1.0),
     "residual, gated": Case(ResidualBlock(), "swiglu"),
+    "transformer, pre": Case(TransformerBlock(heads=3, mlp_ratio=2), "gelu"),
+    "transformer, post": Case(
+        TransformerBlock(heads=2, norm="post", causal=False), "relu", gaussian(1.5, 0.3)
+    ),
+    "transformer, no norm": Case(TransformerBlock(heads=4, norm=None, branch="depth_scaled"), "gelu"),
+    "transformer, orthogonal": Case(
+        TransformerBlock(heads=3, mlp_ratio=1), "swiglu", HAAR, normalisation="rms_norm"
+    ),
+    "transformer, more tokens than units": Case(TransformerBlock(heads=2, mlp_ratio=1.5), batch=15),
 }
 
 
@@ -117,10 +128,10 @@ def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
 
 
 def assert_alike(case: Case, networks: int, seed: int) -> None:
-    first, second = (
-        np.array([statistics(case, engine, seed + shift, index) for index in range(networks)])
-        for shift, engine in enumerate(("deferred", "dense"))
-    )
+    def sample(engine: Engine, seed: int) -> Array:
+        return np.array([statistics(case, engine, seed, index) for index in range(networks)])
+
+    first, second = sample("deferred", seed), sample("dense", seed + 1)
     assert np.isfinite(first).all()
     assert largest_z(first, second) < THRESHOLD
     assert farthest(first, second) < FARTHEST
@@ -133,7 +144,7 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("width", [12, 40])
+@pytest.mark.parametrize("width", [12, 48])
 def test_the_completed_matrices_give_the_same_network(name: str, width: int) -> None:
     case = Case(**{**vars(CASES[name]), "width": width})
     figures, recorders = recorded(case, "deferred", 5)
@@ -175,8 +186,8 @@ def test_the_bytes_do_not_depend_on_how_the_blocks_are_shared() -> None:
 def test_a_signal_that_overflows_inside_a_block_is_a_finding() -> None:
     case = Case(ResidualBlock(norm=None), "relu", gaussian(1e4), width=30, depth=80)
     for dtype, exponent in ((FLOAT32, 38), (FLOAT64, 308)):
-        for engine in ("dense", "deferred"):
-            run = propagate(case.network, case.inputs, seed=0, dtype=dtype, engine=engine)  # type: ignore[arg-type]
+        for engine in ENGINES:
+            run = propagate(case.network, case.inputs, seed=0, dtype=dtype, engine=engine)
             # A block multiplies the signal by 1e8 / 2 or so.
             assert run.overflow is not None
             assert exponent / 8.2 < run.overflow < exponent / 7.2 + 1
@@ -216,8 +227,9 @@ def test_the_norm_of_all_weights_is_that_of_the_matrices_together() -> None:
             0.396,
             0.003,
         ),
+        (Case(TransformerBlock(heads=4), "gelu", gaussian(1.0), 64, 12, 16), 0.593, 0.006),
     ],
-    ids=["residual, pre", "residual, no norm"],
+    ids=["residual, pre", "residual, no norm", "transformer"],
 )
 def test_published_medians(case: Case, engine: Engine, expected: float, error: float) -> None:
     """Medians of log10_ratio over 200 networks of PyTorch's; ours are over 800, so half as uncertain."""
@@ -242,6 +254,8 @@ def test_blocks_by_name() -> None:
         {"residual": 0.5},
         {"normalisation": NORMALISATIONS["batch_norm"]},
         {"block": ResidualBlock(norm=None), "normalisation": NORMALISATIONS["layer_norm"]},
+        {"block": TransformerBlock(heads=3)},
+        {"block": TransformerBlock(mlp_ratio=0.1)},
     ],
 )
 def test_what_does_not_fit_a_block_is_refused(fields: dict[str, Any]) -> None:
