@@ -99,6 +99,7 @@ export default {
 
   "compare.title": "All functions, side by side",
   "compare.lead": "Sort by any column; open a function by its name.",
+  "compare.curve": "Curve",
   "compare.find": "Filter by name",
   "compare.only": "Show only",
   "compare.zero": "zero-centred",

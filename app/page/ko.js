@@ -97,6 +97,7 @@ export default {
 
   "compare.title": "모든 함수를 나란히",
   "compare.lead": "어느 열로든 정렬할 수 있고, 이름을 누르면 함수가 열립니다.",
+  "compare.curve": "곡선",
   "compare.find": "이름으로 거르기",
   "compare.only": "다음만 보기",
   "compare.zero": "0 중심(zero-centered)",

@@ -43,7 +43,7 @@ def test_a_link_is_the_same_in_a_tab_that_holds_other_state(visitor: Visitor) ->
 @pytest.mark.parametrize("address", ["#/explore?f=relu", "#/compare", "#/flow", "#/phase"])
 def test_what_a_link_does_not_say_is_as_in_a_new_tab(visitor: Visitor, address: str) -> None:
     page = visitor.page()
-    state = {
+    state: dict[str, dict[str, object]] = {
         "explore": {
             "functions": [{"name": "tanh", "params": {}}],
             "low": -1,
@@ -200,7 +200,8 @@ def test_arrays_of_every_kind_are_read(visitor: Visitor) -> None:
     script = "(bytes) => import('./page/numbers.js').then(({ npy }) => npy(new Uint8Array(bytes).buffer))"
     values = np.array([[0, 1, 5.960464477539063e-08], [65504, 0.333251953125, 2]])
     for dtype, order in product(("<f2", ">f4", "<f8", "<i8", "|u1", "|b1"), ("C", "F")):
-        array = np.asarray(values if "f" in dtype else values % 2, dtype=dtype).copy(order=order)
+        given = np.asarray(values if "f" in dtype else values % 2, dtype=dtype)
+        array = np.asfortranarray(given) if order == "F" else given
         file = io.BytesIO()
         np.save(file, array)
         found = page.evaluate(script, list(file.getvalue()))
