@@ -34,6 +34,12 @@ MOST_DIGITS = 9
 MOST_FORMS = 6
 """Writings whose constants are looked at."""
 
+AGREE = 0.35
+"""Of the wrong outputs must have one parameter in common; the others may have errors of their own."""
+
+TELLING = 16.0
+"""Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
+
 CLOSE = 0.02
 """A constant that is off by more is another one."""
 
@@ -47,7 +53,7 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
-        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base)
+        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base, price=0.05)
 
 
 def catalogue(order: int) -> Iterator[tuple[str, Base]]:
@@ -98,13 +104,14 @@ def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Su
 
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """A constant of the formula rounded, or another; or all of them rounded alike."""
-    known: set[str] = set()
+    known: set[tuple[str, bool]] = set()
     forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
-    for root in dict.fromkeys((base.tree, *forms)):
+    for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
-            if text(part) in known:
+            key = (text(part), root in seen.own_writings)
+            if key in known:
                 continue
-            known.add(text(part))
+            known.add(key)
             unknown = _unknown(seen, base, root, part)
             found = _searched(seen, unknown, remaining)
             if found is not None:
@@ -161,14 +168,24 @@ def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | Non
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             return None
-        use &= weight >= np.median(weight[use])
-        step = float(np.median(lack[use]))
+        weight *= max(abs(found), abs(unknown.value), 1e-3)
+        use &= weight >= min(TELLING, float(np.median(weight[use])))
+        step = _agreed(lack[use])
         found += step
         if not math.isfinite(found):
             return None
         if abs(step) <= 1e-10 * abs(found):
             break
     return None if found == unknown.value else found
+
+
+def _agreed(values: Array) -> float:
+    """The middle of the densest `AGREE` of the values."""
+    values = np.sort(values)
+    count = max(1, int(AGREE * values.size))
+    width = values[count - 1 :] - values[: values.size - count + 1]
+    start = int(np.argmin(width))
+    return float(np.median(values[start : start + count]))
 
 
 def _other_parameter(seen: Evidence, unknown: _Unknown, found: float) -> Suspect:
@@ -199,6 +216,8 @@ def _shortest(seen: Evidence, unknown: _Unknown, found: float) -> float:
 def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator[Suspect]:
     """The constant's roundings near what was found; else what was found."""
     right = unknown.value
+    if not math.isfinite(right) or right == 0:
+        return
     near = [
         (value, how)
         for value, how in _roundings(right)
@@ -252,9 +271,14 @@ def _decimal(value: Decimal, digits: int, how: str) -> float:
 
 def _all_rounded(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """All constants rounded to as many digits, or to one format."""
-    parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in _constants(base.tree)}
-    if len(parts) < 2:
-        return
+    decimals = [node for node in walk(base.tree) if node.number is not None and node.number.denominator > 2]
+    for nodes in (list(_constants(base.tree)), decimals):
+        if len(nodes) > 1:
+            yield from _rounded_alike(seen, base, nodes)
+
+
+def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Suspect]:
+    parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in nodes}
     ways: dict[str, Callable[[float], float]] = {
         f"{digits} digits": lambda value, digits=digits: _decimal(Decimal(value), digits, ROUND_HALF_EVEN)  # type: ignore[misc]
         for digits in range(2, MOST_DIGITS)
