@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from functools import partial
@@ -57,17 +57,23 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
 
 
 def catalogue(order: int) -> Iterator[tuple[str, Base]]:
-    """All elementwise entries at their defaults and at the frameworks', by name and parameters."""
+    """All elementwise entries as `settings` has them, by name and parameters."""
+    for entry_name, params in settings(order):
+        entry = REGISTRY[entry_name]
+        plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
+        root = tree_of(entry, entry.formulas.orders[order])
+        yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+
+
+def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """All elementwise entries with a formula of that order, at their defaults and at the frameworks'."""
     for entry_name, entry in REGISTRY.items():
         if not isinstance(entry, Elementwise) or order >= len(entry.formulas.orders):
             continue
-        root = tree_of(entry, entry.formulas.orders[order])
-        settings = [entry.defaults, *(each.params for each in REGISTRY.bindings(entry_name))]
-        for params in {tuple(sorted(each.items())): each for each in settings}.values():
-            if len(params) < len(entry.parameters) or finite_and_infinite(params)[1]:
-                continue
-            plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
-            yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+        usual = [entry.defaults, *(each.params for each in REGISTRY.bindings(entry_name))]
+        for params in {tuple(sorted(each.items())): each for each in usual}.values():
+            if len(params) == len(entry.parameters) and not finite_and_infinite(params)[1]:
+                yield entry_name, params
 
 
 def _exactly(seen: Evidence, base: Base, places: Places) -> Array:
@@ -88,18 +94,28 @@ class _Unknown(NamedTuple):
 
 def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """One of the function's parameters with another value."""
-    for key, value in base.params.items():
-
-        def with_value(found: float, key: str = key) -> Base:
-            return Base(base.tree, {**base.params, key: found})
-
-        def run(found: float, places: Places, with_value: Callable[[float], Base] = with_value) -> Array:
-            return exactly(with_value(found), seen.x[places])
-
-        unknown = _Unknown(key, value, run, with_value)
+    for key in base.params:
+        unknown = _parameter(seen, base, key)
         found = _searched(seen, unknown, remaining)
         if found is not None:
             yield _other_parameter(seen, unknown, found)
+
+
+def fitted(seen: Evidence, base: Base, parameter: str) -> float | None:
+    """The value of one parameter that most outputs agree on, in few digits; None where there is none."""
+    unknown = _parameter(seen, base, parameter)
+    found = _searched(seen, unknown, seen.wrong)
+    return None if found is None else _shortest(seen, unknown, found)
+
+
+def _parameter(seen: Evidence, base: Base, key: str) -> _Unknown:
+    def with_value(found: float) -> Base:
+        return Base(base.tree, {**base.params, key: found})
+
+    def run(found: float, places: Places) -> Array:
+        return exactly(with_value(found), seen.x[places])
+
+    return _Unknown(key, base.params[key], run, with_value)
 
 
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
