@@ -25,7 +25,7 @@ from app.core.diagnosis.verdict import Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.propagation.engine import Kind
-from app.core.propagation.statistics import Figures, Spread, spread, summarise
+from app.core.propagation.statistics import Figures, Spread, spread, summarise, summarise_matrices
 
 TRAINED_IN = ("float32", "bfloat16", "float16")
 """Formats that networks are trained in."""
@@ -38,6 +38,7 @@ class Report:
     networks: int
     kinds: tuple[Kind, ...]
     layers: dict[str, Spread]
+    matrices: dict[str, Spread]
     log10_ratio: Spread
     factor_per_layer: Spread
     underflow: dict[str, int | None]
@@ -87,6 +88,7 @@ def diagnose(
             experiment.networks,
             experiment.kinds,
             layers,
+            summarise_matrices(networks),
             ratio,
             spread(np.array([each.factor_per_layer for each in networks])),
             underflow(layers["gradient_log10_rms"].median),

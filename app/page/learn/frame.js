@@ -25,7 +25,8 @@ import { w } from "./words.js";
  * @typedef {object} Tools
  * @property {HTMLElement} stage  where it draws
  * @property {(key: string, values?: object) => string} say  its own words
- * @property {(pairs: [string, number | string, number?][]) => void} read  shows what is read off, by name
+ * @property {(pairs: [string, number | string, number?, string?][]) => void} read  shows what is read off: its name,
+ *   its value, digits, and the words for it where digits will not do
  * @property {(head: string[], rows: (string | number | null)[][]) => void} table  the figures, one click away
  * @property {(call: { path: string, body?: object }) => void} call  the request that they came from
  * @property {(error: Error, again?: () => void) => void} fail  tells what went wrong, or that nothing did any more
@@ -37,13 +38,15 @@ import { w } from "./words.js";
  * @typedef {object} Running
  * @property {(value: number | string) => void | Promise<void>} show  the stage at this value of the control
  * @property {Film} [film]  what Play plays; without one it moves the control
+ * @property {() => void} [reset]  undoes what was dragged beside the control
  * @property {() => void | Promise<void>} [redraw]  for another width or theme
  *
  * Pictures that follow each other.
  * @typedef {object} Film
  * @property {number} length  how many there are by now
  * @property {number} at  which one is shown
- * @property {boolean} done  whether more will come
+ * @property {boolean} done  whether all of them are there
+ * @property {boolean} [hold]  whether it is to stand at its beginning when the control changes next
  * @property {(index: number) => void | Promise<void>} go
  */
 
@@ -237,8 +240,13 @@ export async function frame(article, scene, own) {
 
     function reset() {
       stop();
-      turn(control.value);
-      return running?.film?.go(0);
+      const film = running?.film;
+      if (value !== control.value || running?.reset) {
+        if (film) film.hold = true;
+        running?.reset?.();
+        turn(control.value);
+      }
+      return film?.go(0);
     }
 
     function end() {
@@ -284,7 +292,7 @@ function predictionPart({ id, options, right }, say) {
 }
 
 /** One figure that is read off: all its digits are behind it. */
-function reading(say, key, value, digits = 5) {
+function reading(say, key, value, digits = 5, text = "") {
   const number = typeof value === "number";
   return h(
     "div",
@@ -296,7 +304,7 @@ function reading(say, key, value, digits = 5) {
       h(
         "data",
         { "data-reading": key, value: number ? plain(value) : value, title: number && plain(value) },
-        number ? shown(value, digits) : value,
+        text || (number ? shown(value, digits) : value),
       ),
     ),
   );
