@@ -6,9 +6,13 @@ import math
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
+from app.api.page import FILES
 from tests.page.conftest import Visitor
+
+SCENES = re.findall(r'^  "(\w+)",$', (FILES / "learn" / "learn.js").read_text(), re.MULTILINE)
 
 LINES = ".plot svg .mark-line path"
 
@@ -179,3 +183,165 @@ def test_a_scene_in_another_pages_frame_is_alone_there(visitor: Visitor) -> None
     expect(page.locator("nav.scenes")).to_be_hidden()
     page.goto(f"{visitor.base}/?embed=1#/phase")
     expect(page.locator(".learn h1")).to_be_visible()
+
+
+def trained(page: Page) -> None:
+    """Waits until a scene's training has ended, and shows its end."""
+    expect(page.locator(".telling")).to_have_text(re.compile(r"^Step \d+ of \d+$"))
+    to_the_end(page)
+    expect(page.locator(".telling")).to_have_text(re.compile(r"^Step (\d+) of \1$"))
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.2])
+def test_claim_1_three_linear_layers_are_one(visitor: Visitor, slope: float) -> None:
+    page = opened(visitor, "nonlinear", f"{slope}")
+    trained(page)
+    assert read(page, "cubed") == pytest.approx(slope**3, rel=1e-14)
+    assert read(page, "thrice") == pytest.approx(slope**3, rel=1e-14)
+    assert read(page, "off") < 1e-13
+    assert read(page, "linear") < 0.7
+    assert read(page, "relu") > 0.95
+
+
+def test_claim_10_an_output_is_a_probability_and_pays_the_logistic_cost(visitor: Visitor) -> None:
+    page = opened(visitor, "probability", "1.5")
+    trained(page)
+    p = read(page, "p")
+    assert 0.5 < p < 1  # of class 1, to which it does not belong
+    assert read(page, "cost") == pytest.approx(-math.log(1 - p), rel=1e-12)
+    assert read(page, "loss") == pytest.approx(read(page, "meanCost"), rel=2e-3)  # p comes to three decimals
+    assert read(page, "meanP") == pytest.approx(read(page, "share"), abs=5e-3)
+    before = read(page, "cost")
+    page.get_by_role("slider").fill("3")
+    expect(page.locator("data[data-reading=cost]")).not_to_have_attribute("value", f"{before}")
+    trained(page)
+    assert read(page, "cost") > max(1, before)
+
+
+def test_a_point_of_the_regression_is_dragged(visitor: Visitor) -> None:
+    page = opened(visitor, "probability")
+    trained(page)
+    frame = page.locator(".plot svg path.background").first.bounding_box()
+    assert frame is not None
+
+    def at(x: float) -> float:
+        return frame["x"] + (x + 3.4) / 6.8 * frame["width"]
+
+    lane = frame["y"] + frame["height"] * (1.12 - 1.06) / 1.24
+    page.mouse.move(at(0.7), lane)
+    page.mouse.down()
+    page.mouse.move(at(-2.5), lane)
+    page.mouse.up()
+    trained(page)
+    assert column(page, 0)[7] == pytest.approx(-2.5, abs=0.11)
+
+
+def test_claims_11_to_13_tanh_is_a_sigmoid_centred_and_still_saturates(visitor: Visitor) -> None:
+    page = opened(visitor, "tanh")
+    sigmoid = {name: read(page, name) for name in ("mean", "steepest", "saturated")}
+    assert sigmoid == pytest.approx({"mean": 0.5, "steepest": 0.25, "saturated": 0.04517666}, rel=1e-6)
+    assert read(page, "difference") > 0.5
+    to_the_end(page)
+    expect(page.locator("data[data-reading=mean]")).to_have_attribute("value", "0")
+    assert read(page, "difference") < 1e-15
+    assert read(page, "steepest") == 1
+    assert read(page, "saturated") == pytest.approx(1 - math.tanh(3) ** 2, rel=1e-12)
+    assert read(page, "saturated") < sigmoid["saturated"]
+    naive, exact = column(page, 4), column(page, 5)
+    assert naive == pytest.approx(exact, rel=1e-11)
+
+
+def test_claims_17_18_and_25_the_race(visitor: Visitor) -> None:
+    page = opened(visitor, "race")
+    trained(page)
+    sigmoid, tanh, relu = (read(page, f"to99\\.{name}") for name in ("sigmoid", "tanh", "relu"))
+    assert relu < tanh < sigmoid
+    assert read(page, r"ns\.relu") < min(read(page, rf"ns\.{name}") for name in ("sigmoid", "tanh"))
+
+
+def test_claims_15_16_and_20_units_of_relu_die_and_leaky_ones_do_not(visitor: Visitor) -> None:
+    page = opened(visitor, "dying")
+    trained(page)
+    assert (read(page, r"slope\.above"), read(page, r"slope\.below")) == (1, 0)
+    assert read(page, r"slope\.leaky") == 0.01
+    assert read(page, r"dead\.relu") == read(page, r"forGood\.relu") == 27
+    assert page.locator(".units").first.locator(".dead").count() == 27
+    assert read(page, r"dead\.leaky_relu") == read(page, r"forGood\.leaky_relu") == 0
+    assert read(page, r"accuracy\.relu") < 0.6 < read(page, r"accuracy\.leaky_relu")
+    page.get_by_role("slider").fill("0.5")  # the exception
+    expect(page.locator(r"data[data-reading=dead\.relu]")).to_have_attribute("value", "0")
+
+
+def test_claims_19_and_21_a_slope_is_chosen_or_learned(visitor: Visitor) -> None:
+    page = opened(visitor, "prelu", "0.01")
+    trained(page)
+    assert read(page, "fixed") == 0.01
+    assert read(page, r"to99\.leaky") < 300
+    first, second = column(page, 1), column(page, 2)
+    assert first[0] == second[0] == 0.01
+    assert abs(first[-1] - 0.01) > 0.1
+    assert abs(second[-1] - 0.01) > 0.1
+    page.get_by_role("slider").fill("1")  # the exception: a straight line learns no rings
+    expect(page.locator(r"data[data-reading=to99\.leaky]")).to_have_text("not in 300")
+
+
+def test_claims_22_to_24_elu_is_nearly_centred_and_maxout_can_be_relu(visitor: Visitor) -> None:
+    page = opened(visitor, "elu")
+    elu = math.exp(0.5) * 0.15865525393145707 - 0.5 + 1 / math.sqrt(2 * math.pi)
+    assert read(page, r"mean\.elu") == pytest.approx(elu, abs=1e-4)
+    assert read(page, r"mean\.relu") == pytest.approx(1 / math.sqrt(2 * math.pi), abs=1e-4)
+    assert read(page, r"slope\.elu") == pytest.approx(math.exp(-3), rel=1e-15)
+    assert read(page, r"ns\.elu") > read(page, r"ns\.relu")
+    assert read(page, "off") == 0
+    assert column(page, 2) == column(page, 3)  # the service's Maxout is ReLU
+    assert read(page, r"parameters\.maxout") > 1.8 * read(page, r"parameters\.relu")
+    page.get_by_role("slider").fill("-1")
+    expect(page.locator("data[data-reading=least]")).to_have_attribute("value", "1")  # |x|: no unit dies
+    assert read(page, "off") == 3
+
+
+@pytest.mark.slow
+def test_claim_25_the_scoreboard(visitor: Visitor) -> None:
+    page = opened(visitor, "choice")
+    trained(page)
+    names = page.locator(".scoreboard tbody th").all_text_contents()
+    assert len(names) == page.locator(".thumbnail svg polyline").count() == 7
+    to90 = dict(zip(names, column(page, 1), strict=True))
+    assert max(to90, key=lambda name: to90[name]) == "Sigmoid"
+    assert min(to90, key=lambda name: to90[name]) == "Maxout"
+    assert to90["ReLU"] < to90["Tanh"]
+    page.get_by_role("button", name="Moons").click()  # the exception
+    expect(page.locator(".scoreboard tbody tr").first.locator("td").nth(2)).not_to_have_text("–")
+    trained(page)
+    to90 = dict(zip(names, column(page, 1), strict=True))
+    assert to90["ELU"] > to90["Sigmoid"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_axe_finds_nothing_and_a_phone_is_wide_enough(
+    visitor: Visitor, scene: str, language: str, theme: str
+) -> None:
+    page = visitor.open(f"#/learn/{scene}?lang={language}", theme=theme)
+    expect(page.locator("data[data-reading]").first).to_be_visible()
+    page.locator(".prediction .option").first.click()
+    page.locator(".behind summary").click()
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_on_a_phone_the_stage_stays_while_the_words_pass(visitor: Visitor) -> None:
+    page = opened(visitor, "zigzag", width=390, height=700)
+    expect(page.locator(LINES)).not_to_have_count(0)
+    page.locator(".behind summary").click()
+    page.mouse.wheel(0, 900)
+    page.wait_for_function("scrollY > 500")
+    assert page.evaluate("document.querySelector('.board').getBoundingClientRect().top") == pytest.approx(
+        0, abs=1
+    )

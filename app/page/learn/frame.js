@@ -38,13 +38,15 @@ import { w } from "./words.js";
  * @typedef {object} Running
  * @property {(value: number | string) => void | Promise<void>} show  the stage at this value of the control
  * @property {Film} [film]  what Play plays; without one it moves the control
+ * @property {() => void} [reset]  undoes what was dragged beside the control
  * @property {() => void | Promise<void>} [redraw]  for another width or theme
  *
  * Pictures that follow each other.
  * @typedef {object} Film
  * @property {number} length  how many there are by now
  * @property {number} at  which one is shown
- * @property {boolean} done  whether more will come
+ * @property {boolean} done  whether all of them are there
+ * @property {boolean} [hold]  whether it is to stand at its beginning when the control changes next
  * @property {(index: number) => void | Promise<void>} go
  */
 
@@ -238,8 +240,13 @@ export async function frame(article, scene, own) {
 
     function reset() {
       stop();
-      turn(control.value);
-      return running?.film?.go(0);
+      const film = running?.film;
+      if (value !== control.value || running?.reset) {
+        if (film) film.hold = true;
+        running?.reset?.();
+        turn(control.value);
+      }
+      return film?.go(0);
     }
 
     function end() {

@@ -12,10 +12,14 @@ export const SCENES = [
   "nonlinear",
   "sigmoid",
   "vanishing",
+  "probability",
   "zigzag",
+  "tanh",
   "race",
   "dying",
   "prelu",
+  "elu",
+  "choice",
 ];
 
 const to = (id) => `#/learn/${id}?lang=${language}`;
@@ -45,10 +49,9 @@ export async function learn(root) {
       ),
     ),
   );
-  const article = h("article", { class: "scene" });
+  const article = h("article", { class: `scene scene-${own.scene}` });
   root.append(list, article, neighbours(place));
-  const current = list.querySelector("[aria-current]").parentElement;
-  current.parentElement.scrollLeft = current.offsetLeft - 24;
+  list.scrollLeft = list.querySelector("[aria-current]").offsetLeft - 40; // on a phone the list is a strip
   remember();
   catalogue().catch(() => {}); // the other views want it, and the browser has asked for it already
   const { default: scene } = await import(`./scenes/${own.scene}.js`);

@@ -5,8 +5,8 @@ import { t } from "../words.js";
 
 /** Okabe and Ito's colours, as the service's pictures have them; text in them is told by words too. */
 const HUES = {
-  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#b3548e", quiet: "#6b747d", paper: "#ffffff" },
-  dark: { blue: "#56b4e9", red: "#e69f00", alarm: "#f3a05f", green: "#35b98d", pink: "#d88fb8", quiet: "#9da6af", paper: "#161b20" },
+  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#b3548e", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
+  dark: { blue: "#56b4e9", red: "#e69f00", alarm: "#f3a05f", green: "#35b98d", pink: "#d88fb8", quiet: "#9da6af", paper: "#161b20", ink: "#e4e7ea" },
 };
 
 /** The colours of the theme. */
@@ -105,7 +105,7 @@ export class Plot {
    * @returns {Promise<void>}
    */
   async draw({ x, y, layer, datasets }) {
-    const height = Math.round(this.height * (narrow.matches ? LOWER : 1));
+    const height = this.#tall();
     this.element.style.minHeight = `${height}px`;
     const axes = { x: axis(x, "x"), y: axis(y, "y") };
     try {
@@ -132,6 +132,21 @@ export class Plot {
       this.#waiting.hidden = false;
       if (this.#chart.view) throw error;
     }
+  }
+
+  #tall() {
+    return Math.round(this.height * (narrow.matches ? LOWER : 1));
+  }
+
+  /** The share of the y axis that a line of words takes. */
+  get wordy() {
+    return 14 / (this.#tall() - 46);
+  }
+
+  /** By how much an axis has to be longer than its data, so that so many pixels are left for words behind them. */
+  room(pixels) {
+    const width = Math.max(160, this.element.clientWidth) - 60;
+    return width / (width - pixels);
   }
 
   /** Where a pointer is, in the axes' numbers; null while nothing is drawn. */

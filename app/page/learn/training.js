@@ -13,6 +13,7 @@ export class Training {
   frames = [];
   result = null;
   at = 0;
+  hold = false;
   #tools;
   #draw;
   #stopping = new AbortController();
@@ -55,7 +56,8 @@ export class Training {
    * the last. What was shown stays until there is something new.
    */
   async run(body) {
-    const live = this.start !== null;
+    const live = this.start !== null && !this.hold;
+    this.hold = false;
     this.#stopping.abort();
     const turn = new AbortController();
     this.#stopping = turn;

@@ -1,5 +1,6 @@
 // Raise the learning rate: units of ReLU turn grey one after the other; leaky ReLU's do not.
 
+import { post } from "../../api.js";
 import { h } from "../../dom.js";
 import { fromJson } from "../../numbers.js";
 import { hues, line, Plot, rows, words } from "../plot.js";
@@ -9,7 +10,6 @@ const NAMES = ["relu", "leaky_relu"];
 const LAYERS = [16, 16];
 const UNITS = LAYERS[0] + LAYERS[1];
 const STEPS = 300;
-const LINE = 3.6; // units that a line of words is high
 
 const body = (rate) => ({
   activations: NAMES,
@@ -28,10 +28,17 @@ export default {
   right: "b",
   control: { low: 0.5, high: 8, step: 0.5, value: 5 },
   async open(tools) {
-    const { stage, say, read, table } = tools;
+    const { stage, say, read, table, signal } = tools;
     const panels = NAMES.map((name) => unitsPart(say(`f.${name}`)));
     stage.append(h("div", { class: "maps two" }, panels.map(({ element }) => element)));
     const plot = new Plot(stage, { label: say("picture"), height: 170 });
+    const inputs = [2, -2];
+    const slopes = await Promise.all(
+      NAMES.map(async (name) => {
+        const { derivative } = await post("/activate", { function: name, inputs }, { signal });
+        return derivative.map(fromJson);
+      }),
+    );
     const film = new Training(tools, draw);
     return {
       film,
@@ -54,6 +61,9 @@ export default {
           [`forGood.${name}`, came?.[index].dead_units.median ?? "…"],
           [`accuracy.${name}`, now?.[index].accuracy.median ?? "…", 3],
         ]),
+        ["slope.above", slopes[0][0]],
+        ["slope.below", slopes[0][1]],
+        ["slope.leaky", slopes[1][1]],
       ]);
       table(
         [say("t.step"), ...NAMES.flatMap((name) => [say(`t.dead.${name}`), say(`t.loss.${name}`)])],
@@ -64,9 +74,9 @@ export default {
       );
       const steps = film.frames.slice(0, film.at + 1).map(({ step }) => step);
       const ends = NAMES.map((name, index) => ({ x: steps.at(-1) ?? 0, y: (dead[index][film.at] ?? 0) + 1.4, text: say(`f.${name}`) }));
-      ends[0].y = Math.max(ends[0].y, ends[1].y + LINE);
+      ends[0].y = Math.max(ends[0].y, ends[1].y + plot.wordy * (UNITS + 1));
       await plot.draw({
-        x: { title: say("axis.step"), domain: [0, STEPS * 1.24], values: [0, 100, 200, 300] },
+        x: { title: say("axis.step"), domain: [0, STEPS * plot.room(88)], values: [0, 100, 200, 300] },
         y: { title: say("axis.dead"), domain: [-1, UNITS], values: [0, 8, 16, 24, 32] },
         layer: [
           line("relu", green, { interpolate: "step-after" }),

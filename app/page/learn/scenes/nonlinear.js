@@ -101,9 +101,9 @@ export default {
         );
       const xs = grid(-2, 2, 3);
       const lines = [
-        ["one", (x) => h1(x), quiet, "h"],
-        ["two", (x) => h1(h1(x)), blue, "h∘h"],
-        ["three", (x) => h1(h1(h1(x))), red, `h∘h∘h = ${Number((slope ** 3).toPrecision(3))} x`],
+        ["one", (x) => h1(x), quiet, 1],
+        ["two", (x) => h1(h1(x)), blue, 1],
+        ["three", (x) => h1(h1(h1(x))), red, 3],
       ];
       await plot.draw({
         x: { title: "x", domain: [-2, 2] },
@@ -111,14 +111,14 @@ export default {
         layer: [
           line("bent", green, { strokeWidth: 1.5, strokeDash: [4, 3] }),
           words("bentLabel", green, { align: "right", dx: -4, dy: -8 }),
-          ...lines.map(([name, , color]) => line(name, color)),
-          ...lines.map(([name, , color], index) => words(`${name}Label`, color, { dx: 8, dy: 18 + 16 * index })),
+          ...lines.map(([name, , color, strokeWidth]) => line(name, color, { strokeWidth })),
+          words("label", red, { dx: 8, dy: 12, fontWeight: 600 }),
         ],
         datasets: {
           bent: rows(grid(-2, 2, 5), grid(-2, 2, 5).map((x) => Math.max(0, x))),
           bentLabel: [{ x: 2, y: 2, text: "ReLU" }],
           ...Object.fromEntries(lines.map(([name, f]) => [name, rows(xs, xs.map(f))])),
-          ...Object.fromEntries(lines.map(([name, , , text]) => [`${name}Label`, [{ x: -2, y: 3, text }]])),
+          label: [{ x: -2, y: 3, text: `h(h(h(x))) = c³x = ${Number((slope ** 3).toPrecision(3))} x` }],
         },
       });
     }

@@ -70,10 +70,11 @@ export default {
         return rows(xs, xs.map((x) => (x < 0 ? weight * x : x)));
       };
       const name = (text, y) => [{ x: steps.at(-1) ?? 0, y, text }];
-      const gap = 0.22; // between names
+      const reach = learned.flat().concat(slope, 0, 1);
+      const ends = [Math.min(...reach) - 0.2, Math.max(...reach) + 0.2];
+      const gap = slopes.wordy * (ends[1] - ends[0]);
       const apart = Math.abs(now[0] - now[1]) < gap ? (gap - Math.abs(now[0] - now[1])) / 2 : 0;
       const up = now[0] >= now[1] ? apart : -apart;
-      const reach = learned.flat().concat(slope, 0, 1);
       await Promise.all([
         curves.draw({
           x: { title: "x", domain: [-EDGE, EDGE] },
@@ -82,8 +83,8 @@ export default {
           datasets: { fixed: bend(slope), first: bend(now[0]), second: bend(now[1]) },
         }),
         slopes.draw({
-          x: { title: say("axis.step"), domain: [0, STEPS * 1.3], values: [0, 100, 200, 300] },
-          y: { title: say("axis.slope"), domain: [Math.min(...reach) - 0.2, Math.max(...reach) + 0.2] },
+          x: { title: say("axis.step"), domain: [0, STEPS * slopes.room(64)], values: [0, 100, 200, 300] },
+          y: { title: say("axis.slope"), domain: ends },
           layer: [
             strokes("fixed", quiet, { strokeDash: [5, 4], strokeWidth: 2 }),
             words("fixedLabel", quiet, { dx: 6, dy: 12 }),

@@ -67,7 +67,7 @@ export default {
         ),
       );
       await plot.draw({
-        x: { title: say("axis.step"), domain: [0, STEPS * 1.16], values: [0, 100, 200, 300, 400] },
+        x: { title: say("axis.step"), domain: [0, STEPS * plot.room(78)], values: [0, 100, 200, 300, 400] },
         y: { title: say("axis.loss"), domain: [0, 1] },
         layer: RUNNERS.flatMap(({ name, hue }) => [
           line(name, colors[hue]),
@@ -76,7 +76,7 @@ export default {
         datasets: Object.fromEntries(
           RUNNERS.flatMap(({ name }, index) => [
             [name, losses[index]],
-            [`${name}Label`, apart(losses, index).map((each) => ({ ...each, text: say(`f.${name}`) }))],
+            [`${name}Label`, apart(losses, index, plot.wordy).map((each) => ({ ...each, text: say(`f.${name}`) }))],
           ]),
         ),
       });
@@ -106,14 +106,14 @@ export default {
 };
 
 /** Where a line's name goes: at its end, above or below another name that would cover it. */
-function apart(lines, index) {
+function apart(lines, index, gap) {
   const ends = lines.map((each) => each.at(-1)).filter(Boolean);
   if (!ends.length) return [];
   const order = ends.map(({ y }, place) => ({ y, place })).sort((a, b) => a.y - b.y);
   let floor = -1;
   for (const each of order) {
     each.y = Math.max(each.y, floor);
-    floor = each.y + 0.09;
+    floor = each.y + gap;
   }
   return [{ x: ends[index].x, y: order.find(({ place }) => place === index).y }];
 }

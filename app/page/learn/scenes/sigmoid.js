@@ -98,7 +98,7 @@ export default {
         }),
         slopes.draw({
           x: { title: null, domain },
-          y: { title: "σ′(x)", domain: [0, 0.28], values: [0, 0.1, 0.2] },
+          y: { title: "σ′(x)", domain: [0, 0.28], values: [0, 0.1, 0.2], format: ".1f" },
           layer: [
             strokes("mark", quiet, { strokeDash: [3, 3], strokeWidth: 1 }),
             words("label", quiet, { dy: -7 }),
@@ -116,7 +116,7 @@ export default {
         }),
         errors.draw({
           x: { title: "x", domain: [0, HIGH] },
-          y: { title: say("axis.error"), domain: [LEAST, 1], values: [-15, -10, -5, 0] },
+          y: { title: say("axis.error"), domain: [LEAST, 1], values: [-15, -10, -5, 0], labelExpr: "datum.value ? '1e' + datum.label : '1'" },
           layer: [boxes("lost", red), line("wrong", quiet), words("label", alarm, { align: "right", dx: -6 }), strokes("here", red)],
           datasets: {
             lost: [{ x: LOST, x2: HIGH, y: LEAST, y2: 1 }],

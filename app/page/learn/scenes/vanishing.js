@@ -86,7 +86,7 @@ export default {
       await plot.draw({
         x: {
           title: say("axis.layer"),
-          domain: [1 - 0.26 * span, depth], // room for the words
+          domain: [1 - (plot.room(104) - 1) * span, depth],
           values: layers.filter((layer) => layer === 1 || layer % Math.ceil(depth / 10) === 0),
           format: "d",
         },
