@@ -94,3 +94,14 @@ export function formulaPart(own, update) {
     }
   }
 }
+
+/** The first of each kind of saturation: on both sides, on both around zero, and on the negative side alone. */
+export function introductory(functions) {
+  const both = functions.filter(({ saturates }) => saturates.length === 2);
+  const found = [
+    both[0],
+    both.find((each) => each.zero_centred),
+    functions.find(({ saturates }) => String(saturates) === "negative"),
+  ];
+  return found.filter(Boolean).length ? found.filter(Boolean) : functions.slice(0, 1);
+}

@@ -228,6 +228,7 @@ export default {
   "train.start": "Weights to start from (safetensors)",
   "train.startHint": "They replace hidden layers and initialisation; the last matrix is the head’s.",
   "train.learn": "train {name}",
+  "train.learnHint": "As networks usually do, until you choose.",
   "train.run": "Train",
   "train.none": "Choose an activation to train.",
   "train.picture":

@@ -2,7 +2,7 @@
 
 import { catalogue } from "./api.js";
 import { callBox } from "./calls.js";
-import { choicePart, formulaPart } from "./choice.js";
+import { choicePart, formulaPart, introductory } from "./choice.js";
 import { adjustable, mended, problem, sliders } from "./controls.js";
 import { picturePart } from "./curves.js";
 import { h } from "./dom.js";
@@ -115,17 +115,6 @@ export async function explore(main) {
       sliders(each, params, moved),
     );
   }
-}
-
-/** The first of each kind of saturation: on both sides, on both around zero, and on the negative side alone. */
-function introductory(functions) {
-  const both = functions.filter(({ saturates }) => saturates.length === 2);
-  const found = [
-    both[0],
-    both.find((each) => each.zero_centred),
-    functions.find(({ saturates }) => String(saturates) === "negative"),
-  ];
-  return found.filter(Boolean).length ? found.filter(Boolean) : functions.slice(0, 1);
 }
 
 /** What is known about one of the chosen functions. */

@@ -226,6 +226,7 @@ export default {
   "train.start": "시작 가중치 파일(safetensors)",
   "train.startHint": "은닉층과 초기화를 대신합니다. 마지막 행렬이 출력층입니다.",
   "train.learn": "{name} 학습",
+  "train.learnHint": "고르기 전에는 보통의 신경망과 같이 정해집니다.",
   "train.run": "학습 시작",
   "train.none": "학습할 활성화 함수를 고르세요.",
   "train.picture":

@@ -16,7 +16,7 @@ const OPENERS = {
   explore,
   compare,
   flow,
-  train: async (root) => (await import("./train.js")).train(root),
+  train: async (root) => (await import("./train/train.js")).train(root),
   phase,
 };
 /** In another page's frame there are the scenes alone, and nothing is asked for. */

@@ -1,13 +1,13 @@
 // The controls of a training: everything that POST /training takes.
 
-import { Failure } from "./api.js";
-import { choicePart, formulaPart } from "./choice.js";
-import { adjustable, labelled, mended, problem, sliders } from "./controls.js";
-import { h } from "./dom.js";
-import { described } from "./formulas.js";
-import { SIGMAS } from "./flowform.js";
-import { number, parse } from "./numbers.js";
-import { has, said, spoken, t } from "./words.js";
+import { Failure } from "../api.js";
+import { choicePart, formulaPart } from "../choice.js";
+import { adjustable, labelled, mended, problem, sliders } from "../controls.js";
+import { h } from "../dom.js";
+import { described } from "../formulas.js";
+import { SIGMAS } from "../flowform.js";
+import { number, parse } from "../numbers.js";
+import { has, said, spoken, t } from "../words.js";
 
 /** Examples of the reader's own, instead of a kind of the service's. */
 const OWN = "own";
@@ -170,19 +170,19 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     );
   }
 
-  /** Whether a parameter is trained; what networks always learn is, unless something is chosen. */
+  /** Whether a parameter is trained; until something is chosen, what networks always learn is. */
   function learned(each, { name }) {
-    const always = name === "weight" && each.name === "prelu";
     const box = h("input", {
       type: "checkbox",
-      checked: each.learn ? each.learn.includes(name) : always,
+      checked: each.learn?.includes(name) ?? false,
       onchange: () => {
-        const others = (each.learn ?? (always ? [name] : [])).filter((one) => one !== name);
+        const others = (each.learn ?? []).filter((one) => one !== name);
         each.learn = box.checked ? [...others, name] : others;
         changed();
       },
     });
-    return h("label", { class: "chip" }, box, t("train.learn", { name }));
+    box.indeterminate = !each.learn;
+    return h("label", { class: "chip", title: t("train.learnHint") }, box, t("train.learn", { name }));
   }
 
   function read(quietly = false) {

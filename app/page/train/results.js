@@ -1,8 +1,8 @@
 // What came of a training: a line for each activation, and each layer at one step.
 
-import { h } from "./dom.js";
-import { fromJson, shown } from "./numbers.js";
-import { t } from "./words.js";
+import { h } from "../dom.js";
+import { fromJson, shown } from "../numbers.js";
+import { t } from "../words.js";
 
 const percent = (value) => (value === null ? "–" : `${shown(100 * fromJson(value), 3)} %`);
 const short = (value) => (value === null ? "–" : shown(fromJson(value), 3));

@@ -1,19 +1,17 @@
 // Train: networks that learn side by side, as it happens.
 
-import { catalogue, follow, names, post } from "./api.js";
-import { callBox, pictureLinks, picturePath } from "./calls.js";
-import { Chart, theme, titledAbove, watch } from "./chart.js";
-import { problem } from "./controls.js";
-import { h, latest } from "./dom.js";
-import { known } from "./formulas.js";
-import { fromJson } from "./numbers.js";
-import { remember, state } from "./state.js";
-import { trainForm } from "./trainform.js";
-import { layersPart, resultTable } from "./trainresults.js";
-import { language, said, t } from "./words.js";
-
-/** What a new tab trains. */
-const USUAL = ["sigmoid", "tanh", "relu"];
+import { catalogue, follow, names, post } from "../api.js";
+import { callBox, pictureLinks, picturePath } from "../calls.js";
+import { Chart, theme, titledAbove, watch } from "../chart.js";
+import { introductory } from "../choice.js";
+import { problem } from "../controls.js";
+import { h, latest } from "../dom.js";
+import { known } from "../formulas.js";
+import { fromJson } from "../numbers.js";
+import { remember, state } from "../state.js";
+import { trainForm } from "./form.js";
+import { layersPart, resultTable } from "./results.js";
+import { language, said, t } from "../words.js";
 
 /** Points along each axis of a map; more are thinned, as the service's picture does. */
 const MOST_PLACES = 60;
@@ -32,7 +30,7 @@ export async function train(main) {
   const byName = known(functions);
   own.functions = own.functions.filter(({ name }) => byName.has(name));
   if (!own.functions.length)
-    own.functions = USUAL.filter((name) => byName.has(name)).map((name) => ({ name, params: {} }));
+    own.functions = introductory(functions).map(({ name }) => ({ name, params: {} }));
 
   let stopping = null;
   let now = null; // {body, titles, start, frames, result, spec}
