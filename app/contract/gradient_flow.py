@@ -71,7 +71,8 @@ class GradientFlowRequest(Model):
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
     init: InitName | Sigmas | DistributionFields = Field(
         "xavier_normal",
-        description="A framework's name, `critical` (the edge of chaos), σ_w and σ_b, or a distribution.",
+        description="A framework's name, `critical` (the edge of chaos), `fair` (the same, or where there is "
+        "none the σ_w that keeps the signal's mean square), σ_w and σ_b, or a distribution.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
@@ -156,6 +157,17 @@ class LayerFigures(Model):
     matrices: list[MatrixFields] | None = Field(None, description="Of a block.")
 
 
+class MixedPrecisionFields(Model):
+    """Training in a short format. A scale is safe where no gradient overflows and none is subnormal."""
+
+    overflow: int | None = Field(description="The first layer whose signal overflows.")
+    smallest_loss_scale: float | None = Field(
+        description="Powers of two: with less, the typical gradient of some layer or its weights is "
+        "subnormal. Null where no scale is safe."
+    )
+    largest_loss_scale: float | None = Field(description="With more, the largest gradient overflows.")
+
+
 class GradientFields(Model):
     """The gradient from the last layer to the first."""
 
@@ -164,6 +176,7 @@ class GradientFields(Model):
     underflow: dict[str, int | None] = Field(
         description="By format the first layer, counted from the loss, whose gradient rounds to zero."
     )
+    mixed_precision: dict[Literal["float16", "bfloat16"], MixedPrecisionFields]
 
 
 class TheoryLayer(Model):

@@ -16,6 +16,7 @@ const OPENERS = {
   explore,
   compare,
   flow,
+  train: async (root) => (await import("./train/train.js")).train(root),
   phase,
 };
 /** In another page's frame there are the scenes alone, and nothing is asked for. */
@@ -45,10 +46,15 @@ document
     h("a", { href: "docs" }, t("page.api")),
     h(
       "button",
-      { type: "button", class: "plain", lang: other, onclick: () => choose(other) },
+      { type: "button", class: "plain", lang: other, onclick: switched },
       t("page.switch"),
     ),
   );
+
+function switched() {
+  settle(); // the page opens anew at its address
+  choose(other);
+}
 
 async function show() {
   opened += 1;

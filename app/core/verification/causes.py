@@ -8,6 +8,7 @@ What it leaves open is looked at again, as long as another one accounts for it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from app.core.verification.suspects.formulas import other_constants, other_param
 from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import flushing_kernels, other_formats
-from app.core.verification.suspects.tables import tables
+from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
 """Of the errors: a single cause of fewer is not named."""
@@ -98,6 +99,8 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         if remaining.sum() < max(SOME * total, 1):
             return
         found = best(seen, _suspects(seen, base, remaining, compute), remaining, least)
+        if found is None:
+            found = _two_at_once(seen, base, remaining, compute)
         if found is None or not _enough(remaining, found[1]):
             return
         suspect, _ = found
@@ -112,6 +115,20 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
                 yield cause._replace(explains=share)
         remaining = remaining & ~met
         base = suspect.base or base
+
+
+def _two_at_once(
+    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
+) -> tuple[Suspect, Fit] | None:
+    """A fault of the function that meets some errors, where its arithmetic accounts for the others."""
+    functions = chain(
+        other_parameters(seen, base, remaining), relatives(seen), other_constants(seen, base, remaining)
+    )
+    found = best(seen, functions, remaining, SOME, 0.05)
+    if found is None or found[0].base is None:
+        return None
+    together = best(seen, stepwise_kernels(seen, found[0].base, compute), remaining, LEAST, 0.3)
+    return None if together is None else found
 
 
 def _enough(remaining: Mask, fit: Fit) -> bool:
@@ -131,9 +148,10 @@ def _suspects(
     yield from clipped_arguments(seen, base, remaining)
     yield from passing_formats(seen, base)
     yield from other_parameters(seen, base, remaining)
-    yield from relatives(seen)
     yield from other_constants(seen, base, remaining)
+    yield from relatives(seen)
     yield from stepwise_kernels(seen, base, compute)
+    yield from even_tables(seen, base, remaining)
     yield from tables(seen, remaining)
     yield from other_formats(seen, base)
     yield from noise(seen)

@@ -150,6 +150,12 @@ class Evidence:
         fixed = {name: value for name, value in self.call.scalars.items() if name not in infinite}
         return Base(with_infinite(root, infinite), fixed)
 
+    @cached_property
+    def own_writings(self) -> tuple[Tree, ...]:
+        """Other ways to write the value that the entry itself lists."""
+        activation = self.call.activation
+        return tuple(tree_of(activation, each) for each in activation.writings) if self.order == 0 else ()
+
     @property
     def has_formula(self) -> bool:
         """Whether the order has a formula of its own."""
@@ -205,6 +211,13 @@ class Evidence:
         return Fit(share, max(-1.0, gain)), met
 
 
+def _least_gain(seen: Evidence, suspect: Suspect) -> float:
+    """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
+    if not suspect.noisy:
+        return 0.3
+    return -0.5 if seen.dtype.itemsize >= SINGLE.itemsize else 0.2
+
+
 def _allowed(size: Array) -> Array:
     """How far from an error of so many ulps a prediction may lie: a quarter, or what rounding may do."""
     return np.maximum(0.5, np.maximum(size / 4, np.minimum(2.0, size / 2)))
@@ -248,7 +261,11 @@ def evidence(call: Call, order: int, found: Errors, dtype: np.dtype[Any]) -> Evi
 
 
 def best(
-    seen: Evidence, suspects: Iterable[Suspect], remaining: Mask, least: float
+    seen: Evidence,
+    suspects: Iterable[Suspect],
+    remaining: Mask,
+    least: float,
+    least_gain: float | None = None,
 ) -> tuple[Suspect, Fit] | None:
     """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
     places = seen.sample(remaining)
@@ -256,7 +273,7 @@ def best(
     worth = -np.inf
     for suspect in suspects:
         fit, _ = seen.fit(suspect, places, remaining)
-        if fit.share < least or fit.gain < (-0.5 if suspect.noisy else 0.3):
+        if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
             continue
         if fit.worth - suspect.price > worth:
             found, worth = (suspect, fit), fit.worth - suspect.price

@@ -322,9 +322,44 @@ FAULTS: tuple[Planted, ...] = (
         "wrong_dtype",
         lambda x: np.tanh(x.view(F16).astype(F32)).astype(F16).view(BF16),
     ),
+    Planted(
+        "0.7978 and 1 + tanh", "gelu_tanh", "float32", "rounded_constant", lambda x: gelu_tanh(x, 0.7978)
+    ),
+    Planted(
+        "1.67326 and 1.0507",
+        "selu",
+        "float32",
+        "rounded_constant",
+        single(lambda x: selu(x, 1.67326, 1.0507)),
+    ),
+    Planted(
+        "slope 0.1666667",
+        "hard_sigmoid",
+        "float32",
+        "rounded_constant",
+        lambda x: np.clip(x * F32(0.1666667) + F32(0.5), F32(0), F32(1)),
+    ),
+    Planted(
+        "exp clamped at ±88",
+        "silu",
+        "bfloat16",
+        "clamp",
+        wide(lambda x: x / (1 + np.exp(-np.clip(x, F32(-88), F32(88))))),
+    ),
+    Planted(
+        "linear from 20",
+        "softplus",
+        "float64",
+        "threshold",
+        lambda x: np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20.0)))),
+    ),
+    Planted("64 lines", "sigmoid", "bfloat16", "table", table_of(sigmoid, -8, 8, 64)),
+    Planted("1024 steps", "sigmoid", "float32", "table", table_of(sigmoid, -8, 8, 1024, 0)),
+    Planted("16 cubics", "tanh", "float32", "table", table_of(np.tanh, -4, 4, 16, 3)),
+    Planted("alpha 0.5 for 1", "elu", "float8_e4m3fn", "wrong_parameter", single(lambda x: elu(x, 0.5))),
     Planted("zeros", "gelu", "float32", "unrelated", np.zeros_like),
 )
-"""More than thirty, every cause."""
+"""Every cause but `halves`, which functions of one number have not."""
 
 RIGHT: tuple[Planted, ...] = (
     Planted("correctly rounded", "gelu", "bfloat16", None, single(gelu)),

@@ -19,6 +19,11 @@ from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Su
 from app.core.verification.suspects.insides import exactly
 from app.core.verification.suspects.trees import replaced
 
+LEAST_BOUND = 2.0**-7
+"""What holds from nearly zero on is another slope, or another function."""
+
+NEARLY_ALL = 0.9
+
 BOUNDED = 100.0
 """A function whose values at the ends are no larger than this levels off."""
 
@@ -82,6 +87,8 @@ def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | Non
     bound = plainest(float(x[length]), first_wrong)
     if side == "inside":
         bound = abs(bound)
+    if abs(bound) < LEAST_BOUND:
+        return None
     return end._replace(bound=bound, cause=_cause(seen, end, places[length - 1], places[length]))
 
 
@@ -170,41 +177,48 @@ def _clipped(
 ) -> Iterator[Suspect]:
     (argument,) = evaluate([node.args[0]], {"x": seen.x[places]}, base.params)
     wrong = remaining[places]
-    for sides in ("both", "above", "below"):
-        size = {"both": np.abs(argument), "above": argument, "below": -argument}[sides]
-        beyond = np.sort(size[wrong & (size > 0)])
-        if beyond.size < FEW:
-            continue
-        first = float(beyond[beyond.size // 50])
-        before = size[~wrong & (size < first) & (size > 0)]
-        if before.size < FEW:
-            continue
-        bound = plainest(float(before.max()), first)
-        high, low = number_of(bound), number_of(-bound)
-        inner = node.args[0]
-        if sides != "above":
-            inner = Tree("max", (inner, low))
-        if sides != "below":
-            inner = Tree("min", (inner, high))
-        changed = Base(replaced(root, {node: Tree(node.op, (inner,))}), base.params)
-        sign = {"both": "±", "above": "", "below": "−"}[sides]
-        summary = Text(
-            f"The argument of {node.op} inside is clamped at {sign}{bound:.10g}.",
-            f"내부 {node.op}의 인수가 {sign}{bound:.10g}에서 잘립니다.",
-        )
-        yield Suspect(
-            "clamp",
-            f"argument of {node.op} at {sign}{bound:.10g}",
-            summary,
-            partial(_exactly, seen, changed),
-            base=changed,
-            price=0.02,
-        )
+    bounds = {side: _onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
+    for side, bound in bounds.items():
+        if bound is not None:
+            for sides in ((side,), ("above", "below")):
+                yield _clip(seen, base, root, node, sides, bound)
 
 
-def number_of(value: float) -> Tree:
-    """A double as a tree."""
-    return number(Fraction(value))
+def _onset(size: Array, wrong: Mask) -> float | None:
+    """Beyond which nearly all answers are wrong, though before it they are right."""
+    order = np.argsort(-size, kind="stable")
+    size, wrong = size[order], wrong[order]
+    share = np.cumsum(wrong) / np.arange(1, size.size + 1)
+    beyond = np.flatnonzero((share >= NEARLY_ALL) & wrong & (size > 0))
+    if not beyond.size or np.count_nonzero(wrong[: beyond[-1] + 1]) < FEW:
+        return None
+    first = float(size[beyond[-1]])
+    before = size[~wrong & (size < first) & (size > 0)]
+    return plainest(float(before.max()), first) if before.size >= FEW else None
+
+
+def _clip(
+    seen: Evidence, base: Base, root: Tree, node: Tree, sides: tuple[str, ...], bound: float
+) -> Suspect:
+    inner = node.args[0]
+    if "below" in sides:
+        inner = Tree("max", (inner, number(Fraction(-bound))))
+    if "above" in sides:
+        inner = Tree("min", (inner, number(Fraction(bound))))
+    changed = Base(replaced(root, {node: Tree(node.op, (inner,))}), base.params)
+    sign = "±" if len(sides) == 2 else "−" if "below" in sides else ""
+    summary = Text(
+        f"The argument of {node.op} inside is clamped at {sign}{bound:.10g}.",
+        f"내부 {node.op}의 인수가 {sign}{bound:.10g}에서 잘립니다.",
+    )
+    return Suspect(
+        "clamp",
+        f"argument of {node.op} at {sign}{bound:.10g}",
+        summary,
+        partial(_exactly, seen, changed),
+        base=changed,
+        price=0.02 + 0.001 * len(sides),
+    )
 
 
 def _exactly(seen: Evidence, base: Base, places: Places) -> Array:

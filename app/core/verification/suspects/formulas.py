@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from functools import partial
@@ -34,6 +34,12 @@ MOST_DIGITS = 9
 MOST_FORMS = 6
 """Writings whose constants are looked at."""
 
+AGREE = 0.35
+"""Of the wrong outputs must have one parameter in common; the others may have errors of their own."""
+
+TELLING = 16.0
+"""Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
+
 CLOSE = 0.02
 """A constant that is off by more is another one."""
 
@@ -47,21 +53,27 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
-        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base)
+        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base, price=0.05)
 
 
 def catalogue(order: int) -> Iterator[tuple[str, Base]]:
-    """All elementwise entries at their defaults and at the frameworks', by name and parameters."""
+    """All elementwise entries as `settings` has them, by name and parameters."""
+    for entry_name, params in settings(order):
+        entry = REGISTRY[entry_name]
+        plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
+        root = tree_of(entry, entry.formulas.orders[order])
+        yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+
+
+def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """All elementwise entries with a formula of that order, at their defaults and at the frameworks'."""
     for entry_name, entry in REGISTRY.items():
         if not isinstance(entry, Elementwise) or order >= len(entry.formulas.orders):
             continue
-        root = tree_of(entry, entry.formulas.orders[order])
-        settings = [entry.defaults, *(each.params for each in REGISTRY.bindings(entry_name))]
-        for params in {tuple(sorted(each.items())): each for each in settings}.values():
-            if len(params) < len(entry.parameters) or finite_and_infinite(params)[1]:
-                continue
-            plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
-            yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+        usual = [entry.defaults, *(each.params for each in REGISTRY.bindings(entry_name))]
+        for params in {tuple(sorted(each.items())): each for each in usual}.values():
+            if len(params) == len(entry.parameters) and not finite_and_infinite(params)[1]:
+                yield entry_name, params
 
 
 def _exactly(seen: Evidence, base: Base, places: Places) -> Array:
@@ -82,29 +94,40 @@ class _Unknown(NamedTuple):
 
 def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """One of the function's parameters with another value."""
-    for key, value in base.params.items():
-
-        def with_value(found: float, key: str = key) -> Base:
-            return Base(base.tree, {**base.params, key: found})
-
-        def run(found: float, places: Places, with_value: Callable[[float], Base] = with_value) -> Array:
-            return exactly(with_value(found), seen.x[places])
-
-        unknown = _Unknown(key, value, run, with_value)
+    for key in base.params:
+        unknown = _parameter(seen, base, key)
         found = _searched(seen, unknown, remaining)
         if found is not None:
             yield _other_parameter(seen, unknown, found)
 
 
+def fitted(seen: Evidence, base: Base, parameter: str) -> float | None:
+    """The value of one parameter that most outputs agree on, in few digits; None where there is none."""
+    unknown = _parameter(seen, base, parameter)
+    found = _searched(seen, unknown, seen.wrong)
+    return None if found is None else _shortest(seen, unknown, found)
+
+
+def _parameter(seen: Evidence, base: Base, key: str) -> _Unknown:
+    def with_value(found: float) -> Base:
+        return Base(base.tree, {**base.params, key: found})
+
+    def run(found: float, places: Places) -> Array:
+        return exactly(with_value(found), seen.x[places])
+
+    return _Unknown(key, base.params[key], run, with_value)
+
+
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """A constant of the formula rounded, or another; or all of them rounded alike."""
-    known: set[str] = set()
+    known: set[tuple[str, bool]] = set()
     forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
-    for root in dict.fromkeys((base.tree, *forms)):
+    for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
-            if text(part) in known:
+            key = (text(part), root in seen.own_writings)
+            if key in known:
                 continue
-            known.add(text(part))
+            known.add(key)
             unknown = _unknown(seen, base, root, part)
             found = _searched(seen, unknown, remaining)
             if found is not None:
@@ -161,14 +184,24 @@ def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | Non
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             return None
-        use &= weight >= np.median(weight[use])
-        step = float(np.median(lack[use]))
+        weight *= max(abs(found), abs(unknown.value), 1e-3)
+        use &= weight >= min(TELLING, float(np.median(weight[use])))
+        step = _agreed(lack[use])
         found += step
         if not math.isfinite(found):
             return None
         if abs(step) <= 1e-10 * abs(found):
             break
     return None if found == unknown.value else found
+
+
+def _agreed(values: Array) -> float:
+    """The middle of the densest `AGREE` of the values."""
+    values = np.sort(values)
+    count = max(1, int(AGREE * values.size))
+    width = values[count - 1 :] - values[: values.size - count + 1]
+    start = int(np.argmin(width))
+    return float(np.median(values[start : start + count]))
 
 
 def _other_parameter(seen: Evidence, unknown: _Unknown, found: float) -> Suspect:
@@ -199,6 +232,8 @@ def _shortest(seen: Evidence, unknown: _Unknown, found: float) -> float:
 def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator[Suspect]:
     """The constant's roundings near what was found; else what was found."""
     right = unknown.value
+    if not math.isfinite(right) or right == 0:
+        return
     near = [
         (value, how)
         for value, how in _roundings(right)
@@ -252,9 +287,14 @@ def _decimal(value: Decimal, digits: int, how: str) -> float:
 
 def _all_rounded(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """All constants rounded to as many digits, or to one format."""
-    parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in _constants(base.tree)}
-    if len(parts) < 2:
-        return
+    decimals = [node for node in walk(base.tree) if node.number is not None and node.number.denominator > 2]
+    for nodes in (list(_constants(base.tree)), decimals):
+        if len(nodes) > 1:
+            yield from _rounded_alike(seen, base, nodes)
+
+
+def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Suspect]:
+    parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in nodes}
     ways: dict[str, Callable[[float], float]] = {
         f"{digits} digits": lambda value, digits=digits: _decimal(Decimal(value), digits, ROUND_HALF_EVEN)  # type: ignore[misc]
         for digits in range(2, MOST_DIGITS)

@@ -21,6 +21,9 @@ from app.core.verification.exact import doubles
 CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
 
+LOUD = 256.0
+"""Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
+
 TF32_BITS = 10
 
 
@@ -84,6 +87,8 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
 def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) -> Iterator[Suspect]:
     """The formula, in every writing, with every step rounded."""
     forms = list(_writings(base))
+    if base == seen.base:
+        forms += [Writing("", each) for each in seen.own_writings]
     for inside in insides(seen, compute):
         if _usual(seen, inside) and seen.worst <= QUIET:
             continue
@@ -128,7 +133,7 @@ def _split(
     cancelled = (steps.cancellation > CANCELS) & ~overflowed
     rounded = ~cancelled & ~overflowed
     if _usual(seen, inside):
-        rounded &= seen.size[met] > QUIET
+        rounded &= seen.size[met] > LOUD
     name = f"{writing.name or 'the formula'} in {inside.name}"
     both = bool(cancelled.any() and overflowed.any())
     careless = Cause("cancellation", name, 0.0, _careless(writing, inside, overflows=both))

@@ -10,12 +10,14 @@ import numpy as np
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
-from app.core.verification.evidence import FEW, Evidence, Mask, Places, Suspect
-from app.core.verification.suspects.insides import SHORT, mantissa_bits
+from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.ends import plainest
+from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
-MOST_SEGMENTS = 600
+MOST_STEPS = 0.65
+"""Of the answers: with more, neighbours are rarely alike."""
 
 FEWER = 0.7
 """Of the segments that the right answers would take: with more, it is no table."""
@@ -42,8 +44,16 @@ class _Points(NamedTuple):
     slack: Array
 
 
-_Fit: TypeAlias = Callable[[_Points, int, int], Array | None]
-"""Coefficients for points from one place to another, None where one polynomial will not do."""
+_Look: TypeAlias = Callable[[Array, Array, Array], Array]
+"""What a table says at x, from its knots and their values."""
+
+TINY = 2.0**-10
+"""Of the window, around zero, is not looked at."""
+
+ENDS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
+COUNTS = tuple(2**power for power in range(3, 13))
+MOST_END = 1e3
+"""Evenly spaced tables end here at the latest."""
 
 
 def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
@@ -61,12 +71,68 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     made = _Points(x, seen.output[places], slack * unit)
     right = _Points(x, seen.right[places], slack * seen.unit[places])
     for degree in range(int(_is_short(seen, places)), 4):
-        cut = _segments(made, degree, MOST_SEGMENTS)
-        if cut is None or len(cut) * (degree + 2) > places.size / 2 or len(cut) < 2:
+        most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
+        cut = _segments(made, degree, most)
+        if cut is None or len(cut) < 2:
             continue
         if _segments(right, degree, int(len(cut) / FEWER)) is None:
             yield _table(seen, x, cut, degree)
             return
+
+
+def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """The function's own values at evenly spaced knots, and steps or straight lines between them."""
+    inner = _inner(seen)
+    if np.count_nonzero(remaining & inner) < FEW:
+        return
+    sample = seen.sample(remaining & inner)
+    sample = sample[remaining[sample] & (np.abs(seen.x[sample]) >= TINY)]
+    edges = seen.x[inner][[0, -1]]
+    seen_ends = {plainest(0.98 * abs(each), 1.02 * abs(each)) for each in edges.tolist() if each}
+    for high in sorted({*ENDS, *(each for each in seen_ends if each < MOST_END)}):
+        for count in COUNTS:
+            knots = np.linspace(-high, high, count + 1)
+            values = exactly(base, knots)
+            for kind, look in _LOOKS.items():
+                run = partial(_even, seen, inner, (knots, values), look)
+                within = sample[np.abs(seen.x[sample]) <= high]
+                same = seen.off(seen.rounded(run(within)), within) <= 1
+                if within.size < FEW or same.mean() < 0.9:
+                    continue
+                detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
+                summary = Text(
+                    f"The answers are those of a table: {detail}.",
+                    f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 "
+                    "표의 값과 같습니다.",
+                )
+                yield Suspect("table", detail, summary, run, base=base)
+
+
+def _even(seen: Evidence, inner: Mask, table: tuple[Array, Array], look: _Look, places: Places) -> Array:
+    x = seen.x[places]
+    knots, values = table
+    within = (x >= knots[0]) & (x <= knots[-1])
+    answers = look(np.clip(x, knots[0], knots[-1]), knots, values)
+    beyond = np.where(inner[places], seen.right[places], seen.output[places])
+    near = _next_to_zero(seen, TINY * float(knots[-1]), places)
+    return np.where(within & ~near, answers, np.where(near, seen.output[places], beyond))
+
+
+def _nearest(x: Array, knots: Array, values: Array) -> Array:
+    found: Array = values[np.rint((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+    return found
+
+
+def _before(x: Array, knots: Array, values: Array) -> Array:
+    found: Array = values[np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+    return found
+
+
+_LOOKS: dict[Text, _Look] = {
+    Text("straight lines", "직선"): np.interp,
+    Text("steps", "계단"): _nearest,
+    Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)"): _before,
+}
 
 
 def _is_short(seen: Evidence, places: Places) -> bool:
@@ -104,7 +170,7 @@ def _window(seen: Evidence, remaining: Mask) -> Places:
     if wrong.size < FEW:
         return np.empty(0, np.intp)
     low, high = float(wrong.min()), float(wrong.max())
-    tiny = 2.0**-10 * max(abs(low), abs(high))
+    tiny = TINY * max(abs(low), abs(high))
     use = inner & (seen.x >= low) & (seen.x <= high) & (np.abs(seen.x) >= tiny) & np.isfinite(seen.output)
     places = np.flatnonzero(use)
     _, first = np.unique(seen.x[places], return_index=True)
@@ -206,11 +272,22 @@ def _looked_up(
     seen: Evidence, cut: list[_Segment], starts: Array, ends: tuple[float, float], places: Places
 ) -> Array:
     x = seen.x[places]
+    x_least = TINY * max(map(abs, ends))
     segment = np.clip(np.searchsorted(starts, x, side="right") - 1, 0, len(cut) - 1)
     values = seen.right[places].copy()
     within = (x >= ends[0]) & (x <= ends[1])
     for number in np.unique(segment[within]):
         here = within & (segment == number)
         values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
-    beyond = ~_inner(seen)[places]
+    beyond = ~_inner(seen)[places] | _next_to_zero(seen, x_least, places)
     return np.where(beyond, seen.output[places], values)
+
+
+def _next_to_zero(seen: Evidence, least: float, places: Places) -> Mask:
+    """Nearer to zero than what was looked at, and no farther off: a table's errors are absolute."""
+    size = np.abs(seen.x)
+    with np.errstate(all="ignore"):
+        off = np.abs(seen.output - seen.right)
+        edge = off[(size >= least) & (size <= 8 * least) & np.isfinite(off)]
+        near: Mask = (size < least) & (off <= edge.max(initial=0.0))
+    return near[places]
