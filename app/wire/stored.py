@@ -1,7 +1,7 @@
 """Named tensors in a file: safetensors, or a NumPy archive (``.npz``).
 
-Safetensors is described at https://huggingface.co/docs/safetensors. What the file declares is held against the
-bytes that are there before a tensor is inflated or made.
+Safetensors is described at https://huggingface.co/docs/safetensors. What the file declares is held against
+the bytes that are there before a tensor is inflated or made.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ ALL = np.arange(65536, dtype=np.uint16).view(ml_dtypes.bfloat16)
 def relu() -> NDArray[Any]:
     with np.errstate(invalid="ignore"):
         wide = ALL.astype(np.float32)
-    return np.where(np.isnan(wide), ALL, np.where(wide > 0, ALL, ALL.dtype.type(0)))
+    found: NDArray[Any] = np.where(np.isnan(wide), ALL, np.where(wide > 0, ALL, ALL.dtype.type(0)))
+    return found
 
 
 def post_file(client: InProcess, data: bytes, **fields: Any) -> Response:
