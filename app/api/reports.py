@@ -76,6 +76,14 @@ def gradient(report: Report) -> dict[str, Any]:
         "log10_ratio": _spread(report.log10_ratio),
         "factor_per_layer": _spread(report.factor_per_layer),
         "underflow": report.underflow,
+        "mixed_precision": {
+            name: {
+                "overflow": each.overflow,
+                "smallest_loss_scale": each.smallest_scale,
+                "largest_loss_scale": each.largest_scale,
+            }
+            for name, each in report.mixed_precision.items()
+        },
     }
 
 

@@ -156,6 +156,17 @@ class LayerFigures(Model):
     matrices: list[MatrixFields] | None = Field(None, description="Of a block.")
 
 
+class MixedPrecisionFields(Model):
+    """Training in a short format. A scale is safe where no gradient overflows and none is subnormal."""
+
+    overflow: int | None = Field(description="The first layer whose signal overflows.")
+    smallest_loss_scale: float | None = Field(
+        description="Powers of two: with less, the typical gradient of some layer or its weights is "
+        "subnormal. Null where no scale is safe."
+    )
+    largest_loss_scale: float | None = Field(description="With more, the largest gradient overflows.")
+
+
 class GradientFields(Model):
     """The gradient from the last layer to the first."""
 
@@ -164,6 +175,7 @@ class GradientFields(Model):
     underflow: dict[str, int | None] = Field(
         description="By format the first layer, counted from the loss, whose gradient rounds to zero."
     )
+    mixed_precision: dict[Literal["float16", "bfloat16"], MixedPrecisionFields]
 
 
 class TheoryLayer(Model):

@@ -18,6 +18,7 @@ from app.core.activations.definition import Text
 from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
+from app.core.diagnosis.mixed_precision import MixedPrecision, mixed_precision
 from app.core.diagnosis.prose import summary
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
 from app.core.diagnosis.theory import Prediction, Theory
@@ -42,6 +43,7 @@ class Report:
     log10_ratio: Spread
     factor_per_layer: Spread
     underflow: dict[str, int | None]
+    mixed_precision: dict[str, MixedPrecision]
     theory: Theory | None
     verdict: Verdict
     summary: Text
@@ -92,6 +94,7 @@ def diagnose(
             ratio,
             spread(np.array([each.factor_per_layer for each in networks])),
             underflow(layers["gradient_log10_rms"].median),
+            mixed_precision(experiment.network, networks),
             theory,
             verdict,
             summary(experiment, verdict, theory),

@@ -25,7 +25,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.responses import Response
 from app.core.propagation.statistics import variance_and_correlation
 from app.core.propagation.steps import Run, mean, rescaled
-from app.core.propagation.tall import Batch
+from app.core.propagation.tall import Batch, largest
 
 
 class Tape(NamedTuple):
@@ -54,6 +54,7 @@ class BlockSteps:
         if measured:
             figures = self._run.figures
             figures.activation_mean[number] = mean(output)
+            figures.signal_peak[number] = np.log10(max(workshop.peak, largest(output.values)))
             figures.activation_mean_square[number] = np.ldexp(output.mean_square, 2 * output.exponent)
             figures.correlation[number] = _correlation(output)
         return output, Tape(part, workshop.made)
@@ -65,6 +66,7 @@ class BlockSteps:
         below, exponent = rescaled(tape.part.backward(gradient))
         figures = self._run.figures
         square = _mean_square(below, self._run.blocks)
+        figures.gradient_peak[number] = logarithm + exponent * math.log10(2) + np.log10(largest(below))
         figures.gradient_log10_rms[number] = (
             logarithm + exponent * math.log10(2) + float(np.log10(square)) / 2
         )
@@ -80,6 +82,7 @@ class _Workshop:
 
     number: int
     measured: bool
+    peak: float = 0.0
 
     def __init__(
         self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run, shared: dict[str, Any]
@@ -124,6 +127,7 @@ class _Workshop:
         if not self.measured:
             return
         figures, number = self._run.figures, self.number
+        self.peak = max(self.peak, largest(z), largest(response.outputs))
         variance, _ = variance_and_correlation(z, self.blocks)
         figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size

@@ -102,13 +102,13 @@ class Network:
         return self.residual is not None and layer.fan_in == layer.units
 
     def _check_block(self, block: Block) -> None:
+        if isinstance(self.weights, GivenWeights):
+            raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
         if len(set(self.sizes)) > 1:
             raise InvalidValue(
                 "a block keeps the width: it must be one number, and as many features as the inputs have",
                 loc=("width",),
             )
-        if isinstance(self.weights, GivenWeights):
-            raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
         if self.residual is not None:
             raise InvalidValue("a block has its own: skip and branch", loc=("residual",))
         if self.normalisation is not None and block.norm is None:
@@ -125,10 +125,12 @@ def given_network(
     *,
     normalisation: Normalisation | None = None,
     residual: float | None = None,
+    block: Block | None = None,
 ) -> Network:
     """The network made of the caller's own matrices; sizes are theirs.
 
-    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit.
+    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit, and for
+    blocks, whose weights these are not.
     """
     pieces = Units(call).pieces
     for number, matrix in enumerate(weights.matrices, start=1):
@@ -138,7 +140,9 @@ def given_network(
                 loc=("weights",),
             )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
-    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
+    return Network(
+        sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual, block=block
+    )
 
 
 def _check_fit(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:

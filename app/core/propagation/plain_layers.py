@@ -110,16 +110,19 @@ class PlainLayers:
         variance, correlation = variance_and_correlation(z, self._blocks)
         self.figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         self.figures.correlation[number] = correlation
+        self.figures.signal_peak[number] = np.log10(largest(z))
 
     def _measure_outputs(self, number: int, h: Batch, response: Response) -> None:
         figures = self.figures
         figures.activation_mean[number] = mean(h)
+        figures.signal_peak[number] = max(figures.signal_peak[number], np.log10(largest(h.values)))
         figures.activation_mean_square[number] = np.ldexp(h.mean_square, 2 * h.exponent)
         figures.saturated_fraction[number] = response.counts.saturated / h.values.size
         figures.dead_fraction[number] = response.counts.dead / len(h.values)
 
     def _measure_gradient(self, number: int, tape: Tape, delta: Batch, logarithm: float) -> None:
         figures = self.figures
+        figures.gradient_peak[number] = logarithm + np.log10(largest(delta.values))
         logarithm += math.log10(delta.scale)
         figures.gradient_log10_rms[number] = logarithm + np.log10(delta.mean_square) / 2
         norm = logarithm + math.log10(tape.inputs.scale) + np.log10(product_norm(delta, tape.inputs))

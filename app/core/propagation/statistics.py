@@ -42,7 +42,8 @@ class Figures:
     so gradient figures are NaN in every layer. ``collapse`` is the number (from 1) of the first layer after
     which the inputs are one (`collapse.ONE`). ``arguments`` are the smallest and the largest argument that φ
     had, where φ is a formula. ``matrices`` are the weight_gradient_log10_norm of each of a block's matrices
-    by name, ``own`` the figures that only blocks of its kind have.
+    by name, ``own`` the figures that only blocks of its kind have. ``signal_peak`` and ``gradient_peak`` are
+    log10 of the largest |z| or |h|, and of the largest |dL/dz|.
     """
 
     depth: InitVar[int]
@@ -56,6 +57,8 @@ class Figures:
     dead_fraction: Column = field(init=False)
     gradient_log10_rms: Column = field(init=False)
     weight_gradient_log10_norm: Column = field(init=False)
+    signal_peak: Column = field(init=False)
+    gradient_peak: Column = field(init=False)
     overflow: int | None = field(init=False, default=None)
     collapse: int | None = field(init=False, default=None)
     arguments: tuple[float, float] | None = field(init=False, default=None)
@@ -63,7 +66,7 @@ class Figures:
     own: dict[str, Column] = field(init=False)
 
     def __post_init__(self, depth: int, names: Sequence[str], figures: Sequence[str]) -> None:
-        for name in NAMES:
+        for name in (*NAMES, *_PEAKS):
             setattr(self, name, np.full(depth, np.nan))
         self.matrices = {name: np.full(depth, np.nan) for name in names}
         self.own = {name: np.full(depth, np.nan) for name in figures}
@@ -95,14 +98,15 @@ class Figures:
         self.overflow = layer + 1
         variance = self.preactivation_variance
         variance[layer:] = np.where(np.isnan(variance[layer:]), np.inf, variance[layer:])
-        self.activation_mean_square[layer:] = np.inf
+        self.activation_mean_square[layer:] = self.signal_peak[layer:] = np.inf
         columns = self.activation_mean, self.saturated_fraction, self.dead_fraction, *self.own.values()
         for column in columns:
             column[layer:] = np.nan
 
 
+_PEAKS = ("signal_peak", "gradient_peak")
 _OF_THE_NETWORK = ("overflow", "collapse", "arguments", "matrices", "own")
-NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK)
+NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK + _PEAKS)
 """The figures of a layer, in the order they are reported."""
 
 
