@@ -182,14 +182,14 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, taken: Taken) -> 
 def _values(whole: bytes, header: npy.Header, dtype: np.dtype[Any]) -> NDArray[np.float64]:
     count = math.prod(header.shape)
     if len(whole) < header.start + count * dtype.itemsize:
-        raise Unsuitable("a member of the archive is broken")
+        raise Unsuitable("the header's shape and the number of bytes after it do not agree")
     flat = np.frombuffer(whole, dtype, count, header.start)
     return _doubles(flat.reshape(header.shape, order="F" if header.fortran_order else "C"))
 
 
 def _doubles(values: NDArray[Any]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):  # NaN that carry a message
-        return values.astype(np.float64, order="C")
+        return values.astype(np.float64, order="C", copy=False)
 
 
 def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
