@@ -352,7 +352,7 @@ def test_a_scene_or_a_picture_that_does_not_come_is_told(visitor: Visitor) -> No
     page = visitor.page()
     page.route("**/vega.js", lambda route: route.abort())
     page.goto(f"{visitor.base}/#/learn/zigzag?lang=en")
-    expect(page.locator(".plot .waiting")).to_contain_text("could not be drawn")
+    expect(page.locator(".board").get_by_role("alert")).to_be_visible()
     assert read(page, "turns") > 30  # the figures are there all the same
     page.route("**/scenes/*.js", lambda route: route.abort())
     page.goto(f"{visitor.base}/#/learn/tanh?lang=en")
