@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -68,6 +69,33 @@ fma: Callable[[float, float, float], float] = intrinsic(_fma)  # type: ignore[as
 """a·b + c, rounded once."""
 
 
+def _ldexp(_context: Any, _a: Any, _k: Any) -> Any:
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number, whole = ir.DoubleType(), ir.IntType(32)
+        declared = ir.FunctionType(number, [number, whole])
+        function = builder.module.declare_intrinsic("llvm.ldexp", [number, whole], declared)
+        a, k = arguments
+        return builder.call(function, [a, builder.fptosi(k, whole)])
+
+    return types.float64(types.float64, types.float64), emit
+
+
+ldexp: Callable[[float, float], float] = intrinsic(_ldexp)  # type: ignore[assignment]  # as above
+"""a·2^k, rounded once, for a whole |k| < 2³¹. Slow, but where `has_ldexp`."""
+
+
+def _has_ldexp(_context: Any) -> Any:
+    def emit(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
+        _, _, features = context.codegen().magic_tuple()
+        return ir.IntType(1)(int("+avx512vl" in features))
+
+    return types.boolean(), emit
+
+
+has_ldexp: Callable[[], bool] = intrinsic(_has_ldexp)  # type: ignore[assignment]  # as above
+"""Whether the processor that is compiled for has `ldexp` as a vector instruction, as AVX-512 does."""
+
+
 LARGEST = sys.float_info.max
 """The largest finite number."""
 
@@ -109,10 +137,12 @@ def at_most(x: float, bound: float) -> float:
 
 @scalar
 def scaled(value: float, k: float) -> float:
-    """value·2^k for a whole k: in steps, so that it may end beyond the normal numbers.
+    """value·2^k for a whole k, which may end beyond the normal numbers.
 
-    Beyond ±3000 k counts as that: no double is left of the value.
+    Without an instruction for it, in steps. Beyond ±3000 k counts as that: no double is left of the value.
     """
+    if has_ldexp():
+        return ldexp(value, k)
     k = at_most(at_least(k, -3000.0), 3000.0)
     third = nearest(k * (1 / 3))
     step = power_of_two(third)
@@ -248,13 +278,14 @@ FARTHEST = 2200.0
 
 
 @scalar
-def _reduced(x: float, low: float) -> tuple[float, float, float]:
+def _reduced(x: float, low: float, ordinary: bool) -> tuple[float, float, float]:
     """r, what its rounding left, and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
 
-    Beyond ±2200 x counts as ±2200 and ``low`` as 0.
+    Beyond ±2200, where no ``ordinary`` x lies, x counts as ±2200 and ``low`` as 0.
     """
-    given, x = x, at_most(at_least(x, -FARTHEST), FARTHEST)
-    low = low if x == given else 0.0
+    if not ordinary:
+        given, x = x, at_most(at_least(x, -FARTHEST), FARTHEST)
+        low = low if x == given else 0.0
     k = nearest(x * _LOG2_E)
     coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
     r, rest = fast_two_sum(coarse, -k * _LN2_LOW)
@@ -262,17 +293,21 @@ def _reduced(x: float, low: float) -> tuple[float, float, float]:
 
 
 @scalar
-def exp_scaled(x: float, low: float = 0.0) -> Scaled:
+def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
     """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x.
 
-    Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number.
+    Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number. For
+    an ``ordinary`` x, |x| ≤ 512, the result's exponent is 0.
     """
-    r, rest, k = _reduced(x, low)
+    r, rest, k = _reduced(x, low, ordinary)
     # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
     line = fast_two_sum(1.0, r)
     head = fast_two_sum(line.high, bend)
     mantissa = fast_two_sum(head.high, fma(head.high, rest, head.low + line.low))
+    if ordinary:
+        unit = power_of_two(k)
+        return Scaled(mantissa.high * unit, mantissa.low * unit, 0.0)
     return Scaled(mantissa.high, mantissa.low, k)
 
 
@@ -284,9 +319,9 @@ def exp(x: float, low: float = 0.0) -> DoubleDouble:
 
 
 @scalar
-def expm1(x: float, low: float = 0.0) -> DoubleDouble:
-    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
-    r, rest, k = _reduced(x, low)
+def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
+    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700; ``ordinary`` as in `exp_scaled`."""
+    r, rest, k = _reduced(x, low, ordinary)
     square = two_product(r, r)
     cubic = r * square.high * polynomial(r, _EXP_SERIES)
     curve = fast_two_sum(r, 0.5 * square.high)
