@@ -35,9 +35,9 @@ from app.core.arithmetic.double_double import (
     fma,
     inverse_unnormalised,
     multiple,
-    product,
     product_unnormalised,
     scalar,
+    times_double,
     two_product,
     two_sum,
 )
@@ -71,8 +71,8 @@ def _sum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 def _gated(x: float, gate: Scaled, ordinary: bool = False) -> Scaled:
     """x·gate. At infinity the gate is open if its exponent is 0, and else shut."""
     if ordinary:
-        return with_exponent(product_unnormalised(DoubleDouble(x, 0.0), mantissa(gate)), gate.exponent)
-    value = product_unnormalised(DoubleDouble(finite(x), 0.0), mantissa(gate))
+        return with_exponent(times_double(mantissa(gate), x), gate.exponent)
+    value = times_double(mantissa(gate), finite(x))
     limit = exactly(math.copysign(0.0, x) if gate.exponent < 0 else x)
     return choose(abs(x) <= LARGEST, with_exponent(value, gate.exponent), limit)
 
@@ -232,7 +232,7 @@ def _mish(x: float, ordinary: bool = False) -> Orders:
 @Kernel
 def _hard_swish(x: float) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(product(two_sum(x, 3.0), DoubleDouble(x, 0.0)))
+    ramp = sixth(times_double(two_sum(x, 3.0), x))
     value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x)))
     slope = choose(inside, unscaled(sixth(two_sum(2 * x, 3.0))), level(1.0 if x >= 3 else 0.0, x))
     return value, slope, level(1 / 3 if inside else 0.0, x)

@@ -34,6 +34,7 @@ from app.core.arithmetic.double_double import (
     product,
     product_unnormalised,
     quotient,
+    times_double,
     two_product,
     two_sum,
 )
@@ -44,6 +45,7 @@ from app.core.arithmetic.scaled import (
     apart,
     choose,
     exactly,
+    inverse,
     mantissa,
     negative,
     over,
@@ -496,7 +498,7 @@ def _softsign(x: float, ordinary: bool = False) -> Orders:
     large = not ordinary and size > 2.0**500
     unit, shift = 2.0**-600 if large else 1.0, -600.0 if large else 0.0
     share = inverse_unnormalised(two_sum(unit, size * unit))
-    value = product_unnormalised(DoubleDouble(size * unit, 0.0), share)
+    value = times_double(share, size * unit)
     slope = product_unnormalised(share, share)
     twice = multiple(0.0 if x == 0 else 2.0, product_unnormalised(slope, share))
     curvature = signed(with_exponent(twice, 3 * shift), -x)
@@ -579,7 +581,7 @@ def _isru(x: float, alpha: float, ordinary: bool = False) -> Orders:
     bend = times(apart(alpha, ordinary), size)
     below = plus(times(bend, size), exactly(1.0), ordinary)
     distance = root(below)
-    slope = over(exactly(1.0), times(distance, below))
+    slope = inverse(times(distance, below))
     curvature = times(over(bend, below), times(slope, exactly(3.0)))
     return signed(over(size, distance), x), slope, signed(curvature, -x)
 

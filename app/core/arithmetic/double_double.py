@@ -203,6 +203,13 @@ def product_unnormalised(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 @scalar
+def times_double(a: DoubleDouble, b: float) -> DoubleDouble:
+    """a·b to 2⁻¹⁰⁰, not normalised."""
+    high = a.high * b
+    return DoubleDouble(high, fma(a.low, b, fma(a.high, b, -high)))
+
+
+@scalar
 def inverse_unnormalised(a: DoubleDouble) -> DoubleDouble:
     """1/a to 2⁻¹⁰⁰, not normalised."""
     high = 1 / a.high
@@ -252,10 +259,10 @@ _ARTANH_SERIES = tuple(2 / n for n in range(25, 1, -2))
 
 @scalar
 def square_root(a: DoubleDouble) -> DoubleDouble:
-    """√a to 2⁻¹⁰³, for a > 0."""
+    """√a to 2⁻¹⁰³, for a > 0, not normalised. Its inverse shares the division."""
     root = math.sqrt(a.high)
-    rest = fma(-root, root, a.high) + a.low
-    return fast_two_sum(root, rest / (2 * root))
+    inverse = 1 / root
+    return DoubleDouble(root, (fma(-root, root, a.high) + a.low) * (0.5 * inverse))
 
 
 @scalar
@@ -304,7 +311,7 @@ def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
     line = fast_two_sum(1.0, r)
     head = fast_two_sum(line.high, bend)
-    mantissa = fast_two_sum(head.high, fma(head.high, rest, head.low + line.low))
+    mantissa = DoubleDouble(head.high, fma(head.high, rest, head.low + line.low))
     if ordinary:
         unit = power_of_two(k)
         return Scaled(mantissa.high * unit, mantissa.low * unit, 0.0)
@@ -330,7 +337,7 @@ def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
     head = fast_two_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
-    return fast_two_sum(head.high, head.low + (whole.low + scale * m.low))
+    return DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
 
 
 @scalar
@@ -345,4 +352,4 @@ def log1p(y: DoubleDouble) -> DoubleDouble:
     z = s.high * s.high
     rest = fast_two_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
     head = fast_two_sum(j * _LN2[0], rest.high)
-    return fast_two_sum(head.high, head.low + (j * _LN2[1] + rest.low))
+    return DoubleDouble(head.high, head.low + (j * _LN2[1] + rest.low))

@@ -157,7 +157,7 @@ def one_minus(a: DoubleDouble, exponent: float) -> DoubleDouble:
 def sixth(a: DoubleDouble) -> DoubleDouble:
     """a/6, exact where a double holds it."""
     head = a.high / 6
-    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) / 6)
+    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) * (1 / 6))
 
 
 _STEPS: Final = 32

@@ -135,13 +135,20 @@ def over(a: Scaled, b: Scaled) -> Scaled:
 
 
 @scalar
+def inverse(a: Scaled) -> Scaled:
+    """1/a to 2⁻¹⁰⁰, for a mantissa near 1."""
+    return with_exponent(inverse_unnormalised(mantissa(a)), -a.exponent)
+
+
+@scalar
 def plus(a: Scaled, b: Scaled, ordinary: bool = False) -> Scaled:
     """a + b to 2⁻¹⁰⁰ of the larger, for mantissas near 1. What is 2⁻⁹⁰⁰ of the other counts as that.
 
     Two ``ordinary`` numbers have the exponent 0.
     """
     if ordinary:
-        return unscaled(add(mantissa(a), mantissa(b)))
+        head = two_sum(a.high, b.high)
+        return Scaled(head.high, head.low + (a.low + b.low), 0.0)
     first = a.exponent if a.high != 0 else -9000.0
     second = b.exponent if b.high != 0 else -9000.0
     exponent = max(second, first)
