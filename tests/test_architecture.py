@@ -20,8 +20,9 @@ INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
 """Rooms that may name an activation: entries, vocabularies, and functions of the same name."""
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
-OTHER_MEANINGS = {"clip", "gaussian", "step"}
-"""Words that are an activation's name and something else: a distribution, a step, the edge of a picture."""
+OTHER_MEANINGS = {"clip", "gaussian", "step", "threshold"}
+"""Words that are an activation's name and something else: a distribution, a step, the edge of a picture, a
+cause of errors."""
 
 assert CORE
 assert OUTSIDE

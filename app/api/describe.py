@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ from app.api.examples import DESCRIBE
 from app.contract.describe import DescribeResponse
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import FormulaActivation, label
-from app.core.card import Card, card
+from app.core.card import Card, Description
 from app.core.errors import InvalidValue
+from app.core.jobs import Runner, ignore
 from app.http.answers import whole
 from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.computing import admitted, simulated, timeout
 from app.http.problems import responses
 
 router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
@@ -25,7 +26,7 @@ router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
     "/functions/describe",
     summary="Describe a formula",
     response_model=DescribeResponse,
-    responses=responses(400, 406, 413, 415, 422),
+    responses=responses(400, 406, 413, 415, 422, 503, 504),
 )
 async def post_describe(body: DESCRIBE, request: Request) -> Response:
     """What `GET /functions/{name}` tells of an entry, found for a formula by computation."""
@@ -37,7 +38,13 @@ async def post_describe(body: DESCRIBE, request: Request) -> Response:
         if np.ndim(value):
             raise InvalidValue("must be one number here", loc=("params", name))
     request.state.function = label(call.activation)
-    found = await asyncio.to_thread(card, call.activation, REGISTRY.values())
+    job = Description(call.activation)
+
+    def work(run: Runner) -> Card:
+        return next(run([job], ignore))
+
+    seconds = timeout(request, request.app.state.settings.request_timeout)
+    found = await simulated(request, admitted(request, seconds), work)
     return Response(whole(_fields(call.activation, found)), media_type=JSON)
 
 

@@ -21,6 +21,7 @@ from app.core.activations.registry import Call
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import critical
 from app.core.errors import InvalidValue, LimitExceeded
+from app.core.propagation.block_kinds import block
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
 from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
@@ -72,6 +73,9 @@ def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
     return {
         "normalisation": None if body.normalization is None else normalisation(body.normalization),
         "residual": None if body.residual is None else body.residual.scale,
+        "block": None
+        if body.block is None
+        else block(body.block.kind, body.block.model_dump(exclude={"kind"})),
     }
 
 

@@ -34,16 +34,23 @@ POLICY = "; ".join(
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
-        "frame-ancestors 'none'",
     )
 )
 """What the page may do: run its own files and talk to its own host."""
 
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-}
+
+def _headers(ancestors: str) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": f"{POLICY}; frame-ancestors {ancestors}",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+HEADERS = _headers("'none'")
+
+EMBEDDED = _headers("*")
+"""For ``/?embed=1``, which shows scenes and takes no key: anybody's page may frame it."""
 
 
 class Page:
@@ -51,8 +58,8 @@ class Page:
 
     def __init__(self) -> None:
         self._files = {
-            path.name: Fixed.of(path.read_bytes(), MEDIA_TYPES[path.suffix])
-            for path in sorted(FILES.iterdir())
+            path.relative_to(FILES).as_posix(): Fixed.of(path.read_bytes(), MEDIA_TYPES[path.suffix])
+            for path in sorted(FILES.rglob("*"))
             if path.suffix in MEDIA_TYPES
         }
         self._vega = asyncio.create_task(vega.bundle())
@@ -74,8 +81,10 @@ class Page:
 
 @router.get("/")
 async def get_page(request: Request) -> Response:
-    """The page itself."""
-    return await get_file("index.html", request)
+    """The page itself; with ``embed=1`` the form that other pages may frame."""
+    page: Page = request.app.state.page
+    headers = EMBEDDED if request.query_params.get("embed") == "1" else HEADERS
+    return (await page.file("index.html")).response(request, headers)
 
 
 @router.get("/llms.txt")
@@ -84,7 +93,7 @@ async def get_summary(request: Request) -> Response:
     return await get_file("llms.txt", request)
 
 
-@router.get("/page/{name}")
+@router.get("/page/{name:path}")
 async def get_file(name: str, request: Request) -> Response:
     """One of its files."""
     page: Page = request.app.state.page

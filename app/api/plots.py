@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -305,6 +304,10 @@ async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, r
     return await _picture(form, query, draw, request, left)
 
 
+DRAWN = 100_000
+"""Numbers that a picture's specification counts as: enough to be made by a thread, in its turn."""
+
+
 async def _picture(
     form: Form,
     query: PictureQuery,
@@ -323,7 +326,11 @@ async def _picture(
     with failures:
         lang = await renderer.language(query.lang, form, left())
     look = Look(query.theme, lang, query.width, query.height)
-    specification = orjson.dumps(await asyncio.to_thread(draw, look))
+
+    def drawn(_: Mapper) -> bytes:
+        return orjson.dumps(draw(look))
+
+    specification = await computed(request, drawn, size=DRAWN, seconds=left())
     drawing = Drawing(specification, form, query.scale)
     headers = {
         "ETag": drawing.tag,

@@ -30,6 +30,7 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
                 "fan_in": layer.fan_in,
                 "fan_out": layer.units,
                 **{name: _spread(values, number) for name, values in report.layers.items()},
+                **({"matrices": _matrices(network, report, number)} if network.block else {}),
             }
             for number, layer in enumerate(network.layers)
         ],
@@ -42,6 +43,20 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
         ],
         **({} if report.accuracy is None else {"formula": _accuracy(report.accuracy)}),
     }
+
+
+def _matrices(network: Network, report: Report, number: int) -> list[dict[str, Any]]:
+    """The matrices of a block."""
+    return [
+        {
+            "name": name,
+            "rows": matrix.shape[0],
+            "columns": matrix.shape[1],
+            "weight_gradient_log10_norm": _spread(report.matrices[name], number),
+        }
+        for matrix in network.matrices
+        for name in matrix.names
+    ]
 
 
 def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
@@ -61,6 +76,14 @@ def gradient(report: Report) -> dict[str, Any]:
         "log10_ratio": _spread(report.log10_ratio),
         "factor_per_layer": _spread(report.factor_per_layer),
         "underflow": report.underflow,
+        "mixed_precision": {
+            name: {
+                "overflow": each.overflow,
+                "smallest_loss_scale": each.smallest_scale,
+                "largest_loss_scale": each.largest_scale,
+            }
+            for name, each in report.mixed_precision.items()
+        },
     }
 
 

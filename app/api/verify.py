@@ -61,8 +61,10 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
     seconds = timeout(request, settings.request_timeout)
-    call = _call(body)
-    request.state.function = label(call.activation)
+    call = None if body.function is None else _call(body.function, body)
+    if call is None:
+        _check_unnamed(body)
+    request.state.function = "unknown" if call is None else label(call.activation)
     orders = 1 + (body.derivative is not None) + (body.second_derivative is not None)
     check_answer_size(orders * body.outputs.size, settings.max_elements)
     job = _job(call, body)
@@ -76,11 +78,16 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
     reserve(admission, BYTES_PER_NUMBER * orders * job.x.size)
     report = await simulated(request, admission, work)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
-    return Response(whole(_fields(call, body, job, report)), media_type=JSON, headers=timing)
+    return Response(whole(_fields(body, job, report)), media_type=JSON, headers=timing)
 
 
-def _call(body: VerifyRequest) -> Call:
-    call = REGISTRY.resolve(body.function, body.params)
+def _check_unnamed(body: VerifyRequest) -> None:
+    if body.params:
+        raise InvalidValue("must be absent where function is null", loc=("params",))
+
+
+def _call(function: str, body: VerifyRequest) -> Call:
+    call = REGISTRY.resolve(function, body.params)
     if not isinstance(call.activation, Elementwise):
         raise InvalidValue(
             f"{call.activation.name} mixes elements: a kernel is judged for elementwise functions",
@@ -93,7 +100,7 @@ def _call(body: VerifyRequest) -> Call:
     return call
 
 
-def _job(call: Call, body: VerifyRequest) -> Verification:
+def _job(call: Call | None, body: VerifyRequest) -> Verification:
     dtype = number_format(body.dtype)
     compute = None if body.compute_dtype is None else _compute_format(body.compute_dtype)
     if not body.outputs.size:
@@ -153,16 +160,19 @@ def _of_format(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     return held
 
 
-def _fields(call: Call, body: VerifyRequest, job: Verification, report: Report) -> dict[str, Any]:
+def _fields(body: VerifyRequest, job: Verification, report: Report) -> dict[str, Any]:
     """The fields of a `VerifyResponse`."""
+    call = report.call
+    told = [_wire(asdict(each)) for each in report.candidates]
     return {
-        "function": call.activation.name,
-        "params": {name: np.asarray(value) for name, value in call.params.items()},
+        "function": None if call is None else call.activation.name,
+        "params": {} if call is None else {name: np.asarray(each) for name, each in call.params.items()},
         "dtype": body.dtype,
         "count": job.x.size,
         "orders": [_wire(asdict(each)) for each in report.orders],
         "causes": [{**each._asdict(), "summary": each.summary._asdict()} for each in report.causes],
         "verdict": {"state": report.verdict.state, "summary": report.verdict.summary._asdict()},
+        "candidates": told if body.function is None else None,
     }
 
 

@@ -43,6 +43,8 @@ class ActivateRequest(Model):
         "format",
         description="What overflows becomes what the format's standard says, or the format's largest number. "
         "With `saturate` or `flush` the numbers of an elementwise function are proved.",
+        # `format` is a method of Python's strings: no name for a member of an enumeration in a client.
+        json_schema_extra={"x-enum-varnames": ["BY_FORMAT", "SATURATE"]},
     )
     subnormals: Literal["keep", "flush"] = Field(
         "keep", description="`flush`: subnormal inputs and results are zero."

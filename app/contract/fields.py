@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.contract.activate import ActivateRequest
+from app.contract.blocks import KINDS, ResidualBlockFields, TransformerBlockFields
 from app.contract.gradient_flow import (
     DistributionFields,
     GaussianInputFields,
@@ -39,9 +40,11 @@ FIELD_NAMES: frozenset[str] = frozenset(
         Sigmas,
         DistributionFields,
         ResidualFields,
+        ResidualBlockFields,
+        TransformerBlockFields,
         FunctionsPictureQuery,
         NetworksPictureQuery,
     )
     for name in model.model_fields
-)
-"""The fields of all requests."""
+) | frozenset(KINDS)
+"""The fields of all requests, and the kinds that their places may name."""

@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.blocks import BlockFields
 from app.contract.names import FunctionName, InitName, NormalizationName
 from app.core.propagation.given import GivenWeights
 
@@ -75,6 +76,9 @@ class GradientFlowRequest(Model):
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
     residual: ResidualFields | None = None
+    block: BlockFields | None = Field(
+        None, description="What `depth` counts, instead of plain layers; `width` is then the stream's."
+    )
     inputs: GaussianInputFields | NumberArray = Field(
         default_factory=GaussianInputFields, description="A distribution, or a real batch: batch × features."
     )
@@ -118,8 +122,22 @@ class OptionalSpread(Model):
     high: NumberArray | None
 
 
+class MatrixFields(Model):
+    """One of a block's matrices."""
+
+    name: str
+    rows: int
+    columns: int
+    weight_gradient_log10_norm: SpreadFields
+
+
 class LayerFigures(Model):
-    """What was measured in one layer."""
+    """What was measured in one layer, or one block.
+
+    Of a block, the gradient is that of dL/dh at its input, activations and correlation are the stream's at
+    its end, what concerns pre-activations is measured inside, and the weight gradient is over all its
+    matrices.
+    """
 
     layer: int
     fan_in: int
@@ -132,6 +150,21 @@ class LayerFigures(Model):
     dead_fraction: SpreadFields
     gradient_log10_rms: SpreadFields
     weight_gradient_log10_norm: SpreadFields
+    attention_entropy: SpreadFields | None = Field(
+        None, description="Of a transformer: the mean of −Σ p ln p over heads and tokens."
+    )
+    matrices: list[MatrixFields] | None = Field(None, description="Of a block.")
+
+
+class MixedPrecisionFields(Model):
+    """Training in a short format. A scale is safe where no gradient overflows and none is subnormal."""
+
+    overflow: int | None = Field(description="The first layer whose signal overflows.")
+    smallest_loss_scale: float | None = Field(
+        description="Powers of two: with less, the typical gradient of some layer or its weights is "
+        "subnormal. Null where no scale is safe."
+    )
+    largest_loss_scale: float | None = Field(description="With more, the largest gradient overflows.")
 
 
 class GradientFields(Model):
@@ -142,6 +175,7 @@ class GradientFields(Model):
     underflow: dict[str, int | None] = Field(
         description="By format the first layer, counted from the loss, whose gradient rounds to zero."
     )
+    mixed_precision: dict[Literal["float16", "bfloat16"], MixedPrecisionFields]
 
 
 class TheoryLayer(Model):

@@ -14,9 +14,10 @@ from app.contract.names import DtypeName, FunctionName
 class VerifyRequest(Model):
     """A kernel's own numbers, and the function that it computes."""
 
-    function: FunctionName = Field(
+    function: FunctionName | None = Field(
         description="Canonical name, a framework's own behind its prefix (`torch:GELU`), or a formula in x. "
-        "It has to be elementwise."
+        "It has to be elementwise. Null: the function is looked for in the catalogue; the judgement is then "
+        "that of the best candidate."
     )
     params: dict[str, ParamValue] = Field(
         default_factory=dict, description="The function's parameters, a number each."
@@ -116,13 +117,35 @@ class KernelVerdict(Model):
     summary: Sentences
 
 
+class Candidate(Model):
+    """A function that the numbers may be of, and how far they lie from it.
+
+    Of a large array, figures are those of 4,000 inputs spread evenly over all.
+    """
+
+    function: str
+    params: dict[str, float]
+    frameworks: list[str] = Field(description="Prefixed names that stand for it.")
+    max_ulp: NumberArray
+    mean_ulp: float
+    equal: float = Field(description="Share of the numbers that are its correctly rounded ones.")
+    apart: NumberArray = Field(description="Ulps between it and the first candidate, at most.")
+    differs: float = Field(description="Share of inputs for which the two round to different numbers.")
+
+
 class VerifyResponse(Model):
     """The judgement."""
 
-    function: str
+    function: str | None = Field(
+        description="The function that was judged: the best candidate, where none was named; null where none "
+        "comes near."
+    )
     params: dict[str, NumberArray]
     dtype: str
     count: int = Field(description="Numbers of each order.")
     orders: list[OrderJudgement]
     causes: list[ErrorCause] = Field(description="The best first; empty where no known cause fits.")
     verdict: KernelVerdict
+    candidates: list[Candidate] | None = Field(
+        description="Where `function` was null: at most five, the best first; empty where none comes near."
+    )

@@ -9,17 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise
 from app.core.activations.from_formula import FormulaActivation, tree_of
 from app.core.arithmetic import Array
 from app.core.arithmetic.rounding import Rounding
 from app.core.errors import LimitExceeded
+from app.core.evaluation import Mapper
 from app.core.formulas.facts import GRID, Side, extrema
 from app.core.formulas.language import Expression
 from app.core.formulas.limits import limits
 from app.core.formulas.proving import Part, prove
 from app.core.formulas.tree import Tree, text, with_infinite, written_size
 from app.core.formulas.vectorised import evaluate, stable
+from app.core.jobs import Progress
 from app.core.theory.duals import Gains, gains
 
 LONGEST_PRINTED = 1500
@@ -62,6 +65,17 @@ class Card:
     saturates: frozenset[Side]
     gains: Gains | None
     same_as: str | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """The job: the card of a formula, which may be any entry of the catalogue."""
+
+    activation: FormulaActivation
+
+    def __call__(self, _: Mapper, __: Progress, /) -> Card:
+        """Does it."""
+        return card(self.activation, REGISTRY.values())
 
 
 def card(activation: FormulaActivation, entries: Iterable[Activation]) -> Card:

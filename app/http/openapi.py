@@ -98,12 +98,10 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _operation_id(method: str, path: str) -> str:
-    """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}."""
-    parts = [re.sub(r"\.?\{\w+\}", "", part).replace("-", "_") for part in path.strip("/").split("/")]
-    words = [part for part in parts if part]
-    if path.endswith("}") and "." not in path:
-        words[-1] = words[-1].removesuffix("s")
-    return "_".join(words if method == "post" else [method, *words])
+    """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}: one is singular."""
+    one_of_many = re.sub(r"s/\{\w+\}", "", path)
+    words = re.sub(r"\.?\{\w+\}", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
+    return words if method == "post" else f"{method}_{words}"
 
 
 def _declare_operations(document: dict[str, Any]) -> None:

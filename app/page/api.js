@@ -1,5 +1,7 @@
 // The service's public interface, and what can go wrong with it.
 
+import { session } from "./storage.js";
+
 const KEY = "api-key";
 
 /** What went wrong: `kind` chooses the page's sentence, `details` are the service's own. */
@@ -29,14 +31,14 @@ function failure(status, problem) {
 }
 
 /** Whether the reader gave a key. */
-export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+export const hasKey = () => session.getItem(KEY) !== null;
 
 /** Keeps the key for this tab. */
-export const keep = (key) => sessionStorage.setItem(KEY, key);
+export const keep = (key) => session.setItem(KEY, key);
 
 /** The answer to a request; throws `Failure`. */
 export async function send(path, { body, headers = {}, signal } = {}) {
-  const key = sessionStorage.getItem(KEY);
+  const key = session.getItem(KEY);
   const all = { ...(key && { Authorization: `Bearer ${key}` }), ...headers };
   const response = await reached(path, { method: body ? "POST" : "GET", body, headers: all, signal });
   if (response.ok) return response;

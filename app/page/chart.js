@@ -50,6 +50,11 @@ export class Chart {
     this.#frame = key;
   }
 
+  /** Vega's view of what is drawn, or null. */
+  get view() {
+    return this.#view;
+  }
+
   /** The frames of the picture's panels, on the screen. */
   panels() {
     const groups = [...this.element.querySelectorAll("svg .mark-group")];

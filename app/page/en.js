@@ -5,6 +5,7 @@ export default {
   "page.api": "API",
   "page.switch": "한국어",
   "page.again": "Try again",
+  "view.learn": "See it happen",
   "view.explore": "Explore",
   "view.compare": "Compare",
   "view.flow": "Gradient flow",

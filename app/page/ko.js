@@ -5,6 +5,7 @@ export default {
   "page.api": "API",
   "page.switch": "English",
   "page.again": "다시 시도",
+  "view.learn": "따라 보기",
   "view.explore": "살펴보기",
   "view.compare": "비교",
   "view.flow": "그래디언트 흐름",

@@ -8,9 +8,18 @@ import { explore } from "./explore.js";
 import { flow } from "./flow.js";
 import { phase } from "./phase.js";
 import { address, read, settle, state, VIEWS } from "./state.js";
+import { session } from "./storage.js";
 import { choose, language, other, t } from "./words.js";
 
-const OPENERS = { explore, compare, flow, phase };
+const OPENERS = {
+  learn: async (root) => (await import("./learn/learn.js")).learn(root),
+  explore,
+  compare,
+  flow,
+  phase,
+};
+/** In another page's frame there are the scenes alone, and nothing is asked for. */
+const embedded = new URLSearchParams(location.search).get("embed") === "1";
 const SAVED = "state"; // what the address does not hold survives a reload and the switch of language
 
 const main = document.querySelector("main");
@@ -19,6 +28,7 @@ let close = () => {};
 let opened = 0;
 
 document.documentElement.lang = language;
+document.documentElement.classList.toggle("embedded", embedded);
 document.title = t("page.title");
 const skip = document.querySelector(".skip");
 skip.textContent = t("page.skip");
@@ -46,6 +56,7 @@ async function show() {
   close();
   close = () => {};
   read();
+  if (embedded) state.view = "learn";
   for (const [index, view] of VIEWS.entries()) {
     if (view === state.view) links[index].setAttribute("aria-current", "page");
     else links[index].removeAttribute("aria-current");
@@ -70,7 +81,7 @@ for (const [index, link] of links.entries()) {
 }
 
 addEventListener("key-wanted", () => {
-  if (document.querySelector(".key")) return;
+  if (embedded || document.querySelector(".key")) return;
   const field = h("input", { type: "password", autocomplete: "off", required: true, id: "key" });
   const use = (event) => {
     event.preventDefault();
@@ -94,10 +105,10 @@ addEventListener("key-wanted", () => {
   main.before(form);
 });
 
-addEventListener("pagehide", () => sessionStorage.setItem(SAVED, JSON.stringify(state)));
+addEventListener("pagehide", () => session.setItem(SAVED, JSON.stringify(state)));
 addEventListener("hashchange", show);
 
-for (const [view, fields] of Object.entries(JSON.parse(sessionStorage.getItem(SAVED) ?? "{}"))) {
+for (const [view, fields] of Object.entries(JSON.parse(session.getItem(SAVED) ?? "{}"))) {
   if (VIEWS.includes(view)) Object.assign(state[view], fields);
 }
 await show();

@@ -1,14 +1,16 @@
 // What is on the screen, as one object and as an address. A link holds the view it shows and nothing else.
 
 import { number } from "./numbers.js";
+import { language } from "./words.js";
 
-export const VIEWS = ["explore", "compare", "flow", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "phase"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
 
 export const state = {
-  view: "explore",
+  view: VIEWS[0],
+  learn: { scene: "", value: "" },
   explore: { functions: [], focus: 0, x: 1, low: -6, high: 6, numbers: "" },
   compare: { sort: "", descending: false, text: "", only: [] },
   flow: {
@@ -48,6 +50,13 @@ function chosen(text) {
 }
 
 const FIELDS = {
+  learn: {
+    write: ({ value }) => [
+      ["lang", language],
+      ["v", value],
+    ],
+    read: (query) => ({ value: query.get("v") ?? "" }),
+  },
   explore: {
     write: ({ functions, focus, x, low, high, numbers }) => [
       ...functions.map((each) => ["f", written(each)]),
@@ -121,13 +130,15 @@ function object(text) {
 export function address(view = state.view, fields = state[view]) {
   const pairs = FIELDS[view].write(fields).filter(([, value]) => value !== "" && value != null);
   const query = pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
-  return `#/${view}${query && "?"}${query}`;
+  return `#/${view}${fields.scene ? `/${fields.scene}` : ""}${query && "?"}${query}`;
 }
 
 /** Takes over what the address says. */
 export function read() {
-  const [view, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
-  state.view = VIEWS.includes(view) ? view : "explore";
+  const [path, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [view, scene] = path.split("/");
+  state.view = VIEWS.includes(view) ? view : VIEWS[0];
+  if (scene !== undefined) Object.assign(state.learn, { scene, value: "" });
   if (query)
     Object.assign(
       state[state.view],

@@ -1,10 +1,24 @@
-// The page's language: the reader's choice, else the browser's.
+// The page's language: the address's, else the reader's choice, else the browser's.
+
+import { local, session } from "./storage.js";
 
 const LANGUAGES = ["en", "ko"];
 
-export const language = localStorage.getItem("language") ?? preferred();
+export const language = asked() ?? session.getItem("language") ?? local.getItem("language") ?? preferred();
+
+if (asked()) session.setItem("language", language); // the other views' addresses name none
 
 const table = (await import(`./${language}.js`)).default;
+
+/** The language that the address names: `#/learn/zigzag?lang=ko`. */
+function asked() {
+  const named = new URLSearchParams(location.hash.split("?")[1]).get("lang");
+  return LANGUAGES.includes(named) ? named : null;
+}
+
+addEventListener("hashchange", () => {
+  if (asked() && asked() !== language) location.reload();
+});
 
 function preferred() {
   const short = navigator.languages.map((each) => each.slice(0, 2));
@@ -16,7 +30,9 @@ export const other = LANGUAGES.find((each) => each !== language);
 
 /** Remembers the reader's choice and opens the same address in it. */
 export function choose(code) {
-  localStorage.setItem("language", code);
+  local.setItem("language", code);
+  session.removeItem("language");
+  history.replaceState(null, "", location.hash.replace(/([?&]lang=)\w+/, `$1${code}`));
   location.reload();
 }
 

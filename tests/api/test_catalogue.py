@@ -207,9 +207,10 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 
 # What one field asks of another (parameters of the function, shapes that fit) OpenAPI cannot say, so what
 # fits the schema may still be refused; everything else that the document promises is held against it.
-@schema.include(path_regex="^/(activate|functions|healthz|v2)").parametrize()
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
+requests = schema.include(path_regex="^/(activate|verify|functions|healthz|v2)")
+
+
+def keeps_to_its_document(case: Case[Any]) -> None:
     checks = [
         not_a_server_error,
         status_code_conformance,
@@ -218,3 +219,16 @@ def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
     ]
     # Longer than any computation may take: a client that leaves before is no test of the answer.
     patient(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
+
+
+@requests.parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
+    keeps_to_its_document(case)
+
+
+@pytest.mark.study
+@requests.parametrize()
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+def test_ten_thousand_requests_keep_to_the_document(case: Case[Any]) -> None:
+    keeps_to_its_document(case)

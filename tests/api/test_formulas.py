@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,36 @@ def test_the_card_leaves_open_what_is_undecided(client: InProcess) -> None:
     kinked = post(client, "/functions/describe", function="formula:x if x > a else 0", params={"a": 1.5})
     assert kinked.json()["kinks"] == [{"at": 1.5, "derivative": 0.0, "second_derivative": 0.0}]
     assert kinked.json()["smoothness"] == -1.0
+
+
+HARD = (
+    "sin(1e300 * x)",
+    "sin(exp(x**50))",
+    "x**x**x**x",
+    "exp(exp(exp(exp(x))))",
+    "1e308 * 1e308 * x",
+    "1 / sin(1e5 * x)",
+)
+"""Formulas whose derivatives leave the doubles, or that doubles cannot follow."""
+
+
+@pytest.mark.parametrize("text", HARD)
+def test_hard_formulas_are_answered_soon(client: InProcess, text: str) -> None:
+    """The catalogue's routes take them in seconds of processor time: what is undecided stays open."""
+    name = f"formula:{text}"
+    start = time.process_time()
+    numbers = [-1e300, -2.0, -0.0, 0.5, 3.0, 1e300]
+    for path, fields in (("/functions/describe", {}), ("/activate", {"inputs": numbers, "order": 2})):
+        answer = post(client, path, function=name, **fields)
+        assert answer.status_code == 200, answer.text
+    for order in (0, 2):
+        answer = client.get("/plots/functions.vl.json", params={"name": name, "order": order})
+        assert answer.status_code == 200, answer.text
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", HARD)
+def test_theory_of_hard_formulas_ends(client: InProcess, text: str) -> None:
+    answer = post(client, "/mean-field", activation=f"formula:{text}", sigma_w=1.5, sigma_b=0.1)
+    assert answer.status_code in {200, 422}, answer.text

@@ -36,7 +36,7 @@ def test_the_answer_has_the_contract_s_fields(client: InProcess) -> None:
         *("gradient_log10_rms", "weight_gradient_log10_norm"),
     ]
     assert [each["layer"] for each in answer["layers"]] == [1, 2, 3, 4]
-    assert list(answer["gradient"]) == ["log10_ratio", "factor_per_layer", "underflow"]
+    assert list(answer["gradient"]) == ["log10_ratio", "factor_per_layer", "underflow", "mixed_precision"]
     assert len(answer["theory"]["layers"]) == 4
 
 

@@ -265,3 +265,9 @@ def test_the_form_is_documented(client: InProcess) -> None:
     assert "weights" not in schema["properties"]
     example = described["schema"]["properties"]["request"]["example"]
     assert post(client, **example).status_code == 200
+
+
+def test_a_block_is_not_made_of_such_weights(client: InProcess) -> None:
+    answer = post(client, block={"kind": "residual"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["loc"] == ["body", "block"]

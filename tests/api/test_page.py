@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.pictures import vega
 from tests.conftest import InProcess, Server
 
-NAMES = sorted(path.name for path in FILES.iterdir() if path.suffix in MEDIA_TYPES)
+NAMES = sorted(path.relative_to(FILES).as_posix() for path in FILES.rglob("*") if path.suffix in MEDIA_TYPES)
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/page/{name}" for name in NAMES)])
@@ -37,6 +37,15 @@ def test_each_file_comes_compressed_and_then_not_again(client: InProcess, path: 
         == answer.content
         == (FILES / (path.removeprefix("/page/").strip("/") or "index.html")).read_bytes()
     )
+
+
+def test_other_pages_may_frame_the_scenes_and_nothing_else(client: InProcess) -> None:
+    for path in ("/", "/?embed=0", "/?embed=", "/page/index.html?embed=1", "/docs?embed=1"):
+        assert "frame-ancestors 'none'" in client.get(path).headers["content-security-policy"], path
+    framed = client.get("/?embed=1")
+    assert framed.headers["content-security-policy"].endswith("; frame-ancestors *")
+    assert "x-frame-options" not in framed.headers
+    assert framed.content == client.get("/").content
 
 
 def test_a_file_that_is_none_is_a_problem(client: InProcess) -> None:
@@ -103,9 +112,14 @@ def test_the_server_itself_never_loads_vega() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_both_languages_have_the_same_words() -> None:
+@pytest.mark.parametrize("folder", ["", "learn"])
+def test_both_languages_have_the_same_words(folder: str) -> None:
     english, korean = (
-        dict(re.findall(r'^  "?([\w.]+)"?:\s+"(.*)",$', (FILES / f"{code}.js").read_text(), re.MULTILINE))
+        dict(
+            re.findall(
+                r'^  "?([\w.]+)"?:\s+"(.*)",$', (FILES / folder / f"{code}.js").read_text(), re.MULTILINE
+            )
+        )
         for code in ("en", "ko")
     )
     assert list(english) == list(korean)

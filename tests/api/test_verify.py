@@ -65,7 +65,7 @@ def test_all_numbers_of_a_format_in_the_order_of_their_bits(client: InProcess) -
         ({"compute_dtype": "bfloat17", "inputs": [1.0], "outputs": [0.5]}, "compute_dtype"),
         ({"function": "softmax", "inputs": [1.0], "outputs": [0.5]}, "function"),
         ({"function": "prelu", "inputs": [1.0], "outputs": [0.5], "params": {"weight": [1.0]}}, "weight"),
-        ({"function": None, "inputs": [1.0], "outputs": [0.5]}, "function"),
+        ({"function": None, "inputs": [1.0], "outputs": [0.5], "params": {"beta": 1}}, "params"),
         ({"inputs": [1.0], "outputs": [0.5], "tolerance_ulp": -1}, "tolerance_ulp"),
         ({"inputs": [1.0]}, "outputs"),
     ],
@@ -90,3 +90,21 @@ def test_a_tolerance(client: InProcess) -> None:
     assert post(client, inputs=[0.0], outputs=[off]).json()["verdict"]["state"] == "faulty"
     answer = post(client, inputs=[0.0], outputs=[off], tolerance_ulp=2).json()
     assert answer["verdict"]["state"] == "within_tolerance", answer
+
+
+def test_which_function_it_is(client: InProcess) -> None:
+    x = np.linspace(-4, 4, 200).astype(np.float32).astype(np.float64)
+    sent = (x / (1 + np.exp(-1.702 * x))).astype(np.float32).astype(np.float64)
+    answer = post(client, function=None, inputs=x.tolist(), outputs=sent.tolist()).json()
+    VerifyResponse.model_validate(answer)
+    first, *others = answer["candidates"]
+    assert first["function"] == answer["function"] == "quick_gelu"
+    assert "transformers:quick_gelu" in first["frameworks"]
+    assert first["apart"] == 0
+    assert first["equal"] > 0.95
+    assert any(each["apart"] > 100 for each in others)
+    noise = np.random.default_rng(0).normal(size=200).astype(np.float32).astype(np.float64)
+    answer = post(client, function=None, inputs=x.tolist(), outputs=noise.tolist()).json()
+    VerifyResponse.model_validate(answer)
+    assert (answer["function"], answer["candidates"], answer["orders"]) == (None, [], [])
+    assert answer["verdict"]["state"] == "undecided"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -127,3 +129,35 @@ def test_a_parameter_of_its_own_for_every_column() -> None:
 def test_zeros_keep_their_sign() -> None:
     found = proof("formula:x * sigmoid(x)", [0.0, -0.0], 0)
     assert np.signbit(found.orders[0]).tolist() == [False, True]
+
+
+INFINITE = [
+    (entry, values)
+    for entry in ENTRIES
+    for open_ended in [[each for each in entry.parameters if each.domain.contains(math.inf)]]
+    for values in product((-math.inf, 0.5, math.inf), repeat=len(open_ended))
+    if open_ended and all(each.domain.contains(x) for each, x in zip(open_ended, values, strict=True))
+    if not entry.constraints or list(values) == sorted(values)  # the lower bound is below the upper one
+]
+
+
+@pytest.mark.parametrize(("entry", "values"), INFINITE, ids=lambda each: getattr(each, "name", str(each)))
+def test_infinite_parameters_are_bounds(entry: Elementwise, values: tuple[float, ...]) -> None:
+    names = [each.name for each in entry.parameters if each.domain.contains(math.inf)]
+    params = settings_of(entry) | dict(zip(names, values, strict=True))
+    points = np.array([-1e300, -3.0, -0.25, 0.25, 0.5, 2.0, 8.0, 1e300])
+    proved = proof(entry.name, points, params=params)
+    for order, own in enumerate(entry.orders(points, 3, **params)):
+        np.testing.assert_array_equal(proved.orders[order], own, err_msg=f"order {order}")
+    assert len(INFINITE) > 12
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_a_job_that_was_begun_here_can_be_sent_elsewhere(dtype: str) -> None:
+    """What a few bits leave open here is a worker's, which is sent the same job by pickle."""
+    rounding = Rounding(FORMATS[dtype], saturate=True)
+    call = REGISTRY.resolve("formula:x * tanh(exp(x))", {})
+    job = ProvedActivation(call, np.array([-0.5, 0.0, 1.5]), 2, rounding)
+    here = job(map, ignore)
+    there = pickle.loads(pickle.dumps(job))(map, ignore)
+    np.testing.assert_array_equal(here.orders, there.orders)

@@ -23,7 +23,7 @@ def below(contexts: Contexts) -> Iterator[Visitor]:
 
 
 def test_the_page_and_its_pictures(below: Visitor) -> None:
-    below.open().wait_for_selector(CURVES)
+    below.open("#/explore").wait_for_selector(CURVES)
 
 
 def test_swagger_ui_sends_there(below: Visitor) -> None:

@@ -43,7 +43,7 @@ def test_the_first_view_is_small(browser: Browser, server: Server) -> None:
     sizes: list[float] = []
     session.send("Network.enable")
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
-    page.goto(server.url)
+    page.goto(f"{server.url}/#/explore")
     page.wait_for_load_state("networkidle")
     assert page.locator(CURVES).count() == 9
     assert sum(sizes) <= MOST_BYTES
@@ -55,7 +55,7 @@ def test_the_first_view_is_ready_within_a_second(browser: Browser, server: Serve
     for _ in range(TRIES):
         context = browser.new_context()  # nothing cached
         page = context.new_page()
-        page.goto(server.url, wait_until="commit")
+        page.goto(f"{server.url}/#/explore", wait_until="commit")
         page.wait_for_selector(CURVES)
         times.append(page.evaluate("performance.now()"))
         context.close()

@@ -36,7 +36,7 @@ def eventually(page: Page, row: str, expected: list[float]) -> None:
 
 
 def test_the_first_view_shows_what_an_introduction_claims(visitor: Visitor) -> None:
-    page = visitor.open()
+    page = visitor.open("#/explore")
     expect(page.locator(CURVES)).to_have_count(9)  # three functions, each with two derivatives
     expect(page.get_by_role("link", name="Explore")).to_have_attribute("aria-current", "page")
     page.get_by_role("slider", name="x").fill("0")

@@ -23,16 +23,16 @@ from activation_lab_client import Client
 from activation_lab_client.api.catalogue import get_function
 from activation_lab_client.api.gradients import gradient_flow
 from activation_lab_client.api.values import activate
-from activation_lab_client.models import ActivateRequest, ActivateResponse, FunctionFacts, FunctionName
-from activation_lab_client.models import GetFunctionName, GradientFlowRequest, GradientFlowResponse
+from activation_lab_client.models import ActivateRequest, ActivateResponse, FunctionFacts, GetFunctionName
+from activation_lab_client.models import GradientFlowRequest, GradientFlowResponse
 
 lab = Client(base_url="{url}")
-answer = activate.sync(client=lab, body=ActivateRequest(function=FunctionName.RELU, inputs=[[-1.0], [2.0]]))
+answer = activate.sync(client=lab, body=ActivateRequest(function="relu", inputs=[[-1.0], [2.0]]))
 assert isinstance(answer, ActivateResponse), answer
 assert answer.outputs == [[0.0], [2.0]]
 facts = get_function.sync(GetFunctionName.RELU, client=lab)
 assert isinstance(facts, FunctionFacts), facts
-network = GradientFlowRequest(activation=FunctionName.RELU, depth=3, width=8, networks=1)
+network = GradientFlowRequest(activation="relu", depth=3, width=8, networks=1)
 report = gradient_flow.sync(client=lab, body=network)
 assert isinstance(report, GradientFlowResponse), report
 assert len(report.layers) == 3

@@ -76,6 +76,7 @@ class Activation:
     Attributes:
         name: canonical name, PyTorch's where PyTorch has the function.
         formulas: f, f′, f″: shown as LaTeX, tested with mpmath.
+        writings: f as kernels write it where no rule of `formulas.writings` leads there.
         constants: decimal constants in the formulas: name to (LaTeX symbol, decimal digits).
         constraints: relations between parameters, such as ``lower <= upper``.
         range: the set of values, as an interval of formulas: ``"(-alpha, inf)"``.
@@ -94,6 +95,7 @@ class Activation:
     summary: Text
     formulas: Formulas
     parameters: tuple[Parameter, ...] = ()
+    writings: tuple[Expression, ...] = ()
     constants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     constraints: tuple[Expression, ...] = ()
     range: str

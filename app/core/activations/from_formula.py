@@ -24,12 +24,12 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue, UnknownName
 from app.core.formulas.calculus import derivative
 from app.core.formulas.facts import Facts, look
-from app.core.formulas.proving import Part, prove
+from app.core.formulas.proving import FEW_BITS, Part, prove
 from app.core.formulas.reading import PREFIX, VARIABLE, Definition, Formula, read
 from app.core.formulas.tree import Tree, number, substitute, text, tree
 from app.core.formulas.vectorised import evaluate, stable
 
-MOST_REPAIRED = 20_000
+MOST_REPAIRED = 2_000
 """Numbers of one array that are worked out in balls where doubles overflow; of more, the rest stays NaN."""
 
 CHECKED = 1000
@@ -131,7 +131,7 @@ class FormulaActivation(Elementwise):
             name: value[places] if isinstance(value, np.ndarray) else value for name, value in params.items()
         }
         part = Part(self.formula.tree, 0, len(values) - 1)
-        values[:, places] = prove(part, {VARIABLE: x[places], **here}, _DOUBLE).orders
+        values[:, places] = prove(part, {VARIABLE: x[places], **here}, _DOUBLE, most_bits=FEW_BITS).orders
         values[:, np.isnan(x)] = np.nan
 
     def break_points(self, params: Mapping[str, float] | None = None) -> list[float]:

@@ -360,6 +360,11 @@ HARD_SWISH = Elementwise(
         "포물선입니다. 계산이 싸고 고정소수점 하드웨어에 알맞아 MobileNetV3에서 쓰였습니다. −3 아래에서는 "
         "ReLU처럼 뉴런이 죽고, 두 모서리에서 기울기가 끊깁니다.",
     ),
+    writings=(
+        Expression("x * min(max(x / 6 + 1 / 2, 0), 1)"),
+        Expression("x * min(max(x + 3, 0), 6) / 6"),
+        Expression("x * (min(max(x + 3, 0), 6) / 6)"),
+    ),
     formulas=formulas(
         "x if x >= 3 else 0 if x <= -3 else x * (x + 3) / 6",
         "1 if x >= 3 else 0 if x <= -3 else (2 * x + 3) / 6",

@@ -184,6 +184,7 @@ HARD_SIGMOID = Elementwise(
         "신경망에 쓰입니다. ±3 밖에서는 그래디언트가 정확히 0이라, 경사 구간을 벗어난 뉴런은 그런 입력에서 "
         "더는 학습하지 못합니다.",
     ),
+    writings=(Expression("min(max(x / 6 + 1 / 2, 0), 1)"), Expression("min(max(x + 3, 0), 6) / 6")),
     formulas=formulas(
         "0 if x <= -3 else 1 if x >= 3 else (x + 3) / 6",
         "1 / 6 if -3 < x < 3 else 0",

@@ -106,8 +106,8 @@ class Rounding:
         """What infinity becomes."""
         return self._overflow
 
-    @cached_property
-    def _facts(self) -> Any:
+    @property
+    def _facts(self) -> Any:  # not kept: NumPy's cannot be pickled, and jobs hold a rounding
         return ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]
 
     @cached_property

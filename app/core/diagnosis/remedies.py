@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from app.core.diagnosis.theory import dual_or_none, nearest_critical
 from app.core.diagnosis.verdict import State, Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
+from app.core.propagation.block import Block
 from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
@@ -134,6 +136,9 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
             call = REGISTRY.resolve(name)
             change = {"activation": name, "params": {}}
             yield Candidate(change, Effort.FUNCTION, replace(network, call=call))
+    if network.block is not None:
+        yield from _around(network, network.block)
+        return
     if any(layer.fan_in == layer.units for layer in network.layers):
         scale = 1 / math.sqrt(network.depth)  # the branches' variances then add up to that of one layer
         effort = Effort.STRUCTURE if network.residual is None else Effort.NUMBERS
@@ -144,6 +149,18 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
             if normalisation.over != "batch" or batch > 1:  # one input is its own mean
                 changed = replace(network, normalisation=normalisation)
                 yield Candidate({"normalization": name}, Effort.STRUCTURE, changed)
+
+
+def _around(network: Network, block: Block) -> Iterator[Candidate]:
+    """Branches whose variances add up to that of one, and normalisation before them."""
+    changes = {"branch": "depth_scaled"}, {"norm": "pre"}
+    for change, effort in zip(changes, (Effort.NUMBERS, Effort.STRUCTURE), strict=True):
+        fields = {each.name: getattr(block, each.name) for each in dataclasses.fields(block)}
+        if change.items() <= fields.items() or not change.keys() <= fields.keys():
+            continue
+        changed = {**fields, **change}
+        answer = {"block": {"kind": block.kind, **changed}}
+        yield Candidate(answer, effort, replace(network, block=type(block)(**changed)))
 
 
 def _initialisations(network: Network) -> Iterator[Candidate]:

@@ -18,6 +18,7 @@ from app.core.activations.definition import Text
 from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
+from app.core.diagnosis.mixed_precision import MixedPrecision, mixed_precision
 from app.core.diagnosis.prose import summary
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
 from app.core.diagnosis.theory import Prediction, Theory
@@ -25,7 +26,7 @@ from app.core.diagnosis.verdict import Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.propagation.engine import Kind
-from app.core.propagation.statistics import Figures, Spread, spread, summarise
+from app.core.propagation.statistics import Figures, Spread, spread, summarise, summarise_matrices
 
 TRAINED_IN = ("float32", "bfloat16", "float16")
 """Formats that networks are trained in."""
@@ -38,9 +39,11 @@ class Report:
     networks: int
     kinds: tuple[Kind, ...]
     layers: dict[str, Spread]
+    matrices: dict[str, Spread]
     log10_ratio: Spread
     factor_per_layer: Spread
     underflow: dict[str, int | None]
+    mixed_precision: dict[str, MixedPrecision]
     theory: Theory | None
     verdict: Verdict
     summary: Text
@@ -87,9 +90,11 @@ def diagnose(
             experiment.networks,
             experiment.kinds,
             layers,
+            summarise_matrices(networks),
             ratio,
             spread(np.array([each.factor_per_layer for each in networks])),
             underflow(layers["gradient_log10_rms"].median),
+            mixed_precision(experiment.network, networks),
             theory,
             verdict,
             summary(experiment, verdict, theory),

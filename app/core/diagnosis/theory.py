@@ -15,7 +15,8 @@ from app.core.errors import InvalidValue
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
 from app.core.propagation.initialisers import Initialiser, gaussian
-from app.core.propagation.network import GaussianInputs, Layer, Network
+from app.core.propagation.layer import Layer
+from app.core.propagation.network import GaussianInputs, Network
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
 from app.core.theory.length_map import Basin, basins
@@ -85,6 +86,8 @@ def shared_sigmas(network: Network) -> tuple[float, float] | None:
     """σ_w and σ_b where all layers share them and mean-field theory applies."""
     weights = network.weights
     if not isinstance(weights, Initialiser) or network.normalisation or network.residual is not None:
+        return None
+    if network.block is not None:
         return None
     shapes = {(layer.fan_in, layer.units) for layer in network.layers}
     pairs = np.array([(weights.sigma_w(*shape), weights.sigma_b(*shape)) for shape in sorted(shapes)])

@@ -138,7 +138,7 @@ def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     yield from lost
     sides = len(experiment.network.call.activation.saturates)
     limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
-    if experiment.network.residual is not None and not lost:
+    if experiment.network.passes and not lost:
         return  # the way past the branches is flat nowhere
     flat = _first(figures.of("saturated_fraction"), limit)
     if flat is not None and sides and not (blocked is not None and saturated is not None):

@@ -7,6 +7,7 @@ that shared parts are found and worked out once. `tree` makes one from an `Expre
 from __future__ import annotations
 
 import ast
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -203,28 +204,66 @@ def substitute(root: Tree, replacements: Mapping[str, Tree]) -> Tree:
 def with_infinite(root: Tree, infinite: Mapping[str, int]) -> Tree:
     """``root`` where the parameters named are ±∞, by their signs, as bounds of min, max and conditions.
 
+    Where only such a parameter is left, it is written as ±1 / 0.
     Raises `ValueError` where one stands elsewhere.
     """
+    if not infinite:
+        return root
     made: dict[Tree, Tree] = {}
     for node in walk(root):
         rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf)
         made[node] = _bounded(rebuilt, infinite)
-    if names(made[root]) & infinite.keys():
+    found = made[root]
+    if sign := _sign(found, infinite):
+        return Tree("/", (number(sign), number(0)))
+    if names(found) & infinite.keys():
         raise ValueError("an infinite parameter is no bound here")
-    return made[root]
+    return found
+
+
+_TRUE = Tree("==", (number(0), number(0)))
+_FALSE = Tree("==", (number(0), number(1)))
+_COMPARED = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
 
 def _bounded(node: Tree, infinite: Mapping[str, int]) -> Tree:
-    signs = [infinite.get(str(each.leaf), 0) if each.op == "name" else 0 for each in node.args]
-    if not any(signs):
-        return node
-    if node.op in {"min", "max"}:
-        absorbed = 1 if node.op == "min" else -1
-        kept = tuple(each for each, sign in zip(node.args, signs, strict=True) if sign != absorbed)
-        return kept[0] if len(kept) == 1 else Tree(node.op, kept)
-    if node.op in CONDITIONS and node.op != "and" and 0 in signs:
-        return Tree(node.op, (number(signs[0]), number(signs[1])))
+    """The node with its arguments' infinities and what they decide taken out of it."""
+    signs = [_sign(each, infinite) for each in node.args]
+    if node.op in {"min", "max"} and any(signs):
+        return _extreme(node, signs)
+    if node.op in _COMPARED and any(signs):
+        return _TRUE if _COMPARED[node.op](*signs) else _FALSE
+    if node.op == "and":
+        kept = tuple(each for each in node.args if each is not _TRUE)
+        return _FALSE if _FALSE in kept else _only(Tree("and", kept)) if kept else _TRUE
+    if node.op == "if" and node.args[0] in {_TRUE, _FALSE}:
+        return node.args[1] if node.args[0] is _TRUE else node.args[2]
     return node
+
+
+def _sign(node: Tree, infinite: Mapping[str, int]) -> int:
+    """1 and −1 of an infinite parameter, 0 of everything else."""
+    return infinite.get(str(node.leaf), 0) if node.op == "name" else 0
+
+
+def _extreme(node: Tree, signs: list[int]) -> Tree:
+    """min or max: the infinity that wins over everything, or what is left when one that never wins goes."""
+    winner = -1 if node.op == "min" else 1
+    if winner in signs:
+        return node.args[signs.index(winner)]
+    finite = tuple(each for each, sign in zip(node.args, signs, strict=True) if not sign)
+    return _only(Tree(node.op, finite)) if finite else node.args[0]
+
+
+def _only(node: Tree) -> Tree:
+    return node.args[0] if len(node.args) == 1 else node
 
 
 # Printing

@@ -20,14 +20,16 @@ from app.core.errors import InvalidValue, UnknownName
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, Orthogonal, draw
+from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.linear_maps import (
     DeferredGaussian,
     DeferredOrthogonal,
     Dense,
     Interleaved,
     LinearMap,
+    Stacked,
 )
-from app.core.propagation.network import Layer, Network
+from app.core.propagation.network import Network
 from app.core.propagation.streams import Stream
 
 Kind: TypeAlias = Literal["dense", "deferred"]
@@ -70,14 +72,14 @@ class Cost:
 
 
 def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
-    """The kind of map for each layer.
+    """The kind of map for each layer, or for each of a block's matrices.
 
     Raises `InvalidValue` where ``engine`` is ``deferred`` and a layer's weights allow no deferring.
     """
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
-    choices = {layer: _choice(network, layer, batch, engine) for layer in set(network.layers)}
-    return tuple(choices[layer] for layer in network.layers)
+    choices = {layer: _choice(network, layer, batch, engine) for layer in set(network.maps)}
+    return tuple(choices[layer] for layer in network.maps)
 
 
 def _choice(network: Network, layer: Layer, batch: int, engine: Engine) -> Kind:
@@ -108,22 +110,38 @@ def linear_map(
     network: Network, number: int, kind: Kind, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]
 ) -> LinearMap:
     """The weights of layer ``number`` (from 0), made or deferred."""
-    layer = network.layers[number]
     if isinstance(network.weights, GivenWeights):
         return Dense(network.weights.matrices[number].astype(dtype, copy=False), blocks)
-    law = network.weights.weight_law(layer.fan_in, layer.units)
+    return _drawn(network.weights, network.layers[number], Interleaved, kind, stream, blocks, dtype)
+
+
+def block_map(
+    weights: Initialiser, matrix: Matrix, kind: Kind, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]
+) -> LinearMap:
+    """A block's matrices of one shape, one below the other, made or deferred."""
+    join = Interleaved if len(matrix.names) == 1 else Stacked
+    return _drawn(weights, matrix.layer, join, kind, stream, blocks, dtype)
+
+
+def _drawn(
+    weights: Initialiser,
+    layer: Layer,
+    join: Callable[[list[LinearMap]], LinearMap],
+    kind: Kind,
+    stream: Stream,
+    blocks: Blocks,
+    dtype: np.dtype[Any],
+) -> LinearMap:
+    law = weights.weight_law(layer.fan_in, layer.units)
     if isinstance(law, Orthogonal):
-        return _pieces(layer, stream, lambda each: _orthogonal(layer, law, kind, each, blocks, dtype))
+        if layer.pieces == 1:
+            return _orthogonal(layer, law, kind, stream, blocks, dtype)
+        pieces = range(layer.pieces)
+        return join([_orthogonal(layer, law, kind, stream.at(each), blocks, dtype) for each in pieces])
     if kind == "deferred":
         return DeferredGaussian(layer.fan_in, layer.rows, law.std, stream)
     columns = Blocks(layer.fan_in, blocks.map_blocks)
     return Dense(draw(law, layer.rows, stream, columns, dtype), blocks)
-
-
-def _pieces(layer: Layer, stream: Stream, make: Callable[[Stream], LinearMap]) -> LinearMap:
-    if layer.pieces == 1:
-        return make(stream)
-    return Interleaved([make(stream.at(piece)) for piece in range(layer.pieces)])
 
 
 def _orthogonal(
@@ -137,13 +155,17 @@ def _orthogonal(
 
 def biases(network: Network, number: int, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
     """The biases of layer ``number`` (from 0), one a row of W, or None."""
-    layer = network.layers[number]
     if isinstance(network.weights, GivenWeights):
         given = network.weights.biases[number]
         return None if given is None else given.astype(dtype)
-    if network.weights.biases is None:
+    return drawn_biases(network.weights, network.layers[number], stream, dtype)
+
+
+def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
+    """One a row of W, or None where they are 0."""
+    if weights.biases is None:
         return None
-    law = network.weights.biases.law(layer.fan_in, layer.units)
+    law = weights.biases.law(layer.fan_in, layer.units)
     return draw(law, layer.rows, stream, Blocks(1), dtype)[:, 0]
 
 
@@ -163,15 +185,18 @@ def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
     length = segment_length(network, batch, kinds, itemsize, tape)
-    shapes = Counter(zip(network.layers, kinds, strict=True))
+    shapes = Counter(zip(network.maps, kinds, strict=True))
     maps = {shape: _map_cost(network, shape[0], batch, shape[1]) for shape in shapes}
     flops = sum(
         count * (maps[shape].flops + _shared_flops(shape[0], batch)) for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
+    if network.block is not None:  # what was counted is one block's
+        load = network.block.load(network.sizes[-1], batch, network.units.pieces)
+        flops, draws = network.depth * (flops + load.flops), network.depth * draws
     repeated = 1.0 if length == network.depth else _REPEATED
     kept, between = _tape_sizes(network, batch, kinds)
-    working = WORKING_ARRAYS * max(layer.rows for layer in network.layers) * batch
+    working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
     numbers = length * kept + math.ceil(network.depth / length) * between + working
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
 
@@ -190,13 +215,18 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 
 
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
-    """Numbers kept of the largest layer, and between two stretches of layers."""
+    """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
+    between = float(max(network.sizes) * batch)
+    maps = list(zip(network.maps, kinds, strict=True))
+    if network.block is not None:
+        load = network.block.load(network.sizes[-1], batch, network.units.pieces)
+        return load.kept + sum(_map_cost(network, each, batch, kind).bytes for each, kind in maps), between
     responses = 2 if network.normalisation else 1
     kept = max(
         _map_cost(network, layer, batch, kind).bytes + responses * layer.rows * batch
-        for layer, kind in set(zip(network.layers, kinds, strict=True))
+        for layer, kind in set(maps)
     )
-    return float(kept), float(max(network.sizes) * batch)
+    return float(kept), between
 
 
 def _shared_flops(layer: Layer, batch: int) -> float:

@@ -152,6 +152,26 @@ class Interleaved:
         return total
 
 
+class Stacked:
+    """Several independent maps of one input, their outputs one below the other."""
+
+    def __init__(self, maps: list[LinearMap]) -> None:
+        self._maps = maps
+
+    def forward(self, h: Batch) -> Array:
+        """W₁ h over W₂ h over … ."""
+        return np.concatenate([each.forward(h) for each in self._maps])
+
+    def backward(self, delta: Batch) -> Array:
+        """W₁ᵀ δ₁ + … + W_kᵀ δ_k."""
+        parts = np.split(delta.values, len(self._maps))
+        answers = [
+            each.backward(Batch(part, delta.blocks)) for each, part in zip(self._maps, parts, strict=True)
+        ]
+        total: Array = np.add.reduce(answers)
+        return total
+
+
 def _fresh(stream: Stream, basis: Basis, columns: int, blocks: Blocks) -> tuple[Array, Array]:
     """V, fan_in × ``columns`` standard normals, and Qᵀ V."""
     fresh = np.empty((len(basis.tall), columns), basis.tall.dtype)

@@ -4,7 +4,8 @@ Layer l computes z = W h + b, ẑ = normalised z (or z), and
 
     h_l = φ(ẑ),    or    h_l = h_{l−1} + scale · φ(ẑ)    with residual branches.
 
-A layer that changes the width has no residual branch: there is nothing of the right size to add to.
+A layer that changes the width has no residual branch: there is nothing of the right size to add to. A network
+of blocks has a block (`block`) where this has a layer.
 """
 
 from __future__ import annotations
@@ -20,34 +21,21 @@ import numpy as np
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
+from app.core.propagation.block import Block
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
+from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.normalisation import Normalisation
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The shape of one layer: W is (units · pieces) × fan_in."""
-
-    fan_in: int
-    units: int
-    pieces: int
-
-    @property
-    def rows(self) -> int:
-        """Pre-activations."""
-        return self.units * self.pieces
-
 
 Weights: TypeAlias = Initialiser | GivenWeights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network of ``len(sizes) − 1`` layers.
+    """A network of ``len(sizes) − 1`` layers, or blocks.
 
     Attributes:
         sizes: inputs, then the units of each layer.
@@ -55,6 +43,7 @@ class Network:
         weights: how they are drawn, or the matrices.
         normalisation: of pre-activations, or None.
         residual: the scale of the branches, or None.
+        block: what a layer is; None for plain layers. ``normalisation`` is then the block's n(·).
 
     Raises `InvalidValue` for sizes or matrices that do not fit together, and for an activation that mixes a
     whole layer.
@@ -65,10 +54,13 @@ class Network:
     weights: Weights
     normalisation: Normalisation | None = None
     residual: float | None = None
+    block: Block | None = None
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or min(self.sizes) < 1:
             raise InvalidValue("must be two or more positive sizes", loc=("width",))
+        if self.block is not None:
+            self._check_block(self.block)
         for units in set(self.sizes[1:]):
             self.units.check(units)
         if isinstance(self.weights, GivenWeights):
@@ -81,8 +73,24 @@ class Network:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers' shapes, first to last."""
-        return tuple(Layer(fan_in, units, self.units.pieces) for fan_in, units in pairwise(self.sizes))
+        """The layers' shapes, first to last; a block's is that of the stream."""
+        pieces = self.units.pieces if self.block is None else 1
+        return tuple(Layer(fan_in, units, pieces) for fan_in, units in pairwise(self.sizes))
+
+    @cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The weights of a block, each block's the same; none for plain layers."""
+        return () if self.block is None else self.block.shapes(self.sizes[-1], self.units.pieces)
+
+    @property
+    def maps(self) -> tuple[Layer, ...]:
+        """The shapes that an engine is chosen for: each layer's, or those of one block's matrices."""
+        return self.layers if self.block is None else tuple(each.layer for each in self.matrices)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the signal goes past what the layers do: it is added to, never replaced."""
+        return self.residual is not None if self.block is None else self.block.passes
 
     @property
     def depth(self) -> int:
@@ -93,6 +101,23 @@ class Network:
         """Whether the layer adds to its input."""
         return self.residual is not None and layer.fan_in == layer.units
 
+    def _check_block(self, block: Block) -> None:
+        if isinstance(self.weights, GivenWeights):
+            raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
+        if len(set(self.sizes)) > 1:
+            raise InvalidValue(
+                "a block keeps the width: it must be one number, and as many features as the inputs have",
+                loc=("width",),
+            )
+        if self.residual is not None:
+            raise InvalidValue("a block has its own: skip and branch", loc=("residual",))
+        if self.normalisation is not None and block.norm is None:
+            message = "must be null where the block normalises nowhere; its norm may be pre or post"
+            raise InvalidValue(message, loc=("normalization",))
+        if self.normalisation is not None and self.normalisation.over == "batch":
+            raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
+        block.check(self.sizes[0])
+
 
 def given_network(
     call: Call,
@@ -100,10 +125,12 @@ def given_network(
     *,
     normalisation: Normalisation | None = None,
     residual: float | None = None,
+    block: Block | None = None,
 ) -> Network:
     """The network made of the caller's own matrices; sizes are theirs.
 
-    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit.
+    Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit, and for
+    blocks, whose weights these are not.
     """
     pieces = Units(call).pieces
     for number, matrix in enumerate(weights.matrices, start=1):
@@ -113,7 +140,9 @@ def given_network(
                 loc=("weights",),
             )
     sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
-    return Network(sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual)
+    return Network(
+        sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual, block=block
+    )
 
 
 def _check_fit(weights: GivenWeights, layers: tuple[Layer, ...]) -> None:

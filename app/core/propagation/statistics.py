@@ -41,10 +41,14 @@ class Figures:
     preactivation_variance and activation_mean_square are ∞ and the other figures NaN; no gradient is defined,
     so gradient figures are NaN in every layer. ``collapse`` is the number (from 1) of the first layer after
     which the inputs are one (`collapse.ONE`). ``arguments`` are the smallest and the largest argument that φ
-    had, where φ is a formula.
+    had, where φ is a formula. ``matrices`` are the weight_gradient_log10_norm of each of a block's matrices
+    by name, ``own`` the figures that only blocks of its kind have. ``signal_peak`` and ``gradient_peak`` are
+    log10 of the largest |z| or |h|, and of the largest |dL/dz|.
     """
 
     depth: InitVar[int]
+    names: InitVar[Sequence[str]] = ()
+    figures: InitVar[Sequence[str]] = ()
     preactivation_variance: Column = field(init=False)
     activation_mean: Column = field(init=False)
     activation_mean_square: Column = field(init=False)
@@ -53,13 +57,19 @@ class Figures:
     dead_fraction: Column = field(init=False)
     gradient_log10_rms: Column = field(init=False)
     weight_gradient_log10_norm: Column = field(init=False)
+    signal_peak: Column = field(init=False)
+    gradient_peak: Column = field(init=False)
     overflow: int | None = field(init=False, default=None)
     collapse: int | None = field(init=False, default=None)
     arguments: tuple[float, float] | None = field(init=False, default=None)
+    matrices: dict[str, Column] = field(init=False)
+    own: dict[str, Column] = field(init=False)
 
-    def __post_init__(self, depth: int) -> None:
-        for name in NAMES:
+    def __post_init__(self, depth: int, names: Sequence[str], figures: Sequence[str]) -> None:
+        for name in (*NAMES, *_PEAKS):
             setattr(self, name, np.full(depth, np.nan))
+        self.matrices = {name: np.full(depth, np.nan) for name in names}
+        self.own = {name: np.full(depth, np.nan) for name in figures}
 
     @property
     def log10_ratio(self) -> float:
@@ -88,13 +98,15 @@ class Figures:
         self.overflow = layer + 1
         variance = self.preactivation_variance
         variance[layer:] = np.where(np.isnan(variance[layer:]), np.inf, variance[layer:])
-        self.activation_mean_square[layer:] = np.inf
-        for column in (self.activation_mean, self.saturated_fraction, self.dead_fraction):
+        self.activation_mean_square[layer:] = self.signal_peak[layer:] = np.inf
+        columns = self.activation_mean, self.saturated_fraction, self.dead_fraction, *self.own.values()
+        for column in columns:
             column[layer:] = np.nan
 
 
-_OF_THE_NETWORK = ("overflow", "collapse", "arguments")
-NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK)
+_PEAKS = ("signal_peak", "gradient_peak")
+_OF_THE_NETWORK = ("overflow", "collapse", "arguments", "matrices", "own")
+NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK + _PEAKS)
 """The figures of a layer, in the order they are reported."""
 
 
@@ -134,8 +146,18 @@ def _quantile(ordered: Column, count: NDArray[np.intp], fraction: float) -> Colu
 
 
 def summarise(networks: Sequence[Figures]) -> dict[str, Spread]:
-    """The spread of every figure over ``networks``, layer by layer, by `NAMES`."""
-    return {name: spread(np.stack([getattr(each, name) for each in networks])) for name in NAMES}
+    """The spread of every figure over ``networks``, layer by layer, by `NAMES`; then those of their own."""
+    return {
+        **{name: spread(np.stack([getattr(each, name) for each in networks])) for name in NAMES},
+        **{name: spread(np.stack([each.own[name] for each in networks])) for name in networks[0].own},
+    }
+
+
+def summarise_matrices(networks: Sequence[Figures]) -> dict[str, Spread]:
+    """The spread of the weight gradient's norm, block by block, for each matrix of a block."""
+    return {
+        name: spread(np.stack([each.matrices[name] for each in networks])) for name in networks[0].matrices
+    }
 
 
 def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:

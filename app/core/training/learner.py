@@ -29,7 +29,7 @@ from app.core.evaluation import FLOAT64
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, Orthogonal, draw
-from app.core.propagation.network import Layer
+from app.core.propagation.layer import Layer
 from app.core.propagation.normalisation import EPSILON, Normalisation
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units

@@ -59,6 +59,8 @@ def learner(network: Network) -> Learner:
     """
     if not isinstance(network.weights, Initialiser):
         raise InvalidValue("is for networks that are drawn, not for given weights", loc=("train",))
+    if network.block is not None:
+        raise InvalidValue("is for plain layers, not for blocks", loc=("train",))
     features, outputs, _ = data.shape("digits", 10)
     return Learner(
         sizes=(features, *network.sizes[1:], outputs),

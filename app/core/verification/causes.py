@@ -1,185 +1,200 @@
 """Where a kernel's errors come from, inferred from their pattern.
 
-A cause predicts where a kernel goes wrong and how far. It is named where its prediction holds for most of
-the errors, and where it predicts few errors that the kernel does not make.
+A cause is a supposed kernel: what it would answer is worked out and held against what the kernel did answer.
+It is named where it accounts for most of the errors, and where it predicts few that the kernel does not make.
+What it leaves open is looked at again, as long as another one accounts for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.core.activations.definition import Elementwise, Text
-from app.core.activations.from_formula import FormulaActivation, tree_of
+from app.core.activations.definition import Text
 from app.core.activations.registry import Call
-from app.core.arithmetic import Array
-from app.core.arithmetic.formats import round_to
-from app.core.formulas.careless import careless, stepwise
-from app.core.formulas.tree import Tree
-from app.core.verification.exact import doubles
-from app.core.verification.judgement import Errors, ulps_of
+from app.core.verification.evidence import (
+    FEW,
+    QUIET,
+    SINGLE,
+    Base,
+    Cause,
+    Evidence,
+    Fit,
+    Mask,
+    Suspect,
+    best,
+    evidence,
+)
+from app.core.verification.judgement import Errors
+from app.core.verification.suspects.ends import clipped_arguments, early_ends
+from app.core.verification.suspects.formulas import other_constants, other_parameters, relatives
+from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
+from app.core.verification.suspects.noise import noise
+from app.core.verification.suspects.numbers import flushing_kernels, other_formats
+from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
-"""Of the errors, and of the predictions that come true: with less, a cause is not named."""
+"""Of the errors: a single cause of fewer is not named."""
 
-FEW = 8
-"""Numbers that show no pattern."""
+SOME = 0.1
+"""Of the errors: what is left after a cause was found is looked at again if it is so many."""
 
-NEIGHBOURS = 8
+ROUNDS = 3
+"""Causes of one order that are looked for one after the other."""
 
-Mask = NDArray[np.bool_]
+CLEARLY = 2.0**-10
+"""Ulps from the exact answer: nearer, the direction is chance."""
 
+OF_THE_FUNCTION = frozenset(
+    {"other_variant", "rounded_constant", "wrong_parameter", "clamp", "threshold", "table", "wrong_dtype"}
+)
 
-class Cause(NamedTuple):
-    """A cause, and the share of the errors that it explains."""
-
-    cause: str
-    detail: str
-    explains: float
-    summary: Text
+__all__ = ["Cause", "causes"]
 
 
 def causes(
     call: Call, found: Mapping[int, Errors], dtype: np.dtype[Any], compute: np.dtype[Any] | None
 ) -> tuple[Cause, ...]:
     """The causes that fit, the best first; none where none does."""
-    best: dict[str, Cause] = {}
+    best_of: dict[str, Cause] = {}
     for order, each in found.items():
-        for cause in _of_order(call, order, each, dtype, compute):
-            if cause.cause not in best or cause.explains > best[cause.cause].explains:
-                best[cause.cause] = cause
-    return tuple(sorted(best.values(), key=lambda each: -each.explains))
+        for cause in _of_order(evidence(call, order, each, dtype), compute):
+            if cause.cause not in best_of or cause.explains > best_of[cause.cause].explains:
+                best_of[cause.cause] = cause
+    return tuple(sorted(best_of.values(), key=_rank, reverse=True))
 
 
-def _of_order(
-    call: Call, order: int, found: Errors, dtype: np.dtype[Any], compute: np.dtype[Any] | None
-) -> Iterator[Cause]:
-    wrong = found.judged & ~found.faithful & np.isfinite(found.x)
-    if not wrong.any():
-        yield from _truncation(found)
+def _rank(cause: Cause) -> float:
+    """The share; a fault of the function comes before one of its arithmetic, which many kernels have."""
+    return cause.explains + (0.5 if cause.cause in OF_THE_FUNCTION and cause.explains > 0.25 else 0.0)
+
+
+def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
+    cut = _truncation(seen)
+    if cut is not None:
+        yield cut
+    if not seen.wrong.any() or not seen.has_formula:
         return
-    if _is_unrelated(found):
+    rest = 1.0 - (0.0 if cut is None else cut.explains)
+    explained = [] if _is_constant(seen) else list(_explained(seen, compute))
+    for cause in explained:
+        yield cause._replace(explains=cause.explains * rest)
+    if not explained and cut is None and _is_unrelated(seen):
         summary = Text(
             "Most numbers have not even the right sign and size: they are not of this function.",
             "대부분의 수가 부호와 크기부터 맞지 않아, 이 함수의 값이라고 볼 수 없습니다.",
         )
-        yield Cause("unrelated", "sign and size", float(wrong.sum() / max(1, found.judged.sum())), summary)
-        return
-    yield from _flushed(found, wrong)
-    yield from _cancellation(call, order, found, wrong, dtype, compute)
+        yield Cause("unrelated", "sign and size", float(seen.wrong.mean()), summary)
 
 
-def _truncation(found: Errors) -> Iterator[Cause]:
-    """Every number is a neighbour of the exact one, and always the one towards zero."""
-    with np.errstate(all="ignore"):
-        lack = np.abs(found.output) - np.abs(found.exact.value)
-        inexact = found.judged & np.isfinite(found.output) & (found.output != found.exact.value)
-    off = inexact & ~found.correct
-    if off.sum() < FEW or off.sum() < 0.2 * inexact.sum() or (lack[inexact] > 0).any():
-        return
-    summary = Text(
-        "Every inexact number is the neighbour towards zero: digits are cut off instead of rounded.",
-        "정확하지 않은 수가 모두 0 쪽의 이웃입니다. 반올림하지 않고 아래 자리를 잘라 냈습니다.",
+def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
+    """Cause after cause, each of the errors that those before it leave open."""
+    remaining, total = seen.wrong, int(seen.wrong.sum())
+    base = seen.base
+    least = LEAST
+    for _ in range(ROUNDS):
+        if remaining.sum() < max(SOME * total, 1):
+            return
+        found = best(seen, _suspects(seen, base, remaining, compute), remaining, least)
+        if found is None:
+            found = _two_at_once(seen, base, remaining, compute)
+        if found is None or not _enough(remaining, found[1]):
+            return
+        suspect, _ = found
+        everywhere = np.arange(seen.x.size)
+        _, met = seen.fit(suspect, everywhere, remaining)
+        places = np.flatnonzero(met)
+        if not places.size:
+            return
+        for cause in suspect.causes(places):
+            share = cause.explains * places.size / total
+            if share >= SOME / 2 or share * total >= FEW:
+                yield cause._replace(explains=share)
+        remaining = remaining & ~met
+        base = suspect.base or base
+
+
+def _two_at_once(
+    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
+) -> tuple[Suspect, Fit] | None:
+    """A fault of the function that meets some errors, where its arithmetic accounts for the others."""
+    functions = chain(
+        other_parameters(seen, base, remaining), relatives(seen), other_constants(seen, base, remaining)
     )
-    yield Cause("truncation", "towards zero", 1.0, summary)
+    found = best(seen, functions, remaining, SOME, 0.05)
+    if found is None or found[0].base is None:
+        return None
+    together = best(seen, stepwise_kernels(seen, found[0].base, compute), remaining, LEAST, 0.3)
+    return None if together is None else found
 
 
-def _is_unrelated(found: Errors) -> bool:
+def _enough(remaining: Mask, fit: Fit) -> bool:
+    """A handful of errors shows a pattern only if nothing at all is left open."""
+    return int(remaining.sum()) >= FEW or (fit.share > 0.99 and fit.gain > 0.9)
+
+
+def _suspects(
+    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
+) -> Iterator[Suspect]:
+    """All there are, those that cost little first."""
+    if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
+        yield from other_constants(seen, base, remaining)
+        return
+    yield from flushing_kernels(seen, base)
+    yield from early_ends(seen)
+    yield from clipped_arguments(seen, base, remaining)
+    yield from passing_formats(seen, base)
+    yield from other_parameters(seen, base, remaining)
+    yield from other_constants(seen, base, remaining)
+    yield from relatives(seen)
+    yield from stepwise_kernels(seen, base, compute)
+    yield from even_tables(seen, base, remaining)
+    yield from tables(seen, remaining)
+    yield from other_formats(seen, base)
+    yield from noise(seen)
+
+
+def _truncation(seen: Evidence) -> Cause | None:
+    """Nearly every inexact number is the neighbour in one direction."""
+    with np.errstate(all="ignore"):
+        lack = seen.output - seen.exact
+        clear = np.abs(lack) > CLEARLY * seen.unit
+    inexact = seen.faithful & np.isfinite(seen.output) & np.isfinite(seen.exact) & clear
+    off = inexact & ~seen.correct
+    if off.sum() < FEW or off.sum() < 0.2 * inexact.sum():
+        return None
+    outwards = np.sign(lack) * np.sign(seen.exact)
+    ways = {
+        "towards zero": (outwards < 0, Text("towards zero", "0 쪽으로")),
+        "away from zero": (outwards > 0, Text("away from zero", "0에서 먼 쪽으로")),
+        "downwards": (lack < 0, Text("downwards", "아래로")),
+        "upwards": (lack > 0, Text("upwards", "위로")),
+    }
+    for detail, (sign, how) in ways.items():
+        if sign[inexact].mean() < 0.98:
+            continue
+        summary = Text(
+            f"Every inexact number is rounded {how.en}, not to the nearest one.",
+            f"정확하지 않은 수가 모두 가장 가까운 수가 아니라 {how.ko} 반올림되어 있습니다.",
+        )
+        share = float(off.sum() / (off.sum() + seen.wrong.sum()))
+        return Cause("truncation", detail, share, summary)
+    return None
+
+
+def _is_constant(seen: Evidence) -> bool:
+    """The same answer everywhere, which is no formula's, where the right one varies."""
+    return bool((seen.output == seen.output[0]).all() or np.isnan(seen.output).all())
+
+
+def _is_unrelated(seen: Evidence) -> bool:
     """Fewer than half of the numbers have the right sign and half to twice the right size."""
-    right, output = found.exact.rounded, found.output
-    use = found.judged & np.isfinite(found.x) & np.isfinite(right) & (right != 0)
+    use = np.isfinite(seen.right) & (seen.right != 0)
     if use.sum() < FEW:
         return False
     with np.errstate(all="ignore"):
-        ratio = output[use] / right[use]
+        ratio = seen.output[use] / seen.right[use]
     return bool(((ratio >= 0.5) & (ratio <= 2)).mean() < 0.5)
-
-
-def _flushed(found: Errors, wrong: Mask) -> Iterator[Cause]:
-    """Zero wherever the input, or the right number, is subnormal."""
-    right = found.exact.rounded
-    kinds = {
-        "outputs": (right != 0) & (np.abs(right) < found.smallest_normal),
-        "inputs": (found.x != 0) & (np.abs(found.x) < found.smallest_normal) & (right != 0),
-    }
-    for detail, mask in kinds.items():
-        here = mask & found.judged & np.isfinite(found.x)
-        lost = here & (found.output == 0)
-        if here.sum() < FEW or lost.sum() < 0.9 * here.sum() or not (lost & wrong).any():
-            continue
-        if (lost & wrong).sum() < 0.1 * wrong.sum():
-            continue
-        what = Text("answers", "결과") if detail == "outputs" else Text("inputs", "입력")
-        summary = Text(
-            f"Subnormal {what.en} are flushed to zero.", f"비정규수인 {what.ko}을(를) 0으로 처리합니다."
-        )
-        yield Cause("flushed_subnormals", detail, float((lost & wrong).sum() / wrong.sum()), summary)
-        return
-
-
-def _cancellation(
-    call: Call,
-    order: int,
-    found: Errors,
-    wrong: Mask,
-    dtype: np.dtype[Any],
-    compute: np.dtype[Any] | None,
-) -> Iterator[Cause]:
-    best: Cause | None = None
-    formats = (dtype, np.dtype(np.float32)) if compute is None else (compute,)
-    for name, tree in _careless_forms(call, order):
-        for inside in dict.fromkeys(formats):
-            with np.errstate(all="ignore"):
-                raw = stepwise(tree, found.x, call.scalars, inside)
-                predicted = doubles(round_to(raw, dtype))
-            share = _explained(found, wrong, predicted, dtype)
-            if share >= LEAST and (best is None or share > best.explains):
-                summary = Text(
-                    f"The errors are those of {name} computed in {inside}: its digits cancel.",
-                    f"오차가 {inside}로 계산한 {name}의 오차와 같습니다. 자릿수가 상쇄되어 사라집니다.",
-                )
-                best = Cause("cancellation", f"{name} in {inside}", share, summary)
-    if best is not None:
-        yield best
-
-
-def _careless_forms(call: Call, order: int) -> Iterator[tuple[str, Tree]]:
-    activation = call.activation
-    assert isinstance(activation, Elementwise)
-    if isinstance(activation, FormulaActivation):
-        yield from careless(activation.trees[order])
-    elif order < len(activation.formulas.orders):
-        yield from careless(tree_of(activation, activation.formulas.orders[order]))
-
-
-def _explained(found: Errors, wrong: Mask, predicted: Array, dtype: np.dtype[Any]) -> float:
-    """The share of the errors that the prediction meets; 0 where it predicts many that are not made.
-
-    An error is met where the prediction lies within a quarter of it, or two ulp, of the output; or, since
-    elementary functions differ in their last digit, where it is about as large as those predicted nearby.
-    """
-    off = np.abs(ulps_of(predicted, found.exact, dtype))
-    size = np.abs(found.ulps)
-    with np.errstate(all="ignore"):
-        apart = np.abs(off - size)
-        same = np.sign(predicted - found.exact.value) == np.sign(found.output - found.exact.value)
-        met = same & (apart <= np.maximum(2.0, size / 4)) & (off > 1)
-        nearby = _largest_nearby(found.x, np.where(found.judged & np.isfinite(off), off, 0.0))
-        met |= (nearby > 2) & (size <= 4 * nearby) & (size >= nearby / 16)
-        met &= wrong
-        made = found.judged & np.isfinite(found.x) & (off > 4)
-    if made.any() and (made & wrong).sum() < LEAST * made.sum():
-        return 0.0
-    return float(met.sum() / wrong.sum())
-
-
-def _largest_nearby(x: Array, size: Array) -> Array:
-    """The largest size among the `NEIGHBOURS` inputs on each side."""
-    places = np.argsort(x, kind="stable")
-    padded = np.pad(size[places], NEIGHBOURS)
-    found = np.empty_like(size)
-    found[places] = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).max(axis=1)
-    return found

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.rounding import Rounding
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
+from app.core.verification.candidates import Candidate, candidates
 from app.core.verification.causes import Cause, causes
 from app.core.verification.exact import doubles, exact_orders
 from app.core.verification.judgement import Judgement, errors, judgement
@@ -19,11 +21,13 @@ from app.core.verification.verdict import Verdict, verdict
 
 
 class Report(NamedTuple):
-    """What was found."""
+    """What was found for the function of ``call``: the one asked about, or the best of ``candidates``."""
 
     orders: tuple[Judgement, ...]
     causes: tuple[Cause, ...]
     verdict: Verdict
+    call: Call | None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,10 @@ class Verification:
     """A kernel's numbers at ``x``: ``outputs`` by order, None for one that is not judged.
 
     All are numbers of ``dtype``, held as doubles, in one row. With ``flush`` subnormal inputs and answers
-    are zero.
+    are zero. Without a ``call`` the function is looked for first.
     """
 
-    call: Call
+    call: Call | None
     dtype: np.dtype[Any]
     x: Array
     outputs: tuple[Array | None, ...]
@@ -46,13 +50,25 @@ class Verification:
         """Judges them."""
         rounding = Rounding(self.dtype, flush=self.flush)
         x = doubles(rounding.array(self.x))
+        if self.call is not None:
+            return self._judged(self.call, x, rounding, progress)
+        value = self.outputs[0]
+        assert value is not None
+        found = candidates(x, value, self.dtype)
+        if not found:
+            return Report((), (), verdict((), self.tolerance, explained=True), None)
+        call = REGISTRY.resolve(found[0].function, found[0].params)
+        return self._judged(call, x, rounding, progress)._replace(candidates=found)
+
+    def _judged(self, call: Call, x: Array, rounding: Rounding, progress: Progress) -> Report:
         count = 1 + max(order for order, each in enumerate(self.outputs) if each is not None)
-        exact = exact_orders(self.call, x, count, rounding, progress)
+        exact = exact_orders(call, x, count, rounding, progress)
         found = {
             order: errors(x, output, exact[order], self.dtype, flush=self.flush)
             for order, output in enumerate(self.outputs)
             if output is not None
         }
-        judged = tuple(judgement(self.call, order, each) for order, each in found.items())
-        explained = causes(self.call, found, self.dtype, self.compute)
-        return Report(judged, explained, verdict(judged, self.tolerance, explained=bool(explained)))
+        judged = tuple(judgement(call, order, each) for order, each in found.items())
+        explained = causes(call, found, self.dtype, self.compute)
+        told = verdict(judged, self.tolerance, explained=bool(explained))
+        return Report(judged, explained, told, call)

@@ -131,7 +131,7 @@ def spacing(exact: Exact, dtype: np.dtype[Any]) -> Array:
         size = np.minimum(np.abs(exact.value), float(facts.max))
         mantissa, exponent = np.frexp(size)
         below = (mantissa == 0.5) & (exact.rest * np.sign(exact.value) < 0)
-        found = np.ldexp(1.0, exponent - 1 - int(facts.nmant) - below)
+        found = np.where(size == 0, 0.0, np.ldexp(1.0, exponent - 1 - int(facts.nmant) - below))
         steps: Array = np.maximum(found, float(facts.smallest_subnormal))
         return steps
 
@@ -183,12 +183,18 @@ def judgement(call: Call, order: int, found: Errors) -> Judgement:
         histogram=tuple(_histogram(size)),
         worst=tuple(_worst(call, order, found)),
         special_values=tuple(_special_values(found)),
-        wrong_sign=int(((np.sign(output) * np.sign(right) < 0) & number).sum()),
+        wrong_sign=int((_opposite(output, right) & number).sum()),
         false_zeros=int(((output == 0) & (right != 0) & number).sum()),
         false_infinities=int((np.isinf(output) & number & ~found.faithful[judged]).sum()),
         false_nans=int((np.isnan(output) & number).sum()),
         not_monotone=_breaks(found),
     )
+
+
+def _opposite(output: Array, right: Array) -> NDArray[np.bool_]:
+    """Where the signs differ; zero and NaN have none."""
+    found: NDArray[np.bool_] = ((output < 0) & (right > 0)) | ((output > 0) & (right < 0))
+    return found
 
 
 def _share(right: NDArray[np.bool_]) -> float:

@@ -23,6 +23,14 @@ class Verdict(NamedTuple):
 def verdict(orders: Sequence[Judgement], tolerance: float | None, *, explained: bool) -> Verdict:
     """The state that all orders share; the order with the largest error speaks for a faulty kernel."""
     count = sum(each.count for each in orders)
+    if not orders:
+        return Verdict(
+            "undecided",
+            Text(
+                "No function of the catalogue comes near these numbers.",
+                "목록에 있는 함수 가운데 이 수들에 가까운 것이 없습니다.",
+            ),
+        )
     if not count:
         return Verdict(
             "undecided",

@@ -33,7 +33,7 @@ from scipy.stats import ks_2samp
 from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
 from app.core.propagation import engine as engine_module
-from app.core.propagation import simulation
+from app.core.propagation import plain_layers, simulation
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.engine import Engine, biases
 from app.core.propagation.given import GivenWeights
@@ -261,7 +261,7 @@ def recorded(
         recorders.append(Recorder(make(*arguments)))
         return recorders[-1]
 
-    with patch.object(simulation, "linear_map", recording):
+    with patch.object(plain_layers, "linear_map", recording):
         figures = propagate(case.network, case.inputs, seed=seed, index=index, engine=engine)
     return figures, recorders
 

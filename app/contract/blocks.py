@@ -1,0 +1,60 @@
+"""The kinds of block that a network may be made of: one model a kind, one name in `BlockFields`.
+
+The field names are those of the kind's own class in `app.core.propagation`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag
+
+from app.contract.arrays import Model
+
+KINDS = ("residual", "transformer")
+
+Factor: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
+Scale: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)] | Literal["depth_scaled"]
+
+_NORM = "Where n(·), `normalization` or else layer_norm, stands: before a branch, or after the sum."
+_BRANCH = "Factor of a branch; `depth_scaled` is 1/√(number of branches)."
+
+
+class ResidualBlockFields(Model):
+    """h ← skip · h + branch · f(n(h)), f(u) = W₂ φ(W₁ u); with one matrix f(u) = φ(W₁ u)."""
+
+    kind: Literal["residual"]
+    matrices: Literal[1, 2] = 2
+    norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
+    skip: Factor = 1.0
+    branch: Scale = Field(1.0, description=_BRANCH)
+
+
+class TransformerBlockFields(Model):
+    """h ← h + branch · att(n(h)), then h ← h + branch · mlp(n(h)); the batch is the tokens of one sequence.
+
+    The mlp is W₂ φ(W₁ u) with mlp_ratio · width units; gated where the activation gates.
+    """
+
+    kind: Literal["transformer"]
+    heads: int = Field(8, ge=1, le=10**6, strict=True, description="They must divide the width.")
+    mlp_ratio: float = Field(4.0, gt=0, le=1000)
+    norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
+    causal: bool = Field(True, strict=True, description="No token looks at later ones.")
+    branch: Scale = Field(1.0, description=_BRANCH)
+
+
+def _kind(value: Any) -> str | None:
+    """The kind of a block as it was sent, or as it was read."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
+BlockFields: TypeAlias = Annotated[
+    Annotated[ResidualBlockFields, Tag("residual")] | Annotated[TransformerBlockFields, Tag("transformer")],
+    Discriminator(
+        _kind,
+        custom_error_type="block",
+        custom_error_message=f"must be an object whose kind is one of {', '.join(KINDS)}",
+    ),
+]

@@ -1,0 +1,98 @@
+"""A formula worked out as a kernel would, each operation rounded to a short format.
+
+An elementary function is taken to be correctly rounded itself: what goes wrong here is the formula's doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.arithmetic import Array
+from app.core.formulas.closures import function
+from app.core.formulas.tree import Tree
+from app.core.formulas.vectorised import DOUBLES
+
+Round: TypeAlias = Callable[[Array], Array]
+"""Doubles to numbers of a format, as doubles."""
+
+
+class Steps(NamedTuple):
+    """The values, and what happened on the way to each.
+
+    ``cancellation`` is the largest factor by which a sum of computed terms is smaller than its terms, or the
+    logarithm of a number near 1 smaller than 1; ``overflow`` says that a step's result was infinite though
+    what went into it was not.
+    """
+
+    values: Array
+    cancellation: Array
+    overflow: NDArray[np.bool_]
+
+
+def stepwise(root: Tree, x: Array, params: Mapping[str, float], rounded: Round) -> Steps:
+    """The formula at ``x`` with every operation, constant and parameter ``rounded``."""
+    watch = _Watch(rounded(np.asarray(x, np.float64)), rounded)
+    table = {name: watch.step(name, operation) for name, operation in DOUBLES.fixed.items()}
+    arithmetic = replace(
+        DOUBLES,
+        number=lambda value: watch.constant(DOUBLES.number(value)),
+        pi=lambda: watch.constant(DOUBLES.pi()),
+        fixed=table,
+        varying=table,
+    )
+    fixed = {name: watch.constant(value) for name, value in params.items()}
+    with np.errstate(all="ignore"):
+        run = function(root, arithmetic, ["x"], frozenset(), fixed)
+        found: Array = np.broadcast_to(run([watch.x]), x.shape)
+    return Steps(found, watch.cancellation, watch.overflow)
+
+
+class _Watch:
+    """Rounds each step, and keeps what happened in it."""
+
+    def __init__(self, x: Array, rounded: Round) -> None:
+        self.x = x
+        self.cancellation: Array = np.ones_like(x)
+        self.overflow: NDArray[np.bool_] = np.zeros(x.shape, bool)
+        self._rounded = rounded
+
+    def constant(self, value: Any) -> Any:
+        return self._rounded(np.asarray(value, np.float64))
+
+    def step(self, name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        sum_of_two = name in {"+", "-"}
+
+        def run(*values: Any) -> Any:
+            found = self._rounded(np.asarray(operation(*values), np.float64))
+            if found.ndim:
+                if sum_of_two:
+                    self._sum(found, values)
+                if name == "log":
+                    self._lost(np.where(found == 0, np.inf, 1 / np.abs(found)))
+                self._watch_overflow(found, values)
+            return found
+
+        return run
+
+    def _sum(self, found: Array, terms: tuple[Any, ...]) -> None:
+        """Terms that are exact, the input and constants, lose nothing when they cancel."""
+        if all(term is self.x or np.ndim(term) == 0 for term in terms):
+            return
+        size = np.maximum(*map(np.abs, terms))
+        factor = np.where(size > 0, size / np.abs(found), 1.0)
+        self._lost(np.where(np.isfinite(size), factor, 1.0))
+
+    def _lost(self, factor: Array) -> None:
+        self.cancellation = np.fmax(self.cancellation, factor)
+
+    def _watch_overflow(self, found: Array, values: tuple[Any, ...]) -> None:
+        lost = ~np.isfinite(found)
+        if lost.any():
+            for each in values:
+                lost = lost & np.isfinite(each)
+            self.overflow = self.overflow | lost

@@ -1,0 +1,122 @@
+"""A network's block: what is repeated where a network is more than a pile of plain layers.
+
+How a kind of block is added:
+
+1. One file here (`residual_block` is the shortest) with a frozen dataclass that is a `Block`: its options are
+   its fields, `shapes` says which weights it has, and `build` puts it together from the parts that a
+   `Workshop` makes (linear maps, the activation, normalisation, attention) and from parts of its own. A part
+   has ``forward`` and ``backward``, asked once each; what it needs for the way back it keeps itself, so the
+   block that was built is its own tape. Both engines follow: a part only ever asks a linear map.
+2. One line in `block_kinds.BLOCKS`.
+3. One model in `contract.blocks` with the same field names, and its name in the union there.
+
+`block_steps` does the rest: figures, ranges, the gradients of weights. A kind with figures of its own lists
+them in ``figures`` and gives them to `Workshop.report`. A kind whose weights are the same in every block
+keeps them in `Workshop.shared`, which lives as long as the network's simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+
+from app.core.arithmetic import Array
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.layer import Layer, Matrix
+
+Where: TypeAlias = Literal["pre", "post"]
+"""Of a branch: its input is normalised, or the sum."""
+
+Scale: TypeAlias = float | Literal["depth_scaled"]
+"""Of a branch: a number, or 1/√(number of branches)."""
+
+
+class Part(Protocol):
+    """A differentiable piece of a block, for arrays of features × batch: asked once forward, once back."""
+
+    def forward(self, h: Array) -> Array:
+        """Its answer to h, which it does not change; a new array."""
+
+    def backward(self, gradient: Array) -> Array:
+        """dL/dh from dL/d(answer), which it does not change; a new array."""
+
+
+class Workshop(Protocol):
+    """Makes the parts of one block, with the network's own weights, activation and engine."""
+
+    @property
+    def width(self) -> int:
+        """Features of the stream."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks of the network."""
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all blocks of one simulated network share."""
+
+    def linear(self, name: str) -> Part:
+        """W u + b, with the matrix of that (first) name in `Block.shapes`."""
+
+    def activation(self, units: int) -> Part:
+        """φ of ``units`` units, from their pre-activations."""
+
+    def norm(self) -> Part:
+        """n(·)."""
+
+    def branched(self, branch: Part, norm: Where | None, skip: float, scale: float) -> Part:
+        """skip · h + scale · branch(n(h)); or n of the sum, or without n."""
+
+    def report(self, name: str, value: float) -> None:
+        """A figure of the block, by a name in `Block.figures`."""
+
+    @property
+    def blocks(self) -> Blocks:
+        """Row blocks of arrays as wide as the batch."""
+
+
+class Load(NamedTuple):
+    """What a block costs beside its linear maps: operations, and numbers kept for the way back."""
+
+    flops: float
+    kept: float
+
+
+class Block(Protocol):
+    """A kind of block with its options; a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    kind: ClassVar[str]
+    figures: ClassVar[tuple[str, ...]]
+    """Figures that blocks of this kind report beside those of all."""
+
+    @property
+    def norm(self) -> Where | None:
+        """Where it normalises."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether its input goes past the branches, unchanged but for a factor."""
+
+    def check(self, width: int) -> None:
+        """Raises `InvalidValue` for a width that it cannot have."""
+
+    def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
+        """Its weights, for an activation of ``pieces`` pre-activations a unit."""
+
+    def load(self, width: int, batch: int, pieces: int) -> Load:
+        """What else it costs."""
+
+    def build(self, workshop: Workshop) -> Part:
+        """The block, for one pass."""
+
+
+def square(name: str, width: int, pieces: int = 1) -> Matrix:
+    """A matrix from the stream to as many units."""
+    return Matrix((name,), Layer(width, width, pieces))
+
+
+def scale_of(branch: Scale, branches: int) -> float:
+    """The factor of each of so many branches."""
+    return 1 / math.sqrt(branches) if branch == "depth_scaled" else branch

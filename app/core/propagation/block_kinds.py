@@ -1,0 +1,20 @@
+"""The kinds of block there are, by the contract's names. `block` says how one is added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.errors import UnknownName
+from app.core.propagation.block import Block
+from app.core.propagation.residual_block import ResidualBlock
+from app.core.propagation.transformer_block import TransformerBlock
+
+BLOCKS: Mapping[str, type[Block]] = {each.kind: each for each in (ResidualBlock, TransformerBlock)}
+
+
+def block(kind: str, options: Mapping[str, Any]) -> Block:
+    """A block of that kind with these options; raises `UnknownName`."""
+    if kind not in BLOCKS:
+        raise UnknownName("block", kind, BLOCKS, loc=("block", "kind"))
+    return BLOCKS[kind](**options)

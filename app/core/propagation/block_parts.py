@@ -1,0 +1,140 @@
+"""Parts that blocks are made of: arrays of features × batch in, arrays out, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from app.core.arithmetic import Array
+from app.core.propagation.block import Part
+from app.core.propagation.blocks import Blocks
+from app.core.propagation.layer import Matrix
+from app.core.propagation.linear_maps import LinearMap
+from app.core.propagation.normalisation import Normalisation, Normalised
+from app.core.propagation.responses import Response, pulled, respond
+from app.core.propagation.tall import Batch, product_norm
+from app.core.propagation.units import Units
+
+
+class Chain:
+    """One part after the other."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+
+    def forward(self, h: Array) -> Array:
+        """Through all, the first first."""
+        for part in self._parts:
+            h = part.forward(h)
+        return h
+
+    def backward(self, gradient: Array) -> Array:
+        """Through all, the last first."""
+        for part in reversed(self._parts):
+            gradient = part.backward(gradient)
+        return gradient
+
+
+class Linear:
+    """W u + b. Knows the norms of dL/dW once it has been asked back."""
+
+    def __init__(self, matrix: Matrix, weights: LinearMap, offset: Array | None, blocks: Blocks) -> None:
+        self.matrix = matrix
+        self.log10_norms = dict.fromkeys(matrix.names, math.nan)
+        self._weights = weights
+        self._offset = offset
+        self._blocks = blocks
+
+    def forward(self, h: Array) -> Array:
+        """W u + b; NaN throughout where u is not finite, which is for the block to notice."""
+        self._inputs = Batch(h, self._blocks)
+        if not np.isfinite(self._inputs.mean_square):
+            return np.full((self.matrix.layer.rows, h.shape[1]), np.nan, h.dtype)
+        answer = self._weights.forward(self._inputs)
+        if self._offset is not None:
+            answer += self._offset[:, None]
+        return answer
+
+    def backward(self, gradient: Array) -> Array:
+        """Wᵀ δ; NaN throughout where δ is not finite."""
+        parts = np.split(gradient, len(self.matrix.names))
+        batches = [Batch(part, self._blocks) for part in parts]
+        for name, each in zip(self.matrix.names, batches, strict=True):
+            shift = math.log10(each.scale) + math.log10(self._inputs.scale)
+            self.log10_norms[name] = shift + float(np.log10(product_norm(each, self._inputs)))
+        if not all(np.isfinite(each.mean_square) for each in batches):
+            return np.full((self.matrix.layer.fan_in, gradient.shape[1]), np.nan, gradient.dtype)
+        return self._weights.backward(batches[0] if len(batches) == 1 else Batch(gradient, self._blocks))
+
+
+class Activation:
+    """φ, unit by unit. ``measured`` hears of the pre-activations and the response on the way forward."""
+
+    def __init__(
+        self, units: Units, count: int, blocks: Blocks, measured: Callable[[Array, Response], None]
+    ) -> None:
+        self._units = units
+        self._count = count
+        self._blocks = blocks
+        self._measured = measured
+
+    def forward(self, h: Array) -> Array:
+        """φ(z)."""
+        response = respond(self._units, self._count, h, self._blocks)
+        self._measured(h, response)
+        self._slopes = response.slopes
+        return response.outputs
+
+    def backward(self, gradient: Array) -> Array:
+        """φ′(z) · δ."""
+        return pulled(self._slopes, gradient, None, self._blocks)
+
+
+class Norm:
+    """n(·)."""
+
+    def __init__(self, normalisation: Normalisation, blocks: Blocks) -> None:
+        self._normalisation = normalisation
+        self._blocks = blocks
+        self._kept: Normalised
+
+    def forward(self, h: Array) -> Array:
+        """n(h)."""
+        self._kept = self._normalisation.forward(h, self._blocks)
+        return self._kept.values
+
+    def backward(self, gradient: Array) -> Array:
+        """Through n."""
+        return self._normalisation.backward(gradient, self._kept, self._blocks)
+
+
+class Branched:
+    """skip · h + scale · branch(h)."""
+
+    def __init__(self, branch: Part, skip: float, scale: float, blocks: Blocks) -> None:
+        self._branch = branch
+        self._skip = skip
+        self._scale = scale
+        self._blocks = blocks
+
+    def forward(self, h: Array) -> Array:
+        """Both ways together."""
+        return self._sum(self._branch.forward(h), self._scale, h)
+
+    def backward(self, gradient: Array) -> Array:
+        """Both ways back."""
+        scaled = gradient if self._scale == 1 else gradient * gradient.dtype.type(self._scale)
+        return self._sum(self._branch.backward(scaled), 1.0, gradient)
+
+    def _sum(self, answer: Array, scale: float, past: Array) -> Array:
+        """scale · answer + skip · past, in the place of ``answer``."""
+
+        def add(block: slice) -> None:
+            if scale != 1:
+                answer[block] *= scale
+            answer[block] += past[block] if self._skip == 1 else self._skip * past[block]
+
+        self._blocks.each(len(answer), add)
+        return answer

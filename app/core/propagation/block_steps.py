@@ -1,0 +1,163 @@
+"""A network of blocks, step by step: builds each block, follows signal and gradient, takes the figures.
+
+gradient_log10_rms              of dL/dh where it leaves the block on its way back: at the block's input
+activation_*, correlation       of the stream at the block's end
+preactivation_variance, saturated_fraction, dead_fraction
+                                at φ's input inside the block
+weight_gradient_log10_norm      over all the block's matrices; `Figures.matrices` has each one's own
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.core.arithmetic import Array
+from app.core.propagation.block import Block, Part, Where
+from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm
+from app.core.propagation.blocks import TEMPORARY, Blocks
+from app.core.propagation.engine import Kind, block_map, drawn_biases
+from app.core.propagation.initialisers import Initialiser
+from app.core.propagation.network import Network
+from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.responses import Response
+from app.core.propagation.statistics import variance_and_correlation
+from app.core.propagation.steps import Run, mean, rescaled
+from app.core.propagation.tall import Batch, largest
+
+
+class Tape(NamedTuple):
+    """A block after its way forward, and the linear maps in it."""
+
+    part: Part
+    linear: list[Linear]
+
+
+class BlockSteps:
+    """The blocks of a network, as `steps.Steps`."""
+
+    def __init__(self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run) -> None:
+        self._network = network
+        self._block = block
+        self._kinds = kinds
+        self._run = run
+        self._shared: dict[str, Any] = {}
+
+    def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
+        """As `steps.Steps.forward`."""
+        workshop = _Workshop(self._network, self._block, self._kinds, self._run, self._shared)
+        workshop.number, workshop.measured = number, measured
+        part = self._block.build(workshop)
+        output = Batch(part.forward(h.values), self._run.blocks)
+        if measured:
+            figures = self._run.figures
+            figures.activation_mean[number] = mean(output)
+            figures.signal_peak[number] = np.log10(max(workshop.peak, largest(output.values)))
+            figures.activation_mean_square[number] = np.ldexp(output.mean_square, 2 * output.exponent)
+            figures.correlation[number] = _correlation(output)
+        return output, Tape(part, workshop.made)
+
+    def backward(
+        self, number: int, tape: Tape, gradient: Array, logarithm: float
+    ) -> tuple[Array, int] | None:
+        """As `steps.Steps.backward`."""
+        below, exponent = rescaled(tape.part.backward(gradient))
+        figures = self._run.figures
+        square = _mean_square(below, self._run.blocks)
+        figures.gradient_peak[number] = logarithm + exponent * math.log10(2) + np.log10(largest(below))
+        figures.gradient_log10_rms[number] = (
+            logarithm + exponent * math.log10(2) + float(np.log10(square)) / 2
+        )
+        norms = {name: each for linear in tape.linear for name, each in linear.log10_norms.items()}
+        for name, each in norms.items():
+            figures.matrices[name][number] = logarithm + each
+        figures.weight_gradient_log10_norm[number] = logarithm + _together(np.array(list(norms.values())))
+        return (below, exponent) if math.isfinite(square) else None
+
+
+class _Workshop:
+    """`block.Workshop` for block ``number`` of a network."""
+
+    number: int
+    measured: bool
+    peak: float = 0.0
+
+    def __init__(
+        self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run, shared: dict[str, Any]
+    ) -> None:
+        self.width, self.depth = network.sizes[-1], network.depth
+        self.shared, self.blocks = shared, run.blocks
+        self.made: list[Linear] = []
+        self._network = network
+        self._run = run
+        shapes = block.shapes(self.width, network.units.pieces)
+        self._places = {each.names[0]: place for place, each in enumerate(shapes)}
+        self._shapes, self._kinds = shapes, kinds
+        self._by_row = Blocks(run.blocks.columns, run.blocks.map_blocks, TEMPORARY // run.dtype.itemsize)
+
+    def linear(self, name: str) -> Part:
+        place, run = self._places[name], self._run
+        matrix, kind = self._shapes[place], self._kinds[place]
+        address = self.number, place
+        law = self._network.weights
+        assert isinstance(law, Initialiser)
+        weights = block_map(law, matrix, kind, run.weights.at(*address), run.blocks, run.dtype)
+        offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
+        self.made.append(Linear(matrix, weights, offset, run.blocks))
+        return self.made[-1]
+
+    def activation(self, units: int) -> Part:
+        return Activation(self._network.units, units, self._run.blocks, self._measure)
+
+    def norm(self) -> Part:
+        return Norm(self._network.normalisation or NORMALISATIONS["layer_norm"], self._by_row)
+
+    def branched(self, branch: Part, norm: Where | None, skip: float, scale: float) -> Part:
+        inside = Chain([self.norm(), branch]) if norm == "pre" else branch
+        whole = Branched(inside, skip, scale, self.blocks)
+        return Chain([whole, self.norm()]) if norm == "post" else whole
+
+    def report(self, name: str, value: float) -> None:
+        if self.measured:
+            self._run.figures.own[name][self.number] = value
+
+    def _measure(self, z: Array, response: Response) -> None:
+        if not self.measured:
+            return
+        figures, number = self._run.figures, self.number
+        self.peak = max(self.peak, largest(z), largest(response.outputs))
+        variance, _ = variance_and_correlation(z, self.blocks)
+        figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
+        figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size
+        figures.dead_fraction[number] = response.counts.dead / len(response.outputs)
+        if self._network.units.estimated:
+            figures.seen(z)
+
+
+def _correlation(h: Batch) -> float:
+    """The mean cosine over pairs of columns; NaN for one column, and where one is 0."""
+    columns = len(h.gram)
+    if columns < 2:
+        return math.nan
+    weights = 1 / np.sqrt(h.gram.diagonal())
+    return float((weights @ h.gram @ weights - columns) / (columns * (columns - 1)))
+
+
+def _mean_square(values: Array, blocks: Blocks) -> float:
+    """Of values near one, every sum in float64."""
+
+    def total(block: slice) -> float:
+        part = values[block].reshape(-1).astype(np.float64, copy=False)
+        return float(part @ part)
+
+    return sum(blocks.each(len(values), total)) / values.size
+
+
+def _together(log10_norms: Array) -> float:
+    """log10 of the norm of everything whose norms' logarithms these are."""
+    largest = log10_norms.max()
+    if not np.isfinite(largest):
+        return float(largest)
+    return float(largest + np.log10(np.sum(10 ** (2 * (log10_norms - largest)))) / 2)

@@ -1,0 +1,37 @@
+"""The shape of a layer's weights, and of a block's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The shape of one layer: W is (units · pieces) × fan_in."""
+
+    fan_in: int
+    units: int
+    pieces: int
+
+    @property
+    def rows(self) -> int:
+        """Pre-activations."""
+        return self.units * self.pieces
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The weights of a block that are asked about one thing.
+
+    Attributes:
+        names: what they are called; several are one below the other, and each is drawn for its own fans.
+        layer: their shape, all names together; where there are several, each is one of its pieces.
+    """
+
+    names: tuple[str, ...]
+    layer: Layer
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of one of them."""
+        return self.layer.rows // len(self.names), self.layer.fan_in

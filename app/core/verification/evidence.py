@@ -1,0 +1,282 @@
+"""A kernel's errors at one order, and how well a supposed kernel accounts for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations.definition import Elementwise, Text
+from app.core.activations.from_formula import FormulaActivation, tree_of
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import round_to
+from app.core.formulas.tree import Tree, with_infinite
+from app.core.proof import finite_and_infinite
+from app.core.verification.exact import doubles
+from app.core.verification.judgement import Errors, spacing
+
+FAR = 2.0**40
+"""Ulps beyond which errors are not told apart; those of NaN and infinities among them."""
+
+SAMPLE = 1500
+"""Wrong numbers, and others, that a supposed kernel is tried on first."""
+
+QUIET = 4.0
+"""Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
+
+SINGLE = np.dtype(np.float32)
+
+NEIGHBOURS = 8
+
+PERFECT = 0.9995
+"""Of the errors' bits are gone: no other suspect can do better."""
+
+FEW = 8
+"""Numbers that show no pattern."""
+
+Mask: TypeAlias = NDArray[np.bool_]
+Places: TypeAlias = NDArray[np.intp]
+
+
+class Cause(NamedTuple):
+    """A cause, and the share of the errors that it explains."""
+
+    cause: str
+    detail: str
+    explains: float
+    summary: Text
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A supposed kernel. ``predicted`` is what it would answer at places of the evidence.
+
+    ``base`` is the formula that it computes where that is not the one asked for. ``noisy`` says that its
+    errors depend on the last digit of elementary functions, so that their size can be predicted, not their
+    value. ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
+    has in different places.
+    """
+
+    cause: str
+    detail: str
+    summary: Text
+    predicted: Callable[[Places], Array]
+    base: Base | None = None
+    noisy: bool = False
+    price: float = 0.0
+    split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
+
+    def causes(self, met: Places) -> list[Cause]:
+        """The causes of the errors that it meets, with their shares of these."""
+        if self.split is None:
+            return [Cause(self.cause, self.detail, 1.0, self.summary)]
+        return [cause._replace(explains=float(mask.mean())) for cause, mask in self.split(met) if mask.any()]
+
+
+class Base(NamedTuple):
+    """A formula in x and its parameters."""
+
+    tree: Tree
+    params: Mapping[str, float]
+
+
+class Fit(NamedTuple):
+    """How well a suspect accounts for the errors.
+
+    ``share`` of the wrong numbers are met; ``gain`` is the part of the errors' bits that is gone.
+    """
+
+    share: float
+    gain: float
+
+    @property
+    def worth(self) -> float:
+        """What suspects are ranked by."""
+        return self.share + self.gain / 2
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outputs at finite inputs whose right answer is known, in the order of the inputs."""
+
+    call: Call
+    order: int
+    dtype: np.dtype[Any]
+    x: Array
+    output: Array
+    exact: Array
+    right: Array
+    unit: Array
+    faithful: Mask
+    correct: Mask
+    smallest_normal: float
+
+    @cached_property
+    def wrong(self) -> Mask:
+        """What is neither of the two neighbours of the exact answer.
+
+        In float32 and float64, where there are larger errors, what is off by more than `QUIET` ulps: the
+        roundings of ordinary steps would drown the pattern.
+        """
+        if self.dtype.itemsize >= SINGLE.itemsize and self.worst > QUIET:
+            return self.size > QUIET
+        return ~self.faithful
+
+    @cached_property
+    def size(self) -> Array:
+        """The errors in ulps."""
+        return np.where(self.faithful, np.minimum(self.off(self.exact), 1.0), self.off(self.exact))
+
+    @cached_property
+    def worst(self) -> float:
+        """The largest error in ulps."""
+        return float(self.size.max(initial=0.0))
+
+    @cached_property
+    def base(self) -> Base:
+        """The formula that is asked for."""
+        activation = self.call.activation
+        assert isinstance(activation, Elementwise)
+        if isinstance(activation, FormulaActivation):
+            root = activation.trees[self.order]
+        else:
+            root = tree_of(activation, activation.formulas.orders[self.order])
+        _, infinite = finite_and_infinite(self.call.scalars)
+        fixed = {name: value for name, value in self.call.scalars.items() if name not in infinite}
+        return Base(with_infinite(root, infinite), fixed)
+
+    @cached_property
+    def own_writings(self) -> tuple[Tree, ...]:
+        """Other ways to write the value that the entry itself lists."""
+        activation = self.call.activation
+        return tuple(tree_of(activation, each) for each in activation.writings) if self.order == 0 else ()
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether the order has a formula of its own."""
+        activation = self.call.activation
+        return isinstance(activation, FormulaActivation) or self.order < len(activation.formulas.orders)
+
+    def rounded(self, values: Array) -> Array:
+        """Doubles as numbers of the kernel's format."""
+        return doubles(round_to(np.asarray(values, np.float64), self.dtype))
+
+    def off(self, values: Array, places: Places | None = None) -> Array:
+        """How far the outputs lie from ``values``, in ulps of the exact answers."""
+        here: Any = slice(None) if places is None else places
+        output = self.output[here]
+        with np.errstate(all="ignore"):
+            found = np.abs(output - values) / self.unit[here]
+        same = (output == values) | (np.isnan(output) & np.isnan(values))
+        result: Array = np.where(same, 0.0, np.where(np.isfinite(found), found, FAR))
+        return np.minimum(result, FAR)
+
+    def sample(self, remaining: Mask) -> Places:
+        """Places of ``remaining`` errors and of good answers, spread evenly, in order."""
+        places = [_thinned(np.flatnonzero(remaining)), _thinned(np.flatnonzero(~self.wrong))]
+        return np.sort(np.concatenate(places))
+
+    def fit(self, suspect: Suspect, places: Places, remaining: Mask) -> tuple[Fit, Mask]:
+        """The fit at ``places``, and which of the errors there are met."""
+        predicted = self.rounded(suspect.predicted(places))
+        size, exact = self.size[places], self.exact[places]
+        left = self.off(predicted, places)
+        wrong = remaining[places]
+        with np.errstate(all="ignore"):
+            claimed = np.abs(predicted - exact) / self.unit[places]
+            same = np.sign(predicted - exact) == np.sign(self.output[places] - exact)
+        claimed = np.minimum(np.where(np.isfinite(claimed), claimed, FAR), FAR)
+        claimed = np.where(predicted == self.right[places], 0.0, claimed)
+        met = left <= _allowed(size)
+        true = left <= _allowed(claimed)
+        if suspect.noisy:
+            nearby = _largest_nearby(np.where(claimed < FAR, claimed, 0.0))
+            alike = (nearby > 2) & (size <= 4 * nearby) & (size >= nearby / 16)
+            met |= alike | (same & (left <= np.maximum(2.0, size / 4)) & (claimed > 1))
+            true |= alike
+        else:
+            met &= (claimed > 0.5) | (size == FAR)
+        made = claimed > (4 if suspect.noisy else 1)
+        met &= wrong
+        share = float(met.sum() / max(1, wrong.sum()))
+        if made.any() and (true & made).sum() < 0.5 * made.sum():
+            share = 0.0
+        before, after = _bits(size), _bits(left)
+        gain = 1 - after / before if before else 0.0
+        return Fit(share, max(-1.0, gain)), met
+
+
+def _least_gain(seen: Evidence, suspect: Suspect) -> float:
+    """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
+    if not suspect.noisy:
+        return 0.3
+    return -0.5 if seen.dtype.itemsize >= SINGLE.itemsize else 0.2
+
+
+def _allowed(size: Array) -> Array:
+    """How far from an error of so many ulps a prediction may lie: a quarter, or what rounding may do."""
+    return np.maximum(0.5, np.maximum(size / 4, np.minimum(2.0, size / 2)))
+
+
+def _bits(size: Array) -> float:
+    return float(np.log2(1 + np.maximum(size - 0.5, 0.0)).sum())
+
+
+def _thinned(places: Places) -> Places:
+    if places.size <= SAMPLE:
+        return places
+    return places[np.linspace(0, places.size - 1, SAMPLE).astype(np.intp)]
+
+
+def _largest_nearby(size: Array) -> Array:
+    """The largest size among the `NEIGHBOURS` inputs on each side; the sizes are in the inputs' order."""
+    padded = np.pad(size, NEIGHBOURS)
+    largest: Array = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).max(axis=1)
+    return largest
+
+
+def evidence(call: Call, order: int, found: Errors, dtype: np.dtype[Any]) -> Evidence:
+    """The evidence in the errors that were found."""
+    use = np.flatnonzero(found.judged & np.isfinite(found.x))
+    use = use[np.argsort(found.x[use], kind="stable")]
+    exact = found.exact
+    return Evidence(
+        call,
+        order,
+        dtype,
+        found.x[use],
+        found.output[use],
+        exact.value[use],
+        exact.rounded[use],
+        spacing(exact, dtype)[use],
+        found.faithful[use],
+        found.correct[use],
+        found.smallest_normal,
+    )
+
+
+def best(
+    seen: Evidence,
+    suspects: Iterable[Suspect],
+    remaining: Mask,
+    least: float,
+    least_gain: float | None = None,
+) -> tuple[Suspect, Fit] | None:
+    """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
+    places = seen.sample(remaining)
+    found: tuple[Suspect, Fit] | None = None
+    worth = -np.inf
+    for suspect in suspects:
+        fit, _ = seen.fit(suspect, places, remaining)
+        if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
+            continue
+        if fit.worth - suspect.price > worth:
+            found, worth = (suspect, fit), fit.worth - suspect.price
+        if fit.share == 1 and fit.gain > PERFECT:
+            break
+    return found

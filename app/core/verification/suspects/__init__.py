@@ -1,0 +1,1 @@
+"""Supposed kernels, by what is wrong with them."""

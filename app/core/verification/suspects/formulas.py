@@ -1,0 +1,315 @@
+"""Kernels of a related function, with another parameter, or with constants that are not quite right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Elementwise, Text
+from app.core.activations.from_formula import tree_of
+from app.core.arithmetic import Array
+from app.core.formulas.tree import Tree, name, number, text, walk
+from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.writings import writings
+from app.core.proof import finite_and_infinite
+from app.core.verification.evidence import Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.insides import SHORT, exactly
+from app.core.verification.suspects.trees import replaced
+
+FREE = "a constant"
+"""The name of a constant that is looked for; no name that a request can hold."""
+
+STEPS = 20
+"""Of a search for a parameter."""
+
+MOST_DIGITS = 9
+
+MOST_FORMS = 6
+"""Writings whose constants are looked at."""
+
+AGREE = 0.35
+"""Of the wrong outputs must have one parameter in common; the others may have errors of their own."""
+
+TELLING = 16.0
+"""Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
+
+CLOSE = 0.02
+"""A constant that is off by more is another one."""
+
+
+# Related functions
+
+
+def relatives(seen: Evidence) -> Iterator[Suspect]:
+    """Every other function of the catalogue, as it stands and as frameworks have it."""
+    for label, base in catalogue(seen.order):
+        if base.tree is seen.base.tree:
+            continue
+        summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
+        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base, price=0.05)
+
+
+def catalogue(order: int) -> Iterator[tuple[str, Base]]:
+    """All elementwise entries as `settings` has them, by name and parameters."""
+    for entry_name, params in settings(order):
+        entry = REGISTRY[entry_name]
+        plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
+        root = tree_of(entry, entry.formulas.orders[order])
+        yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+
+
+def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """All elementwise entries with a formula of that order, at their defaults and at the frameworks'."""
+    for entry_name, entry in REGISTRY.items():
+        if not isinstance(entry, Elementwise) or order >= len(entry.formulas.orders):
+            continue
+        usual = [entry.defaults, *(each.params for each in REGISTRY.bindings(entry_name))]
+        for params in {tuple(sorted(each.items())): each for each in usual}.values():
+            if len(params) == len(entry.parameters) and not finite_and_infinite(params)[1]:
+                yield entry_name, params
+
+
+def _exactly(seen: Evidence, base: Base, places: Places) -> Array:
+    return exactly(base, seen.x[places])
+
+
+# Parameters and constants
+
+
+class _Unknown(NamedTuple):
+    """A number in a formula: what it is called and should be, and the formula with another in its place."""
+
+    label: str
+    value: float
+    run: Callable[[float, Places], Array]
+    base: Callable[[float], Base]
+
+
+def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """One of the function's parameters with another value."""
+    for key in base.params:
+        unknown = _parameter(seen, base, key)
+        found = _searched(seen, unknown, remaining)
+        if found is not None:
+            yield _other_parameter(seen, unknown, found)
+
+
+def fitted(seen: Evidence, base: Base, parameter: str) -> float | None:
+    """The value of one parameter that most outputs agree on, in few digits; None where there is none."""
+    unknown = _parameter(seen, base, parameter)
+    found = _searched(seen, unknown, seen.wrong)
+    return None if found is None else _shortest(seen, unknown, found)
+
+
+def _parameter(seen: Evidence, base: Base, key: str) -> _Unknown:
+    def with_value(found: float) -> Base:
+        return Base(base.tree, {**base.params, key: found})
+
+    def run(found: float, places: Places) -> Array:
+        return exactly(with_value(found), seen.x[places])
+
+    return _Unknown(key, base.params[key], run, with_value)
+
+
+def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """A constant of the formula rounded, or another; or all of them rounded alike."""
+    known: set[tuple[str, bool]] = set()
+    forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
+    for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
+        for part in _constants(root):
+            key = (text(part), root in seen.own_writings)
+            if key in known:
+                continue
+            known.add(key)
+            unknown = _unknown(seen, base, root, part)
+            found = _searched(seen, unknown, remaining)
+            if found is not None:
+                yield from _near_constants(seen, unknown, found)
+    yield from _all_rounded(seen, base)
+
+
+def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> _Unknown:
+    (value,) = evaluate([part], {"x": np.zeros(1)}, {})
+    free = stable(replaced(root, {part: name(FREE)}))
+
+    def run(found: float, places: Places) -> Array:
+        (values,) = evaluate([free], {"x": seen.x[places]}, {**base.params, FREE: found})
+        return values
+
+    def with_value(found: float) -> Base:
+        return Base(replaced(root, {part: number(Fraction(found))}), base.params)
+
+    return _Unknown(text(part), float(value[0]), run, with_value)
+
+
+def _constants(root: Tree) -> Iterator[Tree]:
+    """The largest parts without variables, small whole numbers, halves and exponents apart."""
+    fixed: dict[Tree, bool] = {}
+    for node in walk(root):
+        fixed[node] = node.op in {"number", "constant"} or (
+            bool(node.args) and all(fixed[each] for each in node.args)
+        )
+    used = {
+        each
+        for node in walk(root)
+        if not fixed[node]
+        for place, each in enumerate(node.args)
+        if fixed[each] and not (node.op == "**" and place == 1)
+    }
+    for node in walk(root):
+        value = node.number
+        if node in used and not (value is not None and abs(value) in {0, 1, 2, 4, Fraction(1, 2)}):
+            yield node
+
+
+def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | None:
+    """The number that most wrong outputs agree on, by Newton's method on each and the median of all."""
+    places = seen.sample(remaining)
+    places = places[remaining[places] & np.isfinite(seen.output[places])]
+    output, unit = seen.output[places], seen.unit[places]
+    found = unknown.value
+    for _ in range(STEPS):
+        width = 1e-6 * max(abs(found), 1e-3)
+        with np.errstate(all="ignore"):
+            slope = (unknown.run(found + width, places) - unknown.run(found - width, places)) / (2 * width)
+            weight = np.abs(slope) / unit
+            lack = (output - unknown.run(found, places)) / slope
+        use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
+        if not use.any():
+            return None
+        weight *= max(abs(found), abs(unknown.value), 1e-3)
+        use &= weight >= min(TELLING, float(np.median(weight[use])))
+        step = _agreed(lack[use])
+        found += step
+        if not math.isfinite(found):
+            return None
+        if abs(step) <= 1e-10 * abs(found):
+            break
+    return None if found == unknown.value else found
+
+
+def _agreed(values: Array) -> float:
+    """The middle of the densest `AGREE` of the values."""
+    values = np.sort(values)
+    count = max(1, int(AGREE * values.size))
+    width = values[count - 1 :] - values[: values.size - count + 1]
+    start = int(np.argmin(width))
+    return float(np.median(values[start : start + count]))
+
+
+def _other_parameter(seen: Evidence, unknown: _Unknown, found: float) -> Suspect:
+    found = _shortest(seen, unknown, found)
+    detail = f"{unknown.label} {found:.10g} for {unknown.value:.10g}"
+    summary = Text(
+        f"The numbers are those of {unknown.label} = {found:.10g}, not {unknown.value:.10g}.",
+        f"{unknown.label}의 값이 {unknown.value:.10g}이(가) 아니라 {found:.10g}일 때의 값입니다.",
+    )
+    return Suspect("wrong_parameter", detail, summary, partial(unknown.run, found), base=unknown.base(found))
+
+
+def _shortest(seen: Evidence, unknown: _Unknown, found: float) -> float:
+    """The shortest decimal that does as well as what was found."""
+    places = seen.sample(seen.wrong)
+
+    def lack(value: float) -> float:
+        return float(np.log2(1 + seen.off(seen.rounded(unknown.run(value, places)), places)).mean())
+
+    least = lack(found)
+    for digits in range(1, 12):
+        short = float(f"{found:.{digits}g}")
+        if lack(short) <= least + 0.02:
+            return short
+    return found
+
+
+def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator[Suspect]:
+    """The constant's roundings near what was found; else what was found."""
+    right = unknown.value
+    if not math.isfinite(right) or right == 0:
+        return
+    near = [
+        (value, how)
+        for value, how in _roundings(right)
+        if value != right and abs(value - found) <= 0.5 * abs(found - right)
+    ]
+    for place, (value, how) in enumerate(near):
+        summary = Text(
+            f"The constant {unknown.label} is {how}: {value:.10g}.",
+            f"상수 {unknown.label}이(가) {value:.10g}(으)로 반올림되어 있습니다.",
+        )
+        yield Suspect(
+            "rounded_constant",
+            f"{value:.10g} for {unknown.label}",
+            summary,
+            partial(unknown.run, value),
+            base=unknown.base(value),
+            price=0.001 * place,
+        )
+    value = _shortest(seen, unknown, found)
+    off = abs(value - right) > CLOSE * abs(right)
+    summary = Text(
+        f"The constant {unknown.label} is {value:.10g}, not {right:.10g}.",
+        f"상수 {unknown.label}의 값이 {right:.10g}이(가) 아니라 {value:.10g}입니다.",
+    )
+    yield Suspect(
+        "wrong_parameter" if off else "rounded_constant",
+        f"{value:.10g} for {unknown.label}",
+        summary,
+        partial(unknown.run, value),
+        base=unknown.base(value),
+        price=0.05,
+    )
+
+
+def _roundings(value: float) -> Iterator[tuple[float, str]]:
+    """Decimal and binary roundings, also of the reciprocal, and how they were made."""
+    exact = Decimal(value)
+    for digits in range(1, MOST_DIGITS + 1):
+        for how in (ROUND_HALF_EVEN, ROUND_DOWN):
+            what = "rounded" if how == ROUND_HALF_EVEN else "cut off"
+            yield _decimal(exact, digits, how), f"{what} to {digits} digits"
+            yield 1 / _decimal(1 / exact, digits, how), f"{what} to {digits} digits as a reciprocal"
+    for inside in SHORT:
+        yield float(inside.rounded(np.array([value]))[0]), f"rounded to {inside.name}"
+
+
+def _decimal(value: Decimal, digits: int, how: str) -> float:
+    last = Decimal(1).scaleb(value.adjusted() - digits + 1)
+    return float(value.quantize(last, how)) if value else 0.0
+
+
+def _all_rounded(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """All constants rounded to as many digits, or to one format."""
+    decimals = [node for node in walk(base.tree) if node.number is not None and node.number.denominator > 2]
+    for nodes in (list(_constants(base.tree)), decimals):
+        if len(nodes) > 1:
+            yield from _rounded_alike(seen, base, nodes)
+
+
+def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Suspect]:
+    parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in nodes}
+    ways: dict[str, Callable[[float], float]] = {
+        f"{digits} digits": lambda value, digits=digits: _decimal(Decimal(value), digits, ROUND_HALF_EVEN)  # type: ignore[misc]
+        for digits in range(2, MOST_DIGITS)
+    }
+    ways |= {
+        each.name: lambda value, each=each: float(each.rounded(np.array([value]))[0])  # type: ignore[misc]
+        for each in SHORT
+    }
+    for how, rounded in ways.items():
+        root = replaced(base.tree, {part: number(Fraction(rounded(value))) for part, value in parts.items()})
+        summary = Text(
+            f"The formula's constants are rounded to {how}.",
+            f"수식의 상수들이 {how.replace('digits', '자리')}로 반올림되어 있습니다.",
+        )
+        changed = Base(root, base.params)
+        yield Suspect(
+            "rounded_constant", f"all to {how}", summary, partial(_exactly, seen, changed), base=changed
+        )

@@ -1,0 +1,232 @@
+"""Kernels that compute in too short a format, or in a formula whose digits cancel there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
+from app.core.formulas.stepwise import Steps, stepwise
+from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.writings import Writing, writings
+from app.core.verification.evidence import QUIET, Base, Cause, Evidence, Mask, Places, Suspect
+from app.core.verification.exact import doubles
+
+CANCELS = 4.0
+"""A sum this many times smaller than its terms has lost two bits."""
+
+LOUD = 256.0
+"""Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
+
+TF32_BITS = 10
+
+
+class Inside(NamedTuple):
+    """A format that a kernel computes in, by its name."""
+
+    name: str
+    bits: int
+    rounded: Callable[[Array], Array]
+
+
+def _format(name: str, bits: int) -> Inside:
+    return Inside(name, bits, lambda values: doubles(round_to(np.asarray(values, np.float64), FORMATS[name])))
+
+
+def _shortened(values: Array, bits: int, *, cut: bool) -> Array:
+    """Mantissas of so many bits behind the point, rounded to nearest even or cut off."""
+    mantissa, exponent = np.frexp(values)
+    scaled = np.ldexp(mantissa, bits + 1)
+    shorter: Array = np.ldexp(np.trunc(scaled) if cut else np.rint(scaled), exponent - bits - 1)
+    return np.where(np.isfinite(values), shorter, values)
+
+
+def _cut(dtype: np.dtype[Any], bits: int) -> Inside:
+    """A short format in which each step's result is cut off."""
+
+    def rounded(values: Array) -> Array:
+        return doubles(round_to(_shortened(values, bits, cut=True), dtype))
+
+    return Inside(f"{dtype.name}, cut off at each step", bits, rounded)
+
+
+DOUBLE = Inside("float64", 52, lambda values: values)
+SHORT = (_format("float32", 23), _format("float16", 10), _format("bfloat16", 7))
+TF32 = Inside("TF32", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=False))
+TF32_CUT = Inside(
+    "TF32, cut off", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=True)
+)
+
+
+def own_format(dtype: np.dtype[Any]) -> Inside:
+    """The kernel's format as one to compute in."""
+    known = {each.name: each for each in (DOUBLE, *SHORT)}
+    return known.get(dtype.name) or _format(dtype.name, mantissa_bits(dtype))
+
+
+def mantissa_bits(dtype: np.dtype[Any]) -> int:
+    """The bits behind the point."""
+    return int(ml_dtypes.finfo(dtype).nmant)  # type: ignore[no-untyped-call]
+
+
+def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
+    """Where to look: the format that is known, or the kernel's own and the usual ones."""
+    if compute is not None:
+        return [own_format(compute)]
+    own = own_format(seen.dtype)
+    found = [own, *(each for each in SHORT if each.name != own.name)]
+    return [*found, _cut(seen.dtype, own.bits)] if own.bits < SHORT[0].bits else found
+
+
+def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) -> Iterator[Suspect]:
+    """The formula, in every writing, with every step rounded."""
+    forms = list(_writings(base))
+    if base == seen.base:
+        forms += [Writing("", each) for each in seen.own_writings]
+    for inside in insides(seen, compute):
+        if _usual(seen, inside) and seen.worst <= QUIET:
+            continue
+        for number, writing in enumerate(forms):
+            run = partial(_steps, seen, base, writing, inside)
+            yield Suspect(
+                "low_precision",
+                inside.name,
+                _low(inside),
+                lambda places, run=run: run(places).values,  # type: ignore[misc]
+                base=base,
+                noisy=inside.bits >= SHORT[0].bits,
+                price=0.001 * number,
+                split=partial(_split, seen, writing, inside, run),
+            )
+
+
+def _usual(seen: Evidence, inside: Inside) -> bool:
+    """Whether kernels of this format compute in it."""
+    return inside.name == seen.dtype.name and inside.bits >= SHORT[0].bits
+
+
+def _writings(base: Base) -> Iterator[Writing]:
+    found = set()
+    for root in dict.fromkeys((base.tree, stable(base.tree))):
+        for each in writings(root):
+            if each.tree not in found:
+                found.add(each.tree)
+                yield each
+
+
+def _steps(seen: Evidence, base: Base, writing: Writing, inside: Inside, places: Places) -> Steps:
+    return stepwise(writing.tree, seen.x[places], base.params, inside.rounded)
+
+
+def _split(
+    seen: Evidence, writing: Writing, inside: Inside, run: Callable[[Places], Steps], met: Places
+) -> list[tuple[Cause, Mask]]:
+    """Steps that overflowed, sums whose digits cancelled, and steps that were rounded."""
+    steps = run(met)
+    overflowed = steps.overflow & np.isfinite(seen.right[met])
+    cancelled = (steps.cancellation > CANCELS) & ~overflowed
+    rounded = ~cancelled & ~overflowed
+    if _usual(seen, inside):
+        rounded &= seen.size[met] > LOUD
+    name = f"{writing.name or 'the formula'} in {inside.name}"
+    both = bool(cancelled.any() and overflowed.any())
+    careless = Cause("cancellation", name, 0.0, _careless(writing, inside, overflows=both))
+    too_large = Cause("overflow", name, 0.0, _overflows(writing, inside))
+    return [
+        (careless, cancelled | (overflowed & both)),
+        (too_large, overflowed & (not both)),
+        (Cause("low_precision", inside.name, 0.0, _low(inside)), rounded),
+    ]
+
+
+def _form(writing: Writing) -> Text:
+    return Text(writing.name, writing.name) if writing.name else Text("the formula", "수식")
+
+
+def _careless(writing: Writing, inside: Inside, *, overflows: bool) -> Text:
+    form = _form(writing)
+    if overflows:
+        return Text(
+            f"The errors are those of {form.en} computed in {inside.name}: its digits cancel, and it "
+            "overflows.",
+            f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라지고 "
+            "오버플로도 일어납니다.",
+        )
+    return Text(
+        f"The errors are those of {form.en} computed in {inside.name}: its digits cancel.",
+        f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라집니다.",
+    )
+
+
+def _overflows(writing: Writing, inside: Inside) -> Text:
+    form = _form(writing)
+    return Text(
+        f"The wrong answers are those of {form.en} computed in {inside.name}: a step on the way overflows.",
+        f"틀린 결과가 {inside.name}로 계산한 {form.ko}의 결과와 같습니다. 계산 도중에 오버플로가 일어납니다.",
+    )
+
+
+def _low(inside: Inside) -> Text:
+    return Text(
+        f"The errors are those of a kernel that computes in {inside.name}, rounding each step.",
+        f"오차가 {inside.name}로 계산하며 단계마다 반올림하는 커널의 오차와 같습니다.",
+    )
+
+
+# Inputs and answers in another format
+
+
+def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """The exact function of inputs that were rounded to a shorter format, or answers rounded to one."""
+    own = mantissa_bits(seen.dtype)
+    for inside in (*SHORT, TF32, TF32_CUT):
+        if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
+            continue
+        taken = partial(_taken, seen, base, inside)
+        asked = base == seen.base
+
+        def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
+            exact = seen.exact[places] if asked else exactly(base, seen.x[places])
+            return inside.rounded(exact)
+
+        def both(places: Places, inside: Inside = inside, taken: Any = taken) -> Array:
+            return inside.rounded(taken(places))
+
+        yield _passing(inside, "inputs", "입력", taken, base)
+        yield _passing(inside, "answers", "결과", answers, base)
+        if inside.name == "float16" and own >= SHORT[0].bits:
+            summary = Text(
+                "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
+                "table of all float16 numbers.",
+                "모든 결과가 float16으로 반올림한 입력에 대응하는 float16 수입니다. float16의 모든 수를 담은 "
+                "표에서 찾은 값으로 보입니다.",
+            )
+            yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
+        else:
+            yield _passing(inside, "inputs and answers", "입력과 결과", both, base)
+
+
+def _passing(
+    inside: Inside, what: str, what_ko: str, predicted: Callable[[Places], Array], base: Base
+) -> Suspect:
+    summary = Text(
+        f"The errors are those of {what} rounded to {inside.name}.",
+        f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",
+    )
+    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base)
+
+
+def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
+    return exactly(base, inside.rounded(seen.x[places]))
+
+
+def exactly(base: Base, x: Array) -> Array:
+    """The formula in double precision."""
+    (found,) = evaluate([stable(base.tree)], {"x": x}, base.params)
+    return found

@@ -1,0 +1,109 @@
+"""Kernels that handle the numbers of their format wrongly: subnormals, other formats' bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
+from app.core.formulas.stepwise import stepwise
+from app.core.formulas.vectorised import stable
+from app.core.verification.evidence import Base, Evidence, Places, Suspect
+from app.core.verification.exact import doubles
+from app.core.verification.suspects.insides import SHORT, exactly, own_format
+
+_FLUSHED = {
+    "outputs": Text("answers", "결과"),
+    "inputs": Text("inputs", "입력"),
+    "inputs and outputs": Text("inputs and answers", "입력과 결과"),
+    "inside": Text("intermediate results", "중간 결과"),
+}
+
+
+def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """Zero for subnormal inputs, answers, or results on the way."""
+
+    def flushed(values: Array) -> Array:
+        return np.where(np.abs(values) < seen.smallest_normal, 0.0, values)
+
+    def outputs(places: Places) -> Array:
+        return flushed(seen.right[places])
+
+    def inputs(places: Places) -> Array:
+        return np.where(flushed(seen.x[places]) == seen.x[places], seen.right[places], at_zero)
+
+    def both(places: Places) -> Array:
+        return flushed(inputs(places))
+
+    at_zero = float(exactly(base, np.zeros(1))[0])
+    kinds: dict[str, Callable[[Places], Array]] = {
+        "outputs": outputs,
+        "inputs": inputs,
+        "inputs and outputs": both,
+    }
+    for detail, predicted in kinds.items():
+        yield _flushing(detail, predicted, 0.0)
+    single = float(np.finfo(np.float32).tiny)
+    smallest = max(seen.smallest_normal, single if seen.dtype != FORMATS["float64"] else 0.0)
+    inside = own_format(seen.dtype) if seen.dtype == FORMATS["float64"] else SHORT[0]
+
+    def step(values: Array) -> Array:
+        rounded = inside.rounded(values)
+        return np.where(np.abs(rounded) < smallest, 0.0, rounded)
+
+    for root in dict.fromkeys((base.tree, stable(base.tree))):
+        yield _flushing("inside", partial(_steps, seen, Base(root, base.params), step), 0.01)
+
+
+def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: Places) -> Array:
+    """What a kernel says that flushes on the way, where that changes more than a digit."""
+    x, right = seen.x[places], seen.right[places]
+    flushed = stepwise(base.tree, x, base.params, step).values
+    return np.where((flushed == 0) & (right != 0), flushed, right)
+
+
+def _flushing(detail: str, predicted: Callable[[Places], Array], price: float) -> Suspect:
+    what = _FLUSHED[detail]
+    summary = Text(
+        f"Subnormal {what.en} are flushed to zero.", f"비정규수인 {what.ko}을(를) 0으로 처리합니다."
+    )
+    return Suspect("flushed_subnormals", detail, summary, predicted, price=price)
+
+
+def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """Inputs or answers whose bits are those of another format of the same size."""
+    bits = {2: np.uint16, 1: np.uint8}.get(seen.dtype.itemsize)
+    if bits is None:
+        return
+    for name, other in FORMATS.items():
+        facts: Any = ml_dtypes.finfo(other)  # type: ignore[no-untyped-call]
+        if other == seen.dtype or other.itemsize != seen.dtype.itemsize or facts.bits != 8 * other.itemsize:
+            continue
+
+        def taken(places: Places, other: np.dtype[Any] = other) -> Array:
+            patterns = round_to(seen.x[places], seen.dtype).view(bits)
+            return exactly(base, doubles(patterns.view(other)))
+
+        def given(values: Array, other: np.dtype[Any] = other) -> Array:
+            return doubles(round_to(values, other).view(bits).view(seen.dtype))
+
+        ways: dict[str, Callable[[Places], Array]] = {
+            "inputs": taken,
+            "outputs": lambda places, given=given: given(seen.exact[places]),  # type: ignore[misc]
+            "inputs and outputs": lambda places, given=given, taken=taken: given(taken(places)),  # type: ignore[misc]
+        }
+        for what, predicted in ways.items():
+            summary = Text(
+                f"The {what} are those of {name}: their bits were taken for {seen.dtype.name}.",
+                f"{_KOREAN[what]}이 {name}의 것입니다. 그 비트를 {seen.dtype.name}로 읽었습니다.",
+            )
+            yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted)
+
+
+_KOREAN = {"inputs": "입력", "outputs": "출력", "inputs and outputs": "입력과 출력"}

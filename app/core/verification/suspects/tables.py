@@ -1,0 +1,293 @@
+"""Kernels that look their answers up: steps, straight lines or low polynomials between knots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.ends import plainest
+from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
+
+MOST_POINTS = 4000
+
+MOST_STEPS = 0.65
+"""Of the answers: with more, neighbours are rarely alike."""
+
+FEWER = 0.7
+"""Of the segments that the right answers would take: with more, it is no table."""
+
+MOSTLY = 0.99
+
+SLACK = 0.52
+"""Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
+
+SINGLE_SLACK = 4.0
+"""The same where the line itself is worked out in the format of the output."""
+
+_KINDS = (
+    Text("steps", "계단"),
+    Text("straight lines", "직선"),
+    Text("parabolas", "포물선"),
+    Text("cubics", "삼차식"),
+)
+
+
+class _Points(NamedTuple):
+    x: Array
+    values: Array
+    slack: Array
+
+
+_Look: TypeAlias = Callable[[Array, Array, Array], Array]
+"""What a table says at x, from its knots and their values."""
+
+TINY = 2.0**-10
+"""Of the window, around zero, is not looked at."""
+
+ENDS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
+COUNTS = tuple(2**power for power in range(3, 13))
+MOST_END = 1e3
+"""Evenly spaced tables end here at the latest."""
+
+
+def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """Pieces of degree 0 to 3, where fewer do than the right answers take."""
+    places = _window(seen, remaining)
+    if places.size < 4 * FEW:
+        return
+    slack = SLACK if seen.dtype.itemsize < 4 else SINGLE_SLACK
+    with np.errstate(all="ignore"):
+        unit = (
+            seen.unit[places]
+            * np.maximum(1.0, np.exp2(_exponent(seen.output) - _exponent(seen.right)))[places]
+        )
+    x = seen.x[places]
+    made = _Points(x, seen.output[places], slack * unit)
+    right = _Points(x, seen.right[places], slack * seen.unit[places])
+    for degree in range(int(_is_short(seen, places)), 4):
+        most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
+        cut = _segments(made, degree, most)
+        if cut is None or len(cut) < 2:
+            continue
+        if _segments(right, degree, int(len(cut) / FEWER)) is None:
+            yield _table(seen, x, cut, degree)
+            return
+
+
+def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """The function's own values at evenly spaced knots, and steps or straight lines between them."""
+    inner = _inner(seen)
+    if np.count_nonzero(remaining & inner) < FEW:
+        return
+    sample = seen.sample(remaining & inner)
+    sample = sample[remaining[sample] & (np.abs(seen.x[sample]) >= TINY)]
+    edges = seen.x[inner][[0, -1]]
+    seen_ends = {plainest(0.98 * abs(each), 1.02 * abs(each)) for each in edges.tolist() if each}
+    for high in sorted({*ENDS, *(each for each in seen_ends if each < MOST_END)}):
+        for count in COUNTS:
+            knots = np.linspace(-high, high, count + 1)
+            values = exactly(base, knots)
+            for kind, look in _LOOKS.items():
+                run = partial(_even, seen, inner, (knots, values), look)
+                within = sample[np.abs(seen.x[sample]) <= high]
+                same = seen.off(seen.rounded(run(within)), within) <= 1
+                if within.size < FEW or same.mean() < 0.9:
+                    continue
+                detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
+                summary = Text(
+                    f"The answers are those of a table: {detail}.",
+                    f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 "
+                    "표의 값과 같습니다.",
+                )
+                yield Suspect("table", detail, summary, run, base=base)
+
+
+def _even(seen: Evidence, inner: Mask, table: tuple[Array, Array], look: _Look, places: Places) -> Array:
+    x = seen.x[places]
+    knots, values = table
+    within = (x >= knots[0]) & (x <= knots[-1])
+    answers = look(np.clip(x, knots[0], knots[-1]), knots, values)
+    beyond = np.where(inner[places], seen.right[places], seen.output[places])
+    near = _next_to_zero(seen, TINY * float(knots[-1]), places)
+    return np.where(within & ~near, answers, np.where(near, seen.output[places], beyond))
+
+
+def _nearest(x: Array, knots: Array, values: Array) -> Array:
+    found: Array = values[np.rint((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+    return found
+
+
+def _before(x: Array, knots: Array, values: Array) -> Array:
+    found: Array = values[np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+    return found
+
+
+_LOOKS: dict[Text, _Look] = {
+    Text("straight lines", "직선"): np.interp,
+    Text("steps", "계단"): _nearest,
+    Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)"): _before,
+}
+
+
+def _is_short(seen: Evidence, places: Places) -> bool:
+    """Whether the outputs are numbers of a shorter format, whose steps are no table's."""
+    output = seen.output[places]
+    shorter = [each for each in SHORT if each.bits < mantissa_bits(seen.dtype)]
+    return any(bool((each.rounded(output) == output).mean() > MOSTLY) for each in shorter)
+
+
+def _exponent(values: Array) -> Array:
+    exponent: Array = np.frexp(values)[1].astype(np.float64)
+    return exponent
+
+
+def _inner(seen: Evidence) -> Mask:
+    """All places but the outermost ones, where the answer is constant or the input."""
+    x, output = seen.x, seen.output
+    inner = np.ones(x.size, bool)
+    for same in (output == output[0], output == x):
+        inner[: _leading(same)] = False
+    for same in (output == output[-1], output == x):
+        inner[x.size - _leading(same[::-1]) :] = False
+    return inner
+
+
+def _leading(same: Mask) -> int:
+    """How many hold before the first that does not."""
+    return int(np.argmin(same)) if not same.all() else same.size
+
+
+def _window(seen: Evidence, remaining: Mask) -> Places:
+    """Places between the outermost errors, those next to zero left out."""
+    inner = _inner(seen)
+    wrong = seen.x[remaining & inner]
+    if wrong.size < FEW:
+        return np.empty(0, np.intp)
+    low, high = float(wrong.min()), float(wrong.max())
+    tiny = TINY * max(abs(low), abs(high))
+    use = inner & (seen.x >= low) & (seen.x <= high) & (np.abs(seen.x) >= tiny) & np.isfinite(seen.output)
+    places = np.flatnonzero(use)
+    _, first = np.unique(seen.x[places], return_index=True)
+    places = places[first]
+    if places.size > MOST_POINTS:
+        places = places[np.linspace(0, places.size - 1, MOST_POINTS).astype(np.intp)]
+    return places
+
+
+class _Segment(NamedTuple):
+    start: int
+    stop: int
+    middle: float
+    coefficients: Array
+
+
+def _segments(points: _Points, degree: int, most: int) -> list[_Segment] | None:
+    """The fewest pieces, from the left, each as long as it can be; None where it takes more than ``most``."""
+    found: list[_Segment] = []
+    start, size = 0, points.x.size
+    while start < size:
+        if len(found) == most:
+            return None
+        stop, piece = _longest(points, start, degree)
+        found.append(_Segment(start, stop, float(points.x[start]), piece))
+        start = stop
+    return found
+
+
+def _longest(points: _Points, start: int, degree: int) -> tuple[int, Array]:
+    size = points.x.size
+    good = min(start + degree + 1, size)
+    piece = _polynomial(points, start, good, degree)
+    assert piece is not None
+    step = degree + 1
+    bad = size + 1
+    while good < size and good + step < bad:  # doubling, then halving
+        tried = _polynomial(points, start, min(good + step, size), degree)
+        if tried is None:
+            bad = good + step
+            break
+        good, piece, step = min(good + step, size), tried, 2 * step
+    while step > 1:
+        step //= 2
+        if good + step < bad and good + step <= size:
+            tried = _polynomial(points, start, good + step, degree)
+            if tried is not None:
+                good, piece = good + step, tried
+    return good, piece
+
+
+def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | None:
+    """A polynomial within the slack of all points, if weighted least squares and a correction find one."""
+    values, slack = points.values[start:stop], points.slack[start:stop]
+    if degree == 0:
+        low, high = float((values - slack).max()), float((values + slack).min())
+        flat = bool((values == values[0]).all())
+        return np.array([values[0]]) if flat and low <= high else None
+    x = points.x[start:stop] - points.x[start]
+    if stop - start <= degree + 1:
+        return _solved(x, values, 1 / slack, min(degree, stop - start - 1))
+    weight = 1 / slack
+    for _ in range(3):  # towards the smallest largest deviation
+        piece = _solved(x, values, weight, degree)
+        off = np.abs(np.polyval(piece, x) - values) / slack
+        if off.max() <= 1:
+            return piece
+        if off.max() > 3:
+            return None
+        weight = weight * np.sqrt(np.maximum(off, 0.1) / off.max())
+    return None
+
+
+def _solved(x: Array, values: Array, weight: Array, degree: int) -> Array:
+    scale = float(x[-1]) or 1.0
+    powers = np.vander(x / scale, degree + 1) * weight[:, None]
+    found, *_ = np.linalg.lstsq(powers, values * weight, rcond=None)
+    coefficients: Array = found / scale ** np.arange(degree, -1, -1.0)
+    return coefficients
+
+
+def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspect:
+    starts = np.array([x[each.start] for each in cut])
+    low, high = float(x[0]), float(x[-1])
+    kind = _KINDS[degree]
+    widths = np.diff(starts)
+    even = widths.size > 3 and float(np.median(np.abs(widths / np.median(widths) - 1))) < 0.1
+    each = f" of {np.median(widths):.3g}" if even else ""
+    detail = f"{len(cut)} {kind.en}{each} from {low:.4g} to {high:.4g}"
+    summary = Text(
+        f"The answers lie on {detail}: they come from a table or a piecewise formula.",
+        f"결과가 {low:.4g}부터 {high:.4g}까지 {len(cut)}개의 {kind.ko} 위에 놓입니다. 표나 구간별 식으로 "
+        "계산한 값입니다.",
+    )
+    return Suspect("table", detail, summary, partial(_looked_up, seen, cut, starts, (low, high)), price=0.05)
+
+
+def _looked_up(
+    seen: Evidence, cut: list[_Segment], starts: Array, ends: tuple[float, float], places: Places
+) -> Array:
+    x = seen.x[places]
+    x_least = TINY * max(map(abs, ends))
+    segment = np.clip(np.searchsorted(starts, x, side="right") - 1, 0, len(cut) - 1)
+    values = seen.right[places].copy()
+    within = (x >= ends[0]) & (x <= ends[1])
+    for number in np.unique(segment[within]):
+        here = within & (segment == number)
+        values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
+    beyond = ~_inner(seen)[places] | _next_to_zero(seen, x_least, places)
+    return np.where(beyond, seen.output[places], values)
+
+
+def _next_to_zero(seen: Evidence, least: float, places: Places) -> Mask:
+    """Nearer to zero than what was looked at, and no farther off: a table's errors are absolute."""
+    size = np.abs(seen.x)
+    with np.errstate(all="ignore"):
+        off = np.abs(seen.output - seen.right)
+        edge = off[(size >= least) & (size <= 8 * least) & np.isfinite(off)]
+        near: Mask = (size < least) & (off <= edge.max(initial=0.0))
+    return near[places]

@@ -1,0 +1,70 @@
+// See it happen: eleven scenes, each with one claim, a prediction, one control and a live result.
+
+import { catalogue } from "../api.js";
+import { h } from "../dom.js";
+import { remember, state } from "../state.js";
+import { language } from "../words.js";
+import { frame } from "./frame.js";
+import { w } from "./words.js";
+
+/** The scenes in their order; each is a file of its own. */
+export const SCENES = [
+  "nonlinear",
+  "sigmoid",
+  "vanishing",
+  "probability",
+  "zigzag",
+  "tanh",
+  "race",
+  "dying",
+  "prelu",
+  "elu",
+  "choice",
+];
+
+const to = (id) => `#/learn/${id}?lang=${language}`;
+
+/** Opens the scene that the address names. @param {Element} root */
+export async function learn(root) {
+  const own = state.learn;
+  if (!SCENES.includes(own.scene)) Object.assign(own, { scene: SCENES[0], value: "" });
+  const place = SCENES.indexOf(own.scene);
+  const list = h(
+    "nav",
+    { class: "scenes", "aria-label": w("scenes") },
+    h(
+      "ol",
+      {},
+      SCENES.map((id, index) =>
+        h(
+          "li",
+          {},
+          h(
+            "a",
+            { href: to(id), "aria-current": index === place && "page" },
+            h("span", { class: "place" }, index + 1),
+            w(`${id}.name`),
+          ),
+        ),
+      ),
+    ),
+  );
+  const article = h("article", { class: `scene scene-${own.scene}` });
+  root.append(list, article, neighbours(place));
+  list.scrollLeft = list.querySelector("[aria-current]").offsetLeft - 40; // on a phone the list is a strip
+  remember();
+  catalogue().catch(() => {}); // the other views want it, and the browser has asked for it already
+  const { default: scene } = await import(`./scenes/${own.scene}.js`);
+  return frame(article, { id: own.scene, place, ...scene }, own);
+}
+
+function neighbours(place) {
+  const link = (index, words) =>
+    SCENES[index] && h("a", { href: to(SCENES[index]) }, w(words, { name: w(`${SCENES[index]}.name`) }));
+  return h(
+    "nav",
+    { class: "neighbours", "aria-label": w("around") },
+    h("span", {}, link(place - 1, "before")),
+    h("span", {}, link(place + 1, "after")),
+  );
+}

@@ -1,0 +1,100 @@
+// A training of the service as a film: its frames can be played from the first that arrives.
+
+import { follow } from "../api.js";
+import { latest } from "../dom.js";
+import { w } from "./words.js";
+
+const REST = 80; // milliseconds that a control stands still before it is asked for
+
+/** @implements {import("./frame.js").Film} */
+export class Training {
+  /** What the service told: its start, frames so far, and the result when there is one. */
+  start = null;
+  frames = [];
+  result = null;
+  at = 0;
+  hold = false;
+  #tools;
+  #draw;
+  #stopping = new AbortController();
+  #waiting = false;
+
+  /** @param {import("./frame.js").Tools} tools @param {() => Promise<void>} draw  the stage at `at` */
+  constructor(tools, draw) {
+    this.#tools = tools;
+    this.#draw = latest(async () => {
+      await draw();
+      this.#tell();
+    });
+    tools.signal.addEventListener("abort", () => this.#stopping.abort());
+  }
+
+  get length() {
+    return this.frames.length;
+  }
+
+  get done() {
+    return this.result !== null;
+  }
+
+  /** The frame that is shown, or undefined. */
+  get frame() {
+    return this.frames[this.at];
+  }
+
+  go(index) {
+    this.at = Math.max(0, index);
+    return this.#draw();
+  }
+
+  redraw() {
+    return this.#draw();
+  }
+
+  /**
+   * Trains. To begin with the film stands at its first frame; what the control changes is seen as it comes, up to
+   * the last. What was shown stays until there is something new.
+   */
+  async run(body) {
+    const live = this.start !== null && !this.hold;
+    this.hold = false;
+    this.#stopping.abort();
+    const turn = new AbortController();
+    this.#stopping = turn;
+    this.#waiting = true;
+    this.#tools.call({ path: "/training", body });
+    this.#tell();
+    try {
+      if (live) await new Promise((rested) => setTimeout(rested, REST));
+      if (turn.signal.aborted) return;
+      const progress = (line) => turn === this.#stopping && this.#take(line, live);
+      const result = await follow("/training", body, { signal: turn.signal, progress });
+      if (turn !== this.#stopping) return;
+      this.result = result;
+      this.#tools.fail(null);
+    } catch (error) {
+      if (turn === this.#stopping) this.#tools.fail(error, () => this.run(body));
+    }
+    if (turn !== this.#stopping) return;
+    this.#waiting = false;
+    await this.#draw();
+  }
+
+  #take(line, live) {
+    if (line.type === "start") {
+      Object.assign(this, { start: line, frames: [], result: null, at: 0 });
+      this.#waiting = false;
+      return;
+    }
+    this.frames.push(line);
+    if (live) this.at = this.frames.length - 1;
+    if (live || this.frames.length === 1) this.#draw();
+  }
+
+  /** Says how far it is. */
+  #tell() {
+    const { frame, start, done } = this;
+    const far = w("steps", { step: frame?.step ?? 0, all: start?.steps ?? 0 });
+    this.#tools.tell(this.#waiting || !start ? w("training") : done ? far : `${far} …`);
+  }
+}

@@ -1,0 +1,78 @@
+"""``POST /gradient-flow`` with blocks, over ASGI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from app.contract.gradient_flow import GradientFlowResponse
+from tests.conftest import InProcess
+
+SMALL = {"activation": "relu", "init": "he_normal", "depth": 4, "width": 16, "batch": 4, "networks": 2}
+
+
+def post(client: InProcess, **fields: Any) -> Response:
+    return client.post("/gradient-flow", json={**SMALL, **fields})
+
+
+@pytest.mark.parametrize("engine", ["dense", "deferred"])
+@pytest.mark.parametrize(
+    ("block", "names"),
+    [
+        ({"kind": "residual"}, ["W1", "W2"]),
+        ({"kind": "residual", "matrices": 1, "norm": None, "branch": "depth_scaled"}, ["W1"]),
+        ({"kind": "residual", "norm": "post", "skip": 0.5, "branch": 2}, ["W1", "W2"]),
+        (
+            {"kind": "transformer", "heads": 4, "causal": False},
+            ["query", "key", "value", "output", "mlp_1", "mlp_2"],
+        ),
+    ],
+)
+def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any], names: list[str]) -> None:
+    answer = post(client, block=block, engine=engine).json()
+    GradientFlowResponse.model_validate(answer)
+    assert (answer["engine"], len(answer["layers"])) == (engine, 4)
+    for layer in answer["layers"]:
+        assert [each["name"] for each in layer["matrices"]] == names
+        assert layer["fan_in"] == layer["fan_out"] == 16
+        assert layer["weight_gradient_log10_norm"]["median"] is not None
+    assert answer["theory"] is None or answer["theory"]["layers"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "loc"),
+    [
+        ({"block": {"kind": "recursive"}}, ["body", "block"]),
+        ({"block": {"norm": "pre"}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "matrices": 3}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "norm": "before"}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "branch": "scaled"}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "heads": 4}}, ["body", "block"]),
+        ({"block": {"kind": "residual"}, "width": [8, 8, 9], "depth": None}, ["body", "width"]),
+        ({"block": {"kind": "residual"}, "residual": {"scale": 1}}, ["body", "residual"]),
+        ({"block": {"kind": "residual"}, "normalization": "batch_norm"}, ["body", "normalization"]),
+        (
+            {"block": {"kind": "residual", "norm": None}, "normalization": "rms_norm"},
+            ["body", "normalization"],
+        ),
+        ({"block": {"kind": "residual"}, "inputs": [[1.0, 2.0]], "batch": None}, ["body", "width"]),
+        ({"block": {"kind": "residual"}, "train": True}, ["body", "train"]),
+        ({"block": {"kind": "transformer", "heads": 3}}, ["body", "block", "heads"]),
+        ({"block": {"kind": "transformer", "heads": 0}}, ["body", "block", "transformer", "heads"]),
+        ({"block": {"kind": "transformer", "mlp_ratio": 1e9}}, ["body", "block", "transformer", "mlp_ratio"]),
+        ({"block": {"kind": "transformer"}, "width": 65536, "engine": "dense"}, ["body", "width"]),
+        ({"block": {"kind": "transformer"}, "width": 10**12}, ["body", "width"]),
+        ({"block": {"kind": "transformer"}, "batch": 10**6}, ["body", "width"]),
+        ({"block": {"kind": "residual"}, "depth": 10**9}, ["body", "width"]),
+        ({"block": {"kind": "residual"}, "width": 10**12}, ["body", "width"]),
+    ],
+)
+def test_what_a_block_cannot_be(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:
+    answer = post(client, **fields)
+    assert answer.status_code == 422, answer.text
+    error = answer.json()["errors"][0]
+    assert error["loc"][: len(loc)] == loc
+    assert "recursive" not in answer.text
+    assert len(answer.content) < 10_000

@@ -1,0 +1,61 @@
+"""The bar for causes: kernels whose fault is known, and kernels without one."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.activations import REGISTRY
+from app.core.arithmetic.formats import FORMATS
+from app.core.jobs import ignore
+from app.core.verification.job import Report, Verification
+from tests.core.verification.planted import FAULTS, RIGHT, Planted, outputs
+
+ALLOWED = 27 / 30
+"""Of the faults have the right cause first at least."""
+
+assert len(FAULTS) >= 30
+assert len(RIGHT) >= 10
+
+
+def judged(planted: Planted) -> Report:
+    x, answers = outputs(planted)
+    call = REGISTRY.resolve(planted.function, planted.params)
+    return Verification(call, FORMATS[planted.dtype], x, (answers, None, None))(map, ignore)
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[tuple[Planted, Report]]:
+    return [(each, judged(each)) for each in FAULTS]
+
+
+@pytest.mark.slow
+def test_faults_are_caught(reports: list[tuple[Planted, Report]]) -> None:
+    missed = [each for each, report in reports if not report.causes]
+    assert len(missed) <= len(FAULTS) // 30, missed
+
+
+@pytest.mark.slow
+def test_the_right_cause_is_named_first(reports: list[tuple[Planted, Report]]) -> None:
+    wrong = [
+        (each.name, each.function, each.dtype, report.causes[:1])
+        for each, report in reports
+        if not report.causes or report.causes[0].cause != each.cause
+    ]
+    assert len(wrong) <= (1 - ALLOWED) * len(FAULTS), wrong
+
+
+@pytest.mark.slow
+def test_shares_are_shares(reports: list[tuple[Planted, Report]]) -> None:
+    for each, report in reports:
+        assert all(0 < cause.explains <= 1 for cause in report.causes), each
+        assert all(cause.summary.en and cause.summary.ko and cause.detail for cause in report.causes), each
+
+
+@pytest.mark.parametrize("planted", RIGHT, ids=lambda each: f"{each.name} {each.function} {each.dtype}")
+def test_right_kernels_are_not_accused(planted: Planted) -> None:
+    assert not judged(planted).causes
+
+
+def test_three_right_kernels_are_not_correctly_rounded() -> None:
+    states = [judged(each).verdict.state for each in RIGHT]
+    assert sum(state != "correctly_rounded" for state in states) >= 3

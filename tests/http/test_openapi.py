@@ -1,0 +1,46 @@
+"""What generators of clients ask of the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app(Settings()).openapi()
+
+
+def schemas(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from schemas(each)
+
+
+def test_operations_have_names_of_their_own_and_one_tag(document: dict[str, Any]) -> None:
+    operations = [each for methods in document["paths"].values() for each in methods.values()]
+    counts = Counter(each["operationId"] for each in operations)
+    assert {name for name, count in counts.items() if count > 1} == set()
+    assert all(name.isidentifier() for name in counts)
+    assert all(len(each["tags"]) == 1 for each in operations)
+
+
+def test_no_member_of_an_enumeration_hides_a_method_of_strings(document: dict[str, Any]) -> None:
+    """Generated clients make a class derived from ``str`` of an enumeration, with a member for each value."""
+    listed = [
+        each for each in schemas(document["components"]["schemas"]) if isinstance(each.get("enum"), list)
+    ]
+    assert len(listed) > 10
+    for each in listed:
+        members = each.get("x-enum-varnames", each["enum"])
+        assert len(members) == len(each["enum"])
+        assert [name for name in members if isinstance(name, str) and hasattr(str, name)] == []
