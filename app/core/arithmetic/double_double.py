@@ -301,7 +301,7 @@ def _reduced(x: float, low: float, ordinary: bool) -> tuple[float, float, float]
 
 @scalar
 def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
-    """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x.
+    """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x; not normalised.
 
     Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number. For
     an ``ordinary`` x, |x| ≤ 512, the result's exponent is 0.
@@ -320,14 +320,14 @@ def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
 
 @scalar
 def exp(x: float, low: float = 0.0) -> DoubleDouble:
-    """e^(x + low) to 2⁻⁵⁶; where it is no normal number, `power` keeps the digits that this one loses."""
+    """e^(x + low) to 2⁻⁵⁶, not normalised; `exp_scaled` keeps digits where this is no normal number."""
     e = exp_scaled(x, low)
     return DoubleDouble(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
 
 
 @scalar
 def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
-    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700; ``ordinary`` as in `exp_scaled`."""
+    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
     r, rest, k = _reduced(x, low, ordinary)
     square = two_product(r, r)
     cubic = r * square.high * polynomial(r, _EXP_SERIES)
@@ -342,7 +342,7 @@ def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
 
 @scalar
 def log1p(y: DoubleDouble) -> DoubleDouble:
-    """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1.
+    """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1, not normalised.
 
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
