@@ -5,7 +5,7 @@ import { t } from "../words.js";
 
 /** Okabe and Ito's colours, as the service's pictures have them; text in them is told by words too. */
 const HUES = {
-  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#b3548e", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
+  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#a0437c", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
   dark: { blue: "#56b4e9", red: "#e69f00", alarm: "#f3a05f", green: "#35b98d", pink: "#d88fb8", quiet: "#9da6af", paper: "#161b20", ink: "#e4e7ea" },
 };
 
