@@ -28,6 +28,7 @@ from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.activations.registry import Binding
 from app.core.errors import UnknownName, nearest
+from app.core.propagation.units import is_of_units
 from app.core.theory.duals import gains
 from app.core.vocabularies.vocabulary import Argument, Vocabulary
 from app.http.bodies import JSON, negotiate
@@ -116,6 +117,7 @@ def _summary(
         title=_texts(entry.title),
         summary=_texts(entry.summary),
         kind=_kind(entry),
+        of_units=is_of_units(REGISTRY.resolve(entry.name, {})),
         latex=entry.formulas.value.latex(entry.symbols),
         zero_centred=entry.zero_centred,
         saturates=sorted(entry.saturates),
@@ -126,12 +128,13 @@ def _summary(
 @cache
 def _facts(name: str) -> Fixed:
     facts = _canonical_facts(REGISTRY[name]) if name in REGISTRY else _framework_facts(name)
-    facts.mathml = {latex: _mathml(latex) for latex in sorted(_latex(facts))}
+    facts.mathml = {latex: mathml(latex) for latex in sorted(_latex(facts))}
     return Fixed.of(facts.model_dump_json().encode(), JSON)
 
 
 @cache
-def _mathml(latex: str) -> str:
+def mathml(latex: str) -> str:
+    """The formula as a browser draws it."""
     from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
 
     return convert(latex)

@@ -27,6 +27,7 @@ from app.core.propagation.initialisers import Initialiser, detailed, gaussian, i
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
 from app.core.propagation.simulation import Inputs
+from app.core.training.initial import fair
 from app.settings import Settings
 
 LAYER_BYTES = 10_000
@@ -100,6 +101,8 @@ def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:
         return detailed(body.init.distribution, body.init.gain, body.init.fan)
     if body.init == "critical":
         return critical(call, body.sigma_b)
+    if body.init == "fair" and not body.sigma_b:
+        return fair(call)
     if body.sigma_b:
         raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
     return initialiser(body.init)

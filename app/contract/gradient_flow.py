@@ -71,7 +71,8 @@ class GradientFlowRequest(Model):
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
     init: InitName | Sigmas | DistributionFields = Field(
         "xavier_normal",
-        description="A framework's name, `critical` (the edge of chaos), σ_w and σ_b, or a distribution.",
+        description="A framework's name, `critical` (the edge of chaos), `fair` (the same, or where there is "
+        "none the σ_w that keeps the signal's mean square), σ_w and σ_b, or a distribution.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
