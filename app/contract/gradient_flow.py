@@ -39,6 +39,29 @@ class DistributionFields(Model):
     fan: Literal["in", "out", "average"] = Field("in", description="No matter where orthogonal.")
 
 
+class LayerActivation(Model):
+    """One layer's activation."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
+    params: dict[str, ParamValue] = Field(default_factory=dict)
+
+
+class DropoutFields(Model):
+    """Values left out at random while a network trains: after every activation but the last layer's.
+
+    In a transformer standard dropout is where `torch.nn.TransformerEncoderLayer` has it.
+    """
+
+    rate: float = Field(ge=0, lt=1, description="The probability of being left out.")
+    kind: Literal["standard", "alpha"] = Field("standard", description="`alpha` is SELU's.")
+
+
+LAYERS_LISTED = 10_000
+"""Most entries of a list with one for each layer."""
+
+Law: TypeAlias = InitName | Sigmas | DistributionFields
+
+
 class ResidualFields(Model):
     """h + scale · φ(z) in every layer that keeps the width."""
 
@@ -62,20 +85,31 @@ REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
 class GradientFlowRequest(Model):
     """A network to simulate. Only `activation` is required."""
 
-    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
-    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    activation: (
+        FunctionName
+        | Annotated[list[FunctionName | LayerActivation], Field(min_length=1, max_length=LAYERS_LISTED)]
+    ) = Field(
+        description="As `function` of `POST /activate`; or a list with one for each layer, a name or an "
+        "object with `activation` and `params`."
+    )
+    params: dict[str, ParamValue] = Field(
+        default_factory=dict, description="The activation's parameters; not beside a list."
+    )
     depth: Size | None = Field(None, description="Layers, 50 by default; not beside a list of widths.")
     width: Size | list[Size] = Field(
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
-    init: InitName | Sigmas | DistributionFields = Field(
+    init: Law | Annotated[list[Law], Field(min_length=1, max_length=LAYERS_LISTED)] = Field(
         "xavier_normal",
-        description="A framework's name, `critical` (the edge of chaos), σ_w and σ_b, or a distribution.",
+        description="A framework's name, `critical` (the edge of chaos), `lsuv` (orthogonal, then each layer "
+        "scaled to unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each "
+        "layer.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
     residual: ResidualFields | None = None
+    dropout: DropoutFields | None = None
     block: BlockFields | None = Field(
         None, description="What `depth` counts, instead of plain layers; `width` is then the stream's."
     )

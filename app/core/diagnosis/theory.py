@@ -87,7 +87,9 @@ def shared_sigmas(network: Network) -> tuple[float, float] | None:
     weights = network.weights
     if not isinstance(weights, Initialiser) or network.normalisation or network.residual is not None:
         return None
-    if network.block is not None:
+    if network.block is not None or network.dropout or network.calls or network.laws:
+        return None
+    if weights.unit_variance:
         return None
     shapes = {(layer.fan_in, layer.units) for layer in network.layers}
     pairs = np.array([(weights.sigma_w(*shape), weights.sigma_b(*shape)) for shape in sorted(shapes)])
