@@ -228,8 +228,22 @@ class BasinFields(Model):
     q_star: Figure
 
 
+class FiniteWidthFields(Model):
+    """What a finite width adds, for one input: log10_ratio is near normal with this mean and range."""
+
+    beta: Figure = Field(description="Σ 1/width over the layers below the last.")
+    mean: Figure
+    low: Figure = Field(description="5th percentile.")
+    high: Figure = Field(description="95th percentile.")
+    born_dead: Figure = Field(description="Probability that no gradient at all reaches the first layer.")
+
+
 class TheoryFields(Model):
-    """The same network at infinite width, started where it starts."""
+    """The same network at infinite width, started where it starts.
+
+    With normalisation, residual branches, dropout or layers that differ it is followed layer by layer;
+    `q_star`, `chi_1` and `xi_gradient` are then what the last layers have settled at.
+    """
 
     q_star: Figure
     c_star: Figure
@@ -239,6 +253,9 @@ class TheoryFields(Model):
     xi_gradient: Figure
     predicted_log10_ratio: Figure
     critical_sigma_w: Figure
+    finite_width: FiniteWidthFields | None = Field(
+        description="Of plain layers without normalisation, branches and dropout."
+    )
     basins: list[BasinFields] = Field(
         description="Where networks with other inputs would end: one entry where that is the same."
     )
@@ -321,8 +338,8 @@ class GradientFlowResponse(Model):
     layers: list[LayerFigures]
     gradient: GradientFields
     theory: TheoryFields | None = Field(
-        description="Null where it does not apply: normalisation, residual branches, unequal σ_w, "
-        "activations that mix elements otherwise than by their maximum."
+        description="Null where it does not apply: batch_norm, attention, LSUV, given weights, activations "
+        "that mix elements otherwise than by their maximum."
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]

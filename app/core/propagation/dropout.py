@@ -20,7 +20,7 @@ from app.core.propagation.blocks import Blocks
 from app.core.propagation.responses import Response
 from app.core.propagation.streams import Stream
 
-_LEFT_OUT = -1.7580993408473766
+LEFT_OUT = -1.7580993408473766
 """Where SELU ends on the left, −λα: what alpha dropout puts in the place of a value."""
 
 
@@ -39,7 +39,7 @@ class Dropout:
     def factor(self) -> float:
         """What is kept is multiplied by it."""
         kept = 1 - self.rate
-        return 1 / kept if self.kind == "standard" else 1 / math.sqrt(kept * (1 + self.rate * _LEFT_OUT**2))
+        return 1 / kept if self.kind == "standard" else 1 / math.sqrt(kept * (1 + self.rate * LEFT_OUT**2))
 
     def mask(self, stream: Stream, rows: int, blocks: Blocks) -> NDArray[np.bool_]:
         """What is kept, rows × B."""
@@ -61,8 +61,8 @@ class Dropout:
         by_unit *= factor
         by_unit *= kept[:, None]
         if self.kind == "alpha":
-            shift = -self.factor * _LEFT_OUT * self.rate
-            outputs += np.where(kept, shift, shift + self.factor * _LEFT_OUT).astype(outputs.dtype)
+            shift = -self.factor * LEFT_OUT * self.rate
+            outputs += np.where(kept, shift, shift + self.factor * LEFT_OUT).astype(outputs.dtype)
         return response
 
     @staticmethod
