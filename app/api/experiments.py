@@ -29,6 +29,7 @@ from app.core.propagation.initialisers import LSUV, Initialiser, detailed, gauss
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
 from app.core.propagation.simulation import Inputs
+from app.core.training.initial import fair
 from app.settings import Settings
 
 LAYER_BYTES = 10_000
@@ -120,10 +121,14 @@ def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
     if len(calls) not in (1, len(listed)):
         raise InvalidValue("must be as many as activations", loc=("init",))
     pairs = list(zip(listed, calls * (len(listed) // len(calls)), strict=True))
-    # Critical points take integrals: one for each activation.
-    edges = {id(call): call for law, call in pairs if law == "critical"}
-    found = {place: critical(call, body.sigma_b) for place, call in edges.items()}
-    return [found[id(call)] if law == "critical" else _law(law, call, body.sigma_b) for law, call in pairs]
+    # Critical points and fair gains take integrals: one of each for an activation.
+    found: dict[tuple[str, int], Initialiser] = {}
+    for law, call in pairs:
+        if isinstance(law, str) and (law, id(call)) not in found:
+            found[law, id(call)] = _law(law, call, body.sigma_b)
+    return [
+        found[law, id(call)] if isinstance(law, str) else _law(law, call, body.sigma_b) for law, call in pairs
+    ]
 
 
 def _law(law: Law, call: Call, sigma_b: float) -> Initialiser:
@@ -133,6 +138,8 @@ def _law(law: Law, call: Call, sigma_b: float) -> Initialiser:
         return detailed(law.distribution, law.gain, law.fan)
     if law == "critical":
         return critical(call, sigma_b)
+    if law == "fair":
+        return fair(call)
     return LSUV if law == "lsuv" else initialiser(law)
 
 

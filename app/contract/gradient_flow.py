@@ -102,9 +102,9 @@ class GradientFlowRequest(Model):
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
     init: Law | Annotated[list[Law], Field(min_length=1, max_length=LAYERS_LISTED)] = Field(
         "xavier_normal",
-        description="A framework's name, `critical` (the edge of chaos), `lsuv` (orthogonal, then each layer "
-        "scaled to unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each "
-        "layer.",
+        description="A framework's name, `critical` (the edge of chaos), `fair` (the same, or where there is "
+        "none the σ_w that keeps the signal's mean square), `lsuv` (orthogonal, then each layer scaled to "
+        "unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each layer.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")

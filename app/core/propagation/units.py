@@ -145,15 +145,26 @@ def _inside(low: float, high: float) -> Array:
     return low + (high - low) * np.array([0.1, 0.5, 0.9])
 
 
-def _pieces(call: Call) -> int:
+def is_of_units(call: Call) -> bool:
+    """Whether a layer's units can have this activation."""
+    return _shortest(call) is not None
+
+
+def _shortest(call: Call) -> int | None:
+    """The length of the shortest row that becomes one output."""
     activation = call.activation
     if not isinstance(activation, Rowwise):
         return 1
-    for length in range(2, MOST_PIECES + 1):
-        if _gives_one(activation, length, call.params):
-            return length
+    lengths = range(2, MOST_PIECES + 1)
+    return next((each for each in lengths if _gives_one(activation, each, call.params)), None)
+
+
+def _pieces(call: Call) -> int:
+    length = _shortest(call)
+    if length is not None:
+        return length
     raise InvalidValue(
-        f"{activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
+        f"{call.activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
         loc=("activation",),
     )
 
