@@ -18,6 +18,7 @@ const OPENERS = {
   flow,
   train: async (root) => (await import("./train/train.js")).train(root),
   phase,
+  verify: async (root) => (await import("./verify/verify.js")).verify(root),
 };
 /** In another page's frame there are the scenes alone, and nothing is asked for. */
 const embedded = new URLSearchParams(location.search).get("embed") === "1";

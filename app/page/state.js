@@ -4,7 +4,7 @@
 import { number } from "./numbers.js";
 import { language } from "./words.js";
 
-export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase", "verify"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
@@ -64,6 +64,7 @@ export const state = {
     weights: "0 0 0; 0 0 1",
   },
   phase: { activation: null, sigma_w: "3", sigma_b: "1" },
+  verify: { activation: null, dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
 };
 
 const UNTOUCHED = structuredClone(state);
@@ -167,6 +168,13 @@ const FIELDS = {
       ...Object.entries(rest),
     ],
     read: (query) => plainly(query, state.phase),
+  },
+  verify: {
+    write: ({ activation, ...rest }) => [
+      ["activation", activation ? written(activation) : ""],
+      ...Object.entries(rest),
+    ],
+    read: (query) => plainly(query, state.verify),
   },
 };
 
