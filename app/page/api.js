@@ -59,6 +59,12 @@ async function reached(path, options) {
   }
 }
 
+/** A part of the page, which the network may keep back as it may an answer. */
+export const arrived = (part) =>
+  part.catch(() => {
+    throw new Failure("unreachable");
+  });
+
 /** What `GET path` answers. */
 export async function get(path, options) {
   return (await send(path, options)).json();

@@ -213,6 +213,7 @@ export function address(view = state.view, fields = state[view]) {
 
 /** Takes over what the address says; all else of its view is as in a new tab. */
 export function read() {
+  opened = location.hash;
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   const [view, scene] = path.split("/");
   state.view = VIEWS.includes(view) ? view : VIEWS[0];
@@ -221,6 +222,9 @@ export function read() {
 }
 
 let timer = 0;
+
+/** The address that the state belongs to. */
+let opened = location.hash;
 
 /** Writes what is on the screen into the address, at most a few times a second: browsers allow no more. */
 export function remember() {
@@ -236,7 +240,9 @@ export function settle() {
 function write() {
   clearTimeout(timer);
   timer = 0;
+  if (location.hash !== opened) return; // another address has been opened, and is about to be read
   history.replaceState(null, "", address());
+  opened = location.hash;
 }
 
 /** Opens a view with its state changed. */
