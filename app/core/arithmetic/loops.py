@@ -41,16 +41,18 @@ from app.core.arithmetic.scaled import (
     odd_double,
     odd_product,
     ordinary_double,
+    ordinary_odd_double,
     times,
 )
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
-Rounding: TypeAlias = Literal["nearest", "finite", "odd", "high"]
+Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
 
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
     "finite": ordinary_double,
     "odd": odd_double,
+    "finite odd": ordinary_odd_double,
     "high": high_double,
 }
 
@@ -58,12 +60,14 @@ _ROUNDINGS: dict[Rounding, Any] = {
 class Kernel:
     """The loops of one ``function``."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, *, places: Collection[str] = ()) -> None:
+        """``places`` are the parameters that are compared with x, and neither multiply nor divide it."""
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
         _, *names = signature(function).parameters
         self._parameters = [name for name in names if name != "ordinary"]
+        self._places = places
         self.knows_ordinary = "ordinary" in names
         """Whether there is a loop of its own for ordinary numbers."""
         self._ordinary = _with_ordinary(self.function)
@@ -77,10 +81,12 @@ class Kernel:
         """
         values, arrays = self._values(x, params)
         name, function = self.name, self.function
-        nearest: Rounding = "nearest"
-        if self.knows_ordinary and _is_ordinary(x, values):
-            name, function, nearest = f"{name}.ordinary", self._ordinary, "finite"
-        rounding: Rounding = "high" if x.dtype == np.float32 else "odd" if odd else nearest
+        rounding: Rounding = "odd" if odd else "nearest"
+        named = zip(self._parameters, values, strict=True)
+        factors = [value for name, value in named if name not in self._places]
+        if self.knows_ordinary and _is_ordinary(x, factors):
+            name, function, rounding = f"{name}.ordinary", self._ordinary, "finite odd" if odd else "finite"
+        rounding = "high" if x.dtype == np.float32 else rounding
         loop = _writing(name, function, rounding, x.dtype, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
@@ -191,10 +197,10 @@ def _with_ordinary(function: Function) -> Function:
     return scalar(lambda x, *params: function(x, *(params + (True,))))  # noqa: RUF005 - as numba takes it
 
 
-def _is_ordinary(x: Array, params: list[Value]) -> bool:
-    """Whether all of x is ordinary, its products with every parameter, and its quotients by it."""
+def _is_ordinary(x: Array, factors: list[Value]) -> bool:
+    """Whether all of x is ordinary, its products with all factors, and its quotients by them."""
     least, most = _sizes(x)
-    for value in params:
+    for value in factors:
         small, large = _sizes(value) if isinstance(value, np.ndarray) else (float(abs(value)),) * 2
         # NaN is larger than all others.
         most *= max(1 / small if small > 0 else 1.0, large) if large <= LARGEST_ORDINARY else math.inf
