@@ -77,7 +77,8 @@ class Kernel:
     ) -> None:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
-        Parameters are floats or arrays of x's length. All is computed in double precision at least.
+        Parameters are floats or arrays of x's length. All is computed in double precision at least. Rows of
+        float32 for an x of float64 are rounded once more, after ``odd`` to the nearest.
         """
         values, arrays = self._values(x, params)
         name, function = self.name, self.function
@@ -87,7 +88,8 @@ class Kernel:
         if self.knows_ordinary and _is_ordinary(x, factors):
             name, function, rounding = f"{name}.ordinary", self._ordinary, "finite odd" if odd else "finite"
         rounding = "high" if x.dtype == np.float32 else rounding
-        loop = _writing(name, function, rounding, x.dtype, len(rows), len(values), arrays)
+        dtypes = x.dtype, next(iter(rows)).dtype
+        loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
     def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
@@ -132,12 +134,12 @@ def _writing(
     name: str,
     function: Function,
     rounding: Rounding,
-    dtype: np.dtype[Any],
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]],
     count: int,
     parameters: int,
     arrays: bool,
 ) -> Compiled:
-    """Writes the first ``count`` results in x's ``dtype``; the parameters may be ``arrays``."""
+    """Writes the first ``count`` results; ``dtypes`` are x's and theirs. The parameters may be ``arrays``."""
     at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
 
     # A float32 is widened by NumPy's type: numba's float() would leave it what it is.
@@ -155,7 +157,8 @@ def _writing(
             results = function(np.float64(x[i]), *at(params, i))
             f[i], slope[i], curvature[i] = end(results[0]), end(results[1]), end(results[2])
 
-    read, write, params = _types(from_dtype(dtype), parameters, arrays)
+    read, _, params = _types(from_dtype(dtypes[0]), parameters, arrays)
+    write = types.Array(from_dtype(dtypes[1]), 1, "C")
     return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], f"{name}.{rounding}")
 
 
