@@ -56,7 +56,7 @@ def get_functions(request: Request, framework: Annotated[str | None, _FRAMEWORK]
     return _catalogue(framework).response(request)
 
 
-_NAME = Path(
+NAME = Path(
     max_length=100,
     description="Canonical name, or a framework's own behind its prefix (`torch:LeakyReLU`).",
     json_schema_extra={"enum": [*REGISTRY, *REGISTRY.framework_names]},
@@ -67,17 +67,22 @@ _NAME = Path(
 @router.get(
     "/functions/{name}", summary="One function", response_model=FunctionFacts, responses=responses(404, 406)
 )
-def get_function(name: Annotated[str, _NAME], request: Request) -> Response:
+def get_function(name: Annotated[str, NAME], request: Request) -> Response:
     """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function.
 
     Under a framework's name the parameters and defaults are the framework's, and so are the facts.
     """
     negotiate(request, JSON)
+    check_name(name)
+    return _facts(name).response(request)
+
+
+def check_name(name: str) -> None:
+    """Raises `Problem` 404 for a name that there is not."""
     if name not in REGISTRY and name not in REGISTRY.framework_names:
         near = nearest(name, [*REGISTRY, *REGISTRY.framework_names])
         advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
         raise Problem(404, f"unknown function; {advice}", code="urn:activation-lab:unknown-name")
-    return _facts(name).response(request)
 
 
 @cache

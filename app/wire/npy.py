@@ -87,8 +87,10 @@ def header(body: bytes | bytearray) -> Header:
         place = entry.end()
     if text[:1] != b"{" or text[place:].strip() != b"}" or len(fields) != 3:
         raise Unsuitable(_NO_HEADER)
+    descr = fields["descr"].decode()
     try:
-        dtype = np.dtype(fields["descr"].decode())
+        # What NumPy calls some of the float8 formats that it does not know, and cannot read itself.
+        dtype = np.dtype("V1" if descr.endswith("f1") else descr)
     except TypeError:  # an integer of three bytes
         raise Unsuitable(_NO_HEADER) from None
     shape = tuple(
@@ -114,18 +116,20 @@ def _header_text(body: bytes | bytearray) -> tuple[bytes, int]:
 
 def dumps(array: NDArray[Any]) -> bytes:
     """``array`` as a ``.npy`` file. Formats that ``.npy`` has no name for travel as float32, exactly."""
-    plain = np.ascontiguousarray(_named(array))
-    return b"".join((_header(plain.dtype, plain.shape), _memory(plain)))
+    held = np.ascontiguousarray(plain(array))
+    return b"".join((_header(held.dtype, held.shape), _memory(held)))
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> list[bytes | memoryview]:
     """What `dumps` makes of equally shaped ``arrays`` along a new first axis: in pieces, and not copied."""
-    plain = [np.ascontiguousarray(_named(array)) for array in arrays]
-    return [_header(plain[0].dtype, (len(plain), *arrays[0].shape)), *map(_memory, plain)]
+    held = [np.ascontiguousarray(plain(array)) for array in arrays]
+    return [_header(held[0].dtype, (len(held), *arrays[0].shape)), *map(_memory, held)]
 
 
-def _named(array: NDArray[Any]) -> NDArray[Any]:
-    return array if array.dtype in _NAMED else array.astype(np.float32)
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in a format that NumPy has a name for."""
+    with np.errstate(invalid="ignore"):  # NaN that carry a message
+        return array if array.dtype in _NAMED else array.astype(np.float32)
 
 
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
