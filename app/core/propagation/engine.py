@@ -102,7 +102,7 @@ def deferrable(network: Network, layer: Layer, batch: int) -> bool:
         return False
     invariance = network.weights.weight_law(layer.fan_in, layer.units).invariance
     if invariance == "haar":
-        return layer.fan_in == layer.units >= 2 * batch
+        return not network.tied and layer.fan_in == layer.units >= 2 * batch
     return invariance == "gaussian"
 
 
@@ -171,6 +171,8 @@ def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.d
 
 def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
     """Of a layer's linear map alone, asked twice; ``bytes`` are the numbers that the tape holds of it."""
+    if network.tied:
+        return _tied_cost(network, layer, batch, kind)
     given = isinstance(network.weights, GivenWeights)
     orthogonal = isinstance(network.weights, Initialiser) and isinstance(network.weights.weights, Orthogonal)
     rows, fan_in = layer.rows, layer.fan_in
@@ -180,6 +182,20 @@ def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
         return Cost(4 * entries * batch + factoring, 0 if given else entries, entries + fan_in * batch)
     products = 4 * rows + 6 * fan_in + (2 * rows + 2 * fan_in if orthogonal else 0)
     return Cost(products * batch**2 + FLOPS_PER_DEFERRAL, (rows + fan_in) * batch, (rows + fan_in) * batch)
+
+
+def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
+    """The same for one of two maps that all steps share, a step's part; only one of them is asked back."""
+    rows, fan_in, steps = layer.rows, layer.fan_in, network.depth
+    if kind == "dense":
+        return Cost(3 * rows * fan_in * batch, rows * fan_in / steps, fan_in * batch)
+    right, left = (min(steps * batch, each) for each in (fan_in, rows))
+    forward = (4 * fan_in + rows) * right
+    backward = (4 * rows + fan_in) * left + (2 * rows + 4 * fan_in) * right
+    small = 20 * (rows + fan_in) * batch
+    drawn = (rows * right + fan_in * left / 2) / steps
+    kept = ((rows + fan_in) * (right + left / 2)) / steps
+    return Cost((forward + backward / 2 + small) * batch + FLOPS_PER_DEFERRAL, drawn, kept + fan_in * batch)
 
 
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
@@ -198,6 +214,9 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     kept, between = _tape_sizes(network, batch, kinds)
     working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
     numbers = length * kept + math.ceil(network.depth / length) * between + working
+    if network.tied:
+        made = zip(network.maps, kinds, strict=True)
+        numbers += sum(layer.rows * layer.fan_in for layer, kind in made if kind == "dense")
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
 
 
@@ -207,6 +226,10 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
     Only every so many layers' inputs are kept then, and each stretch of layers is run again, from the same
     random numbers, when the way back gets there (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
+    if network.tied and "deferred" in kinds:
+        return (
+            network.depth
+        )  # what was asked is known anyway, and asked again it is answered but for rounding
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)
     sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)
@@ -216,7 +239,7 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
     """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
-    between = float(max(network.sizes) * batch)
+    between = float(network.state * batch)
     maps = list(zip(network.maps, kinds, strict=True))
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)

@@ -27,6 +27,7 @@ from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.normalisation import Normalisation
+from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
 
@@ -54,7 +55,7 @@ class Network:
     weights: Weights
     normalisation: Normalisation | None = None
     residual: float | None = None
-    block: Block | None = None
+    block: Block | RecurrentBlock | None = None
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or min(self.sizes) < 1:
@@ -101,7 +102,24 @@ class Network:
         """Whether the layer adds to its input."""
         return self.residual is not None and layer.fan_in == layer.units
 
-    def _check_block(self, block: Block) -> None:
+    @property
+    def tied(self) -> bool:
+        """Whether all steps have the same weights."""
+        return isinstance(self.block, RecurrentBlock)
+
+    @property
+    def state(self) -> int:
+        """How many numbers a step hands on for each input."""
+        states = self.block.states if isinstance(self.block, RecurrentBlock) else 1
+        return states * max(self.sizes)
+
+    def check_inputs(self, inputs: GaussianInputs | Array) -> None:
+        """Raises `InvalidValue` for inputs that it cannot have."""
+        if self.tied and not isinstance(inputs, GaussianInputs):
+            message = "must be gaussian in a recurrent network, which has new ones at every step"
+            raise InvalidValue(message, loc=("inputs",))
+
+    def _check_block(self, block: Block | RecurrentBlock) -> None:
         if isinstance(self.weights, GivenWeights):
             raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
         if len(set(self.sizes)) > 1:
@@ -116,6 +134,9 @@ class Network:
             raise InvalidValue(message, loc=("normalization",))
         if self.normalisation is not None and self.normalisation.over == "batch":
             raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
+        if self.tied and self.units.pieces > 1:
+            message = "must have one pre-activation a unit in a recurrent network"
+            raise InvalidValue(message, loc=("activation",))
         block.check(self.sizes[0])
 
 
