@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from itertools import chain
@@ -27,6 +28,7 @@ from app.api import (
     metrics,
     page,
     plots,
+    reference,
     sweep,
     training,
     verify,
@@ -67,6 +69,7 @@ ROUTES = (
     training,
     mean_field,
     catalogue,
+    reference,
     describe,
     docs,
     plots,
@@ -101,6 +104,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         keys=keys.Keys(own.api_keys),
         metrics=Metrics(None if shared is None else shared.numbers),
         models=Models(),
+        references=OrderedDict(),
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))

@@ -28,6 +28,7 @@ from app.core.activations.formula import FloatArithmetic, define
 from app.core.activations.parameters import Parameter
 from app.core.activations.registry import Binding
 from app.core.errors import UnknownName, nearest
+from app.core.propagation.units import is_of_units
 from app.core.theory.duals import gains
 from app.core.vocabularies.vocabulary import Argument, Vocabulary
 from app.http.bodies import JSON, negotiate
@@ -55,7 +56,7 @@ def get_functions(request: Request, framework: Annotated[str | None, _FRAMEWORK]
     return _catalogue(framework).response(request)
 
 
-_NAME = Path(
+NAME = Path(
     max_length=100,
     description="Canonical name, or a framework's own behind its prefix (`torch:LeakyReLU`).",
     json_schema_extra={"enum": [*REGISTRY, *REGISTRY.framework_names]},
@@ -66,17 +67,22 @@ _NAME = Path(
 @router.get(
     "/functions/{name}", summary="One function", response_model=FunctionFacts, responses=responses(404, 406)
 )
-def get_function(name: Annotated[str, _NAME], request: Request) -> Response:
+def get_function(name: Annotated[str, NAME], request: Request) -> Response:
     """Formulas, parameters, properties, conventions at kinks, papers and framework names of one function.
 
     Under a framework's name the parameters and defaults are the framework's, and so are the facts.
     """
     negotiate(request, JSON)
+    check_name(name)
+    return _facts(name).response(request)
+
+
+def check_name(name: str) -> None:
+    """Raises `Problem` 404 for a name that there is not."""
     if name not in REGISTRY and name not in REGISTRY.framework_names:
         near = nearest(name, [*REGISTRY, *REGISTRY.framework_names])
         advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
         raise Problem(404, f"unknown function; {advice}", code="urn:activation-lab:unknown-name")
-    return _facts(name).response(request)
 
 
 @cache
@@ -111,6 +117,7 @@ def _summary(
         title=_texts(entry.title),
         summary=_texts(entry.summary),
         kind=_kind(entry),
+        of_units=is_of_units(REGISTRY.resolve(entry.name, {})),
         latex=entry.formulas.value.latex(entry.symbols),
         zero_centred=entry.zero_centred,
         saturates=sorted(entry.saturates),
@@ -121,12 +128,13 @@ def _summary(
 @cache
 def _facts(name: str) -> Fixed:
     facts = _canonical_facts(REGISTRY[name]) if name in REGISTRY else _framework_facts(name)
-    facts.mathml = {latex: _mathml(latex) for latex in sorted(_latex(facts))}
+    facts.mathml = {latex: mathml(latex) for latex in sorted(_latex(facts))}
     return Fixed.of(facts.model_dump_json().encode(), JSON)
 
 
 @cache
-def _mathml(latex: str) -> str:
+def mathml(latex: str) -> str:
+    """The formula as a browser draws it."""
     from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
 
     return convert(latex)

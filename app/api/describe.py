@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
+from app.api.catalogue import mathml
 from app.api.examples import DESCRIBE
 from app.contract.describe import DescribeResponse
 from app.core.activations import REGISTRY
@@ -78,6 +79,7 @@ def _fields(activation: FormulaActivation, found: Card) -> dict[str, Any]:
             for each in found.kinks
         ],
         "gains": gains,
+        "mathml": {latex: mathml(latex) for latex in found.latex if latex is not None},
     }
 
 

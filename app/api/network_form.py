@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from app.api.examples import gradient_flow_examples, training_examples
-from app.http.bodies import FORM, JSON
+from app.api.forms import form_with
 
-_WEIGHTS = {
-    "type": "string",
-    "format": "binary",
-    "description": "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16.",
-}
-_ENCODING = {
-    "request": {"contentType": JSON},
-    "weights": {"contentType": "application/octet-stream"},
-}
+_WEIGHTS = "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16."
 
 
-def _form(model: str, example: dict[str, Any]) -> dict[str, Any]:
-    """The form as an addition to the operation whose request is ``model``."""
-    request = {"$ref": f"#/components/schemas/{model}", "example": example}
-    schema = {
-        "type": "object",
-        "required": ["request", "weights"],
-        "properties": {"request": request, "weights": _WEIGHTS},
-        "additionalProperties": False,
-    }
-    return {"requestBody": {"content": {FORM: {"schema": schema, "encoding": _ENCODING}}}}
-
-
-NETWORK_FORM = _form(
-    "GradientFlowRequest", {"activation": gradient_flow_examples()["deep"]["value"]["activation"]}
+NETWORK_FORM = form_with(
+    "GradientFlowRequest",
+    "weights",
+    _WEIGHTS,
+    {"activation": gradient_flow_examples()["deep"]["value"]["activation"]},
 )
 
-TRAINING_FORM = _form(
-    "TrainingRequest", {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20}
+TRAINING_FORM = form_with(
+    "TrainingRequest",
+    "weights",
+    _WEIGHTS,
+    {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20},
 )
 
 NETWORK_DESCRIPTION = """\

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.api.examples import VERIFY
+from app.api.examples import VERIFY, verify_examples
+from app.api.forms import form_with
 from app.api.sizes import check_answer_size
 from app.contract.verify import VerifyRequest, VerifyResponse
 from app.core.activations import REGISTRY
@@ -35,6 +36,13 @@ BYTES_PER_NUMBER = 400.0
 PRINTED = np.dtype(np.float32)
 """What many programs print shorter formats as."""
 
+VERIFY_FORM = form_with(
+    "VerifyRequest",
+    "arrays",
+    "safetensors or a NumPy archive (.npz): outputs and, if wanted, inputs, derivative, second_derivative.",
+    {"function": verify_examples()["few"]["value"]["function"], "dtype": "bfloat16"},
+)
+
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
 DESCRIPTION = """\
@@ -43,6 +51,10 @@ wrong, and what the errors look like they come from.
 
 With `inputs` null the outputs are those for every number of `dtype`, in the order of the bit patterns: 65,536
 for bfloat16 and float16, 256 for an 8-bit format.
+
+A form sends the arrays as a file: a JSON part `request`, and a part `arrays` in safetensors, which holds
+bfloat16 and float8 as they are, or `.npz`, with the members `outputs` and, if wanted, `inputs`, `derivative`
+and `second_derivative`. Where `request` names no `dtype` it is that of the outputs.
 
 Numbers that are no numbers of `dtype` are refused; their decimals may be the shortest ones that `dtype`, or
 float32, tells apart.
@@ -55,6 +67,7 @@ float32, tells apart.
     description=DESCRIPTION,
     response_model=VerifyResponse,
     responses=responses(400, 406, 413, 415, 422, 503, 504),
+    openapi_extra=VERIFY_FORM,
 )
 async def post_verify(body: VERIFY, request: Request) -> Response:
     """Checks, has a worker judge, and tells."""

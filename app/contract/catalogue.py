@@ -124,6 +124,7 @@ class FunctionSummary(Model):
     title: Texts
     summary: Texts
     kind: str
+    of_units: bool = Field(description="Whether a network's units can have it (`POST /gradient-flow`).")
     latex: str
     zero_centred: bool
     saturates: list[str]

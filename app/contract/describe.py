@@ -60,3 +60,4 @@ class DescribeResponse(Model):
     saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
     kinks: list[ComputedKink]
     gains: GainFacts | None
+    mathml: dict[str, str] = Field(description="The LaTeX above as MathML, by its LaTeX.")

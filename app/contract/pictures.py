@@ -15,6 +15,10 @@ MOST_CURVES = 21
 """Colours times dashes, one pair for each curve."""
 
 
+MOST_CHARACTERS = 1_500
+"""A function's in an address: the longest formula, and its parameters."""
+
+
 class PictureQuery(Model):
     """How a picture is to look."""
 
@@ -28,7 +32,7 @@ class PictureQuery(Model):
 class FunctionsPictureQuery(PictureQuery):
     """Functions to draw, and over which range."""
 
-    name: list[Annotated[str, Field(max_length=200)]] = Field(
+    name: list[Annotated[str, Field(max_length=MOST_CHARACTERS)]] = Field(
         min_length=1,
         max_length=MOST_CURVES,
         description="A function as `POST /activate` takes it, with parameters in brackets: "

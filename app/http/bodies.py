@@ -21,14 +21,13 @@ from starlette.types import Receive, Scope, Send
 from app.compute.threads import SMALL
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
-from app.core.propagation.given import GivenWeights
 from app.http.admission import ComputeRoute, admit
 from app.http.computing import computed, timeout
 from app.http.fastapi_parts import body_model
 from app.http.headers import declared_json, header
 from app.http.problems import Problem, Translation, from_core
 from app.settings import Settings
-from app.wire import form, json_body, npy, weights
+from app.wire import form, json_body, kernel_arrays, npy, weights
 from app.wire.errors import Malformed, Unsuitable
 
 Parsed = TypeVar("Parsed")
@@ -96,15 +95,19 @@ class WholeRequest(Request):
 class ArrayRequest(WholeRequest):
     """A request whose body is one of the media types ``taken``; `json` gives the model's fields.
 
-    ``queried`` says that the route itself declares what may stand in the query string.
+    ``queried`` says that the route itself declares what may stand in the query string, ``file`` what a form's
+    part besides ``request`` is called.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool, file: str = ""
+    ) -> None:
         super().__init__(scope, receive)
         refuse_encoding(scope)
         self._content_type = header(scope, b"content-type") or ""
         self.media_type = _media_type(self._content_type, taken)
         self._queried = queried
+        self._file = file
 
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
@@ -129,24 +132,33 @@ class ArrayRequest(WholeRequest):
         return settings
 
     def _form_fields(self, body: bytes) -> Any:
-        """The fields of the part ``request``, and ``weights`` from the part of that name."""
-        parts = form.loads(body, self._content_type, ("request", "weights"))
+        """The fields of the part ``request``, and those that the file is."""
+        parts = form.loads(body, self._content_type, ("request", self._file))
         if parts["request"].media_type not in _JSON_PARTS:
             raise Unsuitable(f"the part request must be {JSON}")
         fields = self._fields(bytes(parts["request"].data))
         if not isinstance(fields, dict):
             return fields
-        if "weights" in fields:
-            raise Unsuitable("the weights are the part of that name, no field of the part request")
-        return {**fields, "weights": self._weights(parts["weights"].data)}
-
-    def _weights(self, data: memoryview) -> GivenWeights:
+        read = self._weights if self._file == "weights" else self._arrays
         try:
-            return weights.loads(data, self._settings.max_elements)
+            filed = read(parts[self._file].data, fields)
         except Unsuitable as error:
-            raise from_core(InvalidValue(str(error), loc=("weights",))) from None
-        except LimitExceeded as error:
+            raise from_core(InvalidValue(str(error), loc=(self._file,))) from None
+        except (InvalidValue, LimitExceeded) as error:
             raise from_core(error) from None
+        if twice := sorted(filed.keys() & fields.keys() - {"dtype"}):
+            raise Unsuitable(f"{twice[0]} is given in the part {self._file}: no field of the part request")
+        return {**filed, **fields}
+
+    def _weights(self, data: memoryview, _: dict[str, Any]) -> dict[str, Any]:
+        return {"weights": weights.loads(data, self._settings.max_elements)}
+
+    def _arrays(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
+        """The arrays, and their format where the request names none."""
+        dtype = fields.get("dtype")
+        named = dtype if isinstance(dtype, str) else None
+        found = kernel_arrays.loads(data, named, self._settings.max_elements)
+        return {**found.arrays, "dtype": found.dtype}
 
     def _query_fields(self) -> dict[str, Any]:
         """The other fields of a binary request: names as they are, everything else as JSON."""
@@ -180,6 +192,8 @@ class ArrayRoute(ComputeRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         declared = (options.get("openapi_extra") or {}).get("requestBody", {}).get("content", {})
         self._taken = tuple(dict.fromkeys((JSON, *declared)))
+        parts = declared.get(FORM, {}).get("schema", {}).get("properties", {})
+        self._file = next((name for name in parts if name != "request"), "")
         self.alone = signature(endpoint).parameters.keys() == {"body", "request"}
         super().__init__(path, endpoint, **options)
         if not self.query_names:
@@ -191,7 +205,9 @@ class ArrayRoute(ComputeRoute):
         queried = bool(self.dependant.query_params)
 
         async def decoded(request: Request) -> Response:
-            arrays = ArrayRequest(request.scope, request.receive, self._taken, queried=queried)
+            arrays = ArrayRequest(
+                request.scope, request.receive, self._taken, queried=queried, file=self._file
+            )
             arrays.scope = declared_json(request.scope)
             return await handle(arrays)
 
@@ -207,7 +223,7 @@ class ArrayRoute(ComputeRoute):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a POST where the endpoint is ``alone``, or raises what becomes a problem."""
         admit(scope)
-        request = ArrayRequest(scope, receive, self._taken, queried=False)
+        request = ArrayRequest(scope, receive, self._taken, queried=False, file=self._file)
         response: Response = await self.endpoint(body=await self._model(request), request=request)
         await response(scope, receive, send)
 

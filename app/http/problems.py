@@ -183,5 +183,7 @@ def _parameter_names() -> frozenset[str]:
     return frozenset(ours | theirs)
 
 
-KNOWN_NAMES = FIELD_NAMES | _parameter_names() | {"body", "query", "path", "header", "framework"}
+_OTHER_NAMES = frozenset({"body", "query", "path", "header", "framework", "arrays"})
+
+KNOWN_NAMES = FIELD_NAMES | _parameter_names() | _OTHER_NAMES
 """Names that an error may repeat, because they are ours."""

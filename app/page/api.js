@@ -6,10 +6,12 @@ const KEY = "api-key";
 
 /** What went wrong: `kind` chooses the page's sentence, `details` are the service's own. */
 export class Failure extends Error {
-  constructor(kind, details = []) {
+  /** `places` are the fields of the request that the service complains about. */
+  constructor(kind, details = [], places = []) {
     super(kind);
     this.kind = kind;
     this.details = details;
+    this.places = places;
   }
 }
 
@@ -26,8 +28,9 @@ const BY_STATUS = {
 function failure(status, problem) {
   const listed = (problem.errors ?? []).map(({ loc, msg }) => `${loc.slice(1).join(".") || loc[0]}: ${msg}`);
   const details = listed.length ? listed : [problem.detail].filter(Boolean);
-  if (problem.type?.endsWith("limit-exceeded")) return new Failure("limit", details);
-  return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details);
+  const places = (problem.errors ?? []).map(({ loc }) => loc);
+  if (problem.type?.endsWith("limit-exceeded")) return new Failure("limit", details, places);
+  return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details, places);
 }
 
 /** Whether the reader gave a key. */
@@ -56,6 +59,12 @@ async function reached(path, options) {
   }
 }
 
+/** A part of the page, which the network may keep back as it may an answer. */
+export const arrived = (part) =>
+  part.catch(() => {
+    throw new Failure("unreachable");
+  });
+
 /** What `GET path` answers. */
 export async function get(path, options) {
   return (await send(path, options)).json();
@@ -66,17 +75,29 @@ export async function post(path, body, options) {
   return (await send(path, json(body, options))).json();
 }
 
+function form(body, files, options) {
+  const parts = new FormData();
+  parts.append("request", new Blob([JSON.stringify(body)], { type: "application/json" }));
+  for (const [name, file] of Object.entries(files)) parts.append(name, file);
+  return { ...options, body: parts };
+}
+
 function json(body, options = {}) {
   const headers = { "Content-Type": "application/json", ...options.headers };
   return { ...options, body: JSON.stringify(body), headers };
 }
 
-/** The result of `POST path`; each `progress` event before it goes to `progress`. */
-export async function follow(path, body, { progress, signal }) {
-  const response = await send(path, json(body, { headers: { Accept: "text/event-stream" }, signal }));
+/**
+ * The result of `POST path`; each event before it goes to `progress`. `files` are further parts of a form, whose
+ * part `request` the body is then.
+ */
+export async function follow(path, body, { progress, signal, files = {} }) {
+  const options = { headers: { Accept: "text/event-stream" }, signal };
+  const response = await send(path, Object.keys(files).length ? form(body, files, options) : json(body, options));
   let result = null;
   for await (const { event, data } of events(response)) {
-    if (event === "error") throw failure(data.status, data);
+    const wrong = event === "error" && (data.problem ?? data);
+    if (wrong) throw failure(wrong.status, wrong);
     if (event === "result") result = data;
     else progress(data);
   }
@@ -115,10 +136,10 @@ function once(path) {
 /** All functions, a line each. */
 export const catalogue = async () => (await once("/functions")).functions;
 
-/** All facts about one function. */
+/** All facts about one function of the catalogue. */
 export const facts = (name) => once(`/functions/${name}`);
 
-/** The fields of `POST /gradient-flow` as the service describes them. */
-export async function flowFields() {
-  return (await once("/openapi.json")).components.schemas.GradientFlowRequest.properties;
+/** The names that a field of a request takes, `InitName` for example, as the service describes them. */
+export async function names(field) {
+  return (await once("/openapi.json")).components.schemas[field].enum;
 }

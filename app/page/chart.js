@@ -1,10 +1,16 @@
 // Vega draws what the service specifies. The script is large, so it is asked for after the first text stands.
 
+import { Failure } from "./api.js";
+import { h } from "./dom.js";
+import { t } from "./words.js";
+
 let script = null;
+let tries = 0;
 
 function vega() {
   if (!script) {
-    script = import("./vega.js").then(() => window.vegaEmbed);
+    tries += 1; // a browser remembers what failed under its address
+    script = import(`./vega.js${tries > 1 ? `?try=${tries}` : ""}`).then(() => window.vegaEmbed);
     script.catch(() => (script = null)); // the next drawing tries again
   }
   return script;
@@ -24,6 +30,22 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const theme = () => (dark.matches ? "dark" : "light");
 
+const TITLE = { anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", offset: 6 };
+
+/** Room for the numbers at a y-axis, however long they are. */
+const TICKS = { minExtent: 36, maxExtent: 48, labelLimit: 46 };
+
+/** A panel whose y-title stands over it, where no tick pushes it out of the picture. */
+export function titledAbove(panel, axis = {}) {
+  const copy = structuredClone(panel);
+  const heights = [copy, ...(copy.layer ?? []).flatMap((each) => [each, ...(each.layer ?? [])])]
+    .map(({ encoding }) => encoding?.y)
+    .filter((y) => y?.type);
+  const text = heights.find(({ title }) => title)?.title;
+  for (const y of heights) Object.assign(y, { title: null, axis: { ...TICKS, ...y.axis, ...axis } });
+  return text ? { ...copy, title: { ...TITLE, text } } : copy;
+}
+
 /** One picture. New data in an unchanged specification is put into the drawn picture, which takes milliseconds. */
 export class Chart {
   #view = null;
@@ -31,12 +53,16 @@ export class Chart {
 
   constructor(element) {
     this.element = element;
-    vega(); // comes while the specification is fetched
+    if (!element.firstChild) element.append(h("p", { class: "quiet waiting", role: "status" }, t("chart.loading")));
+    vega().catch(() => {}); // comes while the specification is fetched; whoever draws hears what went wrong
   }
 
-  /** Draws; resolves when the picture stands. */
+  /** Draws; resolves when the picture stands. Throws `Failure` where the library does not come. */
   async draw({ datasets, ...frame }) {
-    const embed = await vega();
+    const embed = await vega().catch(() => {
+      if (!this.#view) this.element.replaceChildren();
+      throw new Failure("picture");
+    });
     const key = JSON.stringify(frame);
     if (key === this.#frame) {
       for (const [name, rows] of Object.entries(datasets)) this.#view.data(name, rows);
@@ -48,6 +74,12 @@ export class Chart {
     const spec = { ...frame, datasets, background: "transparent", padding: 4 };
     ({ view: this.#view } = await embed(this.element, spec, OPTIONS));
     this.#frame = key;
+  }
+
+  /** Where `value` lies in the panel of this number, in shares of its height from the top. */
+  height(panel, value) {
+    const scale = this.#view.scale(`concat_${panel}_y`);
+    return scale(value) / Math.max(...scale.range());
   }
 
   /** Vega's view of what is drawn, or null. */

@@ -1,6 +1,6 @@
 // Compare: every function with its properties and its measured cost, sorted and filtered as the reader likes.
 
-import { catalogue, facts, Failure, send } from "./api.js";
+import { catalogue, facts, Failure, get, send } from "./api.js";
 import { callBox } from "./calls.js";
 import { adjustable, problem } from "./controls.js";
 import { h, math } from "./dom.js";
@@ -19,6 +19,7 @@ const FILTERS = {
 };
 
 const COLUMNS = [
+  { key: "curve", words: "compare.curve", cell: (each) => h("td", {}, thumbnail(each.name)) },
   { key: "name", words: "explore.function", value: (each) => said(each.title), cell: nameCell },
   {
     key: "range",
@@ -63,11 +64,19 @@ const COLUMNS = [
 ];
 
 const costs = new Map();
+const curves = new Map();
+
+/** The part of the plane that a thumbnail shows, the same for all. */
+const [LEFT, RIGHT, BOTTOM, TOP] = [-4, 4, -2, 4];
+
+/** Curves that the service draws at once. */
+const AT_ONCE = 21;
 
 export async function compare(main) {
   const own = state.compare;
   const leaving = new AbortController();
   const loaded = [];
+  const lines = new Map(); // the rows that stand, so that a redrawing wipes no selection
   const heads = COLUMNS.map(head);
   const body = h("tbody");
   const count = h("p", { class: "quiet", role: "status" }, t("loading"));
@@ -114,16 +123,33 @@ export async function compare(main) {
 
   async function load() {
     try {
-      const names = (await catalogue()).map(({ name }) => name);
-      loaded.push(...(await Promise.all(names.map(facts))));
-      show();
+      const functions = await catalogue();
+      const all = functions.map(async ({ name }, index) => {
+        loaded[index] = await facts(name);
+        show();
+      });
+      const plain = functions.filter(({ kind }) => kind === "elementwise").map(({ name }) => name);
+      await Promise.all([...all, ...chunks(plain).map(draw)]);
       if (!costs.size) await measure();
     } catch (error) {
       message.replaceChildren(problem(error, () => message.replaceChildren() ?? load()));
     }
   }
 
+  async function draw(names) {
+    const query = new URLSearchParams([...names.map((each) => ["name", each]), ["low", LEFT], ["high", RIGHT]]);
+    const { datasets } = await get(`/plots/functions.vl.json?${query}`);
+    for (const name of names)
+      curves.set(
+        name,
+        datasets.curves.filter(({ series }) => series === name),
+      );
+    for (const name of names) lines.delete(name);
+    show();
+  }
+
   function head(column) {
+    if (!column.value) return h("th", { scope: "col" }, t(column.words));
     const button = h(
       "button",
       {
@@ -159,7 +185,7 @@ export async function compare(main) {
 
   function show() {
     const wanted = own.text.trim().toLowerCase();
-    const rows = loaded.filter(
+    const rows = loaded.filter(Boolean).filter(
       (each) => matches(each, wanted) && own.only.every((key) => FILTERS[key]?.(each) ?? true),
     );
     const column = COLUMNS.find(({ key }) => key === own.sort);
@@ -169,27 +195,38 @@ export async function compare(main) {
       if (sorted) each.ariaSort = sorted;
       else each.removeAttribute("aria-sort");
     }
-    body.replaceChildren(
-      ...rows.map((each) =>
-        h(
-          "tr",
-          {},
-          COLUMNS.map((one) => (one.cell ?? numberCell)(each, one)),
-        ),
-      ),
-    );
+    const wantedRows = rows.map(row);
+    for (const each of [...body.children]) if (!wantedRows.includes(each)) each.remove();
+    for (const [index, each] of wantedRows.entries())
+      if (body.children[index] !== each) body.insertBefore(each, body.children[index] ?? null);
     count.textContent = rows.length
       ? t("compare.count", { shown: rows.length, all: loaded.length })
       : t("compare.nothing");
   }
 
+  function row(each) {
+    if (!lines.has(each.name))
+      lines.set(
+        each.name,
+        h(
+          "tr",
+          {},
+          COLUMNS.map((one) => (one.cell ?? numberCell)(each, one)),
+        ),
+      );
+    return lines.get(each.name);
+  }
+
   async function measure() {
+    message.replaceChildren();
     again.disabled = true;
     again.textContent = t("compare.measuring");
     try {
       const inputs = toNpy(Array.from({ length: COUNT }, normal));
-      for (const each of loaded.filter(measurable))
+      for (const each of loaded.filter(measurable)) {
         costs.set(each.name, await cost(each, inputs, leaving.signal));
+        lines.get(each.name)?.lastChild.replaceWith(numberCell(each, COLUMNS.at(-1)));
+      }
     } catch (error) {
       if (error instanceof Failure && error.kind !== "cancelled") message.replaceChildren(problem(error));
     }
@@ -210,13 +247,56 @@ function order({ value }, descending) {
   };
 }
 
+/** A function beside those that are looked at already. */
 function nameCell(each) {
-  const link = address("explore", {
-    ...state.explore,
-    functions: [{ name: each.name, params: {} }],
-    focus: 0,
-  });
-  return h("th", { scope: "row" }, h("a", { href: link }, said(each.title)), " ", h("code", {}, each.name));
+  const open = () => {
+    const { functions } = state.explore;
+    const there = functions.findIndex(({ name }) => name === each.name);
+    const all = there < 0 ? [...functions, { name: each.name, params: {} }] : functions;
+    return address("explore", { ...state.explore, functions: all, focus: there < 0 ? all.length - 1 : there });
+  };
+  const link = h("a", { href: open() }, said(each.title));
+  return h("th", { scope: "row" }, link, " ", h("code", {}, each.name));
+}
+
+const chunks = (names) =>
+  Array.from({ length: Math.ceil(names.length / AT_ONCE) }, (_, index) =>
+    names.slice(AT_ONCE * index, AT_ONCE * (index + 1)),
+  );
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** The curve as a small picture, from the service's samples. */
+function thumbnail(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "thumbnail");
+  svg.setAttribute("viewBox", `${LEFT} ${-TOP} ${RIGHT - LEFT} ${TOP - BOTTOM}`);
+  svg.setAttribute("aria-hidden", "true");
+  const axes = `M${LEFT} 0H${RIGHT}M0 ${-TOP}V${-BOTTOM}`;
+  const lines = (curves.get(name) ?? []).map(({ x, y }) => path(x, y)).join("");
+  for (const [kind, d] of [
+    ["axes", axes],
+    ["curve", lines],
+  ]) {
+    const each = document.createElementNS(SVG, "path");
+    each.setAttribute("class", kind);
+    each.setAttribute("d", d);
+    if (d && (kind === "curve" || lines)) svg.append(each);
+  }
+  return svg;
+}
+
+function path(xs, ys) {
+  let pen = "M";
+  let text = "";
+  for (const [index, y] of ys.entries()) {
+    if (y === null) pen = "M";
+    else {
+      text += `${pen}${xs[index].toFixed(2)} ${(-y).toFixed(2)}`;
+      pen = "L";
+    }
+  }
+  return text;
 }
 
 function numberCell(each, { value, digits }) {

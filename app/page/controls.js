@@ -6,14 +6,14 @@ import { number, plain, shown } from "./numbers.js";
 import { said, t } from "./words.js";
 
 /** What may go better at a second try, with nothing changed. */
-const PASSING = ["busy", "late", "server", "unreachable", "cut"];
+const PASSING = ["busy", "late", "server", "unreachable", "cut", "picture"];
 
 /** Says what went wrong, here; where trying `again` may help, it is offered as a button. */
 export function problem(error, again) {
   if (!(error instanceof Failure)) throw error;
   if (error.kind === "key") dispatchEvent(new CustomEvent("key-wanted"));
   const [detail] = error.details;
-  const own = ["unreadable", "ragged", "number", "server"].includes(error.kind);
+  const own = ["unreadable", "ragged", "number", "server", "examples"].includes(error.kind);
   return h(
     "div",
     { class: "problem", role: "alert" },
@@ -27,6 +27,18 @@ export function problem(error, again) {
 
 /** Whether the page can set all parameters: numbers with a default. */
 export const adjustable = (facts) => facts.parameters.filter((each) => !each.shape && each.default != null);
+
+/**
+ * Takes out of `params`, as a link gave them, what no control could mend: names that the function does not have,
+ * and values that are no numbers. What was taken out is said.
+ */
+export function mended(facts, params) {
+  const known = new Set(adjustable(facts).map(({ name }) => name));
+  const wrong = Object.keys(params).filter((name) => !known.has(name) || !Number.isFinite(params[name]));
+  for (const name of wrong) delete params[name];
+  const words = (name) => t(known.has(name) ? "link.unreadable" : "link.unknown", { name });
+  return wrong.map((name) => h("p", { class: "problem", role: "alert" }, words(name)));
+}
 
 /** Sliders with number fields for a function's parameters. `params` holds what differs from the defaults. */
 export function sliders(facts, params, changed) {
@@ -74,7 +86,12 @@ function slider(facts, parameter, params, changed) {
   return h(
     "div",
     { class: "parameter", title: said(description) },
-    h("span", { class: "symbol" }, math(facts.mathml[symbol]), h("span", { class: "name" }, name)),
+    h(
+      "span",
+      { class: "symbol" },
+      facts.mathml[symbol] && math(facts.mathml[symbol]),
+      h("span", { class: "name" }, name),
+    ),
     range,
     field,
   );

@@ -2,19 +2,30 @@
 
 import { get, post } from "./api.js";
 import { pictureLinks } from "./calls.js";
-import { Chart, theme, watch } from "./chart.js";
+import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { figure, problem } from "./controls.js";
 import { h, latest } from "./dom.js";
+import { difference, isFormula } from "./formulas.js";
 import { fromJson, number, plain, shown, toJson } from "./numbers.js";
+import { heightAt, linesOf, summit, window as shownPart } from "./samples.js";
 import { remember } from "./state.js";
 import { language, said, t } from "./words.js";
 
+/** Milliseconds after which a pointer rests: then the service is asked for the figures. */
+const REST = 150;
+
+/** Least pixels between two names beside the curves. */
+const APART = 15;
+
 /** The curves, and the values where the cursor stands. */
-export function picturePart(own, byName) {
+export function picturePart(own, functions) {
   const drawing = h("div", { class: "drawing", role: "img" });
   const rule = h("div", { class: "rule", hidden: true });
-  const stage = h("div", { class: "stage" }, drawing, rule);
-  const message = h("div", {});
+  const marks = h("div", { class: "marks-over", "aria-hidden": "true" });
+  const stage = h("div", { class: "stage" }, drawing, rule, marks);
+  const message = h("div");
+  const rangeMessage = h("div");
+  const readMessage = h("div");
   const links = h("p", { class: "quiet" });
   const chart = new Chart(drawing);
   const body = h("tbody");
@@ -33,9 +44,11 @@ export function picturePart(own, byName) {
       size: 5,
       value: shown(own[key]),
       "aria-label": t(key === "low" ? "explore.from" : "explore.to"),
-      onchange: ({ target }) => widen(key, target),
+      onchange: widen,
     }),
   );
+  const whole = choice("whole", "explore.whole");
+  const minus = choice("minus", "explore.minus");
   const head = ["explore.function", "f(x)", "f′(x)", "f″(x)"].map((each, index) =>
     h("th", { scope: "col", class: index && "number" }, index ? each : t(each)),
   );
@@ -44,10 +57,12 @@ export function picturePart(own, byName) {
     { class: "scroll", tabindex: 0, role: "region", "aria-label": t("explore.cursor") },
     h("table", { class: "values" }, h("thead", {}, h("tr", {}, head)), body),
   );
+  const options = h("div", { class: "row options-row" }, whole.element, minus.element);
   const element = h(
     "section",
     { class: "picture", "aria-label": t("view.explore") },
     message,
+    options,
     stage,
     h(
       "div",
@@ -56,76 +71,126 @@ export function picturePart(own, byName) {
       place,
       h("span", { class: "row", role: "group", "aria-label": t("explore.range") }, ends[0], "…", ends[1]),
     ),
+    rangeMessage,
+    readMessage,
     table,
     h("p", { class: "quiet" }, t("explore.hint")),
     links,
   );
 
   let look = null; // the hues and dashes that curves take in turn
+  let lines = []; // the samples of each function that is drawn
+  let rest = 0;
 
-  const curves = () => own.functions.filter(({ name }) => byName.get(name).kind === "elementwise");
+  const chosen = () => own.functions.filter(({ name }) => functions.get(name).kind === "elementwise");
+  const subtracted = () => (chosen().length === 2 ? difference(...chosen()) : null);
+  const curves = () => (own.minus && subtracted() ? [subtracted()] : chosen());
+  const title = ({ name }) =>
+    own.minus && isFormula(name) && subtracted()?.name === name
+      ? t("explore.difference", { names: chosen().map(title).join(" − ") })
+      : said(functions.get(name).title);
+
+  function choice(key, words) {
+    const box = h("input", {
+      type: "checkbox",
+      checked: own[key],
+      onchange: () => {
+        own[key] = box.checked;
+        remember();
+        draw();
+      },
+    });
+    return { box, element: h("label", { class: "chip" }, box, t(words)) };
+  }
 
   /** Gives each function's card the hue and the dashes that its curve has. */
   function tint() {
     const drawn = curves();
     for (const swatch of document.querySelectorAll(".swatch[data-index]")) {
       const index = drawn.indexOf(own.functions[swatch.dataset.index]);
-      const known = look && index >= 0;
-      swatch.style.background = known
-        ? dashed(look.hues[index % look.hues.length], look.dashes[index % look.dashes.length])
-        : "none";
+      swatch.style.background = look && index >= 0 ? dashed(hue(index), dashes(index)) : "none";
     }
   }
 
+  const hue = (index) => look.hues[index % look.hues.length];
+  const dashes = (index) => look.dashes[index % look.dashes.length];
+
   const draw = latest(async () => {
     const drawn = curves();
-    stage.hidden = !drawn.length;
+    for (const each of [stage, options, table, links]) each.hidden = !drawn.length;
+    minus.element.hidden = !subtracted();
     for (const [index, key] of ["min", "max"].entries()) place[key] = index ? own.high : own.low;
     place.step = (own.high - own.low) / 400;
-    if (!drawn.length) return message.replaceChildren(h("p", { class: "quiet" }, t("explore.empty")));
-    drawing.ariaLabel = t("explore.curves", {
-      names: drawn.map(({ name }) => said(byName.get(name).title)).join(", "),
-    });
+    readMessage.replaceChildren();
+    if (!drawn.length) {
+      lines = [];
+      body.replaceChildren();
+      const words = own.functions.length ? "explore.mixedAlone" : "explore.empty";
+      return message.replaceChildren(h("p", { class: "quiet" }, t(words)));
+    }
+    drawing.ariaLabel = t("explore.curves", { names: drawn.map(title).join(", ") });
     try {
-      const path = curvesPath(drawn, own, stage.clientWidth);
+      const { paddingRight } = getComputedStyle(stage);
+      const path = curvesPath(drawn, own, stage.clientWidth - Number.parseFloat(paddingRight));
       links.replaceChildren(...pictureLinks(path));
       const spec = await get(path);
       look = {
         hues: spec.config.range.category,
         dashes: spec.vconcat[0].layer[0].encoding.strokeDash.scale.range,
       };
+      lines = linesOf(spec);
+      const parts = [0, 1, 2].map((order) => shownPart(lines.map((each) => each[order])));
+      whole.element.hidden = !parts.some(Boolean);
       tint();
-      await chart.draw(bare(spec));
+      follow(); // the figures need no picture
+      await chart.draw(bare(spec, own.whole ? [] : parts));
       message.replaceChildren();
     } catch (error) {
       message.replaceChildren(problem(error, draw));
     }
     mark();
-    return read(drawn);
   });
 
-  const read = latest(async (drawn) => {
+  const read = latest(async () => {
+    const drawn = curves();
+    if (!drawn.length) return;
+    const x = own.x;
     const asked = drawn.map(({ name, params }) =>
-      post("/activate", { function: name, params, inputs: toJson(own.x), order: 2 }),
+      post("/activate", { function: name, params, inputs: toJson(x), order: 2 }),
     );
     try {
       const answers = await Promise.all(asked);
-      body.replaceChildren(...answers.map((answer, index) => row(drawn[index], answer)));
+      readMessage.replaceChildren();
+      if (x !== own.x || drawn.length !== curves().length) return;
+      const exactly = answers.map(({ outputs, derivative, second_derivative: second }) =>
+        [outputs, derivative, second].map((each) => figure(fromJson(each), 6)),
+      );
+      tell(drawn, exactly);
     } catch (error) {
-      message.replaceChildren(problem(error, draw));
+      readMessage.replaceChildren(problem(error, read));
     }
   });
 
-  function row({ name }, { outputs, derivative, second_derivative: second }) {
-    const figures = [outputs, derivative, second].map((each) => figure(fromJson(each), 6));
-    return h("tr", {}, h("th", { scope: "row" }, said(byName.get(name).title)), figures);
+  function tell(drawn, figures) {
+    body.replaceChildren(
+      ...drawn.map((each, index) => h("tr", {}, h("th", { scope: "row" }, title(each)), figures[index])),
+    );
+  }
+
+  /** Shows at once what lies between the samples, and asks when nothing has moved for a while. */
+  function follow() {
+    mark();
+    const drawn = curves();
+    const near = drawn.map((_, index) => [0, 1, 2].map((order) => about(heightAt(lines[index]?.[order] ?? [], own.x))));
+    if (lines.length && near.flat().every(Boolean)) tell(drawn, near);
+    clearTimeout(rest);
+    rest = setTimeout(read, REST);
   }
 
   function at(x) {
     own.x = Number(x.toPrecision(6));
-    mark();
     remember();
-    return read(curves());
+    follow();
   }
 
   function typed() {
@@ -134,39 +199,112 @@ export function picturePart(own, byName) {
     if (x !== undefined) at(x);
   }
 
-  function widen(key, field) {
-    const value = number(field.value);
-    const next = { low: own.low, high: own.high, [key]: value };
-    const right = Number.isFinite(value) && next.low < next.high;
-    field.setAttribute("aria-invalid", String(!right));
-    if (!right)
-      return message.replaceChildren(h("p", { class: "problem", role: "alert" }, t("explore.badRange")));
-    own[key] = value;
+  /** Both ends are read together: one may be right only beside the other. */
+  function widen() {
+    const [low, high] = ends.map(({ value }) => number(value));
+    const right = Number.isFinite(low) && Number.isFinite(high) && low < high;
+    for (const [index, value] of [low, high].entries())
+      ends[index].setAttribute("aria-invalid", String(!right && !(Number.isFinite(value) && value === own[index ? "high" : "low"])));
+    rangeMessage.replaceChildren(
+      ...(right ? [] : [h("p", { class: "problem", role: "alert" }, t("explore.badRange"))]),
+    );
+    if (!right) return;
+    Object.assign(own, { low, high });
     remember();
-    return draw();
+    draw();
   }
 
-  /** Puts the cursor's line and the two fields where x is. */
+  /** Puts the cursor's line, its dots, the names and the two fields where they belong. */
   function mark() {
     if (document.activeElement !== exact) exact.value = shown(own.x, 12);
     place.value = own.x;
+    marks.replaceChildren();
     const panels = chart.panels();
-    const part = (own.x - own.low) / (own.high - own.low);
-    rule.hidden = !panels.length || !(part >= 0 && part <= 1);
+    rule.hidden = !panels.length || !lines.length;
     if (rule.hidden) return;
-    const [first, last] = [panels[0], panels.at(-1)];
     const base = stage.getBoundingClientRect();
-    rule.style.transform = `translateX(${first.left - base.left + part * first.width}px)`;
-    rule.style.top = `${first.top - base.top}px`;
-    rule.style.height = `${last.bottom - first.top}px`;
+    const across = (x) => panels[0].left - base.left + ((x - own.low) / (own.high - own.low)) * panels[0].width;
+    const down = (order, y) => {
+      const part = chart.height(order, y);
+      return part >= -0.001 && part <= 1.001
+        ? panels[order].top - base.top + part * panels[order].height
+        : NaN;
+    };
+    rule.hidden = !(own.low <= own.x && own.x <= own.high);
+    rule.style.transform = `translateX(${across(own.x)}px)`;
+    rule.style.top = `${panels[0].top - base.top}px`;
+    rule.style.height = `${panels.at(-1).bottom - panels[0].top}px`;
+    const put = (place, x, y, ...children) => {
+      if (!Number.isFinite(y)) return null;
+      const each = h("span", { class: place }, ...children);
+      each.style.transform = `translate(${x}px, ${y}px)`;
+      marks.append(each);
+      return each;
+    };
+    for (const [index, orders] of lines.entries()) {
+      for (const [order, pieces] of orders.entries()) {
+        const y = rule.hidden ? NaN : heightAt(pieces, own.x);
+        const dot = put("dot", across(own.x), down(order, y));
+        if (dot) dot.style.background = hue(index);
+      }
+      const top = summit(orders[1]);
+      const sign = top && put("top-mark", across(top.x), down(1, top.y), h("span", {}, t("explore.steepest", { slope: shown(top.y, 3) })));
+      if (sign) sign.style.setProperty("--hue", hue(index));
+    }
+    names(put, down);
   }
 
-  stage.addEventListener("pointermove", ({ clientX }) => {
+  /** The functions' names at the right ends of their curves, each a line apart from the next. */
+  function names(put, down) {
+    const drawn = curves();
+    if (drawn.length < 2) return;
+    const [panel] = chart.panels();
+    const base = stage.getBoundingClientRect();
+    const placed = lines
+      .map((orders, index) => ({ index, y: ending(orders[0], down) }))
+      .filter(({ y, index }) => Number.isFinite(y) && drawn[index])
+      .sort((one, two) => one.y - two.y);
+    for (const [position, each] of placed.entries())
+      if (position) each.y = Math.max(each.y, placed[position - 1].y + APART);
+    for (const { index, y } of placed) {
+      const name = put("name-mark", panel.right - base.left, y, title(drawn[index]));
+      name.style.setProperty("--hue", hue(index));
+    }
+  }
+
+  /** Where a curve leaves the first panel on the right, or its top or bottom before. */
+  function ending(pieces, down) {
+    const y = heightAt(pieces, own.high);
+    const inside = down(0, y);
+    if (Number.isFinite(inside) || !Number.isFinite(y)) return inside;
+    const [panel] = chart.panels();
+    const base = stage.getBoundingClientRect();
+    return (chart.height(0, y) < 0 ? panel.top + 6 : panel.bottom - 6) - base.top;
+  }
+
+  function pointed({ clientX }) {
     const [panel] = chart.panels();
     const part = panel ? (clientX - panel.left) / panel.width : -1;
     if (part >= 0 && part <= 1) at(own.low + part * (own.high - own.low));
-  });
-  return { element, draw, tint, close: watch(stage, draw) };
+  }
+
+  stage.addEventListener("pointermove", pointed);
+  stage.addEventListener("pointerdown", pointed);
+  const unwatch = watch(stage, draw);
+  return {
+    element,
+    draw,
+    tint,
+    close() {
+      clearTimeout(rest);
+      unwatch();
+    },
+  };
+}
+
+/** A cell with a number read off the samples, or nothing. */
+function about(value) {
+  return Number.isFinite(value) ? h("td", { class: "number pale" }, `≈ ${shown(value, 4)}`) : null;
 }
 
 /** The address of the curves' specification. */
@@ -181,17 +319,25 @@ function curvesPath(functions, { low, high }, width) {
 
 function named(name, params) {
   const given = Object.entries(params).map(([key, value]) => `${key}=${plain(value)}`);
+  if (isFormula(name)) return [name, given.join(", ")].filter(Boolean).join("; ");
   return given.length ? `${name}(${given.join(", ")})` : name;
 }
 
-/** The specification without what stands elsewhere: the functions' cards are the legend, the last panel has the x-axis. */
-function bare(spec) {
+/**
+ * The specification without what stands elsewhere: the functions' cards are the legend, the last panel has the
+ * x-axis, and titles stand over their panels, where no tick however long pushes them out. `parts` are the parts of
+ * the y-axes that are shown.
+ */
+function bare(spec, parts) {
   const panels = JSON.parse(JSON.stringify(spec.vconcat, (key, value) => (key === "legend" ? null : value)));
-  for (const [index, panel] of panels.entries()) {
-    const labels = index === panels.length - 1;
+  const titled = panels.map((panel) => titledAbove(panel, { format: "~g" }));
+  for (const [index, panel] of titled.entries()) {
+    const labels = index === titled.length - 1;
     panel.encoding.x.axis = { labels, tickCount: Math.max(4, Math.round(panel.width / 60)) };
+    if (parts[index]) panel.encoding.y.scale = { domain: parts[index], nice: false, zero: false };
+    for (const { mark } of panel.layer) mark.clip = true;
   }
-  return { ...spec, spacing: 14, vconcat: panels };
+  return { ...spec, spacing: 14, vconcat: titled };
 }
 
 /** A line of this hue and these dashes, as a background. */

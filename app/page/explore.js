@@ -1,10 +1,12 @@
 // Explore: curves of several functions, their values at the cursor and at the reader's own numbers, and facts.
 
-import { catalogue, facts } from "./api.js";
+import { catalogue } from "./api.js";
 import { callBox } from "./calls.js";
-import { adjustable, problem, sliders } from "./controls.js";
+import { choicePart, formulaPart, introductory } from "./choice.js";
+import { adjustable, mended, problem, sliders } from "./controls.js";
 import { picturePart } from "./curves.js";
 import { h } from "./dom.js";
+import { described, isFormula, known } from "./formulas.js";
 import { numbersPart } from "./own.js";
 import { factSheet } from "./sheet.js";
 import { remember, state } from "./state.js";
@@ -13,12 +15,13 @@ import { said, t } from "./words.js";
 export async function explore(main) {
   const own = state.explore;
   const functions = await catalogue();
-  const byName = new Map(functions.map((each) => [each.name, each]));
+  const byName = known(functions);
   own.functions = own.functions.filter(({ name }) => byName.has(name));
   if (!own.functions.length)
     own.functions = introductory(functions).map(({ name }) => ({ name, params: {} }));
 
   const cards = h("ul", { class: "cards" });
+  const notes = h("div");
   const picture = picturePart(own, byName);
   const calls = callBox();
   const mine = numbersPart(own, byName, () => calls.show(mine.call()));
@@ -27,6 +30,7 @@ export async function explore(main) {
     calls.show(mine.call());
   });
   const choice = choicePart(functions, own, update);
+  const formula = formulaPart(own, update);
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("explore.title")), h("p", {}, t("explore.lead"))),
@@ -37,8 +41,10 @@ export async function explore(main) {
         "section",
         { class: "panel", "aria-label": t("explore.functions") },
         h("h2", {}, t("explore.functions")),
+        notes,
         cards,
         choice,
+        formula,
       ),
       picture.element,
     ),
@@ -55,18 +61,26 @@ export async function explore(main) {
 
   async function chosen() {
     own.focus = Math.max(0, Math.min(own.focus, own.functions.length - 1));
-    const drawing = moved(); // beside the facts
-    const all = await Promise.all(own.functions.map(({ name }) => facts(name)));
+    const given = own.functions.some(({ params }) => Object.keys(params).length);
+    const drawing = given ? null : moved(); // beside the facts, if these cannot change it
+    const told = await Promise.allSettled(own.functions.map(described));
+    const all = told.map(({ value }, index) => value ?? { ...byName.get(own.functions[index].name), parameters: [] });
+    const refused = told.filter(({ reason }) => reason).map(({ reason }) => problem(reason, update));
+    notes.replaceChildren(
+      ...refused,
+      ...all.flatMap((each, index) => (told[index].value ? mended(each, own.functions[index].params) : [])),
+    );
     cards.replaceChildren(...all.map((each, index) => card(each, index)));
     picture.tint();
     await about.show();
-    await drawing;
+    await (drawing ?? moved());
   }
 
   async function moved() {
     remember();
     calls.show(mine.call());
     mine.stale();
+    about.moved();
     await picture.draw();
   }
 
@@ -103,67 +117,6 @@ export async function explore(main) {
   }
 }
 
-/** The first of each kind of saturation: on both sides, on both around zero, and on the negative side alone. */
-function introductory(functions) {
-  const both = functions.filter(({ saturates }) => saturates.length === 2);
-  const found = [
-    both[0],
-    both.find((each) => each.zero_centred),
-    functions.find(({ saturates }) => String(saturates) === "negative"),
-  ];
-  return found.filter(Boolean).length ? found.filter(Boolean) : functions.slice(0, 1);
-}
-
-function choicePart(functions, own, update) {
-  const boxes = functions.map(({ name, title }) => {
-    const box = h("input", { type: "checkbox", onchange: () => toggle(name, box.checked) });
-    return {
-      name,
-      box,
-      label: h("label", {}, box, said(title)),
-      words: `${name} ${title.en} ${title.ko}`.toLowerCase(),
-    };
-  });
-  const nothing = h("p", { class: "quiet", hidden: true }, t("explore.none"));
-  const find = h("input", {
-    type: "search",
-    placeholder: t("explore.find"),
-    "aria-label": t("explore.find"),
-    oninput: filter,
-  });
-  const element = h(
-    "details",
-    { class: "choice", onsync: sync },
-    h("summary", {}, t("explore.choose")),
-    find,
-    h(
-      "div",
-      { class: "options", role: "group", "aria-label": t("explore.functions"), tabindex: 0 },
-      boxes.map(({ label }) => label),
-    ),
-    nothing,
-  );
-  sync();
-  return element;
-
-  function sync() {
-    for (const { name, box } of boxes) box.checked = own.functions.some((each) => each.name === name);
-  }
-
-  function filter() {
-    const wanted = find.value.trim().toLowerCase();
-    for (const { label, words } of boxes) label.hidden = !words.includes(wanted);
-    nothing.hidden = boxes.some(({ label }) => !label.hidden);
-  }
-
-  function toggle(name, on) {
-    if (on) own.functions.push({ name, params: {} });
-    else own.functions = own.functions.filter((each) => each.name !== name);
-    if (on) own.focus = own.functions.length - 1;
-    return update();
-  }
-}
-
 /** What is known about one of the chosen functions. */
 function aboutPart(own, byName, focused) {
   const tabs = h("div", { class: "segments", role: "group", "aria-label": t("explore.which") });
@@ -174,7 +127,14 @@ function aboutPart(own, byName, focused) {
     h("div", { class: "row" }, h("h2", {}, t("explore.about")), tabs),
     sheet,
   );
-  return { element, show };
+  let timer = 0;
+  return { element, show, moved };
+
+  /** What is told of a formula depends on its parameters. */
+  function moved() {
+    clearTimeout(timer);
+    if (isFormula(own.functions[own.focus]?.name ?? "")) timer = setTimeout(show, 400);
+  }
 
   async function show() {
     element.hidden = !own.functions.length;
@@ -188,7 +148,11 @@ function aboutPart(own, byName, focused) {
         ),
       ),
     );
-    sheet.replaceChildren(factSheet(await facts(own.functions[own.focus].name)));
+    try {
+      sheet.replaceChildren(factSheet(await described(own.functions[own.focus])));
+    } catch (error) {
+      sheet.replaceChildren(problem(error, show));
+    }
   }
 
   async function choose(index) {

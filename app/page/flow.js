@@ -1,27 +1,35 @@
 // Gradient flow: a network's controls, its picture as it is computed, the verdict, and remedies that apply themselves.
 
-import { catalogue, flowFields, follow } from "./api.js";
+import { catalogue, follow, names } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, watch } from "./chart.js";
 import { problem } from "./controls.js";
 import { h, latest } from "./dom.js";
-import { formPart } from "./flowform.js";
+import { formPart, SIGMAS } from "./flowform.js";
 import { flowSpec } from "./flowspec.js";
-import { fromJson, shown } from "./numbers.js";
+import { fromJson, logarithm } from "./numbers.js";
 import { remember, state } from "./state.js";
 import { badge, layerTable, told, verdict } from "./verdict.js";
 import { language, t } from "./words.js";
 
+/** The initialisation that a new tab begins with: each activation's own. */
+const USUAL = "fair";
+
 export async function flow(main) {
   const own = state.flow;
-  const [functions, fields] = await Promise.all([catalogue(), flowFields()]);
+  const [all, inits, normalizations] = await Promise.all([
+    catalogue(),
+    names("InitName"),
+    names("NormalizationName"),
+  ]);
+  const functions = all.filter(({ of_units: possible }) => possible);
   const known = functions.some(({ name }) => name === own.activation?.name);
   if (!known) own.activation = { name: functions[0].name, params: {} };
-  own.init ||= fields.init.default;
+  if (own.init !== SIGMAS && !inits.includes(own.init)) own.init = USUAL;
 
   const runs = []; // what was simulated, and what is being: {change, body, label, medians, answer}
   let stopping = null;
-  const form = formPart(own, functions, fields, { run: start, changed });
+  const form = formPart(own, functions, { inits, normalizations }, { run: start, changed });
   const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("flow.picture") });
   const stage = h("div", { class: "stage flow-stage" }, drawing);
   const chart = new Chart(drawing);
@@ -71,8 +79,10 @@ export async function flow(main) {
     }
   });
   const unwatch = watch(stage, draw);
-  changed();
-  run();
+  form.ready.then(() => {
+    changed();
+    run();
+  });
   return () => {
     stopping?.abort();
     unwatch();
@@ -111,7 +121,7 @@ export async function flow(main) {
     const each = {
       body,
       change,
-      label: change ? t("flow.with", { change: told(change) }) : t("flow.first"),
+      label: change ? t("flow.with", { change: told(change, functions) }) : t("flow.first"),
       medians: null,
       answer: null,
     };
@@ -173,7 +183,7 @@ export async function flow(main) {
 
   function remedyPart({ remedies: offered, verdict: { state: found }, gradient }, chosen) {
     if (found === "healthy" && !offered.length) return [];
-    const before = shown(fromJson(gradient.log10_ratio.median), 3);
+    const before = logarithm(fromJson(gradient.log10_ratio.median));
     const buttons = offered.map(({ change, log10_ratio: after, state: then }) =>
       h(
         "button",
@@ -183,8 +193,8 @@ export async function flow(main) {
           "aria-pressed": String(JSON.stringify(change) === JSON.stringify(chosen)),
           onclick: () => apply(change),
         },
-        h("strong", {}, told(change)),
-        h("span", {}, `log₁₀ ${before} → ${shown(fromJson(after), 3)}`),
+        h("strong", {}, told(change, functions)),
+        h("span", {}, `log₁₀ ${before} → ${logarithm(fromJson(after))}`),
         badge(then),
       ),
     );

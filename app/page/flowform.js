@@ -1,19 +1,18 @@
 // The controls of a network.
 
 import { facts, Failure } from "./api.js";
-import { functionChoice, labelled, problem, sliders } from "./controls.js";
+import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
 import { h } from "./dom.js";
 import { number } from "./numbers.js";
-import { t } from "./words.js";
+import { has, spoken, t } from "./words.js";
 
 /** The initialisation that is σ_w and σ_b of one's own. */
 export const SIGMAS = "sigmas";
 
 /** The controls. `read` gives the request they describe, or null after marking what cannot be read. */
-export function formPart(own, functions, fields, { run, changed }) {
+export function formPart(own, functions, names, { run, changed }) {
   const parameters = h("div");
   const message = h("div");
-  const names = (field) => (field.anyOf ?? [field]).flatMap((each) => each.enum ?? []);
   const text = (key, options = {}) =>
     h("input", {
       type: "text",
@@ -29,8 +28,11 @@ export function formPart(own, functions, fields, { run, changed }) {
       { name: key, value: own[key], onchange: ({ target }) => set(key, target.value) },
       pairs.map(([value, words]) => h("option", { value }, words)),
     );
-  const inits = [...names(fields.init).map((each) => [each, each]), [SIGMAS, t("flow.sigmas")]];
-  const normalizations = [["", t("none")], ...names(fields.normalization).map((each) => [each, each])];
+  const inits = [...names.inits.map((each) => [each, spoken("init", each)]), [SIGMAS, t("flow.sigmas")]];
+  const normalizations = [
+    ["", t("none")],
+    ...names.normalizations.map((each) => [each, spoken("normalization", each)]),
+  ];
   const sigmas = h(
     "div",
     { class: "pair" },
@@ -58,9 +60,8 @@ export function formPart(own, functions, fields, { run, changed }) {
     message,
     h("button", { type: "submit" }, t("flow.run")),
   );
-  chosen(own.activation.name);
   arrange();
-  return { element, read };
+  return { element, read, ready: chosen(own.activation.name) };
 
   function submit(event) {
     event.preventDefault();
@@ -71,8 +72,10 @@ export function formPart(own, functions, fields, { run, changed }) {
     const fresh = name !== own.activation.name;
     if (fresh) own.activation = { name, params: {} };
     try {
-      parameters.replaceChildren(...sliders(await facts(name), own.activation.params, changed));
-      if (fresh) changed();
+      const known = await facts(name);
+      const notes = mended(known, own.activation.params);
+      parameters.replaceChildren(...notes, ...sliders(known, own.activation.params, changed));
+      if (fresh || notes.length) changed();
     } catch (error) {
       parameters.replaceChildren(problem(error, () => chosen(name)));
     }
@@ -115,7 +118,7 @@ export function formPart(own, functions, fields, { run, changed }) {
     };
     for (const input of element.querySelectorAll("input[name]"))
       input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
-    const words = wrong.map((key) => t(key === "width" ? "flow.widthShort" : `flow.${key}`));
+    const words = [...new Set(wrong)].map((key) => t(has(`short.${key}`) ? `short.${key}` : `flow.${key}`));
     message.replaceChildren(
       ...(wrong.length && !quietly ? [problem(new Failure("number", [words.join(", ")]))] : []),
     );

@@ -1,23 +1,15 @@
 // Begins: the frame around the views, and which of them is open.
 
-import { keep } from "./api.js";
-import { compare } from "./compare.js";
+import { arrived, keep } from "./api.js";
 import { problem } from "./controls.js";
 import { h } from "./dom.js";
-import { explore } from "./explore.js";
-import { flow } from "./flow.js";
-import { phase } from "./phase.js";
 import { address, read, settle, state, VIEWS } from "./state.js";
 import { session } from "./storage.js";
 import { choose, language, other, t } from "./words.js";
 
-const OPENERS = {
-  learn: async (root) => (await import("./learn/learn.js")).learn(root),
-  explore,
-  compare,
-  flow,
-  phase,
-};
+/** Where each view's file is; it is called like the view, and what it exports too. */
+const FILES = { learn: "./learn/learn.js", train: "./train/train.js" };
+
 /** In another page's frame there are the scenes alone, and nothing is asked for. */
 const embedded = new URLSearchParams(location.search).get("embed") === "1";
 const SAVED = "state"; // what the address does not hold survives a reload and the switch of language
@@ -45,10 +37,15 @@ document
     h("a", { href: "docs" }, t("page.api")),
     h(
       "button",
-      { type: "button", class: "plain", lang: other, onclick: () => choose(other) },
+      { type: "button", class: "plain", lang: other, onclick: switched },
       t("page.switch"),
     ),
   );
+
+function switched() {
+  settle(); // the page opens anew at its address
+  choose(other);
+}
 
 async function show() {
   opened += 1;
@@ -65,11 +62,12 @@ async function show() {
   const root = h("div", { class: `view ${state.view}` });
   main.replaceChildren(h("p", { class: "quiet loading", role: "status" }, t("loading")), root);
   try {
-    const closing = await OPENERS[state.view](root);
+    const { [state.view]: open } = await arrived(import(FILES[state.view] ?? `./${state.view}.js`));
+    const closing = await open(root);
     if (turn === opened) close = closing;
     else closing();
   } catch (error) {
-    root.replaceChildren(problem(error, show));
+    root.replaceChildren(problem(error, () => location.reload())); // a file that did not come is not asked for again
   }
 }
 

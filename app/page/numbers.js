@@ -32,7 +32,15 @@ export function parse(text) {
   return rows;
 }
 
-const cells = (line) => line.split(/[\s,;\t]+/).filter(Boolean);
+/** The cells of a line. Where semicolons or tabs part them, a comma inside of one is a decimal mark: `1,5;2,5`. */
+function cells(line) {
+  const parts = line.split(/[;\t]/).map((each) => each.trim());
+  const decimal = parts.length > 1 && parts.every((each) => !/[\s,]/.test(each.replace(DECIMAL, "")));
+  if (decimal) return parts.filter(Boolean).map((each) => each.replace(DECIMAL, "$1.$2"));
+  return line.split(/[\s,;]+/).filter(Boolean);
+}
+
+const DECIMAL = /^([+\-−]?\d+),(\d+(?:e[+\-−]?\d+)?)$/i;
 
 function unreadable(line) {
   throw new Failure("unreadable", [String(line)]);
@@ -59,6 +67,8 @@ function written({ values, shape }) {
 const READERS = {
   f8: ["getFloat64", 8],
   f4: ["getFloat32", 4],
+  f2: [half, 2],
+  b1: ["getUint8", 1],
   i1: ["getInt8", 1],
   i2: ["getInt16", 2],
   i4: ["getInt32", 4],
@@ -69,7 +79,18 @@ const READERS = {
   u8: ["getBigUint64", 8],
 };
 
-/** An `.npy` array in memory order; https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
+function half(view, place, little) {
+  const bits = view.getUint16(place, little);
+  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * 2 ** (Math.max(exponent, 1) - 25) * (fraction + (exponent ? 1024 : 0));
+}
+
+/**
+ * An `.npy` array, its last axis first to change;
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ */
 export function npy(buffer) {
   const view = new DataView(buffer);
   const magic = String.fromCharCode(...new Uint8Array(buffer, 0, Math.min(6, buffer.byteLength)));
@@ -80,7 +101,7 @@ export function npy(buffer) {
   const header = new TextDecoder().decode(new Uint8Array(buffer, start, length));
   const [, order, type] = /'descr':\s*'([<>|=])(\w\d)'/.exec(header) ?? [];
   const [, dimensions] = /'shape':\s*\(([^)]*)\)/.exec(header) ?? [];
-  if (!READERS[type] || !header.includes("'fortran_order': False")) throw new Failure("npy");
+  if (!READERS[type] || dimensions === undefined) throw new Failure("npy");
   const shape = dimensions
     .split(",")
     .filter((each) => each.trim())
@@ -88,8 +109,25 @@ export function npy(buffer) {
   const [read, size] = READERS[type];
   const count = shape.reduce((product, each) => product * each, 1);
   if (buffer.byteLength < start + length + count * size) throw new Failure("npy");
-  const at = (index) => Number(view[read](start + length + index * size, order !== ">"));
-  return { shape, values: Array.from({ length: count }, (_, index) => at(index)) };
+  const little = order !== ">";
+  const at = (index) => {
+    const place = start + length + index * size;
+    return typeof read === "string" ? Number(view[read](place, little)) : read(view, place, little);
+  };
+  const placed = header.includes("'fortran_order': True") ? (index) => at(transposed(index, shape)) : at;
+  return { shape, values: Array.from({ length: count }, (_, index) => placed(index)) };
+}
+
+/** Where the element lies in memory whose first axis is the first to change. */
+function transposed(index, shape) {
+  let rest = index;
+  let place = 0;
+  for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
+    const stride = shape.slice(0, axis).reduce((product, each) => product * each, 1);
+    place += (rest % shape[axis]) * stride;
+    rest = Math.floor(rest / shape[axis]);
+  }
+  return place;
 }
 
 /** Numbers as an `.npy` file of float64. */
@@ -112,7 +150,7 @@ export const fromJson = (value) => (value == null ? NaN : Number(value));
 /** All digits, as a program would read them back. */
 export const plain = (value) => (Object.is(value, -0) ? "-0" : String(value));
 
-/** A number to be read by people: `digits` significant ones, a true minus sign. */
+/** A number to be read by people: `digits` significant ones, a true minus sign, no sign for zero. */
 export function shown(value, digits = 6) {
   if (value == null || Number.isNaN(value)) return value == null ? "–" : "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -121,8 +159,11 @@ export function shown(value, digits = 6) {
     size !== 0 && (size < 1e-4 || size >= 1e7)
       ? scientific(value, digits)
       : String(Number(value.toPrecision(digits)));
-  return (Object.is(value, -0) ? "-0" : short).replace(/-/g, "−");
+  return short.replace(/-/g, "−");
 }
+
+/** A logarithm to be read by people, to two decimals at most: what was simulated is not known more closely. */
+export const logarithm = (value) => shown(Number.isFinite(value) ? Number(value.toFixed(2)) + 0 : value, 5);
 
 function scientific(value, digits) {
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");

@@ -30,7 +30,7 @@ export function numbersPart(own, byName, changed) {
     onchange: () => load(file.files[0]),
   });
   const results = h("div", { "aria-live": "polite" });
-  const long = h("p", { class: "quiet", hidden: true }, t("explore.long"));
+  const long = h("p", { class: "quiet", hidden: own.numbers.length <= LONGEST }, t("explore.long"));
   const element = h(
     "section",
     { class: "own" },
@@ -64,11 +64,14 @@ export function numbersPart(own, byName, changed) {
   });
   const compute = latest(run);
   if (own.numbers) compute();
+  if (own.lost) results.append(h("p", { class: "quiet" }, t("explore.lost")));
   return { element, call, stale };
 
   function typed() {
     own.numbers = text.value;
+    own.lost = false;
     long.hidden = own.numbers.length <= LONGEST;
+    if (results.querySelector("[role=alert]") || !own.numbers.trim()) results.replaceChildren();
     remember();
     changed();
   }
@@ -96,7 +99,8 @@ export function numbersPart(own, byName, changed) {
 
   /** Results of another function or other parameters are computed anew. */
   function stale() {
-    if (results.firstChild && own.numbers) compute();
+    if (!own.functions.length) results.replaceChildren();
+    else if (own.numbers.trim()) compute();
   }
 
   function asked(inputs) {
@@ -122,10 +126,10 @@ export function numbersPart(own, byName, changed) {
   }
 
   async function run() {
-    if (!own.functions.length) return;
+    if (!own.functions.length) return results.replaceChildren(h("p", { class: "quiet" }, t("explore.empty")));
     try {
       const inputs = parse(own.numbers);
-      if (!inputs.length) return;
+      if (!inputs.length) return results.replaceChildren();
       const body = asked(inputs);
       results.replaceChildren(
         table(inputs, await post("/activate", body), said(byName.get(body.function).title)),

@@ -3,7 +3,7 @@
 import { catalogue, facts, get, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, watch } from "./chart.js";
-import { functionChoice, labelled, problem, sliders } from "./controls.js";
+import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { SIGMAS } from "./flowform.js";
 import { fromJson, number, shown } from "./numbers.js";
@@ -62,7 +62,9 @@ export async function phase(main) {
   async function chosen(name) {
     if (name !== own.activation.name) own.activation = { name, params: {} };
     try {
-      parameters.replaceChildren(...sliders(await facts(name), own.activation.params, drawAgain));
+      const known = await facts(name);
+      const notes = mended(known, own.activation.params);
+      parameters.replaceChildren(...notes, ...sliders(known, own.activation.params, drawAgain));
     } catch (error) {
       parameters.replaceChildren(problem(error, () => chosen(name)));
     }

@@ -2,6 +2,7 @@
 
 import { h, math } from "./dom.js";
 import { fromJson, shown } from "./numbers.js";
+import { address, state } from "./state.js";
 import { said, t } from "./words.js";
 
 const NAMES = ["f(x)", "f′(x)", "f″(x)"];
@@ -11,9 +12,12 @@ export function factSheet(facts) {
   return h(
     "div",
     { class: "sheet" },
-    h("p", { class: "summary" }, said(facts.summary)),
+    facts.summary && h("p", { class: "summary" }, said(facts.summary)),
+    facts.computed && h("p", { class: "quiet" }, t("fact.computed")),
+    facts.same_as &&
+      h("p", {}, t("fact.sameAs"), " ", h("a", { href: alone(facts.same_as) }, h("code", {}, facts.same_as))),
     h("div", { class: "columns even" }, formulas(facts), properties(facts)),
-    h("div", { class: "columns even" }, papers(facts), frameworks(facts)),
+    !facts.computed && h("div", { class: "columns even" }, papers(facts), frameworks(facts)),
   );
 }
 
@@ -21,7 +25,7 @@ function formulas({ kind, latex, definitions, mathml }) {
   const names = kind === "elementwise" ? NAMES : ROWWISE;
   const rows = latex.map((each, order) => [
     h("dt", {}, h("i", {}, names[order])),
-    h("dd", {}, math(mathml[each], { block: true })),
+    h("dd", {}, each === null ? t("fact.long") : math(mathml[each], { block: true })),
   ]);
   const where = Object.entries(definitions).map(([name, formula]) =>
     h("p", { class: "where" }, math(mathml[name]), " = ", math(mathml[formula])),
@@ -41,14 +45,14 @@ function formulas({ kind, latex, definitions, mathml }) {
 }
 
 function properties(facts) {
-  const { limits, gains, kinks, mathml } = facts;
+  const { limits, gains, kinks } = facts;
   const pairs = [
-    ["fact.range", math(mathml[facts.range])],
+    ["fact.range", range(facts)],
     ["fact.limits", limits.map((each) => shown(each == null ? null : fromJson(each))).join(",  ")],
-    ["fact.slope", shown(fromJson(facts.largest_slope))],
-    ["fact.zero", t(facts.zero_centred ? "yes" : "no")],
+    ["fact.slope", facts.largest_slope === null ? "–" : shown(fromJson(facts.largest_slope))],
+    ["fact.zero", decided(facts.zero_centred)],
     ["fact.saturates", t(`saturates.${side(facts.saturates)}`)],
-    ["fact.monotone", t(facts.monotone ? "yes" : "no")],
+    ["fact.monotone", decided(facts.monotone)],
     ["fact.smoothness", smoothness(facts)],
     [
       "fact.kinks",
@@ -74,6 +78,20 @@ function properties(facts) {
   );
 }
 
+const decided = (fact) => (fact === null ? t("fact.undecided") : t(fact ? "yes" : "no"));
+
+/** The catalogue's is LaTeX, that of a formula its two ends. */
+function range({ range: found, mathml, kind }) {
+  if (found === null) return kind === "elementwise" ? t("fact.undecided") : "–";
+  if (typeof found === "string") return math(mathml[found]);
+  const [low, high] = [found.low, found.high].map((each) => shown(fromJson(each)));
+  return `${found.low_attained ? "[" : "("}${low}, ${high}${found.high_attained ? "]" : ")"}`;
+}
+
+/** The address where a function of the catalogue stands alone. */
+const alone = (name) =>
+  address("explore", { ...state.explore, functions: [{ name, params: {} }], focus: 0, minus: false });
+
 function kink({ at, derivative }) {
   return h("li", {}, t("fact.kinkAt", { at: shown(at), slope: shown(fromJson(derivative)) }));
 }
@@ -87,7 +105,7 @@ export function side(saturates) {
 export function smoothness({ smoothness: count }) {
   const known = fromJson(count);
   if (known < 0) return t("jumps");
-  return known === Infinity ? "C^∞" : `C${[...String(known)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
+  return known === Infinity ? "C∞" : `C${[...String(known)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
 }
 
 function papers({ references }) {

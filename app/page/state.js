@@ -1,9 +1,10 @@
-// What is on the screen, as one object and as an address. A link holds the view it shows and nothing else.
+// What is on the screen, as one object and as an address. A link holds the view that it shows, all of it: what it
+// does not say is as it is in a new tab.
 
 import { number } from "./numbers.js";
 import { language } from "./words.js";
 
-export const VIEWS = ["learn", "explore", "compare", "flow", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
@@ -11,7 +12,17 @@ export const LONGEST = 1000;
 export const state = {
   view: VIEWS[0],
   learn: { scene: "", value: "" },
-  explore: { functions: [], focus: 0, x: 1, low: -6, high: 6, numbers: "" },
+  explore: {
+    functions: [],
+    focus: 0,
+    x: 1,
+    low: -6,
+    high: 6,
+    whole: false,
+    minus: false,
+    numbers: "",
+    lost: false,
+  },
   compare: { sort: "", descending: false, text: "", only: [] },
   flow: {
     activation: null,
@@ -26,27 +37,68 @@ export const state = {
     seed: "0",
     change: null,
   },
+  train: {
+    functions: [],
+    kind: "rings",
+    count: "",
+    noise: "",
+    classes: "",
+    held_out: "",
+    examples: "",
+    hidden: "16, 16, 16",
+    init: "fair",
+    sigma_w: "1",
+    sigma_b: "0",
+    normalization: "",
+    residual: "",
+    loss: "logistic",
+    optimizer: "sgd",
+    learning_rate: "0.3",
+    momentum: "",
+    batch: "",
+    steps: "300",
+    runs: "4",
+    seed: "0",
+    frames: "50",
+    boundary: "40",
+    weights: "0 0 0; 0 0 1",
+  },
   phase: { activation: null, sigma_w: "3", sigma_b: "1" },
 };
 
-/** A function with parameters, as an address has it: `leaky(slope~0.1)`. */
-export function written({ name, params }) {
-  return (
-    name +
-    Object.entries(params)
-      .map(([key, value]) => `(${key}~${value})`)
-      .join("")
-  );
+const UNTOUCHED = structuredClone(state);
+
+/** What an address says of numbers that are too many for it: the tab holds them, or nobody does. */
+const KEPT = "kept~";
+
+/** Stands before the parameters that are trained. */
+const LEARN = "learn";
+
+/** A function with parameters, as an address has it: `leaky(slope~0.1)`, `formula:x*sigmoid(b*x)(b~2)`. */
+export function written({ name, params, learn }) {
+  const pairs = [...Object.entries(params), ...(learn ? [[LEARN, learn.join(" ")]] : [])];
+  return name + pairs.map(([key, value]) => `(${key}~${value})`).join("");
 }
 
+const PARAMETER = /\(([^()~]+)~([^()~]*)\)$/;
+
 function chosen(text) {
-  const [name, ...rest] = text.split(/[()]+/).filter(Boolean);
   const params = {};
-  for (const pair of rest) {
-    const [key, value] = pair.split("~");
-    if (key && number(value ?? "") !== undefined) params[key] = number(value);
+  let name = text;
+  let learn = null;
+  for (let last = PARAMETER.exec(name); last; last = PARAMETER.exec(name)) {
+    name = name.slice(0, last.index);
+    if (last[1] === LEARN) learn = last[2].split(" ").filter(Boolean);
+    else params[last[1]] = number(last[2]) ?? last[2];
   }
-  return { name: name ?? "", params };
+  return { name, params, ...(learn && { learn }) };
+}
+
+/** A short mark of a long text. */
+function mark(text) {
+  let sum = 0;
+  for (let index = 0; index < text.length; index += 1) sum = (31 * sum + text.charCodeAt(index)) | 0;
+  return `${KEPT}${(sum >>> 0).toString(36)}`;
 }
 
 const FIELDS = {
@@ -58,13 +110,15 @@ const FIELDS = {
     read: (query) => ({ value: query.get("v") ?? "" }),
   },
   explore: {
-    write: ({ functions, focus, x, low, high, numbers }) => [
+    write: ({ functions, focus, x, low, high, whole, minus, numbers }) => [
       ...functions.map((each) => ["f", written(each)]),
       ["focus", focus || ""],
       ["x", x],
       ["from", low],
       ["to", high],
-      ["numbers", numbers.length > LONGEST ? "" : numbers],
+      ["whole", whole ? 1 : ""],
+      ["minus", minus ? 1 : ""],
+      ["numbers", numbers.length > LONGEST ? mark(numbers) : numbers],
     ],
     read: (query) => ({
       functions: query.getAll("f").map(chosen),
@@ -72,7 +126,9 @@ const FIELDS = {
       x: finite(query.get("x"), 1),
       low: finite(query.get("from"), -6),
       high: finite(query.get("to"), 6),
-      ...(query.has("numbers") && { numbers: query.get("numbers") }), // too many for an address may be here still
+      whole: query.has("whole"),
+      minus: query.has("minus"),
+      ...numbersOf(query.get("numbers") ?? ""),
     }),
   },
   compare: {
@@ -97,6 +153,14 @@ const FIELDS = {
     ],
     read: (query) => ({ ...plainly(query, state.flow), change: object(query.get("change")) }),
   },
+  train: {
+    write: ({ functions, examples, ...rest }) => [
+      ...functions.map((each) => ["f", written(each)]),
+      ...Object.entries(rest).filter(([key, value]) => value !== UNTOUCHED.train[key]),
+      ["examples", examples.length > LONGEST ? "" : examples],
+    ],
+    read: (query) => ({ ...plainly(query, UNTOUCHED.train), functions: query.getAll("f").map(chosen) }),
+  },
   phase: {
     write: ({ activation, ...rest }) => [
       ["activation", activation ? written(activation) : ""],
@@ -105,6 +169,12 @@ const FIELDS = {
     read: (query) => plainly(query, state.phase),
   },
 };
+
+function numbersOf(said) {
+  if (!said.startsWith(KEPT)) return { numbers: said, lost: false };
+  const here = mark(state.explore.numbers) === said;
+  return { numbers: here ? state.explore.numbers : "", lost: !here };
+}
 
 function plainly(query, fields) {
   const read = {};
@@ -133,17 +203,13 @@ export function address(view = state.view, fields = state[view]) {
   return `#/${view}${fields.scene ? `/${fields.scene}` : ""}${query && "?"}${query}`;
 }
 
-/** Takes over what the address says. */
+/** Takes over what the address says; all else of its view is as in a new tab. */
 export function read() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   const [view, scene] = path.split("/");
   state.view = VIEWS.includes(view) ? view : VIEWS[0];
-  if (scene !== undefined) Object.assign(state.learn, { scene, value: "" });
-  if (query)
-    Object.assign(
-      state[state.view],
-      FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B"))),
-    );
+  const said = FIELDS[state.view].read(new URLSearchParams(query.replaceAll("+", "%2B")));
+  Object.assign(state[state.view], structuredClone(UNTOUCHED[state.view]), said, scene && { scene });
 }
 
 let timer = 0;

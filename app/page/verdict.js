@@ -1,25 +1,27 @@
 // What was found about a network: the verdict with its figures, and the figures of every layer.
 
 import { h } from "./dom.js";
-import { fromJson, shown } from "./numbers.js";
-import { said, t } from "./words.js";
+import { fromJson, logarithm, shown } from "./numbers.js";
+import { said, spoken, t } from "./words.js";
 
-/** A change of a request in words: `init = critical`. */
-export function told(change) {
-  const parts = Object.entries(change).map(([key, value]) => [
-    key,
-    typeof value === "object" ? inner(value) : value,
-  ]);
-  return parts
+/** A change of a request in words: what it is called, then the service's own name where the page has no word. */
+export function told(change, functions) {
+  return Object.entries(change)
     .filter(([, value]) => value !== "")
-    .map(([key, value]) => `${key} = ${value}`)
+    .map(([key, value]) => `${spoken("change", key)}: ${worded(key, value, functions)}`)
     .join(", ");
 }
 
-const inner = (value) =>
-  Object.entries(value ?? {})
-    .map(([key, each]) => `${key} ${shown(each, 4)}`)
-    .join(", ");
+function worded(key, value, functions) {
+  if (value === null) return t("none");
+  if (typeof value === "number") return shown(value, 4);
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([name, each]) => `${spoken("change", name)} ${typeof each === "number" ? shown(each, 4) : each}`)
+      .join(", ");
+  const known = functions.find(({ name }) => name === value);
+  return key === "activation" && known ? said(known.title) : spoken(key, value);
+}
 
 export const badge = (found) => h("span", { class: `badge ${found}` }, t(`state.${found}`));
 
@@ -59,7 +61,7 @@ export function verdict({ label, answer }, several) {
 /** 10 to this power, set as people write it. */
 function power(exponent) {
   if (!Number.isFinite(exponent)) return shown(exponent);
-  return h("span", {}, "10", h("sup", {}, shown(exponent, 3)));
+  return h("span", {}, "10", h("sup", {}, logarithm(exponent)));
 }
 
 export function layerTable({ layers }) {

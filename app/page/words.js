@@ -46,5 +46,8 @@ export function t(key, values = {}) {
 /** Whether there are words for `key`. */
 export const has = (key) => key in table;
 
+/** A name of the service, an initialisation's for example, in words where the page has some. */
+export const spoken = (kind, name) => (has(`${kind}.${name}`) ? t(`${kind}.${name}`) : name);
+
 /** The service's text in the page's language. */
 export const said = (texts) => texts[language];

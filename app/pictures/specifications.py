@@ -90,6 +90,9 @@ PALETTES: Mapping[Theme, _Palette] = {
 
 DASHES = ([1, 0], [7, 3], [2, 2])
 
+WHOLE: Spec = {"tickMinStep": 1, "format": "d", "labelExpr": "datum.value % 1 ? '' : datum.label"}
+"""An axis of what is counted: where ticks fall between two numbers, they have no label."""
+
 # The counts share no factor, so that no pair of hue and dash comes twice before the last.
 assert all(len(palette.hues) == MOST_NETWORKS for palette in PALETTES.values())
 assert len(DASHES) * MOST_NETWORKS == MOST_CURVES
@@ -239,7 +242,7 @@ def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
                 "type": "quantitative",
                 "title": look.say(_LAYER),
                 "scale": {"nice": False, "zero": False},
-                "axis": {"tickMinStep": 1, "format": "d"},
+                "axis": WHOLE,
             },
         },
         "layer": [_flushed(look), *_flows(look, several=len(runs) > 1, theory=bool(theory))],

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from app.core.activations.definition import Text
-from app.pictures.specifications import DASHES, Look, Spec, frame, heading, number
+from app.pictures.specifications import DASHES, WHOLE, Look, Spec, frame, heading, number
 
 MAPS_IN_A_ROW = 4
 
@@ -96,7 +96,7 @@ def _panel(figure: str, first: bool, look: Look) -> Spec:
         "type": "quantitative",
         "title": look.say(_STEP),
         "scale": {"nice": False},
-        "axis": {"tickMinStep": 1, "format": "d"},
+        "axis": WHOLE,
     }
     scale = {"type": "log"} if figure == "loss" else {"domain": [0, 1]}
 

@@ -114,18 +114,20 @@ def _header_text(body: bytes | bytearray) -> tuple[bytes, int]:
 
 def dumps(array: NDArray[Any]) -> bytes:
     """``array`` as a ``.npy`` file. Formats that ``.npy`` has no name for travel as float32, exactly."""
-    plain = np.ascontiguousarray(_named(array))
-    return b"".join((_header(plain.dtype, plain.shape), _memory(plain)))
+    held = np.ascontiguousarray(plain(array))
+    return b"".join((_header(held.dtype, held.shape), _memory(held)))
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> list[bytes | memoryview]:
     """What `dumps` makes of equally shaped ``arrays`` along a new first axis: in pieces, and not copied."""
-    plain = [np.ascontiguousarray(_named(array)) for array in arrays]
-    return [_header(plain[0].dtype, (len(plain), *arrays[0].shape)), *map(_memory, plain)]
+    held = [np.ascontiguousarray(plain(array)) for array in arrays]
+    return [_header(held[0].dtype, (len(held), *arrays[0].shape)), *map(_memory, held)]
 
 
-def _named(array: NDArray[Any]) -> NDArray[Any]:
-    return array if array.dtype in _NAMED else array.astype(np.float32)
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in a format that NumPy has a name for."""
+    with np.errstate(invalid="ignore"):  # NaN that carry a message
+        return array if array.dtype in _NAMED else array.astype(np.float32)
 
 
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:

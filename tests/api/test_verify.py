@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors.numpy
 from httpx import Response
+from numpy.typing import NDArray
 
 from app.contract.verify import VerifyResponse
 from tests.conftest import InProcess
@@ -108,3 +112,107 @@ def test_which_function_it_is(client: InProcess) -> None:
     VerifyResponse.model_validate(answer)
     assert (answer["function"], answer["candidates"], answer["orders"]) == (None, [], [])
     assert answer["verdict"]["state"] == "undecided"
+
+
+ALL = np.arange(65536, dtype=np.uint16).view(ml_dtypes.bfloat16)
+
+
+def relu() -> NDArray[Any]:
+    with np.errstate(invalid="ignore"):
+        wide = ALL.astype(np.float32)
+    found: NDArray[Any] = np.where(np.isnan(wide), ALL, np.where(wide > 0, ALL, ALL.dtype.type(0)))
+    return found
+
+
+def post_file(client: InProcess, data: bytes, **fields: Any) -> Response:
+    request = ("request", json.dumps({"function": "relu", **fields}), "application/json")
+    return client.post(
+        "/verify", files={"request": request, "arrays": ("a", data, "application/octet-stream")}
+    )
+
+
+def npz(**arrays: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def wide(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+    with np.errstate(invalid="ignore"):
+        return values.astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        safetensors.numpy.save({"outputs": relu()}),
+        safetensors.numpy.save({"outputs": wide(relu())}),
+        npz(outputs=relu()),
+        npz(outputs=wide(relu()), inputs=wide(ALL, np.float64)),
+    ],
+    ids=["safetensors", "wider", "npz", "npz with inputs"],
+)
+def test_a_file_of_arrays(client: InProcess, data: bytes) -> None:
+    answer = post_file(client, data, dtype="bfloat16")
+    assert answer.status_code == 200, answer.text
+    VerifyResponse.model_validate(answer.json())
+    assert answer.json()["verdict"]["state"] == "correctly_rounded"
+    assert answer.json()["count"] == 65536
+
+
+def test_the_file_says_the_format(client: InProcess) -> None:
+    assert post_file(client, safetensors.numpy.save({"outputs": relu()})).json()["dtype"] == "bfloat16"
+    one = np.ones((2, 2), np.float16)
+    data = safetensors.numpy.save({"outputs": one, "inputs": one, "derivative": 0 * one})
+    answer = post_file(client, data).json()
+    assert answer["dtype"] == "float16"
+    value, slope = answer["orders"]
+    assert (value["correctly_rounded"], slope["correctly_rounded"]) == (1, 0)
+
+
+THREE = np.ones(3, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "loc"),
+    [
+        (safetensors.numpy.save({"outputs": relu()}), {"dtype": "float16"}, "outputs"),
+        (safetensors.numpy.save({"outputs": relu()[:7]}), {}, "outputs"),
+        (safetensors.numpy.save({"outputs": relu()[:0]}), {}, "outputs"),
+        (safetensors.numpy.save({"outputs": np.ones(3, np.int32)}), {}, "arrays"),
+        (safetensors.numpy.save({"weights": THREE}), {}, "arrays"),
+        (safetensors.numpy.save({"inputs": THREE}), {}, "arrays"),
+        (npz(outputs=THREE, inputs=np.ones((3, 1), np.float32)), {}, "outputs"),
+        (npz(outputs=THREE, inputs=np.ones(4, np.float32)), {}, "outputs"),
+        (npz(outputs=THREE), {}, "inputs"),
+        (npz(outputs=np.array(["a"])), {}, "arrays"),
+        (npz(outputs=relu()), {}, "arrays"),
+        (npz(outputs=THREE), {"outputs": [1, 2, 3]}, "outputs"),
+        (np.random.default_rng(0).bytes(1000), {}, "arrays"),
+        (b"", {}, "arrays"),
+        (b"PK\x03\x04" + bytes(100), {}, "arrays"),
+        (npz(outputs=np.full(3, 0.1), inputs=np.ones(3)), {"dtype": "bfloat16"}, "outputs"),
+    ],
+)
+def test_files_that_cannot_be_judged(
+    client: InProcess, data: bytes, fields: dict[str, Any], loc: str
+) -> None:
+    answer = post_file(client, data, **fields)
+    assert answer.status_code == 422, answer.text
+    assert loc in answer.text
+
+
+@pytest.mark.parametrize(
+    "bits",
+    [np.random.default_rng(1).bytes(131072), bytes(131072), b"\xff" * 131072],
+    ids=["random", "zeros", "nan"],
+)
+def test_random_bits_zeros_and_nan_get_an_honest_verdict(client: InProcess, bits: bytes) -> None:
+    numbers = np.frombuffer(bits, ml_dtypes.bfloat16)
+    answer = post_file(client, safetensors.numpy.save({"outputs": numbers, "derivative": numbers}))
+    assert answer.status_code == 200, answer.text
+    VerifyResponse.model_validate(answer.json())
+    assert answer.json()["verdict"]["state"] == "faulty"
+    answer = post_file(client, safetensors.numpy.save({"outputs": numbers}), function=None)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["candidates"] == []

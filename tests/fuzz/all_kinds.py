@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.fuzz import arrays, raw
+from tests.fuzz import arrays, formulas, raw
 from tests.fuzz.kinds import Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -16,6 +16,9 @@ KINDS: Mapping[str, Kind] = {
     "activate": arrays.activate,
     "flow": arrays.flow,
     "sweep": arrays.sweep,
+    "formula": formulas.formula,
+    "verify": formulas.verification,
+    "training": formulas.training,
     "pipeline": raw.pipeline,
     "raw": raw.raw,
 }

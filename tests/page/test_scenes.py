@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 
 from app.api.page import FILES
-from tests.page.conftest import Visitor
+from tests.page.conftest import FAILED, Visitor
 
 SCENES = re.findall(r'^  "(\w+)",$', (FILES / "learn" / "learn.js").read_text(), re.MULTILINE)
 
@@ -345,3 +345,28 @@ def test_on_a_phone_the_stage_stays_while_the_words_pass(visitor: Visitor) -> No
     assert page.evaluate("document.querySelector('.board').getBoundingClientRect().top") == pytest.approx(
         0, abs=1
     )
+
+
+def test_a_scene_or_a_picture_that_does_not_come_is_told(visitor: Visitor) -> None:
+    visitor.expected = (FAILED,)
+    page = visitor.page()
+    page.route("**/vega.js", lambda route: route.abort())
+    page.goto(f"{visitor.base}/#/learn/zigzag?lang=en")
+    expect(page.locator(".board").get_by_role("alert")).to_be_visible()
+    assert read(page, "turns") > 30  # the figures are there all the same
+    page.route("**/scenes/*.js", lambda route: route.abort())
+    page.goto(f"{visitor.base}/#/learn/tanh?lang=en")
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_service_that_refuses_is_told_in_the_scene(visitor: Visitor) -> None:
+    visitor.expected = (FAILED,)
+    page = visitor.page()
+    page.route("**/training", lambda route: route.fulfill(status=503, json={"status": 503}))
+    page.goto(f"{visitor.base}/#/learn/race?lang=en")
+    expect(page.get_by_role("alert")).to_contain_text("busy")
+    page.unroute("**/training")
+    page.get_by_role("button", name="Try again").click()
+    trained(page)
+    expect(page.get_by_role("alert")).to_have_count(0)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.page.conftest import Visitor
 
 CURVES = "svg.marks .mark-line path"
-SMALL = "#/flow?activation=sigmoid&depth=30&width=64&networks=2"
+SMALL = "#/flow?activation=sigmoid&init=xavier_normal&depth=30&width=64&networks=2"
 
 
 def figures(page: Page, row: str) -> list[float]:
@@ -133,15 +133,29 @@ def test_the_table_sorts_filters_measures_and_opens(visitor: Visitor) -> None:
     expect(page.get_by_role("columnheader", name="Largest slope")).to_have_attribute(
         "aria-sort", "descending"
     )
-    expect(rows.first.get_by_role("cell").nth(3)).to_have_text("∞")
+    expect(rows.first.get_by_role("cell").nth(4)).to_have_text("∞")
     page.get_by_role("button", name="Largest slope").click()
-    expect(rows.first.get_by_role("cell").nth(3)).to_have_text("0")
+    expect(rows.first.get_by_role("cell").nth(4)).to_have_text("0")
     page.get_by_label("zero-centred").check()
     page.get_by_role("searchbox").fill("shrink")
     expect(rows).to_have_count(4)
     expect(rows.first.get_by_role("cell").last).to_have_text(re.compile(r"^\d"))
     rows.first.get_by_role("link").click()
     expect(page.locator(".card")).to_have_count(1)
+
+
+def test_what_is_selected_in_the_table_stays_and_a_function_joins_those_explored(visitor: Visitor) -> None:
+    page = visitor.open("#/explore?f=tanh&f=elu")
+    expect(page.locator(".card")).to_have_count(2)
+    page.locator("nav").get_by_role("link", name="Compare").click()
+    rows = page.locator("table.compare tbody tr")
+    expect(page.locator(".thumbnail .curve").first).to_be_attached()
+    rows.nth(1).locator("code").select_text()
+    chosen = page.evaluate("getSelection().toString()")
+    expect(page.get_by_role("button", name="Measure cost again")).to_be_enabled(timeout=60_000)
+    assert page.evaluate("getSelection().toString()") == chosen != ""
+    rows.locator("a", has_text="Leaky ReLU").first.click()
+    expect(page.locator(".card")).to_have_count(3)
 
 
 def test_a_gradient_vanishes_in_words_and_a_remedy_is_drawn_over_it(visitor: Visitor) -> None:

@@ -60,26 +60,30 @@ _LAMBDA_ALPHA: Final = constant(_SCALE * Fraction("1.673263242354377284817042991
 
 
 @scalar
-def _line_and_exponential(x: float, slope: Scaled, weight: Scaled) -> Orders:
+def _line_and_exponential(x: float, slope: Scaled, weight: Scaled, ordinary: bool) -> Orders:
     """slope·x for x > 0, weight·(e^x − 1) elsewhere."""
     left = at_most(x, 0.0)
-    tail = times(weight, exp_scaled(left))  # not f + α: that is 0 from x = −37 on
-    tail = choose(x < -FARTHEST, exactly(0.0), tail)
+    m = expm1(left, 0.0, ordinary)
+    change = unscaled(DoubleDouble(math.copysign(m.high, left), m.low))
+    tail = times(weight, exp_scaled(left, 0.0, ordinary))  # not f + α: that is 0 from x = −37 on
+    tail = choose(not ordinary and x < -FARTHEST, exactly(0.0), tail)
     # What is tiny is scaled up first: the weights would round it as a subnormal number.
-    tiny = abs(x) < 2.0**-600
+    tiny = not ordinary and abs(x) < 2.0**-600
     right = DoubleDouble(x * 2.0**200 if tiny else x, -0.0)
     line = with_exponent(
         product_unnormalised(mantissa(slope), right), slope.exponent - (200.0 if tiny else 0.0)
     )
-    line = choose(slope.high == 0, slope, line)  # 0·∞ = 0: a flat line is flat out to infinity
-    change = choose(tiny, Scaled(left * 2.0**200, 0.0, -200.0), unscaled(expm1(left)))
+    line = choose(
+        not ordinary and slope.high == 0, slope, line
+    )  # 0·∞ = 0: a flat line is flat out to infinity
+    change = choose(tiny, Scaled(left * 2.0**200, 0.0, -200.0), change)
     value = choose(x > 0, line, times(weight, change))
     return value, choose(x > 0, slope, tail), choose(x >= 0, exactly(0.0), tail)
 
 
 @Kernel
-def _elu(x: float, alpha: float) -> Orders:
-    return _line_and_exponential(x, exactly(1.0), apart(alpha))
+def _elu(x: float, alpha: float, ordinary: bool = False) -> Orders:
+    return _line_and_exponential(x, exactly(1.0), apart(alpha, ordinary), ordinary)
 
 
 @Kernel
@@ -88,28 +92,28 @@ def _elu_gradient(x: float, alpha: float) -> tuple[Scaled]:  # noqa: ARG001 - f 
 
 
 @Kernel
-def _selu(x: float) -> Orders:
-    return _line_and_exponential(x, unscaled(_LAMBDA), unscaled(_LAMBDA_ALPHA))
+def _selu(x: float, ordinary: bool = False) -> Orders:
+    return _line_and_exponential(x, unscaled(_LAMBDA), unscaled(_LAMBDA_ALPHA), ordinary)
 
 
 @Kernel
 def _elu_with_gamma(x: float, alpha: float, gamma: float) -> Orders:
-    return _line_and_exponential(x, apart(gamma), times(apart(gamma), apart(alpha)))
+    return _line_and_exponential(x, apart(gamma), times(apart(gamma), apart(alpha)), False)
 
 
 @Kernel
-def _celu(x: float, alpha: float) -> Orders:
-    width = apart(alpha)
-    q = over(apart(at_most(finite(x), 0.0)), width)
-    exponent = as_exponent(q)
-    e = exp_scaled(exponent.high, exponent.low)
+def _celu(x: float, alpha: float, ordinary: bool = False) -> Orders:
+    width = apart(alpha, ordinary)
+    q = over(apart(at_most(x if ordinary else finite(x), 0.0), ordinary), width)
+    exponent = as_exponent(q, ordinary)
+    e = exp_scaled(exponent.high, exponent.low, ordinary)
     # Where e^q is 1 to the last bit, f is x and a trace: α·(x/α) would leave another trace.
     near = abs(exponent.high) < 2.0**-54
     trace = DoubleDouble(x, 0.5 * x * exponent.high)
-    moderate = unscaled(expm1(at_most(exponent.high, 40.0), exponent.low))
-    far = choose(exponent.high > 40, plus(e, exactly(-1.0)), moderate)
+    moderate = unscaled(expm1(exponent.high, exponent.low, ordinary))  # of no use beyond 700
+    far = choose(not ordinary and exponent.high > 40, plus(e, exactly(-1.0)), moderate)
     value = choose(near, unscaled(trace), times(width, far))
-    right, vanished = not x <= 0, exponent.high < -FARTHEST
+    right, vanished = not x <= 0, not ordinary and exponent.high < -FARTHEST
     slope = choose(right, level(1.0, x), choose(vanished, exactly(0.0), e))
     curvature = choose(x >= 0 or vanished, exactly(0.0), choose(right, exactly(x), over(e, width)))
     return choose(right, exactly(x), value), slope, curvature
@@ -140,25 +144,26 @@ def _exponential(x: float) -> Orders:
 
 
 @scalar
-def _smooth_hinge(x: float, beta: float) -> Orders:
+def _smooth_hinge(x: float, beta: float, ordinary: bool = False) -> Orders:
     """ln(1 + e^βx)/β and its derivatives: x where βx > 0, and ln(1 + e^−|βx|)/β."""
-    rate, a = apart(beta), apart(finite(x))
-    u = as_exponent(times(rate, a))
+    rate, a = apart(beta, ordinary), apart(x if ordinary else finite(x), ordinary)
+    u = as_exponent(times(rate, a), ordinary)
     opened = x if u.high > 0 else unless_nan(0.0, x)
-    value = plus(choose(u.high > 0, a, level(0.0, x)), over(log1p_of_exp(u), rate))
-    both = sigmoids(u)
+    line = exactly(at_least(x, 0.0)) if ordinary else choose(u.high > 0, a, level(0.0, x))
+    value = plus(line, over(log1p_of_exp(u, ordinary), rate), ordinary)
+    both = sigmoids(u, ordinary)
     least, most = with_exponent(both.least, both.exponent), unscaled(both.most)
     curvature = times(rate, times(least, most))
     return (
-        choose(abs(x) <= LARGEST, value, exactly(opened)),
+        value if ordinary else choose(abs(x) <= LARGEST, value, exactly(opened)),
         choose(u.high > 0, most, least),
-        choose(abs(u.high) >= FARTHEST, level(0.0, x), curvature),
+        choose(not ordinary and abs(u.high) >= FARTHEST, level(0.0, x), curvature),
     )
 
 
 @Kernel
-def _softplus(x: float, beta: float) -> Orders:
-    return _smooth_hinge(x, beta)
+def _softplus(x: float, beta: float, ordinary: bool = False) -> Orders:
+    return _smooth_hinge(x, beta, ordinary)
 
 
 @Kernel
@@ -185,20 +190,22 @@ def _softplus_with_threshold(x: float, beta: float, threshold: float) -> Orders:
 
 
 @Kernel
-def _squareplus(x: float, b: float) -> Orders:
-    width = apart(b if abs(x) < math.inf else 0.0)
-    size = apart(at_most(abs(x), LARGEST))
-    square = plus(times(size, size), width)
+def _squareplus(x: float, b: float, ordinary: bool = False) -> Orders:
+    width = apart(b if ordinary or abs(x) < math.inf else 0.0, ordinary)
+    size = apart(abs(x) if ordinary else at_most(abs(x), LARGEST), ordinary)
+    square = unscaled(add_double(two_product(x, x), b)) if ordinary else plus(times(size, size), width)
     distance = root(square)
+    half = exactly(0.5 * b) if ordinary else times_power(width, -1.0)
     # (√(x² + b) + x)/2 is x + b/(√(x² + b) + x)/2, which spares the left side its cancellation.
-    bend = times_power(over(width, plus(distance, size)), -1.0)
+    bend = over(half, plus(distance, size, ordinary))
     tail = over(bend, distance)
-    curvature = times_power(over(width, times(distance, square)), -1.0)
+    curvature = over(half, times(distance, square))
     corner = x == 0 and b == 0
-    right = choose(x < math.inf, plus(size, bend), exactly(x))
-    slope = choose(x >= 0, plus(exactly(1.0), negative(tail)), tail)
+    right = plus(size, bend, ordinary)
+    value = choose(x < 0, bend, right if ordinary else choose(x < math.inf, right, exactly(x)))
+    slope = choose(x >= 0, plus(exactly(1.0), negative(tail), ordinary), tail)
     return (
-        choose(corner, exactly(0.0), choose(x > 0, right, choose(x < 0, bend, plus(size, bend)))),
+        choose(corner, exactly(0.0), value),
         choose(corner, exactly(0.5), slope),
         choose(corner, exactly(0.0), curvature),
     )

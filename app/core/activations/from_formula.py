@@ -7,6 +7,7 @@ overflow on the way to a finite answer) they come from ball arithmetic.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,7 @@ from app.core.activations.parameters import Parameter
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.loops import GIVEN
 from app.core.arithmetic.rounding import Rounding
-from app.core.errors import InvalidValue, UnknownName
+from app.core.errors import InvalidValue
 from app.core.formulas.calculus import derivative
 from app.core.formulas.facts import Facts, look
 from app.core.formulas.proving import FEW_BITS, Part, prove
@@ -160,20 +161,24 @@ def from_formula(
     Raises `FormulaError` for text that is no formula, `InvalidValue` and `UnknownName` for parameters.
     """
     formula = read(source, known)
-    for name in given.keys() - set(formula.parameters):
-        raise UnknownName("parameter", name, formula.parameters, loc=("params",))
-    params = {name: _checked(name, given.get(name)) for name in formula.parameters}
+    if given.keys() - set(formula.parameters):
+        count = len(formula.parameters)
+        message = f"unknown parameter; the formula has {count}: the names in it other than {VARIABLE}"
+        raise InvalidValue(message, loc=("params",))
+    params = {name: _checked(name, given.get(name), source) for name in formula.parameters}
     numbers = {name: float(np.ravel(value)[0]) if np.size(value) else 0.0 for name, value in params.items()}
     return _again(formula, numbers), params
 
 
-def _checked(name: str, value: Value | str | bool | None) -> Value:
-    loc = ("params", name)
+def _checked(name: str, value: Value | str | bool | None, source: str) -> Value:
+    """The parameter's number or array. What is wrong is told by its column: the name is the client's own."""
+    found = re.search(rf"(?<![\w.]){re.escape(name)}\b", source)
+    where = f"column {found.start() + 1}: " if found else ""
     if value is None:
-        message = f"{name} is a name in the formula: it must be given here" if len(name) < 50 else "required"
-        raise InvalidValue(message, loc=loc)
+        raise InvalidValue(f"{where}this name in the formula needs a value here", loc=("params",))
     if isinstance(value, str | bool) or not np.isfinite(value).all():
-        raise InvalidValue("must be a finite number, or an array of such", loc=loc)
+        message = f"{where}this name's value must be a finite number, or an array of such"
+        raise InvalidValue(message, loc=("params",))
     return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
 
 

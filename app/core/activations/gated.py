@@ -35,9 +35,9 @@ from app.core.arithmetic.double_double import (
     fma,
     inverse_unnormalised,
     multiple,
-    product,
     product_unnormalised,
     scalar,
+    times_double,
     two_product,
     two_sum,
 )
@@ -68,16 +68,18 @@ def _sum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 @scalar
-def _gated(x: float, gate: Scaled) -> Scaled:
+def _gated(x: float, gate: Scaled, ordinary: bool = False) -> Scaled:
     """x·gate. At infinity the gate is open if its exponent is 0, and else shut."""
-    value = product_unnormalised(DoubleDouble(finite(x), 0.0), mantissa(gate))
+    if ordinary:
+        return with_exponent(times_double(mantissa(gate), x), gate.exponent)
+    value = times_double(mantissa(gate), finite(x))
     limit = exactly(math.copysign(0.0, x) if gate.exponent < 0 else x)
     return choose(abs(x) <= LARGEST, with_exponent(value, gate.exponent), limit)
 
 
 @scalar
 def _sigmoid_gate(
-    x: float, u: DoubleDouble, growth: DoubleDouble, slope: Scaled, bend: DoubleDouble
+    x: float, u: DoubleDouble, growth: DoubleDouble, slope: Scaled, bend: DoubleDouble, ordinary: bool
 ) -> Orders:
     """x·σ(u), σ(u)·(1 + xu′·σ(−u)) and σ(u)·σ(−u)·u′·(2 + xu″/u′ − xu′·(σ(u) − σ(−u))).
 
@@ -85,7 +87,7 @@ def _sigmoid_gate(
     ``bend`` 2 + xu″/u′.
     """
     left = u.high < 0
-    most, least, exponent, tail = sigmoids(u)
+    most, least, exponent, tail = sigmoids(u, ordinary)
     gate = with_exponent(least if left else most, exponent if left else 0.0)
     rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
@@ -94,31 +96,32 @@ def _sigmoid_gate(
     tilt = product_unnormalised(DoubleDouble(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
     pull = product_unnormalised(growth, tilt if left else multiple(-1.0, tilt))
     weight = times(with_exponent(product_unnormalised(least, most), exponent), slope)
-    return _gated(x, gate), times(gate, unscaled(ascent)), times(weight, unscaled(_sum(bend, pull)))
+    second = times(weight, unscaled(_sum(bend, pull)))
+    return _gated(x, gate, ordinary), times(gate, unscaled(ascent)), second
 
 
 @scalar
-def _argument(x: float, rate: Scaled) -> DoubleDouble:
+def _argument(x: float, rate: Scaled, ordinary: bool = False) -> DoubleDouble:
     """rate·x for use in an exponential. 0·∞ = 0: a flat gate is flat out to infinity."""
-    return as_exponent(times(rate, apart(finite(x))))
+    return as_exponent(times(rate, apart(x if ordinary else finite(x), ordinary)), ordinary)
 
 
 @scalar
-def _swish_of(x: float, rate: Scaled) -> Orders:
+def _swish_of(x: float, rate: Scaled, ordinary: bool) -> Orders:
     """x·σ(rate·x)."""
-    u = _argument(x, rate)
-    return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0))
+    u = _argument(x, rate, ordinary)
+    return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
 @Kernel
-def _silu(x: float) -> Orders:
-    u = DoubleDouble(at_most(at_least(x, -4000.0), 4000.0), 0.0)
-    return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0))
+def _silu(x: float, ordinary: bool = False) -> Orders:
+    u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
+    return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)
 
 
 @Kernel
-def _swish(x: float, beta: float) -> Orders:
-    return _swish_of(x, apart(beta))
+def _swish(x: float, beta: float, ordinary: bool = False) -> Orders:
+    return _swish_of(x, apart(beta, ordinary), ordinary)
 
 
 @Kernel
@@ -135,8 +138,8 @@ _QUICK_RATE: Final = constant("1.702")
 
 
 @Kernel
-def _quick_gelu(x: float) -> Orders:
-    return _swish_of(x, unscaled(_QUICK_RATE))
+def _quick_gelu(x: float, ordinary: bool = False) -> Orders:
+    return _swish_of(x, unscaled(_QUICK_RATE), ordinary)
 
 
 _LINEAR: Final = constant("1.5957691216057307117597842397375274739")
@@ -155,7 +158,7 @@ def _gelu_tanh(x: float) -> Orders:
     twelve = product_unnormalised(DoubleDouble(12.0, 0.0), cubic)
     bend = product_unnormalised(_sum(multiple(2.0, _LINEAR), twelve), inverse_unnormalised(slope))
     u, growth = product_unnormalised(a, _sum(_LINEAR, cubic)), product_unnormalised(a, slope)
-    return _sigmoid_gate(x, u, growth, unscaled(slope), bend)
+    return _sigmoid_gate(x, u, growth, unscaled(slope), bend, False)
 
 
 _DENSITY_AT_0: Final = constant("0.398942280401432677939946059934381868475858631164934657665926")
@@ -190,7 +193,7 @@ def _erf(x: float) -> Orders:
 
 
 @Kernel
-def _mish(x: float) -> Orders:
+def _mish(x: float, ordinary: bool = False) -> Orders:
     """With E = e^x and D = E² + 2E + 2 the step tanh ln(1 + E) is E·(E + 2)/D, its slope 4E·(E + 1)/D².
 
     f″ = 4E·(2(E + 1) + x·(2 + 2E − 3E² − 2E³)/D)/D². Right of 0 it is the same in e = 1/E, with the
@@ -198,8 +201,9 @@ def _mish(x: float) -> Orders:
     """
     left = x < 0
     size = at_most(abs(x), FARTHEST)
-    p = exp_scaled(-size)
-    half, exponent = DoubleDouble(0.5 * p.high, 0.5 * p.low), p.exponent + 1
+    p = exp_scaled(-size, 0.0, ordinary)
+    half = mantissa(p) if ordinary else multiple(0.5, mantissa(p))
+    exponent = p.exponent + (0.0 if ordinary else 1.0)
     e = beside_one(half, exponent)
     square = product_unnormalised(e, e)
     c, d = (2.0, 1.0) if left else (1.0, 2.0)
@@ -222,13 +226,13 @@ def _mish(x: float) -> Orders:
     weight = multiple(4.0, product_unnormalised(scale, product_unnormalised(divided, divided)))
     second = with_exponent(product_unnormalised(weight, bend), exponent if left else 2 * exponent)
     gate = with_exponent(product_unnormalised(top, step), shift)
-    return _gated(x, gate), first, second
+    return _gated(x, gate, ordinary), first, second
 
 
 @Kernel
 def _hard_swish(x: float) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(product(two_sum(x, 3.0), DoubleDouble(x, 0.0)))
+    ramp = sixth(times_double(two_sum(x, 3.0), x))
     value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x)))
     slope = choose(inside, unscaled(sixth(two_sum(2 * x, 3.0))), level(1.0 if x >= 3 else 0.0, x))
     return value, slope, level(1 / 3 if inside else 0.0, x)

@@ -5,6 +5,9 @@ cancels is never subtracted: 1 − s of the largest share is the sum of the othe
 only the differences from its element at the largest share count.
 
 ``keep`` says which elements of a row there are; the others are masked out.
+
+The gradients of a row of moderate numbers, where nothing under- or overflows, are computed in double-doubles
+without exponents of their own, in loops that become vector instructions.
 """
 
 from __future__ import annotations
@@ -25,13 +28,16 @@ from app.core.arithmetic.double_double import (
     DoubleDouble,
     Scaled,
     add,
+    add_double,
     beside_one,
     constant,
     exp_scaled,
+    inverse_unnormalised,
     log1p,
     multiple,
     power_of_two,
     product,
+    product_unnormalised,
     scalar,
     two_sum,
 )
@@ -55,6 +61,7 @@ from app.core.arithmetic.scaled import (
 Kept = NDArray[np.bool_]
 
 _LN2: Final = constant("0.693147180559945309417232121458176568075500134360255254120680")
+_ONE: Final = DoubleDouble(1.0, 0.0)
 _SIGNATURE: Final = "void(f8[:,::1], b1[:,::1], b1, {})"
 
 
@@ -155,12 +162,86 @@ def softmax_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
                 out[row, i, k] = math.nan if first == -2 else slope
 
 
+@njit(error_model="numpy")
+def _is_moderate(x: Array, keep: Kept, first: int, upstream: Array) -> bool:
+    """Whether a row's exponentials are above e^−512, and double-doubles hold sums of ``upstream`` exactly.
+
+    All are multiples of the last bit of the smallest, and so are their sums, whose low parts then have no
+    more than 53 bits.
+    """
+    if first < 0:
+        return False
+    least, most = 2.0**100, 0.0
+    moderate = True
+    for k in range(x.size):
+        size = abs(upstream[k])
+        most = max(most, size)
+        least = size if 0 < size < least else least
+        moderate &= (not keep[k]) | ((x[first] - x[k] <= 512) & (size <= 2.0**100))
+    return moderate and (most == 0 or (least >= 2.0**-100 and x.size * most <= 2.0**45 * (least / x.size)))
+
+
+@njit(error_model="numpy")
+def _moderate_exponentials(x: Array, keep: Kept, first: int, e: Array) -> DoubleDouble:
+    """e^(x_k − x_first), 0 where an element is left out, and the sum of all but the first, which is 1."""
+    for k in range(x.size):
+        z = two_sum(x[k], -x[first])
+        one = exp_scaled(z.high, z.low, True)
+        counts = keep[k] and k != first
+        e[0, k], e[1, k] = one.high if counts else 0.0, one.low if counts else 0.0
+    others = DoubleDouble(0.0, 0.0)
+    for k in range(x.size):
+        others = add(others, DoubleDouble(e[0, k], e[1, k]))
+    e[0, first] = 1.0
+    return others
+
+
+@njit(error_model="numpy")
+def _moderate_softmax_pullback(
+    x: Array, keep: Kept, first: int, odd: bool, upstream: Array, e: Array, out: Array
+) -> None:
+    others = _moderate_exponentials(x, keep, first, e)
+    inverse = inverse_unnormalised(add(_ONE, others))
+    top = upstream[first]
+    mean = DoubleDouble(0.0, 0.0)
+    for k in range(x.size):
+        share = product_unnormalised(DoubleDouble(e[0, k], e[1, k]), inverse)
+        mean = add(mean, product(share, two_sum(upstream[k] if keep[k] else top, -top)))
+    for k in range(x.size):
+        share = product_unnormalised(DoubleDouble(e[0, k], e[1, k]), inverse)
+        rest = add(two_sum(upstream[k], -top), multiple(-1.0, mean))
+        out[k] = _rounded(unscaled(product(share, rest)), odd) if keep[k] else 0.0
+
+
+@njit(error_model="numpy")
+def _moderate_log_softmax_pullback(
+    x: Array, keep: Kept, first: int, odd: bool, upstream: Array, e: Array, out: Array
+) -> None:
+    others = _moderate_exponentials(x, keep, first, e)
+    inverse = inverse_unnormalised(add(_ONE, others))
+    total = DoubleDouble(0.0, 0.0)
+    for k in range(x.size):
+        total = add_double(total, upstream[k] if keep[k] else 0.0)
+    at_first = product_unnormalised(others, inverse)
+    for k in range(x.size):
+        share = product_unnormalised(DoubleDouble(e[0, k], e[1, k]), inverse)
+        beside = add(_ONE, multiple(-1.0, share))
+        high, low = at_first.high if k == first else beside.high, at_first.low if k == first else beside.low
+        own = product(DoubleDouble(high, low), DoubleDouble(upstream[k], 0.0))
+        shared = product(share, add_double(total, -upstream[k]))
+        out[k] = _rounded(unscaled(add(own, multiple(-1.0, shared))), odd) if keep[k] else 0.0
+
+
 @compiled(_SIGNATURE.format("f8[:,::1], f8[:,::1]"))
 def softmax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
     """s_k·(v_k − Σ s_j·v_j), with v_j = u_j − u of the largest share."""
     digits = empty_digits()
+    e = np.empty((2, x.shape[1]))
     for row in range(len(x)):
         first = _largest(x[row], keep[row])
+        if _is_moderate(x[row], keep[row], first, upstream[row]):
+            _moderate_softmax_pullback(x[row], keep[row], first, odd, upstream[row], e, out[row])
+            continue
         whole = plus(exactly(1.0), _sum_of_others(x[row], keep[row], first))
         clear(digits)
         strange = 0.0
@@ -217,8 +298,12 @@ def log_softmax_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
 def log_softmax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
     """u_k·(1 − s_k) − s_k·Σ u_j over all others."""
     digits = empty_digits()
+    e = np.empty((2, x.shape[1]))
     for row in range(len(x)):
         first = _largest(x[row], keep[row])
+        if _is_moderate(x[row], keep[row], first, upstream[row]):
+            _moderate_log_softmax_pullback(x[row], keep[row], first, odd, upstream[row], e, out[row])
+            continue
         others = _sum_of_others(x[row], keep[row], first)
         whole = plus(exactly(1.0), others)
         clear(digits)

@@ -34,6 +34,7 @@ from app.core.arithmetic.double_double import (
     product,
     product_unnormalised,
     quotient,
+    times_double,
     two_product,
     two_sum,
 )
@@ -44,6 +45,7 @@ from app.core.arithmetic.scaled import (
     apart,
     choose,
     exactly,
+    inverse,
     mantissa,
     negative,
     over,
@@ -67,16 +69,16 @@ _EFFICIENT_BACKPROP = Reference(
 
 
 @Kernel
-def _sigmoid(x: float) -> Orders:
-    u = DoubleDouble(x, 0.0)
-    both = sigmoids(u)
+def _sigmoid(x: float, ordinary: bool = False) -> Orders:
+    both = sigmoids(DoubleDouble(x, 0.0), ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
     slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
-    half_tanh = product_unnormalised(expm1(-abs(x)), both.most)  # not 1 − 2s: that cancels near zero
+    m = expm1(-abs(x), 0.0, ordinary)
+    half_tanh = product_unnormalised(DoubleDouble(-abs(m.high), m.low), both.most)  # not 1 − 2s: that cancels
     series = DoubleDouble(-0.125 * x, x * x * x / 24)
     curvature = signed(times(slope, unscaled(half_tanh)), x)
-    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
-    gone = abs(x) > FARTHEST
+    curvature = choose(not ordinary and abs(x) < NEAR_ZERO, unscaled(series), curvature)
+    gone = not ordinary and abs(x) > FARTHEST
     return (
         choose(x >= 0, most, choose(gone, exactly(0.0), least)),
         choose(gone, exactly(0.0), slope),
@@ -118,18 +120,18 @@ SIGMOID = Elementwise(
 
 
 @Kernel
-def _log_sigmoid(x: float) -> Orders:
+def _log_sigmoid(x: float, ordinary: bool = False) -> Orders:
     u = DoubleDouble(x, 0.0)
-    both = sigmoids(u)
+    both = sigmoids(u, ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
-    loss = log1p_of_exp(u)
+    loss = log1p_of_exp(u, ordinary)
     left = add_double(multiple(-1.0, beside_one(mantissa(loss), loss.exponent)), at_most(x, 0.0))
-    value = choose(x > 0, negative(loss), choose(x < -FARTHEST, exactly(x), unscaled(left)))
-    gone = abs(x) > FARTHEST
+    value = choose(x > 0, negative(loss), choose(not ordinary and x < -FARTHEST, exactly(x), unscaled(left)))
+    gone = not ordinary and abs(x) > FARTHEST
     rest = choose(gone, exactly(0.0), least)
     slope = choose(x <= 0, most, rest)
     curvature = choose(gone, exactly(0.0), negative(times(least, most)))
-    return choose(x > FARTHEST, exactly(-0.0), value), slope, curvature
+    return choose(not ordinary and x > FARTHEST, exactly(-0.0), value), slope, curvature
 
 
 LOG_SIGMOID = Elementwise(
@@ -324,12 +326,14 @@ SPARSE_SIGMOID = Elementwise(
 
 
 @Kernel
-def _tanh(x: float) -> Orders:
-    t, slope = tanh_and_slope(abs(x))
-    slope = choose(abs(x) > FARTHEST, exactly(0.0), slope)
-    series = DoubleDouble(2 * abs(x), -8 / 3 * abs(x * x * x))
+def _tanh(x: float, ordinary: bool = False) -> Orders:
+    t, slope = tanh_and_slope(abs(x), 0.0, ordinary)
+    slope = choose(not ordinary and abs(x) > FARTHEST, exactly(0.0), slope)
+    series = DoubleDouble(
+        2 * abs(x), 0.0 - 8 / 3 * abs(x * x * x)
+    )  # not −0 at 0, where it would take the sign
     curvature = times(unscaled(t), times_power(slope, 1.0))
-    curvature = choose(abs(x) < NEAR_ZERO, unscaled(series), curvature)
+    curvature = choose(not ordinary and abs(x) < NEAR_ZERO, unscaled(series), curvature)
     return signed(unscaled(t), x), slope, signed(curvature, -x)
 
 
@@ -490,12 +494,12 @@ CLIP = Elementwise(
 
 
 @Kernel
-def _softsign(x: float) -> Orders:
+def _softsign(x: float, ordinary: bool = False) -> Orders:
     size = at_most(abs(x), LARGEST)
-    large = size > 2.0**500
+    large = not ordinary and size > 2.0**500
     unit, shift = 2.0**-600 if large else 1.0, -600.0 if large else 0.0
     share = inverse_unnormalised(two_sum(unit, size * unit))
-    value = product_unnormalised(DoubleDouble(size * unit, 0.0), share)
+    value = times_double(share, size * unit)
     slope = product_unnormalised(share, share)
     twice = multiple(0.0 if x == 0 else 2.0, product_unnormalised(slope, share))
     curvature = signed(with_exponent(twice, 3 * shift), -x)
@@ -573,12 +577,12 @@ ARCTAN = Elementwise(
 
 
 @Kernel
-def _isru(x: float, alpha: float) -> Orders:
-    size, weight = apart(at_most(abs(x), LARGEST)), apart(alpha)
-    bend = times(weight, size)
-    below = plus(times(bend, size), exactly(1.0))
+def _isru(x: float, alpha: float, ordinary: bool = False) -> Orders:
+    size = apart(abs(x) if ordinary else at_most(abs(x), LARGEST), ordinary)
+    bend = times(apart(alpha, ordinary), size)
+    below = plus(times(bend, size), exactly(1.0), ordinary)
     distance = root(below)
-    slope = over(exactly(1.0), times(distance, below))
+    slope = inverse(times(distance, below))
     curvature = times(over(bend, below), times(slope, exactly(3.0)))
     return signed(over(size, distance), x), slope, signed(curvature, -x)
 

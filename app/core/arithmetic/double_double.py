@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -68,6 +69,33 @@ fma: Callable[[float, float, float], float] = intrinsic(_fma)  # type: ignore[as
 """a·b + c, rounded once."""
 
 
+def _ldexp(_context: Any, _a: Any, _k: Any) -> Any:
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number, whole = ir.DoubleType(), ir.IntType(32)
+        declared = ir.FunctionType(number, [number, whole])
+        function = builder.module.declare_intrinsic("llvm.ldexp", [number, whole], declared)
+        a, k = arguments
+        return builder.call(function, [a, builder.fptosi(k, whole)])
+
+    return types.float64(types.float64, types.float64), emit
+
+
+ldexp: Callable[[float, float], float] = intrinsic(_ldexp)  # type: ignore[assignment]  # as above
+"""a·2^k, rounded once, for a whole |k| < 2³¹. Slow, but where `has_ldexp`."""
+
+
+def _has_ldexp(_context: Any) -> Any:
+    def emit(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
+        _, _, features = context.codegen().magic_tuple()
+        return ir.IntType(1)(int("+avx512vl" in features))
+
+    return types.boolean(), emit
+
+
+has_ldexp: Callable[[], bool] = intrinsic(_has_ldexp)  # type: ignore[assignment]  # as above
+"""Whether the processor that is compiled for has `ldexp` as a vector instruction, as AVX-512 does."""
+
+
 LARGEST = sys.float_info.max
 """The largest finite number."""
 
@@ -109,10 +137,12 @@ def at_most(x: float, bound: float) -> float:
 
 @scalar
 def scaled(value: float, k: float) -> float:
-    """value·2^k for a whole k: in steps, so that it may end beyond the normal numbers.
+    """value·2^k for a whole k, which may end beyond the normal numbers.
 
-    Beyond ±3000 k counts as that: no double is left of the value.
+    Without an instruction for it, in steps. Beyond ±3000 k counts as that: no double is left of the value.
     """
+    if has_ldexp():
+        return ldexp(value, k)
     k = at_most(at_least(k, -3000.0), 3000.0)
     third = nearest(k * (1 / 3))
     step = power_of_two(third)
@@ -173,6 +203,13 @@ def product_unnormalised(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 @scalar
+def times_double(a: DoubleDouble, b: float) -> DoubleDouble:
+    """a·b to 2⁻¹⁰⁰, not normalised."""
+    high = a.high * b
+    return DoubleDouble(high, fma(a.low, b, fma(a.high, b, -high)))
+
+
+@scalar
 def inverse_unnormalised(a: DoubleDouble) -> DoubleDouble:
     """1/a to 2⁻¹⁰⁰, not normalised."""
     high = 1 / a.high
@@ -222,10 +259,10 @@ _ARTANH_SERIES = tuple(2 / n for n in range(25, 1, -2))
 
 @scalar
 def square_root(a: DoubleDouble) -> DoubleDouble:
-    """√a to 2⁻¹⁰³, for a > 0."""
+    """√a to 2⁻¹⁰³, for a > 0, not normalised. Its inverse shares the division."""
     root = math.sqrt(a.high)
-    rest = fma(-root, root, a.high) + a.low
-    return fast_two_sum(root, rest / (2 * root))
+    inverse = 1 / root
+    return DoubleDouble(root, (fma(-root, root, a.high) + a.low) * (0.5 * inverse))
 
 
 @scalar
@@ -248,13 +285,14 @@ FARTHEST = 2200.0
 
 
 @scalar
-def _reduced(x: float, low: float) -> tuple[float, float, float]:
+def _reduced(x: float, low: float, ordinary: bool) -> tuple[float, float, float]:
     """r, what its rounding left, and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
 
-    Beyond ±2200 x counts as ±2200 and ``low`` as 0.
+    Beyond ±2200, where no ``ordinary`` x lies, x counts as ±2200 and ``low`` as 0.
     """
-    given, x = x, at_most(at_least(x, -FARTHEST), FARTHEST)
-    low = low if x == given else 0.0
+    if not ordinary:
+        given, x = x, at_most(at_least(x, -FARTHEST), FARTHEST)
+        low = low if x == given else 0.0
     k = nearest(x * _LOG2_E)
     coarse = x - k * _LN2_HIGH  # exact: the product by its factors' bits, the difference by their nearness
     r, rest = fast_two_sum(coarse, -k * _LN2_LOW)
@@ -262,31 +300,35 @@ def _reduced(x: float, low: float) -> tuple[float, float, float]:
 
 
 @scalar
-def exp_scaled(x: float, low: float = 0.0) -> Scaled:
-    """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x.
+def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
+    """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x; not normalised.
 
-    Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number.
+    Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number. For
+    an ``ordinary`` x, |x| ≤ 512, the result's exponent is 0.
     """
-    r, rest, k = _reduced(x, low)
+    r, rest, k = _reduced(x, low, ordinary)
     # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
     line = fast_two_sum(1.0, r)
     head = fast_two_sum(line.high, bend)
-    mantissa = fast_two_sum(head.high, fma(head.high, rest, head.low + line.low))
+    mantissa = DoubleDouble(head.high, fma(head.high, rest, head.low + line.low))
+    if ordinary:
+        unit = power_of_two(k)
+        return Scaled(mantissa.high * unit, mantissa.low * unit, 0.0)
     return Scaled(mantissa.high, mantissa.low, k)
 
 
 @scalar
 def exp(x: float, low: float = 0.0) -> DoubleDouble:
-    """e^(x + low) to 2⁻⁵⁶; where it is no normal number, `power` keeps the digits that this one loses."""
+    """e^(x + low) to 2⁻⁵⁶, not normalised; `exp_scaled` keeps digits where this is no normal number."""
     e = exp_scaled(x, low)
     return DoubleDouble(scaled(e.high, e.exponent), scaled(e.low, e.exponent))
 
 
 @scalar
-def expm1(x: float, low: float = 0.0) -> DoubleDouble:
-    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700."""
-    r, rest, k = _reduced(x, low)
+def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
+    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
+    r, rest, k = _reduced(x, low, ordinary)
     square = two_product(r, r)
     cubic = r * square.high * polynomial(r, _EXP_SERIES)
     curve = fast_two_sum(r, 0.5 * square.high)
@@ -295,12 +337,12 @@ def expm1(x: float, low: float = 0.0) -> DoubleDouble:
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
     head = fast_two_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
-    return fast_two_sum(head.high, head.low + (whole.low + scale * m.low))
+    return DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
 
 
 @scalar
 def log1p(y: DoubleDouble) -> DoubleDouble:
-    """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1.
+    """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1, not normalised.
 
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
@@ -310,4 +352,4 @@ def log1p(y: DoubleDouble) -> DoubleDouble:
     z = s.high * s.high
     rest = fast_two_sum(2 * s.high, 2 * s.low + s.high * z * polynomial(z, _ARTANH_SERIES))
     head = fast_two_sum(j * _LN2[0], rest.high)
-    return fast_two_sum(head.high, head.low + (j * _LN2[1] + rest.low))
+    return DoubleDouble(head.high, head.low + (j * _LN2[1] + rest.low))

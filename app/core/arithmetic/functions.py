@@ -39,7 +39,7 @@ from app.core.arithmetic.double_double import (
     two_sum,
 )
 from app.core.arithmetic.normal_tail import mills
-from app.core.arithmetic.scaled import choose, unscaled, with_exponent
+from app.core.arithmetic.scaled import choose, mantissa, unscaled, with_exponent
 
 _BEYOND: Final = 4000.0
 
@@ -48,8 +48,10 @@ NEAR_ZERO: Final = 2.0**-24
 
 
 @scalar
-def as_exponent(a: Scaled) -> DoubleDouble:
+def as_exponent(a: Scaled, ordinary: bool = False) -> DoubleDouble:
     """a for use in an exponential: cut to ±4000, where e^−|a| has vanished."""
+    if ordinary:
+        return fast_two_sum(a.high, a.low)
     high, low = scaled(a.high, a.exponent), scaled(a.low, a.exponent)
     head = fast_two_sum(high, low if abs(high) < _BEYOND else 0.0)
     cut = at_most(at_least(head.high, -_BEYOND), _BEYOND)
@@ -66,9 +68,12 @@ class Sigmoids(NamedTuple):
 
 
 @scalar
-def sigmoids(u: DoubleDouble) -> Sigmoids:
+def sigmoids(u: DoubleDouble, ordinary: bool = False) -> Sigmoids:
     """Both sigmoids of u; none is normalised."""
-    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low)
+    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low, ordinary)
+    if ordinary:
+        most = inverse_of_sum(1.0, mantissa(e))
+        return Sigmoids(most, product_unnormalised(mantissa(e), most), 0.0, mantissa(e))
     # The halved mantissa is below 1: no finite factor makes the product overflow.
     half, exponent = DoubleDouble(0.5 * e.high, 0.5 * e.low), e.exponent + 1
     tail = beside_one(half, exponent)
@@ -77,26 +82,28 @@ def sigmoids(u: DoubleDouble) -> Sigmoids:
 
 
 @scalar
-def log1p_of_exp(u: DoubleDouble) -> Scaled:
+def log1p_of_exp(u: DoubleDouble, ordinary: bool = False) -> Scaled:
     """ln(1 + e^−|u|)."""
-    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low)
+    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low, ordinary)
+    if ordinary:
+        return unscaled(log1p(mantissa(e)))
     near = unscaled(log1p(beside_one(DoubleDouble(e.high, e.low), e.exponent)))
     return choose(e.exponent < -100, e, near)
 
 
 @scalar
-def tanh_and_slope(size: float, low: float = 0.0) -> tuple[DoubleDouble, Scaled]:
+def tanh_and_slope(size: float, low: float = 0.0, ordinary: bool = False) -> tuple[DoubleDouble, Scaled]:
     """tanh y and 1/cosh² y, for y = size + low ≥ 0; the slope's mantissa lies between 1/2 and 6.
 
     With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
     gradient vanishes.
     """
-    e, m = exp_scaled(-2 * size, -2 * low), expm1(-2 * size, -2 * low)
+    e, m = exp_scaled(-2 * size, -2 * low, ordinary), expm1(-2 * size, -2 * low, ordinary)
     share = inverse_of_sum(2.0, m)
     slope = product_unnormalised(product_unnormalised(DoubleDouble(e.high, e.low), share), share)
-    value = product_unnormalised(DoubleDouble(-m.high, -m.low), share)
+    value = product_unnormalised(DoubleDouble(abs(m.high), -m.low), share)  # abs: not −0
     # Near 0 the two parts cannot hold what y³/3 adds to y; it decides ties.
-    near = size < NEAR_ZERO
+    near = not ordinary and size < NEAR_ZERO
     cube = size * size * size
     return (
         DoubleDouble(size if near else value.high, low - cube / 3 if near else value.low),
@@ -150,7 +157,7 @@ def one_minus(a: DoubleDouble, exponent: float) -> DoubleDouble:
 def sixth(a: DoubleDouble) -> DoubleDouble:
     """a/6, exact where a double holds it."""
     head = a.high / 6
-    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) / 6)
+    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) * (1 / 6))
 
 
 _STEPS: Final = 32

@@ -8,10 +8,15 @@ operation, ten to fifty times.
 A loop differs from another in what becomes of a result: it is rounded to the nearest double; rounded to odd,
 for a shorter format; cut to its high part, for float32 results of float32 inputs, whereupon the compiler
 leaves out what only low parts need; multiplied by an upstream gradient first; or added up.
+
+A function may take ``ordinary`` as its last argument. It is true in a loop of its own, for arrays whose
+numbers and parameters need neither exponents of their own nor a look at the ends of the doubles: said once
+for the whole array, it lets the compiler leave out what serves only those. Both loops give the same bits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from functools import cache
 from inspect import signature
@@ -26,6 +31,8 @@ from app.core.arithmetic.compiled import Compiled, full_name
 from app.core.arithmetic.double_double import Scaled, scalar
 from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
 from app.core.arithmetic.scaled import (
+    LARGEST_ORDINARY,
+    SMALLEST_ORDINARY,
     apart,
     exactly,
     high_double,
@@ -33,13 +40,19 @@ from app.core.arithmetic.scaled import (
     normal,
     odd_double,
     odd_product,
+    ordinary_double,
     times,
 )
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
-Rounding: TypeAlias = Literal["nearest", "odd", "high"]
+Rounding: TypeAlias = Literal["nearest", "finite", "odd", "high"]
 
-_ROUNDINGS: dict[Rounding, Any] = {"nearest": nearest_double, "odd": odd_double, "high": high_double}
+_ROUNDINGS: dict[Rounding, Any] = {
+    "nearest": nearest_double,
+    "finite": ordinary_double,
+    "odd": odd_double,
+    "high": high_double,
+}
 
 
 class Kernel:
@@ -49,7 +62,11 @@ class Kernel:
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
-        _, *self._parameters = signature(function).parameters
+        _, *names = signature(function).parameters
+        self._parameters = [name for name in names if name != "ordinary"]
+        self.knows_ordinary = "ordinary" in names
+        """Whether there is a loop of its own for ordinary numbers."""
+        self._ordinary = _with_ordinary(self.function)
 
     def write(
         self, x: Array, rows: Collection[Array], params: dict[str, Value], *, odd: bool = False
@@ -58,9 +75,13 @@ class Kernel:
 
         Parameters are floats or arrays of x's length. All is computed in double precision at least.
         """
-        rounding: Rounding = "high" if x.dtype == np.float32 else "odd" if odd else "nearest"
         values, arrays = self._values(x, params)
-        loop = _writing(self.name, self.function, rounding, x.dtype, len(rows), len(values), arrays)
+        name, function = self.name, self.function
+        nearest: Rounding = "nearest"
+        if self.knows_ordinary and _is_ordinary(x, values):
+            name, function, nearest = f"{name}.ordinary", self._ordinary, "finite"
+        rounding: Rounding = "high" if x.dtype == np.float32 else "odd" if odd else nearest
+        loop = _writing(name, function, rounding, x.dtype, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
     def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
@@ -165,6 +186,46 @@ def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Co
     signature = (read, read, types.intp, types.boolean, digits, write, params)
     return Compiled(add_up, [signature], f"{name}.sums")
 
+
+def _with_ordinary(function: Function) -> Function:
+    return scalar(lambda x, *params: function(x, *(params + (True,))))  # noqa: RUF005 - as numba takes it
+
+
+def _is_ordinary(x: Array, params: list[Value]) -> bool:
+    """Whether all of x is ordinary, its products with every parameter, and its quotients by it."""
+    least, most = _sizes(x)
+    for value in params:
+        small, large = _sizes(value) if isinstance(value, np.ndarray) else (float(abs(value)),) * 2
+        # NaN is larger than all others.
+        most *= max(1 / small if small > 0 else 1.0, large) if large <= LARGEST_ORDINARY else math.inf
+    return (least >= SMALLEST_ORDINARY or most == 0) and most <= LARGEST_ORDINARY
+
+
+def _sizes(values: Array) -> tuple[float, float]:
+    """The least size that is not 0, or 0, and the largest, which is NaN if one is."""
+    found = np.empty(2)
+    (_find_32 if values.dtype == np.float32 else _find_64)(values, found)
+    least, most = found.tolist()
+    return least if most > 0 else 0.0, most
+
+
+def _find(values: Array, found: Array) -> None:
+    """Sizes are compared as integers, of which vector instructions find the least and the largest."""
+    one = np.uint64(1)
+    least, most = np.uint64(0) - one, np.uint64(0)
+    for i in range(values.size):
+        size = np.uint64(np.float64(abs(values[i])).view(np.uint64))
+        most = max(most, size)
+        least = min(least, size - one)  # 0 becomes the largest
+    found[0], found[1] = np.uint64(least).view(np.float64), np.uint64(most).view(np.float64)
+
+
+_find_64, _find_32 = (
+    Compiled(
+        _find, [(types.Array(number, 1, "C", readonly=True), types.float64[::1])], f"{__name__}.find.{number}"
+    )
+    for number in (types.float64, types.float32)
+)
 
 _AT = [
     scalar(function)

@@ -29,6 +29,10 @@ from app.core.arithmetic.double_double import (
     two_sum,
 )
 
+SMALLEST_ORDINARY, LARGEST_ORDINARY = 2.0**-24, 256.0
+"""Numbers are ordinary if they are 0 or their size lies between these. Their exponentials, and products and
+quotients of half a dozen, neither under- nor overflow, and need no exponents of their own."""
+
 Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
 """f, f′ and f″ at a point."""
 
@@ -92,8 +96,13 @@ def negative(a: Scaled) -> Scaled:
 
 
 @scalar
-def apart(x: float) -> Scaled:
-    """x with its mantissa between 1/2 and 1; 0, infinities and NaN as they are."""
+def apart(x: float, ordinary: bool = False) -> Scaled:
+    """x with its mantissa between 1/2 and 1; 0, infinities and NaN as they are.
+
+    An ``ordinary`` number serves as its own mantissa.
+    """
+    if ordinary:
+        return exactly(x)
     subnormal = abs(x) < 2.0**-1000
     bits = np.float64(x * 2.0**64 if subnormal else x).view(np.int64)
     # The exponent's bits become a double's last ones: no vector instruction converts a 64-bit integer.
@@ -126,8 +135,20 @@ def over(a: Scaled, b: Scaled) -> Scaled:
 
 
 @scalar
-def plus(a: Scaled, b: Scaled) -> Scaled:
-    """a + b to 2⁻¹⁰⁰ of the larger, for mantissas near 1. What is 2⁻⁹⁰⁰ of the other counts as that."""
+def inverse(a: Scaled) -> Scaled:
+    """1/a to 2⁻¹⁰⁰, for a mantissa near 1."""
+    return with_exponent(inverse_unnormalised(mantissa(a)), -a.exponent)
+
+
+@scalar
+def plus(a: Scaled, b: Scaled, ordinary: bool = False) -> Scaled:
+    """a + b to 2⁻¹⁰⁰ of the larger, for mantissas near 1. What is 2⁻⁹⁰⁰ of the other counts as that.
+
+    Two ``ordinary`` numbers have the exponent 0.
+    """
+    if ordinary:
+        head = two_sum(a.high, b.high)
+        return Scaled(head.high, head.low + (a.low + b.low), 0.0)
     first = a.exponent if a.high != 0 else -9000.0
     second = b.exponent if b.high != 0 else -9000.0
     exponent = max(second, first)
@@ -151,6 +172,12 @@ def _total(a: Scaled) -> float:
     """high + low; the high part alone where it is infinite and the low one has no meaning."""
     total = a.high + a.low
     return a.high if math.isnan(total) else total
+
+
+@scalar
+def ordinary_double(a: Scaled) -> float:
+    """a, which is finite or NaN, rounded to the nearest double."""
+    return scaled(a.high + a.low, a.exponent)
 
 
 @scalar

@@ -272,7 +272,7 @@ class _Prover:
                 continue
             except Undefined:
                 return [math.nan] * self._part.count
-            except (Singular, ValueError):
+            except (ArithmeticError, ValueError):  # flint's own for a pole as well
                 return self._at_singularity(point)
             if None not in decisions:
                 break

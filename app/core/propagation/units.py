@@ -121,11 +121,18 @@ def has_flat_piece(call: Call) -> bool:
     """Whether φ′ is 0, not only very small, on a whole interval between two places where φ or φ′ jumps."""
     if not isinstance(call.activation, Elementwise) or len(call.scalars) < len(call.params):
         return True  # rows and parameters for each unit: a slope of 0 is taken at its word
+    return bool(flat_pieces(call))
+
+
+def flat_pieces(call: Call) -> list[tuple[float, float]]:
+    """The intervals on which φ′ is 0, for φ of one number with numbers as parameters."""
+    assert isinstance(call.activation, Elementwise)
     ends = [-math.inf, *call.activation.break_points(call.scalars), math.inf]
-    return any(
-        not call.activation.orders(_inside(low, high), 2, **call.params)[1].any()
+    return [
+        (low, high)
         for low, high in pairwise(ends)
-    )
+        if not call.activation.orders(_inside(low, high), 2, **call.params)[1].any()
+    ]
 
 
 def _inside(low: float, high: float) -> Array:
@@ -138,15 +145,26 @@ def _inside(low: float, high: float) -> Array:
     return low + (high - low) * np.array([0.1, 0.5, 0.9])
 
 
-def _pieces(call: Call) -> int:
+def is_of_units(call: Call) -> bool:
+    """Whether a layer's units can have this activation."""
+    return _shortest(call) is not None
+
+
+def _shortest(call: Call) -> int | None:
+    """The length of the shortest row that becomes one output."""
     activation = call.activation
     if not isinstance(activation, Rowwise):
         return 1
-    for length in range(2, MOST_PIECES + 1):
-        if _gives_one(activation, length, call.params):
-            return length
+    lengths = range(2, MOST_PIECES + 1)
+    return next((each for each in lengths if _gives_one(activation, each, call.params)), None)
+
+
+def _pieces(call: Call) -> int:
+    length = _shortest(call)
+    if length is not None:
+        return length
     raise InvalidValue(
-        f"{activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
+        f"{call.activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
         loc=("activation",),
     )
 

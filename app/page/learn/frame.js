@@ -125,6 +125,11 @@ export async function frame(article, scene, own) {
     signal: leaving.signal,
   };
 
+  const redraw = () => {
+    tools.fail(null);
+    return (running?.redraw ?? show)();
+  };
+  stage.addEventListener("unpainted", ({ detail }) => tools.fail(detail, redraw));
   const show = latest(async () => {
     try {
       await running.show(value);

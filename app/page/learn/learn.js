@@ -1,6 +1,6 @@
 // See it happen: eleven scenes, each with one claim, a prediction, one control and a live result.
 
-import { catalogue } from "../api.js";
+import { arrived } from "../api.js";
 import { h } from "../dom.js";
 import { remember, state } from "../state.js";
 import { language } from "../words.js";
@@ -53,8 +53,7 @@ export async function learn(root) {
   root.append(list, article, neighbours(place));
   list.scrollLeft = list.querySelector("[aria-current]").offsetLeft - 40; // on a phone the list is a strip
   remember();
-  catalogue().catch(() => {}); // the other views want it, and the browser has asked for it already
-  const { default: scene } = await import(`./scenes/${own.scene}.js`);
+  const { default: scene } = await arrived(import(`./scenes/${own.scene}.js`));
   return frame(article, { id: own.scene, place, ...scene }, own);
 }
 

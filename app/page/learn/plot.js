@@ -1,11 +1,10 @@
 // The scenes' pictures: Vega-Lite specifications in the page's colours, and points that can be dragged in them.
 
 import { Chart, theme } from "../chart.js";
-import { t } from "../words.js";
 
 /** Okabe and Ito's colours, as the service's pictures have them; text in them is told by words too. */
 const HUES = {
-  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#b3548e", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
+  light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#a0437c", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
   dark: { blue: "#56b4e9", red: "#e69f00", alarm: "#f3a05f", green: "#35b98d", pink: "#d88fb8", quiet: "#9da6af", paper: "#161b20", ink: "#e4e7ea" },
 };
 
@@ -81,21 +80,17 @@ function config() {
 /** One picture of a scene, in an element of its own. */
 export class Plot {
   #chart;
-  #waiting;
 
   /** @param {Element} stage @param {{ label: string, height: number, class?: string }} options */
   constructor(stage, { label, height, class: name = "" }) {
     this.element = document.createElement("div");
     this.element.className = `plot ${name}`;
     this.height = height;
-    this.#waiting = document.createElement("p");
-    this.#waiting.className = "quiet waiting";
-    this.#waiting.textContent = t("chart.loading");
     const drawing = document.createElement("div");
     drawing.className = "drawing";
     drawing.setAttribute("role", "img");
     drawing.setAttribute("aria-label", label);
-    this.element.append(this.#waiting, drawing);
+    this.element.append(drawing);
     stage.append(this.element);
     this.#chart = new Chart(drawing);
   }
@@ -126,11 +121,8 @@ export class Plot {
         })),
         datasets,
       });
-      this.#waiting.hidden = true;
     } catch (error) {
-      this.#waiting.textContent = t("chart.failed");
-      this.#waiting.hidden = false;
-      if (this.#chart.view) throw error;
+      this.element.dispatchEvent(new CustomEvent("unpainted", { bubbles: true, detail: error })); // the frame tells it
     }
   }
 

@@ -406,6 +406,23 @@ def test_probabilities_add_up_to_one(name: str) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-15 * 50)
 
 
+@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
+def test_moderate_rows_have_the_gradients_that_others_have(name: str) -> None:
+    """A huge upstream gradient where an element is left out says nothing, but sends its row the other way."""
+    rng = np.random.default_rng(3)
+    x, upstream = rng.normal(0, 5, (50, 40)), rng.normal(0, 1, (50, 40))
+    upstream[::3] = upstream[::3] > 2
+    mask = rng.random(x.shape) < 0.8
+    mask[:, 0] = 0
+    entry = REGISTRY[name]
+    assert isinstance(entry, Rowwise)
+    for odd in (False, True):
+        moderate = entry.pullback(x, upstream, odd=odd, mask=mask)[0]
+        upstream[:, 0] = 1e300
+        np.testing.assert_array_equal(entry.pullback(x, upstream, odd=odd, mask=mask)[0], moderate)
+        upstream[:, 0] = 0
+
+
 def test_infinite_scores_have_limits_or_none() -> None:
     inf, nan = np.inf, np.nan
     rows = [[inf, 1.0, -inf], [inf, inf, 1.0], [-inf, 0.0, 0.0], [-inf, -inf, -inf]]

@@ -120,22 +120,22 @@ def _rounded(x: float, y: float) -> tuple[Scaled, Scaled]:
 
 @Kernel
 def _square_root(x: float, y: float) -> tuple[Scaled, Scaled]:
-    return _parts(square_root(DoubleDouble(x, x * y * LOW)))
+    return _parts(_normalised(square_root(DoubleDouble(x, x * y * LOW))))
 
 
 @Kernel
 def _exp(x: float, y: float) -> tuple[Scaled, Scaled]:
-    return _parts(exp(x, x * y * LOW))
+    return _parts(_normalised(exp(x, x * y * LOW)))
 
 
 @Kernel
 def _expm1(x: float, y: float) -> tuple[Scaled, Scaled]:
-    return _parts(expm1(x, x * y * LOW))
+    return _parts(_normalised(expm1(x, x * y * LOW)))
 
 
 @Kernel
 def _log1p(x: float, y: float) -> tuple[Scaled, Scaled]:
-    return _parts(log1p(DoubleDouble(x, x * y * LOW)))
+    return _parts(_normalised(log1p(DoubleDouble(x, x * y * LOW))))
 
 
 @Kernel

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +53,38 @@ def test_parameters_may_be_arrays(entry: Elementwise) -> None:
     for name, value in params.items():
         params[name] = np.full(POINTS.shape, value)
         np.testing.assert_array_equal(entry.orders(POINTS, 2, **params), same)
+
+
+TWO_LOOPS = [each for each in ELEMENTWISE if each.kernel.knows_ordinary]
+assert len(TWO_LOOPS) >= 10
+
+
+@pytest.mark.parametrize("entry", TWO_LOOPS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("odd", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_ordinary_numbers_get_the_same_bits_in_both_loops(
+    entry: Elementwise, odd: bool, dtype: type[np.floating[Any]]
+) -> None:
+    """One number that is not ordinary sends all of an array through the other loop."""
+    rng = np.random.default_rng(5)
+    for spread in (0.0, 0.5, 2.0):
+        params = {name: value * math.exp(rng.normal(0, spread)) for name, value in example(entry).items()}
+        reach = 250 / math.prod(max(size, 1 / size) for size in map(abs, params.values()) if size)
+        signs = rng.choice([-1.0, 1.0], 4000)
+        x = np.concatenate(
+            [
+                rng.normal(0, 3, 4000).clip(-reach, reach),
+                rng.uniform(-reach, reach, 2000),
+                signs * np.exp(rng.uniform(math.log(2.0**-23), math.log(reach), 4000)),
+                [0.0, -0.0],
+            ]
+        ).astype(dtype)
+        x[np.abs(x) < 2.0**-23] = 0
+        for count in (1, 3):
+            ordinary = entry.orders(x, count, odd, **params)
+            careful = entry.orders(np.append(x, x.dtype.type(1e30)), count, odd, **params)[:, :-1]
+            np.testing.assert_array_equal(ordinary, careful)
+            np.testing.assert_array_equal(np.signbit(ordinary), np.signbit(careful))
 
 
 @pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
