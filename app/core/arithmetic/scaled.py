@@ -162,7 +162,7 @@ def plus(a: Scaled, b: Scaled, ordinary: bool = False) -> Scaled:
 @scalar
 def root(a: Scaled) -> Scaled:
     """√a to 2⁻¹⁰⁰, for a mantissa near 1."""
-    half = math.floor(a.exponent / 2)
+    half = float(math.floor(a.exponent / 2))  # one type, whatever is chosen between
     odd = a.exponent != 2 * half
     value = square_root(DoubleDouble(2 * a.high, 2 * a.low) if odd else mantissa(a))
     return Scaled(value.high, value.low, half)
