@@ -14,6 +14,7 @@ from app.contract.activate import ActivateRequest
 from app.contract.describe import DescribeRequest
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import AnswersPictureRequest
 from app.contract.protocol import InferRequest
 from app.contract.sweep import SweepRequest
 from app.contract.training import TrainingRequest
@@ -153,6 +154,23 @@ def gradient_flow_examples() -> dict[str, Any]:
 
 
 GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]
+
+
+def drawn_examples() -> dict[str, Any]:
+    """A request for ``POST /plots/gradient-flow-answers``: the drawn part of an answer about three layers."""
+    layers = [
+        {
+            "layer": layer,
+            "gradient_log10_rms": {"median": value, "low": value - 0.1, "high": value + 0.1},
+            "activation_mean": {"median": 0.5, "low": 0.4, "high": 0.6},
+        }
+        for layer, value in enumerate((-1.4, -0.8, -0.2), start=1)
+    ]
+    value = {"networks": [{"label": "three layers", "answer": {"layers": layers}}]}
+    return {"answer": {"summary": "The drawn part of an answer", "value": value}}
+
+
+DRAWN_ANSWERS: TypeAlias = Annotated[AnswersPictureRequest, Body(openapi_examples=drawn_examples())]
 
 
 def infer_examples() -> dict[str, Any]:

@@ -220,3 +220,21 @@ def test_a_simulation_tells_its_progress_and_can_be_cancelled(visitor: Visitor) 
     expect(page.get_by_role("status").first).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)
+
+
+def test_networks_are_laid_over_the_first_and_their_means_drawn(visitor: Visitor) -> None:
+    page = visitor.open("#/flow?activation=sigmoid&init=xavier_normal&depth=8&width=16&networks=2")
+    expect(page.locator(".verdict")).to_have_count(1)
+    for init, count in (("fair", 2), ("he_normal", 2)):  # the first stays, the one between goes
+        page.get_by_label("Initialisation").select_option(init)
+        page.get_by_role("button", name="Simulate").click()
+        expect(page.locator(".verdict")).to_have_count(count)
+        expect(page.locator(".verdict strong").last).to_contain_text(
+            init.split("_")[0].title()[:2], ignore_case=True
+        )
+    expect(page.locator(".verdict strong").first).to_contain_text("Xavier")
+    expect(page.locator(".flow-stage svg .role-legend-symbol path")).to_have_count(4)
+    page.get_by_label("What is drawn").select_option("activation_mean")
+    expect(page.locator(".flow-stage svg")).to_contain_text("mean activation")
+    page.get_by_role("button", name="Remove Sigmoid · 8 × 16 · Xavier, normal").click()
+    expect(page.locator(".verdict")).to_have_count(1)
