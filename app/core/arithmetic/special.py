@@ -1,7 +1,7 @@
 """The normal distribution's functions over arrays of doubles, in double precision.
 
-For formulas in simulations and integrals, which need millions of values and not their last bit; what is answered
-to the last bit comes from `app.core.arithmetic.functions` and `normal_tail`.
+For formulas in simulations and integrals, which need millions of values and not their last bit; what is
+answered to the last bit comes from `app.core.arithmetic.functions` and `normal_tail`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise, Wave
 from app.core.activations.registry import Call
+from app.core.arithmetic.special import normal_cdf, owens_t
 from app.core.errors import InvalidValue
 from app.core.propagation.units import Units
 from app.core.theory.gaussian import (
@@ -218,7 +219,7 @@ class MaximumDual:
         self._series = chebyshev_coefficients((half_gap / np.sin(angles / 2) ** 2)[:, None])
 
     def _square_of_largest(self, x: Array) -> Array:
-        return self._pieces * x**2 * normal_cdf(x) ** (self._pieces - 1)
+        return np.asarray(self._pieces * x**2 * normal_cdf(x) ** (self._pieces - 1))
 
     def _same_winner(self, angles: Array) -> Array:
         nodes, weights = legendre.leggauss(16)
