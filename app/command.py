@@ -12,21 +12,39 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from app import __version__
-from app.client import AsyncClient, Exchange, ServiceError, activate, describe, gradient_flow
-from app.client.results import Facts, Network, Values
+from app.client import (
+    AsyncClient,
+    Exchange,
+    ServiceError,
+    activate,
+    describe,
+    gradient_flow,
+    verify,
+    verify_file,
+)
+from app.client.results import Facts, Judgement, Network, Values
+from app.contract.verify import Candidate, OrderJudgement, WorstInput
+from app.core.arithmetic.formats import FORMATS
+from app.wire import npy
+from app.wire.errors import Unsuitable
 from app.wire.nested import NON_FINITE, to_lists
 
 Result = TypeVar("Result")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does what the ``arguments`` say; the exit code is 0, 1 for a refusal and 2 for a wrong call."""
+    """Does what the ``arguments`` say.
+
+    The exit code is 0, 1 for a refusal, 2 for a wrong call and 3 for a faulty kernel.
+    """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if options.command == "serve":
@@ -59,6 +77,20 @@ def _parser() -> argparse.ArgumentParser:
 
     facts = _question(commands, "describe", "what is known of a function", _describe)
     facts.add_argument("function", help="such as tanh")
+
+    judge = _question(
+        commands, "verify", "how far a kernel's numbers lie from the exact ones, and why", _verify
+    )
+    judge.add_argument("function", help="such as gelu, torch:GELU, formula:x*tanh(x); ? to look for it")
+    judge.add_argument(
+        "outputs", type=Path, help=".npy with the outputs, or .npz or .safetensors with outputs, inputs, …"
+    )
+    judge.add_argument("--inputs", type=Path, help=".npy; without it: every number of the format")
+    judge.add_argument("--derivative", type=Path, help=".npy")
+    judge.add_argument("--second-derivative", type=Path, help=".npy")
+    judge.add_argument("--dtype", choices=tuple(FORMATS), help="the format, where the file does not say it")
+    judge.add_argument("--compute-dtype", choices=tuple(FORMATS), help="the format inside, where it is known")
+    judge.add_argument("--tolerance", type=float, metavar="ULP", help="errors that are accepted")
 
     flow = _question(commands, "flow", "does the gradient survive a network?", _flow)
     flow.add_argument("activation", help="such as tanh")
@@ -131,6 +163,117 @@ def _describe(options: argparse.Namespace) -> int:
     ]
     _table(None, rows)
     return 0
+
+
+FAULTY = 3
+"""The exit code for a kernel that is faulty."""
+
+
+def _verify(options: argparse.Namespace) -> int:
+    try:
+        asked = _asked(options)
+    except (OSError, ValueError, Unsuitable) as error:
+        return _failed(f"{options.outputs}: {error}")
+    found: Judgement = _ask(options, asked)
+    if options.json:
+        print(found.model_dump_json())
+    else:
+        _print_judgement(found)
+    return FAULTY if found.verdict.state == "faulty" else 0
+
+
+def _asked(options: argparse.Namespace) -> Exchange[Judgement]:
+    chosen: Any = {
+        "dtype": options.dtype,
+        "compute_dtype": options.compute_dtype,
+        "tolerance_ulp": options.tolerance,
+        "params": dict(options.param) or None,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    function = None if options.function == "?" else options.function
+    if options.outputs.suffix in {".npz", ".safetensors"}:
+        return verify_file(function, options.outputs.read_bytes(), **chosen)
+    files = {name: getattr(options, name) for name in ("inputs", "derivative", "second_derivative")}
+    arrays: dict[str, Any] = {
+        name: _array(path, options.dtype) for name, path in files.items() if path is not None
+    }
+    return verify(function, _array(options.outputs, options.dtype), **arrays, **chosen)
+
+
+def _array(path: Path, dtype: str | None) -> NDArray[Any]:
+    """The array in a file; raw bytes, as NumPy writes those of ml_dtypes, are numbers of ``dtype``."""
+    body = path.read_bytes()
+    header = npy.header(body)
+    held = header.dtype
+    if held.kind == "V":
+        if dtype is None or FORMATS[dtype].itemsize != held.itemsize:
+            raise ValueError("the file does not say its format: name it with --dtype")
+        held = FORMATS[dtype]
+    count = math.prod(header.shape)
+    if held.kind == "O" or len(body) - header.start != count * held.itemsize:
+        raise ValueError("the header and the number of bytes after it do not agree")
+    flat = np.frombuffer(body, held, count, header.start)
+    return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
+
+
+def _print_judgement(found: Judgement) -> None:
+    print(f"{found.function or 'unknown function'} in {found.dtype}, {found.count:,} numbers")
+    print(f"{found.verdict.state}: {found.verdict.summary.en}")
+    for cause in found.causes:
+        share = _percent(cause.explains)
+        print(f"  {cause.cause} ({cause.detail}), {share} of the errors: {cause.summary.en}")
+    if found.orders:
+        print()
+        heads = ["", "max ulp", "mean ulp", "correctly rounded", "faithful", "false zeros", "wrong signs"]
+        _table(heads, map(_order_line, found.orders))
+    for each in found.orders:
+        if each.worst:
+            print(f"\nworst of {_prime(each.order)}")
+            _table(["x", "answer", "exact", "ulp", "condition"], map(_worst_line, each.worst[:5]))
+    if found.candidates:
+        print("\ncandidates")
+        heads = ["function", "parameters", "equal", "max ulp", "differ from the first"]
+        _table(heads, map(_candidate_line, found.candidates))
+
+
+def _prime(order: int) -> str:
+    return "f" + "'" * order
+
+
+def _order_line(found: OrderJudgement) -> tuple[str, ...]:
+    return (
+        _prime(found.order),
+        _digits(float(found.max_ulp), 4),
+        _digits(found.mean_ulp, 4),
+        _percent(found.correctly_rounded),
+        _percent(found.faithful),
+        str(found.false_zeros),
+        str(found.wrong_sign),
+    )
+
+
+def _worst_line(worst: WorstInput) -> tuple[str, ...]:
+    return (
+        _digits(float(worst.input)),
+        _digits(float(worst.output), 9),
+        worst.exact,
+        _digits(float(worst.ulp), 4),
+        "" if worst.condition is None else _digits(worst.condition, 3),
+    )
+
+
+def _candidate_line(found: Candidate) -> tuple[str, ...]:
+    return (
+        found.function,
+        ", ".join(f"{name}={value:.7g}" for name, value in found.params.items()),
+        _percent(found.equal),
+        _digits(float(found.max_ulp), 4),
+        _percent(found.differs),
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
 
 
 def _flow(options: argparse.Namespace) -> int:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from app.api.mean_field import resolve
+from app.api.mean_field import named
 from app.contract.gradient_flow import (
     REPLACED_BY_WEIGHTS,
     DistributionFields,
     GaussianInputFields,
     GradientFlowRequest,
+    Law,
     Sigmas,
 )
 from app.core.activations.registry import Call
@@ -22,8 +23,9 @@ from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import critical
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.block_kinds import block
+from app.core.propagation.dropout import Dropout
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
-from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
+from app.core.propagation.initialisers import LSUV, Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
 from app.core.propagation.simulation import Inputs
@@ -36,34 +38,36 @@ LAYER_BYTES = 10_000
 
 def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
     """What the request describes, if the service can afford it."""
-    call = resolve(body)
-    return _drawn(body, call, settings) if body.weights is None else _given(body, call, settings)
+    calls = _calls(body)
+    return _drawn(body, calls, settings) if body.weights is None else _given(body, calls, settings)
 
 
-def _drawn(body: GradientFlowRequest, call: Call, settings: Settings) -> Experiment:
-    """Random networks of the sizes and the law that the request names."""
-    weights = _weights(body, call)
+def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
+    """Random networks of the sizes and the laws that the request names."""
+    laws = _laws(body, calls)
     depth = _depth(body)
     inputs = _inputs(body)
 
-    def experiment(sizes: tuple[int, ...]) -> Experiment:
-        network = Network(sizes=sizes, call=call, weights=weights, **_architecture(body))
+    def experiment(sizes: tuple[int, ...], **listed: Any) -> Experiment:
+        network = Network(sizes=sizes, call=calls[0], weights=laws[0], **_architecture(body), **listed)
         return _experiment(body, network, inputs, body.networks)
 
     one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
     _check_size(experiment(one), depth, settings)
-    whole = _with_upstream(experiment(_sizes(body, depth)), body)
+    listed = {"calls": _if_listed(body.activation, calls), "laws": _if_listed(body.init, laws)}
+    whole = _with_upstream(experiment(_sizes(body, depth), **listed), body)
     _afford(whole.cost.work * body.networks, whole.cost.bytes, settings, "width")
     return whole
 
 
-def _given(body: GradientFlowRequest, call: Call, settings: Settings) -> Experiment:
+def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
     """The one network that the caller's own weights are."""
     assert body.weights is not None
     for name in REPLACED_BY_WEIGHTS:
         if name in body.model_fields_set and getattr(body, name) is not None:
             raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
-    network = given_network(call, body.weights, **_architecture(body))
+    listed = _if_listed(body.activation, calls)
+    network = given_network(calls[0], body.weights, calls=listed, **_architecture(body))
     whole = _with_upstream(_experiment(body, network, _inputs(body), 1), body)
     _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
     return whole
@@ -74,6 +78,7 @@ def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
     return {
         "normalisation": None if body.normalization is None else normalisation(body.normalization),
         "residual": None if body.residual is None else body.residual.scale,
+        "dropout": None if body.dropout is None else Dropout(body.dropout.rate, body.dropout.kind),
         "block": None
         if body.block is None
         else block(body.block.kind, body.block.model_dump(exclude={"kind"})),
@@ -92,25 +97,62 @@ def _with_upstream(experiment: Experiment, body: GradientFlowRequest) -> Experim
     return experiment if body.upstream is None else replace(experiment, upstream=body.upstream.T)
 
 
-def _weights(body: GradientFlowRequest, call: Call) -> Initialiser:
-    if isinstance(body.init, Sigmas):
-        return gaussian(body.init.sigma_w, body.init.sigma_b)
-    if isinstance(body.init, DistributionFields):
-        if body.sigma_b:
-            raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
-        return detailed(body.init.distribution, body.init.gain, body.init.fan)
-    if body.init == "critical":
-        return critical(call, body.sigma_b)
-    if body.init == "fair" and not body.sigma_b:
-        return fair(call)
-    if body.sigma_b:
+def _calls(body: GradientFlowRequest) -> list[Call]:
+    """The activation, or each layer's; equal ones are one object."""
+    if not isinstance(body.activation, list):
+        return [named(body.activation, body.params)]
+    if body.params:
+        raise InvalidValue("must stand with each activation of the list", loc=("params",))
+    plain = {each for each in body.activation if isinstance(each, str)}
+    found = {each: named(each, {}) for each in sorted(plain)}
+    return [
+        found[each] if isinstance(each, str) else named(each.activation, each.params)
+        for each in body.activation
+    ]
+
+
+def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
+    """How the weights are drawn, or each layer's."""
+    listed = body.init if isinstance(body.init, list) else [body.init]
+    if body.sigma_b and "critical" not in listed:
         raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
-    return initialiser(body.init)
+    if len(listed) == 1:
+        return [_law(listed[0], calls[0], body.sigma_b)]
+    if len(calls) not in (1, len(listed)):
+        raise InvalidValue("must be as many as activations", loc=("init",))
+    pairs = list(zip(listed, calls * (len(listed) // len(calls)), strict=True))
+    # Critical points and fair gains take integrals: one of each for an activation.
+    found: dict[tuple[str, int], Initialiser] = {}
+    for law, call in pairs:
+        if isinstance(law, str) and (law, id(call)) not in found:
+            found[law, id(call)] = _law(law, call, body.sigma_b)
+    return [
+        found[law, id(call)] if isinstance(law, str) else _law(law, call, body.sigma_b) for law, call in pairs
+    ]
+
+
+def _law(law: Law, call: Call, sigma_b: float) -> Initialiser:
+    if isinstance(law, Sigmas):
+        return gaussian(law.sigma_w, law.sigma_b)
+    if isinstance(law, DistributionFields):
+        return detailed(law.distribution, law.gain, law.fan)
+    if law == "critical":
+        return critical(call, sigma_b)
+    if law == "fair":
+        return fair(call)
+    return LSUV if law == "lsuv" else initialiser(law)
+
+
+def _if_listed(field: Any, values: list[Any]) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(field, list) else ()
 
 
 def _depth(body: GradientFlowRequest) -> int:
     if not isinstance(body.width, list):
-        return 50 if body.depth is None else body.depth
+        lists = [each for each in (body.activation, body.init) if isinstance(each, list)]
+        if body.depth is not None:
+            return body.depth
+        return len(lists[0]) if lists else 50
     if body.depth is not None:
         raise InvalidValue("a list of widths already says the depth", loc=("depth",))
     if len(body.width) < 2:

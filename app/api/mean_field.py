@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from app.api.examples import MEAN_FIELD
-from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import label
@@ -71,10 +71,15 @@ def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int
     return call, shape
 
 
-def resolve(body: MeanFieldRequest | GradientFlowRequest) -> Call:
+def resolve(body: MeanFieldRequest) -> Call:
     """The activation of the request; an unknown one is reported under the field's own name."""
+    return named(body.activation, body.params)
+
+
+def named(name: str, params: Mapping[str, Any]) -> Call:
+    """The activation of that name."""
     try:
-        return REGISTRY.resolve(_canonical(body.activation), body.params)
+        return REGISTRY.resolve(_canonical(name), params)
     except ActivationLabError as error:
         if error.loc == ("function",):
             error.loc = ("activation",)

@@ -114,6 +114,9 @@ def _theory(theory: Theory) -> dict[str, Any]:
         **{name: number(getattr(theory.point, name)) for name in names},
         "predicted_log10_ratio": number(theory.predicted_log10_ratio),
         "critical_sigma_w": number(theory.critical_sigma_w),
+        "finite_width": None
+        if theory.finite_width is None
+        else {name: number(value) for name, value in vars(theory.finite_width).items()},
         "basins": [{name: number(value) for name, value in vars(each).items()} for each in theory.basins],
         "layers": [dict(zip(columns, row, strict=True)) for row in rows],
     }

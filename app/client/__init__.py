@@ -27,8 +27,10 @@ from app.client.exchanges import (
     picture,
     sweep,
     training,
+    verify,
+    verify_file,
 )
-from app.client.results import Diagram, Facts, Network, Picture, Training, Values
+from app.client.results import Diagram, Facts, Judgement, Network, Picture, Training, Values
 
 __all__ = [
     "BIG",
@@ -37,6 +39,7 @@ __all__ = [
     "Diagram",
     "Exchange",
     "Facts",
+    "Judgement",
     "Layer",
     "Lines",
     "Network",
@@ -54,4 +57,6 @@ __all__ = [
     "picture",
     "sweep",
     "training",
+    "verify",
+    "verify_file",
 ]

@@ -48,6 +48,13 @@ def numpy(values: Values) -> NDArray[Any]:
     return array
 
 
+def format_name(values: Values) -> str:
+    """What the service calls the format that ``values`` are in."""
+    if isinstance(values, Tensor):
+        return str(getattr(values, "dtype", "float32")).removeprefix("torch.")
+    return np.asarray(values).dtype.name
+
+
 def numbers(values: Values) -> Any:
     """``values`` as JSON has them: Python numbers in nested lists."""
     return to_lists(numpy(values).astype(np.float64))

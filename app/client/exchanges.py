@@ -12,10 +12,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from app.client.arrays import Param, numbers, numpy, safetensors
+from app.client.arrays import Param, format_name, numbers, numpy, safetensors
 from app.client.arrays import Values as Given
 from app.client.arrays import params as sent
-from app.client.results import Diagram, Facts, Network, Picture, Training, Values
+from app.client.results import Diagram, Facts, Judgement, Network, Picture, Training, Values
 from app.contract.activate import ActivateResponse
 from app.contract.problems import ProblemDocument
 from app.contract.sweep import SweepLine
@@ -224,6 +224,55 @@ def training(
     )
 
 
+class VerifyOptions(TypedDict, total=False):
+    """What a verification may be told beside the numbers: the fields of `VerifyRequest`, all optional."""
+
+    params: Mapping[str, Param]
+    dtype: str
+    compute_dtype: str
+    subnormals: Literal["keep", "flush"]
+    tolerance_ulp: float
+
+
+def verify(
+    function: str | None,
+    outputs: Given,
+    inputs: Given | None = None,
+    *,
+    derivative: Given | None = None,
+    second_derivative: Given | None = None,
+    **options: Unpack[VerifyOptions],
+) -> Exchange[Judgement]:
+    """``POST /verify``: a kernel's own numbers, judged; which function they are of, where it is None.
+
+    Without ``inputs`` the outputs are those for every number of the format, in the order of the bit patterns.
+    The format is that of the outputs where ``dtype`` does not say it.
+    """
+    given = {
+        "outputs": outputs,
+        "inputs": inputs,
+        "derivative": derivative,
+        "second_derivative": second_derivative,
+    }
+    if "dtype" not in options:
+        options = {**options, "dtype": format_name(outputs)}
+    arrays = {name: values for name, values in given.items() if values is not None}
+    return verify_file(function, safetensors(arrays), **options)
+
+
+def verify_file(function: str | None, arrays: bytes, **options: Unpack[VerifyOptions]) -> Exchange[Judgement]:
+    """`verify`, of a safetensors file or a NumPy archive with the members ``outputs``, ``inputs``, …."""
+    fields: dict[str, Any] = {"function": function, **options}
+    if "params" in options:
+        fields["params"] = sent(options["params"])
+    plain = _json("/verify", fields, _judged)
+    files = {
+        "request": ("request.json", plain.content or b"", JSON),
+        "arrays": ("arrays", arrays, "application/octet-stream"),
+    }
+    return replace(plain, content=None, files=files, headers={"Accept": JSON})
+
+
 def describe(function: str) -> Exchange[Facts]:
     """``GET /functions/{name}``: formulas, parameters, properties, papers, framework names."""
     return Exchange("GET", f"/functions/{function}", _facts, picture=picture(function))
@@ -361,6 +410,10 @@ def _diagram(response: httpx.Response) -> Diagram:
 
 def _lines(response: httpx.Response) -> list[SweepLine]:
     return [_sweep_line(each) for each in response.iter_lines()]
+
+
+def _judged(response: httpx.Response) -> Judgement:
+    return Judgement.model_validate(json.loads(response.content))
 
 
 def _trained(response: httpx.Response) -> Training:

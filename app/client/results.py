@@ -12,6 +12,7 @@ from app.contract.catalogue import FunctionFacts
 from app.contract.gradient_flow import GradientFlowResponse
 from app.contract.mean_field import MeanFieldResponse
 from app.contract.training import TrainingResponse
+from app.contract.verify import VerifyResponse
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Diagram(Drawn, MeanFieldResponse):
 
 class Facts(Drawn, FunctionFacts):
     """What ``GET /functions/{name}`` answered."""
+
+
+class Judgement(VerifyResponse):
+    """What ``POST /verify`` answered."""
 
 
 class Training(Drawn, TrainingResponse):

@@ -6,8 +6,10 @@ from app.contract.activate import ActivateRequest
 from app.contract.blocks import KINDS, ResidualBlockFields, TransformerBlockFields
 from app.contract.gradient_flow import (
     DistributionFields,
+    DropoutFields,
     GaussianInputFields,
     GradientFlowRequest,
+    LayerActivation,
     ResidualFields,
     Sigmas,
 )
@@ -39,6 +41,8 @@ FIELD_NAMES: frozenset[str] = frozenset(
         GaussianInputFields,
         Sigmas,
         DistributionFields,
+        DropoutFields,
+        LayerActivation,
         ResidualFields,
         ResidualBlockFields,
         TransformerBlockFields,

@@ -39,6 +39,29 @@ class DistributionFields(Model):
     fan: Literal["in", "out", "average"] = Field("in", description="No matter where orthogonal.")
 
 
+class LayerActivation(Model):
+    """One layer's activation."""
+
+    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
+    params: dict[str, ParamValue] = Field(default_factory=dict)
+
+
+class DropoutFields(Model):
+    """Values left out at random while a network trains: after every activation but the last layer's.
+
+    In a transformer standard dropout is where `torch.nn.TransformerEncoderLayer` has it.
+    """
+
+    rate: float = Field(ge=0, lt=1, description="The probability of being left out.")
+    kind: Literal["standard", "alpha"] = Field("standard", description="`alpha` is SELU's.")
+
+
+LAYERS_LISTED = 10_000
+"""Most entries of a list with one for each layer."""
+
+Law: TypeAlias = InitName | Sigmas | DistributionFields
+
+
 class ResidualFields(Model):
     """h + scale · φ(z) in every layer that keeps the width."""
 
@@ -62,21 +85,31 @@ REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
 class GradientFlowRequest(Model):
     """A network to simulate. Only `activation` is required."""
 
-    activation: FunctionName = Field(description="As `function` of `POST /activate`.")
-    params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
+    activation: (
+        FunctionName
+        | Annotated[list[FunctionName | LayerActivation], Field(min_length=1, max_length=LAYERS_LISTED)]
+    ) = Field(
+        description="As `function` of `POST /activate`; or a list with one for each layer, a name or an "
+        "object with `activation` and `params`."
+    )
+    params: dict[str, ParamValue] = Field(
+        default_factory=dict, description="The activation's parameters; not beside a list."
+    )
     depth: Size | None = Field(None, description="Layers, 50 by default; not beside a list of widths.")
     width: Size | list[Size] = Field(
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
-    init: InitName | Sigmas | DistributionFields = Field(
+    init: Law | Annotated[list[Law], Field(min_length=1, max_length=LAYERS_LISTED)] = Field(
         "xavier_normal",
         description="A framework's name, `critical` (the edge of chaos), `fair` (the same, or where there is "
-        "none the σ_w that keeps the signal's mean square), σ_w and σ_b, or a distribution.",
+        "none the σ_w that keeps the signal's mean square), `lsuv` (orthogonal, then each layer scaled to "
+        "unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each layer.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
     residual: ResidualFields | None = None
+    dropout: DropoutFields | None = None
     block: BlockFields | None = Field(
         None, description="What `depth` counts, instead of plain layers; `width` is then the stream's."
     )
@@ -195,8 +228,22 @@ class BasinFields(Model):
     q_star: Figure
 
 
+class FiniteWidthFields(Model):
+    """What a finite width adds, for one input: log10_ratio is near normal with this mean and range."""
+
+    beta: Figure = Field(description="Σ 1/width over the layers below the last.")
+    mean: Figure
+    low: Figure = Field(description="5th percentile.")
+    high: Figure = Field(description="95th percentile.")
+    born_dead: Figure = Field(description="Probability that no gradient at all reaches the first layer.")
+
+
 class TheoryFields(Model):
-    """The same network at infinite width, started where it starts."""
+    """The same network at infinite width, started where it starts.
+
+    With normalisation, residual branches, dropout or layers that differ it is followed layer by layer;
+    `q_star`, `chi_1` and `xi_gradient` are then what the last layers have settled at.
+    """
 
     q_star: Figure
     c_star: Figure
@@ -206,6 +253,9 @@ class TheoryFields(Model):
     xi_gradient: Figure
     predicted_log10_ratio: Figure
     critical_sigma_w: Figure
+    finite_width: FiniteWidthFields | None = Field(
+        description="Of plain layers without normalisation, branches and dropout."
+    )
     basins: list[BasinFields] = Field(
         description="Where networks with other inputs would end: one entry where that is the same."
     )
@@ -288,8 +338,8 @@ class GradientFlowResponse(Model):
     layers: list[LayerFigures]
     gradient: GradientFields
     theory: TheoryFields | None = Field(
-        description="Null where it does not apply: normalisation, residual branches, unequal σ_w, "
-        "activations that mix elements otherwise than by their maximum."
+        description="Null where it does not apply: batch_norm, attention, LSUV, given weights, activations "
+        "that mix elements otherwise than by their maximum."
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]

@@ -23,7 +23,7 @@ DtypeName = TypeAliasType("DtypeName", Annotated[str, Field(max_length=_LONGEST)
 """A number format."""
 
 InitName = TypeAliasType("InitName", Annotated[str, Field(max_length=_LONGEST)])
-"""A framework's name of an initialiser, ``critical`` or ``fair``."""
+"""A framework's name of an initialiser, ``critical``, ``fair`` or ``lsuv``."""
 
 NormalizationName = TypeAliasType("NormalizationName", Annotated[str, Field(max_length=_LONGEST)])
 """A normalisation of pre-activations."""

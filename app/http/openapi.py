@@ -31,7 +31,7 @@ from app.http.problems import responses
 _NAMES: dict[str, Iterable[str]] = {
     "FunctionName": (*REGISTRY, *REGISTRY.framework_names),
     "DtypeName": FORMATS,
-    "InitName": (*INITIALISERS, "critical", "fair"),
+    "InitName": (*INITIALISERS, "critical", "fair", "lsuv"),
     "TrainingInitName": (*INITIALISERS, "critical", "fair"),
     "NormalizationName": NORMALISATIONS,
     "DataName": data.KINDS,

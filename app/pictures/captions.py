@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.contract.gradient_flow import DistributionFields, GradientFlowRequest, Sigmas
+from app.contract.gradient_flow import DistributionFields, GradientFlowRequest, Law, Sigmas
 from app.contract.training import TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Text
@@ -34,12 +34,23 @@ def label(name: str, params: Mapping[str, Any]) -> str:
 
 def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language) -> str:
     """The network: activation, layers, initialisation, and what else was asked for."""
-    parts = [label(body.activation, body.params), _shape(answer["layers"], lang), _weights(body, lang)]
+    parts = [_activations(body), _shape(answer["layers"], lang), _weights(body, lang)]
     if body.normalization is not None:
         parts.append(body.normalization)
     if body.residual is not None:
         parts.append(_say(_RESIDUAL, lang).format(scale=body.residual.scale))
     return " · ".join(parts)
+
+
+def _activations(body: GradientFlowRequest) -> str:
+    """The activation, or those of the list, each named once."""
+    if isinstance(body.activation, str):
+        return label(body.activation, body.params)
+    listed = (
+        label(each, {}) if isinstance(each, str) else label(each.activation, each.params)
+        for each in body.activation
+    )
+    return ", ".join(dict.fromkeys(listed))
 
 
 def training_caption(body: TrainingRequest, networks: Iterable[Mapping[str, Any]], lang: Language) -> str:
@@ -82,11 +93,16 @@ def _shape(layers: list[Mapping[str, Any]], lang: Language) -> str:
 def _weights(body: GradientFlowRequest, lang: Language) -> str:
     if body.weights is not None:
         return _say(_OWN_WEIGHTS, lang)
-    if isinstance(body.init, Sigmas):
-        return f"σ_w = {body.init.sigma_w:g}, σ_b = {body.init.sigma_b:g}"
-    if isinstance(body.init, DistributionFields):
-        return f"{body.init.distribution} × {body.init.gain:g}"
-    return body.init if not body.sigma_b else f"{body.init}, σ_b = {body.sigma_b:g}"
+    listed = body.init if isinstance(body.init, list) else [body.init]
+    return ", ".join(dict.fromkeys(_law(each, body.sigma_b) for each in listed))
+
+
+def _law(law: Law, sigma_b: float) -> str:
+    if isinstance(law, Sigmas):
+        return f"σ_w = {law.sigma_w:g}, σ_b = {law.sigma_b:g}"
+    if isinstance(law, DistributionFields):
+        return f"{law.distribution} × {law.gain:g}"
+    return f"{law}, σ_b = {sigma_b:g}" if sigma_b and law == "critical" else law
 
 
 def _is_number(value: Any) -> bool:

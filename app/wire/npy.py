@@ -87,8 +87,10 @@ def header(body: bytes | bytearray) -> Header:
         place = entry.end()
     if text[:1] != b"{" or text[place:].strip() != b"}" or len(fields) != 3:
         raise Unsuitable(_NO_HEADER)
+    descr = fields["descr"].decode()
     try:
-        dtype = np.dtype(fields["descr"].decode())
+        # What NumPy calls some of the float8 formats that it does not know, and cannot read itself.
+        dtype = np.dtype("V1" if descr.endswith("f1") else descr)
     except TypeError:  # an integer of three bytes
         raise Unsuitable(_NO_HEADER) from None
     shape = tuple(

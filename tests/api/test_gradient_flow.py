@@ -62,11 +62,18 @@ def test_a_real_batch(client: InProcess) -> None:
 
 
 @pytest.mark.parametrize("init", ["orthogonal", "critical", {"sigma_w": 1.5, "sigma_b": 0.05}])
-@pytest.mark.parametrize("extra", [{"normalization": "layer_norm"}, {"residual": {"scale": 0.5}}, {}])
+@pytest.mark.parametrize(
+    "extra",
+    [{"normalization": "layer_norm"}, {"residual": {"scale": 0.5}}, {"normalization": "batch_norm"}, {}],
+)
 def test_what_a_network_can_be(client: InProcess, init: Any, extra: dict[str, Any]) -> None:
     answer = post(client, init=init, **extra)
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["theory"] is None) == bool(extra)
+    theory = answer.json()["theory"]
+    assert (theory is None) == (extra.get("normalization") == "batch_norm")
+    if theory is not None:
+        assert (theory["finite_width"] is None) == bool(extra)
+        assert len(theory["layers"]) == 4
 
 
 @pytest.mark.parametrize(

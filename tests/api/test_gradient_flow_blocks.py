@@ -76,3 +76,66 @@ def test_what_a_block_cannot_be(client: InProcess, fields: dict[str, Any], loc: 
     assert error["loc"][: len(loc)] == loc
     assert "recursive" not in answer.text
     assert len(answer.content) < 10_000
+
+
+def test_layers_that_differ(client: InProcess) -> None:
+    fields = {
+        "activation": ["relu", {"activation": "leaky_relu", "params": {"negative_slope": 0.2}}, "identity"],
+        "init": ["he_normal", "orthogonal", {"sigma_w": 1.0}],
+        "width": [12, 16, 16, 3],
+        "depth": None,
+    }
+    answer = post(client, **fields)
+    assert answer.status_code == 200, answer.text
+    GradientFlowResponse.model_validate(answer.json())
+    assert [each["fan_out"] for each in answer.json()["layers"]] == [16, 16, 3]
+    assert answer.json()["layers"][2]["saturated_fraction"]["median"] == 0
+
+
+def test_a_list_says_the_depth(client: InProcess) -> None:
+    answer = post(client, activation=["relu"] * 6 + ["linear"], depth=None, init="lsuv")
+    assert len(answer.json()["layers"]) == 7
+    for layer in answer.json()["layers"]:
+        assert layer["preactivation_variance"]["median"] == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["standard", "alpha"])
+@pytest.mark.parametrize("block", [None, {"kind": "transformer"}, {"kind": "residual"}])
+def test_dropout(client: InProcess, kind: str, block: dict[str, Any] | None) -> None:
+    with_it, without = (
+        post(client, block=block, dropout=each) for each in ({"rate": 0.3, "kind": kind}, None)
+    )
+    assert with_it.status_code == 200, with_it.text
+    assert with_it.json()["layers"] != without.json()["layers"]
+    assert (
+        post(client, block=block, dropout={"rate": 0.0, "kind": kind}).json()["layers"]
+        == without.json()["layers"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "loc"),
+    [
+        ({"activation": ["relu"] * 3}, "activation"),
+        ({"activation": []}, "activation"),
+        ({"activation": ["relu", "tahn", "relu", "relu"]}, "activation"),
+        ({"activation": ["leaky_relu"] * 4, "params": {"negative_slope": 0.1}}, "params"),
+        ({"init": ["he_normal"] * 5}, "init"),
+        ({"init": ["he_normal", "clever", "lsuv", "lsuv"]}, "init"),
+        ({"activation": ["relu"] * 3, "init": ["he_normal"] * 4}, "init"),
+        ({"activation": ["relu"] * 10_001, "depth": None}, "activation"),
+        ({"activation": ["relu", "swiglu"] * 2, "block": {"kind": "residual"}}, "activation"),
+        ({"dropout": {"rate": 1.0}}, "dropout"),
+        ({"dropout": {"rate": 0.1, "kind": "spatial"}}, "dropout"),
+        ({"dropout": 0.1}, "dropout"),
+        ({"dropout": {"rate": 0.1}, "train": True}, "train"),
+        ({"init": "lsuv", "train": True}, "train"),
+        ({"activation": ["relu"] * 4, "train": True}, "train"),
+    ],
+)
+def test_lists_and_dropout_that_there_are_not(client: InProcess, fields: dict[str, Any], loc: str) -> None:
+    answer = post(client, **fields)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["loc"][:2] == ["body", loc]
+    assert len(answer.content) < 10_000
+    assert "clever" not in answer.text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
 from app.core.propagation import block_steps
 from app.core.propagation.block import Block
+from app.core.propagation.dropout import Dropout
 from app.core.propagation.engine import block_map
 from app.core.propagation.initialisers import gaussian
 from app.core.propagation.linear_maps import Dense, LinearMap
@@ -27,17 +29,33 @@ pytestmark = pytest.mark.peers
 WIDTH, TOKENS, DEPTH = 24, 7, 3
 
 
+class Simulated(NamedTuple):
+    """Figures, the matrices block by block in the order of their names, inputs, loss gradient, masks."""
+
+    figures: Figures
+    made: list[Array]
+    inputs: Any
+    upstream: Any
+    masks: list[Any]
+
+
 def simulated(
-    block: Block, activation: str, norm: str | None = None
-) -> tuple[Figures, list[Array], Any, Any]:
-    """Figures, the matrices block by block in the order of its names, inputs and loss gradient."""
+    block: Block, activation: str, norm: str | None = None, dropout: Dropout | None = None
+) -> Simulated:
+    """A network of such blocks, its weights made."""
     made: list[Array] = []
+    masks: list[Any] = []
+    draw = Dropout.mask
 
     def watched(*arguments: Any) -> LinearMap:
         found = block_map(*arguments)
         assert isinstance(found, Dense)
         made.extend(np.split(found.weights, len(arguments[1].names)))
         return found
+
+    def masked(self: Dropout, *arguments: Any) -> Any:
+        masks.append(draw(self, *arguments))
+        return masks[-1]
 
     rng = np.random.default_rng(1)
     inputs, upstream = rng.standard_normal((2, WIDTH, TOKENS))
@@ -47,10 +65,11 @@ def simulated(
         weights=gaussian(1.3),
         normalisation=NORMALISATIONS[norm] if norm else None,
         block=block,
+        dropout=dropout,
     )
-    with patch.object(block_steps, "block_map", watched):
+    with patch.object(block_steps, "block_map", watched), patch.object(Dropout, "mask", masked):
         figures = propagate(network, inputs, seed=2, engine="dense", upstream=upstream)
-    return figures, made, inputs, upstream
+    return Simulated(figures, made, inputs, upstream, masks)
 
 
 def assert_gradients(figures: Figures, entering: list[Any], weights: list[list[Any]]) -> None:
@@ -80,7 +99,7 @@ def followed(x: Any, blocks: list[Any], upstream: Array) -> list[Any]:
 def test_transformer_blocks_are_pytorch_s_encoder_layers(causal: bool, norm: Any, activation: str) -> None:
     torch = pytest.importorskip("torch")
     block = TransformerBlock(heads=4, mlp_ratio=2, norm=norm, causal=causal)
-    figures, made, inputs, upstream = simulated(block, activation)
+    figures, made, inputs, upstream, _ = simulated(block, activation)
     mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS, dtype=torch.float64)
     layers, weights = [], []
     for number in range(DEPTH):
@@ -121,62 +140,91 @@ def _cosine(h: Any) -> float:
     return float(((unit @ unit.T).sum() - count) / (count * (count - 1)))
 
 
-BLOCKS: list[tuple[Block, str, str | None]] = [
-    (ResidualBlock(), "relu", None),
-    (ResidualBlock(norm="post", skip=0.6, branch="depth_scaled"), "gelu", "rms_norm"),
-    (ResidualBlock(norm=None, matrices=1, branch=0.5), "tanh", None),
-    (ResidualBlock(matrices=1), "swiglu", "rms_norm"),
-    (ResidualBlock(), "swiglu", None),
-    (TransformerBlock(heads=3, mlp_ratio=1.5, branch="depth_scaled"), "swiglu", "rms_norm"),
-    (TransformerBlock(heads=2, norm=None, branch=0.3, causal=False), "geglu", None),
+BLOCKS: list[tuple[Block, str, str | None, float]] = [
+    (ResidualBlock(), "relu", None, 0.0),
+    (ResidualBlock(norm="post", skip=0.6, branch="depth_scaled"), "gelu", "rms_norm", 0.0),
+    (ResidualBlock(norm=None, matrices=1, branch=0.5), "tanh", None, 0.0),
+    (ResidualBlock(matrices=1), "swiglu", "rms_norm", 0.0),
+    (ResidualBlock(), "swiglu", None, 0.0),
+    (TransformerBlock(heads=3, mlp_ratio=1.5, branch="depth_scaled"), "swiglu", "rms_norm", 0.0),
+    (TransformerBlock(heads=2, norm=None, branch=0.3, causal=False), "geglu", None, 0.0),
+    (ResidualBlock(), "relu", None, 0.3),
+    (ResidualBlock(norm="post", matrices=1), "swiglu", None, 0.2),
+    (TransformerBlock(heads=3, mlp_ratio=1.5), "gelu", None, 0.3),
+    (TransformerBlock(heads=2, norm="post", causal=False, branch=0.5), "swiglu", None, 0.1),
 ]
 
 
-@pytest.mark.parametrize(("block", "activation", "norm"), BLOCKS, ids=str)
-def test_blocks_are_what_their_formulas_say(block: Any, activation: str, norm: str | None) -> None:
+class Formulas:
+    """The blocks' docstrings in PyTorch's elementary functions, tokens × features."""
+
+    def __init__(self, block: Any, activation: str, norm: str | None, masks: Iterator[Any]) -> None:
+        self.torch = pytest.importorskip("torch")
+        self.block, self.activation, self.norm, self.masks = block, activation, norm, masks
+
+    def dropped(self, values: Any) -> Any:
+        """With the next mask, features × tokens, where there is one."""
+        mask = next(self.masks, None)
+        return values if mask is None else values * mask.T
+
+    def phi(self, z: Any) -> Any:
+        functional = self.torch.nn.functional
+        gates = {"swiglu": functional.silu, "geglu": functional.gelu}
+        if self.activation in gates:
+            return self.dropped(gates[self.activation](z[:, ::2]) * z[:, 1::2])
+        plain = {"relu": functional.relu, "gelu": functional.gelu, "tanh": self.torch.tanh}
+        return self.dropped(plain[self.activation](z))
+
+    def normed(self, h: Any) -> Any:
+        if self.norm == "rms_norm":
+            return h / (h.square().mean(dim=1, keepdim=True) + EPSILON).sqrt()
+        return self.torch.nn.functional.layer_norm(h, (WIDTH,), eps=EPSILON)
+
+    def around(self, h: Any, branch: Any, branches: int) -> Any:
+        scale = branches**-0.5 if self.block.branch == "depth_scaled" else self.block.branch
+        skip = getattr(self.block, "skip", 1.0)
+        total = skip * h + scale * branch(self.normed(h) if self.block.norm == "pre" else h)
+        return self.normed(total) if self.block.norm == "post" else total
+
+    def attended(self, u: Any, query: Any, key: Any, value: Any, output: Any) -> Any:
+        heads = [
+            (u @ each.T).reshape(TOKENS, self.block.heads, -1).transpose(0, 1) for each in (query, key, value)
+        ]
+        scores = heads[0] @ heads[1].transpose(1, 2) / (WIDTH / self.block.heads) ** 0.5
+        if self.block.causal:
+            scores = scores.masked_fill(self.torch.ones(TOKENS, TOKENS).triu(1).bool(), -self.torch.inf)
+        shares, mask = scores.softmax(dim=-1), next(self.masks, None)
+        if mask is not None:
+            shares = shares * mask.reshape(shares.shape)
+        return self.dropped((shares @ heads[2]).transpose(0, 1).reshape(TOKENS, WIDTH) @ output.T)
+
+    def residual(self, h: Any, first: Any, second: Any = None) -> Any:
+        def branch(u: Any) -> Any:
+            return self.phi(u @ first.T) if second is None else self.phi(u @ first.T) @ second.T
+
+        return self.around(h, branch, DEPTH)
+
+    def transformer(self, h: Any, *given: Any) -> Any:
+        h = self.around(h, lambda u: self.attended(u, *given[:4]), 2 * DEPTH)
+        inner, outer = given[4:]
+        return self.around(h, lambda u: self.dropped(self.phi(u @ inner.T) @ outer.T), 2 * DEPTH)
+
+
+@pytest.mark.parametrize(("block", "activation", "norm", "rate"), BLOCKS, ids=str)
+def test_blocks_are_what_their_formulas_say(
+    block: Any, activation: str, norm: str | None, rate: float
+) -> None:
     torch = pytest.importorskip("torch")
-    figures, made, inputs, upstream = simulated(block, activation, norm)
+    figures, made, inputs, upstream, masks = simulated(
+        block, activation, norm, Dropout(rate) if rate else None
+    )
+    left = iter([torch.tensor(each).double() / (1 - rate) for each in masks])
+    formulas = Formulas(block, activation, norm, left)
     tensors = [torch.tensor(each, requires_grad=True) for each in made]
     count = len(figures.matrices)
     weights = [tensors[count * number : count * (number + 1)] for number in range(DEPTH)]
-
-    def phi(z: Any) -> Any:
-        functional = torch.nn.functional
-        gates = {"swiglu": functional.silu, "geglu": functional.gelu}
-        plain = {"relu": functional.relu, "gelu": functional.gelu, "tanh": torch.tanh}
-        return gates[activation](z[:, ::2]) * z[:, 1::2] if activation in gates else plain[activation](z)
-
-    def normed(h: Any) -> Any:
-        if norm == "rms_norm":
-            return h / (h.square().mean(dim=1, keepdim=True) + EPSILON).sqrt()
-        return torch.nn.functional.layer_norm(h, (WIDTH,), eps=EPSILON)
-
-    def around(h: Any, branch: Any, scale: float) -> Any:
-        skip = getattr(block, "skip", 1.0)
-        total = skip * h + scale * branch(normed(h) if block.norm == "pre" else h)
-        return normed(total) if block.norm == "post" else total
-
-    def scale(branches: int) -> float:
-        return float(branches**-0.5 if block.branch == "depth_scaled" else block.branch)
-
-    def attended(u: Any, query: Any, key: Any, value: Any, output: Any) -> Any:
-        heads = [
-            (u @ each.T).reshape(TOKENS, block.heads, -1).transpose(0, 1) for each in (query, key, value)
-        ]
-        found = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=block.causal)
-        return found.transpose(0, 1).reshape(TOKENS, WIDTH) @ output.T
-
-    def residual(h: Any, first: Any, second: Any = None) -> Any:
-        def branch(u: Any) -> Any:
-            return phi(u @ first.T) if second is None else phi(u @ first.T) @ second.T
-
-        return around(h, branch, scale(DEPTH))
-
-    def transformer(h: Any, *given: Any) -> Any:
-        h = around(h, lambda u: attended(u, *given[:4]), scale(2 * DEPTH))
-        return around(h, lambda u: phi(u @ given[4].T) @ given[5].T, scale(2 * DEPTH))
-
-    kind = residual if isinstance(block, ResidualBlock) else transformer
+    kind = getattr(formulas, block.kind)
     blocks = [lambda h, own=own: kind(h, *own) for own in weights]
     entering = followed(torch.tensor(inputs.T), blocks, upstream)
+    assert next(left, None) is None
     assert_gradients(figures, entering, weights)

@@ -130,7 +130,7 @@ def _decades(verdict: Verdict) -> float:
 
 def _candidates(network: Network, batch: int, states: frozenset[State]) -> Iterator[Candidate]:
     """Changes of the initialisation, the activation, the normalisation and the residual branches."""
-    if isinstance(network.weights, Initialiser):
+    if isinstance(network.weights, Initialiser) and not (network.calls or network.laws):
         yield from _initialisations(network)
         for name in _other_activations(network, states):
             call = REGISTRY.resolve(name)
@@ -193,6 +193,8 @@ def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
     σ_w² E φ(Z)² = 1 is that. Where units die or saturate, those whose units cannot.
     """
     assert isinstance(network.weights, Initialiser)
+    if network.weights.unit_variance:
+        return []
     last = network.layers[-1]
     sigma = network.weights.sigma_w(last.fan_in, last.units)
     if not sigma:

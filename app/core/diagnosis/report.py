@@ -107,7 +107,7 @@ def _accuracy(experiment: Experiment, networks: Sequence[Figures]) -> Accuracy |
     """How well the formula was worked out, over the arguments that it had in all networks."""
     call = experiment.network.call
     ranges = [each.arguments for each in networks if each.arguments is not None]
-    if not ranges or not isinstance(call.activation, FormulaActivation):
+    if not ranges or experiment.network.calls or not isinstance(call.activation, FormulaActivation):
         return None
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return call.activation.accuracy(low, high, call.scalars)

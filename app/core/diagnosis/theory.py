@@ -8,20 +8,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
-from app.core.errors import InvalidValue
+from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
+from app.core.propagation.block import scale_of
 from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.propagation.layer import Layer
 from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.residual_block import ResidualBlock
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
+from app.core.theory.finite_width import FiniteWidth, finite_width
 from app.core.theory.length_map import Basin, basins
 from app.core.theory.mean_field import MeanField, mean_field
+from app.core.theory.recursion import Passage, PlainStep, ResidualStep, Response, Step, Stream, passage
 from app.core.theory.trajectory import Trajectory, trajectory
+
+SETTLED = 1e-3
+"""Relative change of a figure from one layer to the next below which it counts as settled."""
 
 MOST_BIAS, BIAS_STEP = 3.0, 0.02
 """σ_b among which a critical one is looked for."""
@@ -38,6 +46,10 @@ class Theory:
         gradient_log10_rms: of dL/dz, layer by layer.
         predicted_log10_ratio: of the first layer over the last.
         critical_sigma_w: for the network's σ_b; NaN where there is none.
+        finite_width: how far networks of these widths spread; plain layers without normalisation.
+
+    Where layers normalise, add to a stream, leave values out or differ, ``point`` has what the last layers
+    have settled at, if they have; what is not known of it is NaN.
     """
 
     point: MeanField
@@ -46,6 +58,7 @@ class Theory:
     gradient_log10_rms: Array
     predicted_log10_ratio: float
     critical_sigma_w: float
+    finite_width: FiniteWidth | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ def shared_sigmas(network: Network) -> tuple[float, float] | None:
     weights = network.weights
     if not isinstance(weights, Initialiser) or network.normalisation or network.residual is not None:
         return None
-    if network.block is not None:
+    if network.block or network.dropout or network.calls or network.laws or weights.unit_variance:
         return None
     shapes = {(layer.fan_in, layer.units) for layer in network.layers}
     pairs = np.array([(weights.sigma_w(*shape), weights.sigma_b(*shape)) for shape in sorted(shapes)])
@@ -106,7 +119,9 @@ def dual_or_none(call: Call) -> Dual | None:
 
 def _theory(experiment: Experiment) -> Theory | None:
     sigmas, dual = shared_sigmas(experiment.network), dual_or_none(experiment.network.call)
-    if sigmas is None or dual is None:
+    if sigmas is None:
+        return _followed(experiment)
+    if dual is None:
         return None
     inputs, layers = experiment.inputs, experiment.network.layers
     variance = inputs.variance if isinstance(inputs, GaussianInputs) else float(np.mean(inputs**2))
@@ -116,14 +131,92 @@ def _theory(experiment: Experiment) -> Theory | None:
     start = _start(dual, *sigmas, path)
     # Each gradient sums over the units of the layer above, whose weights are scaled by the layer's own.
     widths = math.log10(layers[-1].units / layers[0].units) / 2
+    gradients = _gradients(path, layers) + _log10_rms(experiment.upstream)
     return Theory(
         mean_field(dual, *sigmas, start),
         basins(dual, sigmas[0] ** 2, sigmas[1] ** 2, start),
         path,
-        _gradients(path, layers) + _log10_rms(experiment.upstream),
+        gradients,
         path.log10_gradient_ratio + widths,
         float(critical_sigma_w(dual, sigmas[1])),
+        _spread(experiment.network, path.q, float(gradients[0] - gradients[-1])),
     )
+
+
+def _followed(experiment: Experiment) -> Theory | None:
+    """Layer by layer, where no fixed point is known; None where not even that is."""
+    network, inputs = experiment.network, experiment.inputs
+    steps = _steps(network)
+    if steps is None or not np.isfinite(experiment.mean_square):
+        return None
+    mean = 0.0 if isinstance(inputs, GaussianInputs) else float(np.mean(inputs))
+    try:
+        found = passage(steps, Stream(experiment.mean_square, mean))
+    except LimitExceeded:  # φ oscillates too fast
+        return None
+    gradients = found.gradient_log10_rms + _log10_rms(experiment.upstream)
+    ratio = float(gradients[0] - gradients[-1]) if np.isfinite(gradients[-1]) else math.nan
+    plain = network.block is None and not network.passes and network.normalisation is None
+    spread = _spread(network, found.q, ratio) if plain and network.dropout is None else None
+    path = Trajectory(found.q, None, np.full(network.depth, np.nan), found.chi)
+    return Theory(_settled(found), [], path, gradients, ratio, math.nan, spread)
+
+
+def _settled(found: Passage) -> MeanField:
+    """What the last two layers agree on."""
+    unknown = np.array(math.nan)
+    q, chi = (
+        np.array(each[-1] if len(each) > 1 and abs(each[-1] / each[-2] - 1) < SETTLED else math.nan)
+        for each in (found.q, found.chi)
+    )
+    scale = np.array(1 / abs(math.log(chi))) if chi > 0 and chi != 1 else unknown
+    return MeanField(q, unknown, chi, unknown, unknown, scale, np.array(""))
+
+
+def _steps(network: Network) -> list[Step] | None:
+    """The layers, or blocks, as theory sees them; None for those it does not."""
+    made: dict[int, Response | None] = {}
+    steps: list[Step] = []
+    for number in range(network.depth):
+        call, weights = network.units_at(number).call, network.weights_at(number)
+        if id(call) not in made:
+            made[id(call)] = _response(call)
+        response = made[id(call)]
+        if response is None or not isinstance(weights, Initialiser) or weights.unit_variance:
+            return None
+        step = _step(network, number, response, weights)
+        if step is None:
+            return None
+        steps.append(step)
+    return steps
+
+
+def _response(call: Call) -> Response | None:
+    single = isinstance(call.activation, Elementwise) and len(call.scalars) == len(call.params)
+    return Response(call) if single and dual_or_none(call) is not None else None
+
+
+def _step(network: Network, number: int, response: Response, weights: Initialiser) -> Step | None:
+    layer, normalisation, block = network.layers[number], network.normalisation, network.block
+    weight, bias = (each(layer.fan_in, layer.units) ** 2 for each in (weights.sigma_w, weights.sigma_b))
+    if isinstance(block, ResidualBlock):
+        centred = normalisation is None or normalisation.centred
+        scale = scale_of(block.branch, network.depth)
+        shape = block.matrices, block.norm, centred, block.skip, scale
+        return ResidualStep(response, weight, bias, *shape, network.dropout)
+    if block is not None or (normalisation is not None and normalisation.over == "batch"):
+        return None
+    branch = network.residual if network.has_branch(layer) else None
+    dropout = None if number == network.depth - 1 else network.dropout
+    widening, normalised = layer.units / layer.fan_in, normalisation is not None
+    return PlainStep(response, weight, bias, widening, normalised, branch, dropout)
+
+
+def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | None:
+    calls = [network.units_at(number).call for number in range(network.depth)]
+    if not all(len(each.scalars) == len(each.params) for each in calls):
+        return None
+    return finite_width(calls, network.sizes[1:], variances.tolist(), ratio)
 
 
 def _log10_rms(upstream: Array | None) -> float:

@@ -20,6 +20,9 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.layer import Layer, Matrix
@@ -64,6 +67,12 @@ class Workshop(Protocol):
 
     def norm(self) -> Part:
         """n(·)."""
+
+    def dropout(self) -> Part | None:
+        """Standard dropout, or None where there is none; `activation` has its own already."""
+
+    def mask(self, rows: int) -> tuple[NDArray[np.bool_], float] | None:
+        """What standard dropout keeps of rows × B, and the factor of what is kept; None without it."""
 
     def branched(self, branch: Part, norm: Where | None, skip: float, scale: float) -> Part:
         """skip · h + scale · branch(n(h)); or n of the sum, or without n."""

@@ -70,20 +70,32 @@ class Linear:
 
 
 class Activation:
-    """φ, unit by unit. ``measured`` hears of the pre-activations and the response on the way forward."""
+    """φ, unit by unit, and dropout after it.
+
+    ``measured`` hears of the pre-activations and the response on the way forward, ``masked`` leaves values
+    out.
+    """
 
     def __init__(
-        self, units: Units, count: int, blocks: Blocks, measured: Callable[[Array, Response], None]
+        self,
+        units: Units,
+        count: int,
+        blocks: Blocks,
+        measured: Callable[[Array, Response], None],
+        masked: Callable[[Response], Response] | None = None,
     ) -> None:
         self._units = units
         self._count = count
         self._blocks = blocks
         self._measured = measured
+        self._masked = masked
 
     def forward(self, h: Array) -> Array:
         """φ(z)."""
         response = respond(self._units, self._count, h, self._blocks)
         self._measured(h, response)
+        if self._masked is not None:
+            response = self._masked(response)
         self._slopes = response.slopes
         return response.outputs
 

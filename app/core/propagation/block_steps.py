@@ -10,14 +10,17 @@ weight_gradient_log10_norm      over all the block's matrices; `Figures.matrices
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
 from app.core.propagation.block import Block, Part, Where
 from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm
 from app.core.propagation.blocks import TEMPORARY, Blocks
+from app.core.propagation.dropout import Dropout, LeftOut
 from app.core.propagation.engine import Kind, block_map, drawn_biases
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.network import Network
@@ -25,6 +28,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.responses import Response
 from app.core.propagation.statistics import variance_and_correlation
 from app.core.propagation.steps import Run, mean, rescaled
+from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
 
 
@@ -95,13 +99,14 @@ class _Workshop:
         shapes = block.shapes(self.width, network.units.pieces)
         self._places = {each.names[0]: place for place, each in enumerate(shapes)}
         self._shapes, self._kinds = shapes, kinds
+        self._masks = 0
         self._by_row = Blocks(run.blocks.columns, run.blocks.map_blocks, TEMPORARY // run.dtype.itemsize)
 
     def linear(self, name: str) -> Part:
         place, run = self._places[name], self._run
         matrix, kind = self._shapes[place], self._kinds[place]
         address = self.number, place
-        law = self._network.weights
+        law = self._network.weights_at(self.number)
         assert isinstance(law, Initialiser)
         weights = block_map(law, matrix, kind, run.weights.at(*address), run.blocks, run.dtype)
         offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
@@ -109,7 +114,12 @@ class _Workshop:
         return self.made[-1]
 
     def activation(self, units: int) -> Part:
-        return Activation(self._network.units, units, self._run.blocks, self._measure)
+        dropout, masked = self._network.dropout, None
+        if dropout is not None:
+            stream = self._mask_stream()
+            masked = partial(self._left_out, dropout, stream)
+        at_work = self._network.units_at(self.number)
+        return Activation(at_work, units, self._run.blocks, self._measure, masked)
 
     def norm(self) -> Part:
         return Norm(self._network.normalisation or NORMALISATIONS["layer_norm"], self._by_row)
@@ -119,9 +129,29 @@ class _Workshop:
         whole = Branched(inside, skip, scale, self.blocks)
         return Chain([whole, self.norm()]) if norm == "post" else whole
 
+    def dropout(self) -> Part | None:
+        dropout = self._network.dropout
+        if dropout is None or dropout.kind != "standard":
+            return None
+        return LeftOut(dropout, self._mask_stream(), self.blocks)
+
+    def mask(self, rows: int) -> tuple[NDArray[np.bool_], float] | None:
+        dropout = self._network.dropout
+        if dropout is None or dropout.kind != "standard":
+            return None
+        return dropout.mask(self._mask_stream(), rows, self.blocks), dropout.factor
+
     def report(self, name: str, value: float) -> None:
         if self.measured:
             self._run.figures.own[name][self.number] = value
+
+    def _left_out(self, dropout: Dropout, stream: Stream, response: Response) -> Response:
+        return dropout.of(response, dropout.mask(stream, len(response.outputs), self.blocks))
+
+    def _mask_stream(self) -> Stream:
+        """A new one each time it is asked for in a block, in the same order whenever the block is built."""
+        self._masks += 1
+        return self._run.masks.at(self.number, self._masks)
 
     def _measure(self, z: Array, response: Response) -> None:
         if not self.measured:
@@ -132,7 +162,7 @@ class _Workshop:
         figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size
         figures.dead_fraction[number] = response.counts.dead / len(response.outputs)
-        if self._network.units.estimated:
+        if self._network.units_at(self.number).estimated:
             figures.seen(z)
 
 

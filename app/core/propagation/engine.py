@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -28,8 +28,9 @@ from app.core.propagation.linear_maps import (
     Interleaved,
     LinearMap,
     Stacked,
+    UnitVariance,
 )
-from app.core.propagation.network import Network
+from app.core.propagation.network import Network, Weights
 from app.core.propagation.streams import Stream
 
 Kind: TypeAlias = Literal["dense", "deferred"]
@@ -78,12 +79,20 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
     """
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
-    choices = {layer: _choice(network, layer, batch, engine) for layer in set(network.maps)}
-    return tuple(choices[layer] for layer in network.maps)
+    weighed = list(zip(_laws(network), network.maps, strict=True))
+    choices = {each: _choice(*each, batch, engine) for each in set(weighed)}
+    return tuple(choices[each] for each in weighed)
 
 
-def _choice(network: Network, layer: Layer, batch: int, engine: Engine) -> Kind:
-    possible = deferrable(network, layer, batch)
+def _laws(network: Network) -> list[tuple[Weights, ...]]:
+    """For each of `Network.maps`, how its weights may be drawn: a block's in all blocks."""
+    if network.block is None:
+        return [(network.weights_at(number),) for number in range(network.depth)]
+    return [tuple(dict.fromkeys(network.laws)) or (network.weights,)] * len(network.maps)
+
+
+def _choice(laws: tuple[Weights, ...], layer: Layer, batch: int, engine: Engine) -> Kind:
+    possible = all(deferrable(each, layer, batch) for each in laws)
     if engine == "deferred" and not possible:
         raise InvalidValue(
             "deferred needs Gaussian weights, or orthogonal ones in square layers with at least twice as "
@@ -91,16 +100,16 @@ def _choice(network: Network, layer: Layer, batch: int, engine: Engine) -> Kind:
             loc=("engine",),
         )
     if engine == "auto" and possible:
-        dense, deferred = (_map_cost(network, layer, batch, kind).work for kind in _KINDS)
+        dense, deferred = (_map_cost(laws[0], layer, batch, kind).work for kind in _KINDS)
         return "deferred" if deferred < dense else "dense"
     return "dense" if engine == "auto" else engine
 
 
-def deferrable(network: Network, layer: Layer, batch: int) -> bool:
+def deferrable(weights: Weights, layer: Layer, batch: int) -> bool:
     """Whether the layer's weights need not be made."""
-    if isinstance(network.weights, GivenWeights):
+    if isinstance(weights, GivenWeights):
         return False
-    invariance = network.weights.weight_law(layer.fan_in, layer.units).invariance
+    invariance = weights.weight_law(layer.fan_in, layer.units).invariance
     if invariance == "haar":
         return layer.fan_in == layer.units >= 2 * batch
     return invariance == "gaussian"
@@ -110,9 +119,10 @@ def linear_map(
     network: Network, number: int, kind: Kind, stream: Stream, blocks: Blocks, dtype: np.dtype[Any]
 ) -> LinearMap:
     """The weights of layer ``number`` (from 0), made or deferred."""
-    if isinstance(network.weights, GivenWeights):
-        return Dense(network.weights.matrices[number].astype(dtype, copy=False), blocks)
-    return _drawn(network.weights, network.layers[number], Interleaved, kind, stream, blocks, dtype)
+    weights = network.weights_at(number)
+    if isinstance(weights, GivenWeights):
+        return Dense(weights.matrices[number].astype(dtype, copy=False), blocks)
+    return _drawn(weights, network.layers[number], Interleaved, kind, stream, blocks, dtype)
 
 
 def block_map(
@@ -132,6 +142,9 @@ def _drawn(
     blocks: Blocks,
     dtype: np.dtype[Any],
 ) -> LinearMap:
+    if weights.unit_variance:
+        plain = replace(weights, unit_variance=False)
+        return UnitVariance(_drawn(plain, layer, join, kind, stream, blocks, dtype))
     law = weights.weight_law(layer.fan_in, layer.units)
     if isinstance(law, Orthogonal):
         if layer.pieces == 1:
@@ -155,10 +168,11 @@ def _orthogonal(
 
 def biases(network: Network, number: int, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
     """The biases of layer ``number`` (from 0), one a row of W, or None."""
-    if isinstance(network.weights, GivenWeights):
-        given = network.weights.biases[number]
+    weights = network.weights_at(number)
+    if isinstance(weights, GivenWeights):
+        given = weights.biases[number]
         return None if given is None else given.astype(dtype)
-    return drawn_biases(network.weights, network.layers[number], stream, dtype)
+    return drawn_biases(weights, network.layers[number], stream, dtype)
 
 
 def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
@@ -169,10 +183,10 @@ def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.d
     return draw(law, layer.rows, stream, Blocks(1), dtype)[:, 0]
 
 
-def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
+def _map_cost(weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
     """Of a layer's linear map alone, asked twice; ``bytes`` are the numbers that the tape holds of it."""
-    given = isinstance(network.weights, GivenWeights)
-    orthogonal = isinstance(network.weights, Initialiser) and isinstance(network.weights.weights, Orthogonal)
+    given = isinstance(weights, GivenWeights)
+    orthogonal = _orthogonal_weights(weights)
     rows, fan_in = layer.rows, layer.fan_in
     if kind == "dense":
         factoring = 4 * rows * fan_in * min(rows, fan_in) if orthogonal else 0
@@ -185,10 +199,10 @@ def _map_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
     length = segment_length(network, batch, kinds, itemsize, tape)
-    shapes = Counter(zip(network.maps, kinds, strict=True))
-    maps = {shape: _map_cost(network, shape[0], batch, shape[1]) for shape in shapes}
+    shapes = Counter(_questions(network, kinds))
+    maps = {shape: _map_cost(shape[0], shape[1], batch, shape[2]) for shape in shapes}
     flops = sum(
-        count * (maps[shape].flops + _shared_flops(shape[0], batch)) for shape, count in shapes.items()
+        count * (maps[shape].flops + _shared_flops(shape[1], batch)) for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
     if network.block is not None:  # what was counted is one block's
@@ -199,6 +213,16 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
     numbers = length * kept + math.ceil(network.depth / length) * between + working
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
+
+
+def _questions(network: Network, kinds: tuple[Kind, ...]) -> list[tuple[Weights, Layer, Kind]]:
+    """What each map is, by the law that costs most."""
+    laws = [max(each, key=_orthogonal_weights) for each in _laws(network)]
+    return list(zip(laws, network.maps, kinds, strict=True))
+
+
+def _orthogonal_weights(weights: Weights) -> bool:
+    return isinstance(weights, Initialiser) and isinstance(weights.weights, Orthogonal)
 
 
 def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> int:
@@ -217,14 +241,15 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
     """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
     between = float(max(network.sizes) * batch)
-    maps = list(zip(network.maps, kinds, strict=True))
+    maps = _questions(network, kinds)
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
-        return load.kept + sum(_map_cost(network, each, batch, kind).bytes for each, kind in maps), between
+        asked = sum(_map_cost(law, each, batch, kind).bytes for law, each, kind in maps)
+        return load.kept + asked, between
     responses = 2 if network.normalisation else 1
     kept = max(
-        _map_cost(network, layer, batch, kind).bytes + responses * layer.rows * batch
-        for layer, kind in set(maps)
+        _map_cost(law, layer, batch, kind).bytes + responses * layer.rows * batch
+        for law, layer, kind in set(maps)
     )
     return float(kept), between
 

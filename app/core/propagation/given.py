@@ -14,7 +14,7 @@ from app.core.errors import InvalidValue
 Array: TypeAlias = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GivenWeights:
     """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
 

@@ -127,10 +127,14 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Initialiser:
-    """The distributions of a layer's weights and, where they are not zero, biases."""
+    """The distributions of a layer's weights and, where they are not zero, biases.
+
+    ``unit_variance`` divides each layer's weights by the standard deviation of what they make of its input.
+    """
 
     weights: Scaled | Orthogonal
     biases: Scaled | None = None
+    unit_variance: bool = False
 
     def weight_law(self, fan_in: int, fan_out: int) -> Independent | Orthogonal:
         """The distribution of W, fan_out × fan_in."""
@@ -182,6 +186,10 @@ INITIALISERS: Mapping[str, Initialiser] = {
     "flax_default": Initialiser(Scaled(TruncatedGaussian, 1, "in")),
 }
 """By the contract's names."""
+
+
+LSUV = Initialiser(Orthogonal(), unit_variance=True)
+"""Layer-sequential unit variance, which looks at the inputs (Mishkin and Matas 2016, arXiv:1511.06422)."""
 
 
 def initialiser(name: str) -> Initialiser:

@@ -19,7 +19,7 @@ import numpy as np
 from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.streams import Stream
-from app.core.propagation.tall import Basis, Batch, cross, orthonormal, root, times, total
+from app.core.propagation.tall import Basis, Batch, cross, largest, orthonormal, root, times, total
 
 _FORWARD, _BACKWARD = range(2)
 
@@ -170,6 +170,34 @@ class Stacked:
         ]
         total: Array = np.add.reduce(answers)
         return total
+
+
+class UnitVariance:
+    """W / s, s the standard deviation of W h over units and batch: layer-sequential unit variance.
+
+    Source: Mishkin and Matas 2016, "All you need is a good init", arXiv:1511.06422. Where W h is constant it
+    stays.
+    """
+
+    def __init__(self, weights: LinearMap) -> None:
+        self._weights = weights
+        self._factor = 1.0
+
+    def forward(self, h: Batch) -> Array:
+        """W h / s."""
+        answer = self._weights.forward(h)
+        size = largest(answer)
+        if 0 < size < np.inf:
+            deviation = size * float(np.std(answer / answer.dtype.type(size), dtype=np.float64))
+            self._factor = 1 / deviation if deviation > 0 else 1.0
+        answer *= answer.dtype.type(self._factor)
+        return answer
+
+    def backward(self, delta: Batch) -> Array:
+        """Wᵀ δ / s."""
+        answer = self._weights.backward(delta)
+        answer *= answer.dtype.type(self._factor)
+        return answer
 
 
 def _fresh(stream: Stream, basis: Basis, columns: int, blocks: Blocks) -> tuple[Array, Array]:

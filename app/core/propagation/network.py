@@ -23,6 +23,7 @@ from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.propagation.block import Block
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.dropout import Dropout
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.layer import Layer, Matrix
@@ -39,11 +40,14 @@ class Network:
 
     Attributes:
         sizes: inputs, then the units of each layer.
-        call: the activation with its parameters, the same in every layer.
+        call: the activation with its parameters.
         weights: how they are drawn, or the matrices.
         normalisation: of pre-activations, or None.
         residual: the scale of the branches, or None.
         block: what a layer is; None for plain layers. ``normalisation`` is then the block's n(·).
+        dropout: after the activation in every layer but the last, or in every block; or None.
+        calls: where layers differ, each one's own activation; ``call`` is then the first one's.
+        laws: where layers differ, how each one's weights are drawn; ``weights`` is then the first one's.
 
     Raises `InvalidValue` for sizes or matrices that do not fit together, and for an activation that mixes a
     whole layer.
@@ -55,14 +59,20 @@ class Network:
     normalisation: Normalisation | None = None
     residual: float | None = None
     block: Block | None = None
+    dropout: Dropout | None = None
+    calls: tuple[Call, ...] = ()
+    laws: tuple[Initialiser, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or min(self.sizes) < 1:
             raise InvalidValue("must be two or more positive sizes", loc=("width",))
+        for name, listed in (("activation", self.calls), ("init", self.laws)):
+            if len(listed) not in (0, self.depth):
+                raise InvalidValue(f"must be one for each layer: {self.depth:,}", loc=(name,))
         if self.block is not None:
             self._check_block(self.block)
-        for units in set(self.sizes[1:]):
-            self.units.check(units)
+        for each, size in {(each, size) for each, size in zip(self._units, self.sizes[1:], strict=True)}:
+            each.check(size)
         if isinstance(self.weights, GivenWeights):
             _check_fit(self.weights, self.layers)
 
@@ -72,10 +82,27 @@ class Network:
         return Units(self.call)
 
     @cached_property
+    def _units(self) -> tuple[Units, ...]:
+        if not self.calls:
+            return (self.units,) * self.depth
+        made = {id(call): Units(call) for call in self.calls}
+        return tuple(made[id(call)] for call in self.calls)
+
+    def units_at(self, number: int) -> Units:
+        """The activation at work in layer ``number`` (from 0)."""
+        return self._units[number]
+
+    def weights_at(self, number: int) -> Weights:
+        """How the weights of layer ``number`` (from 0) are drawn, or all matrices."""
+        return self.laws[number] if self.laws else self.weights
+
+    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers' shapes, first to last; a block's is that of the stream."""
-        pieces = self.units.pieces if self.block is None else 1
-        return tuple(Layer(fan_in, units, pieces) for fan_in, units in pairwise(self.sizes))
+        if self.block is not None:
+            return (Layer(self.sizes[0], self.sizes[0], 1),) * self.depth
+        shapes = zip(pairwise(self.sizes), self._units, strict=True)
+        return tuple(Layer(fan_in, units, each.pieces) for (fan_in, units), each in shapes)
 
     @cached_property
     def matrices(self) -> tuple[Matrix, ...]:
@@ -116,6 +143,8 @@ class Network:
             raise InvalidValue(message, loc=("normalization",))
         if self.normalisation is not None and self.normalisation.over == "batch":
             raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
+        if len({each.pieces for each in self._units}) > 1:
+            raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
         block.check(self.sizes[0])
 
 
@@ -126,22 +155,35 @@ def given_network(
     normalisation: Normalisation | None = None,
     residual: float | None = None,
     block: Block | None = None,
+    dropout: Dropout | None = None,
+    calls: tuple[Call, ...] = (),
 ) -> Network:
     """The network made of the caller's own matrices; sizes are theirs.
 
     Raises `InvalidValue` where the rows are no multiple of the activation's pre-activations a unit, and for
     blocks, whose weights these are not.
     """
-    pieces = Units(call).pieces
-    for number, matrix in enumerate(weights.matrices, start=1):
-        if len(matrix) % pieces:
+    if len(calls) not in (0, len(weights.matrices)):
+        raise InvalidValue(f"must be one for each layer: {len(weights.matrices):,}", loc=("activation",))
+    at_work = {id(each): Units(each).pieces for each in calls or (call,)}
+    pieces = [at_work[id(each)] for each in calls or (call,) * len(weights.matrices)]
+    for number, (matrix, each) in enumerate(zip(weights.matrices, pieces, strict=True), start=1):
+        if len(matrix) % each:
             raise InvalidValue(
-                f"layer {number} must have a multiple of {pieces} rows: {pieces} for each unit",
+                f"layer {number} must have a multiple of {each} rows: {each} for each unit",
                 loc=("weights",),
             )
-    sizes = (weights.matrices[0].shape[1], *(len(each) // pieces for each in weights.matrices))
+    units = (len(matrix) // each for matrix, each in zip(weights.matrices, pieces, strict=True))
+    sizes = (weights.matrices[0].shape[1], *units)
     return Network(
-        sizes=sizes, call=call, weights=weights, normalisation=normalisation, residual=residual, block=block
+        sizes=sizes,
+        call=call,
+        weights=weights,
+        normalisation=normalisation,
+        residual=residual,
+        block=block,
+        dropout=dropout,
+        calls=calls,
     )
 
 

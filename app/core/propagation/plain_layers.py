@@ -55,9 +55,9 @@ class PlainLayers:
         normaliser = self.network.normalisation
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)
         arguments = z if normalised is None else normalised.values
-        if measured and self.network.units.estimated:
+        if measured and self.network.units_at(number).estimated:
             self.figures.seen(arguments)
-        response = respond(self.network.units, self.network.layers[number].units, arguments, self._blocks)
+        response = self._respond(number, arguments)
         output = self._output(number, h, response.outputs)
         if measured:
             self._measure_outputs(number, output, response)
@@ -88,6 +88,13 @@ class PlainLayers:
         shift = math.frexp(largest(tape.slopes))[1]
         np.ldexp(tape.slopes, -shift, out=tape.slopes)
         return Batch(self._through_units(number, tape, gradient), self._blocks), shift
+
+    def _respond(self, number: int, z: Array) -> Response:
+        units, count = self.network.units_at(number), self.network.layers[number].units
+        response, dropout = respond(units, count, z, self._blocks), self.network.dropout
+        if dropout is None or number == self.network.depth - 1:
+            return response
+        return dropout.of(response, dropout.mask(self._run.masks.at(number), count, self._blocks))
 
     def _output(self, number: int, h: Batch, response: Array) -> Batch:
         scale = self.network.residual

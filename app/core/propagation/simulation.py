@@ -41,7 +41,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 TAPE = 2.0**31
 """Bytes kept for the way back, unless the caller says otherwise."""
 
-_INPUTS, _WEIGHTS, _BIASES, _LOSS = range(4)
+_INPUTS, _WEIGHTS, _BIASES, _LOSS, _MASKS = range(5)
 
 
 def propagate(  # noqa: PLR0913  the request's own fields, all but two with a default
@@ -127,7 +127,8 @@ class _Run:
         self._checkpoints: dict[int, Batch] = {}
         self._progress = progress
         self._done = 0
-        run = Run(self.figures, stream.at(_WEIGHTS), stream.at(_BIASES), dtype, blocks)
+        weights, offsets, masks = (stream.at(each) for each in (_WEIGHTS, _BIASES, _MASKS))
+        run = Run(self.figures, weights, offsets, masks, dtype, blocks)
         self._steps: Steps = (
             PlainLayers(network, kinds, run)
             if network.block is None

@@ -27,6 +27,7 @@ class Run(NamedTuple):
     figures: Figures
     weights: Stream
     biases: Stream
+    masks: Stream
     dtype: np.dtype[Any]
     blocks: Blocks
 

@@ -6,18 +6,21 @@
 
 att(u): queries, keys and values of each head are d/heads rows of W_Q u, W_K u, W_V u; token i takes Σⱼ pᵢⱼ vⱼ
 with p the softmax over the keys of qᵢ·kⱼ / √(d/heads), keys after i left out where it is causal; W_O on top.
-mlp(u) = W₂ φ(W₁ u) with mlp_ratio · d units. The batch's columns are the tokens of one sequence, so that
-``correlation`` is that of the tokens: 1 is the rank collapse of Dong, Cordonnier and Loukas 2021
-(arXiv:2103.03404). ``attention_entropy`` is the mean of −Σⱼ pᵢⱼ ln pᵢⱼ over heads and tokens.
+mlp(u) = W₂ φ(W₁ u) with mlp_ratio · d units. Dropout is where `torch.nn.TransformerEncoderLayer` has it: of
+the shares p, after φ and at the end of both branches (alpha dropout after φ alone). The batch's columns are
+the tokens of one sequence, so that ``correlation`` is that of the tokens: 1 is the rank collapse of Dong,
+Cordonnier and Loukas 2021 (arXiv:2103.03404).
+``attention_entropy`` is the mean of −Σⱼ pᵢⱼ ln pᵢⱼ over heads and tokens.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
@@ -71,7 +74,7 @@ class TransformerBlock:
         pairs = float(self.heads * batch**2)
         return Load(
             12.0 * width * batch**2 + _FLOPS_PER_SCORE * pairs,
-            (5.0 * width + pieces * self._hidden(width)) * batch + pairs,
+            (5.0 * width + pieces * self._hidden(width)) * batch + 1.25 * pairs,
         )
 
     def build(self, workshop: Workshop) -> Part:
@@ -92,7 +95,11 @@ class TransformerBlock:
             ]
         )
         scale = scale_of(self.branch, 2 * workshop.depth)
-        return Chain([workshop.branched(each, self.norm, 1.0, scale) for each in (attention, mlp)])
+        ends = (workshop.dropout(), workshop.dropout())
+        branches = [
+            Chain([each, end] if end else [each]) for each, end in zip((attention, mlp), ends, strict=True)
+        ]
+        return Chain([workshop.branched(each, self.norm, 1.0, scale) for each in branches])
 
     def _hidden(self, width: int) -> int:
         return int(self.mlp_ratio * width)
@@ -105,6 +112,7 @@ class Attention:
         self._heads = heads
         self._causal = causal
         self._workshop = workshop
+        self._left_out: tuple[NDArray[np.bool_], np.floating[Any]] | None = None
 
     def forward(self, h: Array) -> Array:
         """d × B."""
@@ -115,6 +123,10 @@ class Attention:
         answer = np.empty_like(values)
         later = np.triu(np.ones((tokens, tokens), bool), 1) if self._causal else None
         scale = h.dtype.type(1 / math.sqrt(values.shape[1]))
+        dropped = self._workshop.mask(self._heads * tokens)
+        if dropped is not None:
+            mask, factor = dropped
+            self._left_out = mask.reshape(self._shares.shape), h.dtype.type(factor)
 
         def look(heads: slice) -> float:
             shares = self._shares[heads]
@@ -122,7 +134,7 @@ class Attention:
             if later is not None:
                 shares[:, later] = -np.inf
             entropy = _softmax(shares)
-            np.matmul(values[heads], shares.transpose(0, 2, 1), out=answer[heads])
+            np.matmul(values[heads], self._kept(shares, heads).transpose(0, 2, 1), out=answer[heads])
             return entropy
 
         entropy = sum(self._blocks(rows, tokens).each(self._heads, look))
@@ -139,8 +151,8 @@ class Attention:
 
         def pull(heads: slice) -> None:
             shares = self._shares[heads]
-            np.matmul(delta[heads], shares, out=answer[2, heads])
-            pulled = delta[heads].transpose(0, 2, 1) @ values[heads]
+            np.matmul(delta[heads], self._kept(shares, heads), out=answer[2, heads])
+            pulled = self._kept(delta[heads].transpose(0, 2, 1) @ values[heads], heads)
             pulled -= np.einsum("hij,hij->hi", pulled, shares)[:, :, None]
             pulled *= shares
             pulled *= scale
@@ -149,6 +161,15 @@ class Attention:
 
         self._blocks(3 * len(gradient), tokens).each(self._heads, pull)
         return answer.reshape(-1, tokens)
+
+    def _kept(self, shares: Array, heads: slice) -> Array:
+        """The same with some left out, where there is dropout."""
+        if self._left_out is None:
+            return shares
+        mask, factor = self._left_out
+        kept: Array = shares * factor
+        kept *= mask[heads]
+        return kept
 
     def _blocks(self, rows: int, tokens: int) -> Blocks:
         """Blocks of heads: what one has to do with are its rows and its scores."""

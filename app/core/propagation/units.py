@@ -121,11 +121,18 @@ def has_flat_piece(call: Call) -> bool:
     """Whether φ′ is 0, not only very small, on a whole interval between two places where φ or φ′ jumps."""
     if not isinstance(call.activation, Elementwise) or len(call.scalars) < len(call.params):
         return True  # rows and parameters for each unit: a slope of 0 is taken at its word
+    return bool(flat_pieces(call))
+
+
+def flat_pieces(call: Call) -> list[tuple[float, float]]:
+    """The intervals on which φ′ is 0, for φ of one number with numbers as parameters."""
+    assert isinstance(call.activation, Elementwise)
     ends = [-math.inf, *call.activation.break_points(call.scalars), math.inf]
-    return any(
-        not call.activation.orders(_inside(low, high), 2, **call.params)[1].any()
+    return [
+        (low, high)
         for low, high in pairwise(ends)
-    )
+        if not call.activation.orders(_inside(low, high), 2, **call.params)[1].any()
+    ]
 
 
 def _inside(low: float, high: float) -> Array:

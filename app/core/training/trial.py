@@ -59,8 +59,11 @@ def learner(network: Network) -> Learner:
     """
     if not isinstance(network.weights, Initialiser):
         raise InvalidValue("is for networks that are drawn, not for given weights", loc=("train",))
-    if network.block is not None:
-        raise InvalidValue("is for plain layers, not for blocks", loc=("train",))
+    if network.block is not None or network.calls or network.laws or network.dropout:
+        message = "is for plain layers that are all the same, not for blocks, lists or dropout"
+        raise InvalidValue(message, loc=("train",))
+    if network.weights.unit_variance:
+        raise InvalidValue("is for weights that are drawn without looking at inputs", loc=("train",))
     features, outputs, _ = data.shape("digits", 10)
     return Learner(
         sizes=(features, *network.sizes[1:], outputs),

@@ -283,11 +283,14 @@ def test_the_loss_gradient_counts_towards_memory() -> None:
     assert own.cost.bytes - plain.cost.bytes == 8 * 8 * 2
 
 
-def test_no_theory_for_normalised_networks() -> None:
+def test_no_theory_for_networks_that_normalise_the_batch() -> None:
     plain = experiment("tanh", gaussian(1.0), depth=3)
     assert diagnose(plain).theory is not None
     network = Network(
-        sizes=plain.network.sizes, call=plain.network.call, weights=plain.network.weights, residual=0.5
+        sizes=plain.network.sizes,
+        call=plain.network.call,
+        weights=plain.network.weights,
+        normalisation=NORMALISATIONS["batch_norm"],
     )
     assert diagnose(Experiment(network=network, inputs=plain.inputs)).theory is None
 

@@ -21,8 +21,9 @@ from app.core.evaluation import FLOAT64
 from app.core.propagation import block_steps
 from app.core.propagation.block import Block
 from app.core.propagation.block_kinds import BLOCKS, block
+from app.core.propagation.dropout import Dropout
 from app.core.propagation.engine import Engine, block_map
-from app.core.propagation.initialisers import Initialiser, Orthogonal, gaussian, initialiser
+from app.core.propagation.initialisers import LSUV, Initialiser, Orthogonal, gaussian, initialiser
 from app.core.propagation.linear_maps import Dense, LinearMap
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.normalisation import NORMALISATIONS
@@ -58,6 +59,7 @@ class Case:
     batch: int = 4
     normalisation: str | None = None
     correlation: float = 0.0
+    dropout: Dropout | None = None
 
     @property
     def network(self) -> Network:
@@ -67,6 +69,7 @@ class Case:
             weights=self.weights,
             normalisation=NORMALISATIONS[self.normalisation] if self.normalisation else None,
             block=self.block,
+            dropout=self.dropout,
         )
 
     @property
@@ -82,6 +85,9 @@ CASES = {
     "residual, orthogonal": Case(ResidualBlock(), weights=HAAR),
     "residual, alike": Case(ResidualBlock(), correlation=1.0),
     "residual, gated": Case(ResidualBlock(), "swiglu"),
+    "residual, dropout": Case(ResidualBlock(), "swiglu", dropout=Dropout(0.3)),
+    "residual, unit variance": Case(ResidualBlock(norm=None), weights=LSUV),
+    "transformer, dropout": Case(TransformerBlock(heads=3, mlp_ratio=2), "gelu", dropout=Dropout(0.2)),
     "transformer, pre": Case(TransformerBlock(heads=3, mlp_ratio=2), "gelu"),
     "transformer, post": Case(
         TransformerBlock(heads=2, norm="post", causal=False), "relu", gaussian(1.5, 0.3)

@@ -32,8 +32,8 @@ def test_auto_defers_only_what_stays_exact(init: str) -> None:
 
 def test_orthogonal_weights_need_twice_as_many_units_as_inputs() -> None:
     net = network((512, 512), "orthogonal")
-    assert deferrable(net, net.layers[0], 256)
-    assert not deferrable(net, net.layers[0], 257)
+    assert deferrable(net.weights, net.layers[0], 256)
+    assert not deferrable(net.weights, net.layers[0], 257)
 
 
 @pytest.mark.parametrize(("width", "batch"), [(256, 8), (4096, 32), (65_536, 32)])

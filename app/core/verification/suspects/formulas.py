@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,20 +49,23 @@ CLOSE = 0.02
 
 def relatives(seen: Evidence) -> Iterator[Suspect]:
     """Every other function of the catalogue, as it stands and as frameworks have it."""
-    for label, base in catalogue(seen.order):
+    for label, base in _catalogue(seen.order):
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
         yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base, price=0.05)
 
 
-def catalogue(order: int) -> Iterator[tuple[str, Base]]:
+@cache
+def _catalogue(order: int) -> list[tuple[str, Base]]:
     """All elementwise entries as `settings` has them, by name and parameters."""
+    found = []
     for entry_name, params in settings(order):
         entry = REGISTRY[entry_name]
         plain = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
         root = tree_of(entry, entry.formulas.orders[order])
-        yield f"{entry_name}({plain})" if params else entry_name, Base(root, params)
+        found.append((f"{entry_name}({plain})" if params else entry_name, Base(root, params)))
+    return found
 
 
 def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -80,7 +80,8 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
     if compute is not None:
         return [own_format(compute)]
     own = own_format(seen.dtype)
-    found = [own, *(each for each in SHORT if each.name != own.name)]
+    others = [each for each in SHORT if each.name != own.name]
+    found = sorted([own, *others], key=lambda each: -each.bits)
     return [*found, _cut(seen.dtype, own.bits)] if own.bits < SHORT[0].bits else found
 
 
@@ -226,7 +227,10 @@ def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
     return exactly(base, inside.rounded(seen.x[places]))
 
 
+_stable = lru_cache(maxsize=1024)(stable)
+
+
 def exactly(base: Base, x: Array) -> Array:
     """The formula in double precision."""
-    (found,) = evaluate([stable(base.tree)], {"x": x}, base.params)
+    (found,) = evaluate([_stable(base.tree)], {"x": x}, base.params)
     return found

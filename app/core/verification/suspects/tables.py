@@ -75,6 +75,8 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         cut = _segments(made, degree, most)
         if cut is None or len(cut) < 2:
             continue
+        if degree == 0 and not _are_even(np.array([x[each.start] for each in cut])):
+            continue
         if _segments(right, degree, int(len(cut) / FEWER)) is None:
             yield _table(seen, x, cut, degree)
             return
@@ -256,16 +258,26 @@ def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspec
     starts = np.array([x[each.start] for each in cut])
     low, high = float(x[0]), float(x[-1])
     kind = _KINDS[degree]
-    widths = np.diff(starts)
-    even = widths.size > 3 and float(np.median(np.abs(widths / np.median(widths) - 1))) < 0.1
-    each = f" of {np.median(widths):.3g}" if even else ""
+    each = f" of {np.median(np.diff(starts)):.3g}" if _are_even(starts) else ""
     detail = f"{len(cut)} {kind.en}{each} from {low:.4g} to {high:.4g}"
     summary = Text(
         f"The answers lie on {detail}: they come from a table or a piecewise formula.",
         f"결과가 {low:.4g}부터 {high:.4g}까지 {len(cut)}개의 {kind.ko} 위에 놓입니다. 표나 구간별 식으로 "
         "계산한 값입니다.",
     )
-    return Suspect("table", detail, summary, partial(_looked_up, seen, cut, starts, (low, high)), price=0.05)
+    return Suspect(
+        "table",
+        detail,
+        summary,
+        partial(_looked_up, seen, cut, starts, (low, high)),
+        price=0.05 + 0.0005 * len(cut),
+    )
+
+
+def _are_even(starts: Array) -> bool:
+    """Whether most pieces have one width."""
+    widths = np.diff(starts)
+    return widths.size > 3 and float(np.median(np.abs(widths / np.median(widths) - 1))) < 0.1
 
 
 def _looked_up(

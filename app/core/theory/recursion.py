@@ -1,0 +1,180 @@
+"""Mean field of networks whose layers normalise, add to a stream, leave values out, or differ.
+
+With the width infinite, a layer is asked two things: what it makes of the second moment p (and the mean m) of
+its input, and what factor χ it puts on the second moment of the gradient. With V(q) = E φ(√q Z)², S(q) =
+E φ′(√q Z)², M(q) = E φ(√q Z), ε of `normalisation` and dropout's own effect on the three:
+
+    plain layer       q = σ_w² p + σ_b²; φ sees v = q with ν = 1, or v = q/(q + ε) with ν = 1/(q + ε) where z
+                      is normalised; p ← V(v), χ = σ_w² S(v) ν fan_out/fan_in
+    with a branch s   p ← p + 2 s m M + s² V,  m ← m + s M,  χ = 1 + s² σ_w² S ν
+    residual block    u = n(h), f(u) = W₂ φ(W₁ u) or φ(W₁ u): p ← k² p + 2 k a m E f + a² E f²,
+                      χ = k² + a² F ν with F = σ_w⁴ S, or σ_w² S; where n follows the sum, p/(p + ε) of that
+                      and χ/(p + ε)
+
+A branch's weights are independent of the stream, so that only means meet in the cross term. Normalisation
+takes away the gradient's part along ẑ and along 1, which an infinite width does not notice. Sources: Yang and
+Schoenholz 2017 (arXiv:1712.08969), Doshi et al. 2021 (arXiv:2111.12143), Schoenholz et al. 2017 for dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from app.core.activations.definition import Elementwise
+from app.core.activations.registry import Call
+from app.core.propagation.dropout import LEFT_OUT, Dropout
+from app.core.propagation.normalisation import EPSILON
+from app.core.theory.duals import Dual, dual_of
+from app.core.theory.gaussian import Array, Line
+from app.core.theory.length_map import moments_at
+
+
+class Answer(NamedTuple):
+    """Of a function of a normal number: its second moment, its mean, and its slope's second moment."""
+
+    second: float
+    mean: float
+    slope: float
+
+
+class Response:
+    """φ, perhaps with dropout after it, at normal pre-activations; φ is a function of one number."""
+
+    def __init__(self, call: Call) -> None:
+        assert isinstance(call.activation, Elementwise)
+        entry, params = call.activation, call.scalars
+        self._dual: Dual = dual_of(call)
+        kinks = entry.break_points({**entry.defaults, **params})
+        self._mean = Line(lambda x: np.asarray(entry.orders(x, 1, **params)), kinks)
+        self._at_zero = float(np.mean(entry.orders(np.array([-1e-300, 1e-300]), 1, **params)[0]))
+
+    def __call__(self, variance: float, dropout: Dropout | None) -> Answer:
+        """At this variance of the pre-activations."""
+        moments = moments_at(self._dual, np.array([variance]))
+        second, slope = float(moments.second[0]), float(moments.slope[0])
+        mean = self._at_zero if variance < 1e-290 else float(np.ravel(self._mean(np.array([variance])))[0])
+        if dropout is None:
+            return Answer(second, mean, slope)
+        kept, factor = 1 - dropout.rate, dropout.factor
+        slope *= kept * factor**2
+        if dropout.kind == "standard":
+            return Answer(second / kept, mean, slope)
+        # a (φ m + α (1 − m)) + b with b = −a α · rate.
+        inner, middle = kept * second + dropout.rate * LEFT_OUT**2, kept * mean + dropout.rate * LEFT_OUT
+        shift = -LEFT_OUT * dropout.rate
+        return Answer(factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope)
+
+
+class Stream(NamedTuple):
+    """Second moment and mean of a signal's entries."""
+
+    second: float
+    mean: float
+
+
+class Through(NamedTuple):
+    """One layer: what it hands on, the variance of its pre-activations, χ, and dL/dz's factor or dL/dh's."""
+
+    stream: Stream
+    q: float
+    chi: float
+    own: float
+
+
+class Step(Protocol):
+    """A layer, or a block."""
+
+    def __call__(self, stream: Stream) -> Through:
+        """What it makes of a signal."""
+
+
+@dataclass(frozen=True)
+class PlainStep:
+    """A plain layer: σ_w², σ_b², fan_out/fan_in, a branch's scale or None."""
+
+    response: Response
+    weight: float
+    bias: float
+    widening: float = 1.0
+    normalised: bool = False
+    branch: float | None = None
+    dropout: Dropout | None = None
+
+    def __call__(self, stream: Stream) -> Through:
+        """As `Step`; ``own`` is the factor of dL/dz."""
+        q = self.weight * stream.second + self.bias
+        inverse = 1 / (q + EPSILON) if self.normalised else 1.0
+        second, mean, slope = self.response(q * inverse, self.dropout)
+        slope *= inverse
+        if self.branch is None:
+            return Through(Stream(second, mean), q, self.weight * slope * self.widening, slope)
+        scale = self.branch
+        new = Stream(
+            stream.second + 2 * scale * stream.mean * mean + scale**2 * second, stream.mean + scale * mean
+        )
+        return Through(new, q, 1 + scale**2 * self.weight * slope, scale**2 * slope)
+
+
+@dataclass(frozen=True)
+class ResidualStep:
+    """A residual block, as `propagation.residual_block` defines it."""
+
+    response: Response
+    weight: float
+    bias: float
+    matrices: int
+    norm: str | None
+    centred: bool
+    skip: float
+    branch: float
+    dropout: Dropout | None = None
+
+    def __call__(self, stream: Stream) -> Through:
+        """As `Step`; ``own`` is the factor of dL/dh at the block's input."""
+        entering, inverse = self._normalised(stream) if self.norm == "pre" else (stream, 1.0)
+        q = self.weight * entering.second + self.bias
+        second, mean, slope = self.response(q, self.dropout)
+        slope *= self.weight * inverse
+        if self.matrices == 2:
+            second, mean, slope = self.weight * second + self.bias, 0.0, self.weight * slope
+        skip, scale = self.skip, self.branch
+        new = Stream(
+            skip**2 * stream.second + 2 * skip * scale * stream.mean * mean + scale**2 * second,
+            skip * stream.mean + scale * mean,
+        )
+        chi = skip**2 + scale**2 * slope
+        if self.norm == "post":
+            new, inverse = self._normalised(new)
+            chi *= inverse
+        return Through(new, q, chi, chi)
+
+    def _normalised(self, stream: Stream) -> tuple[Stream, float]:
+        variance = stream.second - stream.mean**2 * self.centred
+        inverse = 1 / (variance + EPSILON)
+        return Stream(variance * inverse, 0.0 if self.centred else stream.mean * inverse**0.5), inverse
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Layer by layer: q, χ, and the gradient's log10 rms where the figures measure it."""
+
+    q: Array
+    chi: Array
+    gradient_log10_rms: Array
+
+
+def passage(steps: Sequence[Step], inputs: Stream) -> Passage:
+    """A signal and a gradient of rms 1 at the end, through all steps."""
+    stream = inputs
+    rows = np.empty((len(steps), 3))
+    for number, step in enumerate(steps):
+        stream, *rows[number] = step(stream)
+    q, chi, own = rows.T
+    with np.errstate(divide="ignore"):
+        gains, ends = np.log10(chi), np.log10(own)
+    above = np.append(np.cumsum(gains[::-1])[::-1][1:], 0.0)
+    return Passage(q, chi, (above + ends) / 2)

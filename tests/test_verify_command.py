@@ -1,0 +1,92 @@
+"""``activation-lab verify`` and the client's `verify`, answered in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from app.client import verify
+from app.command import FAULTY, main
+from app.contract.verify import VerifyResponse
+
+ALL = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e5m2)
+
+
+@pytest.fixture
+def relu() -> NDArray[Any]:
+    wide = ALL.astype(np.float32)
+    found: NDArray[Any] = np.where(np.isnan(wide), wide, np.maximum(wide, 0)).astype(ALL.dtype)
+    return found
+
+
+def files(folder: Path, outputs: NDArray[Any]) -> dict[str, Path]:
+    found = {name: folder / f"outputs.{name}" for name in ("npy", "npz", "safetensors")}
+    np.save(found["npy"], outputs)
+    np.savez(found["npz"], outputs=outputs)
+    safetensors.numpy.save_file({"outputs": outputs}, found["safetensors"])
+    return found
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors"])
+def test_every_kind_of_file(
+    kind: str, relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files(tmp_path, relu)[kind]
+    assert main(["verify", "relu", "--dtype", "float8_e5m2", str(path)]) == 0
+    assert "correctly_rounded" in capsys.readouterr().out
+
+
+def test_a_faulty_kernel_as_a_table_and_as_json(
+    relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doubled = (2 * relu.astype(np.float32)).astype(relu.dtype)
+    arguments = ["verify", "relu", "--dtype", "float8_e5m2", str(files(tmp_path, doubled)["npy"])]
+    assert main(arguments) == FAULTY
+    shown = capsys.readouterr().out
+    assert "faulty" in shown
+    assert "correctly rounded" in shown
+    assert main([*arguments, "--json"]) == FAULTY
+    answer = VerifyResponse.model_validate(json.loads(capsys.readouterr().out))
+    assert answer.verdict.state == "faulty"
+
+
+def test_which_function_it_is(relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = files(tmp_path, relu)["safetensors"]
+    main(["verify", "?", str(path)])
+    assert "candidates" in capsys.readouterr().out
+
+
+def test_with_inputs_and_a_parameter(tmp_path: Path) -> None:
+    x = np.linspace(-2, 2, 64, dtype=np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.where(x > 0, x, np.float32(0.1) * x))
+    arguments = ["verify", "leaky_relu", str(tmp_path / "y.npy"), "--inputs", str(tmp_path / "x.npy")]
+    assert main([*arguments, "--param", "negative_slope=0.3"]) == FAULTY
+    assert main([*arguments, "--param", "negative_slope=0.1", "--tolerance", "2"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["nowhere.npy"], ["raw.npy"], ["text.npy"]])
+def test_files_that_do_not_do(
+    arguments: list[str], relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "raw.npy", relu)
+    (tmp_path / "text.npy").write_text("no array")
+    assert main(["verify", "relu", str(tmp_path / arguments[0])]) == 1
+    assert "activation-lab:" in capsys.readouterr().err
+
+
+def test_the_client_sends_formats_as_they_are(relu: NDArray[Any]) -> None:
+    exchange = verify("relu", relu.astype(np.float16), derivative=None)
+    assert exchange.files is not None
+    assert json.loads(exchange.files["request"][1]) == {"function": "relu", "dtype": "float16"}
+    assert safetensors.numpy.load(exchange.files["arrays"][1])["outputs"].dtype == np.float16
+    exchange = verify(None, relu)
+    assert exchange.files is not None
+    assert json.loads(exchange.files["request"][1]) == {"function": None, "dtype": "float8_e5m2"}
