@@ -275,7 +275,7 @@ export default {
   "phase.title": "혼돈의 가장자리는 어디일까요?",
   "phase.lead":
     "가중치의 분산은 σ_w²/fan_in, 편향의 분산은 σ_b²입니다. 경계선 한쪽에서는 깊어질수록 그래디언트가 소실되고, 다른 쪽에서는 폭발합니다. 그림을 가리키면 그 점의 수치가 보이고, 누르면 표시되어 그 설정의 신경망을 시뮬레이션할 수 있습니다.",
-  "phase.diagram": "상도(phase diagram)",
+  "phase.diagram": "그림 설정",
   "phase.most_w": "σ_w 최댓값",
   "phase.most_b": "σ_b 최댓값",
   "phase.picture":
