@@ -14,6 +14,7 @@ from app.contract.activate import ActivateRequest
 from app.contract.describe import DescribeRequest
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
+from app.contract.pictures import AnswersPictureRequest
 from app.contract.protocol import InferRequest
 from app.contract.sweep import SweepRequest
 from app.contract.training import TrainingRequest
@@ -127,13 +128,49 @@ def gradient_flow_examples() -> dict[str, Any]:
         return {}
     deep = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
     shaped = {"activation": entry.name, "width": [64, 128, 10], "init": {"sigma_w": 1.5}, "networks": 2}
+    transformer = {
+        "activation": entry.name,
+        "depth": 4,
+        "width": 128,
+        "batch": 16,
+        "init": "lecun_normal",
+        "block": {"kind": "transformer", "heads": 4, "mlp_ratio": 4, "norm": "pre", "causal": True},
+        "dropout": {"rate": 0.1},
+        "networks": 2,
+    }
+    residual = {
+        "activation": entry.name,
+        "depth": 24,
+        "width": 64,
+        "block": {"kind": "residual", "matrices": 2, "norm": None, "branch": "depth_scaled"},
+        "networks": 2,
+    }
     return {
         "deep": {"summary": "Twenty layers", "value": deep},
         "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
+        "transformer": {"summary": "Transformer blocks, the batch being tokens", "value": transformer},
+        "residual": {"summary": "Residual blocks whose branches are scaled by the depth", "value": residual},
     }
 
 
 GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]
+
+
+def drawn_examples() -> dict[str, Any]:
+    """A request for ``POST /plots/gradient-flow-answers``: the drawn part of an answer about three layers."""
+    layers = [
+        {
+            "layer": layer,
+            "gradient_log10_rms": {"median": value, "low": value - 0.1, "high": value + 0.1},
+            "activation_mean": {"median": 0.5, "low": 0.4, "high": 0.6},
+        }
+        for layer, value in enumerate((-1.4, -0.8, -0.2), start=1)
+    ]
+    value = {"networks": [{"label": "three layers", "answer": {"layers": layers}}]}
+    return {"answer": {"summary": "The drawn part of an answer", "value": value}}
+
+
+DRAWN_ANSWERS: TypeAlias = Annotated[AnswersPictureRequest, Body(openapi_examples=drawn_examples())]
 
 
 def infer_examples() -> dict[str, Any]:

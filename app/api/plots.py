@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from app.api.examples import GRADIENT_FLOW, TRAINING, mean_field_examples
+from app.api.examples import DRAWN_ANSWERS, GRADIENT_FLOW, TRAINING, mean_field_examples
 from app.api.experiments import described
 from app.api.mean_field import checked
 from app.api.network_form import NETWORK_FORM, TRAINING_FORM
@@ -23,6 +23,7 @@ from app.contract.arrays import Model
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.mean_field import MeanFieldRequest
 from app.contract.pictures import (
+    AnswersPictureQuery,
     DiagramPictureQuery,
     FunctionsPictureQuery,
     NetworksPictureQuery,
@@ -87,6 +88,12 @@ is the value there, a hollow one the limit from that side. Functions that mix el
 NETWORKS = """\
 The gradients of one or more networks at a plain address: the body of the POST as JSON in the parameter
 `request`, once for each network. They are told apart by a legend; a single one is judged in the subtitle.
+
+"""
+
+ANSWERS = """\
+Nothing is simulated: the answers of `POST /gradient-flow` are sent back to be drawn, each as a whole or just
+the fields that a picture needs.
 
 """
 
@@ -170,6 +177,30 @@ async def get_gradient_flow(
     """What `POST /gradient-flow` answers to each of the requests, in one picture."""
     bodies = [_body(GradientFlowRequest, each) for each in query.request]
     return await _gradient_flow(form, query, bodies, request)
+
+
+@posted.post(
+    "/plots/gradient-flow-answers.{form}",
+    summary="Draw answers",
+    description=ANSWERS + DESCRIPTION,
+    response_class=Response,
+    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+)
+async def post_gradient_flow_answers(
+    form: FormPath,
+    query: Annotated[AnswersPictureQuery, Query()],
+    body: DRAWN_ANSWERS,
+    request: Request,
+) -> Response:
+    """What `POST /gradient-flow` has answered, of several networks in one picture."""
+    runs = [Run(each.label, each.answer.model_dump()) for each in body.networks]
+
+    def draw(look: Look) -> Spec:
+        labels = unlike(run.label for run in runs)
+        named = [Run(label, run.answer) for label, run in zip(labels, runs, strict=True)]
+        return plots.gradient_flow(named, look, query.figure)
+
+    return await _picture(form, query, draw, request, _left(request))
 
 
 @posted.post(

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag
 
 from app.contract.arrays import Model
 
-KINDS = ("residual", "transformer")
+KINDS = ("residual", "transformer", "recurrent")
 
 Factor: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)] | Literal["depth_scaled"]
@@ -44,6 +44,20 @@ class TransformerBlockFields(Model):
     branch: Scale = Field(1.0, description=_BRANCH)
 
 
+class RecurrentBlockFields(Model):
+    """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
+
+    `depth` counts the times, at all of which the weights are the same; x_t is drawn anew, as wide as h. The
+    loss looks at the last time.
+    """
+
+    kind: Literal["recurrent"]
+    cell: Literal["rnn", "lstm", "gru"] = "rnn"
+    forget_bias: float = Field(
+        1.0, ge=-1e6, le=1e6, description="Added to the bias of an LSTM's forget gate; others have none."
+    )
+
+
 def _kind(value: Any) -> str | None:
     """The kind of a block as it was sent, or as it was read."""
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
@@ -51,7 +65,9 @@ def _kind(value: Any) -> str | None:
 
 
 BlockFields: TypeAlias = Annotated[
-    Annotated[ResidualBlockFields, Tag("residual")] | Annotated[TransformerBlockFields, Tag("transformer")],
+    Annotated[ResidualBlockFields, Tag("residual")]
+    | Annotated[TransformerBlockFields, Tag("transformer")]
+    | Annotated[RecurrentBlockFields, Tag("recurrent")],
     Discriminator(
         _kind,
         custom_error_type="block",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.contract.activate import ActivateRequest
-from app.contract.blocks import KINDS, ResidualBlockFields, TransformerBlockFields
+from app.contract.blocks import KINDS, RecurrentBlockFields, ResidualBlockFields, TransformerBlockFields
 from app.contract.gradient_flow import (
     DistributionFields,
     DropoutFields,
@@ -46,6 +46,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         ResidualFields,
         ResidualBlockFields,
         TransformerBlockFields,
+        RecurrentBlockFields,
         FunctionsPictureQuery,
         NetworksPictureQuery,
     )

@@ -187,6 +187,9 @@ class LayerFigures(Model):
     attention_entropy: SpreadFields | None = Field(
         None, description="Of a transformer: the mean of −Σ p ln p over heads and tokens."
     )
+    cell_gradient_log10_rms: SpreadFields | None = Field(
+        None, description="Of an LSTM: log10 of the root mean square of dL/dc_t."
+    )
     matrices: list[MatrixFields] | None = Field(None, description="Of a block.")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.contract.arrays import Model
+from app.contract.gradient_flow import Figure, Sentences, SpreadFields
 
 MOST_NETWORKS = 7
 """Colours of a palette, one for each network."""
@@ -68,3 +69,73 @@ class DiagramPictureQuery(PictureQuery):
         max_length=10_000,
         description="The body of `POST /mean-field` as JSON.",
     )
+
+
+class AnswersPictureQuery(PictureQuery):
+    """What is drawn of each layer."""
+
+    figure: Literal["gradient", "activation_mean"] = Field(
+        "gradient", description="The gradient with its theory, or the mean activation."
+    )
+
+
+class Drawn(Model):
+    """A part of an answer of which a picture needs these fields; others are not looked at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class DrawnLayer(Drawn):
+    """One layer."""
+
+    layer: int
+    gradient_log10_rms: SpreadFields
+    activation_mean: SpreadFields | None = None
+
+
+class DrawnTheoryLayer(Drawn):
+    """What theory says of a layer."""
+
+    gradient_log10_rms: Figure
+
+
+class DrawnTheory(Drawn):
+    """What theory says."""
+
+    layers: list[DrawnTheoryLayer] = Field(max_length=100_000)
+
+
+class DrawnGradient(Drawn):
+    """The gradient as a whole."""
+
+    underflow: dict[Annotated[str, Field(max_length=100)], int | None] = Field(
+        default_factory=dict, max_length=20
+    )
+
+
+class DrawnVerdict(Drawn):
+    """The verdict in words."""
+
+    summary: Sentences
+
+
+class DrawnAnswer(Drawn):
+    """An answer of `POST /gradient-flow`, or the part of it that is drawn."""
+
+    layers: list[DrawnLayer] = Field(min_length=1, max_length=100_000)
+    gradient: DrawnGradient = Field(default_factory=DrawnGradient)
+    theory: DrawnTheory | None = None
+    verdict: DrawnVerdict | None = None
+
+
+class LabelledAnswer(Model):
+    """An answer, and what the legend calls its network."""
+
+    label: str = Field(max_length=300)
+    answer: DrawnAnswer
+
+
+class AnswersPictureRequest(Model):
+    """Networks to draw in one picture."""
+
+    networks: list[LabelledAnswer] = Field(min_length=1, max_length=MOST_NETWORKS)

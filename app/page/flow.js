@@ -1,16 +1,21 @@
 // Gradient flow: a network's controls, its picture as it is computed, the verdict, and remedies that apply themselves.
 
-import { catalogue, follow, names } from "./api.js";
+import { catalogue, follow, names, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
-import { Chart, theme, watch } from "./chart.js";
+import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { problem } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { formPart, SIGMAS } from "./flowform.js";
-import { flowSpec } from "./flowspec.js";
-import { fromJson, logarithm } from "./numbers.js";
+import { fromJson, logarithm, toJson } from "./numbers.js";
 import { remember, state } from "./state.js";
 import { badge, layerTable, told, verdict } from "./verdict.js";
-import { language, t } from "./words.js";
+import { language, said, spoken, t } from "./words.js";
+
+/** What may be drawn of each layer. */
+const FIGURES = ["gradient", "activation_mean"];
+
+/** Networks that a picture tells apart. */
+const MOST = 7;
 
 /** The initialisation that a new tab begins with: each activation's own. */
 const USUAL = "fair";
@@ -33,6 +38,11 @@ export async function flow(main) {
   const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("flow.picture") });
   const stage = h("div", { class: "stage flow-stage" }, drawing);
   const chart = new Chart(drawing);
+  const figure = h(
+    "select",
+    { "aria-label": t("flow.figure"), onchange: () => draw() },
+    FIGURES.map((each) => h("option", { value: each }, t(`flow.${each}Figure`))),
+  );
   const bar = h("progress", { max: 100, "aria-label": t("view.flow") });
   const status = h("p", { role: "status" });
   const cancel = h(
@@ -61,6 +71,7 @@ export async function flow(main) {
         status,
         message,
         verdicts,
+        h("div", { class: "row figure" }, figure),
         stage,
         links,
         remedies,
@@ -73,7 +84,7 @@ export async function flow(main) {
     const drawn = runs.filter(({ medians, answer }) => medians || answer);
     if (!drawn.length) return;
     try {
-      await chart.draw(await flowSpec(drawn, stage.clientWidth));
+      await chart.draw(await picture(drawn, figure.value, stage.clientWidth));
     } catch (error) {
       message.replaceChildren(problem(error, draw));
     }
@@ -102,29 +113,56 @@ export async function flow(main) {
     const body = form.read();
     if (!body) return;
     const before = runs.splice(0);
-    const whole = await simulate(body, null, turn, before);
+    runs.push(...before.filter(({ kept, body: other }) => kept && !same(other, body)));
+    const ghosts = [...runs];
+    const whole = await simulate(body, null, turn, () => runs.splice(0, runs.length, ...before));
+    if (whole && !ghosts.length) runs[0].kept = true; // the first stays beside those that follow
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
   }
 
   async function apply(change) {
     own.change = change;
     remember();
-    runs.length = 1;
+    unapply();
     show();
     stopping?.abort();
     stopping = new AbortController();
-    await simulate(changedBy(runs[0].body, change), change, stopping);
+    await simulate(changedBy(asked().body, change), change, stopping);
   }
 
-  /** Runs and draws; where nothing came of it, what was there `before` stays. */
-  async function simulate(body, change, turn, before = []) {
+  /** The network that the controls describe, or did when it was simulated. */
+  function asked() {
+    return runs.findLast(({ change }) => !change);
+  }
+
+  /** Takes the network with a remedy away. */
+  function unapply() {
+    const at = runs.findIndex(({ change }) => change);
+    if (at >= 0) runs.splice(at, 1);
+  }
+
+  function without(each) {
+    runs.splice(runs.indexOf(each), 1);
+    show();
+    return draw();
+  }
+
+  function keep(each) {
+    each.kept = !each.kept;
+    show();
+  }
+
+  /** Runs and draws; where nothing came of it, `undo` brings back what was there. */
+  async function simulate(body, change, turn, undo = unapply) {
     const each = {
       body,
       change,
-      label: change ? t("flow.with", { change: told(change, functions) }) : t("flow.first"),
+      kept: false,
+      label: change ? t("flow.with", { change: told(change, functions) }) : labelled(body),
       medians: null,
       answer: null,
     };
+    while (runs.length >= MOST) runs.splice(1, 1);
     runs.push(each);
     calls.show({ path: "/gradient-flow", body });
     progress.hidden = false;
@@ -147,7 +185,7 @@ export async function flow(main) {
     }
     if (turn !== stopping) return false;
     progress.hidden = true;
-    if (!each.answer && !each.medians) runs.splice(runs.indexOf(each), 1, ...before);
+    if (!each.answer && !each.medians) undo();
     show();
     await draw();
     return Boolean(each.answer);
@@ -165,19 +203,25 @@ export async function flow(main) {
   function changed() {
     remember();
     const body = form.read(true);
-    const same = runs[0] && JSON.stringify(body) === JSON.stringify(runs[0].body);
+    const now = asked();
+    const unchanged = now && same(body, now.body);
     status.className = "";
-    if (runs[0]?.answer) status.textContent = same ? "" : t("flow.changed");
-    if (body && !same) calls.show({ path: "/gradient-flow", body });
+    if (now?.answer) status.textContent = unchanged ? "" : t("flow.changed");
+    if (body && !unchanged) calls.show({ path: "/gradient-flow", body });
   }
 
   function show() {
     const done = runs.filter(({ answer }) => answer);
-    verdicts.replaceChildren(...done.map((each) => verdict(each, done.length > 1)));
+    const buttons = (each) => [
+      !each.change && toggle(each),
+      h("button", { type: "button", class: "icon", "aria-label": t("flow.remove", { name: each.label }), onclick: () => without(each) }, "×"),
+    ];
+    verdicts.replaceChildren(...done.map((each) => verdict(each, done.length > 1 && buttons(each))));
     const look = { theme: theme(), lang: language, width: 720 };
     const alone = done.length === 1; // an address draws one network
     links.replaceChildren(...(alone ? pictureLinks(picturePath("gradient-flow", done[0].body, look)) : []));
-    remedies.replaceChildren(...(done.length ? remedyPart(done[0].answer, own.change) : []));
+    const now = asked();
+    remedies.replaceChildren(...(now?.answer ? remedyPart(now.answer, own.change) : []));
     layers.replaceChildren(...(done.length ? [layerTable(done.at(-1).answer)] : []));
   }
 
@@ -210,17 +254,59 @@ export async function flow(main) {
     ];
   }
 
+  function toggle(each) {
+    const attributes = { type: "button", class: "plain small", "aria-pressed": String(each.kept), onclick: () => keep(each) };
+    return h("button", attributes, t("flow.keep"));
+  }
+
+  /** A network in few words: what may differ from one to the next. */
+  function labelled({ activation, params, depth, width, init, normalization, residual }) {
+    const title = functions.find(({ name }) => name === activation)?.title;
+    const given = Object.entries(params ?? {}).map(([name, value]) => `${name} ${value}`);
+    const sizes = Array.isArray(width) ? width.join("–") : `${depth} × ${width}`;
+    const start = typeof init === "object" ? told(init, functions) : spoken("init", init);
+    const more = [normalization && spoken("normalization", normalization), residual && told({ residual }, functions)];
+    return [title ? said(title) : activation, ...given, sizes, start, ...more].filter(Boolean).join(" · ");
+  }
+
   function drop() {
     own.change = null;
     stopping?.abort();
-    runs.length = 1;
+    unapply();
     progress.hidden = true;
     status.textContent = "";
-    calls.show({ path: "/gradient-flow", body: runs[0].body });
+    calls.show({ path: "/gradient-flow", body: asked().body });
     remember();
     show();
     return draw();
   }
+}
+
+const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
+
+/** The service's picture of these runs, each finished or under way. */
+async function picture(runs, figure, width) {
+  const networks = runs.map(({ label, medians, answer }) => ({ label, answer: answer ? drawn(answer) : partly(medians) }));
+  const look = { figure, theme: theme(), lang: language, width: Math.max(180, width - 70), height: 320 };
+  const { title, ...spec } = await post(`/plots/gradient-flow-answers.vl.json?${new URLSearchParams(look)}`, { networks });
+  return titledAbove(spec);
+}
+
+/** What is drawn of an answer. */
+function drawn({ layers, theory, gradient: { underflow } }) {
+  return {
+    layers: layers.map(({ layer, gradient_log10_rms, activation_mean }) => ({ layer, gradient_log10_rms, activation_mean })),
+    theory: theory && { layers: theory.layers.map(({ gradient_log10_rms }) => ({ gradient_log10_rms })) },
+    gradient: { underflow },
+  };
+}
+
+/** The same of a run under way, of which there are medians. */
+function partly(medians) {
+  const spread = (value) => ({ median: value, low: value, high: value });
+  return {
+    layers: medians.map((value, index) => ({ layer: index + 1, gradient_log10_rms: spread(toJson(value)) })),
+  };
 }
 
 /** `body` with `change`; another activation comes with its own parameters. */

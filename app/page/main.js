@@ -8,7 +8,7 @@ import { session } from "./storage.js";
 import { choose, language, other, t } from "./words.js";
 
 /** Where each view's file is; it is called like the view, and what it exports too. */
-const FILES = { learn: "./learn/learn.js", train: "./train/train.js" };
+const FILES = { learn: "./learn/learn.js", train: "./train/train.js", verify: "./verify/verify.js" };
 
 /** In another page's frame there are the scenes alone, and nothing is asked for. */
 const embedded = new URLSearchParams(location.search).get("embed") === "1";

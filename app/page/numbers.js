@@ -68,6 +68,7 @@ const READERS = {
   f8: ["getFloat64", 8],
   f4: ["getFloat32", 4],
   f2: [half, 2],
+  V2: [brain, 2],
   b1: ["getUint8", 1],
   i1: ["getInt8", 1],
   i2: ["getInt16", 2],
@@ -85,6 +86,13 @@ function half(view, place, little) {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * 2 ** (Math.max(exponent, 1) - 25) * (fraction + (exponent ? 1024 : 0));
+}
+
+/** bfloat16, the upper half of a binary32, which NumPy saves as two bytes of no kind. */
+function brain(view, place, little) {
+  const bits = new DataView(new ArrayBuffer(4));
+  bits.setUint16(0, view.getUint16(place, little));
+  return bits.getFloat32(0);
 }
 
 /**

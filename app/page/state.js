@@ -4,7 +4,7 @@
 import { number } from "./numbers.js";
 import { language } from "./words.js";
 
-export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase"];
+export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase", "verify"];
 
 /** Longest list of numbers that an address takes. */
 export const LONGEST = 1000;
@@ -63,7 +63,8 @@ export const state = {
     boundary: "40",
     weights: "0 0 0; 0 0 1",
   },
-  phase: { activation: null, sigma_w: "3", sigma_b: "1" },
+  phase: { activation: null, sigma_w: "", sigma_b: "1" },
+  verify: { activation: null, dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
 };
 
 const UNTOUCHED = structuredClone(state);
@@ -168,6 +169,13 @@ const FIELDS = {
     ],
     read: (query) => plainly(query, state.phase),
   },
+  verify: {
+    write: ({ activation, ...rest }) => [
+      ["activation", activation ? written(activation) : ""],
+      ...Object.entries(rest),
+    ],
+    read: (query) => plainly(query, state.verify),
+  },
 };
 
 function numbersOf(said) {
@@ -205,6 +213,7 @@ export function address(view = state.view, fields = state[view]) {
 
 /** Takes over what the address says; all else of its view is as in a new tab. */
 export function read() {
+  opened = location.hash;
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   const [view, scene] = path.split("/");
   state.view = VIEWS.includes(view) ? view : VIEWS[0];
@@ -213,6 +222,9 @@ export function read() {
 }
 
 let timer = 0;
+
+/** The address that the state belongs to. */
+let opened = location.hash;
 
 /** Writes what is on the screen into the address, at most a few times a second: browsers allow no more. */
 export function remember() {
@@ -228,7 +240,9 @@ export function settle() {
 function write() {
   clearTimeout(timer);
   timer = 0;
+  if (location.hash !== opened) return; // another address has been opened, and is about to be read
   history.replaceState(null, "", address());
+  opened = location.hash;
 }
 
 /** Opens a view with its state changed. */

@@ -25,7 +25,8 @@ function worded(key, value, functions) {
 
 export const badge = (found) => h("span", { class: `badge ${found}` }, t(`state.${found}`));
 
-export function verdict({ label, answer }, several) {
+/** The verdict about a run; `buttons` stand beside its label where there are several. */
+export function verdict({ label, answer }, buttons) {
   const {
     verdict: { state: found, usable_depth: usable, summary },
     gradient,
@@ -48,7 +49,7 @@ export function verdict({ label, answer }, several) {
   return h(
     "article",
     { class: `verdict ${found}` },
-    several && h("p", { class: "quiet" }, label),
+    buttons && h("p", { class: "row nowrap" }, h("strong", {}, label), buttons),
     h("p", { class: "summary" }, badge(found), " ", said(summary)),
     h(
       "dl",

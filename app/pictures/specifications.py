@@ -41,6 +41,7 @@ from app.pictures.curves import Curve
 Spec: TypeAlias = dict[str, Any]
 Theme: TypeAlias = Literal["light", "dark"]
 Language: TypeAlias = Literal["en", "ko"]
+LayerFigure: TypeAlias = Literal["gradient", "activation_mean"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -132,9 +133,16 @@ _ORDERS = (
 )
 _LAYER = Text("layer (1 receives the input)", "층 (1이 입력층 쪽)")
 _GRADIENT = Text("log10 of the gradient ∂L/∂z (RMS)", "그래디언트 ∂L/∂z의 RMS (log10)")
+_MEAN = Text("mean activation", "활성화의 평균")
 _SIMULATED = Text("simulated, median and 5–95 %", "시뮬레이션: 중앙값과 5–95 %")
 _THEORY = Text("theory", "이론")
 _ZERO = Text("{format} rounds to 0", "{format}에서는 0")
+_HEIGHTS: Mapping[LayerFigure, Text] = {"gradient": _GRADIENT, "activation_mean": _MEAN}
+_FIELDS: Mapping[LayerFigure, str] = {
+    "gradient": "gradient_log10_rms",
+    "activation_mean": "activation_mean",
+}
+_NOTHING: Spec = {"median": None, "low": None, "high": None}
 _SIGMA_W = Text("σ_w (standard deviation of weights × √fan_in)", "σ_w (가중치의 표준편차 × √fan_in)")
 _SIGMA_B = Text("σ_b (standard deviation of biases)", "σ_b (편향의 표준편차)")
 _FACTOR = (
@@ -221,12 +229,15 @@ def _panel(order: int, last: bool, names: Iterable[str], look: Look) -> Spec:
     }
 
 
-def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
+def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradient") -> Spec:
     """The gradient of every layer over the networks, theory beside it, and where formats round it to zero.
 
-    One run is titled with its label and judged in the subtitle; several are told apart by a legend.
+    One run is titled with its label and judged in the subtitle; several are told apart by a legend. Another
+    ``figure`` has the same picture, without theory and formats.
     """
-    layers = [row for run in runs for row in _layers(run)]
+    layers = [row for run in runs for row in _layers(run, figure)]
+    if figure != "gradient":
+        runs = [Run(run.label, {**run.answer, "theory": None, "gradient": {"underflow": {}}}) for run in runs]
     theory = [row for run in runs for row in _theory(run)]
     formats = {name for run in runs for name in run.answer["gradient"]["underflow"]}
     figures = [row[name] for row in layers for name in ("low", "high") if row[name] is not None]
@@ -245,11 +256,14 @@ def gradient_flow(runs: Sequence[Run], look: Look) -> Spec:
                 "axis": WHOLE,
             },
         },
-        "layer": [_flushed(look), *_flows(look, several=len(runs) > 1, theory=bool(theory))],
+        "layer": [
+            _flushed(look),
+            *_flows(look, _HEIGHTS[figure], several=len(runs) > 1, theory=bool(theory)),
+        ],
     }
 
 
-def _flows(look: Look, *, several: bool, theory: bool) -> list[Spec]:
+def _flows(look: Look, title: Text, *, several: bool, theory: bool) -> list[Spec]:
     """Band, theory and median; a legend tells networks apart where there are several."""
     legend = {
         "title": None,
@@ -273,7 +287,7 @@ def _flows(look: Look, *, several: bool, theory: bool) -> list[Spec]:
     }
 
     def height(field: str) -> Spec:
-        return {"field": field, "type": "quantitative", "title": look.say(_GRADIENT)}
+        return {"field": field, "type": "quantitative", "title": look.say(title)}
 
     def dashed(name: str) -> Spec:
         return {"datum": name, "scale": dashes, "legend": kind}
@@ -327,12 +341,12 @@ def _flushed(look: Look) -> Spec:
     }
 
 
-def _layers(run: Run) -> list[Spec]:
+def _layers(run: Run, figure: LayerFigure) -> list[Spec]:
     return [
         {
             "network": run.label,
             "layer": each["layer"],
-            **{name: number(value) for name, value in each["gradient_log10_rms"].items()},
+            **{name: number(value) for name, value in (each[_FIELDS[figure]] or _NOTHING).items()},
         }
         for each in _thinned(run.answer["layers"])
     ]
@@ -367,7 +381,7 @@ def _limits(formats: Iterable[str], figures: Sequence[float]) -> list[Spec]:
 
 
 def _verdict(runs: Sequence[Run], look: Look) -> Spec:
-    if len(runs) != 1:
+    if len(runs) != 1 or runs[0].answer["verdict"] is None:
         return {}
     return heading(runs[0].label, look.say(Text(**runs[0].answer["verdict"]["summary"])), look)
 

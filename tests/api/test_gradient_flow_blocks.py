@@ -12,6 +12,8 @@ from tests.conftest import InProcess
 
 SMALL = {"activation": "relu", "init": "he_normal", "depth": 4, "width": 16, "batch": 4, "networks": 2}
 
+LSTM = {"kind": "recurrent", "cell": "lstm"}
+
 
 def post(client: InProcess, **fields: Any) -> Response:
     return client.post("/gradient-flow", json={**SMALL, **fields})
@@ -28,6 +30,12 @@ def post(client: InProcess, **fields: Any) -> Response:
             {"kind": "transformer", "heads": 4, "causal": False},
             ["query", "key", "value", "output", "mlp_1", "mlp_2"],
         ),
+        ({"kind": "recurrent"}, ["W_hh", "W_ih"]),
+        (
+            {"kind": "recurrent", "cell": "lstm", "forget_bias": 0.5},
+            ["W_hi", "W_hf", "W_hg", "W_ho", "W_ii", "W_if", "W_ig", "W_io"],
+        ),
+        ({"kind": "recurrent", "cell": "gru"}, ["W_hr", "W_hz", "W_hn", "W_ir", "W_iz", "W_in"]),
     ],
 )
 def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any], names: list[str]) -> None:
@@ -38,6 +46,7 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         assert [each["name"] for each in layer["matrices"]] == names
         assert layer["fan_in"] == layer["fan_out"] == 16
         assert layer["weight_gradient_log10_norm"]["median"] is not None
+        assert (layer.get("cell_gradient_log10_rms") is not None) == (block.get("cell") == "lstm")
     assert answer["theory"] is None or answer["theory"]["layers"]
 
 
@@ -66,6 +75,19 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {"kind": "transformer"}, "width": 10**12}, ["body", "width"]),
         ({"block": {"kind": "transformer"}, "batch": 10**6}, ["body", "width"]),
         ({"block": {"kind": "residual"}, "depth": 10**9}, ["body", "width"]),
+        ({"block": LSTM, "depth": 10**9}, ["body", "width"]),
+        ({"block": LSTM, "depth": 10**5, "width": 4096}, ["body", "width"]),
+        ({"block": LSTM, "width": 10**12}, ["body", "width"]),
+        ({"block": LSTM, "width": 16384, "engine": "dense"}, ["body", "width"]),
+        ({"block": LSTM, "batch": 10**6}, ["body", "width"]),
+        ({"block": LSTM, "width": [8, 8, 9], "depth": None}, ["body", "width"]),
+        ({"block": LSTM, "inputs": [[1.0] * 16], "batch": None}, ["body", "inputs"]),
+        ({"block": LSTM, "normalization": "layer_norm"}, ["body", "normalization"]),
+        ({"block": LSTM, "activation": "swiglu"}, ["body", "activation"]),
+        ({"block": LSTM, "init": "orthogonal", "engine": "deferred"}, ["body", "engine"]),
+        ({"block": {**LSTM, "cell": "elman"}}, ["body", "block", "recurrent", "cell"]),
+        ({"block": {**LSTM, "forget_bias": 1e9}}, ["body", "block", "recurrent", "forget_bias"]),
+        ({"block": {**LSTM, "forget_bias": "NaN"}}, ["body", "block", "recurrent", "forget_bias"]),
         ({"block": {"kind": "residual"}, "width": 10**12}, ["body", "width"]),
     ],
 )

@@ -296,3 +296,23 @@ def test_a_training_of_digits_and_one_that_diverges(client: InProcess) -> None:
         answer = client.post("/plots/training.vl.json", json=fast, params={"lang": lang})
         assert word in "".join(answer.json()["title"]["subtitle"])
     assert client.post("/plots/training.svg", json=fast).status_code == 200
+
+
+@pytest.mark.parametrize("figure", ["gradient", "activation_mean"])
+def test_answers_are_drawn_as_they_were_when_simulated(client: InProcess, figure: str) -> None:
+    body = {"activation": "tanh", "depth": 5, "width": 8, "networks": 3, "init": "fair"}
+    found = client.post("/gradient-flow", json=body).json()
+    networks = [{"label": "a", "answer": found}, {"label": "a", "answer": {"layers": found["layers"]}}]
+    drawn = client.post(
+        f"/plots/gradient-flow-answers.vl.json?figure={figure}", json={"networks": networks}
+    ).json()
+    field = {"gradient": "gradient_log10_rms"}.get(figure, figure)
+    rows = drawn["datasets"]["layers"]
+    assert [row["network"] for row in rows] == ["a"] * 5 + ["a (2)"] * 5
+    for row, layer in zip(rows, 2 * found["layers"], strict=True):
+        assert {name: row[name] for name in ("median", "low", "high")} == layer[field]
+    same = client.post("/plots/gradient-flow.vl.json", json=body).json()["datasets"]
+    if figure == "gradient":
+        assert [row["log10_rms"] for row in drawn["datasets"]["theory"]] == [
+            row["log10_rms"] for row in same["theory"]
+        ]

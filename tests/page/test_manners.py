@@ -20,6 +20,7 @@ READY = {
     f"{SMALL}&change=%7B%22init%22%3A%22orthogonal%22%7D": ".verdict >> nth=1",
     "#/phase": ".diagram svg .mark-rect path",
     TRAINING: ".results tbody tr",
+    "#/verify": "#main form",
 }
 """Addresses of the views, with what shows that they stand."""
 

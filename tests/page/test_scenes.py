@@ -10,7 +10,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 
 from app.api.page import FILES
-from tests.page.conftest import FAILED, Visitor
+from tests.conftest import Server
+from tests.page.conftest import FAILED, Contexts, Visitor
 
 SCENES = re.findall(r'^  "(\w+)",$', (FILES / "learn" / "learn.js").read_text(), re.MULTILINE)
 
@@ -85,10 +86,12 @@ def test_the_point_is_dragged_along_the_curve(visitor: Visitor) -> None:
     expect(page).to_have_url(re.compile(r"#/learn/sigmoid\?lang=en&v=(3\.9|4|4\.1)$"))
 
 
-@pytest.mark.parametrize("depth", [3, 12])
+@pytest.mark.parametrize("depth", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_claims_6_and_14_the_gradient_vanishes_and_relu_lets_it_through(visitor: Visitor, depth: int) -> None:
     page = opened(visitor, "vanishing", str(depth))
     assert read(page, "quarter") == 0.25 ** (depth - 1)
+    read(page, "xavier")
+    expect(page.locator(".telling")).to_have_text("")  # all networks are measured
     sigmoid, relu, xavier = (read(page, each) for each in ("sigmoid", "relu", "xavier"))
     assert 0.2 ** (depth - 1) < sigmoid <= 0.26 ** (depth - 1)
     assert 0.7 < relu < 1.4
@@ -162,6 +165,19 @@ def test_a_scene_has_its_own_address_in_its_own_language(visitor: Visitor) -> No
     page.evaluate("localStorage.clear(); sessionStorage.clear()")
 
 
+def test_another_site_frames_a_scene_and_nothing_else(contexts: Contexts, server: Server) -> None:
+    page = contexts("en-US").new_page()
+    page.goto(f"http://localhost:{server.port}/healthz")  # another site than 127.0.0.1 to the browser
+    for address in ("?embed=1#/learn/zigzag?lang=ko", ""):
+        framed = f"{server.url}/{address}"
+        page.evaluate(
+            "src => document.body.append(Object.assign(document.createElement('iframe'), {src}))", framed
+        )
+    expect(page.frame_locator("iframe >> nth=0").get_by_role("heading", level=1)).to_have_text("지그재그")
+    assert page.frame_locator("iframe >> nth=1").locator("main").count() == 0
+    page.close()
+
+
 def test_a_prediction_is_answered_and_the_call_is_one_click_away(visitor: Visitor) -> None:
     page = opened(visitor, "vanishing")
     expect(page.locator(".answer")).to_be_empty()
@@ -192,7 +208,7 @@ def trained(page: Page) -> None:
     expect(page.locator(".telling")).to_have_text(re.compile(r"^Step (\d+) of \1$"))
 
 
-@pytest.mark.parametrize("slope", [0.5, 1.2])
+@pytest.mark.parametrize("slope", [pytest.param(0.5, marks=pytest.mark.slow), 1.2])
 def test_claim_1_three_linear_layers_are_one(visitor: Visitor, slope: float) -> None:
     page = opened(visitor, "nonlinear", f"{slope}")
     trained(page)
@@ -203,6 +219,7 @@ def test_claim_1_three_linear_layers_are_one(visitor: Visitor, slope: float) -> 
     assert read(page, "relu") > 0.95
 
 
+@pytest.mark.slow
 def test_claim_10_an_output_is_a_probability_and_pays_the_logistic_cost(visitor: Visitor) -> None:
     page = opened(visitor, "probability", "1.5")
     trained(page)
@@ -251,6 +268,7 @@ def test_claims_11_to_13_tanh_is_a_sigmoid_centred_and_still_saturates(visitor: 
     assert naive == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_claims_17_18_and_25_the_race(visitor: Visitor) -> None:
     page = opened(visitor, "race")
     trained(page)
@@ -272,6 +290,7 @@ def test_claims_15_16_and_20_units_of_relu_die_and_leaky_ones_do_not(visitor: Vi
     expect(page.locator(r"data[data-reading=dead\.relu]")).to_have_attribute("value", "0")
 
 
+@pytest.mark.slow
 def test_claims_19_and_21_a_slope_is_chosen_or_learned(visitor: Visitor) -> None:
     page = opened(visitor, "prelu", "0.01")
     trained(page)
@@ -285,6 +304,7 @@ def test_claims_19_and_21_a_slope_is_chosen_or_learned(visitor: Visitor) -> None
     expect(page.locator(r"data[data-reading=to99\.leaky]")).to_have_text("not in 300")
 
 
+@pytest.mark.slow
 def test_claims_22_to_24_elu_is_nearly_centred_and_maxout_can_be_relu(visitor: Visitor) -> None:
     page = opened(visitor, "elu")
     elu = math.exp(0.5) * 0.15865525393145707 - 0.5 + 1 / math.sqrt(2 * math.pi)
@@ -305,7 +325,7 @@ def test_claim_25_the_scoreboard(visitor: Visitor) -> None:
     page = opened(visitor, "choice")
     trained(page)
     names = page.locator(".scoreboard tbody th").all_text_contents()
-    assert len(names) == page.locator(".thumbnail svg polyline").count() == 7
+    assert len(names) == page.locator(".sketch svg polyline").count() == 7
     to90 = dict(zip(names, column(page, 1), strict=True))
     assert max(to90, key=lambda name: to90[name]) == "Sigmoid"
     assert min(to90, key=lambda name: to90[name]) == "Maxout"
@@ -370,3 +390,11 @@ def test_a_service_that_refuses_is_told_in_the_scene(visitor: Visitor) -> None:
     page.get_by_role("button", name="Try again").click()
     trained(page)
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_link_to_the_next_scene_takes_the_focus_along(visitor: Visitor) -> None:
+    page = opened(visitor, "zigzag")
+    page.locator("nav.neighbours").get_by_role("link", name="Tanh").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Tanh, a sigmoid transformed")
+    expect(page.locator("nav.scenes").get_by_role("link", name="Tanh")).to_be_focused()
+    expect(page).to_have_title(re.compile(r"^Tanh, a sigmoid transformed – "))

@@ -195,11 +195,22 @@ def test_a_point_of_the_phase_diagram_opens_its_network(visitor: Visitor) -> Non
     frame = page.locator(".diagram svg .role-frame path.background").first.bounding_box()
     assert frame is not None
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
-    expect(page.locator(".hover")).to_contain_text("σ_w = 1.5")
+    expect(page.locator(".hover")).to_contain_text("σ_w = 1")
+    expect(page.locator(".marker")).to_be_visible()
     page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
-    expect(page.get_by_label("σw", exact=True)).to_have_value(re.compile(r"^1\.(49|5)"))
+    expect(page.locator(".point").get_by_label("σw")).to_have_value(re.compile("^(0.99|1)"))
+    page.get_by_role("button", name="Simulate a network there").click()
+    expect(page.get_by_label("σw", exact=True)).to_have_value(re.compile(r"^(0\.99|1)"))
     expect(page.get_by_label("σb")).to_have_value(re.compile(r"^0\.(49|5)"))
     expect(page.locator(".verdict")).to_have_count(1)
+
+
+def test_the_diagrams_range_holds_the_critical_line(visitor: Visitor) -> None:
+    page = visitor.open("#/phase")
+    for name, critical, most in (("sigmoid", "10.1496", "20"), ("relu", "1.41421", "3")):
+        page.get_by_label("Activation").select_option(name)
+        expect(page.locator(".point .facts dd").last).to_have_text(critical)
+        expect(page.get_by_label("σw up to")).to_have_value(most)
 
 
 def test_a_point_of_the_phase_diagram_is_reached_by_numbers_too(visitor: Visitor) -> None:
@@ -220,3 +231,21 @@ def test_a_simulation_tells_its_progress_and_can_be_cancelled(visitor: Visitor) 
     expect(page.get_by_role("status").first).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(page.locator(".flow-stage svg .mark-line path")).not_to_have_count(0)
+
+
+def test_networks_are_laid_over_the_first_and_their_means_drawn(visitor: Visitor) -> None:
+    page = visitor.open("#/flow?activation=sigmoid&init=xavier_normal&depth=8&width=16&networks=2")
+    expect(page.locator(".verdict")).to_have_count(1)
+    for init, count in (("fair", 2), ("he_normal", 2)):  # the first stays, the one between goes
+        page.get_by_label("Initialisation").select_option(init)
+        page.get_by_role("button", name="Simulate").click()
+        expect(page.locator(".verdict")).to_have_count(count)
+        expect(page.locator(".verdict strong").last).to_contain_text(
+            init.split("_")[0].title()[:2], ignore_case=True
+        )
+    expect(page.locator(".verdict strong").first).to_contain_text("Xavier")
+    expect(page.locator(".flow-stage svg .role-legend-symbol path")).to_have_count(4)
+    page.get_by_label("What is drawn").select_option("activation_mean")
+    expect(page.locator(".flow-stage svg")).to_contain_text("mean activation")
+    page.get_by_role("button", name="Remove Sigmoid · 8 × 16 · Xavier, normal").click()
+    expect(page.locator(".verdict")).to_have_count(1)

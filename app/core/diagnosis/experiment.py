@@ -49,6 +49,7 @@ class Experiment:
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
+        self.network.check_inputs(self.inputs)
         if self.upstream is not None:
             _check_upstream(self.upstream, (self.network.layers[-1].units, self.batch))
 

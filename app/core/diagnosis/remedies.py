@@ -24,6 +24,7 @@ from app.core.propagation.block import Block
 from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.statistics import spread
 from app.core.propagation.units import has_flat_piece
 from app.core.theory.critical import critical_sigma_w
@@ -151,7 +152,7 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
                 yield Candidate({"normalization": name}, Effort.STRUCTURE, changed)
 
 
-def _around(network: Network, block: Block) -> Iterator[Candidate]:
+def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candidate]:
     """Branches whose variances add up to that of one, and normalisation before them."""
     changes = {"branch": "depth_scaled"}, {"norm": "pre"}
     for change, effort in zip(changes, (Effort.NUMBERS, Effort.STRUCTURE), strict=True):

@@ -60,7 +60,7 @@ class BlockSteps:
             figures.activation_mean[number] = mean(output)
             figures.signal_peak[number] = np.log10(max(workshop.peak, largest(output.values)))
             figures.activation_mean_square[number] = np.ldexp(output.mean_square, 2 * output.exponent)
-            figures.correlation[number] = _correlation(output)
+            figures.correlation[number] = cosine(output)
         return output, Tape(part, workshop.made)
 
     def backward(
@@ -69,7 +69,7 @@ class BlockSteps:
         """As `steps.Steps.backward`."""
         below, exponent = rescaled(tape.part.backward(gradient))
         figures = self._run.figures
-        square = _mean_square(below, self._run.blocks)
+        square = mean_square(below, self._run.blocks)
         figures.gradient_peak[number] = logarithm + exponent * math.log10(2) + np.log10(largest(below))
         figures.gradient_log10_rms[number] = (
             logarithm + exponent * math.log10(2) + float(np.log10(square)) / 2
@@ -77,7 +77,7 @@ class BlockSteps:
         norms = {name: each for linear in tape.linear for name, each in linear.log10_norms.items()}
         for name, each in norms.items():
             figures.matrices[name][number] = logarithm + each
-        figures.weight_gradient_log10_norm[number] = logarithm + _together(np.array(list(norms.values())))
+        figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(norms.values())))
         return (below, exponent) if math.isfinite(square) else None
 
 
@@ -166,7 +166,7 @@ class _Workshop:
             figures.seen(z)
 
 
-def _correlation(h: Batch) -> float:
+def cosine(h: Batch) -> float:
     """The mean cosine over pairs of columns; NaN for one column, and where one is 0."""
     columns = len(h.gram)
     if columns < 2:
@@ -175,7 +175,7 @@ def _correlation(h: Batch) -> float:
     return float((weights @ h.gram @ weights - columns) / (columns * (columns - 1)))
 
 
-def _mean_square(values: Array, blocks: Blocks) -> float:
+def mean_square(values: Array, blocks: Blocks) -> float:
     """Of values near one, every sum in float64."""
 
     def total(block: slice) -> float:
@@ -185,7 +185,7 @@ def _mean_square(values: Array, blocks: Blocks) -> float:
     return sum(blocks.each(len(values), total)) / values.size
 
 
-def _together(log10_norms: Array) -> float:
+def together(log10_norms: Array) -> float:
     """log10 of the norm of everything whose norms' logarithms these are."""
     largest = log10_norms.max()
     if not np.isfinite(largest):

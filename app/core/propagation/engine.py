@@ -80,7 +80,7 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
     weighed = list(zip(_laws(network), network.maps, strict=True))
-    choices = {each: _choice(*each, batch, engine) for each in set(weighed)}
+    choices = {each: _choice(network, *each, batch, engine) for each in set(weighed)}
     return tuple(choices[each] for each in weighed)
 
 
@@ -91,16 +91,17 @@ def _laws(network: Network) -> list[tuple[Weights, ...]]:
     return [tuple(dict.fromkeys(network.laws)) or (network.weights,)] * len(network.maps)
 
 
-def _choice(laws: tuple[Weights, ...], layer: Layer, batch: int, engine: Engine) -> Kind:
-    possible = all(deferrable(each, layer, batch) for each in laws)
+def _choice(network: Network, laws: tuple[Weights, ...], layer: Layer, batch: int, engine: Engine) -> Kind:
+    shared = network.tied and any(_orthogonal_weights(each) for each in laws)
+    possible = not shared and all(deferrable(each, layer, batch) for each in laws)
     if engine == "deferred" and not possible:
         raise InvalidValue(
-            "deferred needs Gaussian weights, or orthogonal ones in square layers with at least twice as "
-            "many units as the batch has inputs; auto takes what is possible",
+            "deferred needs Gaussian weights, or, where no steps share them, orthogonal ones in square "
+            "layers with at least twice as many units as the batch has inputs; auto takes what is possible",
             loc=("engine",),
         )
     if engine == "auto" and possible:
-        dense, deferred = (_map_cost(laws[0], layer, batch, kind).work for kind in _KINDS)
+        dense, deferred = (_asked_cost(network, laws[0], layer, batch, kind).work for kind in _KINDS)
         return "deferred" if deferred < dense else "dense"
     return "dense" if engine == "auto" else engine
 
@@ -196,11 +197,32 @@ def _map_cost(weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
     return Cost(products * batch**2 + FLOPS_PER_DEFERRAL, (rows + fan_in) * batch, (rows + fan_in) * batch)
 
 
+def _asked_cost(network: Network, weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
+    """Of a linear map in one layer, block or step."""
+    if network.tied:
+        return _tied_cost(network, layer, batch, kind)
+    return _map_cost(weights, layer, batch, kind)
+
+
+def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
+    """The same for one of two maps that all steps share, a step's part; only one of them is asked back."""
+    rows, fan_in, steps = layer.rows, layer.fan_in, network.depth
+    if kind == "dense":
+        return Cost(3 * rows * fan_in * batch, rows * fan_in / steps, fan_in * batch)
+    right, left = (min(steps * batch, each) for each in (fan_in, rows))
+    forward = (4 * fan_in + rows) * right
+    backward = (4 * rows + fan_in) * left + (2 * rows + 4 * fan_in) * right
+    small = 20 * (rows + fan_in) * batch
+    drawn = (rows * right + fan_in * left / 2) / steps
+    kept = ((rows + fan_in) * (right + left / 2)) / steps
+    return Cost((forward + backward / 2 + small) * batch + FLOPS_PER_DEFERRAL, drawn, kept + fan_in * batch)
+
+
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
     length = segment_length(network, batch, kinds, itemsize, tape)
     shapes = Counter(_questions(network, kinds))
-    maps = {shape: _map_cost(shape[0], shape[1], batch, shape[2]) for shape in shapes}
+    maps = {shape: _asked_cost(network, shape[0], shape[1], batch, shape[2]) for shape in shapes}
     flops = sum(
         count * (maps[shape].flops + _shared_flops(shape[1], batch)) for shape, count in shapes.items()
     )
@@ -212,6 +234,9 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     kept, between = _tape_sizes(network, batch, kinds)
     working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
     numbers = length * kept + math.ceil(network.depth / length) * between + working
+    if network.tied:
+        made = zip(network.maps, kinds, strict=True)
+        numbers += sum(layer.rows * layer.fan_in for layer, kind in made if kind == "dense")
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
 
 
@@ -231,6 +256,8 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
     Only every so many layers' inputs are kept then, and each stretch of layers is run again, from the same
     random numbers, when the way back gets there (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
+    if network.tied and "deferred" in kinds:
+        return network.depth  # all that was asked is kept anyway, and asked again it is rounded otherwise
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)
     sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)
@@ -240,11 +267,11 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
     """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
-    between = float(max(network.sizes) * batch)
+    between = float(network.state * batch)
     maps = _questions(network, kinds)
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
-        asked = sum(_map_cost(law, each, batch, kind).bytes for law, each, kind in maps)
+        asked = sum(_asked_cost(network, law, each, batch, kind).bytes for law, each, kind in maps)
         return load.kept + asked, between
     responses = 2 if network.normalisation else 1
     kept = max(

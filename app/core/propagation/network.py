@@ -28,6 +28,7 @@ from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.normalisation import Normalisation
+from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
 
@@ -58,7 +59,7 @@ class Network:
     weights: Weights
     normalisation: Normalisation | None = None
     residual: float | None = None
-    block: Block | None = None
+    block: Block | RecurrentBlock | None = None
     dropout: Dropout | None = None
     calls: tuple[Call, ...] = ()
     laws: tuple[Initialiser, ...] = ()
@@ -128,7 +129,24 @@ class Network:
         """Whether the layer adds to its input."""
         return self.residual is not None and layer.fan_in == layer.units
 
-    def _check_block(self, block: Block) -> None:
+    @property
+    def tied(self) -> bool:
+        """Whether all steps have the same weights."""
+        return isinstance(self.block, RecurrentBlock)
+
+    @property
+    def state(self) -> int:
+        """How many numbers a step hands on for each input."""
+        states = self.block.states if isinstance(self.block, RecurrentBlock) else 1
+        return states * max(self.sizes)
+
+    def check_inputs(self, inputs: GaussianInputs | Array) -> None:
+        """Raises `InvalidValue` for inputs that it cannot have."""
+        if self.tied and not isinstance(inputs, GaussianInputs):
+            message = "must be gaussian in a recurrent network, which has new ones at every step"
+            raise InvalidValue(message, loc=("inputs",))
+
+    def _check_block(self, block: Block | RecurrentBlock) -> None:
         if isinstance(self.weights, GivenWeights):
             raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
         if len(set(self.sizes)) > 1:
@@ -143,9 +161,24 @@ class Network:
             raise InvalidValue(message, loc=("normalization",))
         if self.normalisation is not None and self.normalisation.over == "batch":
             raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
+        if self.tied:
+            self._check_tied()
         if len({each.pieces for each in self._units}) > 1:
             raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
         block.check(self.sizes[0])
+
+    def _check_tied(self) -> None:
+        for name, listed in (("activation", self.calls), ("init", self.laws)):
+            if listed:
+                raise InvalidValue("must be one: all steps have the same weights", loc=(name,))
+        if self.units.pieces > 1:
+            message = "must have one pre-activation a unit in a recurrent network"
+            raise InvalidValue(message, loc=("activation",))
+        if isinstance(self.weights, Initialiser) and self.weights.unit_variance:
+            message = "must not look at the inputs in a recurrent network, whose steps share their weights"
+            raise InvalidValue(message, loc=("init",))
+        if self.dropout is not None:
+            raise InvalidValue("must be null in a recurrent network", loc=("dropout",))
 
 
 def given_network(
@@ -154,7 +187,7 @@ def given_network(
     *,
     normalisation: Normalisation | None = None,
     residual: float | None = None,
-    block: Block | None = None,
+    block: Block | RecurrentBlock | None = None,
     dropout: Dropout | None = None,
     calls: tuple[Call, ...] = (),
 ) -> Network:

@@ -27,6 +27,8 @@ from app.core.propagation.collapse import first_collapsed, stride
 from app.core.propagation.engine import Engine, Kind, engines, segment_length
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.plain_layers import PlainLayers
+from app.core.propagation.recurrent_block import RecurrentBlock
+from app.core.propagation.recurrent_steps import RecurrentSteps
 from app.core.propagation.statistics import Figures
 from app.core.propagation.steps import Run, Steps, rescaled
 from app.core.propagation.streams import Stream
@@ -80,9 +82,16 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         kinds = engine if isinstance(engine, tuple) else engines(network, batch, engine)
         segment = segment_length(network, batch, kinds, dtype.itemsize, tape)
         run = _Run(
-            network, kinds, segment, Stream(seed, (index,)), dtype, Blocks(batch, map_blocks), progress
+            network,
+            inputs,
+            kinds,
+            segment,
+            Stream(seed, (index,)),
+            dtype,
+            Blocks(batch, map_blocks),
+            progress=progress,
         )
-        run.forward(inputs)
+        run.forward()
         if run.figures.overflow is None:
             run.backward(upstream)
         return run.figures
@@ -97,6 +106,7 @@ def _checked_batch(network: Network, inputs: Inputs, dtype: np.dtype[Any]) -> in
             raise InvalidValue(f"must be inputs of {network.sizes[0]} features", loc=("inputs",))
         if not np.isfinite(inputs).all():
             raise InvalidValue("must be finite", loc=("inputs",))
+    network.check_inputs(inputs)
     batch = inputs.batch if isinstance(inputs, GaussianInputs) else inputs.shape[1]
     if network.normalisation is not None and network.normalisation.over == "batch" and batch < 2:
         raise InvalidValue("must be 2 or more where the batch is normalised", loc=("batch",))
@@ -109,16 +119,19 @@ class _Run:
     def __init__(
         self,
         network: Network,
+        inputs: Inputs,
         kinds: tuple[Kind, ...],
         segment: int,
         stream: Stream,
         dtype: np.dtype[Any],
         blocks: Blocks,
+        *,
         progress: Progress | None,
     ) -> None:
         self.network = network
         names = [name for matrix in network.matrices for name in matrix.names]
         self.figures = Figures(network.depth, names, network.block.figures if network.block else ())
+        self._inputs = inputs
         self._segment = segment
         self._stream = stream
         self._dtype = dtype
@@ -128,16 +141,21 @@ class _Run:
         self._progress = progress
         self._done = 0
         weights, offsets, masks = (stream.at(each) for each in (_WEIGHTS, _BIASES, _MASKS))
-        run = Run(self.figures, weights, offsets, masks, dtype, blocks)
-        self._steps: Steps = (
-            PlainLayers(network, kinds, run)
-            if network.block is None
-            else BlockSteps(network, network.block, kinds, run)
-        )
+        self._steps = self._made(kinds, Run(self.figures, weights, offsets, masks, dtype, blocks))
 
-    def forward(self, inputs: Inputs) -> None:
+    def _made(self, kinds: tuple[Kind, ...], run: Run) -> Steps:
+        """The network as steps."""
+        network = self.network
+        if network.block is None:
+            return PlainLayers(network, kinds, run)
+        if isinstance(network.block, RecurrentBlock):
+            assert isinstance(self._inputs, GaussianInputs)
+            return RecurrentSteps(network, network.block, kinds, run, self._inputs, self._stream.at(_INPUTS))
+        return BlockSteps(network, network.block, kinds, run)
+
+    def forward(self) -> None:
         """The signal through all layers, or up to the one that overflows; the last stretch stays on tape."""
-        h = first = Batch(self._first(inputs), self._blocks)
+        h = first = Batch(self._first(), self._blocks)
         depth = self.network.depth
         kept, grams = stride(depth, self._blocks.columns), []
         for number in range(depth):
@@ -172,9 +190,11 @@ class _Run:
         """dL/d(outputs), given or drawn, and the power of two that it was divided by."""
         if upstream is None:
             units = self.network.layers[-1].units
-            return self._stream.at(_LOSS).normals(units, self._blocks, self._dtype), 0
-        gradient, exponent = rescaled(upstream.astype(np.float64))
-        return gradient.astype(self._dtype), exponent
+            gradient, exponent = self._stream.at(_LOSS).normals(units, self._blocks, self._dtype), 0
+        else:
+            gradient, exponent = rescaled(upstream.astype(np.float64))
+        unseen = self.network.state - len(gradient) if self.network.tied else 0
+        return np.pad(gradient.astype(self._dtype, copy=False), ((0, unseen), (0, 0))), exponent
 
     def _step(self) -> None:
         if self._progress is not None:
@@ -182,7 +202,10 @@ class _Run:
             self._progress(self._done, 2 * self.network.depth + replayed)
         self._done += 1
 
-    def _first(self, inputs: Inputs) -> Array:
+    def _first(self) -> Array:
+        inputs = self._inputs
+        if self.network.tied:
+            return np.zeros((self.network.state, self._blocks.columns), self._dtype)
         if isinstance(inputs, GaussianInputs):
             return inputs.draw(self.network.sizes[0], self._stream.at(_INPUTS), self._blocks, self._dtype)
         return np.ascontiguousarray(inputs, self._dtype)

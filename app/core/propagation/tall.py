@@ -45,11 +45,12 @@ class Batch:
         mean_square: the mean of the squared values, over scale².
     """
 
-    def __init__(self, values: Array, blocks: Blocks) -> None:
+    def __init__(self, values: Array, blocks: Blocks, gram: Array | None = None) -> None:
+        """``gram`` is HᵀH where it is known already."""
         self.values = values
         self.blocks = blocks
         self.scaled = values
-        self.gram = _gram(values, blocks)
+        self.gram = _gram(values, blocks) if gram is None else gram
         trace = float(self.gram.trace())
         self.exponent = excess(trace, values)
         if self.exponent:
@@ -135,13 +136,13 @@ def orthonormal(batch: Batch) -> Basis:
     what sets them apart. There the leading columns are taken out, and what remains is factored at its own
     scale, again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block
     classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype, whatever
-    H is. A column that lies within rounding of the others, `_indistinct`, adds nothing to the rank.
+    H is. A column that lies within rounding of the others, `indistinct`, adds nothing to the rank.
     """
     basis = _by_cholesky(batch)
     if basis is not None:
         return basis
     values = batch.scaled.astype(np.float64)
-    q = _by_deflation(values, _indistinct(batch.values.dtype))
+    q = _by_deflation(values, indistinct(batch.values.dtype))
     return Basis(q.astype(batch.values.dtype), np.eye(q.shape[1]), q.T @ values)
 
 
@@ -184,7 +185,7 @@ def _gram(values: Array, blocks: Blocks) -> Array:
         return total(blocks.each(values.shape[0], product))
 
 
-def _indistinct(dtype: np.dtype[Any]) -> float:
+def indistinct(dtype: np.dtype[Any]) -> float:
     """Distance of a unit column from the span of others below which it counts as lying in it.
 
     Above the rounding of one layer in the run's dtype, and above the rounding of float64's own projections.

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { hues } from "./plot.js";
 
 const SIZE = 220; // pixels of the canvas along each side
+const EMPTY = { low: [-1.4, -1.4], high: [1.4, 1.4] }; // while nothing is known
 
 /** A map with its name and a line of words below it. */
 export class Field {
@@ -20,7 +21,9 @@ export class Field {
 
   /**
    * Shades the map by probabilities of class 1 on a grid of `place`, rows upwards, and draws the two rings.
-   * @param {number[][] | null} values
+   * @param {number[][] | undefined} values
+   * @param {{ low: number[], high: number[] } | null | undefined} place
+   * @param {string} note  what stands beside the name
    */
   draw(values, place, note) {
     const { blue, red, quiet, paper } = hues();
@@ -29,10 +32,9 @@ export class Field {
     if (this.hue) this.title.style.color = hues()[this.hue];
     pen.fillStyle = paper;
     pen.fillRect(0, 0, SIZE, SIZE);
-    if (!values || !place) return;
     pen.imageSmoothingEnabled = true;
-    pen.drawImage(shaded(values, blue, red), 0, 0, SIZE, SIZE);
-    const [low, high] = [place.low, place.high];
+    if (values) pen.drawImage(shaded(values, blue, red), 0, 0, SIZE, SIZE);
+    const { low, high } = place ?? EMPTY;
     const at = (value, axis) => ((value - low[axis]) / (high[axis] - low[axis])) * SIZE;
     for (const [radius, color] of [
       [0.5, blue],

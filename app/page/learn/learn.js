@@ -3,7 +3,7 @@
 import { arrived } from "../api.js";
 import { h } from "../dom.js";
 import { remember, state } from "../state.js";
-import { language } from "../words.js";
+import { language, t } from "../words.js";
 import { frame } from "./frame.js";
 import { w } from "./words.js";
 
@@ -23,6 +23,8 @@ export const SCENES = [
 ];
 
 const to = (id) => `#/learn/${id}?lang=${language}`;
+
+let followed = false; // whether a link of ours brought the reader here: what was focused is gone then
 
 /** Opens the scene that the address names. @param {Element} root */
 export async function learn(root) {
@@ -51,7 +53,15 @@ export async function learn(root) {
   );
   const article = h("article", { class: `scene scene-${own.scene}` });
   root.append(list, article, neighbours(place));
-  list.scrollLeft = list.querySelector("[aria-current]").offsetLeft - 40; // on a phone the list is a strip
+  root.addEventListener("click", ({ target }) => (followed = target.closest?.("nav a") !== null));
+  const current = list.querySelector("[aria-current]");
+  list.scrollLeft = current.offsetLeft - 40; // on a phone the list is a strip
+  if (followed) {
+    scrollTo(0, 0);
+    current.focus({ preventScroll: true });
+  }
+  followed = false;
+  document.title = `${w(`${own.scene}.name`)} – ${t("page.title")}`;
   remember();
   const { default: scene } = await arrived(import(`./scenes/${own.scene}.js`));
   return frame(article, { id: own.scene, place, ...scene }, own);

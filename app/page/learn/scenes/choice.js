@@ -37,8 +37,8 @@ export default {
         ["accuracy", "to90", "to99", "dead", "mean", "ns"].map((key) => [key, h("td", { class: "number" }, "…")]),
       );
       cells.set(name, own);
-      const curve = h("td", { class: "thumbnail" });
-      thumbnail(name, say(`f.${name}`), signal).then((picture) => curve.append(picture), tools.fail);
+      const curve = h("td", { class: "sketch" });
+      sketch(name, say(`f.${name}`), signal).then((picture) => curve.append(picture), tools.fail);
       return h(
         "tr",
         {},
@@ -135,7 +135,7 @@ function best(column) {
 }
 
 /** A small picture of the curve, with the axes. */
-async function thumbnail(name, title, signal) {
+async function sketch(name, title, signal) {
   const xs = grid(-EDGE, EDGE, 49);
   const { outputs } = await post("/activate", { function: DRAWN[name] ?? name, inputs: xs, order: 0, ...(name === "prelu" && { params: { weight: 0.25 } }) }, { signal });
   const ys = outputs.map(fromJson);

@@ -1,0 +1,133 @@
+// What was found about a kernel: verdict, causes, and for each order the errors.
+
+import { h } from "../dom.js";
+import { fromJson, plain, shown } from "../numbers.js";
+import { said, spoken, t } from "../words.js";
+
+const NAMES = ["f(x)", "f′(x)", "f″(x)"];
+const RIGHT = ["correctly_rounded", "faithful", "within_tolerance"];
+
+const percent = (share) => (share === 1 ? "100 %" : `${shown(Math.min(100 * share, 99.999), 5)} %`);
+
+export function judgement({ verdict, causes, candidates, orders, count }) {
+  const mood = RIGHT.includes(verdict.state) ? "healthy" : "faulty";
+  return h(
+    "div",
+    {},
+    h(
+      "p",
+      { class: "summary" },
+      h("span", { class: `badge ${mood}` }, t(`judged.${verdict.state}`)),
+      " ",
+      said(verdict.summary),
+    ),
+    causes.length > 0 && [
+      h("h2", {}, t("verify.causes")),
+      h("ul", { class: "plainlist causes" }, causes.map(cause)),
+    ],
+    candidates?.length > 0 && h("p", {}, t("verify.candidates"), " ", candidates.map(candidate)),
+    orders.map((each) => order(each, count)),
+  );
+}
+
+function cause({ cause: name, explains, summary }) {
+  return h(
+    "li",
+    {},
+    h("strong", {}, spoken("cause", name)),
+    h("span", { class: "quiet" }, ` ${t("verify.explains", { share: percent(explains) })}`),
+    h("p", {}, said(summary)),
+  );
+}
+
+const candidate = ({ function: name }, index) => [index > 0 && ", ", h("code", {}, name)];
+
+function order(each, count) {
+  const pairs = [
+    ["verify.max", shown(fromJson(each.max_ulp), 4)],
+    ["verify.meanUlp", shown(each.mean_ulp, 3)],
+    ["verify.rounded", percent(each.correctly_rounded)],
+    ["verify.faithful", percent(each.faithful)],
+    ["verify.sign", each.wrong_sign],
+    ["verify.zeros", each.false_zeros],
+    ["verify.infinities", each.false_infinities],
+    ["verify.nans", each.false_nans],
+    ["verify.notMonotone", each.not_monotone ?? "–"],
+  ];
+  return h(
+    "section",
+    { class: "order" },
+    h("h2", {}, h("i", {}, NAMES[each.order]), h("span", { class: "quiet" }, ` ${t("verify.count", { count: count.toLocaleString() })}`)),
+    h(
+      "dl",
+      { class: "strip" },
+      pairs.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, String(value)))),
+    ),
+    h("h3", {}, t("verify.histogram")),
+    histogram(each.histogram),
+    each.worst.length > 0 && [h("h3", {}, t("verify.worst")), worst(each.worst)],
+    each.special_values.length > 0 && [h("h3", {}, t("verify.special")), special(each.special_values)],
+  );
+}
+
+/** How many numbers err by how much, as bars on a logarithmic scale. */
+function histogram(bins) {
+  const last = bins.findLastIndex(({ count }) => count > 0);
+  const most = Math.log10(1 + Math.max(...bins.map(({ count }) => count)));
+  const rows = bins.slice(0, last + 1).map(({ ulp_up_to: end, count }) => {
+    const bar = h("span", { class: "bar" });
+    bar.style.width = `${(100 * Math.log10(1 + count)) / most}%`;
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: "number" }, `≤ ${shown(fromJson(end), 4)}`),
+      h("td", { class: "bar-cell" }, count > 0 && bar),
+      h("td", { class: "number" }, count.toLocaleString()),
+    );
+  });
+  return table(["verify.ulp", null, "verify.numbers"], rows, t("verify.histogram"));
+}
+
+function worst(list) {
+  const rows = list.map(({ input, output, exact, rounded, ulp, condition }) =>
+    h(
+      "tr",
+      {},
+      [input, output, rounded].map((each) => h("td", { class: "number" }, plain(fromJson(each)))),
+      h("td", { class: "number" }, exact),
+      h("td", { class: "number" }, shown(fromJson(ulp), 4)),
+      h("td", { class: "number" }, condition === null ? "–" : shown(condition, 3)),
+    ),
+  );
+  return table(
+    ["verify.input", "verify.output", "verify.right", "verify.exact", "verify.error", "verify.condition"],
+    rows,
+    t("verify.worst"),
+  );
+}
+
+function special(list) {
+  const rows = list.map(({ name, count, wrong, input, output, expected }) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, spoken("special", name.replace("-", "minus_"))),
+      [count, wrong].map((each) => h("td", { class: "number" }, each.toLocaleString())),
+      [input, output, expected].map((each) => h("td", { class: "number" }, plain(fromJson(each)))),
+    ),
+  );
+  return table(
+    ["verify.kind", "verify.numbers", "verify.wrong", "verify.input", "verify.output", "verify.right"],
+    rows,
+    t("verify.special"),
+  );
+}
+
+function table(heads, rows, label) {
+  const head = heads.map((each) => (each ? h("th", { scope: "col", class: each !== "verify.kind" && "number" }, t(each)) : h("td", {})));
+  return h(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+    h("table", { class: "judged" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)),
+  );
+}

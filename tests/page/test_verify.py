@@ -1,0 +1,53 @@
+"""Verify: a kernel's numbers out of a file, judged in the browser's sight."""
+
+from __future__ import annotations
+
+import io
+
+import ml_dtypes
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.conftest import Visitor
+
+
+def saved(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str) -> dict[str, object]:
+    """The array as a file to choose."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return {"name": f"{name}.npy", "mimeType": "application/octet-stream", "buffer": file.getvalue()}
+
+
+def test_a_wrong_kernel_is_told_with_its_worst_case(visitor: Visitor) -> None:
+    """ReLU of some float16 numbers, one of them wrong by two of its own ulps."""
+    page = visitor.open("#/verify?activation=relu&dtype=float16")
+    inputs = np.array([-1, 0.5, 1, 2, 1000], np.float16)
+    outputs = np.maximum(inputs, 0)
+    outputs[3] += np.float16(2 * 2**-9)
+    page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
+    page.locator("input[name=inputs]").set_input_files(saved(inputs, "inputs"))  # type: ignore[arg-type]
+    expect(page.locator("form")).to_contain_text("inputs.npy: 5 numbers")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Faulty")
+    worst = page.get_by_role("region", name="Worst cases").locator("tbody tr").first
+    expect(worst.get_by_role("cell")).to_contain_text(["2", "2.00390625", "2"])
+    expect(page.locator(".order")).to_contain_text("Largest error, ulp2")
+
+
+@pytest.mark.slow
+def test_every_bfloat16_number_of_a_right_kernel(visitor: Visitor) -> None:
+    """As NumPy saves bfloat16, two bytes without a kind; no inputs are given, so all are meant."""
+    page = visitor.open("#/verify?activation=relu&dtype=bfloat16")
+    inputs = np.arange(2**16, dtype=np.uint16).view(ml_dtypes.bfloat16)
+    negative = np.signbit(inputs) & ~np.isnan(inputs)
+    outputs = np.where(negative, inputs.dtype.type(0), inputs)
+    page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Correctly rounded")
+
+
+def test_no_file_is_told_in_place(visitor: Visitor) -> None:
+    page = visitor.open("#/verify")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator("form").get_by_role("alert")).to_contain_text("Choose a file")
