@@ -23,7 +23,7 @@ from app.core.errors import InvalidValue, LimitExceeded
 
 Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterable[None]]
 
-FLOAT64 = np.dtype(np.float64)
+FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 
 BLOCK = 65_536
 """Elements a block: a pass over one takes longer than getting hold of the interpreter for the next, for which
@@ -133,8 +133,8 @@ def _fill_by_blocks(
 
 def _fill(rows: list[NDArray[Any]], activation: Elementwise, x: Array, params: Mapping[str, Value]) -> None:
     """f(x), f′(x), … into as many ``rows``, in their format."""
-    if rows[0].dtype == FLOAT64:
-        activation.write(rows, x, False, **params)
+    if rows[0].dtype in (FLOAT64, FLOAT32):
+        activation.write(rows, x, rows[0].dtype == FLOAT32, **params)
         return
     for row, values in zip(rows, activation.orders(x, len(rows), True, **params), strict=True):
         row[:] = round_to(values, row.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -177,11 +178,15 @@ def _softplus_gradient(x: float, beta: float) -> tuple[Scaled]:
     return (negative(gradient),)
 
 
-@Kernel
-def _softplus_with_threshold(x: float, beta: float, threshold: float) -> Orders:
-    product = times(apart(beta), apart(x))
-    excess = plus(product, negative(apart(threshold))).high if math.isfinite(x) else beta * x
-    value, slope, curvature = _smooth_hinge(x, beta)
+@partial(Kernel, places=("threshold",))
+def _softplus_with_threshold(x: float, beta: float, threshold: float, ordinary: bool = False) -> Orders:
+    if ordinary:
+        exact = two_product(beta, x)
+        excess = (exact.high - threshold) + exact.low  # rounded, but of the right sign
+    else:
+        product = times(apart(beta), apart(x))
+        excess = plus(product, negative(apart(threshold))).high if math.isfinite(x) else beta * x
+    value, slope, curvature = _smooth_hinge(x, beta, ordinary)
     return (
         choose(excess > 0, exactly(x), value),
         choose(excess > 0, exactly(1.0), slope),

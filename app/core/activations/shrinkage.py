@@ -179,19 +179,19 @@ SHRINK = Elementwise(
 
 
 @Kernel
-def _tanhshrink(x: float) -> Orders:
+def _tanhshrink(x: float, ordinary: bool = False) -> Orders:
     size = abs(x)
-    t, sech2 = tanh_and_slope(size)
-    sech2 = choose(size > FARTHEST, exactly(0.0), sech2)
+    t, sech2 = tanh_and_slope(size, 0.0, ordinary)
+    sech2 = choose(not ordinary and size > FARTHEST, exactly(0.0), sech2)
     below = add(DoubleDouble(at_most(size, LARGEST), 0.0), multiple(-1.0, t))
-    far = choose(size <= LARGEST, unscaled(below), exactly(size))
-    value = choose(size < 1, _small_tanhshrink(size), far)
+    far = choose(ordinary or size <= LARGEST, unscaled(below), exactly(size))
+    value = choose(size < 1, _small_tanhshrink(size, ordinary), far)
     curvature = times(unscaled(t), times_power(sech2, 1.0))
     return signed(value, x), unscaled(product(t, t)), signed(curvature, x)
 
 
 @scalar
-def _small_tanhshrink(x: float) -> Scaled:
+def _small_tanhshrink(x: float, ordinary: bool) -> Scaled:
     """x − tanh x for 0 ≤ x < 1, where the difference cancels.
 
     Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))) gives x³/(3 + x² + x²/(5 + …)), a
@@ -202,7 +202,7 @@ def _small_tanhshrink(x: float) -> Scaled:
     for odd in (19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0):
         fraction = odd + square.high / fraction
     below = add_double(add_double(square, 3.0), square.high / fraction)
-    part = apart(x)
+    part = apart(x, ordinary)
     return over(times(times(part, part), part), unscaled(below))
 
 

@@ -364,11 +364,11 @@ _STEEPNESS = constant(Fraction("1.7159") * Fraction(2, 3))
 
 
 @Kernel
-def _lecun_tanh(x: float) -> Orders:
+def _lecun_tanh(x: float, ordinary: bool = False) -> Orders:
     size = at_most(abs(x), 1e300)  # from there on, tanh and its slope are 1 and 0
     y = quotient(DoubleDouble(2 * size, 0.0), DoubleDouble(3.0, 0.0))
-    t, slope = tanh_and_slope(y.high, y.low)
-    slope = choose(size > 2 * FARTHEST, exactly(0.0), times(unscaled(_STEEPNESS), slope))
+    t, slope = tanh_and_slope(y.high, y.low, ordinary)
+    slope = choose(not ordinary and size > 2 * FARTHEST, exactly(0.0), times(unscaled(_STEEPNESS), slope))
     curvature = times(times_power(slope, 2.0), unscaled(quotient(t, DoubleDouble(3.0, 0.0))))
     return signed(unscaled(product(_HEIGHT, t)), x), slope, signed(curvature, -x)
 

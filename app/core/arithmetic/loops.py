@@ -41,16 +41,18 @@ from app.core.arithmetic.scaled import (
     odd_double,
     odd_product,
     ordinary_double,
+    ordinary_odd_double,
     times,
 )
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
-Rounding: TypeAlias = Literal["nearest", "finite", "odd", "high"]
+Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
 
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
     "finite": ordinary_double,
     "odd": odd_double,
+    "finite odd": ordinary_odd_double,
     "high": high_double,
 }
 
@@ -58,12 +60,14 @@ _ROUNDINGS: dict[Rounding, Any] = {
 class Kernel:
     """The loops of one ``function``."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, *, places: Collection[str] = ()) -> None:
+        """``places`` are the parameters that are compared with x, and neither multiply nor divide it."""
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
         _, *names = signature(function).parameters
         self._parameters = [name for name in names if name != "ordinary"]
+        self._places = places
         self.knows_ordinary = "ordinary" in names
         """Whether there is a loop of its own for ordinary numbers."""
         self._ordinary = _with_ordinary(self.function)
@@ -73,15 +77,19 @@ class Kernel:
     ) -> None:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
-        Parameters are floats or arrays of x's length. All is computed in double precision at least.
+        Parameters are floats or arrays of x's length. All is computed in double precision at least. Rows of
+        float32 for an x of float64 are rounded once more, after ``odd`` to the nearest.
         """
         values, arrays = self._values(x, params)
         name, function = self.name, self.function
-        nearest: Rounding = "nearest"
-        if self.knows_ordinary and _is_ordinary(x, values):
-            name, function, nearest = f"{name}.ordinary", self._ordinary, "finite"
-        rounding: Rounding = "high" if x.dtype == np.float32 else "odd" if odd else nearest
-        loop = _writing(name, function, rounding, x.dtype, len(rows), len(values), arrays)
+        rounding: Rounding = "odd" if odd else "nearest"
+        named = zip(self._parameters, values, strict=True)
+        factors = [value for name, value in named if name not in self._places]
+        if self.knows_ordinary and _is_ordinary(x, factors):
+            name, function, rounding = f"{name}.ordinary", self._ordinary, "finite odd" if odd else "finite"
+        rounding = "high" if x.dtype == np.float32 else rounding
+        dtypes = x.dtype, next(iter(rows)).dtype
+        loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
     def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
@@ -126,12 +134,12 @@ def _writing(
     name: str,
     function: Function,
     rounding: Rounding,
-    dtype: np.dtype[Any],
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]],
     count: int,
     parameters: int,
     arrays: bool,
 ) -> Compiled:
-    """Writes the first ``count`` results in x's ``dtype``; the parameters may be ``arrays``."""
+    """Writes the first ``count`` results; ``dtypes`` are x's and theirs. The parameters may be ``arrays``."""
     at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
 
     # A float32 is widened by NumPy's type: numba's float() would leave it what it is.
@@ -149,7 +157,8 @@ def _writing(
             results = function(np.float64(x[i]), *at(params, i))
             f[i], slope[i], curvature[i] = end(results[0]), end(results[1]), end(results[2])
 
-    read, write, params = _types(from_dtype(dtype), parameters, arrays)
+    read, _, params = _types(from_dtype(dtypes[0]), parameters, arrays)
+    write = types.Array(from_dtype(dtypes[1]), 1, "C")
     return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], f"{name}.{rounding}")
 
 
@@ -191,10 +200,10 @@ def _with_ordinary(function: Function) -> Function:
     return scalar(lambda x, *params: function(x, *(params + (True,))))  # noqa: RUF005 - as numba takes it
 
 
-def _is_ordinary(x: Array, params: list[Value]) -> bool:
-    """Whether all of x is ordinary, its products with every parameter, and its quotients by it."""
+def _is_ordinary(x: Array, factors: list[Value]) -> bool:
+    """Whether all of x is ordinary, its products with all factors, and its quotients by them."""
     least, most = _sizes(x)
-    for value in params:
+    for value in factors:
         small, large = _sizes(value) if isinstance(value, np.ndarray) else (float(abs(value)),) * 2
         # NaN is larger than all others.
         most *= max(1 / small if small > 0 else 1.0, large) if large <= LARGEST_ORDINARY else math.inf

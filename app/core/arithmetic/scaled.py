@@ -20,6 +20,7 @@ from app.core.arithmetic.double_double import (
     Scaled,
     add,
     at_least,
+    fast_two_sum,
     inverse_unnormalised,
     power_of_two,
     product_unnormalised,
@@ -29,7 +30,7 @@ from app.core.arithmetic.double_double import (
     two_sum,
 )
 
-SMALLEST_ORDINARY, LARGEST_ORDINARY = 2.0**-24, 256.0
+SMALLEST_ORDINARY, LARGEST_ORDINARY = 2.0**-23, 256.0
 """Numbers are ordinary if they are 0 or their size lies between these. Their exponentials, and products and
 quotients of half a dozen, neither under- nor overflow, and need no exponents of their own."""
 
@@ -199,11 +200,21 @@ def odd_double(a: Scaled) -> float:
     Rounding the result again, to a format at least two bits shorter, gives what rounding ``a`` would (Boldo
     and Melquiond 2008).
     """
-    head = two_sum(a.high, a.low if abs(a.high) <= LARGEST else -0.0)
-    bits = np.float64(head.high).view(np.int64)
-    cut = abs(head.low) > 0 and bits & 1 == 0
-    step = 1 if (head.low > 0) == (head.high > 0) else -1
-    return scaled(float(np.int64(bits + (step if cut else 0)).view(np.float64)), a.exponent)
+    return scaled(_odd(two_sum(a.high, a.low if abs(a.high) <= LARGEST else -0.0)), a.exponent)
+
+
+@scalar
+def ordinary_odd_double(a: Scaled) -> float:
+    """a, which is finite or NaN, rounded to odd."""
+    return scaled(_odd(fast_two_sum(a.high, a.low)), a.exponent)
+
+
+@scalar
+def _odd(a: DoubleDouble) -> float:
+    bits = np.float64(a.high).view(np.int64)
+    cut = abs(a.low) > 0 and bits & 1 == 0
+    step = 1 if (a.low > 0) == (a.high > 0) else -1
+    return float(np.int64(bits + (step if cut else 0)).view(np.float64))
 
 
 _PRODUCT_ERROR = 2.0**-100
