@@ -128,9 +128,28 @@ def gradient_flow_examples() -> dict[str, Any]:
         return {}
     deep = {"activation": entry.name, "depth": 20, "width": 128, "networks": 2}
     shaped = {"activation": entry.name, "width": [64, 128, 10], "init": {"sigma_w": 1.5}, "networks": 2}
+    transformer = {
+        "activation": entry.name,
+        "depth": 4,
+        "width": 128,
+        "batch": 16,
+        "init": "lecun_normal",
+        "block": {"kind": "transformer", "heads": 4, "mlp_ratio": 4, "norm": "pre", "causal": True},
+        "dropout": {"rate": 0.1},
+        "networks": 2,
+    }
+    residual = {
+        "activation": entry.name,
+        "depth": 24,
+        "width": 64,
+        "block": {"kind": "residual", "matrices": 2, "norm": None, "branch": "depth_scaled"},
+        "networks": 2,
+    }
     return {
         "deep": {"summary": "Twenty layers", "value": deep},
         "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
+        "transformer": {"summary": "Transformer blocks, the batch being tokens", "value": transformer},
+        "residual": {"summary": "Residual blocks whose branches are scaled by the depth", "value": residual},
     }
 
 

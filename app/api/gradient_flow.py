@@ -53,6 +53,13 @@ the first, or `healthy`.
 
 Each threshold is the one at which small networks cease to learn.
 
+**Blocks.** With `block` a layer of the answer is a block: `gradient_log10_rms` is that of dL/dh entering it,
+`activation_mean`, `activation_mean_square` and `correlation` are the stream's at its end,
+`preactivation_variance`, `saturated_fraction` and `dead_fraction` belong to φ's input inside, and
+`weight_gradient_log10_norm` is over all its `matrices`, of which each has its own. An activation that gates
+makes a gated MLP, gate and value of a unit in neighbouring rows. In a transformer the batch is the tokens of
+one sequence and `correlation` theirs: 1 is rank collapse.
+
 Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
 
 With `"train": true` the verdict is tried: three such networks, 64 pixels before them and a linear head

@@ -62,7 +62,7 @@ class Linear:
         batches = self.measure(gradient)
         if not all(np.isfinite(each.mean_square) for each in batches):
             return np.full((self.matrix.layer.fan_in, gradient.shape[1]), np.nan, gradient.dtype)
-        return self._weights.backward(batches[0] if len(batches) == 1 else Batch(gradient, self._blocks))
+        return self._weights.backward(batches[0] if len(batches) == 1 else _joined(gradient, batches))
 
     def measure(self, gradient: Array) -> list[Batch]:
         """δ, each matrix's own rows, once the norms of dL/dW are taken."""
@@ -72,6 +72,12 @@ class Linear:
             shift = math.log10(each.scale) + math.log10(self._inputs.scale)
             self.log10_norms[name] = shift + float(np.log10(product_norm(each, self._inputs)))
         return batches
+
+
+def _joined(values: Array, parts: Sequence[Batch]) -> Batch:
+    """The batch whose rows are those of its parts, one after the other."""
+    known = None if any(each.exponent for each in parts) else np.sum([each.gram for each in parts], axis=0)
+    return Batch(values, parts[0].blocks, known)
 
 
 class Activation:

@@ -45,11 +45,12 @@ class Batch:
         mean_square: the mean of the squared values, over scale².
     """
 
-    def __init__(self, values: Array, blocks: Blocks) -> None:
+    def __init__(self, values: Array, blocks: Blocks, gram: Array | None = None) -> None:
+        """``gram`` is HᵀH where it is known already."""
         self.values = values
         self.blocks = blocks
         self.scaled = values
-        self.gram = _gram(values, blocks)
+        self.gram = _gram(values, blocks) if gram is None else gram
         trace = float(self.gram.trace())
         self.exponent = excess(trace, values)
         if self.exponent:

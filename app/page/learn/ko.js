@@ -13,7 +13,7 @@ export default {
   step: "한 단계",
   reset: "처음으로",
   training: "학습 중 …",
-  steps: "{all}스텝 중 {step}",
+  steps: "스텝 {step} / {all}",
   players: "재생, 한 단계, 처음으로",
   prediction: "먼저 예상해 보세요",
   untold: "바로 보기",
@@ -151,15 +151,15 @@ export default {
     "두 신경망 모두 서비스가 학습시킵니다. 유닛 8개짜리 은닉층 3개이고, 고리 데이터와 시드가 같습니다. 표는 점 4개를 고정된 행렬 3개(사이마다 h)에 차례로 통과시킨 값과 행렬의 곱 하나로 계산한 값입니다.",
 
   "race.claim":
-    "ReLU는 시그모이드나 tanh보다 빨리 배우고 계산도 쌉니다. 고리 데이터와 시드는 같고, 초기화는 활성화 함수마다 알맞은 것을 씁니다.",
-  "race.question": "세 신경망이 동시에 출발합니다. 점의 99 %를 맞히는 데 가장 늦는 것은 무엇일까요?",
+    "ReLU는 시그모이드나 tanh보다 빨리 학습하고 연산 비용도 적습니다. 고리 데이터와 시드는 같고, 초기화는 활성화 함수마다 알맞은 것을 씁니다.",
+  "race.question": "세 신경망이 동시에 출발합니다. 정확도 99 %에 가장 늦게 이르는 것은 무엇일까요?",
   "race.a": "ReLU",
   "race.b": "tanh",
   "race.c": "시그모이드",
   "race.answer":
     "ReLU가 안쪽 고리를 감싸는 경계를 가장 먼저 완성하고 tanh가 조금 뒤에 따라옵니다. 시그모이드는 거의 움직이지 않습니다. 기울기가 작아 걸음마다 줄어들기 때문입니다.",
   "race.exception":
-    "tanh는 바로 뒤를 쫓고, 시드나 학습률이 다르면 이기기도 합니다. 출력의 중심이 0인 것도 기울기가 큰 것 못지않은 장점입니다. 시그모이드가 늦은 만큼은 학습률을 키워 일부 만회할 수 있습니다. 계산이 싸다는 것도 나노초 단위의 이야기로, 큰 층의 행렬곱에 비하면 어느 활성화 함수든 비용이 작습니다.",
+    "tanh는 바로 뒤를 쫓고, 시드나 학습률이 다르면 이기기도 합니다. 출력의 중심이 0인 것도 기울기가 큰 것 못지않은 장점입니다. 시그모이드가 늦은 만큼은 학습률을 키워 일부 만회할 수 있습니다. 연산 비용이 적다는 것도 나노초 단위의 이야기로, 큰 층의 행렬곱에 비하면 어느 활성화 함수든 비용이 작습니다.",
   "race.control": "학습률",
   "race.c.0.1": "0.1",
   "race.c.0.3": "0.3",
@@ -172,7 +172,7 @@ export default {
   "race.f.sigmoid": "시그모이드",
   "race.f.tanh": "tanh",
   "race.f.relu": "ReLU",
-  "race.never": "{steps}스텝 안에 못 감",
+  "race.never": "{steps}스텝 안에 도달하지 못함",
   "race.r.to99.sigmoid": "99 %까지 스텝, 시그모이드",
   "race.r.to99.tanh": "99 %까지 스텝, tanh",
   "race.r.to99.relu": "99 %까지 스텝, ReLU",
@@ -228,7 +228,7 @@ export default {
   "prelu.answer":
     "층마다 알맞은 기울기를 스스로 찾고, 음수가 되기도 합니다. 아무도 정해 주지 않았지만 가중치처럼 제 기울기를 따라간 결과입니다. Leaky ReLU의 기울기는 정한 자리에 그대로 있습니다.",
   "prelu.exception":
-    "‘매우 작은 값이면 무엇이든’ 되지만, 아무 값이나 되는 것은 아닙니다. 기울기가 1이면 Leaky ReLU는 직선 y = x가 되어 고리를 배우지 못합니다. 또 기울기를 학습하면 배울 수가 하나 늘 뿐, 결과가 늘 나아지는 것은 아닙니다.",
+    "‘매우 작은 값이면 무엇이든’ 되지만, 아무 값이나 되는 것은 아닙니다. 기울기가 1이면 Leaky ReLU는 직선 y = x가 되어 고리를 배우지 못합니다. 또 기울기를 학습하면 학습할 매개변수가 하나 늘 뿐, 결과가 늘 나아지는 것은 아닙니다.",
   "prelu.control": "처음 기울기",
   "prelu.picture.curves": "지금 스텝에서 두 층의 PReLU와, 점선으로 그린 Leaky ReLU.",
   "prelu.picture.slopes": "스텝에 따라 학습된 기울기와, 움직이지 않는 Leaky ReLU의 기울기.",
@@ -237,7 +237,7 @@ export default {
   "prelu.l.fixed": "Leaky",
   "prelu.l.first": "1층",
   "prelu.l.second": "2층",
-  "prelu.never": "{steps}스텝 안에 못 감",
+  "prelu.never": "{steps}스텝 안에 도달하지 못함",
   "prelu.r.fixed": "Leaky ReLU의 기울기",
   "prelu.r.first": "PReLU, 1층",
   "prelu.r.second": "PReLU, 2층",
@@ -314,7 +314,7 @@ export default {
   "elu.answer":
     "둘째 직선이 y = 0이면 ReLU, 기울기가 조금 있으면 Leaky ReLU, −1이면 |x|입니다. 위 그림에서 출력의 평균은 ReLU가 0.40, ELU는 0.16입니다.",
   "elu.exception":
-    "‘거의 0’이지 0은 아닙니다. 표준정규분포를 따르는 입력에서 0.16입니다. ‘죽지 않는다’에도 한계가 있습니다. −20에서 ELU의 기울기는 2·10^-9이고, Maxout도 이기는 직선의 기울기가 0이면 그동안은 죽은 셈입니다. exp의 비용은 나노초 단위이며, 누가 어떻게 계산하느냐에 달려 있습니다.",
+    "‘거의 0’이지 0은 아닙니다. 표준정규분포를 따르는 입력에서 0.16입니다. ‘죽지 않는다’에도 한계가 있습니다. −20에서 ELU의 기울기는 2·10^-9이고, Maxout도 선택된 직선의 기울기가 0이면 그동안은 죽은 셈입니다. exp의 비용은 나노초 단위이며, 누가 어떻게 계산하느냐에 달려 있습니다.",
   "elu.control": "둘째 직선의 기울기",
   "elu.picture.elu": "ELU와 ReLU, 그리고 출력의 평균.",
   "elu.picture.maxout": "끌 수 있는 두 직선과, 둘 중 위쪽인 Maxout.",
@@ -369,7 +369,7 @@ export default {
   "choice.f.maxout": "Maxout",
   "choice.when.sigmoid": "확률을 내는 출력층, 게이트",
   "choice.when.tanh": "순환 신경망, 중심이 0인 출력",
-  "choice.when.relu": "일단 처음에. 계산이 쌈",
+  "choice.when.relu": "기본 선택. 연산 비용이 적음",
   "choice.when.leaky_relu": "유닛이 죽을 때",
   "choice.when.prelu": "기울기를 배울 데이터가 넉넉할 때",
   "choice.when.elu": "정규화 없이 평균을 0 가까이 둘 때",
