@@ -276,7 +276,7 @@ export default {
 
   "phase.title": "Where is the edge of chaos?",
   "phase.lead":
-    "Weights have variance σ_w²/fan_in, biases σ_b². On one side of the line gradients vanish with depth, on the other they explode. Click a point to simulate a network there.",
+    "Weights have variance σ_w²/fan_in, biases σ_b². On one side of the line gradients vanish with depth, on the other they explode. Point at a place to read its figures; click to mark it, and simulate a network there.",
   "phase.diagram": "Diagram",
   "phase.most_w": "σ_w up to",
   "phase.most_b": "σ_b up to",
@@ -302,7 +302,7 @@ export default {
   "verify.function": "Function it computes",
   "verify.formula": "a formula …",
   "verify.dtype": "Number format",
-  "verify.outputs": "Outputs (.npy or CSV)",
+  "verify.outputs": "Outputs (.npy, CSV), or all arrays (safetensors, .npz)",
   "verify.inputs": "Inputs (none: every number of the format, by bit pattern)",
   "verify.derivative": "Derivatives f′",
   "verify.second_derivative": "Second derivatives f″",

@@ -274,8 +274,8 @@ export default {
 
   "phase.title": "혼돈의 가장자리는 어디일까요?",
   "phase.lead":
-    "가중치의 분산은 σ_w²/fan_in, 편향의 분산은 σ_b²입니다. 경계선 한쪽에서는 깊어질수록 그래디언트가 소실되고, 다른 쪽에서는 폭발합니다. 점을 누르면 그 설정의 신경망을 시뮬레이션합니다.",
-  "phase.diagram": "상도(phase diagram)",
+    "가중치의 분산은 σ_w²/fan_in, 편향의 분산은 σ_b²입니다. 경계선 한쪽에서는 깊어질수록 그래디언트가 소실되고, 다른 쪽에서는 폭발합니다. 그림을 가리키면 그 점의 수치가 보이고, 누르면 표시되어 그 설정의 신경망을 시뮬레이션할 수 있습니다.",
+  "phase.diagram": "그림 설정",
   "phase.most_w": "σ_w 최댓값",
   "phase.most_b": "σ_b 최댓값",
   "phase.picture":
@@ -300,7 +300,7 @@ export default {
   "verify.function": "계산하는 함수",
   "verify.formula": "직접 만든 수식 …",
   "verify.dtype": "수 형식",
-  "verify.outputs": "출력(.npy 또는 CSV)",
+  "verify.outputs": "출력(.npy, CSV) 또는 모든 배열(safetensors, .npz)",
   "verify.inputs": "입력(없으면 형식의 모든 수를 비트 순서로)",
   "verify.derivative": "도함수 f′",
   "verify.second_derivative": "이계도함수 f″",

@@ -2,13 +2,16 @@
 
 import { catalogue, facts, get, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
-import { Chart, theme, watch } from "./chart.js";
+import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { SIGMAS } from "./flowform.js";
 import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
+
+/** Milliseconds after which a pointer rests: then the service is asked for the figures. */
+const REST = 150;
 
 const COLUMNS = 30;
 const ROWS = 20;
@@ -25,13 +28,14 @@ export async function phase(main) {
   const hover = h("p", { class: "quiet hover" }, "\u00a0");
   const message = h("div");
   const links = h("p", { class: "quiet" });
-  const stage = h("div", { class: "stage" }, drawing);
+  const marker = h("div", { class: "marker", hidden: true });
+  const stage = h("div", { class: "stage" }, drawing, marker);
   const chart = new Chart(drawing);
   const calls = callBox();
   const most = ["sigma_w", "sigma_b"].map((key) =>
     labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
   );
-  const point = pointPart(own);
+  const point = pointPart(own, mark);
   const select = functionChoice(functions, own.activation.name, chosen, "phase-activation");
   let cells = [];
 
@@ -54,13 +58,15 @@ export async function phase(main) {
     calls.element,
   );
   stage.addEventListener("pointermove", (event) => tell(cellAt(event)));
-  stage.addEventListener("click", (event) => simulate(cellAt(event)));
+  stage.addEventListener("pointerleave", () => point.leave());
+  stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
   await chosen(own.activation.name);
   return watch(stage, draw);
 
   async function chosen(name) {
-    if (name !== own.activation.name) own.activation = { name, params: {} };
+    const fresh = name !== own.activation.name;
+    if (fresh) own.activation = { name, params: {} };
     try {
       const known = await facts(name);
       const notes = mended(known, own.activation.params);
@@ -68,7 +74,22 @@ export async function phase(main) {
     } catch (error) {
       parameters.replaceChildren(problem(error, () => chosen(name)));
     }
+    if (fresh || !own.sigma_w) await widen();
     await drawAgain();
+  }
+
+  /** A range that holds the critical σ_w of the activation. */
+  async function widen() {
+    try {
+      const { name, params } = own.activation;
+      const answer = await post("/mean-field", { activation: name, params, sigma_w: 1, sigma_b: [0, 0.05, 0.5] });
+      const edges = answer.critical_sigma_w.filter((each) => each !== null).map(fromJson).filter(Number.isFinite);
+      const most = Math.max(...edges, 1);
+      own.sigma_w = String(Number((2 * most).toPrecision(1)));
+    } catch {
+      own.sigma_w = "3";
+    }
+    most[0].querySelector("input").value = own.sigma_w;
   }
 
   function drawAgain() {
@@ -91,7 +112,8 @@ export async function phase(main) {
       const { title, ...spec } = await get(path);
       if (stage.clientWidth < 500) lay(spec, width);
       cells = spec.datasets.cells;
-      await chart.draw(spec);
+      await chart.draw(titledAbove(spec));
+      mark(point.place());
       message.replaceChildren();
     } catch (error) {
       message.replaceChildren(problem(error, draw));
@@ -124,10 +146,27 @@ export async function phase(main) {
     hover.textContent = cell
       ? `σ_w = ${shown(cell.sigma_w)}, σ_b = ${shown(cell.sigma_b)}: ${t(`phase.${cell.phase}`)}, χ₁ ≈ ${shown(cell.chi_1, 3)}`
       : "\u00a0";
+    if (cell) point.hover(cell);
   }
 
-  function simulate(cell) {
-    if (cell) toFlow(own, cell.sigma_w, cell.sigma_b);
+  function pin(cell) {
+    if (cell) point.set(cell);
+  }
+
+  /** Puts the marker where the figures are from. */
+  function mark({ sigma_w, sigma_b }) {
+    const [panel] = chart.panels();
+    marker.hidden = !panel || !cells.length;
+    if (marker.hidden) return;
+    const span = (low, high) => [Math.min(...cells.map((each) => each[low])), Math.max(...cells.map((each) => each[high]))];
+    const [left, right] = span("w_low", "w_high");
+    const [bottom, top] = span("b_low", "b_high");
+    const [across, up] = [(sigma_w - left) / (right - left), (sigma_b - bottom) / (top - bottom)];
+    marker.hidden = !(across >= 0 && across <= 1 && up >= 0 && up <= 1);
+    const base = stage.getBoundingClientRect();
+    const x = panel.left - base.left + across * panel.width;
+    const y = panel.bottom - base.top - up * panel.height;
+    marker.style.transform = `translate(${x}px, ${y}px)`;
   }
 }
 
@@ -175,24 +214,26 @@ function request({ activation: { name, params }, ...most }) {
   };
 }
 
-/** The figures of any point, by number instead of by pointer. */
-function pointPart(own) {
+/** The figures of any point, by number or by pointer. */
+function pointPart(own, moved) {
   const place = { sigma_w: "1.5", sigma_b: "0.05" };
-  const figures = h("dl", { class: "facts" });
-  const read = latest(async () => {
+  const figures = h("dl", { class: "facts", "aria-live": "polite" });
+  let rest = 0;
+  const tell = latest(async ({ sigma_w, sigma_b }) => {
     try {
       const { name, params } = own.activation;
-      const answer = await post("/mean-field", {
-        activation: name,
-        params,
-        sigma_w: number(place.sigma_w),
-        sigma_b: number(place.sigma_b),
-      });
+      const answer = await post("/mean-field", { activation: name, params, sigma_w, sigma_b });
       figures.replaceChildren(...rows(answer));
     } catch (error) {
       figures.replaceChildren(h("div", {}, problem(error, read)));
     }
   });
+  const numbers = () => ({ sigma_w: number(place.sigma_w), sigma_b: number(place.sigma_b) });
+  const read = () => {
+    clearTimeout(rest);
+    moved(numbers());
+    return tell(numbers());
+  };
   const fields = Object.keys(place).map((key) => labelled(t(`flow.${key}`), field(place, key, read)));
   const button = h(
     "button",
@@ -209,6 +250,19 @@ function pointPart(own) {
       button,
     ),
     read,
+    place: numbers,
+    /** Figures of where the pointer rests, until it leaves. */
+    hover({ sigma_w, sigma_b }) {
+      clearTimeout(rest);
+      rest = setTimeout(() => tell({ sigma_w, sigma_b }), REST);
+    },
+    leave: read,
+    set({ sigma_w, sigma_b }) {
+      Object.assign(place, { sigma_w: String(sigma_w), sigma_b: String(sigma_b) });
+      for (const [index, each] of fields.entries())
+        each.querySelector("input").value = shown(index ? sigma_b : sigma_w);
+      return read();
+    },
   };
 }
 

@@ -63,7 +63,7 @@ export const state = {
     boundary: "40",
     weights: "0 0 0; 0 0 1",
   },
-  phase: { activation: null, sigma_w: "3", sigma_b: "1" },
+  phase: { activation: null, sigma_w: "", sigma_b: "1" },
   verify: { activation: null, dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
 };
 

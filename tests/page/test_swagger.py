@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import expect
 from safetensors.numpy import save_file
 
 from tests.page.conftest import Visitor
@@ -25,3 +28,15 @@ def test_a_file_chosen_in_the_form_is_diagnosed(visitor: Visitor, tmp_path: Path
     assert answered.value.status == 200
     layers = json.loads(answered.value.body())["layers"]
     assert [(each["fan_in"], each["fan_out"]) for each in layers] == [(2, 3), (3, 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_fault(visitor: Visitor, theme: str) -> None:
+    page = visitor.open("docs", theme=theme)
+    page.locator(".opblock-summary-control").first.click()
+    page.wait_for_selector(".opblock-body textarea")
+    expect(page.locator("html")).to_have_class("dark-mode" if theme == "dark" else "")
+    assert [each["id"] for each in Axe().run(page).response["violations"]] == []
+    page.get_by_role("link", name="Activation Lab").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()

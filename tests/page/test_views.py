@@ -195,11 +195,22 @@ def test_a_point_of_the_phase_diagram_opens_its_network(visitor: Visitor) -> Non
     frame = page.locator(".diagram svg .role-frame path.background").first.bounding_box()
     assert frame is not None
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
-    expect(page.locator(".hover")).to_contain_text("σ_w = 1.5")
+    expect(page.locator(".hover")).to_contain_text("σ_w = 1")
+    expect(page.locator(".marker")).to_be_visible()
     page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
-    expect(page.get_by_label("σw", exact=True)).to_have_value(re.compile(r"^1\.(49|5)"))
+    expect(page.locator(".point").get_by_label("σw")).to_have_value(re.compile("^(0.99|1)"))
+    page.get_by_role("button", name="Simulate a network there").click()
+    expect(page.get_by_label("σw", exact=True)).to_have_value(re.compile(r"^(0\.99|1)"))
     expect(page.get_by_label("σb")).to_have_value(re.compile(r"^0\.(49|5)"))
     expect(page.locator(".verdict")).to_have_count(1)
+
+
+def test_the_diagrams_range_holds_the_critical_line(visitor: Visitor) -> None:
+    page = visitor.open("#/phase")
+    for name, critical, most in (("sigmoid", "10.1496", "20"), ("relu", "1.41421", "3")):
+        page.get_by_label("Activation").select_option(name)
+        expect(page.locator(".point .facts dd").last).to_have_text(critical)
+        expect(page.get_by_label("σw up to")).to_have_value(most)
 
 
 def test_a_point_of_the_phase_diagram_is_reached_by_numbers_too(visitor: Visitor) -> None:

@@ -1,6 +1,7 @@
 // The scenes' pictures: Vega-Lite specifications in the page's colours, and points that can be dragged in them.
 
 import { Chart, theme } from "../chart.js";
+import { latest } from "../dom.js";
 
 /** Okabe and Ito's colours, as the service's pictures have them; text in them is told by words too. */
 const HUES = {
@@ -96,10 +97,13 @@ export class Plot {
   }
 
   /**
-   * Draws rows of `datasets` in `layer`; `x` and `y` say each axis: title, domain, further fields of the axis.
-   * @returns {Promise<void>}
+   * Draws rows of `datasets` in `layer`; `x` and `y` say each axis: title, domain, further fields of the axis. Where
+   * pictures are asked for faster than they can be drawn, those between are left out.
+   * @type {(spec: object) => Promise<void>}
    */
-  async draw({ x, y, layer, datasets }) {
+  draw = latest((spec) => this.#paint(spec));
+
+  async #paint({ x, y, layer, datasets }) {
     const height = this.#tall();
     this.element.style.minHeight = `${height}px`;
     const axes = { x: axis(x, "x"), y: axis(y, "y") };

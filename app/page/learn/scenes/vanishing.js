@@ -6,6 +6,7 @@ import { fromJson } from "../../numbers.js";
 import { dots, grid, hues, line, Plot, rows, words } from "../plot.js";
 
 const QUARTER = Math.log10(0.25);
+const DRAWN = 8; // networks
 
 const NETWORKS = [
   { key: "sigmoid", hue: "blue", activation: "sigmoid", init: { sigma_w: 1, sigma_b: 0 } },
@@ -19,8 +20,32 @@ const body = ({ activation, init }, depth) => ({
   depth,
   width: 128,
   batch: 16,
-  networks: 8,
+  networks: DRAWN,
 });
+
+/**
+ * Medians by layer, and each time that one more network has been measured what they are so far. Remedies, which the
+ * service would try next, are not waited for.
+ */
+async function gradients(asked, signal, soFar) {
+  const enough = new AbortController();
+  signal.addEventListener("abort", () => enough.abort(), { signal: enough.signal });
+  let medians = null;
+  let whole = false;
+  const progress = ({ stage, networks, gradient_log10_rms: found }) => {
+    medians = found ? found.map(fromJson) : medians;
+    if (found) soFar(medians);
+    whole = stage !== "networks" || networks === DRAWN;
+    if (whole) enough.abort();
+  };
+  try {
+    const { layers } = await follow("/gradient-flow", asked, { signal: enough.signal, progress });
+    return layers.map((each) => fromJson(each.gradient_log10_rms.median));
+  } catch (error) {
+    if (whole && medians) return medians;
+    throw error;
+  }
+}
 
 /** @type {import("../frame.js").Scene} */
 export default {
@@ -31,15 +56,19 @@ export default {
     const plot = new Plot(stage, { label: say("picture"), height: 340 });
     const known = new Map(); // by depth: what was measured
     let depth = 0;
+    let under = null; // the depth that is being measured, and what is known of it
     const measure = latest(async (asked) => {
       tell(say("measuring", { depth: asked }));
       try {
-        const answers = await Promise.all(
-          NETWORKS.map((each) => follow("/gradient-flow", body(each, asked), { signal, progress: () => {} })),
-        );
+        const partial = NETWORKS.map(() => null);
+        const soFar = (index) => (medians) => {
+          partial[index] = medians;
+          under = { depth: asked, partial };
+          if (asked === depth) draw();
+        };
         known.set(
           asked,
-          answers.map(({ layers }) => layers.map((each) => fromJson(each.gradient_log10_rms.median))),
+          await Promise.all(NETWORKS.map((each, index) => gradients(body(each, asked), signal, soFar(index)))),
         );
         fail(null);
       } catch (error) {
@@ -63,7 +92,8 @@ export default {
       const { quiet, ...own } = hues();
       const layers = grid(1, depth, depth);
       const ceiling = layers.map((layer) => (depth - layer) * QUARTER);
-      const measured = (known.get(depth) ?? NETWORKS.map(() => null)).map(
+      const found = known.get(depth) ?? (under?.depth === depth ? under.partial : NETWORKS.map(() => null));
+      const measured = found.map(
         (each) => each?.map((value) => value - each.at(-1)),
       );
       read([

@@ -1,0 +1,58 @@
+// Swagger UI in the page's colours, and with what a screen reader needs and it leaves out.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function paint() {
+  document.documentElement.classList.toggle("dark-mode", dark.matches);
+}
+
+dark.addEventListener("change", paint);
+paint();
+
+const main = document.querySelector("main");
+
+/** A section's heading stands right below the page's, whatever its tag. */
+function heading(element) {
+  element.setAttribute("role", "heading");
+  element.setAttribute("aria-level", "2");
+}
+
+/** A link inside of a button is a second thing to press at the same place. */
+function unlink(element) {
+  element.removeAttribute("href");
+}
+
+const MENDS = {
+  "h3.opblock-tag": heading,
+  "section.models h4": heading,
+  "button a[href]": unlink,
+  "h4.opblock-title, .opblock-section-header h4": (each) => each.setAttribute("aria-level", "3"),
+  ".responses-inner h4, .responses-inner h5": (each) => each.setAttribute("aria-level", "3"),
+  'select:not([aria-label]), select[aria-label=""]': (each) =>
+    each.setAttribute("aria-label", each.closest("[data-param-name]")?.dataset.paramName || each.id || "Choice"),
+  "textarea:not([aria-label])": (each) => each.setAttribute("aria-label", "Request body"),
+  "input:not([aria-label], [id])": (each) => each.setAttribute("aria-label", each.placeholder || "value"),
+  ".highlight-code > pre, .microlight": (each) => each.setAttribute("tabindex", "0"),
+};
+
+function mend() {
+  for (const [selector, change] of Object.entries(MENDS))
+    for (const each of main.querySelectorAll(selector)) change(each);
+}
+
+new MutationObserver(mend).observe(main, { childList: true, subtree: true });
+
+addEventListener("DOMContentLoaded", () => {
+  const { SwaggerUIBundle } = window;
+  SwaggerUIBundle({
+    url: "openapi.json",
+    dom_id: "#swagger-ui",
+    presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
+    layout: "BaseLayout",
+    deepLinking: true,
+    showExtensions: true,
+    showCommonExtensions: true,
+    tryItOutEnabled: true,
+    defaultModelsExpandDepth: 0,
+  });
+});
