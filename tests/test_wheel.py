@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +10,11 @@ import httpx
 import pytest
 
 from app import __version__
-from tests.conftest import Server, free_port, wait_until_ready
+from tests.conftest import Server
+from tests.support.installed import client_alone, everything, run, serving, wheel
 
-ROOT = Path(__file__).parent.parent
+__all__ = ["client_alone", "everything", "wheel"]  # fixtures
+
 pytestmark = pytest.mark.slow
 
 CLIENT_ALONE = """
@@ -23,54 +22,6 @@ import sys
 import activation_lab.client
 assert "app" not in sys.modules
 """
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=ROOT)
-    (built,) = out.glob("*.whl")
-    assert __version__ in built.name
-    return built
-
-
-@pytest.fixture(scope="module")
-def client_alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of an environment with nothing but the wheel and what it asks for."""
-    home = tmp_path_factory.mktemp("client")
-    run(sys.executable, "-m", "venv", home, cwd=home)
-    run(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=home)
-    return home / "bin"
-
-
-@pytest.fixture(scope="module")
-def everything(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of an environment with the wheel, and the libraries of this one."""
-    home = tmp_path_factory.mktemp("service")
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
-    packages = Path(run(home / "bin" / "python", "-c", PACKAGES, cwd=home).strip())
-    command = (
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        home / "bin" / "python",
-        "install",
-        "--no-deps",
-        "--quiet",
-    )
-    run(*command, wheel, cwd=home)
-    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
-    return home / "bin"
-
-
-PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
 def test_the_client_needs_nothing_that_serves(client_alone: Path, tmp_path: Path) -> None:
@@ -91,18 +42,7 @@ def test_what_is_not_installed_is_named(client_alone: Path, tmp_path: Path, comm
 
 @pytest.fixture(scope="module")
 def served(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    port = free_port()
-    script: list[str | Path] = [everything / "activation-lab", "serve", "--port", str(port)]
-    empty = tmp_path_factory.mktemp("empty")
-    with Path(os.devnull).open("wb") as output:
-        process = subprocess.Popen(script, cwd=empty, stdout=output)
-    server = Server("127.0.0.1", port, process)
-    try:
-        wait_until_ready(server)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    yield from serving(everything, tmp_path_factory.mktemp("empty"))
 
 
 def test_the_service_from_the_wheel(served: Server) -> None:
