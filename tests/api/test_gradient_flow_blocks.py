@@ -71,6 +71,10 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ),
         ({"block": {"kind": "residual"}, "inputs": [[1.0, 2.0]], "batch": None}, ["body", "width"]),
         ({"block": {"kind": "residual"}, "train": True}, ["body", "train"]),
+        (
+            {"block": {"kind": "transformer"}, "activation": "prelu", "params": {"weight": [0.1] * 16}},
+            ["body", "params"],
+        ),
         ({"block": {"kind": "transformer", "heads": 3}}, ["body", "block", "heads"]),
         ({"block": {"kind": "transformer", "heads": 0}}, ["body", "block", "transformer", "heads"]),
         ({"block": {"kind": "transformer", "mlp_ratio": 1e9}}, ["body", "block", "transformer", "mlp_ratio"]),

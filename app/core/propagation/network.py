@@ -188,6 +188,8 @@ class Network:
             raise InvalidValue("must not be lsuv where layers convolve", loc=("init",))
         if len({each.pieces for each in self._units}) > 1:
             raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
+        for units in self._units:
+            units.check(1)  # there are as many units as each part of the block has
         block.check(self.sizes[0])
 
     def _check_tied(self) -> None:

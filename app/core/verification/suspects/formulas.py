@@ -41,7 +41,7 @@ TELLING = 16.0
 """Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
 
 CLOSE = 0.02
-"""A constant that is off by more is another one."""
+"""A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
 
 
 # Related functions
@@ -256,13 +256,14 @@ def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator
             price=0.001 * place,
         )
     value = _shortest(seen, unknown, found)
-    off = abs(value - right) > CLOSE * abs(right)
+    if abs(value - right) <= CLOSE * abs(right):
+        return
     summary = Text(
         f"The constant {unknown.label} is {value:.10g}, not {right:.10g}.",
         f"상수 {unknown.label}의 값이 {right:.10g}이(가) 아니라 {value:.10g}입니다.",
     )
     yield Suspect(
-        "wrong_parameter" if off else "rounded_constant",
+        "wrong_parameter",
         f"{value:.10g} for {unknown.label}",
         summary,
         partial(unknown.run, value),
