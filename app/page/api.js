@@ -70,10 +70,13 @@ export async function get(path, options) {
   return (await send(path, options)).json();
 }
 
-/** What `POST path` answers to `body`. */
-export async function post(path, body, options) {
-  return (await send(path, json(body, options))).json();
+/** What `POST path` answers to `body`. `files` are further parts of a form, whose part `request` the body is then. */
+export async function post(path, body, { files = {}, ...options } = {}) {
+  return (await send(path, carried(body, files, options))).json();
 }
+
+const carried = (body, files, options) =>
+  Object.keys(files).length ? form(body, files, options) : json(body, options);
 
 function form(body, files, options) {
   const parts = new FormData();
@@ -87,13 +90,10 @@ function json(body, options = {}) {
   return { ...options, body: JSON.stringify(body), headers };
 }
 
-/**
- * The result of `POST path`; each event before it goes to `progress`. `files` are further parts of a form, whose
- * part `request` the body is then.
- */
+/** The result of `POST path`; each event before it goes to `progress`. `files` as for `post`. */
 export async function follow(path, body, { progress, signal, files = {} }) {
   const options = { headers: { Accept: "text/event-stream" }, signal };
-  const response = await send(path, Object.keys(files).length ? form(body, files, options) : json(body, options));
+  const response = await send(path, carried(body, files, options));
   let result = null;
   for await (const { event, data } of events(response)) {
     const wrong = event === "error" && (data.problem ?? data);

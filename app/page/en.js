@@ -302,7 +302,7 @@ export default {
   "verify.function": "Function it computes",
   "verify.formula": "a formula …",
   "verify.dtype": "Number format",
-  "verify.outputs": "Outputs (.npy or CSV)",
+  "verify.outputs": "Outputs (.npy, CSV), or all arrays (safetensors, .npz)",
   "verify.inputs": "Inputs (none: every number of the format, by bit pattern)",
   "verify.derivative": "Derivatives f′",
   "verify.second_derivative": "Second derivatives f″",

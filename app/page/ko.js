@@ -300,7 +300,7 @@ export default {
   "verify.function": "계산하는 함수",
   "verify.formula": "직접 만든 수식 …",
   "verify.dtype": "수 형식",
-  "verify.outputs": "출력(.npy 또는 CSV)",
+  "verify.outputs": "출력(.npy, CSV) 또는 모든 배열(safetensors, .npz)",
   "verify.inputs": "입력(없으면 형식의 모든 수를 비트 순서로)",
   "verify.derivative": "도함수 f′",
   "verify.second_derivative": "이계도함수 f″",

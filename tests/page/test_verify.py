@@ -51,3 +51,14 @@ def test_no_file_is_told_in_place(visitor: Visitor) -> None:
     page = visitor.open("#/verify")
     page.get_by_role("button", name="Judge", exact=True).click()
     expect(page.locator("form").get_by_role("alert")).to_contain_text("Choose a file")
+
+
+def test_all_arrays_come_in_one_file(visitor: Visitor) -> None:
+    page = visitor.open("#/verify?activation=relu&dtype=float16")
+    inputs = np.array([-1, 0.5, 1, 2, 1000], np.float16)
+    file = io.BytesIO()
+    np.savez(file, inputs=inputs, outputs=np.maximum(inputs, 0))
+    archive = {"name": "kernel.npz", "mimeType": "application/zip", "buffer": file.getvalue()}
+    page.locator("input[name=outputs]").set_input_files(archive)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Correctly rounded")

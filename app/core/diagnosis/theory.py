@@ -216,7 +216,10 @@ def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | N
     calls = [network.units_at(number).call for number in range(network.depth)]
     if not all(len(each.scalars) == len(each.params) for each in calls):
         return None
-    return finite_width(calls, network.sizes[1:], variances.tolist(), ratio)
+    try:
+        return finite_width(calls, network.sizes[1:], variances.tolist(), ratio)
+    except LimitExceeded:  # φ oscillates too fast
+        return None
 
 
 def _log10_rms(upstream: Array | None) -> float:

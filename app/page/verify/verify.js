@@ -13,6 +13,9 @@ import { judgement } from "./judgement.js";
 /** What a kernel's files hold, in the words of the request. */
 const PARTS = ["outputs", "inputs", "derivative", "second_derivative"];
 
+/** Files that the service reads itself: all arrays of a kernel in one. */
+const ARCHIVE = /\.(safetensors|npz)$/i;
+
 /** Formats whose numbers are all judged where no inputs are given, and how many they are. */
 const ALL = { 8: 256, 16: 65_536 };
 
@@ -25,7 +28,8 @@ export async function verify(main) {
   const functions = all.filter(({ kind }) => kind === "elementwise");
   const byName = known(functions);
   if (!byName.has(own.activation?.name ?? "")) own.activation = { name: functions[0].name, params: {} };
-  const given = {}; // the arrays by part, with the file's name
+  const given = {}; // the arrays by part
+  let archive = null; // a file that holds all of them
 
   const parameters = h("div");
   const message = h("div");
@@ -105,7 +109,7 @@ export async function verify(main) {
     const input = h("input", {
       type: "file",
       name: part,
-      accept: ".npy,.csv,.txt,.tsv",
+      accept: part === "outputs" ? ".npy,.csv,.txt,.tsv,.safetensors,.npz" : ".npy,.csv,.txt,.tsv",
       onchange: () => take(part, input.files[0]),
     });
     return { note, element: labelled(t(`verify.${part}`), h("span", { class: "file" }, input, note)) };
@@ -113,8 +117,10 @@ export async function verify(main) {
 
   async function take(part, file) {
     delete given[part];
+    archive = null;
     message.replaceChildren();
-    if (file) {
+    if (file && ARCHIVE.test(file.name)) archive = file;
+    else if (file) {
       try {
         if (file.size > 30 * MOST) throw new Failure("many");
         const values = file.name.endsWith(".npy")
@@ -127,8 +133,8 @@ export async function verify(main) {
       }
     }
     files[part].note.textContent = given[part]
-      ? t("verify.taken", { name: file.name ?? "", count: given[part].length.toLocaleString() })
-      : "";
+      ? t("verify.taken", { name: file.name, count: given[part].length.toLocaleString() })
+      : (archive?.name ?? "");
     changed();
   }
 
@@ -139,7 +145,7 @@ export async function verify(main) {
       const named = PARTS.find((part) => file.name.toLowerCase().startsWith(part));
       await take(named ?? (given.outputs ? "inputs" : "outputs"), file);
     }
-    if (given.outputs) await run();
+    if (given.outputs || archive) await run();
   }
 
   function picked(name) {
@@ -193,14 +199,16 @@ export async function verify(main) {
 
   async function run() {
     message.replaceChildren();
-    if (!given.outputs) {
+    if (!given.outputs && !archive) {
       message.replaceChildren(h("p", { class: "problem", role: "alert" }, t("verify.none")));
       return;
     }
     status.textContent = t("verify.judging");
     try {
       const arrays = Object.fromEntries(Object.entries(given).map(([part, values]) => [part, toJson(values)]));
-      const answer = await post("/verify", { ...read(), ...arrays });
+      const answer = archive
+        ? await post("/verify", read(), { files: { arrays: archive } })
+        : await post("/verify", { ...read(), ...arrays });
       results.replaceChildren(judgement(answer));
       status.textContent = "";
     } catch (error) {
@@ -222,6 +230,7 @@ export async function verify(main) {
       const floats = new Float32Array(outputs.map(fromJson));
       given.outputs = [...new Uint32Array(floats.buffer)].map((bits) => cut(bits));
       delete given.inputs;
+      archive = null;
       files.outputs.note.textContent = t("verify.exampleTaken");
       changed();
       await run();
