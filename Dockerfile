@@ -10,11 +10,8 @@ COPY requirements-image.txt .
 RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install \
         --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-image.txt \
-    # What nothing here imports: the libraries' own tests, all of SciPy but its special functions (a test holds the
-    # service to that), and what is only there for debuggers.
+    # What nothing here uses: the libraries' own tests, and what is only there for debuggers.
     && find venv -type d -name tests -prune -exec rm -r {} + \
-    && find venv/lib/python3*/site-packages/scipy -mindepth 1 -maxdepth 1 -type d \
-        ! -name special ! -name '_*' -exec rm -r {} + \
     && find venv -name '*.so' -size +3M ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 COPY app app
 # The file system is read-only when the service runs, so its bytecode is written here, and its loops are compiled:

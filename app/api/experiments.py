@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import named
+from app.contract.blocks import ConvolutionBlockFields
 from app.contract.gradient_flow import (
     REPLACED_BY_WEIGHTS,
     DistributionFields,
@@ -164,7 +165,9 @@ def _sizes(body: GradientFlowRequest, depth: int) -> tuple[int, ...]:
     """All sizes; a real batch has features of its own number."""
     if isinstance(body.width, list):
         return tuple(body.width)
-    first = body.width if isinstance(body.inputs, GaussianInputFields) else body.inputs.shape[-1]
+    if isinstance(body.inputs, GaussianInputFields) or isinstance(body.block, ConvolutionBlockFields):
+        return (body.width,) * (depth + 1)
+    first = body.inputs.shape[-1]
     return (first, *[body.width] * depth)
 
 

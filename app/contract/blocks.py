@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag
 
 from app.contract.arrays import Model
 
-KINDS = ("residual", "transformer", "recurrent")
+KINDS = ("residual", "transformer", "convolution", "recurrent")
 
 Factor: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)] | Literal["depth_scaled"]
@@ -44,6 +44,19 @@ class TransformerBlockFields(Model):
     branch: Scale = Field(1.0, description=_BRANCH)
 
 
+class ConvolutionBlockFields(Model):
+    """h ← φ(W ∗ h + b) with padding that keeps the size; `width` counts channels.
+
+    An input is channels × size, or channels × size × size, flattened in that order.
+    """
+
+    kind: Literal["convolution"]
+    kernel: int = Field(3, ge=1, le=10**6, strict=True, description="At most the size.")
+    size: int = Field(32, ge=1, le=10**6, strict=True, description="Positions along each dimension.")
+    dimensions: Literal[1, 2] = 1
+    padding: Literal["circular", "zeros"] = "circular"
+
+
 class RecurrentBlockFields(Model):
     """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
 
@@ -67,6 +80,7 @@ def _kind(value: Any) -> str | None:
 BlockFields: TypeAlias = Annotated[
     Annotated[ResidualBlockFields, Tag("residual")]
     | Annotated[TransformerBlockFields, Tag("transformer")]
+    | Annotated[ConvolutionBlockFields, Tag("convolution")]
     | Annotated[RecurrentBlockFields, Tag("recurrent")],
     Discriminator(
         _kind,

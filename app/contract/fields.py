@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from app.contract.activate import ActivateRequest
-from app.contract.blocks import KINDS, RecurrentBlockFields, ResidualBlockFields, TransformerBlockFields
+from app.contract.blocks import (
+    KINDS,
+    ConvolutionBlockFields,
+    RecurrentBlockFields,
+    ResidualBlockFields,
+    TransformerBlockFields,
+)
 from app.contract.gradient_flow import (
     DistributionFields,
     DropoutFields,
@@ -47,6 +53,7 @@ FIELD_NAMES: frozenset[str] = frozenset(
         ResidualBlockFields,
         TransformerBlockFields,
         RecurrentBlockFields,
+        ConvolutionBlockFields,
         FunctionsPictureQuery,
         NetworksPictureQuery,
     )

@@ -30,6 +30,8 @@ def post(client: InProcess, **fields: Any) -> Response:
             {"kind": "transformer", "heads": 4, "causal": False},
             ["query", "key", "value", "output", "mlp_1", "mlp_2"],
         ),
+        ({"kind": "convolution", "size": 5}, ["W"]),
+        ({"kind": "convolution", "size": 4, "kernel": 2, "dimensions": 2, "padding": "zeros"}, ["W"]),
         ({"kind": "recurrent"}, ["W_hh", "W_ih"]),
         (
             {"kind": "recurrent", "cell": "lstm", "forget_bias": 0.5},
@@ -44,7 +46,8 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
     assert (answer["engine"], len(answer["layers"])) == (engine, 4)
     for layer in answer["layers"]:
         assert [each["name"] for each in layer["matrices"]] == names
-        assert layer["fan_in"] == layer["fan_out"] == 16
+        positions = block["size"] ** block.get("dimensions", 1) if "size" in block else 1
+        assert layer["fan_in"] == layer["fan_out"] == 16 * positions
         assert layer["weight_gradient_log10_norm"]["median"] is not None
         assert (layer.get("cell_gradient_log10_rms") is not None) == (block.get("cell") == "lstm")
     assert answer["theory"] is None or answer["theory"]["layers"]
@@ -68,6 +71,10 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ),
         ({"block": {"kind": "residual"}, "inputs": [[1.0, 2.0]], "batch": None}, ["body", "width"]),
         ({"block": {"kind": "residual"}, "train": True}, ["body", "train"]),
+        (
+            {"block": {"kind": "transformer"}, "activation": "prelu", "params": {"weight": [0.1] * 16}},
+            ["body", "params"],
+        ),
         ({"block": {"kind": "transformer", "heads": 3}}, ["body", "block", "heads"]),
         ({"block": {"kind": "transformer", "heads": 0}}, ["body", "block", "transformer", "heads"]),
         ({"block": {"kind": "transformer", "mlp_ratio": 1e9}}, ["body", "block", "transformer", "mlp_ratio"]),
@@ -76,6 +83,25 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {"kind": "transformer"}, "batch": 10**6}, ["body", "width"]),
         ({"block": {"kind": "residual"}, "depth": 10**9}, ["body", "width"]),
         ({"block": LSTM, "depth": 10**9}, ["body", "width"]),
+        ({"block": {"kind": "convolution", "kernel": 33}}, ["body", "block", "kernel"]),
+        ({"block": {"kind": "convolution", "kernel": 0}}, ["body", "block", "convolution", "kernel"]),
+        ({"block": {"kind": "convolution", "size": 10**9}}, ["body", "block", "convolution", "size"]),
+        (
+            {"block": {"kind": "convolution", "dimensions": 3}},
+            ["body", "block", "convolution", "dimensions"],
+        ),
+        (
+            {"block": {"kind": "convolution", "padding": "reflect"}},
+            ["body", "block", "convolution", "padding"],
+        ),
+        ({"block": {"kind": "convolution", "size": 10**6, "dimensions": 2}}, ["body", "width"]),
+        ({"block": {"kind": "convolution"}, "width": 10**12}, ["body", "width"]),
+        ({"block": {"kind": "convolution"}, "init": "lsuv"}, ["body", "init"]),
+        ({"block": {"kind": "convolution"}, "inputs": [[1.0] * 16], "batch": None}, ["body", "inputs"]),
+        ({"block": {"kind": "convolution"}, "normalization": "batch_norm"}, ["body", "normalization"]),
+        ({"block": LSTM, "init": "lsuv"}, ["body", "init"]),
+        ({"block": LSTM, "dropout": {"rate": 0.1}}, ["body", "dropout"]),
+        ({"block": LSTM, "activation": ["tanh"] * 4}, ["body", "activation"]),
         ({"block": LSTM, "depth": 10**5, "width": 4096}, ["body", "width"]),
         ({"block": LSTM, "width": 10**12}, ["body", "width"]),
         ({"block": LSTM, "width": 16384, "engine": "dense"}, ["body", "width"]),

@@ -335,6 +335,7 @@ def test_claim_25_the_scoreboard(visitor: Visitor) -> None:
     trained(page)
     to90 = dict(zip(names, column(page, 1), strict=True))
     assert to90["ELU"] > to90["Sigmoid"]
+    assert to90["ReLU"] < to90["Tanh"] < math.inf
 
 
 @pytest.mark.slow

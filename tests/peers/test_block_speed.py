@@ -60,7 +60,8 @@ def theirs() -> None:
             else:
                 torch.nn.init.normal_(parameter, 0, parameter.shape[1] ** -0.5)
     mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS)
-    stream, entering = torch.randn(TOKENS, WIDTH, requires_grad=True), []
+    stream = torch.randn(TOKENS, WIDTH, requires_grad=True)
+    entering: list[Any] = []
     for layer in layers:
         if entering:
             stream.retain_grad()

@@ -82,6 +82,7 @@ class Medians:
         self.overflow = _median_layer([each.overflow for each in networks])
         self.collapse = _median_layer([each.collapse for each in networks])
         self._inputs = experiment.mean_square
+        self._peak = float(np.median([each.signal_peak[-1] for each in networks]))
         self._spreads = summarise(networks)
 
     def of(self, name: str) -> Array:
@@ -105,6 +106,8 @@ class Medians:
     def growth(self) -> float:
         """log10 of the root mean square of the last layer's output over that of the inputs."""
         last = float(self.of("activation_mean_square")[-1])
+        if last == math.inf and 0 < self._inputs < math.inf:  # the values are numbers, their squares are not
+            return self._peak - math.log10(self._inputs) / 2
         known = 0 < last < math.inf and 0 < self._inputs < math.inf
         return math.log10(last / self._inputs) / 2 if known else 0.0
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from app.core.arithmetic import special
 from app.core.formulas.calculus import negative
 from app.core.formulas.closures import Arithmetic, function
 from app.core.formulas.tree import ONE, TWO, Tree, number, walk
@@ -69,9 +69,9 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "atan": np.arctan,
     "erf": special.erf,
     "erfc": special.erfc,
-    "sigmoid": special.expit,
+    "sigmoid": special.sigmoid,
     "softplus": lambda u: np.logaddexp(0.0, u),
-    "Phi": special.ndtr,
+    "Phi": special.normal_cdf,
     "phi": lambda u: _PHI_0 * np.exp(-0.5 * u * u),
     "min": lambda *values: reduce(np.minimum, values),
     "max": lambda *values: reduce(np.maximum, values),

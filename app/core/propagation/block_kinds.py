@@ -7,13 +7,14 @@ from typing import Any, TypeAlias
 
 from app.core.errors import UnknownName
 from app.core.propagation.block import Block
+from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.residual_block import ResidualBlock
 from app.core.propagation.transformer_block import TransformerBlock
 
 Kind: TypeAlias = type[Block] | type[RecurrentBlock]
 
-_KINDS: tuple[Kind, ...] = (ResidualBlock, TransformerBlock, RecurrentBlock)
+_KINDS: tuple[Kind, ...] = (ResidualBlock, TransformerBlock, ConvolutionBlock, RecurrentBlock)
 BLOCKS: Mapping[str, Kind] = {each.kind: each for each in _KINDS}
 
 

@@ -11,7 +11,7 @@ from app.core.arithmetic import Array
 from app.core.propagation.block import Part
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.layer import Matrix
-from app.core.propagation.linear_maps import LinearMap
+from app.core.propagation.linear_maps import Dense, LinearMap
 from app.core.propagation.normalisation import Normalisation, Normalised
 from app.core.propagation.responses import Response, pulled, respond
 from app.core.propagation.tall import Batch, product_norm
@@ -43,9 +43,14 @@ class Linear:
     def __init__(self, matrix: Matrix, weights: LinearMap, offset: Array | None, blocks: Blocks) -> None:
         self.matrix = matrix
         self.log10_norms = dict.fromkeys(matrix.names, math.nan)
+        self.offset = offset
         self._weights = weights
-        self._offset = offset
         self._blocks = blocks
+
+    @property
+    def made(self) -> Array | None:
+        """W, if it is there."""
+        return self._weights.weights if isinstance(self._weights, Dense) else None
 
     def forward(self, h: Array) -> Array:
         """W u + b; NaN throughout where u is not finite, which is for the block to notice."""
@@ -53,8 +58,8 @@ class Linear:
         if not np.isfinite(self._inputs.mean_square):
             return np.full((self.matrix.layer.rows, h.shape[1]), np.nan, h.dtype)
         answer = self._weights.forward(self._inputs)
-        if self._offset is not None:
-            answer += self._offset[:, None]
+        if self.offset is not None:
+            answer += self.offset[:, None]
         return answer
 
     def backward(self, gradient: Array) -> Array:

@@ -100,6 +100,12 @@ class _Workshop:
         self._places = {each.names[0]: place for place, each in enumerate(shapes)}
         self._shapes, self._kinds = shapes, kinds
         self._masks = 0
+        # A layer that convolves answers at every position, and has as many columns.
+        self._inside = (
+            run.blocks
+            if network.places == 1
+            else Blocks(run.blocks.columns * network.places, run.blocks.map_blocks)
+        )
         self._by_row = Blocks(run.blocks.columns, run.blocks.map_blocks, TEMPORARY // run.dtype.itemsize)
 
     def linear(self, name: str) -> Part:
@@ -108,9 +114,9 @@ class _Workshop:
         address = self.number, place
         law = self._network.weights_at(self.number)
         assert isinstance(law, Initialiser)
-        weights = block_map(law, matrix, kind, run.weights.at(*address), run.blocks, run.dtype)
+        weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
         offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
-        self.made.append(Linear(matrix, weights, offset, run.blocks))
+        self.made.append(Linear(matrix, weights, offset, self._inside))
         return self.made[-1]
 
     def activation(self, units: int) -> Part:
@@ -119,7 +125,7 @@ class _Workshop:
             stream = self._mask_stream()
             masked = partial(self._left_out, dropout, stream)
         at_work = self._network.units_at(self.number)
-        return Activation(at_work, units, self._run.blocks, self._measure, masked)
+        return Activation(at_work, units, self._inside, self._measure, masked)
 
     def norm(self) -> Part:
         return Norm(self._network.normalisation or NORMALISATIONS["layer_norm"], self._by_row)
@@ -146,7 +152,7 @@ class _Workshop:
             self._run.figures.own[name][self.number] = value
 
     def _left_out(self, dropout: Dropout, stream: Stream, response: Response) -> Response:
-        return dropout.of(response, dropout.mask(stream, len(response.outputs), self.blocks))
+        return dropout.of(response, dropout.mask(stream, len(response.outputs), self._inside))
 
     def _mask_stream(self) -> Stream:
         """A new one each time it is asked for in a block, in the same order whenever the block is built."""
@@ -158,7 +164,7 @@ class _Workshop:
             return
         figures, number = self._run.figures, self.number
         self.peak = max(self.peak, largest(z), largest(response.outputs))
-        variance, _ = variance_and_correlation(z, self.blocks)
+        variance, _ = variance_and_correlation(z, self._inside)
         figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
         figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size
         figures.dead_fraction[number] = response.counts.dead / len(response.outputs)

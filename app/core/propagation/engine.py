@@ -79,6 +79,7 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
     """
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
+    batch *= network.places
     weighed = list(zip(_laws(network), network.maps, strict=True))
     choices = {each: _choice(network, *each, batch, engine) for each in set(weighed)}
     return tuple(choices[each] for each in weighed)
@@ -110,7 +111,7 @@ def deferrable(weights: Weights, layer: Layer, batch: int) -> bool:
     """Whether the layer's weights need not be made."""
     if isinstance(weights, GivenWeights):
         return False
-    invariance = weights.weight_law(layer.fan_in, layer.units).invariance
+    invariance = weights.weight_law(layer.fan_in, layer.fan_out).invariance
     if invariance == "haar":
         return layer.fan_in == layer.units >= 2 * batch
     return invariance == "gaussian"
@@ -146,7 +147,7 @@ def _drawn(
     if weights.unit_variance:
         plain = replace(weights, unit_variance=False)
         return UnitVariance(_drawn(plain, layer, join, kind, stream, blocks, dtype))
-    law = weights.weight_law(layer.fan_in, layer.units)
+    law = weights.weight_law(layer.fan_in, layer.fan_out)
     if isinstance(law, Orthogonal):
         if layer.pieces == 1:
             return _orthogonal(layer, law, kind, stream, blocks, dtype)
@@ -180,7 +181,7 @@ def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.d
     """One a row of W, or None where they are 0."""
     if weights.biases is None:
         return None
-    law = weights.biases.law(layer.fan_in, layer.units)
+    law = weights.biases.law(layer.fan_in, layer.fan_out)
     return draw(law, layer.rows, stream, Blocks(1), dtype)[:, 0]
 
 
@@ -201,7 +202,20 @@ def _asked_cost(network: Network, weights: Weights, layer: Layer, batch: int, ki
     """Of a linear map in one layer, block or step."""
     if network.tied:
         return _tied_cost(network, layer, batch, kind)
+    if network.convolves:
+        return _convolution_cost(weights, layer, batch, kind)
     return _map_cost(weights, layer, batch, kind)
+
+
+def _convolution_cost(weights: Weights, layer: Layer, columns: int, kind: Kind) -> Cost:
+    """The same for a convolution and so many ``columns``, positions of inputs; dense ones make no patches."""
+    found = _map_cost(weights, layer, columns, kind)
+    if kind == "dense":
+        unpacked = (layer.fan_in - layer.fan_in / layer.places) * columns
+        gradient = 2 * layer.rows * layer.fan_in * columns
+        return replace(found, flops=found.flops + gradient, bytes=found.bytes - unpacked)
+    grams = 4 * layer.rows + 2 * layer.fan_in + 5 * columns
+    return replace(found, flops=found.flops + grams * columns**2, bytes=found.bytes + 4 * columns**2)
 
 
 def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
@@ -221,17 +235,19 @@ def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
     length = segment_length(network, batch, kinds, itemsize, tape)
+    inputs, batch = batch, batch * network.places
     shapes = Counter(_questions(network, kinds))
     maps = {shape: _asked_cost(network, shape[0], shape[1], batch, shape[2]) for shape in shapes}
     flops = sum(
-        count * (maps[shape].flops + _shared_flops(shape[1], batch)) for shape, count in shapes.items()
+        count * (maps[shape].flops + _shared_flops(network, shape[1], batch))
+        for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
     if network.block is not None:  # what was counted is one block's
-        load = network.block.load(network.sizes[-1], batch, network.units.pieces)
+        load = network.block.load(network.sizes[-1], inputs, network.units.pieces)
         flops, draws = network.depth * (flops + load.flops), network.depth * draws
     repeated = 1.0 if length == network.depth else _REPEATED
-    kept, between = _tape_sizes(network, batch, kinds)
+    kept, between = _tape_sizes(network, inputs, kinds)
     working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
     numbers = length * kept + math.ceil(network.depth / length) * between + working
     if network.tied:
@@ -271,7 +287,8 @@ def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[
     maps = _questions(network, kinds)
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
-        asked = sum(_asked_cost(network, law, each, batch, kind).bytes for law, each, kind in maps)
+        columns = batch * network.places
+        asked = sum(_asked_cost(network, law, each, columns, kind).bytes for law, each, kind in maps)
         return load.kept + asked, between
     responses = 2 if network.normalisation else 1
     kept = max(
@@ -281,7 +298,7 @@ def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[
     return float(kept), between
 
 
-def _shared_flops(layer: Layer, batch: int) -> float:
+def _shared_flops(network: Network, layer: Layer, batch: int) -> float:
     """What a layer costs under either engine: Gram matrices of z, δ and h, activation, figures."""
-    gram = (4 * layer.rows + 2 * layer.fan_in) * batch**2
+    gram = 0 if network.convolves else (4 * layer.rows + 2 * layer.fan_in) * batch**2
     return gram + FLOPS_PER_RESPONSE * layer.rows * batch

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """The shape of one layer: W is (units · pieces) × fan_in."""
+    """The shape of one layer: W is (units · pieces) × fan_in; a unit answers at ``places`` per position."""
 
     fan_in: int
     units: int
     pieces: int
+    places: int = 1
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs that one input takes part in."""
+        return self.units * self.places
 
     @property
     def rows(self) -> int:

@@ -23,6 +23,7 @@ from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.propagation.block import Block
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.dropout import Dropout
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser
@@ -101,7 +102,7 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """The layers' shapes, first to last; a block's is that of the stream."""
         if self.block is not None:
-            return (Layer(self.sizes[0], self.sizes[0], 1),) * self.depth
+            return (Layer(self.features, self.features, 1),) * self.depth
         shapes = zip(pairwise(self.sizes), self._units, strict=True)
         return tuple(Layer(fan_in, units, each.pieces) for (fan_in, units), each in shapes)
 
@@ -135,15 +136,33 @@ class Network:
         return isinstance(self.block, RecurrentBlock)
 
     @property
+    def convolves(self) -> bool:
+        """Whether its layers are convolutions."""
+        return isinstance(self.block, ConvolutionBlock)
+
+    @property
+    def places(self) -> int:
+        """Positions at which each unit answers."""
+        return self.block.places if isinstance(self.block, ConvolutionBlock) else 1
+
+    @property
+    def features(self) -> int:
+        """Numbers of one input."""
+        return self.sizes[0] * self.places
+
+    @property
     def state(self) -> int:
         """How many numbers a step hands on for each input."""
         states = self.block.states if isinstance(self.block, RecurrentBlock) else 1
-        return states * max(self.sizes)
+        return states * max(self.sizes) * self.places
 
     def check_inputs(self, inputs: GaussianInputs | Array) -> None:
         """Raises `InvalidValue` for inputs that it cannot have."""
         if self.tied and not isinstance(inputs, GaussianInputs):
             message = "must be gaussian in a recurrent network, which has new ones at every step"
+            raise InvalidValue(message, loc=("inputs",))
+        if self.convolves and isinstance(inputs, np.ndarray) and len(inputs) != self.features:
+            message = f"must be inputs of {self.features:,} numbers, channels · positions"
             raise InvalidValue(message, loc=("inputs",))
 
     def _check_block(self, block: Block | RecurrentBlock) -> None:
@@ -163,8 +182,14 @@ class Network:
             raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
         if self.tied:
             self._check_tied()
+        if self.convolves and any(
+            isinstance(each, Initialiser) and each.unit_variance for each in (self.weights, *self.laws)
+        ):
+            raise InvalidValue("must not be lsuv where layers convolve", loc=("init",))
         if len({each.pieces for each in self._units}) > 1:
             raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
+        for units in self._units:
+            units.check(1)  # there are as many units as each part of the block has
         block.check(self.sizes[0])
 
     def _check_tied(self) -> None:

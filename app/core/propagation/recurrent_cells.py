@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit
 
 from app.core.arithmetic import Array
+from app.core.arithmetic.special import sigmoid
 from app.core.propagation.block import Part
 from app.core.propagation.recurrent_block import Cell
 
@@ -107,8 +107,8 @@ class Gate:
     """σ(z) and 1 − σ(z) = σ(−z), each with all its digits."""
 
     def __init__(self, z: Array) -> None:
-        self.value: Array = expit(z)
-        self.rest: Array = expit(-z)
+        self.value: Array = sigmoid(z)
+        self.rest: Array = sigmoid(-z)
 
     def backward(self, gradient: Array) -> Array:
         """σ′(z) · δ."""

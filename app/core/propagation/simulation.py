@@ -102,8 +102,8 @@ def _checked_batch(network: Network, inputs: Inputs, dtype: np.dtype[Any]) -> in
     if dtype not in (np.float64, np.float32):
         raise InvalidValue("must be float64 or float32", loc=("dtype",))
     if isinstance(inputs, np.ndarray):
-        if inputs.ndim != 2 or len(inputs) != network.sizes[0] or not inputs.size:
-            raise InvalidValue(f"must be inputs of {network.sizes[0]} features", loc=("inputs",))
+        if inputs.ndim != 2 or len(inputs) != network.features or not inputs.size:
+            raise InvalidValue(f"must be inputs of {network.features} features", loc=("inputs",))
         if not np.isfinite(inputs).all():
             raise InvalidValue("must be finite", loc=("inputs",))
     network.check_inputs(inputs)
@@ -207,7 +207,7 @@ class _Run:
         if self.network.tied:
             return np.zeros((self.network.state, self._blocks.columns), self._dtype)
         if isinstance(inputs, GaussianInputs):
-            return inputs.draw(self.network.sizes[0], self._stream.at(_INPUTS), self._blocks, self._dtype)
+            return inputs.draw(self.network.features, self._stream.at(_INPUTS), self._blocks, self._dtype)
         return np.ascontiguousarray(inputs, self._dtype)
 
     def _tape(self, number: int) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise, Wave
 from app.core.activations.registry import Call
+from app.core.arithmetic.special import normal_cdf, owens_t
 from app.core.errors import InvalidValue
 from app.core.propagation.units import Units
 from app.core.theory.gaussian import (
@@ -218,9 +219,7 @@ class MaximumDual:
         self._series = chebyshev_coefficients((half_gap / np.sin(angles / 2) ** 2)[:, None])
 
     def _square_of_largest(self, x: Array) -> Array:
-        from scipy.special import ndtr  # noqa: PLC0415  a tenth of a second that only Maxout's theory takes
-
-        return self._pieces * x**2 * ndtr(x) ** (self._pieces - 1)
+        return np.asarray(self._pieces * x**2 * normal_cdf(x) ** (self._pieces - 1))
 
     def _same_winner(self, angles: Array) -> Array:
         nodes, weights = legendre.leggauss(16)
@@ -248,13 +247,11 @@ class MaximumDual:
 
 def _both_below(x: Array, y: Array, angle: float) -> Array:
     """Φ₂(u₁, u₂; cos θ) at u₁, u₂ = cos(θ/2) x ± sin(θ/2) y, by Owen's T (Owen 1956)."""
-    from scipy.special import ndtr, owens_t  # noqa: PLC0415  as above
-
     c, s = np.cos(angle / 2), np.sin(angle / 2)
     first, second = c * x + s * y, c * x - s * y
     with np.errstate(divide="ignore"):
         wedge = owens_t(first, (s * x - c * y) / first) + owens_t(second, (s * x + c * y) / second)
-    below = (ndtr(first) + ndtr(second)) / 2 - wedge
+    below = (normal_cdf(first) + normal_cdf(second)) / 2 - wedge
     return np.asarray(np.maximum(np.where(first * second < 0, below - 0.5, below), 0.0))
 
 

@@ -18,6 +18,7 @@ Schoenholz 2017 (arXiv:1712.08969), Doshi et al. 2021 (arXiv:2111.12143), Schoen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -30,7 +31,7 @@ from app.core.propagation.dropout import LEFT_OUT, Dropout
 from app.core.propagation.normalisation import EPSILON
 from app.core.theory.duals import Dual, dual_of
 from app.core.theory.gaussian import Array, Line
-from app.core.theory.length_map import moments_at
+from app.core.theory.length_map import LARGEST, SMALLEST, moments_at
 
 
 class Answer(NamedTuple):
@@ -56,17 +57,23 @@ class Response:
         """At this variance of the pre-activations."""
         moments = moments_at(self._dual, np.array([variance]))
         second, slope = float(moments.second[0]), float(moments.slope[0])
-        mean = self._at_zero if variance < 1e-290 else float(np.ravel(self._mean(np.array([variance])))[0])
+        mean = self._mean_at(variance)
         if dropout is None:
             return Answer(second, mean, slope)
         kept, factor = 1 - dropout.rate, dropout.factor
-        slope *= kept * factor**2
+        slope *= kept * factor * factor
         if dropout.kind == "standard":
             return Answer(second / kept, mean, slope)
         # a (φ m + α (1 − m)) + b with b = −a α · rate.
         inner, middle = kept * second + dropout.rate * LEFT_OUT**2, kept * mean + dropout.rate * LEFT_OUT
         shift = -LEFT_OUT * dropout.rate
         return Answer(factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope)
+
+    def _mean_at(self, variance: float) -> float:
+        """M; NaN where the variance is out of the range of integrals."""
+        if variance < SMALLEST:
+            return self._at_zero
+        return float(np.ravel(self._mean(np.array([variance])))[0]) if variance <= LARGEST else math.nan
 
 
 class Stream(NamedTuple):
@@ -114,9 +121,11 @@ class PlainStep:
             return Through(Stream(second, mean), q, self.weight * slope * self.widening, slope)
         scale = self.branch
         new = Stream(
-            stream.second + 2 * scale * stream.mean * mean + scale**2 * second, stream.mean + scale * mean
+            stream.second + 2 * scale * stream.mean * mean + scale * scale * second,
+            stream.mean + scale * mean,
         )
-        return Through(new, q, 1 + scale**2 * self.weight * slope, scale**2 * slope)
+        own = scale * scale * slope
+        return Through(new, q, 1 + self.weight * own, own)
 
 
 @dataclass(frozen=True)
@@ -143,17 +152,17 @@ class ResidualStep:
             second, mean, slope = self.weight * second + self.bias, 0.0, self.weight * slope
         skip, scale = self.skip, self.branch
         new = Stream(
-            skip**2 * stream.second + 2 * skip * scale * stream.mean * mean + scale**2 * second,
+            skip * skip * stream.second + 2 * skip * scale * stream.mean * mean + scale * scale * second,
             skip * stream.mean + scale * mean,
         )
-        chi = skip**2 + scale**2 * slope
+        chi = skip * skip + scale * scale * slope
         if self.norm == "post":
             new, inverse = self._normalised(new)
             chi *= inverse
         return Through(new, q, chi, chi)
 
     def _normalised(self, stream: Stream) -> tuple[Stream, float]:
-        variance = stream.second - stream.mean**2 * self.centred
+        variance = max(0.0, stream.second - self.centred * stream.mean * stream.mean)
         inverse = 1 / (variance + EPSILON)
         return Stream(variance * inverse, 0.0 if self.centred else stream.mean * inverse**0.5), inverse
 

@@ -45,6 +45,11 @@ SOME = 0.1
 ROUNDS = 3
 """Causes of one order that are looked for one after the other."""
 
+SMALL = 256
+"""Numbers of an 8-bit format."""
+
+LEAST_ERRORS = 3
+
 CLEARLY = 2.0**-10
 """Ulps from the exact answer: nearer, the direction is chance."""
 
@@ -58,13 +63,21 @@ __all__ = ["Cause", "causes"]
 def causes(
     call: Call, found: Mapping[int, Errors], dtype: np.dtype[Any], compute: np.dtype[Any] | None
 ) -> tuple[Cause, ...]:
-    """The causes that fit, the best first; none where none does."""
+    """The causes that fit, the best first; none where none does.
+
+    The order whose errors are explained best comes first.
+    """
+    by_order = [
+        sorted(_of_order(evidence(call, order, each, dtype), compute), key=_rank, reverse=True)
+        for order, each in found.items()
+    ]
+    by_order.sort(key=lambda causes: -sum(each.explains for each in causes))
     best_of: dict[str, Cause] = {}
-    for order, each in found.items():
-        for cause in _of_order(evidence(call, order, each, dtype), compute):
-            if cause.cause not in best_of or cause.explains > best_of[cause.cause].explains:
-                best_of[cause.cause] = cause
-    return tuple(sorted(best_of.values(), key=_rank, reverse=True))
+    for cause in chain.from_iterable(by_order):
+        before = best_of.setdefault(cause.cause, cause)
+        if cause.explains > before.explains:
+            best_of[cause.cause] = cause
+    return tuple(best_of.values())
 
 
 def _rank(cause: Cause) -> float:
@@ -95,13 +108,13 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
     least = LEAST
-    for _ in range(ROUNDS):
-        if remaining.sum() < max(SOME * total, 1):
+    for place in range(ROUNDS):
+        if remaining.sum() < max(SOME * total, 1 if place == 0 else 4 * FEW):
             return
         found = best(seen, _suspects(seen, base, remaining, compute), remaining, least)
         if found is None:
             found = _two_at_once(seen, base, remaining, compute)
-        if found is None or not _enough(remaining, found[1]):
+        if found is None or not _enough(seen, remaining, found[1]):
             return
         suspect, _ = found
         everywhere = np.arange(seen.x.size)
@@ -131,9 +144,12 @@ def _two_at_once(
     return None if together is None else found
 
 
-def _enough(remaining: Mask, fit: Fit) -> bool:
-    """A handful of errors shows a pattern only if nothing at all is left open."""
-    return int(remaining.sum()) >= FEW or (fit.share > 0.99 and fit.gain > 0.9)
+def _enough(seen: Evidence, remaining: Mask, fit: Fit) -> bool:
+    """A handful of errors shows a pattern only in a format of a few numbers, if nothing is left open."""
+    count = int(remaining.sum())
+    if count >= FEW:
+        return True
+    return seen.x.size <= SMALL and count >= LEAST_ERRORS and fit.share > 0.99 and fit.gain > 0.9
 
 
 def _suspects(

@@ -133,7 +133,8 @@ def _halved(values: Callable[[Array], Array], low: Array, high: Array) -> list[f
 def _beside(x: Array, dtype: np.dtype[Any]) -> Array:
     """The numbers of the format next to ``x`` and their neighbours."""
     held = round_to(x, dtype)
-    up, down = (np.nextafter(held, dtype.type(to)) for to in (math.inf, -math.inf))
+    with np.errstate(over="ignore"):  # beyond the largest number
+        up, down = (np.nextafter(held, dtype.type(to)) for to in (math.inf, -math.inf))
     return np.concatenate([doubles(each) for each in (held, up, down)])
 
 

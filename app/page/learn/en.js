@@ -74,7 +74,7 @@ export default {
   "vanishing.answer":
     "The measured gradient keeps just below 0.25ⁿ, layer by layer. With ReLU and He’s initialisation it reaches the first layer whole: slope 1 takes nothing away.",
   "vanishing.exception":
-    "ReLU alone is no cure. With Xavier’s initialisation, made for tanh, half of the signal is lost in every layer and the gradient shrinks too. And 0.25ⁿ speaks of slopes alone: large weights can make up for them.",
+    "ReLU alone is no cure. With Xavier’s initialisation, made for tanh, half of the signal’s power is lost in every layer and the gradient shrinks too. And 0.25ⁿ speaks of slopes alone: large weights can make up for them.",
   "vanishing.control": "Layers",
   "vanishing.measuring": "Measuring 24 networks of {depth} layers …",
   "vanishing.picture":
@@ -161,7 +161,7 @@ export default {
   "race.answer":
     "ReLU closes the line around the inner ring first, tanh a little later. Sigmoid hardly moves: its small slope shrinks every step.",
   "race.exception":
-    "Tanh is close behind, and with another seed or rate it may win: being centred is worth as much as being steep. What sigmoid loses in steps, a larger rate gives back in part. And cheap means nanoseconds: beside the matrix products of a large layer no activation costs much.",
+    "Tanh is close behind, and with another seed it may win: being centred is worth as much as being steep. What sigmoid loses in steps, a larger rate gives back in part. And cheap means nanoseconds: beside the matrix products of a large layer no activation costs much.",
   "race.control": "Learning rate",
   "race.c.0.1": "0.1",
   "race.c.0.3": "0.3",
@@ -348,7 +348,7 @@ export default {
   "choice.answer":
     "Maxout, with almost twice the parameters. Among those that cost no more than a max, ReLU and leaky ReLU are near the top everywhere; that is the usual choice. Sigmoid comes last on the rings.",
   "choice.exception":
-    "Change the data: on the moons ELU is slower than sigmoid, and tanh is nowhere bad. Seven numbers from small networks are no law; inside an LSTM’s gates and for a probability at the output, sigmoid is still the right one.",
+    "Change the data: on the moons ELU is slower than sigmoid, and tanh, slower than ReLU, gets to 90 % on all three. Seven numbers from small networks are no law; inside an LSTM’s gates and for a probability at the output, sigmoid is still the right one.",
   "choice.control": "Data",
   "choice.c.rings": "Rings",
   "choice.c.moons": "Moons",

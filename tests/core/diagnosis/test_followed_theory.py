@@ -197,3 +197,19 @@ def test_a_smooth_activation_is_never_born_dead_and_hard_tanh_is_by_its_tails() 
     clipped = theory(network("hard_tanh", 1, 1, weights=gaussian(1.0))).finite_width
     assert clipped is not None
     assert clipped.born_dead == pytest.approx(math.erfc(math.sqrt(0.5)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "inputs"),
+    [
+        ({"residual": 1e200}, GaussianInputs(4)),
+        ({"residual": 1.0}, GaussianInputs(4, variance=1e308)),
+        ({"residual": 1.0, "dropout": Dropout(0.1)}, GaussianInputs(4, variance=0.0)),
+        ({"block": ResidualBlock(norm=None, skip=1e6)}, GaussianInputs(4)),
+        ({"block": ResidualBlock(matrices=1, norm="post")}, GaussianInputs(4, variance=1e300)),
+    ],
+)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sine", "gelu"])
+def test_extremes_have_a_theory_or_none(activation: str, fields: dict[str, Any], inputs: Any) -> None:
+    net = network(activation, 8, 60, **fields)
+    Prediction(Experiment(network=net, inputs=inputs))(map, lambda _: None)

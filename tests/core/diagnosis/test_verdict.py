@@ -308,3 +308,14 @@ def test_critical_is_on_the_edge_or_refused() -> None:
         critical(REGISTRY.resolve("gelu"), 0.0)
     near = float(refused.value.message.rpartition(" ")[2])
     assert math.isfinite(critical(REGISTRY.resolve("gelu"), near).sigma_w(10, 10))
+
+
+def test_a_signal_whose_squares_leave_float64_has_still_grown() -> None:
+    network = Network(
+        sizes=(64,) * 401, call=REGISTRY.resolve("relu"), weights=initialiser("xavier_normal"), residual=3.0
+    )
+    plain = Experiment(network=network, inputs=GaussianInputs(4))
+    verdict = diagnose(plain, remedies=False).verdict
+    assert verdict.figures.overflow is None
+    assert verdict.state == "exploding"
+    assert verdict.figures.growth > 150

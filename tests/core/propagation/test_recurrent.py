@@ -70,7 +70,7 @@ class Case:
 
 CASES = {
     "rnn": Case("rnn"),
-    "rnn, relu and biases": Case("rnn", "relu", gaussian(1.2, 0.3)),
+    "rnn, kinks and biases": Case("rnn", "leaky_relu", gaussian(1.2, 0.3)),
     "lstm": Case("lstm"),
     "lstm, biases": Case("lstm", "gelu", gaussian(1.5, 0.3), forget_bias=-0.5, steps=3),
     "gru": Case("gru", weights=gaussian(2.0, 0.3)),
@@ -130,8 +130,8 @@ def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Fig
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
     figures, (state, _) = recorded(case, engine, seed, index)
     columns = [*(getattr(figures, name) for name in COMPARED), *figures.own.values()]
-    # h is 0 at first, and so is what that step adds to W's gradient.
-    columns += [each[1:] if name.startswith("W_h") else each for name, each in figures.matrices.items()]
+    # h and c are 0 at first, and so is what that step adds to some gradients.
+    columns += [each[1:] for each in figures.matrices.values()]
     return np.concatenate([*columns, state.lying])
 
 

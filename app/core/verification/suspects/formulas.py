@@ -19,7 +19,7 @@ from app.core.formulas.tree import Tree, name, number, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
-from app.core.verification.evidence import Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FAR, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.insides import SHORT, exactly
 from app.core.verification.suspects.trees import replaced
 
@@ -41,7 +41,7 @@ TELLING = 16.0
 """Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
 
 CLOSE = 0.02
-"""A constant that is off by more is another one."""
+"""A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
 
 
 # Related functions
@@ -187,7 +187,7 @@ def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | Non
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             return None
-        weight *= max(abs(found), abs(unknown.value), 1e-3)
+        weight = np.minimum(weight, FAR) * min(max(abs(found), abs(unknown.value), 1e-3), FAR)
         use &= weight >= min(TELLING, float(np.median(weight[use])))
         step = _agreed(lack[use])
         found += step
@@ -256,13 +256,14 @@ def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator
             price=0.001 * place,
         )
     value = _shortest(seen, unknown, found)
-    off = abs(value - right) > CLOSE * abs(right)
+    if abs(value - right) <= CLOSE * abs(right):
+        return
     summary = Text(
         f"The constant {unknown.label} is {value:.10g}, not {right:.10g}.",
         f"상수 {unknown.label}의 값이 {right:.10g}이(가) 아니라 {value:.10g}입니다.",
     )
     yield Suspect(
-        "wrong_parameter" if off else "rounded_constant",
+        "wrong_parameter",
         f"{value:.10g} for {unknown.label}",
         summary,
         partial(unknown.run, value),

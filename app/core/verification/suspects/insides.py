@@ -24,6 +24,8 @@ CANCELS = 4.0
 LOUD = 256.0
 """Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
 
+NEARLY_ALL = 0.98
+
 TF32_BITS = 10
 
 
@@ -200,7 +202,8 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             return inside.rounded(taken(places))
 
         yield _passing(inside, "inputs", "입력", taken, base)
-        yield _passing(inside, "answers", "결과", answers, base)
+        if inside.bits < own and _holds(seen, inside):
+            yield _passing(inside, "answers", "결과", answers, base)
         if inside.name == "float16" and own >= SHORT[0].bits:
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
@@ -211,6 +214,12 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
         else:
             yield _passing(inside, "inputs and answers", "입력과 결과", both, base)
+
+
+def _holds(seen: Evidence, inside: Inside) -> bool:
+    """Whether nearly all outputs are numbers of the format."""
+    output = seen.output[np.isfinite(seen.output)]
+    return bool(output.size) and float((inside.rounded(output) == output).mean()) > NEARLY_ALL
 
 
 def _passing(
