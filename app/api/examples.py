@@ -145,11 +145,31 @@ def gradient_flow_examples() -> dict[str, Any]:
         "block": {"kind": "residual", "matrices": 2, "norm": None, "branch": "depth_scaled"},
         "networks": 2,
     }
+    recurrent = {
+        "activation": entry.name,
+        "depth": 30,
+        "width": 64,
+        "batch": 4,
+        "init": "torch_default",
+        "block": {"kind": "recurrent", "cell": "lstm", "forget_bias": 1.0},
+        "networks": 2,
+    }
+    convolution = {
+        "activation": entry.name,
+        "depth": 8,
+        "width": 16,
+        "batch": 4,
+        "init": "he_normal",
+        "block": {"kind": "convolution", "kernel": 3, "size": 8, "dimensions": 2, "padding": "zeros"},
+        "networks": 2,
+    }
     return {
         "deep": {"summary": "Twenty layers", "value": deep},
         "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
         "transformer": {"summary": "Transformer blocks, the batch being tokens", "value": transformer},
         "residual": {"summary": "Residual blocks whose branches are scaled by the depth", "value": residual},
+        "recurrent": {"summary": "An LSTM over thirty times", "value": recurrent},
+        "convolution": {"summary": "Convolutions of images 8 × 8 with 16 channels", "value": convolution},
     }
 
 

@@ -51,7 +51,7 @@ function parameters({ parameters: names }) {
   }));
 }
 
-/** The formula's parameters with a first value each: the service names the next that is missing. */
+/** The formula's parameters with a first value each: the service says in which column the next one stands. */
 export async function firstValues(name) {
   const params = {};
   for (let asked = 0; asked <= MOST; asked += 1) {
@@ -59,12 +59,19 @@ export async function firstValues(name) {
       await post("/functions/describe", { function: name, params });
       return params;
     } catch (error) {
-      const missing = error instanceof Failure && error.places.find(([, field]) => field === "params");
-      if (!missing || missing[2] in params) throw error;
-      params[missing[2]] = USUAL;
+      const missing = error instanceof Failure ? nameless(error, textOf(name)) : null;
+      if (!missing || missing in params) throw error;
+      params[missing] = USUAL;
     }
   }
   throw new Failure("refused");
+}
+
+/** The name in the formula that has no value yet, if that is what is wrong. */
+function nameless({ places, details }, text) {
+  const [, column] = /column (\d+)/.exec(details[0] ?? "") ?? [];
+  if (!column || places[0]?.[1] !== "params") return null;
+  return /^[A-Za-z_]\w*/.exec(text.slice(column - 1))?.[0] ?? null;
 }
 
 /** The difference of two functions as a formula; null where the service has no word for one. */

@@ -39,7 +39,7 @@ export function summit(pieces) {
 }
 
 /** How many times as high as its flattest curve a picture may be, so that this one is still seen to bend. */
-const FLATTEST = 3;
+const FLATTEST = 4.5;
 
 /**
  * The part of the y-axis to show for these curves, or null for all of it: where one is much flatter than another,

@@ -187,3 +187,34 @@ def test_lists_and_dropout_that_there_are_not(client: InProcess, fields: dict[st
     assert answer.json()["errors"][0]["loc"][:2] == ["body", loc]
     assert len(answer.content) < 10_000
     assert "clever" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "block", [LSTM, {"kind": "recurrent"}, {"kind": "convolution", "size": 4, "padding": "zeros"}]
+)
+def test_a_sick_network_of_either_kind_is_told_what_helps(client: InProcess, block: dict[str, Any]) -> None:
+    sick = {"activation": "tanh", "init": {"sigma_w": 0.5}, "depth": 40}
+    answer = post(client, block=block, **sick)
+    assert answer.status_code == 200, answer.text
+    fields = answer.json()
+    GradientFlowResponse.model_validate(fields)
+    assert fields["verdict"]["state"] == "vanishing"
+    assert fields["theory"] is None
+    for remedy in fields["remedies"]:
+        again = post(client, block=block, **{**sick, **remedy["change"]})
+        assert again.status_code == 200, again.text
+
+
+def test_a_wide_lstm_is_within_the_limits(client: InProcess) -> None:
+    """Refused dense (above); as estimated, deferred it is not."""
+    wide = {
+        "block": LSTM,
+        "width": 16384,
+        "depth": 3,
+        "networks": 1,
+        "dtype": "float32",
+        "activation": "tanh",
+    }
+    answer = post(client, **wide).json()
+    assert answer["engine"] == "deferred"
+    assert len(answer["layers"]) == 3

@@ -269,3 +269,36 @@ def test_a_pointer_that_moves_asks_the_service_only_when_it_rests(visitor: Visit
         page.mouse.move(frame["x"] + 5 + 5 * step, frame["y"] + 20)
     expect(page.locator(".values tbody td").first).to_have_attribute("title", re.compile("."))
     assert len(asked) <= 6
+
+
+def test_a_flat_curve_is_seen_to_bend_beside_a_steep_one(visitor: Visitor) -> None:
+    page = visitor.open("#/explore?f=sigmoid&f=relu")
+    expect(page.locator(CURVES)).to_have_count(6)
+    panel = page.locator(".concat_0_group path.background").first.bounding_box()
+    curve = page.locator(CURVES).first.bounding_box()  # sigmoid's
+    assert panel is not None
+    assert curve is not None
+    assert curve["height"] > panel["height"] / 5
+    page.get_by_label("Whole height").check()
+    page.wait_for_load_state("networkidle")
+    whole = page.locator(CURVES).first.bounding_box()
+    assert whole is not None
+    assert whole["height"] < curve["height"]
+
+
+def test_a_formula_has_its_card_and_its_parameters(visitor: Visitor) -> None:
+    visitor.expected = (FAILED,)
+    page = visitor.open("#/explore?f=tanh")
+    page.get_by_label("A formula of your own").fill("x * tanh(softplus(b * x))")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".card")).to_have_count(2)
+    expect(page.locator(".about")).to_contain_text("mish")  # with b = 1 it is that
+    expect(page.locator(CURVES)).to_have_count(6)
+    page.locator(".parameter input[type=text]").fill("2")
+    expect(page.locator(".call code")).to_contain_text('"params":{"b":2}')
+    expect(page).to_have_url(re.compile("formula.*b~2"))
+    again = visitor.open(page.url.removeprefix(f"{visitor.base}/"))
+    expect(again.locator(".card")).to_have_count(2)
+    page.get_by_label("A formula of your own").fill("x +* 2")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".own-formula").get_by_role("alert")).to_contain_text("column 4")

@@ -16,6 +16,7 @@ from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
 from app.core.propagation.block import scale_of
+from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.propagation.layer import Layer
 from app.core.propagation.network import GaussianInputs, Network
@@ -204,12 +205,25 @@ def _step(network: Network, number: int, response: Response, weights: Initialise
         scale = scale_of(block.branch, network.depth)
         shape = block.matrices, block.norm, centred, block.skip, scale
         return ResidualStep(response, weight, bias, *shape, network.dropout)
+    if isinstance(block, ConvolutionBlock):
+        return _convolution(network, block, response, weights)
     if block is not None or (normalisation is not None and normalisation.over == "batch"):
         return None
     branch = network.residual if network.has_branch(layer) else None
     dropout = None if number == network.depth - 1 else network.dropout
     widening, normalised = layer.units / layer.fan_in, normalisation is not None
     return PlainStep(response, weight, bias, widening, normalised, branch, dropout)
+
+
+def _convolution(
+    network: Network, block: ConvolutionBlock, response: Response, weights: Initialiser
+) -> Step | None:
+    """A layer at each position: the dense mean field without edges (Xiao et al. 2018, arXiv:1806.05393)."""
+    if block.padding == "zeros" and block.kernel > 1:
+        return None
+    (asked,) = network.maps
+    weight, bias = (each(asked.fan_in, asked.fan_out) ** 2 for each in (weights.sigma_w, weights.sigma_b))
+    return ResidualStep(response, weight, bias, 1, None, False, 0.0, 1.0, network.dropout)
 
 
 def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | None:

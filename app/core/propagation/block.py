@@ -11,8 +11,8 @@ How a kind of block is added:
 3. One model in `contract.blocks` with the same field names, and its name in the union there.
 
 `block_steps` does the rest: figures, ranges, the gradients of weights. A kind with figures of its own lists
-them in ``figures`` and gives them to `Workshop.report`. A kind whose weights are the same in every block
-keeps them in `Workshop.shared`, which lives as long as the network's simulation.
+them in ``figures`` and gives them to `Workshop.report`. A recurrent
+network, whose steps share their weights and hand on a state, is no such block: `recurrent_steps` runs it.
 """
 
 from __future__ import annotations
@@ -54,10 +54,6 @@ class Workshop(Protocol):
     @property
     def depth(self) -> int:
         """Blocks of the network."""
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        """What all blocks of one simulated network share."""
 
     def linear(self, name: str) -> Part:
         """W u + b, with the matrix of that (first) name in `Block.shapes`."""

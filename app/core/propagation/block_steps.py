@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,10 @@ class BlockSteps:
         self._block = block
         self._kinds = kinds
         self._run = run
-        self._shared: dict[str, Any] = {}
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
         """As `steps.Steps.forward`."""
-        workshop = _Workshop(self._network, self._block, self._kinds, self._run, self._shared)
+        workshop = _Workshop(self._network, self._block, self._kinds, self._run)
         workshop.number, workshop.measured = number, measured
         part = self._block.build(workshop)
         output = Batch(part.forward(h.values), self._run.blocks)
@@ -88,11 +87,9 @@ class _Workshop:
     measured: bool
     peak: float = 0.0
 
-    def __init__(
-        self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run, shared: dict[str, Any]
-    ) -> None:
+    def __init__(self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run) -> None:
         self.width, self.depth = network.sizes[-1], network.depth
-        self.shared, self.blocks = shared, run.blocks
+        self.blocks = run.blocks
         self.made: list[Linear] = []
         self._network = network
         self._run = run

@@ -63,11 +63,9 @@ class ConvolutionBlock:
         return (Matrix((_WEIGHTS,), Layer(width * self.taps, width, pieces, self.taps)),)
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
-        """As `block.Block.load`: the gradient of the weights, slopes, and the stream's own Gram matrix."""
+        """As `block.Block.load`: the stream's own Gram matrix; slopes are kept."""
         elements = float(width * batch * self.places)
-        return Load(
-            2.0 * pieces * width * self.taps * elements + 4 * batch * elements, (pieces + 1) * elements
-        )
+        return Load(4 * batch * elements, (pieces + 1) * elements)
 
     def build(self, workshop: Workshop) -> Part:
         """As `block.Block.build`."""

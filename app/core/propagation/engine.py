@@ -212,7 +212,8 @@ def _convolution_cost(weights: Weights, layer: Layer, columns: int, kind: Kind) 
     found = _map_cost(weights, layer, columns, kind)
     if kind == "dense":
         unpacked = (layer.fan_in - layer.fan_in / layer.places) * columns
-        return replace(found, bytes=found.bytes - unpacked)
+        gradient = 2 * layer.rows * layer.fan_in * columns
+        return replace(found, flops=found.flops + gradient, bytes=found.bytes - unpacked)
     grams = 4 * layer.rows + 2 * layer.fan_in + 5 * columns
     return replace(found, flops=found.flops + grams * columns**2, bytes=found.bytes + 4 * columns**2)
 

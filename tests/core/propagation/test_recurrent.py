@@ -191,6 +191,18 @@ def test_the_published_median_of_an_rnn(engine: Engine) -> None:
     assert abs(np.median(ratios) + 6.49) < 3 * 0.02 * math.sqrt(1 + 1 / 4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["dense", "deferred"])
+def test_the_published_median_of_an_lstm(engine: Engine) -> None:
+    """Of dL/dc, the same; the batch is not said, and is taken to be the rnn's."""
+    case = Case("lstm", weights=gaussian(1.0), width=64, steps=60, batch=4, forget_bias=0.0)
+    ratios = []
+    for index in range(800):
+        gradient = case.figures(engine, 3, index).own["cell_gradient_log10_rms"]
+        ratios.append(gradient[0] - gradient[-1])
+    assert abs(np.median(ratios) + 11.60) < 3 * 0.03 * math.sqrt(1 + 1 / 4)
+
+
 @pytest.mark.parametrize("engine", ["dense", "deferred"])
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
 @pytest.mark.parametrize("bias", [1.0, -20.0])

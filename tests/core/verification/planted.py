@@ -379,4 +379,4 @@ RIGHT: tuple[Planted, ...] = (
         lambda x: np.maximum(x, F32(0)) + np.log1p(np.exp(-abs(x))),
     ),
 )
-"""Ten; the last four are not correctly rounded."""
+"""Ten; five are not correctly rounded."""

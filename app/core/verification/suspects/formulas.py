@@ -19,7 +19,7 @@ from app.core.formulas.tree import Tree, name, number, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
-from app.core.verification.evidence import Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FAR, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.insides import SHORT, exactly
 from app.core.verification.suspects.trees import replaced
 
@@ -187,7 +187,7 @@ def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | Non
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             return None
-        weight *= max(abs(found), abs(unknown.value), 1e-3)
+        weight = np.minimum(weight, FAR) * min(max(abs(found), abs(unknown.value), 1e-3), FAR)
         use &= weight >= min(TELLING, float(np.median(weight[use])))
         step = _agreed(lack[use])
         found += step

@@ -50,6 +50,9 @@ _Look: TypeAlias = Callable[[Array, Array, Array], Array]
 TINY = 2.0**-10
 """Of the window, around zero, is not looked at."""
 
+HUGE = 1e75
+"""Beyond it, and below its reciprocal, no table's numbers lie."""
+
 ENDS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
 COUNTS = tuple(2**power for power in range(3, 13))
 MOST_END = 1e3
@@ -68,8 +71,8 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
             * np.maximum(1.0, np.exp2(_exponent(seen.output) - _exponent(seen.right)))[places]
         )
     x = seen.x[places]
-    made = _Points(x, seen.output[places], slack * unit)
-    right = _Points(x, seen.right[places], slack * seen.unit[places])
+    made = _Points(x, seen.output[places], np.clip(slack * unit, 1 / HUGE, HUGE))
+    right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], 1 / HUGE, HUGE))
     for degree in range(int(_is_short(seen, places)), 4):
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
         cut = _segments(made, degree, most)
@@ -174,6 +177,7 @@ def _window(seen: Evidence, remaining: Mask) -> Places:
     low, high = float(wrong.min()), float(wrong.max())
     tiny = TINY * max(abs(low), abs(high))
     use = inner & (seen.x >= low) & (seen.x <= high) & (np.abs(seen.x) >= tiny) & np.isfinite(seen.output)
+    use &= np.maximum(np.abs(seen.output), np.abs(seen.right)) < HUGE
     places = np.flatnonzero(use)
     _, first = np.unique(seen.x[places], return_index=True)
     places = places[first]
