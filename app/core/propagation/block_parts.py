@@ -40,12 +40,22 @@ class Chain:
 class Linear:
     """W u + b. Knows the norms of dL/dW once it has been asked back."""
 
-    def __init__(self, matrix: Matrix, weights: LinearMap, offset: Array | None, blocks: Blocks) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        weights: LinearMap,
+        offset: Array | None,
+        blocks: Blocks,
+        *,
+        gram_needed: bool = True,
+    ) -> None:
+        """``gram_needed`` says whether the weights ask for Gram matrices."""
         self.matrix = matrix
         self.log10_norms = dict.fromkeys(matrix.names, math.nan)
         self.offset = offset
         self._weights = weights
         self._blocks = blocks
+        self._in_need = gram_needed
 
     @property
     def made(self) -> Array | None:
@@ -54,7 +64,7 @@ class Linear:
 
     def forward(self, h: Array) -> Array:
         """W u + b; NaN throughout where u is not finite, which is for the block to notice."""
-        self._inputs = Batch(h, self._blocks)
+        self._inputs = Batch(h, self._blocks, gram_needed=self._in_need)
         if not np.isfinite(self._inputs.mean_square):
             return np.full((self.matrix.layer.rows, h.shape[1]), np.nan, h.dtype)
         answer = self._weights.forward(self._inputs)
@@ -72,7 +82,7 @@ class Linear:
     def measure(self, gradient: Array) -> list[Batch]:
         """δ, each matrix's own rows, once the norms of dL/dW are taken."""
         parts = np.split(gradient, len(self.matrix.names))
-        batches = [Batch(part, self._blocks) for part in parts]
+        batches = [Batch(part, self._blocks, gram_needed=self._in_need) for part in parts]
         for name, each in zip(self.matrix.names, batches, strict=True):
             shift = math.log10(each.scale) + math.log10(self._inputs.scale)
             self.log10_norms[name] = shift + float(np.log10(product_norm(each, self._inputs)))
@@ -81,6 +91,8 @@ class Linear:
 
 def _joined(values: Array, parts: Sequence[Batch]) -> Batch:
     """The batch whose rows are those of its parts, one after the other."""
+    if not all(each.has_gram for each in parts):
+        return Batch(values, parts[0].blocks, gram_needed=False)
     known = None if any(each.exponent for each in parts) else np.sum([each.gram for each in parts], axis=0)
     return Batch(values, parts[0].blocks, known)
 

@@ -29,7 +29,7 @@ from app.core.propagation.responses import Response
 from app.core.propagation.statistics import variance_and_correlation
 from app.core.propagation.steps import Run, mean, rescaled
 from app.core.propagation.streams import Stream
-from app.core.propagation.tall import Batch, largest
+from app.core.propagation.tall import Batch, largest, squares
 
 
 class Tape(NamedTuple):
@@ -53,7 +53,7 @@ class BlockSteps:
         workshop = _Workshop(self._network, self._block, self._kinds, self._run)
         workshop.number, workshop.measured = number, measured
         part = self._block.build(workshop)
-        output = Batch(part.forward(h.values), self._run.blocks)
+        output = Batch(part.forward(h.values), self._run.blocks, gram_needed=False)
         if measured:
             figures = self._run.figures
             figures.activation_mean[number] = mean(output)
@@ -113,7 +113,7 @@ class _Workshop:
         assert isinstance(law, Initialiser)
         weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
         offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
-        self.made.append(Linear(matrix, weights, offset, self._inside))
+        self.made.append(Linear(matrix, weights, offset, self._inside, gram_needed=kind == "deferred"))
         return self.made[-1]
 
     def activation(self, units: int) -> Part:
@@ -171,21 +171,12 @@ class _Workshop:
 
 def cosine(h: Batch) -> float:
     """The mean cosine over pairs of columns; NaN for one column, and where one is 0."""
-    columns = len(h.gram)
-    if columns < 2:
-        return math.nan
-    weights = 1 / np.sqrt(h.gram.diagonal())
-    return float((weights @ h.gram @ weights - columns) / (columns * (columns - 1)))
+    return variance_and_correlation(h.scaled, h.blocks)[1]
 
 
 def mean_square(values: Array, blocks: Blocks) -> float:
-    """Of values near one, every sum in float64."""
-
-    def total(block: slice) -> float:
-        part = values[block].reshape(-1).astype(np.float64, copy=False)
-        return float(part @ part)
-
-    return sum(blocks.each(len(values), total)) / values.size
+    """Of values near one."""
+    return squares(values, blocks) / values.size
 
 
 def together(log10_norms: Array) -> float:

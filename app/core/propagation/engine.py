@@ -239,7 +239,7 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     shapes = Counter(_questions(network, kinds))
     maps = {shape: _asked_cost(network, shape[0], shape[1], batch, shape[2]) for shape in shapes}
     flops = sum(
-        count * (maps[shape].flops + _shared_flops(network, shape[1], batch))
+        count * (maps[shape].flops + _shared_flops(network, shape[1], batch, shape[2]))
         for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
@@ -298,7 +298,12 @@ def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[
     return float(kept), between
 
 
-def _shared_flops(network: Network, layer: Layer, batch: int) -> float:
-    """What a layer costs under either engine: Gram matrices of z, δ and h, activation, figures."""
-    gram = 0 if network.convolves else (4 * layer.rows + 2 * layer.fan_in) * batch**2
+def _shared_flops(network: Network, layer: Layer, batch: int, kind: Kind) -> float:
+    """What a layer costs beside its map: Gram matrices of z, δ and h, activation, figures.
+
+    A block's weights that are made need no Gram matrices: the norm of δ hᵀ is then found the cheaper way.
+    """
+    gram = 0.0 if network.convolves else (4.0 * layer.rows + 2 * layer.fan_in) * batch**2
+    if network.block is not None and not network.tied and kind == "dense":
+        gram = min(gram, 2.0 * layer.rows * layer.fan_in * batch)
     return gram + FLOPS_PER_RESPONSE * layer.rows * batch

@@ -145,7 +145,8 @@ class Interleaved:
         """W₁ᵀ δ₁ + … + W_kᵀ δ_k."""
         pieces = len(self._maps)
         parts = (
-            Batch(np.ascontiguousarray(delta.values[place::pieces]), delta.blocks) for place in range(pieces)
+            Batch(np.ascontiguousarray(delta.values[place::pieces]), delta.blocks, gram_needed=delta.has_gram)
+            for place in range(pieces)
         )
         answers = [each.backward(part) for each, part in zip(self._maps, parts, strict=True)]
         total: Array = np.add.reduce(answers)
@@ -166,7 +167,8 @@ class Stacked:
         """W₁ᵀ δ₁ + … + W_kᵀ δ_k."""
         parts = np.split(delta.values, len(self._maps))
         answers = [
-            each.backward(Batch(part, delta.blocks)) for each, part in zip(self._maps, parts, strict=True)
+            each.backward(Batch(part, delta.blocks, gram_needed=delta.has_gram))
+            for each, part in zip(self._maps, parts, strict=True)
         ]
         total: Array = np.add.reduce(answers)
         return total

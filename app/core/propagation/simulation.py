@@ -155,7 +155,10 @@ class _Run:
 
     def forward(self) -> None:
         """The signal through all layers, or up to the one that overflows; the last stretch stays on tape."""
-        h = first = Batch(self._first(), self._blocks)
+        # A residual branch leaves what tells inputs apart where it is, however much is added to all of them.
+        watched = self._blocks.columns > 1 and not self.network.passes
+        gram_needed = watched or self.network.block is None
+        h = first = Batch(self._first(), self._blocks, gram_needed=gram_needed)
         depth = self.network.depth
         kept, grams = stride(depth, self._blocks.columns), []
         for number in range(depth):
@@ -166,10 +169,9 @@ class _Run:
             if not np.isfinite(self.figures.activation_mean[number]):
                 self.figures.overflowed(number)
                 return
-            if (depth - 1 - number) % kept == 0:
+            if watched and (depth - 1 - number) % kept == 0:
                 grams.append(h.gram)
-        # A residual branch leaves what tells inputs apart where it is, however much is added to all of them.
-        if self._blocks.columns > 1 and not self.network.passes:
+        if watched:
             place = first_collapsed(first.gram, grams)
             self.figures.collapse = None if place is None else depth - (len(grams) - 1 - place) * kept
 

@@ -25,6 +25,12 @@ carries a relative error of about √1e5 · 2⁻²⁴ = 2e-5.
 CANCELLED = 1e-8
 """Part of ‖L‖² ‖R‖² below which ‖L Rᵀ‖² keeps fewer than eight of the digits of Gram matrices."""
 
+CANCELLED_SINGLE = 1e-3
+"""Part of ‖L‖ ‖R‖ below which ‖L Rᵀ‖ keeps fewer than about four digits of float32's products."""
+
+_NEAR = 30
+"""Exponent of a size that is near one: products and squares of such are in the range of float32."""
+
 _LEADING = 1e-4
 """Squared distance of a unit column from the pivots before it, down to which it joins them."""
 
@@ -40,25 +46,42 @@ class Batch:
 
     Attributes:
         scaled: H / scale; H itself where scale is 1.
-        gram: HᵀH / scale², B × B, in float64.
         scale: 1, or 2^exponent where sums and squares of the values would leave the range before they do.
         mean_square: the mean of the squared values, over scale².
     """
 
-    def __init__(self, values: Array, blocks: Blocks, gram: Array | None = None) -> None:
-        """``gram`` is HᵀH where it is known already."""
+    def __init__(
+        self, values: Array, blocks: Blocks, gram: Array | None = None, *, gram_needed: bool = True
+    ) -> None:
+        """``gram`` is HᵀH where it is known already; where it may never be needed it is made when asked for."""
         self.values = values
         self.blocks = blocks
         self.scaled = values
-        self.gram = _gram(values, blocks) if gram is None else gram
-        trace = float(self.gram.trace())
+        self._known = _gram(values, blocks) if gram is None and gram_needed else gram
+        trace = self._trace()
         self.exponent = excess(trace, values)
         if self.exponent:
             self.scaled = np.ldexp(values, -self.exponent)
-            self.gram = _gram(self.scaled, blocks)
-            trace = float(self.gram.trace())
+            self._known = _gram(self.scaled, blocks) if gram_needed else None
+            trace = self._trace()
         self.scale = 2.0**self.exponent
         self.mean_square = trace / max(1, values.size)
+
+    @property
+    def has_gram(self) -> bool:
+        """Whether the Gram matrix has been made."""
+        return self._known is not None
+
+    @property
+    def gram(self) -> Array:
+        """HᵀH / scale², B × B, in float64."""
+        if self._known is None:
+            self._known = _gram(self.scaled, self.blocks)
+        return self._known
+
+    def _trace(self) -> float:
+        """‖H‖² / scale²."""
+        return squares(self.scaled, self.blocks) if self._known is None else float(self._known.trace())
 
     def restored(self, answer: Array) -> Array:
         """``answer``, found for H / scale, multiplied by scale in place."""
@@ -108,8 +131,54 @@ def total(products: list[Array]) -> Array:
     return sum(others, start=first.astype(np.float64, copy=False))
 
 
+def squares(values: Array, blocks: Blocks) -> float:
+    """‖values‖², Frobenius, every sum in float64."""
+    with np.errstate(over="ignore"):
+        return sum(blocks.each(len(values), lambda block: _square(values[block])))
+
+
 def product_norm(left: Batch, right: Batch) -> float:
-    """‖L Rᵀ‖, Frobenius, of L / scale and R / scale, without the product: √Σ (LᵀL) ∘ (RᵀR).
+    """‖L Rᵀ‖, Frobenius, of L / scale and R / scale, by the Gram matrices or by the product itself.
+
+    The product where that is less work, and not both of the Gram matrices are there.
+    """
+    (rows, columns), fan_in = left.values.shape, len(right.values)
+    by_gram = (left.has_gram and right.has_gram) or rows * fan_in >= (rows + fan_in) * columns
+    return _norm_by_gram(left, right) if by_gram else _norm_by_product(left, right)
+
+
+def _norm_by_product(left: Batch, right: Batch) -> float:
+    """The product, made some rows at a time, in float64 where so much cancels that float32 would show."""
+    (a, a_exponent), (b, b_exponent) = _near_one(left), _near_one(right)
+    norm = _product_norm(a, b, left.blocks)
+    if a.dtype != np.float64:
+        whole = math.sqrt(squares(a, left.blocks) * squares(b, right.blocks))
+        if not norm > CANCELLED_SINGLE * whole:
+            norm = _product_norm(a.astype(np.float64), b.astype(np.float64), left.blocks)
+    return float(np.ldexp(norm, a_exponent + b_exponent))
+
+
+def _near_one(batch: Batch) -> tuple[Array, int]:
+    """H / scale over a power of two, so that squares of products stay in the range; and its exponent."""
+    size = math.sqrt(batch.mean_square)
+    exponent = math.frexp(size)[1] if math.isfinite(size) else 0
+    if abs(exponent) <= _NEAR:
+        return batch.scaled, 0
+    return np.ldexp(batch.scaled, -exponent), exponent
+
+
+def _product_norm(a: Array, b: Array, blocks: Blocks) -> float:
+    tiles = Blocks(len(b), blocks.map_blocks)
+    return math.sqrt(sum(tiles.each(len(a), lambda block: _square(a[block] @ b.T))))
+
+
+def _square(values: Array) -> float:
+    flat = values.reshape(-1).astype(np.float64, copy=False)
+    return float(flat @ flat)
+
+
+def _norm_by_gram(left: Batch, right: Batch) -> float:
+    """√Σ (LᵀL) ∘ (RᵀR).
 
     Where the product cancels, the Gram matrices' own rounding is all that is left of the sum. The triangular
     factors of L and R then give the norm to the rounding of L and R themselves.
