@@ -36,7 +36,10 @@ class DistributionFields(Model):
 
     distribution: Literal["normal", "uniform", "truncated_normal", "orthogonal"]
     gain: float = Field(1.0, ge=0, le=1e6)
-    fan: Literal["in", "out", "average"] = Field("in", description="No matter where orthogonal.")
+    fan: Literal["in", "out", "average", "none"] = Field(
+        "in",
+        description="With `none` gain is the standard deviation itself. No matter where orthogonal.",
+    )
 
 
 class LayerActivation(Model):

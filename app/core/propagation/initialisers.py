@@ -159,9 +159,9 @@ def gaussian(sigma_w: float, sigma_b: float = 0.0) -> Initialiser:
 
 
 def detailed(distribution: Distribution, gain: float, fan: Fan) -> Initialiser:
-    """Weights of standard deviation gain / √fan, or gain times a semi-orthogonal matrix; no biases.
+    """Weights of standard deviation gain / √fan (fan 1 for ``none``), or gain times a semi-orthogonal matrix.
 
-    A truncated normal distribution has that standard deviation after the cut.
+    No biases. A truncated normal distribution has that standard deviation after the cut.
     """
     if distribution == "orthogonal":
         return Initialiser(Orthogonal(gain))

@@ -53,7 +53,7 @@ class Batch:
     def __init__(
         self, values: Array, blocks: Blocks, gram: Array | None = None, *, gram_needed: bool = True
     ) -> None:
-        """``gram`` is HᵀH where it is known already; where it may never be needed it is made when asked for."""
+        """``gram`` is HᵀH where it is known already; where it may never be needed it is made on request."""
         self.values = values
         self.blocks = blocks
         self.scaled = values

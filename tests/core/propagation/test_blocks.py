@@ -18,7 +18,7 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
 from app.core.errors import InvalidValue, UnknownName
 from app.core.evaluation import FLOAT64
-from app.core.propagation import block_steps
+from app.core.propagation import block_steps, tall
 from app.core.propagation.block import Block
 from app.core.propagation.block_kinds import BLOCKS, block
 from app.core.propagation.dropout import Dropout
@@ -187,6 +187,22 @@ def test_the_bytes_do_not_depend_on_how_the_blocks_are_shared() -> None:
         for each in (map, backwards)
     )
     assert_same(one, other)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
+@pytest.mark.parametrize("block", [TransformerBlock(heads=3), ResidualBlock()])
+def test_weights_that_are_made_need_no_gram_matrices_of_a_wide_batch(
+    block: Block, dtype: np.dtype[Any]
+) -> None:
+    """And the figures are those that the Gram matrices say."""
+    case = Case(block, "gelu", batch=100)
+    with patch.object(tall, "_gram", side_effect=AssertionError("B × B")):
+        without = propagate(case.network, case.inputs, seed=1, dtype=dtype, engine="dense")
+    with patch.object(tall, "_norm_by_product", tall._norm_by_gram):
+        by_gram = propagate(case.network, case.inputs, seed=1, dtype=dtype, engine="dense")
+    tolerance = 1e-12 if dtype == FLOAT64 else 1e-6
+    for (name, one), (_, other) in zip(own(without), own(by_gram), strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 def test_a_signal_that_overflows_inside_a_block_is_a_finding() -> None:

@@ -115,7 +115,9 @@ def test_an_unknown_name_names_the_near_ones() -> None:
 
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform", "truncated_normal"])
-@pytest.mark.parametrize(("fan", "inputs"), [("in", IN), ("out", OUT), ("average", (IN + OUT) / 2)])
+@pytest.mark.parametrize(
+    ("fan", "inputs"), [("in", IN), ("out", OUT), ("average", (IN + OUT) / 2), ("none", 1)]
+)
 def test_a_distribution_in_detail_has_its_gain_over_the_root_of_its_fan(
     distribution: Any, fan: Any, inputs: float
 ) -> None:

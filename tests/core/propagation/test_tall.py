@@ -105,3 +105,49 @@ def test_products_in_blocks_are_products() -> None:
     np.testing.assert_allclose(cross(left, right, blocks), left.T @ right, rtol=1e-10)
     small = RNG.standard_normal((7, 3))
     np.testing.assert_allclose(times(left, small, blocks), left @ small, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("rows", "fan_in", "columns"), [(7, 5, 40), (90, 30, 64), (1, 1, 9), (300, 260, 200)]
+)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "sizes"),
+    [
+        (np.float64, 1e-13, [(1.0, 1.0), (1e-150, 1e150), (1e-200, 1e-120), (1e140, 1e100)]),
+        (np.float32, 1e-6, [(1.0, 1.0), (1e-20, 1e-22), (1e18, 1e20), (1e-30, 1e30)]),
+    ],
+)
+def test_the_norm_of_a_product_without_gram_matrices(
+    rows: int, fan_in: int, columns: int, dtype: type, tolerance: float, sizes: list[tuple[float, float]]
+) -> None:
+    unit: list[Array] = [RNG.standard_normal((each, columns)).astype(dtype) for each in (rows, fan_in)]
+    expected = np.linalg.norm(unit[0].astype(np.float64) @ unit[1].astype(np.float64).T)
+    for size in sizes:
+        left, right = (
+            Batch((each * dtype(factor)).astype(dtype), Blocks(columns), gram_needed=False)
+            for each, factor in zip(unit, size, strict=True)
+        )
+        found = product_norm(left, right) * (left.scale / size[0]) * (right.scale / size[1])
+        assert found == pytest.approx(expected, rel=tolerance)
+        assert not left.has_gram
+        assert not right.has_gram
+
+
+def test_where_a_product_of_single_precision_cancels_it_is_made_in_double() -> None:
+    """L = (A, −A), R = (C, C + 2⁻²⁰ D), whole numbers, so that L Rᵀ = −2⁻²⁰ A Dᵀ without any rounding."""
+    a, c, d = (RNG.integers(-8, 9, (size, 64)).astype(np.float64) for size in (20, 30, 30))
+    left = np.hstack([a, -a]).astype(np.float32)
+    right = np.hstack([c, c + d * 2.0**-20]).astype(np.float32)
+    norm = product_norm(*(Batch(each, Blocks(128), gram_needed=False) for each in (left, right)))
+    assert norm == pytest.approx(np.linalg.norm(a @ d.T) * 2.0**-20, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e200])
+def test_a_gram_matrix_made_late_is_the_same(size: float) -> None:
+    values = RNG.standard_normal((50, 60)) * size
+    early, late = (Batch(values, Blocks(60), gram_needed=each) for each in (True, False))
+    assert early.has_gram
+    assert not late.has_gram
+    assert late.scale == early.scale
+    assert late.mean_square == pytest.approx(early.mean_square, rel=1e-14)
+    np.testing.assert_array_equal(late.gram, early.gram)
