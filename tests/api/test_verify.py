@@ -107,6 +107,18 @@ def test_a_gated_unit_whose_halves_are_swapped(client: InProcess) -> None:
     assert len(answer["orders"][0]["worst"][0]["place"]) == 2
 
 
+def test_a_gated_unit_in_a_file(client: InProcess) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(ml_dtypes.bfloat16)
+    gate, value = np.split(x.astype(np.float64), 2, axis=1)
+    arrays = {"inputs": x, "outputs": (np.maximum(gate, 0) * value).astype(ml_dtypes.bfloat16)}
+    body = safetensors.numpy.save(arrays)
+    files = {"request": ("r.json", b'{"function": "reglu"}', "application/json"), "arrays": ("a", body)}
+    answer = client.post("/verify", files=files).json()
+    VerifyResponse.model_validate(answer)
+    assert (answer["dtype"], answer["count"]) == ("bfloat16", 20)
+    assert answer["verdict"]["state"] == "correctly_rounded"
+
+
 def test_more_doubles_than_can_be_proved_are_refused(client: InProcess) -> None:
     row = [0.0] * 1000
     answer = post(client, function="softmax", dtype="float64", inputs=row, outputs=row)

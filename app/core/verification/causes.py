@@ -92,7 +92,7 @@ def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
     if not seen.wrong.any() or not seen.has_formula:
         return
     rest = 1.0 - (0.0 if cut is None else cut.explains)
-    explained = [] if _is_constant(seen) else list(_explained(seen, compute))
+    explained = [] if is_constant(seen) else list(_explained(seen, compute))
     for cause in explained:
         yield cause._replace(explains=cause.explains * rest)
     if not explained and cut is None and is_unrelated(seen):
@@ -197,7 +197,7 @@ def truncation(seen: Evidence) -> Cause | None:
     return None
 
 
-def _is_constant(seen: Evidence) -> bool:
+def is_constant(seen: Evidence) -> bool:
     """The same answer everywhere, which is no formula's, where the right one varies."""
     return bool((seen.output == seen.output[0]).all() or np.isnan(seen.output).all())
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
-from app.core.verification.causes import LEAST, SOME, is_unrelated, truncation, unrelated
+from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best
 from app.core.verification.judgement import Errors, spacing
 from app.core.verification.suspects.rows import (
@@ -43,7 +43,8 @@ def row_causes(
     rest = 1.0 - sum(each.explains for each in causes)
     if seen.wrong.any() and not _is_quiet(seen):
         kernel = RowKernel(call, inputs, axes, use, dtype, compute)
-        causes += [each._replace(explains=each.explains * rest) for each in _explained(seen, kernel)]
+        explained = [] if is_constant(seen) else _explained(seen, kernel)
+        causes += [each._replace(explains=each.explains * rest) for each in explained]
         if not causes and is_unrelated(seen):
             causes = [unrelated(seen)]
     return tuple(sorted(causes, key=lambda each: -each.explains))

@@ -25,6 +25,10 @@ DIGITS_TERMS = 20_000
 """A formula of more terms is not worked out for the sake of digits that are shown."""
 
 
+OTHER_TERMS = 10
+"""As many terms take as long as all of a formula but its sums."""
+
+
 class Proved(NamedTuple):
     """The exact answer as a ball, and the number of the format that all of it rounds to."""
 
@@ -48,10 +52,10 @@ class RowFormula:
 
     @staticmethod
     def terms_of(activation: Rowwise, length: int) -> int:
-        """Of one output of a row of ``length``: sums inside sums are counted as two at most."""
+        """Of one output of a row of ``length``: those of its sums, which stand two deep at most."""
         written = (activation.formulas.value, *activation.formulas.where.values())
-        depth = max(each.text.count(" for ") for each in written)
-        terms: int = max(1, length) ** min(depth, 2)
+        sums = max(each.text.count(" for ") for each in written)
+        terms: int = OTHER_TERMS + sums * length ** min(sums, 2)
         return terms
 
     def proved(self, place: int, rounding: Rounding) -> Proved | None:
@@ -90,7 +94,7 @@ class RowFormula:
             name: ball(Fraction(digits)) for name, (_, digits) in activation.constants.items()
         }
         names |= {name: ball(float(value)) for name, value in params.items()}
-        names |= {"x": [ball(each) for each in x.tolist()], "n": x.size, "m": self.width, "i": index}
+        names |= {"x": _Vector(x), "n": x.size, "m": self.width, "i": index}
         try:
             found = activation.formulas.value.evaluate(
                 _BALLS, define(activation.formulas.where, _BALLS, names)
@@ -98,6 +102,16 @@ class RowFormula:
         except (Undecided, ZeroDivisionError):
             return None
         return found if isinstance(found, arb) and found.is_finite() else None
+
+
+class _Vector:
+    """Numbers that become balls where they are used."""
+
+    def __init__(self, values: Array) -> None:
+        self._values = values
+
+    def __getitem__(self, place: int) -> Any:
+        return ball(float(self._values[place]))
 
 
 class _Balls:

@@ -213,6 +213,16 @@ def test_noise_has_no_cause_but_being_unrelated() -> None:
     assert not verify("swiglu", "float32", x, close).causes
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_same_answer_everywhere_is_no_other_function(name: str, value: float) -> None:
+    x = drawn(12, 12, dtype="bfloat16")
+    shape = activate(REGISTRY.resolve(name, {}), x, order=0).orders[0].shape
+    report = verify(name, "bfloat16", x, np.full(shape, value))
+    assert report.verdict.state == "faulty"
+    assert {each.cause for each in report.causes} <= {"unrelated"}
+
+
 # What is shown
 
 
