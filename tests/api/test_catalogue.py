@@ -207,7 +207,10 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 
 # What one field asks of another (parameters of the function, shapes that fit) OpenAPI cannot say, so what
 # fits the schema may still be refused; everything else that the document promises is held against it.
-requests = schema.include(path_regex="^/(activate|verify|functions|healthz|v2)")
+# Reference files take seconds each to make, and are tested by themselves.
+requests = schema.include(path_regex="^/(activate|verify|functions|healthz|v2)").exclude(
+    path_regex="reference"
+)
 
 
 def keeps_to_its_document(case: Case[Any]) -> None:

@@ -112,7 +112,7 @@ def _celu(x: float, alpha: float, ordinary: bool = False) -> Orders:
     near = abs(exponent.high) < 2.0**-54
     trace = DoubleDouble(x, 0.5 * x * exponent.high)
     moderate = unscaled(expm1(exponent.high, exponent.low, ordinary))  # of no use beyond 700
-    far = choose(not ordinary and exponent.high > 40, plus(e, exactly(-1.0)), moderate)
+    far = choose(exponent.high > 40, plus(e, exactly(-1.0), ordinary), moderate)
     value = choose(near, unscaled(trace), times(width, far))
     right, vanished = not x <= 0, not ordinary and exponent.high < -FARTHEST
     slope = choose(right, level(1.0, x), choose(vanished, exactly(0.0), e))
@@ -150,7 +150,7 @@ def _smooth_hinge(x: float, beta: float, ordinary: bool = False) -> Orders:
     rate, a = apart(beta, ordinary), apart(x if ordinary else finite(x), ordinary)
     u = as_exponent(times(rate, a), ordinary)
     opened = x if u.high > 0 else unless_nan(0.0, x)
-    line = exactly(at_least(x, 0.0)) if ordinary else choose(u.high > 0, a, level(0.0, x))
+    line = exactly(x if u.high > 0 else 0.0) if ordinary else choose(u.high > 0, a, level(0.0, x))
     value = plus(line, over(log1p_of_exp(u, ordinary), rate), ordinary)
     both = sigmoids(u, ordinary)
     least, most = with_exponent(both.least, both.exponent), unscaled(both.most)

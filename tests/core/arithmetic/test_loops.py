@@ -69,6 +69,12 @@ def test_ordinary_numbers_get_the_same_bits_in_both_loops(
     rng = np.random.default_rng(5)
     for spread in (0.0, 0.5, 2.0):
         params = {name: value * math.exp(rng.normal(0, spread)) for name, value in example(entry).items()}
+        negative = {each.name: -params[each.name] for each in entry.parameters}
+        params |= {
+            each.name: negative[each.name]
+            for each in entry.parameters
+            if spread == 0.5 and each.domain.contains(negative[each.name])
+        }
         reach = 250 / math.prod(max(size, 1 / size) for size in map(abs, params.values()) if size)
         signs = rng.choice([-1.0, 1.0], 4000)
         x = np.concatenate(
