@@ -41,6 +41,9 @@ def test_no_cause_is_made_up(name: str, dtype: str) -> None:
     report = RowVerification(REGISTRY.resolve(name, {}), FORMATS[dtype], x, outputs)(map, ignore)
     (order,) = report.orders
     assert order.unproved == 0
-    assert not report.causes, report.causes
+    true = {("cancellation", "1 + erf in float32")} if name == "geglu" else set()
+    assert {each[:2] for each in report.causes} <= true
+    if (name, dtype) == ("geglu", "bfloat16"):
+        assert report.causes, "torch's GELU is 0.5x(1 + erf) in float32, whose digits cancel"
     if dtype != "float32" and name in FAITHFUL:
         assert order.faithful == 1

@@ -16,6 +16,7 @@ from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, 
 from app.core.verification.judgement import Errors, spacing
 from app.core.verification.suspects.rows import (
     RowKernel,
+    careless_gates,
     gated_kernels,
     other_axes,
     other_rows,
@@ -61,7 +62,11 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
         if remaining.sum() < max(SOME * total, FEW if turn == 0 else 4 * FEW):
             return
         suspects = chain(
-            gated_kernels(kernel), softmax_kernels(kernel), other_axes(kernel), other_rows(kernel)
+            gated_kernels(kernel),
+            careless_gates(kernel, seen),
+            softmax_kernels(kernel),
+            other_axes(kernel),
+            other_rows(kernel),
         )
         found = best(seen, suspects, remaining, LEAST)
         if found is None:
@@ -70,7 +75,7 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
         if not met.any():
             return
         for cause in found[0].causes(np.flatnonzero(met)):
-            yield cause._replace(explains=float(met.sum() / total))
+            yield cause._replace(explains=cause.explains * float(met.sum() / total))
         remaining = remaining & ~met
 
 

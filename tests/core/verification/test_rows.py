@@ -153,6 +153,16 @@ def test_another_gate() -> None:
     assert first_cause(verify("geglu", "float32", x, gated("reglu", z, value)))[0] == "other_variant"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gate_whose_digits_cancel(dtype: str) -> None:
+    x = drawn(60, 64, dtype=dtype, scale=4.0).astype(np.float32)
+    z, value = halves("geglu", x)
+    one, half = np.float32(1), np.float32(0.5)
+    outputs = half * z * (one + special.erf(z / np.sqrt(np.float32(2)))) * value
+    report = verify("geglu", dtype, x.astype(np.float64), outputs)
+    assert first_cause(report) == ("cancellation", "1 + erf in float32"), report.causes
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
 def test_the_maximum_is_not_subtracted(name: str, dtype: str) -> None:

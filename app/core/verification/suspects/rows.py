@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -17,13 +17,22 @@ from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.evaluation import activate, aligned, rows_of
-from app.core.verification.evidence import SINGLE, Base, Places, Suspect
+from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
 from app.core.verification.exact import doubles
-from app.core.verification.suspects.formulas import catalogue
-from app.core.verification.suspects.insides import exactly
+from app.core.verification.suspects.formulas import catalogue, settings
+from app.core.verification.suspects.insides import exactly, stepwise_kernels
 
 LONGEST = 10_000
 """Elements of a row whose sum is followed step by step."""
+
+POINTS = 1000
+"""Answers by which the gate is found."""
+
+SAME = 2.0**-40
+"""Of a value: entries that are nearer are one function."""
+
+MOST = 0.99
+"""Of the answers are so near; the others may have underflowed."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,41 @@ def _other_gate(half: str, label: str, base: Base, gate: Array, value: Array) ->
         f"The gate is {label} of the {half} half.", f"게이트가 {korean} 절반에 적용한 {label}입니다."
     )
     return Suspect("other_variant", f"{label} of the {half} half", summary, predicted, price=0.05)
+
+
+def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """The gate in every writing, with every step rounded."""
+    if not kernel.gates:
+        return
+    first, second = (half.ravel()[kernel.use] for half in np.split(kernel.rows, 2, axis=1))
+    for gate, value in ((first, second), (second, first)):
+        call = _gate(seen, gate, value)
+        if call is None:
+            continue
+        gates = replace(seen, call=call, x=gate)
+        for suspect in stepwise_kernels(gates, gates.base, kernel.compute):
+            # Neighbours in a row are not neighbours by size, so that noise says nothing here.
+            predicted = partial(_times, suspect.predicted, value)
+            yield replace(suspect, predicted=predicted, base=None, noisy=False)
+
+
+def _gate(seen: Evidence, gate: Array, value: Array) -> Call | None:
+    """The elementwise entry that ``gate`` goes through; None where the catalogue has none."""
+    some = np.linspace(0, gate.size - 1, min(gate.size, POINTS)).astype(np.intp)
+    right = seen.exact[some]
+    for name, params in settings(0):
+        call = REGISTRY.resolve(name, params)
+        with np.errstate(all="ignore"):
+            answers = exactly(replace(seen, call=call).base, gate[some]) * value[some]
+        if (np.abs(answers - right) <= SAME * np.abs(right)).mean() >= MOST:
+            return call
+    return None
+
+
+def _times(predicted: Callable[[Places], Array], value: Array, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        found: Array = predicted(places) * value[places]
+    return found
 
 
 # All
