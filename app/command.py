@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--derivative", type=Path, help=".npy")
     judge.add_argument("--second-derivative", type=Path, help=".npy")
     judge.add_argument("--dtype", choices=tuple(FORMATS), help="the format, where the file does not say it")
+    judge.add_argument("--axis", type=int, help="of a row, for gated units and softmax's kin")
     judge.add_argument("--compute-dtype", choices=tuple(FORMATS), help="the format inside, where it is known")
     judge.add_argument("--tolerance", type=float, metavar="ULP", help="errors that are accepted")
 
@@ -185,6 +186,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _asked(options: argparse.Namespace) -> Exchange[Judgement]:
     chosen: Any = {
         "dtype": options.dtype,
+        "axis": options.axis,
         "compute_dtype": options.compute_dtype,
         "tolerance_ulp": options.tolerance,
         "params": dict(options.param) or None,

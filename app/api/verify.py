@@ -15,7 +15,7 @@ from app.api.forms import form_with
 from app.api.sizes import check_answer_size
 from app.contract.verify import VerifyRequest, VerifyResponse
 from app.core.activations import REGISTRY
-from app.core.activations.definition import Elementwise
+from app.core.activations.definition import Rowwise
 from app.core.activations.from_formula import label
 from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array
@@ -24,6 +24,8 @@ from app.core.errors import InvalidValue
 from app.core.jobs import Runner, ignore
 from app.core.verification.exact import doubles, every_number
 from app.core.verification.job import Report, Verification
+from app.core.verification.rows import RowVerification, check_rows
+from app.core.verification.suspects.rows import has_weights
 from app.http.answers import whole
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import admitted, reserve, simulated, timeout
@@ -48,6 +50,9 @@ router = APIRouter(route_class=ArrayRoute, tags=["values"])
 DESCRIPTION = """\
 A kernel's own numbers in, a judgement out: how far each lies from the exact answer, which special inputs go
 wrong, and what the errors look like they come from.
+
+Gated units (glu, swiglu, …) and softmax's kin are judged row by row along `axis`: their `inputs` are needed,
+and their outputs alone are judged.
 
 With `inputs` null the outputs are those for every number of `dtype`, in the order of the bit patterns: 65,536
 for bfloat16 and float16, 256 for an 8-bit format.
@@ -81,31 +86,39 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
     orders = 1 + (body.derivative is not None) + (body.second_derivative is not None)
     check_answer_size(orders * body.outputs.size, settings.max_elements)
     job = _job(call, body)
-    request.state.elements = orders * job.x.size
+    request.state.elements = orders * job.count
     started = time.perf_counter()
 
     def work(run: Runner) -> Report:
         return next(run([job], ignore))
 
     admission = admitted(request, seconds)
-    reserve(admission, BYTES_PER_NUMBER * orders * job.x.size)
+    reserve(admission, BYTES_PER_NUMBER * orders * _held(body, job))
     report = await simulated(request, admission, work)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
     return Response(whole(_fields(body, job, report)), media_type=JSON, headers=timing)
 
 
+def _held(body: VerifyRequest, job: Verification | RowVerification) -> int:
+    """Numbers of one order, or inputs where they are more."""
+    return max(job.count, 0 if body.inputs is None else body.inputs.size)
+
+
 def _check_unnamed(body: VerifyRequest) -> None:
+    if body.axis is not None:
+        raise InvalidValue("must be absent where function is null", loc=("axis",))
     if body.params:
         raise InvalidValue("must be absent where function is null", loc=("params",))
 
 
 def _call(function: str, body: VerifyRequest) -> Call:
-    call = REGISTRY.resolve(function, body.params)
-    if not isinstance(call.activation, Elementwise):
-        raise InvalidValue(
-            f"{call.activation.name} mixes elements: a kernel is judged for elementwise functions",
-            loc=("function",),
-        )
+    axis = tuple(body.axis) if isinstance(body.axis, list) else body.axis
+    call = REGISTRY.resolve(function, body.params, axis)
+    if isinstance(call.activation, Rowwise):
+        _check_row_request(call.activation, body)
+        return call
+    if body.axis is not None:
+        raise InvalidValue("must be absent: the function mixes no elements", loc=("axis",))
     for name, value in call.params.items():
         if np.ndim(value):
             raise InvalidValue("must be one number here", loc=("params", name))
@@ -113,12 +126,29 @@ def _call(function: str, body: VerifyRequest) -> Call:
     return call
 
 
-def _job(call: Call | None, body: VerifyRequest) -> Verification:
+def _check_row_request(activation: Rowwise, body: VerifyRequest) -> None:
+    if has_weights(activation):
+        message = "mixes elements by weights; allowed: elementwise functions, gated units and softmax's kin"
+        raise InvalidValue(f"{activation.name} {message}", loc=("function",))
+    if body.inputs is None:
+        raise InvalidValue("are needed: the function mixes elements", loc=("inputs",))
+    for name in ("derivative", "second_derivative"):
+        if getattr(body, name) is not None:
+            message = "must be absent: of a function that mixes elements the outputs alone are judged"
+            raise InvalidValue(message, loc=(name,))
+
+
+def _job(call: Call | None, body: VerifyRequest) -> Verification | RowVerification:
     dtype = number_format(body.dtype)
     compute = None if body.compute_dtype is None else _compute_format(body.compute_dtype)
     if not body.outputs.size:
         raise InvalidValue("must hold at least one number", loc=("outputs",))
     x = _inputs(body, dtype)
+    flush = body.subnormals == "flush"
+    if call is not None and isinstance(call.activation, Rowwise):
+        check_rows(call, x.shape, body.outputs.shape, dtype)
+        held = _of_format(body.outputs.ravel(), dtype, "outputs").reshape(body.outputs.shape)
+        return RowVerification(call, dtype, x, held, flush, body.tolerance_ulp, compute)
     given = {
         "outputs": body.outputs,
         "derivative": body.derivative,
@@ -130,7 +160,6 @@ def _job(call: Call | None, body: VerifyRequest) -> Verification:
     outputs = [
         None if values is None else _of_format(values.ravel(), dtype, name) for name, values in given.items()
     ]
-    flush = body.subnormals == "flush"
     return Verification(call, dtype, x.ravel(), tuple(outputs), flush, body.tolerance_ulp, compute)
 
 
@@ -173,7 +202,7 @@ def _of_format(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     return held
 
 
-def _fields(body: VerifyRequest, job: Verification, report: Report) -> dict[str, Any]:
+def _fields(body: VerifyRequest, job: Verification | RowVerification, report: Report) -> dict[str, Any]:
     """The fields of a `VerifyResponse`."""
     call = report.call
     told = [_wire(asdict(each)) for each in report.candidates]
@@ -181,7 +210,7 @@ def _fields(body: VerifyRequest, job: Verification, report: Report) -> dict[str,
         "function": None if call is None else call.activation.name,
         "params": {} if call is None else {name: np.asarray(each) for name, each in call.params.items()},
         "dtype": body.dtype,
-        "count": job.x.size,
+        "count": job.count,
         "orders": [_wire(asdict(each)) for each in report.orders],
         "causes": [{**each._asdict(), "summary": each.summary._asdict()} for each in report.causes],
         "verdict": {"state": report.verdict.state, "summary": report.verdict.summary._asdict()},

@@ -229,6 +229,7 @@ class VerifyOptions(TypedDict, total=False):
 
     params: Mapping[str, Param]
     dtype: str
+    axis: int | Sequence[int]
     compute_dtype: str
     subnormals: Literal["keep", "flush"]
     tolerance_ulp: float

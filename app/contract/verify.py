@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from app.contract.activate import AxisNumber
 from app.contract.arrays import Model, NumberArray, ParamValue
 from app.contract.gradient_flow import Sentences
 from app.contract.names import DtypeName, FunctionName
@@ -16,19 +17,27 @@ class VerifyRequest(Model):
 
     function: FunctionName | None = Field(
         description="Canonical name, a framework's own behind its prefix (`torch:GELU`), or a formula in x. "
-        "It has to be elementwise. Null: the function is looked for in the catalogue; the judgement is then "
-        "that of the best candidate."
+        "Elementwise, or a gated unit or one of softmax's kin, row by row. Null: the function is looked for "
+        "among the elementwise ones of the catalogue; the judgement is then that of the best candidate."
     )
     params: dict[str, ParamValue] = Field(
         default_factory=dict, description="The function's parameters, a number each."
     )
     dtype: DtypeName = Field("float32", description="The format of the kernel's numbers.")
+    axis: AxisNumber | Annotated[list[AxisNumber], Field(min_length=1, max_length=64)] | None = Field(
+        None,
+        description="Of a function that mixes elements: the axis of a row, or for softmax's kin a list of "
+        "axes. The last one, unless the framework's name says otherwise.",
+    )
     inputs: NumberArray | None = Field(
         None,
         description="What the kernel was given, rounded to `dtype`. Null: every number of a format of 16 "
-        "bits or fewer, in the order of the bit patterns.",
+        "bits or fewer, in the order of the bit patterns. A function that mixes elements needs them.",
     )
-    outputs: NumberArray = Field(description="What the kernel answered, in the inputs' shape.")
+    outputs: NumberArray = Field(
+        description="What the kernel answered, in the inputs' shape; of a gated unit half as "
+        "many along `axis`."
+    )
     derivative: NumberArray | None = Field(None, description="f′ by the kernel, in the same shape.")
     second_derivative: NumberArray | None = Field(None, description="f″ by the kernel, in the same shape.")
     compute_dtype: DtypeName | None = Field(
@@ -53,14 +62,20 @@ class HistogramBin(Model):
 class WorstInput(Model):
     """One of the largest errors."""
 
-    input: NumberArray
+    input: NumberArray = Field(
+        description="Of a function that mixes elements the one at the output's place in the row: for a gated "
+        "unit the one of the first half."
+    )
     output: NumberArray
-    exact: str = Field(description="The exact answer to 20 digits.")
+    exact: str = Field(description="The exact answer to 20 digits; to 15 where a row is very long.")
     rounded: NumberArray = Field(description="The right number of the format.")
     ulp: NumberArray
     condition: float | None = Field(
         description="|x f′/f|: how many ulp of error, or so, one ulp of the input makes already. Null at a "
-        "kink, a root, or where there is no number."
+        "kink, a root, where there is no number, and for functions that mix elements."
+    )
+    place: list[int] | None = Field(
+        None, description="Of a function that mixes elements: where in the outputs, one index an axis."
     )
 
 

@@ -206,8 +206,8 @@ def _rowwise(
 ) -> Evaluation:
     if order == 2:
         raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
-    axes = _mixed_axes(activation, inputs.ndim, call.axis)
-    rows = _rows(inputs, axes)
+    axes = mixed_axes(activation, inputs.ndim, call.axis)
+    rows = rows_of(inputs, axes)
     count, length = rows.shape
     kept = [size for place, size in enumerate(inputs.shape) if place not in axes]
     width = activation.width(length, **call.params)
@@ -238,7 +238,9 @@ def _rowwise(
     )
     if upstream is None:
         return evaluation
-    gradient, learned = _pulled_back(activation, call, rows, _rows(upstream, axes), params, dtype, map_blocks)
+    gradient, learned = _pulled_back(
+        activation, call, rows, rows_of(upstream, axes), params, dtype, map_blocks
+    )
     lengths = [inputs.shape[axis] for axis in axes]
     return Evaluation(evaluation.orders, _moved(gradient.reshape([*kept, *lengths]), axes), learned)
 
@@ -290,14 +292,14 @@ def _by_rows(
 ) -> Callable[[slice], Mapping[str, Value]]:
     """The parameters for each block of rows: those that broadcast against the inputs are cut as they are."""
     whole = {
-        each.name: _rows(np.asarray(aligned(call.params[each.name], shape, call.axis, each.name)), axes)
+        each.name: rows_of(np.asarray(aligned(call.params[each.name], shape, call.axis, each.name)), axes)
         for each in activation.parameters
         if each.broadcasts and np.ndim(call.params.get(each.name, 0.0))
     }
     return lambda block: {**call.params, **{name: value[block] for name, value in whole.items()}}
 
 
-def _mixed_axes(activation: Rowwise, ndim: int, axis: Axis) -> tuple[int, ...]:
+def mixed_axes(activation: Rowwise, ndim: int, axis: Axis) -> tuple[int, ...]:
     """The axes whose elements are mixed, counted from 0; none of a scalar, which is a row of one element."""
     if axis is None:  # PyTorch's rule where no axis is given
         axis = 0 if ndim in {0, 1, 3} else 1
@@ -319,7 +321,7 @@ def _last(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(-len(axes), 0))
 
 
-def _rows(x: Array, axes: tuple[int, ...]) -> Array:
+def rows_of(x: Array, axes: tuple[int, ...]) -> Array:
     """``x`` as a matrix whose rows run along ``axes``."""
     moved = np.moveaxis(x, axes, _last(axes))
     outer = moved.shape[: moved.ndim - len(axes)]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -57,6 +59,9 @@ STREAMS = {"text/event-stream", "application/jsonl"}
 ITEMS: dict[str, type[BaseModel]] = {"/gradient-flow/sweep": SweepLine, "/training": TrainingLine}
 """What a line, or an event's data, holds, by path."""
 
+ANSWERS = Path(__file__).parent / "answers.json"
+"""Answers that the service gave to the first example of each operation, by path and method."""
+
 TIMEOUT = {
     "name": "Request-Timeout",
     "in": "header",
@@ -84,6 +89,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_examples(document, examples)
             _declare_operations(document)
             _declare_streams(document)
+            _declare_answers(document)
             _declare_timeouts(document)
             document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
             document["servers"] = [
@@ -146,6 +152,15 @@ def _declare_defaults(schemas: dict[str, Any]) -> None:
             if default is not None:
                 words = f"Default: `{json.dumps(default)}`."
                 field["description"] = f"{field.get('description', '')} {words}".strip()
+
+
+def _declare_answers(document: dict[str, Any]) -> None:
+    """Real answers, where a reader would else be shown "string" and 0."""
+    for path, methods in orjson.loads(ANSWERS.read_bytes()).items():
+        for method, answer in methods.items():
+            content = document["paths"].get(path, {}).get(method, {}).get("responses", {}).get("200", {})
+            if "application/json" in content.get("content", {}):
+                content["content"]["application/json"]["example"] = answer
 
 
 def _declare_timeouts(document: dict[str, Any]) -> None:

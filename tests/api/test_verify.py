@@ -67,7 +67,21 @@ def test_all_numbers_of_a_format_in_the_order_of_their_bits(client: InProcess) -
         ({"dtype": "bfloat16", "inputs": [1.0], "outputs": [0.7310586]}, "outputs"),
         ({"dtype": "bfloat17", "inputs": [1.0], "outputs": [0.5]}, "dtype"),
         ({"compute_dtype": "bfloat17", "inputs": [1.0], "outputs": [0.5]}, "compute_dtype"),
-        ({"function": "softmax", "inputs": [1.0], "outputs": [0.5]}, "function"),
+        ({"function": "maxout", "inputs": [1.0, 2.0], "outputs": [2.0]}, "function"),
+        ({"function": "softmax", "outputs": [0.5]}, "inputs"),
+        ({"function": "softmax", "inputs": [1.0, 2.0], "outputs": [0.5]}, "outputs"),
+        ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "derivative": [0.0]}, "derivative"),
+        ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "axis": 1}, "axis"),
+        ({"function": "softmax", "inputs": [[1.0]], "outputs": [[1.0]], "axis": [0, 0]}, "axis"),
+        ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "params": {"mask": [1, 1]}}, "mask"),
+        ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "params": {"mask": 2}}, "mask"),
+        ({"function": "swiglu", "inputs": [1.0, 2.0, 3.0], "outputs": [1.0]}, "inputs"),
+        ({"function": "swiglu", "inputs": [1.0, 2.0], "outputs": [1.0, 2.0]}, "outputs"),
+        ({"function": "swiglu", "inputs": 1.0, "outputs": 1.0}, "axis"),
+        ({"function": "swiglu", "inputs": [1.0, 2.0], "outputs": [1.0], "axis": [0, 1]}, "axis"),
+        ({"function": "glu", "inputs": [[], []], "outputs": [[]], "axis": 0}, "outputs"),
+        ({"inputs": [1.0], "outputs": [0.5], "axis": 0}, "axis"),
+        ({"function": None, "inputs": [1.0], "outputs": [0.5], "axis": 0}, "axis"),
         ({"function": "prelu", "inputs": [1.0], "outputs": [0.5], "params": {"weight": [1.0]}}, "weight"),
         ({"function": None, "inputs": [1.0], "outputs": [0.5], "params": {"beta": 1}}, "params"),
         ({"inputs": [1.0], "outputs": [0.5], "tolerance_ulp": -1}, "tolerance_ulp"),
@@ -80,6 +94,36 @@ def test_what_cannot_be_judged_is_refused_and_named(
     answer = post(client, **fields)
     assert answer.status_code == 422, answer.text
     assert loc in answer.text
+
+
+def test_a_gated_unit_whose_halves_are_swapped(client: InProcess) -> None:
+    x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32).astype(np.float64)
+    gate, value = x[12:], x[:12]
+    wrong = (value * gate / (1 + np.exp(-gate))).astype(np.float32).astype(np.float64)
+    answer = post(client, function="swiglu", inputs=x.tolist(), outputs=wrong.tolist(), axis=0).json()
+    VerifyResponse.model_validate(answer)
+    assert (answer["count"], answer["function"], answer["verdict"]["state"]) == (36, "swiglu", "faulty")
+    assert (answer["causes"][0]["cause"], answer["causes"][0]["detail"]) == ("halves", "swapped")
+    assert len(answer["orders"][0]["worst"][0]["place"]) == 2
+
+
+def test_a_gated_unit_in_a_file(client: InProcess) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(ml_dtypes.bfloat16)
+    gate, value = np.split(x.astype(np.float64), 2, axis=1)
+    arrays = {"inputs": x, "outputs": (np.maximum(gate, 0) * value).astype(ml_dtypes.bfloat16)}
+    body = safetensors.numpy.save(arrays)
+    files = {"request": ("r.json", b'{"function": "reglu"}', "application/json"), "arrays": ("a", body)}
+    answer = client.post("/verify", files=files).json()
+    VerifyResponse.model_validate(answer)
+    assert (answer["dtype"], answer["count"]) == ("bfloat16", 20)
+    assert answer["verdict"]["state"] == "correctly_rounded"
+
+
+def test_more_doubles_than_can_be_proved_are_refused(client: InProcess) -> None:
+    row = [0.0] * 1000
+    answer = post(client, function="softmax", dtype="float64", inputs=row, outputs=row)
+    assert answer.status_code == 422
+    assert "500,000" in answer.text
 
 
 @pytest.mark.parametrize("value", ["NaN", 0.0, "Infinity", -0.0, 3.0])

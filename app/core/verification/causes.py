@@ -86,21 +86,17 @@ def _rank(cause: Cause) -> float:
 
 
 def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
-    cut = _truncation(seen)
+    cut = truncation(seen)
     if cut is not None:
         yield cut
     if not seen.wrong.any() or not seen.has_formula:
         return
     rest = 1.0 - (0.0 if cut is None else cut.explains)
-    explained = [] if _is_constant(seen) else list(_explained(seen, compute))
+    explained = [] if is_constant(seen) else list(_explained(seen, compute))
     for cause in explained:
         yield cause._replace(explains=cause.explains * rest)
-    if not explained and cut is None and _is_unrelated(seen):
-        summary = Text(
-            "Most numbers have not even the right sign and size: they are not of this function.",
-            "대부분의 수가 부호와 크기부터 맞지 않아, 이 함수의 값이라고 볼 수 없습니다.",
-        )
-        yield Cause("unrelated", "sign and size", float(seen.wrong.mean()), summary)
+    if not explained and cut is None and is_unrelated(seen):
+        yield unrelated(seen)
 
 
 def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
@@ -173,7 +169,7 @@ def _suspects(
     yield from noise(seen)
 
 
-def _truncation(seen: Evidence) -> Cause | None:
+def truncation(seen: Evidence) -> Cause | None:
     """Nearly every inexact number is the neighbour in one direction."""
     with np.errstate(all="ignore"):
         lack = seen.output - seen.exact
@@ -201,12 +197,21 @@ def _truncation(seen: Evidence) -> Cause | None:
     return None
 
 
-def _is_constant(seen: Evidence) -> bool:
+def is_constant(seen: Evidence) -> bool:
     """The same answer everywhere, which is no formula's, where the right one varies."""
     return bool((seen.output == seen.output[0]).all() or np.isnan(seen.output).all())
 
 
-def _is_unrelated(seen: Evidence) -> bool:
+def unrelated(seen: Evidence) -> Cause:
+    """The cause of numbers that `is_unrelated` finds to be of another function."""
+    summary = Text(
+        "Most numbers have not even the right sign and size: they are not of this function.",
+        "대부분의 수가 부호와 크기부터 맞지 않아, 이 함수의 값이라고 볼 수 없습니다.",
+    )
+    return Cause("unrelated", "sign and size", float(seen.wrong.mean()), summary)
+
+
+def is_unrelated(seen: Evidence) -> bool:
     """Fewer than half of the numbers have the right sign and half to twice the right size."""
     use = np.isfinite(seen.right) & (seen.right != 0)
     if use.sum() < FEW:

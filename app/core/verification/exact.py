@@ -71,18 +71,20 @@ def exact_orders(
     assert isinstance(activation, Elementwise)
     slow = rounding.dtype == DOUBLE or isinstance(activation, FormulaActivation)
     found = _by_balls(call, x, count, progress) if slow else _quick(activation, call, x, count)
-    rounded, decided = zip(*(_rounded(each, rounding) for each in found), strict=True)
+    rounded, decided = zip(*(rounded_near(each, rounding) for each in found), strict=True)
     orders = [Exact(*each, right, known) for each, right, known in zip(found, rounded, decided, strict=True)]
     return _with_proofs(orders, call, x, rounding)
 
 
-class _Near(NamedTuple):
+class Near(NamedTuple):
+    """The exact answer is ``value`` + ``rest`` to within ``margin``."""
+
     value: Array
     rest: Array
     margin: Array
 
 
-def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[_Near]:
+def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Near]:
     """From the entry's values in double precision."""
     params = call.scalars
     with np.errstate(all="ignore"):
@@ -91,10 +93,10 @@ def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[_N
         )
         size = np.fmax(np.abs(here), np.fmax(np.abs(above), np.abs(below)))
         margin = np.where(np.isfinite(x) & np.isfinite(size), MARGIN * size + TINY, 0.0)
-    return [_Near(value, np.zeros_like(value), each) for value, each in zip(here, margin, strict=True)]
+    return [Near(value, np.zeros_like(value), each) for value, each in zip(here, margin, strict=True)]
 
 
-def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None]) -> list[_Near]:
+def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None]) -> list[Near]:
     """From balls: the nearest double and what it lacks."""
     value = np.full((count, x.size), np.nan)
     rest, margin = np.zeros_like(value), np.zeros_like(value)
@@ -106,13 +108,13 @@ def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None
             with precision(2 * FIRST_BITS):
                 for place, balls in enumerate(found, start):
                     for number, each in enumerate(balls or (), row):
-                        value[number, place], rest[number, place], margin[number, place] = _read(each)
+                        value[number, place], rest[number, place], margin[number, place] = read_ball(each)
             progress((row + min(1.0, (start + CHUNK) / x.size) * part.count) / count)
         row += part.count
-    return [_Near(*each) for each in zip(value, rest, margin, strict=True)]
+    return [Near(*each) for each in zip(value, rest, margin, strict=True)]
 
 
-def _read(ball: Any) -> tuple[float, float, float]:
+def read_ball(ball: Any) -> tuple[float, float, float]:
     """The nearest double, what the middle of the ball has beyond it, and the radius rounded up."""
     value = float(ball.mid())
     if not ball.is_finite() or not math.isfinite(value):
@@ -135,7 +137,7 @@ def _enclosures(call: Call, part: Part, x: Array, bits: int) -> list[list[Any] |
     return enclosures(part, {"x": x, **fixed}, bits)
 
 
-def _rounded(near: _Near, rounding: Rounding) -> tuple[Array, NDArray[np.bool_]]:
+def rounded_near(near: Near, rounding: Rounding) -> tuple[Array, NDArray[np.bool_]]:
     """The right numbers of the format, and where the margin leaves no doubt of them."""
     with np.errstate(all="ignore"):
         if rounding.dtype == DOUBLE:
@@ -186,7 +188,7 @@ def digits(call: Call, order: int, x: float) -> Digits | None:
         value = found[0]
         if value.is_zero() or value.rel_accuracy_bits() > 80:
             with precision(bits):
-                return Digits(_decimal(value), _condition(found, x))
+                return Digits(decimal(value), _condition(found, x))
     return None
 
 
@@ -200,7 +202,8 @@ def _with_slope(call: Call, order: int, x: float, bits: int) -> list[Any] | None
     return None
 
 
-def _decimal(value: Any) -> str:
+def decimal(value: Any) -> str:
+    """The middle of a ball to 20 digits."""
     return "0" if value.is_zero() else str(value.str(20, radius=False))
 
 

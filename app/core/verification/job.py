@@ -46,6 +46,11 @@ class Verification:
     tolerance: float | None = None
     compute: np.dtype[Any] | None = None
 
+    @property
+    def count(self) -> int:
+        """Numbers of each order."""
+        return self.x.size
+
     def __call__(self, _: Mapper, progress: Progress, /) -> Report:
         """Judges them."""
         rounding = Rounding(self.dtype, flush=self.flush)

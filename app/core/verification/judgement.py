@@ -6,7 +6,7 @@ An ulp is the spacing of the format at the exact answer; among subnormal numbers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -34,7 +34,10 @@ class Bin:
 
 @dataclass(frozen=True)
 class Worst:
-    """One of the largest errors. ``condition`` is |x f′/f|; None at a kink or a root."""
+    """One of the largest errors. ``condition`` is |x f′/f|; None at a kink or a root.
+
+    ``place`` is where in the outputs it stands, for functions that mix elements.
+    """
 
     input: float
     output: float
@@ -42,6 +45,7 @@ class Worst:
     rounded: float
     ulp: float
     condition: float | None
+    place: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,13 @@ def _neighbour(values: Array, dtype: np.dtype[Any], towards: float) -> Array:
 
 def judgement(call: Call, order: int, found: Errors) -> Judgement:
     """The errors of one order, counted; the worst with their digits."""
+    return replace(
+        counted(order, found), worst=tuple(_worst(call, order, found)), not_monotone=_breaks(found)
+    )
+
+
+def counted(order: int, found: Errors) -> Judgement:
+    """The errors of one order, counted, the worst and breaks of monotonicity left out."""
     judged = found.judged
     size = np.abs(found.ulps[judged])
     count = int(judged.sum())
@@ -181,13 +192,13 @@ def judgement(call: Call, order: int, found: Errors) -> Judgement:
         correctly_rounded=_share(found.correct[judged]),
         faithful=_share(found.faithful[judged]),
         histogram=tuple(_histogram(size)),
-        worst=tuple(_worst(call, order, found)),
+        worst=(),
         special_values=tuple(_special_values(found)),
         wrong_sign=int((_opposite(output, right) & number).sum()),
         false_zeros=int(((output == 0) & (right != 0) & number).sum()),
         false_infinities=int((np.isinf(output) & number & ~found.faithful[judged]).sum()),
         false_nans=int((np.isnan(output) & number).sum()),
-        not_monotone=_breaks(found),
+        not_monotone=None,
     )
 
 
@@ -218,12 +229,12 @@ def _worst(call: Call, order: int, found: Errors) -> Iterator[Worst]:
         x, right = float(found.x[place]), float(found.exact.rounded[place])
         shown = digits(call, order, x) if np.isfinite(x) else None
         if shown is None:
-            shown = Digits(_name(right), None)
+            shown = Digits(named(right), None)
         output = float(found.output[place])
         yield Worst(x, output, shown.text, right, float(size[place]), shown.condition)
 
 
-def _name(value: float) -> str:
+def named(value: float) -> str:
     """A number, or one of the names that the wire has for what is none."""
     if np.isnan(value):
         return "NaN"

@@ -49,7 +49,7 @@ CLOSE = 0.02
 
 def relatives(seen: Evidence) -> Iterator[Suspect]:
     """Every other function of the catalogue, as it stands and as frameworks have it."""
-    for label, base in _catalogue(seen.order):
+    for label, base in catalogue(seen.order):
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
@@ -57,7 +57,7 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
 
 
 @cache
-def _catalogue(order: int) -> list[tuple[str, Base]]:
+def catalogue(order: int) -> list[tuple[str, Base]]:
     """All elementwise entries as `settings` has them, by name and parameters."""
     found = []
     for entry_name, params in settings(order):

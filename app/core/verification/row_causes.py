@@ -1,0 +1,97 @@
+"""Where the errors of a kernel that mixes elements come from: supposed kernels by row, held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
+from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best
+from app.core.verification.judgement import Errors, spacing
+from app.core.verification.suspects.rows import (
+    RowKernel,
+    careless_gates,
+    gated_kernels,
+    other_axes,
+    other_rows,
+    softmax_kernels,
+)
+
+ROUNDS = 2
+"""Causes that are looked for one after the other."""
+
+
+def row_causes(
+    call: Call,
+    found: Errors,
+    finite: Mask,
+    inputs: Array,
+    axes: tuple[int, ...],
+    dtype: np.dtype[Any],
+    compute: np.dtype[Any] | None,
+) -> tuple[Cause, ...]:
+    """The causes that fit, the best first; none where none does."""
+    use = np.flatnonzero(found.judged & finite)
+    seen = _evidence(call, found, use, dtype)
+    cut = truncation(seen)
+    causes = [] if cut is None else [cut]
+    rest = 1.0 - sum(each.explains for each in causes)
+    if seen.wrong.any() and not _is_quiet(seen):
+        kernel = RowKernel(call, inputs, axes, use, dtype, compute)
+        explained = [] if is_constant(seen) else _explained(seen, kernel)
+        causes += [each._replace(explains=each.explains * rest) for each in explained]
+        if not causes and is_unrelated(seen):
+            causes = [unrelated(seen)]
+    return tuple(sorted(causes, key=lambda each: -each.explains))
+
+
+def _is_quiet(seen: Evidence) -> bool:
+    """Errors that steps make which are rounded each."""
+    return seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize
+
+
+def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
+    remaining, total = seen.wrong, int(seen.wrong.sum())
+    for turn in range(ROUNDS):
+        if remaining.sum() < max(SOME * total, FEW if turn == 0 else 4 * FEW):
+            return
+        suspects = chain(
+            gated_kernels(kernel),
+            careless_gates(kernel, seen),
+            softmax_kernels(kernel),
+            other_axes(kernel),
+            other_rows(kernel),
+        )
+        found = best(seen, suspects, remaining, LEAST)
+        if found is None:
+            return
+        _, met = seen.fit(found[0], np.arange(seen.x.size), remaining)
+        if not met.any():
+            return
+        for cause in found[0].causes(np.flatnonzero(met)):
+            yield cause._replace(explains=cause.explains * float(met.sum() / total))
+        remaining = remaining & ~met
+
+
+def _evidence(call: Call, found: Errors, use: Any, dtype: np.dtype[Any]) -> Evidence:
+    exact = found.exact
+    smallest = float(ml_dtypes.finfo(dtype).smallest_normal)  # type: ignore[no-untyped-call]
+    return Evidence(
+        call,
+        0,
+        dtype,
+        found.x[use],
+        found.output[use],
+        exact.value[use],
+        exact.rounded[use],
+        spacing(exact, dtype)[use],
+        found.faithful[use],
+        found.correct[use],
+        smallest,
+    )

@@ -1,0 +1,133 @@
+"""A row's formula in ball arithmetic, one element of the outputs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb, fmpq
+
+from app.core.activations.definition import Rowwise
+from app.core.activations.formula import define
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.balls import BALL, Undecided, ball, precision
+from app.core.arithmetic.rounding import Rounding
+from app.core.verification.exact import decimal
+
+BITS = (128, 512, 4096)
+"""Tried one after the other."""
+
+DIGITS_TERMS = 20_000
+"""A formula of more terms is not worked out for the sake of digits that are shown."""
+
+
+OTHER_TERMS = 10
+"""As many terms take as long as all of a formula but its sums."""
+
+
+class Proved(NamedTuple):
+    """The exact answer as a ball, and the number of the format that all of it rounds to."""
+
+    ball: Any
+    rounded: float
+
+
+@dataclass(frozen=True)
+class RowFormula:
+    """The value's formula for ``rows``, (count, n), with ``width`` outputs each; places count the outputs."""
+
+    call: Call
+    rows: Array
+    width: int
+
+    @property
+    def terms(self) -> int:
+        """Of one output."""
+        assert isinstance(self.call.activation, Rowwise)
+        return self.terms_of(self.call.activation, self.rows.shape[1])
+
+    @staticmethod
+    def terms_of(activation: Rowwise, length: int) -> int:
+        """Of one output of a row of ``length``: those of its sums, which stand two deep at most."""
+        written = (activation.formulas.value, *activation.formulas.where.values())
+        sums = max(each.text.count(" for ") for each in written)
+        terms: int = OTHER_TERMS + sums * length ** min(sums, 2)
+        return terms
+
+    def proved(self, place: int, rounding: Rounding) -> Proved | None:
+        """The answer at ``place`` with its rounding; None where no precision decides it."""
+        for bits in BITS:
+            with precision(bits):
+                found = self._ball(place)
+                if found is None:
+                    continue
+                rounded = rounding.decided(fmpq(0), found)
+            if rounded is not None:
+                return Proved(found, rounded)
+        return None
+
+    def digits(self, place: int) -> str | None:
+        """20 digits of the answer at ``place``."""
+        for bits in BITS:
+            with precision(bits):
+                found = self._ball(place)
+                if found is not None and (found.is_zero() or found.rel_accuracy_bits() > 80):
+                    return decimal(found)
+        return None
+
+    def _ball(self, place: int) -> Any | None:
+        """None where there is no number, or too few bits to find the branch."""
+        row, index = divmod(place, self.width)
+        x, params = self.rows[row], dict(self.call.params)
+        mask = params.pop("mask", None)
+        if mask is not None:
+            keep = np.broadcast_to(np.asarray(mask)[row] if np.ndim(mask) else np.asarray(mask), x.shape) != 0
+            if not keep[index]:
+                return None
+            index, x = int(keep[:index].sum()), x[keep]
+        activation = self.call.activation
+        names: dict[str, Any] = {
+            name: ball(Fraction(digits)) for name, (_, digits) in activation.constants.items()
+        }
+        names |= {name: ball(float(value)) for name, value in params.items()}
+        names |= {"x": _Vector(x), "n": x.size, "m": self.width, "i": index}
+        try:
+            found = activation.formulas.value.evaluate(
+                _BALLS, define(activation.formulas.where, _BALLS, names)
+            )
+        except (Undecided, ZeroDivisionError):
+            return None
+        return found if isinstance(found, arb) and found.is_finite() else None
+
+
+class _Vector:
+    """Numbers that become balls where they are used."""
+
+    def __init__(self, values: Array) -> None:
+        self._values = values
+
+    def __getitem__(self, place: int) -> Any:
+        return ball(float(self._values[place]))
+
+
+class _Balls:
+    """The formula language over balls."""
+
+    def number(self, text: str) -> Any:
+        """As near as the precision allows."""
+        return ball(Fraction(text))
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Over balls."""
+        return BALL[name]
+
+    def constant(self, name: str) -> Any:
+        """As near as the precision allows."""
+        return arb.pi() if name == "pi" else arb(float(name))
+
+
+_BALLS = _Balls()

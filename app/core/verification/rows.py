@@ -1,0 +1,172 @@
+"""Kernels of functions that mix the elements of a row: softmax's kin and gated units.
+
+The exact answers are the registry's own in double precision, with the margin that the entries promise. Where
+that leaves open which number of the format is the right one, and for doubles everywhere, the entry's formula
+is worked out in balls, element by element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from app.core.activations.definition import Rowwise
+from app.core.activations.registry import Call
+from app.core.arithmetic import Array
+from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue, LimitExceeded
+from app.core.evaluation import Mapper, activate, aligned, mixed_axes, rows_of
+from app.core.jobs import Progress
+from app.core.verification.exact import DOUBLE, TINY, Exact, Near, doubles, read_ball, rounded_near
+from app.core.verification.job import Report
+from app.core.verification.judgement import WORST, Errors, Worst, counted, errors, named
+from app.core.verification.row_causes import row_causes
+from app.core.verification.row_formula import DIGITS_TERMS, RowFormula
+from app.core.verification.verdict import verdict
+
+MARGIN = 2.0**-50
+"""Of a value in double precision: twice the 2 ulp that entries promise."""
+
+MOST_TERMS = 500_000
+"""Terms of formulas that are worked out in balls for one request: a few seconds."""
+
+
+@dataclass(frozen=True)
+class RowVerification:
+    """The job: a kernel's ``outputs`` for ``inputs``, both numbers of ``dtype``, held as doubles.
+
+    ``outputs`` have the shape of the function's outputs. With ``flush`` subnormal inputs and answers are
+    zero.
+    """
+
+    call: Call
+    dtype: np.dtype[Any]
+    inputs: Array
+    outputs: Array
+    flush: bool = False
+    tolerance: float | None = None
+    compute: np.dtype[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        """Numbers that are judged."""
+        return self.outputs.size
+
+    def __call__(self, _: Mapper, progress: Progress, /) -> Report:
+        """Judges them."""
+        exact = self._exact(progress)
+        finite = np.repeat(np.isfinite(self._rows).all(axis=1), self._width)
+        output = rows_of(self.outputs, self._axes).ravel()
+        own = self._rows[:, : self._width].ravel()
+        # Among infinite inputs an infinite answer is no overflow.
+        overflowing = np.where(finite, own, np.nan)
+        found = errors(overflowing, output, exact, self.dtype, flush=self.flush)
+        found = replace(found, x=own)
+        judged = replace(counted(0, found), worst=tuple(self._worst(found)))
+        causes = row_causes(self.call, found, finite, self._held, self._axes, self.dtype, self.compute)
+        told = verdict((judged,), self.tolerance, explained=bool(causes))
+        return Report((judged,), causes, told, self.call)
+
+    @property
+    def _rounding(self) -> Rounding:
+        return Rounding(self.dtype, flush=self.flush)
+
+    @cached_property
+    def _held(self) -> Array:
+        return doubles(self._rounding.array(self.inputs))
+
+    @cached_property
+    def _axes(self) -> tuple[int, ...]:
+        assert isinstance(self.call.activation, Rowwise)
+        return mixed_axes(self.call.activation, self.inputs.ndim, self.call.axis)
+
+    @cached_property
+    def _rows(self) -> Array:
+        return rows_of(self._held, self._axes)
+
+    @property
+    def _width(self) -> int:
+        return self.outputs.size // len(self._rows)
+
+    @cached_property
+    def _formula(self) -> RowFormula:
+        params = {
+            name: rows_of(np.asarray(aligned(value, self.inputs.shape, self.call.axis, name)), self._axes)
+            if np.ndim(value)
+            else value
+            for name, value in self.call.params.items()
+        }
+        return RowFormula(replace(self.call, params=params), self._rows, self._width)
+
+    def _exact(self, progress: Progress) -> Exact:
+        value = rows_of(activate(self.call, self._held, order=0).orders[0], self._axes).ravel()
+        margin = np.where(np.isfinite(value), MARGIN * np.abs(value) + TINY, 0.0)
+        near = Near(value, np.zeros_like(value), margin)
+        right, known = rounded_near(near, self._rounding)
+        # Infinite inputs: a limit, or none.
+        limits = ~np.isfinite(value) & ~np.repeat(np.isfinite(self._rows).all(axis=1), self._width)
+        right = np.where(limits & np.isnan(value), np.nan, right)
+        known |= limits
+        places = np.flatnonzero(~known)
+        places = places[: MOST_TERMS // max(1, self._formula.terms)]
+        rest = near.rest
+        for done, place in enumerate(places.tolist(), 1):
+            proved = self._formula.proved(place, self._rounding)
+            if proved is not None:
+                value[place], rest[place], margin[place] = read_ball(proved.ball)
+                right[place], known[place] = proved.rounded, True
+            progress(done / places.size)
+        return Exact(value, rest, margin, right, known)
+
+    def _worst(self, found: Errors) -> Iterator[Worst]:
+        size = np.where(found.judged & ~found.correct, np.abs(found.ulps), 0.0)
+        shown = rows_of(np.arange(self.outputs.size, dtype=float).reshape(self.outputs.shape), self._axes)
+        for place in np.argsort(-size, kind="stable")[:WORST].tolist():
+            if size[place] == 0:
+                return
+            where = np.unravel_index(int(shown.ravel()[place]), self.outputs.shape)
+            value = float(found.exact.value[place])
+            digits = self._formula.digits(place) if self._formula.terms <= DIGITS_TERMS else None
+            if digits is None:  # those that a double is sure of
+                digits = f"{value:.15g}" if np.isfinite(value) else named(value)
+            yield Worst(
+                input=float(found.x[place]),
+                output=float(found.output[place]),
+                exact=digits,
+                rounded=float(found.exact.rounded[place]),
+                ulp=float(size[place]),
+                condition=None,
+                place=tuple(int(each) for each in where),
+            )
+
+
+def check_rows(call: Call, shape: tuple[int, ...], outputs: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raises `InvalidValue` where ``outputs`` is not the shape for inputs of ``shape``, or the axis is none.
+
+    Raises `LimitExceeded` where there are more float64 answers than can be proved.
+    """
+    activation = call.activation
+    assert isinstance(activation, Rowwise)
+    axes = mixed_axes(activation, len(shape), call.axis)
+    length = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
+    width = activation.width(length, **call.params)
+    expected = list(shape)
+    if width != length:
+        expected[axes[0]] = width
+    if list(outputs) != expected:
+        raise InvalidValue(f"must have the shape of the function's outputs, {expected}", loc=("outputs",))
+    for name, value in call.params.items():
+        aligned(value, shape, call.axis, name)
+    terms = int(np.prod(outputs, dtype=np.int64)) * RowFormula.terms_of(activation, length)
+    if dtype == DOUBLE and terms > MOST_TERMS:
+        raise LimitExceeded(
+            "proving the answers in float64; shorter formats have no such limit: it",
+            estimate=terms,
+            limit=MOST_TERMS,
+            unit="terms",
+            loc=("inputs",),
+        )

@@ -1,0 +1,277 @@
+"""Supposed kernels of functions that mix elements: halves, gates, axes, and softmax's steps one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Rowwise, Text
+from app.core.activations.registry import Call
+from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
+from app.core.evaluation import activate, aligned, rows_of
+from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
+from app.core.verification.exact import doubles
+from app.core.verification.suspects.formulas import catalogue, settings
+from app.core.verification.suspects.insides import exactly, stepwise_kernels
+
+LONGEST = 10_000
+"""Elements of a row whose sum is followed step by step."""
+
+POINTS = 1000
+"""Answers by which the gate is found."""
+
+SAME = 2.0**-40
+"""Of a value: entries that are nearer are one function."""
+
+MOST = 0.99
+"""Of the answers are so near; the others may have underflowed."""
+
+
+@dataclass(frozen=True)
+class RowKernel:
+    """What the kernel was given; ``use`` are the places of the evidence among the outputs, row by row."""
+
+    call: Call
+    inputs: Array
+    axes: tuple[int, ...]
+    use: Places
+    dtype: np.dtype[Any]
+    compute: np.dtype[Any] | None
+
+    @cached_property
+    def rows(self) -> Array:
+        """(count, n)."""
+        return rows_of(self.inputs, self.axes)
+
+    @property
+    def width(self) -> int:
+        """Outputs of a row."""
+        assert isinstance(self.call.activation, Rowwise)
+        return self.call.activation.width(self.rows.shape[1], **self.call.params)
+
+    @property
+    def gates(self) -> bool:
+        """Whether one half of the row gates the other."""
+        return bool(2 * self.width == self.rows.shape[1])
+
+    @cached_property
+    def keep(self) -> NDArray[np.bool_]:
+        """The elements that a mask leaves, row by row."""
+        mask = self.call.params.get("mask", 1.0)
+        spread = np.broadcast_to(
+            np.asarray(aligned(mask, self.inputs.shape, self.call.axis, "mask")), self.inputs.shape
+        )
+        kept: NDArray[np.bool_] = rows_of(np.asarray(spread), self.axes) != 0
+        return kept
+
+    def of_rows(self, rows: Array) -> Array:
+        """The function of other rows."""
+        return activate(replace(self.call, axis=-1), rows, order=0).orders[0].ravel()
+
+    def suspect(self, cause: str, detail: str, summary: Text, values: Array, price: float = 0.0) -> Suspect:
+        """A kernel that answers ``values``, row by row."""
+        found = values.ravel()[self.use]
+        return Suspect(cause, detail, summary, lambda places: found[places], price=price)
+
+
+# Gated units
+
+
+def gated_kernels(kernel: RowKernel) -> Iterator[Suspect]:
+    """Halves swapped or interleaved; another gate."""
+    if not kernel.gates:
+        return
+    rows = kernel.rows
+    first, second = np.split(rows, 2, axis=1)
+    even, odd = rows[:, ::2], rows[:, 1::2]
+    layouts = {
+        "swapped": (second, first, Text("The two halves are swapped.", "두 절반이 서로 바뀌었습니다.")),
+        "interleaved": (
+            even,
+            odd,
+            Text(
+                "Neighbours are taken for a pair, not elements half a row apart.",
+                "반 줄 떨어진 원소가 아니라 이웃한 두 원소를 짝으로 삼았습니다.",
+            ),
+        ),
+        "interleaved and swapped": (
+            odd,
+            even,
+            Text(
+                "Neighbours are taken for a pair, and in the wrong order.",
+                "이웃한 두 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
+            ),
+        ),
+    }
+    for detail, (front, back, summary) in layouts.items():
+        values = kernel.of_rows(np.concatenate([front, back], axis=1))
+        yield kernel.suspect("halves", detail, summary, values)
+    for half, gate, value in (("first", first, second), ("second", second, first)):
+        for label, base in catalogue(0):
+            yield _other_gate(half, label, base, gate.ravel()[kernel.use], value.ravel()[kernel.use])
+
+
+def _other_gate(half: str, label: str, base: Base, gate: Array, value: Array) -> Suspect:
+    def predicted(places: Places) -> Array:
+        with np.errstate(all="ignore"):
+            found: Array = exactly(base, gate[places]) * value[places]
+        return found
+
+    korean = {"first": "앞쪽", "second": "뒤쪽"}[half]
+    summary = Text(
+        f"The gate is {label} of the {half} half.", f"게이트가 {korean} 절반에 적용한 {label}입니다."
+    )
+    return Suspect("other_variant", f"{label} of the {half} half", summary, predicted, price=0.05)
+
+
+def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """The gate in every writing, with every step rounded."""
+    if not kernel.gates:
+        return
+    first, second = (half.ravel()[kernel.use] for half in np.split(kernel.rows, 2, axis=1))
+    for gate, value in ((first, second), (second, first)):
+        call = _gate(seen, gate, value)
+        if call is None:
+            continue
+        gates = replace(seen, call=call, x=gate)
+        for suspect in stepwise_kernels(gates, gates.base, kernel.compute):
+            # Neighbours in a row are not neighbours by size, so that noise says nothing here.
+            predicted = partial(_times, suspect.predicted, value)
+            yield replace(suspect, predicted=predicted, base=None, noisy=False)
+
+
+def _gate(seen: Evidence, gate: Array, value: Array) -> Call | None:
+    """The elementwise entry that ``gate`` goes through; None where the catalogue has none."""
+    some = np.linspace(0, gate.size - 1, min(gate.size, POINTS)).astype(np.intp)
+    right = seen.exact[some]
+    for name, params in settings(0):
+        call = REGISTRY.resolve(name, params)
+        with np.errstate(all="ignore"):
+            answers = exactly(replace(seen, call=call).base, gate[some]) * value[some]
+        if (np.abs(answers - right) <= SAME * np.abs(right)).mean() >= MOST:
+            return call
+    return None
+
+
+def _times(predicted: Callable[[Places], Array], value: Array, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        found: Array = predicted(places) * value[places]
+    return found
+
+
+# All
+
+
+def other_axes(kernel: RowKernel) -> Iterator[Suspect]:
+    """The function along another axis, or without its mask."""
+    if kernel.gates:
+        return
+    own = kernel.axes[0] if len(kernel.axes) == 1 else None
+    params = {name: value for name, value in kernel.call.params.items() if np.ndim(value) == 0}
+    if own is not None and len(params) == len(kernel.call.params):
+        for axis in range(kernel.inputs.ndim):
+            if axis == own:
+                continue
+            values = activate(replace(kernel.call, axis=axis), kernel.inputs, order=0).orders[0]
+            summary = Text(
+                f"The function runs along axis {axis}, not {own}.",
+                f"{own}번 축이 아니라 {axis}번 축을 따라 계산했습니다.",
+            )
+            yield kernel.suspect("wrong_parameter", f"axis={axis}", summary, rows_of(values, kernel.axes))
+    if not kernel.keep.all():
+        bare = Call(kernel.call.activation, {**kernel.call.params, "mask": 1.0})
+        values = activate(bare, kernel.rows, order=0).orders[0]
+        yield kernel.suspect(
+            "wrong_parameter", "mask", Text("The mask is ignored.", "마스크를 무시했습니다."), values
+        )
+
+
+def other_rows(kernel: RowKernel) -> Iterator[Suspect]:
+    """Every other function that makes as many outputs of a row."""
+    for name, entry in REGISTRY.items():
+        if entry is kernel.call.activation or not isinstance(entry, Rowwise) or has_weights(entry):
+            continue
+        length = kernel.rows.shape[1]
+        call = REGISTRY.resolve(name, {})
+        if (length % 2 and not entry.several_axes) or entry.width(length, **call.params) != kernel.width:
+            continue
+        values = activate(call, kernel.rows, order=0).orders[0]
+        summary = Text(f"The numbers are those of {name}.", f"함숫값이 {name}의 값과 같습니다.")
+        yield kernel.suspect("other_variant", name, summary, values, price=0.05)
+
+
+def has_weights(entry: Rowwise) -> bool:
+    """Whether it has arrays of a shape of their own, which are learned."""
+    return any(each.shape is not None for each in entry.parameters)
+
+
+# Softmax step by step
+
+
+def softmax_kernels(kernel: RowKernel) -> Iterator[Suspect]:
+    """Without subtracting the maximum; the logarithm afterwards; all steps in a short format."""
+    entry = kernel.call.activation
+    if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
+        return
+    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
+    formats = [kernel.compute] if kernel.compute is not None else [kernel.dtype, FORMATS["float32"]]
+    for dtype in dict.fromkeys(formats):
+        if dtype.itemsize <= SINGLE.itemsize or dtype == kernel.dtype:
+            yield from _in_format(kernel, scores, dtype, entry is LOG_SOFTMAX)
+
+
+def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm: bool) -> Iterator[Suspect]:
+    called = dtype.name
+    overflow = Text(
+        f"The maximum is not subtracted before the exponential, which overflows in {called}.",
+        f"지수 함수를 취하기 전에 최댓값을 빼지 않아 {called}에서 오버플로가 납니다.",
+    )
+    afterwards = Text(
+        f"The logarithm is taken of softmax in {called}: where that is rounded to 0 or close to 1 digits "
+        "are lost.",
+        f"{called}로 구한 소프트맥스에 나중에 로그를 취했습니다. 0이나 1 가까이로 반올림된 곳에서 유효 "
+        "숫자를 잃습니다.",
+    )
+    short = Text(f"All steps are rounded to {called}.", f"모든 단계를 {called}로 반올림했습니다.")
+    steps = partial(_steps, scores, dtype)
+    if logarithm:
+        yield kernel.suspect("cancellation", f"log of softmax in {called}", afterwards, steps("log", True))
+        yield kernel.suspect(
+            "overflow", f"log of exp without the maximum in {called}", overflow, steps("log", False)
+        )
+        yield kernel.suspect(
+            "overflow", f"exp without the maximum in {called}", overflow, steps("difference", False)
+        )
+    else:
+        yield kernel.suspect(
+            "overflow", f"exp without the maximum in {called}", overflow, steps("share", False)
+        )
+    if dtype.itemsize < SINGLE.itemsize:  # in float32 it is how right kernels work
+        end = "difference" if logarithm else "share"
+        yield kernel.suspect("low_precision", called, short, steps(end, True), 0.02)
+
+
+def _steps(scores: Array, dtype: np.dtype[Any], end: str, subtract: bool) -> Array:
+    """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``)."""
+
+    def held(values: Array) -> Array:
+        return doubles(round_to(values, dtype))
+
+    with np.errstate(all="ignore"):
+        shifted = held(scores - scores.max(axis=1, keepdims=True)) if subtract else scores
+        powers = held(np.exp(shifted))
+        total: Array = np.zeros((len(scores), 1))
+        for column in powers.T:
+            total = held(total + column[:, None])
+        if end == "difference":
+            return held(shifted - held(np.log(total)))
+        share = held(powers / total)
+        return held(np.log(share)) if end == "log" else share

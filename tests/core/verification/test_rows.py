@@ -1,0 +1,285 @@
+"""Kernels of gated units and of softmax's kin: faults that are planted, and kernels that are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import special
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Rowwise
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
+from app.core.evaluation import activate
+from app.core.jobs import ignore
+from app.core.verification.exact import doubles
+from app.core.verification.job import Report
+from app.core.verification.rows import RowVerification
+from app.core.verification.suspects.rows import has_weights
+
+ENTRIES = sorted(
+    name for name, entry in REGISTRY.items() if isinstance(entry, Rowwise) and not has_weights(entry)
+)
+GATED = ("geglu", "glu", "reglu", "swiglu")
+assert set(GATED) < set(ENTRIES)
+
+
+def held(values: NDArray[Any], dtype: str) -> Array:
+    return doubles(round_to(np.asarray(values, np.float64), FORMATS[dtype]))
+
+
+def drawn(*shape: int, dtype: str, scale: float = 2.0) -> Array:
+    return held(np.random.default_rng(0).normal(scale=scale, size=shape), dtype)
+
+
+def verify(name: str, dtype: str, x: Array, output: NDArray[Any], axis: Any = None, **params: Any) -> Report:
+    call = REGISTRY.resolve(name, params, axis)
+    return RowVerification(call, FORMATS[dtype], x, held(output, dtype))(map, ignore)
+
+
+def first_cause(report: Report) -> tuple[str, str]:
+    assert report.verdict.state == "faulty"
+    return report.causes[0][:2]
+
+
+def gate(name: str, x: Array) -> Array:
+    gates: dict[str, Callable[[Array], Any]] = {
+        "glu": special.expit,
+        "swiglu": lambda z: z * special.expit(z),
+        "geglu": lambda z: z * special.ndtr(z),
+        "reglu": lambda z: np.maximum(z, 0),
+    }
+    return np.asarray(gates[name](x))
+
+
+def gated(name: str, gates: Array, values: Array) -> Array:
+    return gate(name, gates) * values
+
+
+def halves(name: str, x: Array) -> tuple[Array, Array]:
+    """Gate and value."""
+    first, second = np.split(x, 2, axis=-1)
+    return (second, first) if name == "glu" else (first, second)
+
+
+# Right kernels
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn", "float64"])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_our_own_numbers_are_correctly_rounded(name: str, dtype: str) -> None:
+    x = drawn(6, 8, dtype=dtype)
+    call = REGISTRY.resolve(name, {})
+    outputs = doubles(activate(call, x, order=0, dtype=FORMATS[dtype]).orders[0])
+    report = verify(name, dtype, x, outputs)
+    (order,) = report.orders
+    assert order.count > 0.9 * outputs.size
+    assert order.max_ulp <= (2 if dtype == "float64" else 0.5 + 1e-6)
+    states = {"correctly_rounded", "faithful"} if dtype == "float64" else {"correctly_rounded"}
+    assert report.verdict.state in states
+    assert not report.causes
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", GATED)
+def test_products_that_are_ties_are_decided(name: str, dtype: str) -> None:
+    values = held(np.linspace(-8, 8, 400), dtype)
+    x = np.stack([values, np.roll(values, 7)], axis=1)
+    outputs = doubles(activate(REGISTRY.resolve(name, {}), x, order=0, dtype=FORMATS[dtype]).orders[0])
+    report = verify(name, dtype, x, outputs)
+    assert report.orders[0].unproved == 0
+    assert report.verdict.state == "correctly_rounded"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", [*GATED, "softmax", "softmin", "log_softmax"])
+def test_kernels_in_float32_are_not_accused(name: str, dtype: str) -> None:
+    x = drawn(50, 64, dtype=dtype).astype(np.float32)
+    one = np.float32(1)
+    allowed = 4.0
+    if name in GATED:
+        z, value = halves(name, x)
+        kernels: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+            "glu": lambda z: one / (one + np.exp(-z)),
+            "swiglu": lambda z: z / (one + np.exp(-z)),
+            "geglu": lambda z: z * special.ndtr(z),
+            "reglu": lambda z: np.maximum(z, 0),
+        }
+        outputs = kernels[name](z) * value
+    else:
+        scores = -x if name == "softmin" else x
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        allowed += float(np.abs(shifted).max())  # the difference, rounded, is off by |x| units of 2⁻²⁴
+        powers = np.exp(shifted)
+        total = powers.sum(axis=1, keepdims=True)
+        outputs = shifted - np.log(total) if name == "log_softmax" else powers / total
+    assert outputs.dtype == np.float32
+    report = verify(name, dtype, x.astype(np.float64), outputs)
+    assert not report.causes, report.causes
+    assert report.orders[0].max_ulp < allowed
+
+
+# Planted faults
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", GATED)
+def test_halves(name: str, dtype: str) -> None:
+    x = drawn(40, 32, dtype=dtype)
+    z, value = halves(name, x)
+    assert first_cause(verify(name, dtype, x, gated(name, value, z))) == ("halves", "swapped")
+    pairs = x[:, ::2], x[:, 1::2]
+    own = pairs[::-1] if name == "glu" else pairs
+    assert first_cause(verify(name, dtype, x, gated(name, *own))) == ("halves", "interleaved")
+    assert first_cause(verify(name, dtype, x, gated(name, *own[::-1]))) == (
+        "halves",
+        "interleaved and swapped",
+    )
+
+
+def test_another_gate() -> None:
+    x = drawn(40, 64, dtype="float32")
+    z, value = halves("geglu", x)
+    tanh = 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+    assert first_cause(verify("geglu", "float32", x, tanh * value)) == (
+        "other_variant",
+        "gelu_tanh of the first half",
+    )
+    assert first_cause(verify("geglu", "float32", x, gated("reglu", z, value)))[0] == "other_variant"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gate_whose_digits_cancel(dtype: str) -> None:
+    x = drawn(60, 64, dtype=dtype, scale=4.0).astype(np.float32)
+    z, value = halves("geglu", x)
+    one, half = np.float32(1), np.float32(0.5)
+    outputs = half * z * (one + special.erf(z / np.sqrt(np.float32(2)))) * value
+    report = verify("geglu", dtype, x.astype(np.float64), outputs)
+    assert first_cause(report) == ("cancellation", "1 + erf in float32"), report.causes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
+def test_the_maximum_is_not_subtracted(name: str, dtype: str) -> None:
+    inside = np.float16 if dtype == "float16" else np.float32
+    x = drawn(60, 16, dtype=dtype, scale=8.0 if dtype == "float16" else 60.0)
+    scores = (-x if name == "softmin" else x).astype(inside)
+    with np.errstate(all="ignore"):
+        powers = np.exp(scores)
+        total = powers.sum(axis=1, keepdims=True)
+        outputs = scores - np.log(total) if name == "log_softmax" else powers / total
+    report = verify(name, dtype, x, outputs)
+    assert first_cause(report)[0] == "overflow", report.causes
+    assert report.orders[0].false_nans or report.orders[0].false_infinities
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_logarithm_of_softmax(dtype: str) -> None:
+    x = drawn(60, 16, dtype=dtype, scale=60.0)
+    scores = x.astype(np.float32)
+    with np.errstate(all="ignore"):
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        outputs = np.log(powers / powers.sum(axis=1, keepdims=True))
+    report = verify("log_softmax", dtype, x, outputs)
+    assert first_cause(report) == ("cancellation", "log of softmax in float32"), report.causes
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_all_steps_in_a_short_format(dtype: str) -> None:
+    x = drawn(30, 64, dtype=dtype)
+    powers = held(np.exp(held(x - x.max(axis=1, keepdims=True), dtype)), dtype)
+    total: Array = np.zeros((30, 1))
+    for column in powers.T:
+        total = held(total + column[:, None], dtype)
+    assert first_cause(verify("softmax", dtype, x, powers / total)) == ("low_precision", dtype)
+
+
+def test_another_axis_another_function_no_mask() -> None:
+    x = drawn(12, 12, dtype="float32")
+    report = verify("softmax", "float32", x, special.softmax(x, axis=0))
+    assert first_cause(report) == ("wrong_parameter", "axis=0")
+    report = verify("softmax", "float32", x, special.log_softmax(x, axis=1))
+    assert first_cause(report) == ("other_variant", "log_softmax")
+    mask = np.where(np.arange(12) < 7, 1.0, 0.0)
+    report = verify("softmax", "float32", x, special.softmax(x, axis=1), mask=mask)
+    assert first_cause(report) == ("wrong_parameter", "mask")
+    kept = np.zeros_like(x)
+    kept[:, :7] = special.softmax(x[:, :7], axis=1)
+    assert not verify("softmax", "float32", x, kept, mask=mask).causes
+
+
+def test_noise_has_no_cause_but_being_unrelated() -> None:
+    x = drawn(12, 12, dtype="float32")
+    noise = np.random.default_rng(1).normal(size=x.shape)
+    report = verify("softmax", "float32", x, noise)
+    assert [each.cause for each in report.causes] == ["unrelated"]
+    z, value = halves("swiglu", x)
+    close = gated("swiglu", z, value) * (1 + 1e-3 * noise[:, :6])
+    assert not verify("swiglu", "float32", x, close).causes
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_same_answer_everywhere_is_no_other_function(name: str, value: float) -> None:
+    x = drawn(12, 12, dtype="bfloat16")
+    shape = activate(REGISTRY.resolve(name, {}), x, order=0).orders[0].shape
+    report = verify(name, "bfloat16", x, np.full(shape, value))
+    assert report.verdict.state == "faulty"
+    assert {each.cause for each in report.causes} <= {"unrelated"}
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "swiglu", "glu"])
+def test_the_worst_is_shown_with_its_place_and_digits(name: str, axis: int) -> None:
+    x = drawn(4, 6, dtype="float32")
+    outputs = doubles(
+        activate(REGISTRY.resolve(name, {}, axis), x, order=0, dtype=FORMATS["float32"]).orders[0]
+    )
+    place = (1, 2)
+    outputs[place] *= 2
+    (worst,) = verify(name, "float32", x, outputs, axis).orders[0].worst
+    assert worst.place == place
+    assert worst.input == x[place]
+    assert worst.output == outputs[place]
+    with mpmath.workdps(40):
+        row, i = (x[:, 2], 1) if axis == 0 else (x[1], 2)
+        row = [mpmath.mpf(float(each)) for each in row]
+        if name in {"softmax", "log_softmax"}:
+            share = mpmath.exp(row[i]) / mpmath.fsum(mpmath.exp(each) for each in row)
+            exact = mpmath.log(share) if name == "log_softmax" else share
+        else:
+            first, second = row[i], row[i + len(row) // 2]
+            exact = (
+                first / (1 + mpmath.exp(-second))
+                if name == "glu"
+                else first / (1 + mpmath.exp(-first)) * second
+            )
+        assert abs(mpmath.mpf(worst.exact) / exact - 1) < 1e-19
+
+
+def test_rows_over_several_axes_and_infinite_inputs() -> None:
+    x = drawn(3, 4, 5, dtype="float32")
+    right = special.softmax(x, axis=(0, 2))
+    assert verify("softmax", "float32", x, right, (0, 2)).verdict.state in {"correctly_rounded", "faithful"}
+    x = np.array([[0.0, np.inf, 1.0], [-np.inf, 0.0, 0.0], [np.nan, 0.0, 0.0], [np.inf, np.inf, 0.0]])
+    right = np.array([[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [np.nan] * 3, [np.nan] * 3])
+    for dtype in ("float32", "bfloat16"):
+        report = verify("softmax", dtype, x, right)
+        assert report.verdict.state == "correctly_rounded"
+        assert report.orders[0].count == 12
+    wrong = np.where(np.isnan(right), 0.0, right)
+    assert verify("softmax", "float32", x, wrong).orders[0].special_values
+
+
+def test_false_zeros() -> None:
+    x = np.array([[0.0, -90.0, -95.0]])
+    report = verify("softmax", "float32", x, np.array([[1.0, 0.0, 0.0]]))
+    assert report.orders[0].false_zeros == 2
