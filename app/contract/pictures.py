@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from app.contract.arrays import Model
 from app.contract.gradient_flow import Figure, Sentences, SpreadFields
@@ -108,9 +108,14 @@ class DrawnTheory(Drawn):
 class DrawnGradient(Drawn):
     """The gradient as a whole."""
 
-    underflow: dict[Annotated[str, Field(max_length=100)], int | None] = Field(
-        default_factory=dict, max_length=20
-    )
+    underflow: dict[str, int | None] = Field(default_factory=dict, max_length=20)
+
+    @field_validator("underflow")
+    @classmethod
+    def _short_names(cls, given: dict[str, int | None]) -> dict[str, int | None]:
+        if any(len(name) > 100 for name in given):
+            raise ValueError("names of formats have 100 characters at most")
+        return given
 
 
 class DrawnVerdict(Drawn):
