@@ -123,7 +123,7 @@ def _tensor(name: str, info: dict[str, Any], data: memoryview, taken: Taken) -> 
         name,
         tuple(shape),
         dtype,
-        lambda: _doubles(np.frombuffer(data, dtype).reshape(shape)),
+        lambda: _doubles(np.frombuffer(data, dtype).reshape(shape), copy=True),  # it may begin at any byte
     )
 
 
@@ -187,9 +187,9 @@ def _values(whole: bytes, header: npy.Header, dtype: np.dtype[Any]) -> NDArray[n
     return _doubles(flat.reshape(header.shape, order="F" if header.fortran_order else "C"))
 
 
-def _doubles(values: NDArray[Any]) -> NDArray[np.float64]:
+def _doubles(values: NDArray[Any], *, copy: bool = False) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):  # NaN that carry a message
-        return values.astype(np.float64, order="C", copy=False)
+        return values.astype(np.float64, order="C", copy=copy)
 
 
 def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
