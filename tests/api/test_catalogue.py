@@ -224,9 +224,16 @@ def keeps_to_its_document(case: Case[Any]) -> None:
     patient(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
 
 
-@requests.parametrize()
+@requests.exclude(path_regex="verify").parametrize()
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
+    keeps_to_its_document(case)
+
+
+@pytest.mark.slow  # with no function named, all of them are tried
+@requests.include(path_regex="verify").parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_verification_keeps_to_its_document(case: Case[Any]) -> None:
     keeps_to_its_document(case)
 
 

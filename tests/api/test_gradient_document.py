@@ -59,6 +59,7 @@ def check(case: Case[Any], thrifty: Server) -> None:
     patient(case).call_and_validate(base_url=thrifty.url, checks=CHECKS, timeout=90)
 
 
+@pytest.mark.slow
 @drawn.include(path_regex=ROUTES).parametrize()
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_routes_keep_to_their_document(case: Case[Any], thrifty: Server) -> None:
