@@ -224,12 +224,11 @@ def test_small_requests_are_served_while_a_large_file_is_read(server: Server) ->
     stream = io.BytesIO()
     np.savez_compressed(stream, *[np.zeros((1000, 1000))] * 19, np.zeros((1, 999)))
     body = form(part(b"request", b'{"activation":"tanh"}') + weights(stream.getvalue()) + END)
-    begun, slowest = time.monotonic(), 0.0
+    slowest = 0.0
     reader = threading.Thread(target=exchange, args=(server, body))
     reader.start()
     while reader.is_alive():
         start = time.monotonic()
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         slowest = max(slowest, time.monotonic() - start)
-    # The file itself is read within half a second on an idle machine, too short for a share of it.
-    assert slowest < max(1.0, (time.monotonic() - begun) / 2)
+    assert slowest < 0.25
