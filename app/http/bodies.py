@@ -38,7 +38,9 @@ SHORT = 262_144
 JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"})
+ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"}) | frozenset(
+    {"outputs", "derivative", "second_derivative"}
+)
 
 
 @Translation

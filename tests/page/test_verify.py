@@ -40,8 +40,9 @@ def test_every_bfloat16_number_of_a_right_kernel(visitor: Visitor) -> None:
     """As NumPy saves bfloat16, two bytes without a kind; no inputs are given, so all are meant."""
     page = visitor.open("#/verify?activation=relu&dtype=bfloat16")
     inputs = np.arange(2**16, dtype=np.uint16).view(ml_dtypes.bfloat16)
-    negative = np.signbit(inputs) & ~np.isnan(inputs)
-    outputs = np.where(negative, inputs.dtype.type(0), inputs)
+    with np.errstate(invalid="ignore"):  # some NaN carry a message
+        negative = np.signbit(inputs) & ~np.isnan(inputs)
+        outputs = np.where(negative, inputs.dtype.type(0), inputs)
     page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
     page.get_by_role("button", name="Judge", exact=True).click()
     expect(page.locator(".badge")).to_have_text("Correctly rounded")
