@@ -24,11 +24,10 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue
 from app.core.evaluation import Evaluation, Mapper, activate
 from app.core.formulas.proving import FEW_BITS
-from app.core.jobs import Runner, ignore
-from app.core.proof import ProvedActivation, ProvedEvaluation, as_sent, check_provable
+from app.core.proof import ProvedActivation, as_sent, check_provable
 from app.http.answers import encoded, ready
 from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
-from app.http.computing import admitted, computed, failures, reserve, simulated, timeout
+from app.http.computing import admitted, answered_by, computed, failures, reserve, timeout
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
@@ -164,9 +163,6 @@ async def _proved(
         if time.monotonic() > end:
             raise DeadlineExceeded
 
-    def work(run: Runner) -> ProvedEvaluation:
-        return next(run([job], ignore))
-
     size = body.inputs.size * (body.order + 1)
     found = None
     if size <= FEW_NUMBERS:
@@ -176,7 +172,7 @@ async def _proved(
     if found is None or found.unproved:
         admission = admitted(request, end - time.monotonic())
         reserve(admission, BYTES_PER_NUMBER * size)
-        found = await simulated(request, admission, work)
+        found = await answered_by(request, admission, job)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
     if media_type == NPY:
         sent = as_sent(found.orders, rounding.dtype)

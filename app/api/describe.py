@@ -14,10 +14,9 @@ from app.core.activations import REGISTRY
 from app.core.activations.from_formula import FormulaActivation, label
 from app.core.card import Card, Description
 from app.core.errors import InvalidValue
-from app.core.jobs import Runner, ignore
 from app.http.answers import whole
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, simulated, timeout
+from app.http.computing import admitted, answered_by, timeout
 from app.http.problems import responses
 
 router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
@@ -41,11 +40,8 @@ async def post_describe(body: DESCRIBE, request: Request) -> Response:
     request.state.function = label(call.activation)
     job = Description(call.activation)
 
-    def work(run: Runner) -> Card:
-        return next(run([job], ignore))
-
     seconds = timeout(request, request.app.state.settings.request_timeout)
-    found = await simulated(request, admitted(request, seconds), work)
+    found = await answered_by(request, admitted(request, seconds), job)
     return Response(whole(_fields(call.activation, found)), media_type=JSON)
 
 

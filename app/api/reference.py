@@ -19,9 +19,8 @@ from app.core.activations.registry import Call
 from app.core.arithmetic.formats import number_format, round_to
 from app.core.errors import ActivationLabError, InvalidValue
 from app.core.evaluation import Mapper
-from app.core.jobs import Runner, ignore
 from app.core.verification.reference import Reference, ReferenceValues
-from app.http.computing import admitted, computed, reserve, simulated, timeout
+from app.http.computing import admitted, answered_by, computed, reserve, timeout
 from app.http.fixed import Fixed
 from app.http.problems import from_core, responses
 from app.http.queries import StrictRoute
@@ -105,12 +104,9 @@ async def _made(call: Call, dtype: str, order: int, form: Form, request: Request
     except ActivationLabError as error:
         raise from_core(error, "query") from None
 
-    def work(run: Runner) -> Reference:
-        return next(run([job], ignore))
-
     admission = admitted(request, seconds)
     reserve(admission, BYTES_PER_NUMBER * (order + 1) * NUMBERS)
-    found = await simulated(request, admission, work)
+    found = await answered_by(request, admission, job)
     return await computed(request, partial(_file, call, job, found, form), size=NUMBERS, seconds=seconds)
 
 

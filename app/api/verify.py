@@ -21,14 +21,13 @@ from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import check_nan, number_format, round_to
 from app.core.errors import InvalidValue
-from app.core.jobs import Runner, ignore
 from app.core.verification.exact import doubles, every_number
 from app.core.verification.job import Report, Verification
 from app.core.verification.rows import RowVerification, check_rows
 from app.core.verification.suspects.rows import has_weights
 from app.http.answers import whole
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, reserve, simulated, timeout
+from app.http.computing import admitted, answered_by, reserve, timeout
 from app.http.problems import responses
 from app.settings import Settings
 
@@ -89,12 +88,9 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
     request.state.elements = orders * job.count
     started = time.perf_counter()
 
-    def work(run: Runner) -> Report:
-        return next(run([job], ignore))
-
     admission = admitted(request, seconds)
     reserve(admission, BYTES_PER_NUMBER * orders * _held(body, job))
-    report = await simulated(request, admission, work)
+    report = await answered_by(request, admission, job)
     timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
     return Response(whole(_fields(body, job, report)), media_type=JSON, headers=timing)
 

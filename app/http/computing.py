@@ -12,6 +12,7 @@ from app.compute.simulations import Admission, Simulations
 from app.compute.threads import SMALL, Busy, ComputeThreads, DeadlineExceeded
 from app.compute.workers import Unavailable, WorkerLost
 from app.core.evaluation import Mapper
+from app.core.jobs import Job, ignore
 from app.http.headers import header
 from app.http.problems import Problem, Translation
 
@@ -50,6 +51,11 @@ async def prepared(request: Request, admission: Admission, work: Callable[[Admis
 async def planned(request: Request, admission: Admission, step: Callable[[], Result]) -> Result:
     """What is asked for, by ``step`` in its turn: integrals may be behind it, or a million layers."""
     return await prepared(request, admission, lambda own: own.plan(step))
+
+
+async def answered_by(request: Request, admission: Admission, job: Job[Result]) -> Result:
+    """`simulated`, of one job and nothing besides."""
+    return await simulated(request, admission, lambda run: next(run([job], ignore)))
 
 
 def reserve(admission: Admission, job_bytes: float) -> None:

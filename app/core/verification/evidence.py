@@ -244,6 +244,11 @@ def evidence(call: Call, order: int, found: Errors, dtype: np.dtype[Any]) -> Evi
     """The evidence in the errors that were found."""
     use = np.flatnonzero(found.judged & np.isfinite(found.x))
     use = use[np.argsort(found.x[use], kind="stable")]
+    return evidence_at(call, order, found, use, dtype)
+
+
+def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype[Any]) -> Evidence:
+    """The evidence in the errors at the places ``use``."""
     exact = found.exact
     return Evidence(
         call,

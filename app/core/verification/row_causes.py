@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
-from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best
-from app.core.verification.judgement import Errors, spacing
+from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best, evidence_at
+from app.core.verification.judgement import Errors
 from app.core.verification.suspects.rows import (
     RowKernel,
     careless_gates,
@@ -38,7 +37,7 @@ def row_causes(
 ) -> tuple[Cause, ...]:
     """The causes that fit, the best first; none where none does."""
     use = np.flatnonzero(found.judged & finite)
-    seen = _evidence(call, found, use, dtype)
+    seen = evidence_at(call, 0, found, use, dtype)
     cut = truncation(seen)
     causes = [] if cut is None else [cut]
     rest = 1.0 - sum(each.explains for each in causes)
@@ -77,21 +76,3 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
         for cause in found[0].causes(np.flatnonzero(met)):
             yield cause._replace(explains=cause.explains * float(met.sum() / total))
         remaining = remaining & ~met
-
-
-def _evidence(call: Call, found: Errors, use: Any, dtype: np.dtype[Any]) -> Evidence:
-    exact = found.exact
-    smallest = float(ml_dtypes.finfo(dtype).smallest_normal)  # type: ignore[no-untyped-call]
-    return Evidence(
-        call,
-        0,
-        dtype,
-        found.x[use],
-        found.output[use],
-        exact.value[use],
-        exact.rounded[use],
-        spacing(exact, dtype)[use],
-        found.faithful[use],
-        found.correct[use],
-        smallest,
-    )
