@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.peers, pytest.mark.slow]
 WIDTH, HEADS, BLOCKS = 32, 4, 3
 PATCH = 2
 TOKENS = (8 // PATCH) ** 2
-STEPS, BATCH = 250, 32
+STEPS, BATCH = 150, 64
 
 
 def patches(images: Any) -> Any:
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    """An embedding with positions, three pre-norm encoder layers and a head; half a minute of Adam."""
+    """An embedding with positions, three pre-norm encoder layers and a head; a few seconds of Adam."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     found = load_digits()
@@ -49,7 +49,7 @@ def trained() -> Trained:
         def __init__(self) -> None:
             super().__init__()
             self.embedding = torch.nn.Linear(PATCH * PATCH, WIDTH)
-            self.positions = torch.nn.Parameter(0.1 * torch.randn(TOKENS, WIDTH))
+            self.positions = torch.nn.Parameter(0.5 * torch.randn(TOKENS, WIDTH))
             layer = torch.nn.TransformerEncoderLayer(
                 WIDTH, HEADS, 2 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True
             )
