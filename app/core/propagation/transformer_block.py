@@ -18,16 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
+from app.core.propagation.attention import Attention
 from app.core.propagation.block import Load, Part, Scale, Where, Workshop, refuse, scale_of
 from app.core.propagation.block_parts import Chain
-from app.core.propagation.blocks import Blocks
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.layout import Entry, Layout, Shape, linear, norm
 
@@ -163,87 +159,3 @@ class TransformerBlock:
 
     def _hidden(self, width: int) -> int:
         return math.floor(self.mlp_ratio * width * (1 + 1e-12))  # 8/3 of 96 are 256
-
-
-class Attention:
-    """Σⱼ pᵢⱼ vⱼ for each token i and head, from 3d × B: queries over keys over values."""
-
-    def __init__(self, heads: int, causal: bool, workshop: Workshop) -> None:
-        self._heads = heads
-        self._causal = causal
-        self._workshop = workshop
-        self._left_out: tuple[NDArray[np.bool_], np.floating[Any]] | None = None
-
-    def forward(self, h: Array) -> Array:
-        """d × B."""
-        rows, tokens = h.shape
-        self._asked = h.reshape(3, self._heads, rows // (3 * self._heads), tokens)
-        queries, keys, values = self._asked
-        self._shares = np.empty((self._heads, tokens, tokens), h.dtype)
-        answer = np.empty_like(values)
-        later = np.triu(np.ones((tokens, tokens), bool), 1) if self._causal else None
-        scale = h.dtype.type(1 / math.sqrt(values.shape[1]))
-        dropped = self._workshop.mask(self._heads * tokens)
-        if dropped is not None:
-            mask, factor = dropped
-            self._left_out = mask.reshape(self._shares.shape), h.dtype.type(factor)
-
-        def look(heads: slice) -> float:
-            shares = self._shares[heads]
-            np.matmul(queries[heads].transpose(0, 2, 1) * scale, keys[heads], out=shares)
-            if later is not None:
-                shares[:, later] = -np.inf
-            entropy = _softmax(shares)
-            np.matmul(values[heads], self._kept(shares, heads).transpose(0, 2, 1), out=answer[heads])
-            return entropy
-
-        entropy = sum(self._blocks(rows, tokens).each(self._heads, look))
-        self._workshop.report("attention_entropy", entropy / (self._heads * tokens))
-        return answer.reshape(-1, tokens)
-
-    def backward(self, gradient: Array) -> Array:
-        """3d × B."""
-        queries, keys, values = self._asked
-        delta = gradient.reshape(values.shape)
-        answer = np.empty_like(self._asked)
-        tokens = gradient.shape[1]
-        scale = gradient.dtype.type(1 / math.sqrt(values.shape[1]))
-
-        def pull(heads: slice) -> None:
-            shares = self._shares[heads]
-            np.matmul(delta[heads], self._kept(shares, heads), out=answer[2, heads])
-            pulled = self._kept(delta[heads].transpose(0, 2, 1) @ values[heads], heads)
-            pulled -= np.einsum("hij,hij->hi", pulled, shares)[:, :, None]
-            pulled *= shares
-            pulled *= scale
-            np.matmul(keys[heads], pulled.transpose(0, 2, 1), out=answer[0, heads])
-            np.matmul(queries[heads], pulled, out=answer[1, heads])
-
-        self._blocks(3 * len(gradient), tokens).each(self._heads, pull)
-        return answer.reshape(-1, tokens)
-
-    def _kept(self, shares: Array, heads: slice) -> Array:
-        """The same with some left out, where there is dropout."""
-        if self._left_out is None:
-            return shares
-        mask, factor = self._left_out
-        kept: Array = shares * factor
-        kept *= mask[heads]
-        return kept
-
-    def _blocks(self, rows: int, tokens: int) -> Blocks:
-        """Blocks of heads: what one has to do with are its rows and its scores."""
-        return Blocks((rows // self._heads + tokens) * tokens, self._workshop.blocks.map_blocks)
-
-
-def _softmax(scores: Array) -> float:
-    """Over the last axis, in place; returns Σ −p ln p, all of them together."""
-    scores -= scores.max(axis=-1, keepdims=True)
-    weights = np.exp(scores)
-    total = weights.sum(axis=-1, keepdims=True, dtype=np.float64)
-    # −Σ p ln p = ln Σ w − Σ w ln w / Σ w, and w ln w is 0 where a key is left out.
-    scores[weights == 0] = 0
-    along = np.einsum("hij,hij->hi", weights, scores, dtype=np.float64)
-    entropy = float(np.sum(np.log(total[..., 0]) - along / total[..., 0]))
-    np.divide(weights, total, out=scores, casting="same_kind")
-    return entropy
