@@ -78,7 +78,7 @@ function slider(facts, parameter, params, changed) {
 
   function set(given, mirror) {
     mirror.value = mirror === field ? shown(given, 12) : plain(given);
-    if (given === usual) delete params[name];
+    if (given === usual && !parameter.required) delete params[name];
     else params[name] = given;
     changed();
   }
