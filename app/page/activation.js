@@ -20,6 +20,7 @@ export function activationPart(own, functions, changed) {
   const text = h("input", {
     type: "text",
     class: "formula",
+    "aria-label": t("activation.own"),
     spellcheck: "false",
     autocapitalize: "off",
     autocomplete: "off",

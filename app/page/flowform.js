@@ -44,7 +44,7 @@ export function formPart(own, functions, names, { run, changed }) {
     depth: labelled("", text("depth", { inputmode: "numeric" })),
     normalization: labelled(t("flow.normalization"), choice("normalization", normalizations)),
     residual: labelled(t("flow.residual"), text("residual")),
-    dropout: labelled(t("flow.dropout"), text("dropout")),
+    dropout: labelled(t("flow.dropout"), text("dropout", { placeholder: t("none") })),
     dropout_kind: labelled(
       t("flow.dropout_kind"),
       choice("dropout_kind", [["", t("dropout.standard")], ["alpha", t("dropout.alpha")]]),

@@ -590,6 +590,7 @@ def frame(look: Look) -> Spec:
                 "titlePadding": 10,
             },
             "legend": {
+                "layout": {"top": {"direction": "vertical", "anchor": "start"}},
                 "labelColor": colours.text,
                 "labelFontSize": 12,
                 "titleColor": colours.text,
