@@ -116,7 +116,7 @@ def test_the_readme_opens_with_what_moves() -> None:
 
 def main() -> None:
     """Draws the pictures into their files."""
-    app: Any = create_app(Settings())
+    app: Any = create_app(Settings(request_timeout=600))  # on a busy machine, too
     with start_blocking_portal() as portal:
         lifespan = app.router.lifespan_context(app)
         with portal.wrap_async_context_manager(lifespan):

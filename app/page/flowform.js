@@ -1,12 +1,10 @@
 // The controls of a network.
 
 import { activationPart } from "./activation.js";
-import { Failure } from "./api.js";
 import { blockOf, blockPart, normalises } from "./blocks.js";
-import { labelled, problem } from "./controls.js";
+import { complaint, labelled, problem, reader } from "./controls.js";
 import { h } from "./dom.js";
-import { number } from "./numbers.js";
-import { has, spoken, t } from "./words.js";
+import { spoken, t } from "./words.js";
 
 /** The initialisation that is σ_w and σ_b of one's own. */
 export const SIGMAS = "sigmas";
@@ -112,12 +110,7 @@ export function formPart(own, functions, names, { run, changed }) {
   }
 
   function read(quietly = false) {
-    const wrong = [];
-    const value = (key, text = own[key]) => {
-      const found = number(text);
-      if (!Number.isFinite(found)) wrong.push(key);
-      return found;
-    };
+    const { wrong, value } = reader(own);
     const widths = sizes().map((each) => value("width", each));
     if (!widths.length) wrong.push("width");
     const body = {
@@ -135,12 +128,8 @@ export function formPart(own, functions, names, { run, changed }) {
       networks: value("networks"),
       seed: value("seed"),
     };
-    for (const input of element.querySelectorAll("input[name]"))
-      input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
-    const words = [...new Set(wrong)].map((key) => t(has(`short.${key}`) ? `short.${key}` : `flow.${key}`));
-    message.replaceChildren(
-      ...(wrong.length && !quietly ? [problem(new Failure("number", [words.join(", ")]))] : []),
-    );
-    return wrong.length ? null : body;
+    const unread = complaint(element, wrong, "flow");
+    message.replaceChildren(...(unread && !quietly ? [problem(unread)] : []));
+    return unread ? null : body;
   }
 }

@@ -155,7 +155,9 @@ def test_networks_laid_over_each_other_are_in_the_link(visitor: Visitor) -> None
     page.get_by_role("button", name="Simulate").click()
     names = judged(page, 2)
     strengths = "(all) => all.map((each) => Number(each.getAttribute('opacity')))"
-    first, last = page.locator('.flow-stage svg path[stroke-width="4"]').evaluate_all(strengths)
+    lines = page.locator('.flow-stage svg path[stroke-width="4"]')
+    expect(lines).to_have_count(2)
+    first, last = lines.evaluate_all(strengths)
     assert first < 0.5 * last
     again = visitor.open(page.url.removeprefix(f"{visitor.base}/"))
     assert judged(again, 2) == names
