@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from app.pictures.specifications import Look
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def area(loops: list[Array]) -> float:
+def area(loops: Sequence[Array]) -> float:
     """Inside the lines, holes taken off: Gauss's trapezoids."""
     return abs(
         sum(
@@ -54,7 +55,7 @@ def test_every_outline_parts_what_is_above_from_what_is_not(seed: int) -> None:
         assert inside(loops, *inward) == (grid[row, column] >= 0.5), (row, column)
 
 
-def inside(loops: list[Array], row: float, column: float) -> bool:
+def inside(loops: Sequence[Array], row: float, column: float) -> bool:
     """Whether a ray to the right crosses an odd number of sides."""
     crossed = 0
     for loop in loops:
