@@ -45,7 +45,7 @@ class Attention:
         self._asked = h.reshape(3, self._heads, rows // (3 * self._heads), tokens)
         self._tiles = self._cut(tokens)
         self._shares: list[list[Array]] = [[] for _ in range(self._heads)]
-        answer = np.empty_like(self._asked[0])
+        answer: Array = np.empty_like(self._asked[0])
         dropped = self._workshop.mask(self._heads * tokens)
         if dropped is not None:
             mask, factor = dropped
