@@ -140,8 +140,8 @@ def gradient_flow(
 ) -> Exchange[Network]:
     """``POST /gradient-flow``: does the gradient survive a network of this ``activation``?
 
-    ``weights`` are a real network's own layers, first to last, or beside ``block`` its state dict, sent in the
-    format they are in; ``depth``, ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given.
+    ``weights`` are a real network's own layers, first to last, or beside ``block`` its state dict, sent in
+    the format they are in; ``depth``, ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given.
     Defaults are the service's.
     """
     fields: dict[str, Any] = {"activation": activation, **options}

@@ -201,7 +201,7 @@ def test_real_inputs_of_a_recurrent_network(client: InProcess) -> None:
 
 
 def test_recurrent_networks_that_are_drawn_have_features_of_their_own(client: InProcess) -> None:
-    fields = {"activation": "tanh", "width": 8, "networks": 2, "block": {**LSTM, "features": 3}}
+    fields = {"activation": "tanh", "width": 8, "depth": 5, "networks": 2, "block": {**LSTM, "features": 3}}
     for inputs in ({}, {"inputs": drawn(4, 5, 3).tolist()}):
         answer = client.post("/gradient-flow", json={**fields, **inputs})
         assert answer.status_code == 200, answer.text[:300]
