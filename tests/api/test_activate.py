@@ -216,6 +216,13 @@ def test_bad_query_strings(client: InProcess, query: str) -> None:
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("rounding", ["proved", '"proved"'])
+def test_choices_in_a_query_string_are_words_or_json(client: InProcess, rounding: str) -> None:
+    query = {"function": "sigmoid", "rounding": rounding, "order": "3"}
+    answer = client.post("/activate", params=query, content=saved(np.ones(2)), headers={"Content-Type": NPY})
+    assert answer.json()["proof"] == {"proved": 8, "unproved": 0}
+
+
 def test_a_query_string_beside_json_is_refused(client: InProcess) -> None:
     assert client.post("/activate?order=2", json={"function": "sigmoid", "inputs": 1}).status_code == 422
 
