@@ -168,13 +168,17 @@ class ArrayRequest(WholeRequest):
     def _query_fields(self) -> dict[str, Any]:
         """The other fields of a binary request: words as they are, everything else as JSON."""
         fields = {}
-        for key, value in self.query_params.multi_items():
+        for name, value in self.query_params.multi_items():
+            key = "params" if name == PARAMS else name
             if key in fields or key == "inputs":
                 raise Problem(422, "a field is given twice")
             word = key in _NAMES or (key in _CHOICES and not value.startswith('"'))
             fields[key] = value if word else _json_value(value)
         return fields
 
+
+PARAMS = "parameters"
+"""Another name of ``params`` in a query string: functions of generated clients have a variable ``params``."""
 
 _NAMES = frozenset({"function", "dtype"})
 _CHOICES = frozenset({"rounding", "overflow", "subnormals"})

@@ -28,7 +28,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.training import data, optimisers
 from app.core.training.losses import LOSSES
 from app.http import keys
-from app.http.bodies import JSON, NPY
+from app.http.bodies import JSON, NPY, PARAMS
 from app.http.problems import responses
 
 _NAMES: dict[str, Iterable[str]] = {
@@ -134,8 +134,8 @@ def _declare_binary_twins(document: dict[str, Any]) -> None:
             schema = {key: value for key, value in field.items() if key not in ("description", "title")}
             if schema.get("type") not in ("integer", "string") and "$ref" not in schema:
                 said, schema = f"{said} As JSON.", {"type": "string"}
-            parameter = {"name": name, "in": "query", "required": False, "description": said}
-            operation.setdefault("parameters", []).append({**parameter, "schema": schema})
+            queried = {"name": PARAMS if name == "params" else name, "in": "query", "required": False}
+            operation.setdefault("parameters", []).append({**queried, "description": said, "schema": schema})
 
 
 def _declare_streams(document: dict[str, Any]) -> None:
