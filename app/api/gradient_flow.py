@@ -14,7 +14,7 @@ from app.api.examples import GRADIENT_FLOW
 from app.api.experiments import described
 from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
 from app.api.reports import answer, number
-from app.api.trials import planned_trial, tried
+from app.api.trials import PlannedTrial, planned_trial, tried
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
 from app.core.activations.from_formula import label
 from app.core.diagnosis import verdict
@@ -22,7 +22,7 @@ from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
 from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
-from app.core.training.run import Training
+from app.core.training.trial import RUNS, STEPS
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import admitted, planned, reserve, simulated, timeout
 from app.http.problems import Problem, responses
@@ -62,9 +62,10 @@ one sequence and `correlation` theirs: 1 is rank collapse.
 
 Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
 
-With `"train": true` the verdict is tried: three such networks, 64 pixels before them and a linear head
-behind, take 200 steps (SGD, momentum 0.9, rate 0.01, batches of 64) on handwritten digits, and the answer's
-`training` tells the accuracy on a held-out fifth.
+With `"train": true` the verdict is tried: {RUNS} such networks, 64 pixels before them and a linear head
+behind, take {STEPS} steps (SGD, momentum 0.9, rate 0.01, batches of 64) on handwritten digits, and the
+answer's `training` tells the accuracy on a held-out fifth. Of large networks one is tried, its layers
+narrowed until that takes a core ten seconds at most; one too deep for it has the `state` `not_tried`.
 
 With `Accept: text/event-stream` the answer comes as `progress` events and one `result` event; what goes wrong
 after the start is an `error` event with a problem document. A `progress` event holds the `stage`, its
@@ -87,7 +88,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     admission = admitted(request, timeout(request, settings.request_timeout))
     experiment, trial = await planned(request, admission, partial(_described, body, settings))
     request.state.function = label(experiment.network.call.activation)
-    reserve(admission, experiment.cost.bytes)
+    reserve(admission, max(experiment.cost.bytes, 0.0 if trial is None else trial.bytes))
     if media_type == EVENTS:
 
         def told(emit: Emit) -> Coroutine[Any, Any, None]:
@@ -98,16 +99,16 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     return Response(await simulated(request, admission, work), media_type=JSON)
 
 
-def _described(body: GradientFlowRequest, settings: Settings) -> tuple[Experiment, Training | None]:
+def _described(body: GradientFlowRequest, settings: Settings) -> tuple[Experiment, PlannedTrial | None]:
     """What is simulated, and what is trained where that was asked for."""
     experiment = described(body, settings)
-    return experiment, planned_trial(body, experiment.network)
+    return experiment, planned_trial(body, experiment.network, settings.max_flow_bytes)
 
 
 def _answered(
     body: GradientFlowRequest,
     experiment: Experiment,
-    trial: Training | None,
+    trial: PlannedTrial | None,
     run: Runner,
     watch: Watch = unwatched,
 ) -> bytes:
@@ -118,7 +119,7 @@ def _answered(
 
 
 def _tell(
-    body: GradientFlowRequest, experiment: Experiment, trial: Training | None, emit: Emit, run: Runner
+    body: GradientFlowRequest, experiment: Experiment, trial: PlannedTrial | None, emit: Emit, run: Runner
 ) -> None:
     """``progress`` events, at most one a percent or a network, then ``result``."""
     last: tuple[str, int, int] | None = None

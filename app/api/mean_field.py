@@ -11,13 +11,14 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from app.api.examples import MEAN_FIELD
+from app.api.reports import accuracy_fields
 from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import label
 from app.core.activations.registry import Call
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.jobs import Runner
-from app.core.theory.diagram import diagram
+from app.core.theory.diagram import accuracy, diagram
 from app.http.bodies import JSON, ArrayRoute, negotiate
 from app.http.computing import admitted, simulated, timeout
 from app.http.problems import responses
@@ -54,6 +55,9 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
         arrays = diagram(call, body.sigma_w, body.sigma_b, run=run)
         fields = {name: _json(values) for name, values in arrays.items()}
         answer = {"activation": call.activation.name, "shape": shape, **fields}
+        checked = accuracy(call, arrays["q_star"], run=run)
+        if checked is not None:
+            answer["formula"] = accuracy_fields(checked)
         return Response(orjson.dumps(answer), media_type=JSON)
 
     admission = admitted(request, timeout(request, settings.request_timeout))

@@ -41,7 +41,7 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
             {"change": each.change, "log10_ratio": number(each.log10_ratio), "state": each.state}
             for each in report.remedies
         ],
-        **({} if report.accuracy is None else {"formula": _accuracy(report.accuracy)}),
+        **({} if report.accuracy is None else {"formula": accuracy_fields(report.accuracy)}),
     }
 
 
@@ -59,7 +59,7 @@ def _matrices(network: Network, report: Report, number: int) -> list[dict[str, A
     ]
 
 
-def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
+def accuracy_fields(accuracy: Accuracy) -> dict[str, Any]:
     """The fields of `AccuracyFields`."""
     return {
         "low": accuracy.low,

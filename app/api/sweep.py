@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from app.api.examples import SWEEP
 from app.api.experiments import described
-from app.api.reports import gradient, verdict
+from app.api.reports import accuracy_fields, gradient, verdict
 from app.compute.simulations import Admission
 from app.contract.gradient_flow import GradientFlowRequest
 from app.contract.sweep import SweepLine, SweepRequest
@@ -199,7 +199,10 @@ class _Tally:
 
     def success(self, index: int, point: dict[str, Any], report: Report) -> None:
         self.completed += 1
-        self.line("cell", index=index, point=point, gradient=gradient(report), verdict=verdict(report))
+        found = {"gradient": gradient(report), "verdict": verdict(report)}
+        if report.accuracy is not None:
+            found["formula"] = accuracy_fields(report.accuracy)
+        self.line("cell", index=index, point=point, **found)
 
     def heartbeat(self, _: float) -> None:
         if time.monotonic() - self.told > HEARTBEAT:

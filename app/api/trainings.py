@@ -13,7 +13,7 @@ from app.contract.training import DataFields, TrainedActivation, TrainingRequest
 from app.core.activations import REGISTRY
 from app.core.activations.registry import Call
 from app.core.diagnosis.theory import critical
-from app.core.errors import InvalidValue, LimitExceeded, UnknownName
+from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS, Initialiser, gaussian
 from app.core.propagation.normalisation import normalisation
@@ -143,7 +143,7 @@ def _learner(choice: TrainedActivation, body: TrainingRequest, ends: tuple[int, 
             normalisation=None if body.normalization is None else normalisation(body.normalization),
             residual=None if body.residual is None else body.residual.scale,
         )
-    except (InvalidValue, UnknownName) as error:
+    except ActivationLabError as error:
         if error.loc and error.loc[0] in {"function", "activation", "params", "learn"}:
             rest = ("activation",) if error.loc[0] == "function" else error.loc
             error.loc = ("activations", number, *rest)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.api.training_reports import spread
 from app.contract.gradient_flow import GradientFlowRequest
 from app.core.activations.definition import Text
-from app.core.errors import LimitExceeded
 from app.core.jobs import Runner
 from app.core.propagation.network import Network
-from app.core.training.cost import Extent, cost
 from app.core.training.course import train
-from app.core.training.run import Training, Watch
-from app.core.training.trial import BATCH, CHANCE, RUNS, STEPS, Came, judged, learner, trial
-
-MOST_WORK = 5e11
-"""Operations of a trial: ten seconds of a core."""
+from app.core.training.run import Training
+from app.core.training.trial import CHANCE, STEPS, Came, fitting, judged, learner, trial
 
 _SAYS: dict[Came, Text] = {
     "learns": Text(
@@ -35,39 +32,71 @@ _SAYS: dict[Came, Text] = {
         "학습이 발산합니다. {runs}번 가운데 {diverged}번에서 손실이 끝없이 커집니다.",
     ),
 }
+_NARROWED = Text(
+    " For that its layers were narrowed to {width} units at most.",
+    " 이를 위해 층의 너비를 최대 {width}개 유닛으로 좁혔습니다.",
+)
+_NOT_TRIED = Text(
+    "It was not tried: {steps} steps of such a network take longer than ten seconds of a core, or more "
+    "memory than there is, however narrow its layers are made.",
+    "학습해 보지 않았습니다. 이런 신경망은 층을 아무리 좁혀도 {steps}스텝에 코어 하나로 10초가 넘게 걸리거나 "
+    "메모리가 모자랍니다.",
+)
 
 
-def planned_trial(body: GradientFlowRequest, network: Network) -> Training | None:
-    """The training that was asked for; raises `LimitExceeded` where it would take too long."""
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial that was asked for: the training, None where it would take too much, and the bytes it takes."""
+
+    training: Training | None
+    bytes: float
+    narrowed: bool
+
+
+def planned_trial(body: GradientFlowRequest, network: Network, most_bytes: float) -> PlannedTrial | None:
+    """The trial that was asked for, of networks that take no more than ``most_bytes``."""
     if not body.train:
         return None
-    extent = Extent(count=1438, batch=BATCH, steps=STEPS, runs=RUNS, frames=2, memories=1)
-    estimate = cost(learner(network), extent, Watch()).work
-    if estimate > MOST_WORK:
-        raise LimitExceeded(
-            "the training", estimate=estimate, limit=MOST_WORK, unit="operations", loc=("train",)
-        )
-    return trial(network, body.seed)
+    asked = learner(network)
+    fitted = fitting(asked, most_bytes)
+    if fitted is None:
+        return PlannedTrial(None, 0.0, narrowed=False)
+    return PlannedTrial(trial(fitted, body.seed), fitted.cost.bytes, narrowed=fitted.learner != asked)
 
 
-def tried(training: Training, run: Runner) -> dict[str, Any]:
+def tried(planned: PlannedTrial, run: Runner) -> dict[str, Any]:
     """The fields of `TrialFields`."""
+    training = planned.training
+    if training is None:
+        nothing = {"median": None, "low": None, "high": None}
+        return {
+            "task": "digits",
+            "state": "not_tried",
+            **dict.fromkeys(("width", "steps", "runs", "diverged"), 0),
+            "loss": nothing,
+            "accuracy": nothing,
+            "summary": _said([_NOT_TRIED], {"steps": STEPS}),
+        }
     (came,) = train([training], run, time.perf_counter, lambda _: None)
-    found = judged(came)
-    values = {
-        "steps": STEPS,
-        "runs": RUNS,
-        "chance": CHANCE,
+    found = judged(came, training.runs)
+    counted = {
+        "width": max(training.learner.sizes[1:-1]),
+        "steps": training.steps,
+        "runs": training.runs,
         "diverged": found.diverged,
-        "accuracy": float(found.accuracy.median),
     }
+    values = {**counted, "chance": CHANCE, "accuracy": float(found.accuracy.median)}
+    texts = [_SAYS[found.state], _NARROWED] if planned.narrowed else [_SAYS[found.state]]
     return {
         "task": "digits",
         "state": found.state,
-        "steps": STEPS,
-        "runs": RUNS,
-        "diverged": found.diverged,
+        **counted,
         "loss": spread(found.loss),
         "accuracy": spread(found.accuracy),
-        "summary": {lang: text.format(**values) for lang, text in _SAYS[found.state]._asdict().items()},
+        "summary": _said(texts, values),
     }
+
+
+def _said(texts: Sequence[Text], values: Mapping[str, float]) -> dict[str, str]:
+    whole = Text("".join(each.en for each in texts), "".join(each.ko for each in texts))
+    return {lang: each.format(**values) for lang, each in whole._asdict().items()}

@@ -309,7 +309,7 @@ class RemedyFields(Model):
 class AccuracyFields(Model):
     """How well a formula was worked out in double precision: f and f′ against ball arithmetic."""
 
-    low: float = Field(description="The smallest argument that the formula had in the simulation.")
+    low: float = Field(description="The smallest argument that the formula had.")
     high: float = Field(description="The largest.")
     points: int = Field(description="Points between them at which it was checked.")
     largest_error: float = Field(description="The largest difference of f or f′ from the exact value.")
@@ -322,10 +322,14 @@ class TrialFields(Model):
     """What came of a short training: the layers between 64 pixels and a linear head, SGD with momentum."""
 
     task: Literal["digits"]
-    state: Literal["learns", "does_not_learn", "diverges"] = Field(
-        description="`learns` from half of the held-out digits right."
+    state: Literal["learns", "does_not_learn", "diverges", "not_tried"] = Field(
+        description="`learns` from half of the held-out digits right; `not_tried` where the networks are too "
+        "deep to train here."
     )
-    steps: int
+    width: int = Field(
+        description="Units of the widest layer; fewer than asked for where these are too many."
+    )
+    steps: int = Field(description="0 where it was not tried.")
     runs: int
     diverged: int = Field(description="Runs that have; the figures are the others'.")
     loss: OptionalSpread = Field(description="On the training examples, at the end.")

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from app.contract.arrays import Model, NumberArray, ParamValue
+from app.contract.gradient_flow import AccuracyFields
 from app.contract.names import FunctionName
 
 Phase: TypeAlias = Literal["ordered", "critical", "chaotic"]
@@ -53,4 +54,9 @@ class MeanFieldResponse(Model):
     phase: Phases = Field(description="`ordered` (χ₁ < 1), `critical` or `chaotic` (χ₁ > 1).")
     critical_sigma_w: NumberArray = Field(
         description="The smallest σ_w on the edge of chaos for each sigma_b; NaN where there is none."
+    )
+    formula: AccuracyFields | None = Field(
+        None,
+        description="Where the activation is a formula: how well it was worked out over nine standard "
+        "deviations of the largest finite q_star, or of 1.",
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from app.contract.arrays import Model
-from app.contract.gradient_flow import GradientFields, VerdictFields
+from app.contract.gradient_flow import AccuracyFields, GradientFields, VerdictFields
 
 
 class SweepRequest(Model):
@@ -36,6 +36,7 @@ class SweepLine(Model):
     point: dict[str, Any] | None = Field(None, description="cell, failed: the grid's values there.")
     gradient: GradientFields | None = Field(None, description="cell.")
     verdict: VerdictFields | None = Field(None, description="cell.")
+    formula: AccuracyFields | None = Field(None, description="cell, where the activation is a formula.")
     problem: dict[str, Any] | None = Field(None, description="failed, error: a problem document.")
     completed: int | None = Field(None, description="progress, end: cells computed.")
     failed: int | None = Field(None, description="progress, end: cells that cannot be computed.")

@@ -64,7 +64,7 @@ class WorstInput(Model):
 
     input: NumberArray = Field(
         description="Of a function that mixes elements the one at the output's place in the row: for a gated "
-        "unit the one of the first half."
+        "unit the gate, or of `glu` the value: the first of the pair."
     )
     output: NumberArray
     exact: str = Field(description="The exact answer to 20 digits; to 15 where a row is very long.")

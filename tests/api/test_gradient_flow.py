@@ -12,8 +12,9 @@ from httpx import Response
 
 from app.api.experiments import described
 from app.api.trials import planned_trial, tried
-from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
+from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse, TrialFields
 from app.core.jobs import in_turn
+from app.core.training.trial import STEPS
 from app.settings import Settings
 from tests.conftest import InProcess
 
@@ -165,18 +166,49 @@ def test_a_verdict_that_is_tried(client: InProcess) -> None:
 
 def test_a_network_whose_gradient_vanishes_does_not_learn() -> None:
     body = GradientFlowRequest.model_validate({**TRIED, "activation": "sigmoid", "init": "lecun_normal"})
-    trial = planned_trial(body, described(body, Settings()).network)
+    trial = planned_trial(body, described(body, Settings()).network, 1e9)
     assert trial is not None
     found = tried(trial, in_turn)
     assert found["state"] == "does_not_learn"
     assert found["accuracy"]["median"] < 0.2
 
 
-def test_a_trial_that_would_take_too_long_is_refused(client: InProcess) -> None:
-    answer = client.post("/gradient-flow", json={"activation": "relu", "train": True})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["loc"] == ["body", "train"]
-    assert "the limit is" in answer.json()["detail"]
+def test_a_large_network_is_tried_narrower_and_as_deep() -> None:
+    body = GradientFlowRequest.model_validate({"activation": "relu", "train": True})
+    trial = planned_trial(body, described(body, Settings()).network, 8e9)
+    assert trial is not None
+    assert trial.training is not None
+    assert trial.narrowed
+    assert trial.training.learner.sizes == (64, *[128] * 50, 10)
+    assert (trial.training.runs, trial.training.steps) == (1, STEPS)
+
+
+def test_layers_are_narrowed_that_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.core.training.trial.MOST_WORK", 1.2e10)
+    asked = {"activation": "relu", "width": [64, 256, 20, 256], "train": True}
+    body = GradientFlowRequest.model_validate(asked)
+    trial = planned_trial(body, described(body, Settings()).network, 8e9)
+    assert trial is not None
+    assert trial.training is not None
+    wide, narrow, last = trial.training.learner.sizes[1:-1]
+    assert 32 <= wide == last < 256
+    assert narrow == 20
+    found = TrialFields.model_validate(tried(trial, in_turn))
+    assert found.width == wide
+    assert str(wide) in found.summary.ko
+
+
+@pytest.mark.parametrize(("depth", "memory"), [(2000, 8e9), (64, 1e5)], ids=["too long", "too large"])
+def test_one_that_cannot_be_tried_is_judged_all_the_same(depth: int, memory: float) -> None:
+    body = GradientFlowRequest.model_validate({"activation": "relu", "depth": depth, "train": True})
+    trial = planned_trial(body, described(body, Settings()).network, memory)
+    assert trial is not None
+    found = TrialFields.model_validate(tried(trial, in_turn))
+    assert (found.state, found.steps, trial.bytes) == ("not_tried", 0, 0)
+    assert str(STEPS) in found.summary.en
+
+
+def test_nothing_is_trained_that_nobody_asked_for(client: InProcess) -> None:
     assert "training" not in post(client).json()
 
 

@@ -24,7 +24,7 @@ LEARNED = [
     (entry.name, each.name) for entry in REGISTRY.values() for each in entry.parameters if each.learnable
 ]
 SCALARS = [
-    (entry.name, each.name, each.default)
+    (entry.name, each.name, each.default + (0.125 if each.domain.contains(each.default + 0.125) else -0.125))
     for entry in REGISTRY.values()
     for each in entry.parameters
     if each.default is not None and np.isfinite(each.default)
@@ -183,10 +183,9 @@ def test_the_request_s_id_comes_back(client: InProcess) -> None:
     assert (answer["model_name"], answer["model_version"]) == ("relu", "1")
 
 
-@pytest.mark.parametrize(("name", "parameter", "default"), SCALARS)
-def test_parameters_by_name(client: InProcess, name: str, parameter: str, default: float) -> None:
+@pytest.mark.parametrize(("name", "parameter", "chosen"), SCALARS)
+def test_parameters_by_name(client: InProcess, name: str, parameter: str, chosen: float) -> None:
     values = [-1.5, 0.25, 3.0, 0.5]
-    chosen = default + 0.125
     spoken = outputs(infer(client, name, tensor(values), parameters={parameter: chosen}))
     truth = client.post("/activate", json={"function": name, "inputs": values, "params": {parameter: chosen}})
     np.testing.assert_array_equal(spoken["derivative"], np.array(truth.json()["derivative"], np.float64))

@@ -108,6 +108,39 @@ def test_own_data(client: InProcess) -> None:
     assert answer["activations"][0]["accuracy"]["median"] is None
 
 
+def test_a_formula_s_parameters_are_learned(client: InProcess) -> None:
+    text = "formula:x * sigmoid(beta * x)"
+    choice = {"activation": text, "params": {"beta": 1.0}, "learn": ["beta"]}
+    answer = post(client, activations=[choice, {**choice, "learn": []}]).json()
+    TrainingResponse.model_validate(answer)
+    learned, fixed = answer["start"]["networks"]
+    assert (learned["activation"], learned["learned"], fixed["learned"]) == (text, ["beta"], [])
+    assert learned["parameters"] == fixed["parameters"] + 2  # one of each hidden layer
+    slopes = [each["beta"]["median"] for each in answer["activations"][0]["learned"]]
+    assert len(slopes) == 2
+    assert all(slope != 1 and abs(slope - 1) < 1 for slope in slopes)
+    assert answer["frames"][0]["activations"][0]["layers"][0]["learned"]["beta"]["median"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("choice", "loc", "said"),
+    [
+        ({"activation": "formula:x * sigmoid(beta * x)"}, ["params"], "column 13"),
+        ({"activation": "formula:x ^ 2"}, ["activation"], "powers are written with **"),
+        ({"activation": "formula:beta * x", "params": {"beta": 1}, "learn": ["alpha"]}, ["learn"], "beta"),
+        ({"activation": "formula:beta * x", "params": {"beta": [1, 2]}}, ["params", "beta"], ""),
+    ],
+)
+def test_formulas_that_are_refused(
+    client: InProcess, choice: dict[str, Any], loc: list[str], said: str
+) -> None:
+    answer = post(client, activations=["tanh", choice])
+    assert answer.status_code == 422, answer.text[:300]
+    error = answer.json()["errors"][0]
+    assert error["loc"] == ["body", "activations", 1, *loc]
+    assert said in error["msg"]
+
+
 def test_digits_hold_a_fifth_out(client: InProcess) -> None:
     answer = post(client, data={"kind": "digits"}, steps=2, frames=1, runs=1).json()
     assert (answer["start"]["examples"], answer["start"]["held_out"]) == (1438, 359)

@@ -19,6 +19,7 @@ from app.core.formulas.proving import Part, prove
 from app.core.formulas.tree import text
 from app.core.jobs import ignore
 from app.core.proof import ProvedActivation
+from tests.support.oracle import exact
 
 DOUBLE = Rounding(np.dtype(np.float64))
 BOUNDS = (2.0, 2.0, 4.0)
@@ -129,6 +130,33 @@ def test_a_parameter_of_its_own_for_every_column() -> None:
 def test_zeros_keep_their_sign() -> None:
     found = proof("formula:x * sigmoid(x)", [0.0, -0.0], 0)
     assert np.signbit(found.orders[0]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("written", ["entry", "formula"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_at_infinity_f_and_its_derivatives_are_their_limits(entry: Elementwise, written: str) -> None:
+    """f is what the catalogue says, f′ and f″ what the entry gives, and what mpmath comes to far out."""
+    params = settings_of(entry)
+    name, given = (entry.name, params) if written == "entry" else typed(entry)
+    found = proof(name, [-math.inf, math.inf], params=given)
+    for place, side in enumerate((-1, 1)):
+        limit = entry.limits[place]
+        if limit is not None:
+            assert found.orders[0][place] == pytest.approx(entry.number(limit, params), rel=1e-15)
+        elif entry.wave is not None:
+            assert np.isnan([each[place] for each in found.orders]).all()
+        if entry.wave is not None:
+            continue
+        own = entry.orders(np.array([side * math.inf]), 3, **params)[:, 0]
+        for order, expression in enumerate(entry.formulas.orders):
+            value = found.orders[order][place]
+            np.testing.assert_equal(value + 0.0, own[order] + 0.0, f"{order} at {side} * inf")
+            far = [float(exact(entry, expression, {**params, "x": side * x})) for x in (1e4, 1e8)]
+            if math.isinf(value):
+                assert np.sign(far[0]) == np.sign(value)
+                assert abs(far[1]) >= abs(far[0]) > 10
+            else:
+                assert far[1] == pytest.approx(value, rel=1e-3, abs=1e-3)
 
 
 INFINITE = [

@@ -73,6 +73,8 @@ class Transformers(Local):
     def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
         found = self._known[name]
         kind, given = found if isinstance(found, tuple) else (found, {})
+        if "dtype" in inspect.signature(kind).parameters:  # in which it keeps its parameters
+            given = {**given, "dtype": self._torch.float64}
         layer = kind(**{**given, **arguments}).double().eval()
         return np.asarray(layer(self._torch.tensor(x)).detach())
 

@@ -22,6 +22,9 @@ LONG = {"activation": "tanh", "depth": 20_000, "width": 64, "networks": 2, "init
 
 SHORT = {"activation": "tanh", "depth": 5, "width": 32, "networks": 2}
 
+LESSONS = {"activations": ["tanh", "relu"], "steps": 100_000, "frames": 100}
+"""Minutes of learning for both workers."""
+
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[Server]:
@@ -63,8 +66,28 @@ def test_a_killed_worker_costs_nobody_an_answer(house: Server) -> None:
         assert running.result().content == expected
 
 
+def learned(answer: httpx.Response) -> Any:
+    """What came of a training, without what was measured by the clock."""
+    found = answer.json()
+    for each in found["activations"]:
+        del each["timing"]
+    return found
+
+
+def test_a_killed_worker_changes_nothing_that_is_learned(house: Server) -> None:
+    asked = partial(httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500}, timeout=120)
+    expected = learned(asked())
+    with ThreadPoolExecutor(1) as client:
+        running = client.submit(asked)
+        for _ in range(2):
+            until(lambda: busy(house) > 0, 20)
+            for each in simulators(house):
+                each.kill()
+        assert learned(running.result()) == expected
+
+
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-@pytest.mark.parametrize("path", ["/gradient-flow", "/gradient-flow/sweep"])
+@pytest.mark.parametrize("path", ["/gradient-flow", "/gradient-flow/sweep", "/training"])
 def test_a_client_that_leaves_frees_the_workers_within_a_second(
     house: Server, path: str, accept: str
 ) -> None:
@@ -72,7 +95,7 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
         accept = accept.replace("/json", "/jsonl")
         body: dict[str, Any] = {"base": LONG, "grid": {"seed": [0, 1, 2]}}
     else:
-        body = LONG
+        body = LESSONS if path == "/training" else LONG
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((house.host, house.port)) as client:
@@ -83,10 +106,11 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
     assert simulate(house).status_code == 200
 
 
-def test_more_simulations_than_places(house: Server) -> None:
+@pytest.mark.parametrize(("path", "long"), [("/gradient-flow", LONG), ("/training", LESSONS)])
+def test_more_simulations_than_places(house: Server, path: str, long: dict[str, Any]) -> None:
     def leave_soon() -> None:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{house.url}/gradient-flow", json=LONG, timeout=8)
+            httpx.post(f"{house.url}{path}", json=long, timeout=8)
 
     with ThreadPoolExecutor(2) as clients:
         running = [clients.submit(leave_soon) for _ in range(2)]
@@ -94,8 +118,10 @@ def test_more_simulations_than_places(house: Server) -> None:
         refused = simulate(house)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
-        stream = httpx.post(f"{house.url}/gradient-flow", json=SHORT, headers={"Accept": "text/event-stream"})
-        assert stream.status_code == 503
+        events = {"Accept": "text/event-stream"}
+        for asked, body in (("/gradient-flow", SHORT), ("/training", LESSONS)):
+            stream = httpx.post(f"{house.url}{asked}", json=body, headers=events)
+            assert stream.status_code == 503
         small = httpx.post(f"{house.url}/activate", json={"function": "tanh", "inputs": [0]}, timeout=2)
         assert small.json()["derivative"] == [1.0]
         for each in running:

@@ -49,25 +49,42 @@ PUBLISHED = (
         "Basirat, Roth 2018, arXiv:1808.00783",
     ),
     Published("GCU", "x * cos(x)", "Noel et al. 2021, arXiv:2108.12943"),
-    Published("Phish", "x * tanh(gelu(x))", _SURVEY),
-    Published("Logish", "x * log(1 + sigmoid(x))", _SURVEY),
+    Published("Phish", "x * tanh(gelu(x))", "Naveen 2022, doi:10.36227/techrxiv.17283824"),
+    Published("Logish", "x * log(1 + sigmoid(x))", "Zhu et al. 2021, doi:10.1016/j.neucom.2021.06.067"),
     Published(
         "SMU",
         "((1 + alpha) * x + (1 - alpha) * x * erf(mu * (1 - alpha) * x)) / 2",
         "Biswas et al. 2021, arXiv:2111.04682",
         {"alpha": 0.25, "mu": 1.0},
     ),
-    Published("PFLU", "x * (1 + x / sqrt(1 + x**2)) / 2", _SURVEY),
+    Published(
+        "PFLU", "x * (1 + x / sqrt(1 + x**2)) / 2", "Zhu et al. 2021, doi:10.1016/j.neucom.2020.11.068"
+    ),
     Published("E-swish", "beta * x * sigmoid(x)", "Alcaide 2018, arXiv:1801.07145", {"beta": 1.5}),
-    Published("SoftModulusQ", "x**2 * (2 - abs(x)) if abs(x) <= 1 else abs(x)", _SURVEY),
+    Published(
+        "SoftModulusQ",
+        "x**2 * (2 - abs(x)) if abs(x) <= 1 else abs(x)",
+        "Vallés-Pérez et al. 2023, arXiv:2301.05993",
+    ),
     Published("Bent identity", "(sqrt(x**2 + 1) - 1) / 2 + x", _SURVEY),
-    Published("SQNL", "1 if x > 2 else x - x**2 / 4 if x >= 0 else x + x**2 / 4 if x >= -2 else -1", _SURVEY),
+    Published(
+        "SQNL",
+        "1 if x > 2 else x - x**2 / 4 if x >= 0 else x + x**2 / 4 if x >= -2 else -1",
+        "Wuraola, Patel 2018, doi:10.1109/IJCNN.2018.8489043",
+    ),
     Published(
         "PAU 5/4", _PAU, "Molina et al. 2019, arXiv:1907.06732; start for leaky ReLU in ml-research/pau"
     ),
-    Published("ErfReLU", "x if x >= 0 else a * erf(x)", _SURVEY, {"a": 0.25}),
-    Published("Gish", "x * log(2 - exp(-exp(x)))", _SURVEY),
-    Published("SinLU", "(x + a * sin(b * x)) * sigmoid(x)", _SURVEY, {"a": 1.0, "b": 1.0}),
+    Published(
+        "ErfReLU", "x if x >= 0 else a * erf(x)", "Rajanand, Singh 2023, arXiv:2306.01822", {"a": 0.25}
+    ),
+    Published("Gish", "x * log(2 - exp(-exp(x)))", "Kaytan et al. 2023, doi:10.1007/s00521-023-09035-5"),
+    Published(
+        "SinLU",
+        "(x + a * sin(b * x)) * sigmoid(x)",
+        "Paul et al. 2022, doi:10.3390/math10030337",
+        {"a": 1.0, "b": 1.0},
+    ),
     Published("Rootsig", "a * x / (1 + sqrt(1 + a**2 * x**2))", _SURVEY, {"a": 1.0}),
     Published("LogLogish", "x * (1 - exp(-exp(x)))", _SURVEY),
     Published("ExpExpish", "x * exp(-exp(-x))", _SURVEY),

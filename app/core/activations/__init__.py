@@ -2,6 +2,7 @@
 
 from app.core.activations import (
     bends,
+    clamped_glu,
     corners,
     exponential,
     gated,
@@ -13,6 +14,7 @@ from app.core.activations import (
     sigmoidal,
     softmax,
     steps,
+    xielu,
 )
 from app.core.activations.registry import Registry
 from app.core.vocabularies import VOCABULARIES
@@ -23,12 +25,14 @@ REGISTRY = Registry(
     corners.FAMILY,
     bends.FAMILY,
     exponential.FAMILY,
+    xielu.FAMILY,
     gated.FAMILY,
     steps.FAMILY,
     shrinkage.FAMILY,
     periodic.FAMILY,
     softmax.FAMILY,
     glu.FAMILY,
+    clamped_glu.FAMILY,
     maxout.FAMILY,
     vocabularies=VOCABULARIES,
 )

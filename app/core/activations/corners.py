@@ -366,6 +366,61 @@ STAR_RELU = Elementwise(
     ),
 )
 
+
+@Kernel
+def _fatrelu(x: float, threshold: float) -> Orders:
+    above = x > threshold
+    return level(x if above else 0.0, x), level(1.0 if above else 0.0, x), level(0.0, x)
+
+
+FATRELU = Elementwise(
+    name="fatrelu",
+    title=Text("FATReLU", "FATReLU"),
+    summary=Text(
+        "ReLU with its threshold moved above 0: what does not exceed θ becomes exactly 0, the rest passes as "
+        "it is. More zeros mean fewer weights to read in the next layer; the function jumps by θ, and no "
+        "gradient passes below.",
+        "문턱을 0보다 높인 ReLU입니다. θ를 넘지 못한 값은 정확히 0이 되고 나머지는 그대로 나갑니다. 0이 "
+        "많을수록 다음 층에서 읽을 가중치가 줄어듭니다. 문턱에서 θ만큼 뛰며, 그 아래로는 그래디언트가 흐르지 "
+        "않습니다.",
+    ),
+    parameters=(
+        Parameter(
+            name="threshold",
+            symbol=r"\theta",
+            description=("inputs above it pass", "이 값보다 큰 입력은 그대로 나갑니다"),
+            domain=NON_NEGATIVE,
+            default=0.01,
+            typical=(0.0, 1.0),
+        ),
+    ),
+    formulas=formulas("x if x > threshold else 0", "1 if x > threshold else 0", "0"),
+    kernel=_fatrelu,
+    range="[0, inf)",
+    limits=("0", "inf"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=-1,
+    saturates=frozenset({"negative"}),
+    kinks=("threshold",),
+    references=(
+        Reference(
+            authors="Kurtz, Kopinsky, Gelashvili, Matveev, Carr, Goin, Leiserson, Moore, Nell, Shavit, "
+            "Alistarh",
+            title="Inducing and Exploiting Activation Sparsity for Fast Inference on Deep Neural Networks",
+            year=2020,
+        ),
+        Reference(
+            authors="Song, Han, Zhang, Hu, Shi, Li, Chen, Liu, Li, Yang, Sun",
+            title="ProSparse: Introducing and Enhancing Intrinsic Activation Sparsity within Large Language "
+            "Models",
+            year=2024,
+            identifier="arXiv:2402.13516",
+        ),
+    ),
+)
+
 _isru = ISRU.kernel.function
 
 
@@ -422,4 +477,4 @@ ISRLU = Elementwise(
     ),
 )
 
-FAMILY = (AFFINE, BINARY_STEP, CLAMPED_RELU, STAR_RELU, SMELU, HARD_MISH, ISRLU)
+FAMILY = (AFFINE, BINARY_STEP, CLAMPED_RELU, STAR_RELU, SMELU, HARD_MISH, ISRLU, FATRELU)

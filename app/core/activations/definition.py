@@ -229,6 +229,7 @@ class Rowwise(Activation):
     among the parameters.
     ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
     and raises `InvalidValue` where they contradict each other.
+    ``interleaved`` says of a gated unit that gates and values alternate: output i is that of x_2i and x_2i+1.
     ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
     the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
@@ -255,6 +256,7 @@ class Rowwise(Activation):
     pullback: Callable[..., tuple[Array, Mapping[str, Array]]]
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
     several_axes: bool = False
+    interleaved: bool = False
     group: Callable[[Array, Array, Array], None] | None = None
 
 

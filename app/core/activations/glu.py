@@ -11,27 +11,31 @@ through zero the ulp is that of the larger of its two terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
+from app.core.activations.corners import FATRELU
 from app.core.activations.definition import (
     Reference,
     Rowwise,
     Text,
     formulas,
 )
-from app.core.activations.gated import GELU, SWISH
+from app.core.activations.gated import GELU, GELU_TANH, QUICK_GELU, SWISH
 from app.core.activations.parameters import Parameter
+from app.core.activations.piecewise import level
 from app.core.activations.rectifiers import RELU
 from app.core.activations.sigmoidal import SIGMOID
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import Compiled
+from app.core.arithmetic.double_double import Scaled, scalar
 from app.core.arithmetic.loops import Kernel
-from app.core.arithmetic.scaled import apart, nearest_double, normal, odd_double, times
+from app.core.arithmetic.scaled import Orders, apart, exactly, nearest_double, normal, odd_double, times
 from app.core.errors import InvalidValue
 
 _DAUPHIN = Reference(
@@ -45,81 +49,121 @@ _SHAZEER = Reference(
 )
 
 
-def _half(n: int, **_: Value) -> int:
+Gated: TypeAlias = tuple[Scaled, Scaled, Scaled]
+Unit: TypeAlias = Callable[..., Gated]
+
+
+def half(n: int, **_: Value) -> int:
+    """The outputs of a row of n. Raises `InvalidValue` for an odd n."""
     if n % 2:
         raise InvalidValue("the axis must have an even length: one half gates the other", loc=("inputs",))
     return n // 2
 
 
-class _Product:
-    """y = value · g(gate): the three functions a `Rowwise` entry needs, for one gate."""
+@cache
+def product(gate: Kernel) -> Unit:
+    """value · g(gate)."""
+    function = gate.function
 
-    def __init__(self, gate: Kernel, *, gate_first: bool) -> None:
-        self._gate = gate
+    @scalar
+    def unit(value: float, z: float, *params: float) -> Gated:
+        results = function(z, *params)
+        g, slope = normal(results[0]), normal(results[1])
+        factor = apart(value)
+        return times(factor, g), g, times(factor, slope)
+
+    return unit
+
+
+class GatedUnit:
+    """The three functions a `Rowwise` entry needs, from the ``unit`` that a value and its gate go through.
+
+    ``unit(value, gate, *parameters)`` gives y, ∂y/∂value and ∂y/∂gate, with mantissas near 1. The gates are
+    the first or the second half of a row, or where they are ``interleaved`` the elements 0, 2, 4, ….
+    """
+
+    def __init__(self, name: str, unit: Unit, *, gate_first: bool = True, interleaved: bool = False) -> None:
+        self._name = f"{__name__}.{name}"
+        self._unit = unit
         self._gate_first = gate_first
+        self._interleaved = interleaved
 
     def value(self, x: Array, *, odd: bool = False, **params: Value) -> Array:
         """(..., 2m) to (..., m)."""
         return self._parts(x, None, params, odd)[0]
 
     def jacobian(self, x: Array, *, odd: bool = False, **params: Value) -> Array:
-        """(..., 2m) to (..., m, 2m): ∂y_i/∂value_i = g, ∂y_i/∂gate_i = value_i g′, all others 0."""
-        _, *parts = self._parts(x, None, params, odd)
-        m = x.shape[-1] // 2
-        jacobian = np.zeros((*x.shape[:-1], m, 2 * m))
-        index = np.arange(m)
-        jacobian[..., index, index], jacobian[..., index, index + m] = self._ordered(*parts)
+        """(..., 2m) to (..., m, 2m): y_i by its value and its gate, 0 elsewhere."""
+        _, of_value, of_gate = self._parts(x, None, params, odd)
+        jacobian = np.zeros((*of_gate.shape, x.shape[-1]))
+        index = np.arange(of_gate.shape[-1])
+        gates, values = self._halves(np.arange(x.shape[-1]))
+        jacobian[..., index, gates], jacobian[..., index, values] = of_gate, of_value
         return jacobian
 
     def pullback(
         self, x: Array, upstream: Array, *, odd: bool = False, **params: Value
     ) -> tuple[Array, Mapping[str, Array]]:
         """dL/dx, (..., 2m)."""
-        _, *parts = self._parts(x, upstream, params, odd)
-        return np.concatenate(self._ordered(*parts), axis=-1), {}
+        _, of_value, of_gate = self._parts(x, upstream, params, odd)
+        pulled = np.empty(x.shape)
+        gates, values = self._halves(pulled)
+        gates[...], values[...] = of_gate, of_value
+        return pulled, {}
+
+    def _halves(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The gates and the values among the elements of the last axis."""
+        if self._interleaved:
+            return x[..., ::2], x[..., 1::2]
+        first, second = np.split(x, 2, axis=-1)
+        return (first, second) if self._gate_first else (second, first)
 
     def _parts(
         self, x: Array, upstream: Array | None, params: Mapping[str, Value], odd: bool
     ) -> tuple[Array, Array, Array]:
-        """value·g, and ∂/∂value and ∂/∂gate times ``upstream``, each (..., m)."""
-        first, second = np.split(x.astype(np.float64, copy=False), 2, axis=-1)
-        gate, value = (first, second) if self._gate_first else (second, first)
+        """y, and ∂/∂value and ∂/∂gate times ``upstream``, each (..., m)."""
+        gate, value = self._halves(x.astype(np.float64, copy=False))
         seed = np.ones(gate.shape) if upstream is None else upstream
         parts = [np.empty(gate.size) for _ in range(3)]
         flat = [np.ascontiguousarray(each).reshape(-1) for each in (value, gate, seed)]
-        _gating(self._gate, len(params), odd)(*flat, *parts, tuple(map(float, params.values())))
-        product, of_value, of_gate = (part.reshape(gate.shape) for part in parts)
-        return product, of_value, of_gate
-
-    def _ordered(self, of_value: Array, of_gate: Array) -> tuple[Array, Array]:
-        return (of_gate, of_value) if self._gate_first else (of_value, of_gate)
+        _gating(self._name, self._unit, len(params), odd)(*flat, *parts, tuple(map(float, params.values())))
+        output, of_value, of_gate = (part.reshape(gate.shape) for part in parts)
+        return output, of_value, of_gate
 
 
 @cache
-def _gating(gate: Kernel, parameters: int, odd: bool) -> Compiled:
-    function, end = gate.function, odd_double if odd else nearest_double
+def _gating(name: str, unit: Unit, parameters: int, odd: bool) -> Compiled:
+    end = odd_double if odd else nearest_double
 
     def loop(
-        value: Array, z: Array, seed: Array, product: Array, of_value: Array, of_gate: Array, params: Any
+        value: Array, z: Array, seed: Array, output: Array, of_value: Array, of_gate: Array, params: Any
     ) -> None:
         for i in range(z.size):
-            results = function(z[i], *params)
-            g, slope = normal(results[0]), normal(results[1])
-            factor, weight = apart(value[i]), apart(seed[i])
-            product[i] = end(times(factor, g))
-            of_value[i] = end(times(weight, g))
-            of_gate[i] = end(times(weight, times(factor, slope)))
+            y, by_value, by_gate = unit(value[i], z[i], *params)
+            weight = apart(seed[i])
+            output[i] = end(y)
+            of_value[i] = end(times(weight, by_value))
+            of_gate[i] = end(times(weight, by_gate))
 
     read, write = types.Array(types.float64, 1, "C", readonly=True), types.Array(types.float64, 1, "C")
     params = types.Tuple([types.float64] * parameters)  # type: ignore[no-untyped-call]
-    name = f"{__name__}.{gate.name}.{'odd' if odd else 'nearest'}"
+    name = f"{name}.{'odd' if odd else 'nearest'}"
     return Compiled(loop, [(read, read, read, write, write, write, params)], name)
 
 
-_GLU = _Product(SIGMOID.kernel, gate_first=False)
-_SWIGLU = _Product(SWISH.kernel, gate_first=True)
-_GEGLU = _Product(GELU.kernel, gate_first=True)
-_REGLU = _Product(RELU.kernel, gate_first=True)
+@Kernel
+def _identity(x: float) -> Orders:
+    return exactly(x), level(1.0, x), level(0.0, x)
+
+
+_GLU = GatedUnit("glu", product(SIGMOID.kernel), gate_first=False)
+_SWIGLU = GatedUnit("swiglu", product(SWISH.kernel))
+_GEGLU = GatedUnit("geglu", product(GELU.kernel))
+_GEGLU_TANH = GatedUnit("geglu_tanh", product(GELU_TANH.kernel))
+_GEGLU_QUICK = GatedUnit("geglu_quick", product(QUICK_GELU.kernel))
+_REGLU = GatedUnit("reglu", product(RELU.kernel))
+_GATED_FATRELU = GatedUnit("gated_fatrelu", product(FATRELU.kernel))
+_BILINEAR = GatedUnit("bilinear", product(_identity))
 
 GLU = Rowwise(
     name="glu",
@@ -136,7 +180,7 @@ GLU = Rowwise(
         "sigmoid(x[i + m]) if k == i else x[i] * g / (1 + g)**2 if k == i + m else 0",
         g="exp(-x[i + m])",
     ),
-    width=_half,
+    width=half,
     value=_GLU.value,
     jacobian=_GLU.jacobian,
     pullback=_GLU.pullback,
@@ -174,7 +218,7 @@ SWIGLU = Rowwise(
         s="sigmoid(beta * x[i])",
         r="sigmoid(-beta * x[i])",
     ),
-    width=_half,
+    width=half,
     value=_SWIGLU.value,
     jacobian=_SWIGLU.jacobian,
     pullback=_SWIGLU.pullback,
@@ -202,7 +246,7 @@ GEGLU = Rowwise(
         "p * x[i + m] + x[i] * phi(x[i]) * x[i + m] if k == i else x[i] * p if k == i + m else 0",
         p="Phi(x[i])",
     ),
-    width=_half,
+    width=half,
     value=_GEGLU.value,
     jacobian=_GEGLU.jacobian,
     pullback=_GEGLU.pullback,
@@ -229,7 +273,7 @@ REGLU = Rowwise(
         "max(x[i], 0) * x[i + m]",
         "(x[i + m] if x[i] > 0 else 0) if k == i else max(x[i], 0) if k == i + m else 0",
     ),
-    width=_half,
+    width=half,
     value=_REGLU.value,
     jacobian=_REGLU.jacobian,
     pullback=_REGLU.pullback,
@@ -243,4 +287,117 @@ REGLU = Rowwise(
     references=(_SHAZEER,),
 )
 
-FAMILY = (GLU, SWIGLU, GEGLU, REGLU)
+GEGLU_TANH = Rowwise(
+    name="geglu_tanh",
+    title=Text("GEGLU (tanh form)", "GEGLU(tanh 근사)"),
+    summary=Text(
+        "GEGLU with the tanh form of GELU in its gate, as Gemma, T5 v1.1 and ggml's `geglu` have it. It "
+        "differs from GEGLU by up to 4.8e-4 times the other half: weights trained with one form want that "
+        "form.",
+        "게이트에 GELU의 tanh 근사를 쓰는 GEGLU로, Gemma와 T5 v1.1, ggml의 `geglu`가 이 형태입니다. "
+        "GEGLU와의 차이는 나머지 절반의 최대 4.8e-4배이며, 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 "
+        "합니다.",
+    ),
+    formulas=formulas(
+        "x[i] * s * x[i + m]",
+        "(s + 2 * x[i] * v * s * r) * x[i + m] if k == i else x[i] * s if k == i + m else 0",
+        s="sigmoid(2 * sqrt(2 / pi) * (x[i] + 0.044715 * x[i]**3))",
+        r="sigmoid(-2 * sqrt(2 / pi) * (x[i] + 0.044715 * x[i]**3))",
+        v="sqrt(2 / pi) * (1 + 0.134145 * x[i]**2)",
+    ),
+    width=half,
+    value=_GEGLU_TANH.value,
+    jacobian=_GEGLU_TANH.jacobian,
+    pullback=_GEGLU_TANH.pullback,
+    range="(-inf, inf)",
+    limits=("0", "inf"),
+    largest_slope="inf",
+    zero_centred=True,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_SHAZEER,),
+)
+
+GEGLU_QUICK = Rowwise(
+    name="geglu_quick",
+    title=Text("GEGLU (quick form)", "GEGLU(간이형)"),
+    summary=Text(
+        "GEGLU with x·σ(1.702x) for GELU in its gate: one exponential, and off by up to 0.021 times the "
+        "other half.",
+        "게이트의 GELU를 x·σ(1.702x)로 바꾼 GEGLU입니다. 지수 함수 한 번으로 계산하며, GEGLU와의 차이는 "
+        "나머지 절반의 최대 0.021배입니다.",
+    ),
+    formulas=formulas(
+        "x[i] * s * x[i + m]",
+        "(s + 1.702 * x[i] * s * r) * x[i + m] if k == i else x[i] * s if k == i + m else 0",
+        s="sigmoid(1.702 * x[i])",
+        r="sigmoid(-1.702 * x[i])",
+    ),
+    width=half,
+    value=_GEGLU_QUICK.value,
+    jacobian=_GEGLU_QUICK.jacobian,
+    pullback=_GEGLU_QUICK.pullback,
+    range="(-inf, inf)",
+    limits=("0", "inf"),
+    largest_slope="inf",
+    zero_centred=True,
+    monotone=False,
+    smoothness=np.inf,
+    saturates=frozenset({"negative"}),
+    references=(_SHAZEER,),
+)
+
+GATED_FATRELU = Rowwise(
+    name="gated_fatrelu",
+    title=Text("Gated FATReLU", "게이트 FATReLU"),
+    summary=Text(
+        "Multiplies FATReLU of the first half of a row by the second half: ReGLU with a threshold above 0, "
+        "so that more products are exactly 0 and their weights need not be read.",
+        "한 줄의 앞쪽 절반에 FATReLU를 적용해 뒤쪽 절반과 곱합니다. 문턱이 0보다 높은 ReGLU이므로 정확히 0이 "
+        "되는 곱이 더 많고, 그만큼 가중치를 읽지 않아도 됩니다.",
+    ),
+    parameters=FATRELU.parameters,
+    formulas=formulas(
+        "(x[i] if x[i] > threshold else 0) * x[i + m]",
+        "(x[i + m] if x[i] > threshold else 0) if k == i"
+        " else (x[i] if x[i] > threshold else 0) if k == i + m else 0",
+    ),
+    width=half,
+    value=_GATED_FATRELU.value,
+    jacobian=_GATED_FATRELU.jacobian,
+    pullback=_GATED_FATRELU.pullback,
+    range="(-inf, inf)",
+    limits=("0", "inf"),
+    largest_slope="inf",
+    zero_centred=True,
+    monotone=False,
+    smoothness=-1,
+    saturates=frozenset({"negative"}),
+    references=(*FATRELU.references, _SHAZEER),
+)
+
+BILINEAR = Rowwise(
+    name="bilinear",
+    title=Text("Bilinear GLU", "쌍선형 GLU"),
+    summary=Text(
+        "Multiplies the two halves of a row, with no function between: the gated unit that is left when the "
+        "gate's sigmoid is dropped. A layer with it is a quadratic form of its input.",
+        "한 줄의 두 절반을 그대로 곱합니다. 게이트에서 시그모이드를 뺀 유닛이며, 이 유닛을 쓰는 층은 입력의 "
+        "이차 형식이 됩니다.",
+    ),
+    formulas=formulas("x[i] * x[i + m]", "x[i + m] if k == i else x[i] if k == i + m else 0"),
+    width=half,
+    value=_BILINEAR.value,
+    jacobian=_BILINEAR.jacobian,
+    pullback=_BILINEAR.pullback,
+    range="(-inf, inf)",
+    limits=("inf", "inf"),
+    largest_slope="inf",
+    zero_centred=True,
+    monotone=False,
+    smoothness=np.inf,
+    references=(_DAUPHIN, _SHAZEER),
+)
+
+FAMILY = (GLU, SWIGLU, GEGLU, GEGLU_TANH, GEGLU_QUICK, REGLU, GATED_FATRELU, BILINEAR)

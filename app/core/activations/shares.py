@@ -53,6 +53,7 @@ from app.core.arithmetic.scaled import (
     odd_double,
     over,
     plus,
+    root,
     times,
     times_power,
     unscaled,
@@ -428,6 +429,183 @@ def sparsemax_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Ar
                 if inside[k]:
                     rest = plus(times(whole, apart(upstream[row, k])), total)
                     out[row, k] = math.nan if strange != 0 else _rounded(over(normal(rest), whole), odd)
+
+
+_NEAR: Final = 1e-7
+"""From the threshold: whether an element that is nearer lies in entmax's support is decided exactly."""
+
+
+@njit(error_model="numpy")
+def _room(x: Array, inside: Kept, low: int, digits: Digits) -> Scaled:
+    """4 − Σ (x_j − x_low)² over the elements ``inside``, exactly but for the last rounding."""
+    clear(digits)
+    add_product(digits, exactly(4.0), 1.0)
+    for k in range(x.size):
+        if inside[k] and k != low:
+            z = _below(x[k], x[low])
+            less = Scaled(-z.high, -z.low, 0.0)
+            add_product(digits, less, z.high)
+            add_product(digits, less, z.low)
+    return scaled_sum(digits)
+
+
+@njit(error_model="numpy")
+def _newton(x: Array, keep: Kept, first: int) -> float:
+    """t with Σ max(x_j − max x − t, 0)² = 4, from the left, to the digits of a double.
+
+    The sum is convex and falls: no step goes too far.
+    """
+    t = -2.0
+    for _ in range(80):
+        total, slope = 0.0, 0.0
+        for k in range(x.size):
+            gap = (0.0 if k == first else x[k] - x[first]) - t
+            if keep[k] and gap > 0:
+                total += gap * gap
+                slope += gap
+        step = (total - 4.0) / (2.0 * slope)
+        t += step
+        if step <= 1e-15:
+            break
+    return t
+
+
+@njit(error_model="numpy")
+def _middle(x: Array, among: Kept) -> int:
+    """The element nearest to the middle between the least and the largest ``among`` x; −1 where none is."""
+    least, most = math.inf, -math.inf
+    for k in range(x.size):
+        if among[k]:
+            least, most = min(least, x[k]), max(most, x[k])
+    middle, found = least + (most - least) / 2, -1
+    for k in range(x.size):
+        if among[k] and (found < 0 or abs(x[k] - middle) < abs(x[found] - middle)):
+            found = k
+    return found
+
+
+@njit(error_model="numpy")
+def _entmax_support(x: Array, keep: Kept, first: int, inside: Kept, digits: Digits) -> int:
+    """The least element that entmax makes positive; all of them are marked in ``inside``.
+
+    An element is one of them if Σ (x_j − x_k)² over those above it is less than 4. What lies too near to the
+    threshold for doubles to see its side is bisected.
+    """
+    t = _newton(x, keep, first)
+    above, open_ = np.zeros(x.size, np.bool_), np.zeros(x.size, np.bool_)
+    for k in range(x.size):
+        gap = (0.0 if k == first else x[k] - x[first]) - t
+        inside[k] = keep[k] and gap > _NEAR
+        open_[k] = keep[k] and abs(gap) <= _NEAR
+    pivot = _middle(x, open_)
+    while pivot >= 0:
+        for k in range(x.size):
+            above[k] = keep[k] and x[k] > x[pivot]
+        joins = _room(x, above, pivot, digits).high > 0
+        for k in range(x.size):
+            if open_[k] and (x[k] >= x[pivot] if joins else x[k] <= x[pivot]):
+                open_[k], inside[k] = False, joins
+        pivot = _middle(x, open_)
+    low = first
+    for k in range(x.size):
+        if inside[k] and x[k] < x[low]:
+            low = k
+    return low
+
+
+@njit(error_model="numpy")
+def _entmax_roots(x: Array, keep: Kept, first: int, digits: Digits, inside: Kept, w: Array) -> Scaled:
+    """2√p_k = x_k − t of entmax for α = 3/2 as rows of ``w``, high, low and exponent; their sum is returned.
+
+    Counted from the least element of the support, x_low: with A = Σ (x_j − x_low), C = 4 − Σ (x_j − x_low)²
+    and c elements, x_low − t = C/(A + √(A² + cC)), and what is added to it for the others is positive.
+    """
+    low = _entmax_support(x, keep, first, inside, digits)
+    count, rise = 0, DoubleDouble(0.0, 0.0)
+    for k in range(x.size):
+        if inside[k]:
+            count += 1
+            if k != low:
+                rise = add(rise, _below(x[k], x[low]))
+    room = normal(_room(x, inside, low, digits))
+    span = normal(unscaled(rise))
+    square = plus(times(span, span), times(apart(float(count)), room))
+    least = normal(over(room, normal(plus(span, normal(root(normal(square)))))))
+    total = exactly(0.0)
+    for k in range(x.size):
+        size = exactly(0.0)
+        if inside[k]:
+            size = least if k == low else normal(plus(least, normal(unscaled(_below(x[k], x[low])))))
+            total = plus(total, size)
+        w[0, k], w[1, k], w[2, k] = size.high, size.low, size.exponent
+    return normal(total)
+
+
+@scalar
+def _root_at(w: Array, k: int) -> Scaled:
+    return Scaled(w[0, k], w[1, k], w[2, k])
+
+
+@compiled(_SIGNATURE.format("f8[:,::1]"))
+def entmax15(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """max(x_i − t, 0)²/4, t such that the sum is 1."""
+    inside, digits, w = np.empty(x.shape[1], np.bool_), empty_digits(), np.empty((3, x.shape[1]))
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = 0.0 if first == -1 else math.nan
+        if first >= 0:
+            _entmax_roots(x[row], keep[row], first, digits, inside, w)
+            for k in range(x.shape[1]):
+                size = _root_at(w, k)
+                out[row, k] = _rounded(times_power(times(size, size), -2.0), odd)
+
+
+@compiled(_SIGNATURE.format("f8[:,:,::1]"))
+def entmax15_jacobian(x: Array, keep: Kept, odd: bool, out: Array) -> None:
+    """r_i·(1 − r_i/Σ r) on the diagonal of the support, −r_i·r_k/Σ r beside it, with r = √p."""
+    inside, digits, w = np.empty(x.shape[1], np.bool_), empty_digits(), np.empty((3, x.shape[1]))
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = math.nan if first == -2 else 0.0
+        if first >= 0:
+            whole = _entmax_roots(x[row], keep[row], first, digits, inside, w)
+            others = exactly(0.0)
+            for k in range(x.shape[1]):
+                others = plus(others, _root_at(w, k)) if k != first else others
+            for i in range(x.shape[1]):
+                own = _root_at(w, i)
+                share = over(own, whole)
+                rest = _complement(share, i, first, normal(others), whole)
+                for k in range(x.shape[1]):
+                    if inside[i] and inside[k]:
+                        factor = rest if i == k else negative(over(_root_at(w, k), whole))
+                        out[row, i, k] = _rounded(times_power(times(own, factor), -1.0), odd)
+
+
+@compiled(_SIGNATURE.format("f8[:,::1], f8[:,::1]"))
+def entmax15_pullback(x: Array, keep: Kept, odd: bool, upstream: Array, out: Array) -> None:
+    """r_k·(v_k − Σ r_j·v_j/Σ r) in the support, with v_j = u_j − u of the largest; 0 outside."""
+    inside, digits, w = np.empty(x.shape[1], np.bool_), empty_digits(), np.empty((3, x.shape[1]))
+    for row in range(len(x)):
+        first = _largest(x[row], keep[row])
+        out[row] = math.nan if first == -2 else 0.0
+        if first >= 0:
+            whole = _entmax_roots(x[row], keep[row], first, digits, inside, w)
+            clear(digits)
+            strange = 0.0
+            for k in range(x.shape[1]):
+                if inside[k] and k != first:
+                    v = difference(upstream[row, k], upstream[row, first])
+                    size = times_power(_root_at(w, k), v.exponent)
+                    strange += add_product(digits, size, v.high)
+                    strange += add_product(digits, size, v.low) if abs(v.high) <= LARGEST else 0.0
+            mean = over(normal(scaled_sum(digits)), whole)
+            for k in range(x.shape[1]):
+                if inside[k]:
+                    v = normal(difference(upstream[row, k], upstream[row, first]))
+                    pulled = times(_root_at(w, k), normal(plus(v, negative(mean))))
+                    unknown = strange != 0 or math.isnan(upstream[row, first])
+                    out[row, k] = math.nan if unknown else _rounded(times_power(pulled, -1.0), odd)
 
 
 @njit(error_model="numpy")

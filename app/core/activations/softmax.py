@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from app.core.activations import shares
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
-from app.core.activations.parameters import Flags, Parameter
+from app.core.activations.parameters import Flags, Interval, Parameter
 from app.core.arithmetic import Array, Value
+from app.core.arithmetic.loops import GIVEN
 
 Loop: TypeAlias = Callable[..., None]
 
@@ -65,6 +66,43 @@ def _writable(x: Array, shape: tuple[int, ...]) -> Array:
     return np.require(x.reshape(shape), np.float64, ["C", "W"])
 
 
+class _WithSink:
+    """Softmax of a row and one score more, the sink's, whose share is not given out."""
+
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+
+    def value(self, x: Array, *, odd: bool = False, mask: Value = 1.0, sink: Value = 0.0) -> Array:
+        """(..., n) to (..., n)."""
+        row, keep = self._longer(x, mask, sink)
+        return self._rows.value(row, odd=odd, mask=keep)[..., :-1]
+
+    def jacobian(self, x: Array, *, odd: bool = False, mask: Value = 1.0, sink: Value = 0.0) -> Array:
+        """(..., n) to (..., n, n)."""
+        row, keep = self._longer(x, mask, sink)
+        return self._rows.jacobian(row, odd=odd, mask=keep)[..., :-1, :-1]
+
+    def pullback(
+        self, x: Array, upstream: Array, *, odd: bool = False, mask: Value = 1.0, sink: Value = 0.0
+    ) -> tuple[Array, Mapping[str, Array]]:
+        """dL/dx, (..., n), and dL/dsink: the exact sum of what the rows give, each rounded once."""
+        row, keep = self._longer(x, mask, sink)
+        seed = np.concatenate([upstream, np.zeros((*x.shape[:-1], 1))], axis=-1)
+        pulled, _ = self._rows.pullback(row, seed, odd=odd, mask=keep)
+        each = np.ascontiguousarray(pulled[..., -1]).reshape(-1)
+        total = GIVEN.sums(each, np.ones(each.shape), {}, 1, 0, odd=odd)
+        return pulled[..., :-1], {"sink": total.reshape(())}
+
+    @staticmethod
+    def _longer(x: Array, mask: Value, sink: Value) -> tuple[Array, Array]:
+        one = (*x.shape[:-1], 1)
+        keep = np.broadcast_to(np.asarray(mask, np.float64), x.shape)
+        return (
+            np.concatenate([x, np.full(one, float(sink))], axis=-1),
+            np.concatenate([keep, np.ones(one)], axis=-1),
+        )
+
+
 def _hardmax_jacobian(x: Array, keep: NDArray[np.bool_], odd: bool, out: Array) -> None:
     del keep, odd
     out[...] = np.where(np.isnan(x).any(axis=-1), np.nan, 0.0)[:, None, None]
@@ -92,6 +130,8 @@ _SOFTMAX = _Rows(shares.softmax, shares.softmax_jacobian, shares.softmax_pullbac
 _SOFTMIN = _Rows(shares.softmax, shares.softmax_jacobian, shares.softmax_pullback, sign=-1.0)
 _LOG_SOFTMAX = _Rows(shares.log_softmax, shares.log_softmax_jacobian, shares.log_softmax_pullback)
 _HARDMAX = _Rows(shares.hardmax, _hardmax_jacobian, _hardmax_pullback)
+_ENTMAX15 = _Rows(shares.entmax15, shares.entmax15_jacobian, shares.entmax15_pullback)
+_SINK = _WithSink(_SOFTMAX)
 _SPARSEMAX = _Rows(shares.sparsemax, shares.sparsemax_jacobian, shares.sparsemax_pullback)
 
 
@@ -274,4 +314,107 @@ SPARSEMAX = Rowwise(
     ),
 )
 
-FAMILY = (SOFTMAX, SOFTMIN, LOG_SOFTMAX, HARDMAX, SPARSEMAX)
+ENTMAX15 = Rowwise(
+    name="entmax15",
+    title=Text("1.5-entmax", "1.5-엔트맥스"),
+    summary=Text(
+        "Between softmax and sparsemax: probabilities that are squares of how far a score lies above a "
+        "threshold, so that low scores get exactly 0 but the edge of the support is smooth. A score that has "
+        "dropped out receives no signal.",
+        "소프트맥스와 스파스맥스의 중간입니다. 점수가 문턱을 넘은 만큼을 제곱해 확률로 삼으므로, 낮은 점수는 "
+        "정확히 0이 되지만 0이 되는 경계가 매끄럽습니다. 한번 0이 된 성분은 신호를 받지 못합니다.",
+    ),
+    formulas=formulas(
+        "r[i]**2",
+        "r[i] * (1 - r[i] / w) if k == i else -r[i] * r[k] / w",
+        **{
+            "q": "max(x[j] for j in n)",
+            "z[j]": "x[j] - q",
+            "h": "min(z[j] for j in n if sum((x[l] - x[j])**2 for l in n if x[l] > x[j]) < 4)",
+            "c": "sum(1 for j in n if z[j] >= h)",
+            "a": "sum(z[j] for j in n if z[j] >= h) / c",
+            "t": "a - sqrt((4 - sum((z[j] - a)**2 for j in n if z[j] >= h)) / c)",
+            "r[j]": "max(z[j] - t, 0) / 2",
+            "w": "sum(r[j] for j in n)",
+        },
+    ),
+    parameters=(_MASK,),
+    several_axes=True,
+    width=_same,
+    value=_ENTMAX15.value,
+    jacobian=_ENTMAX15.jacobian,
+    pullback=_ENTMAX15.pullback,
+    range="[0, 1]",
+    limits=("0", "1"),
+    largest_slope="1",
+    zero_centred=False,
+    monotone=True,
+    smoothness=1,
+    saturates=frozenset({"negative", "positive"}),
+    references=(
+        Reference(
+            authors="Peters, Niculae, Martins",
+            title="Sparse Sequence-to-Sequence Models",
+            year=2019,
+            identifier="arXiv:1905.05702",
+        ),
+    ),
+)
+
+SOFTMAX_SINK = Rowwise(
+    name="softmax_sink",
+    title=Text("Softmax with a sink", "싱크를 둔 소프트맥스"),
+    summary=Text(
+        "Softmax with one more score, the sink, in the sum but not in the output: the probabilities add up "
+        "to less than 1, and attention may attend to nothing. A sink of 0 is softmax with 1 added to the sum "
+        "(“off by one”); gpt-oss learns one sink a head.",
+        "합에는 들어가지만 출력에는 나오지 않는 점수(싱크)를 하나 더 둔 소프트맥스입니다. 확률의 합이 1보다 "
+        "작아지므로 어텐션이 아무것도 보지 않을 수 있습니다. 싱크가 0이면 합에 1을 더한 소프트맥스이며, "
+        "gpt-oss는 헤드마다 싱크를 하나씩 학습합니다.",
+    ),
+    formulas=formulas(
+        "exp(x[i]) / (exp(sink) + sum(exp(x[j]) for j in n))",
+        "s[i] * (1 - s[i]) if k == i else -s[i] * s[k]",
+        **{"s[i]": "exp(x[i]) / (exp(sink) + sum(exp(x[j]) for j in n))"},
+    ),
+    parameters=(
+        _MASK,
+        Parameter(
+            name="sink",
+            symbol="z",
+            description=("the score of the sink; −∞ for none", "싱크의 점수. −∞이면 싱크가 없습니다"),
+            domain=Interval("[-inf, inf)"),
+            default=0.0,
+            learnable=True,
+        ),
+    ),
+    several_axes=True,
+    width=_same,
+    value=_SINK.value,
+    jacobian=_SINK.jacobian,
+    pullback=_SINK.pullback,
+    range="(0, 1)",
+    limits=("0", "1"),
+    largest_slope="1/4",
+    zero_centred=False,
+    monotone=True,
+    smoothness=np.inf,
+    saturates=frozenset({"negative", "positive"}),
+    references=(
+        Reference(authors="Miller", title="Attention Is Off By One", year=2023),
+        Reference(
+            authors="Xiao, Tian, Chen, Han, Lewis",
+            title="Efficient Streaming Language Models with Attention Sinks",
+            year=2023,
+            identifier="arXiv:2309.17453",
+        ),
+        Reference(
+            authors="OpenAI",
+            title="gpt-oss-120b & gpt-oss-20b Model Card",
+            year=2025,
+            identifier="arXiv:2508.10925",
+        ),
+    ),
+)
+
+FAMILY = (SOFTMAX, SOFTMIN, LOG_SOFTMAX, HARDMAX, SPARSEMAX, ENTMAX15, SOFTMAX_SINK)

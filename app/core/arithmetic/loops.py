@@ -243,6 +243,7 @@ _AT = [
         lambda params, i: (params[0][i],),
         lambda params, i: (params[0][i], params[1][i]),
         lambda params, i: (params[0][i], params[1][i], params[2][i]),
+        lambda params, i: (params[0][i], params[1][i], params[2][i], params[3][i]),
     )
 ]
 """A number's own parameters, by how many of them are arrays."""

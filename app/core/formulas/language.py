@@ -212,6 +212,13 @@ def _summands(node: ast.expr, evaluator: _Evaluator, values: Mapping[str, Any]) 
         yield node
 
 
+def _literal(source: str, node: ast.Constant) -> str:
+    """The text of a number. Of one in the first line, without a look at the lines of the whole text."""
+    if node.end_lineno == 1:
+        return source.encode()[node.col_offset : node.end_col_offset].decode()
+    return ast.get_source_segment(source, node) or ""
+
+
 class _Evaluator:
     def __init__(self, arithmetic: Arithmetic, source: str) -> None:
         self._arithmetic = arithmetic
@@ -220,7 +227,7 @@ class _Evaluator:
     def value(self, node: ast.expr, names: Mapping[str, Any]) -> Any:
         match node:
             case ast.Constant():
-                return self._arithmetic.number(ast.get_source_segment(self._source, node) or "")
+                return self._arithmetic.number(_literal(self._source, node))
             case ast.Name(id=name):
                 return self._arithmetic.constant(name) if name in _CONSTANTS else names[name]
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -240,9 +247,10 @@ class _Evaluator:
         raise ValueError(f"{ast.unparse(node)} is not part of the formula language")
 
     def _index(self, node: ast.expr, names: Mapping[str, Any]) -> int | tuple[int, ...]:
+        places = _Evaluator(FloatArithmetic(), self._source)  # a ball is no place in a row
         if isinstance(node, ast.Tuple):
-            return tuple(int(self.value(each, names)) for each in node.elts)
-        return int(self.value(node, names))
+            return tuple(int(places.value(each, names)) for each in node.elts)
+        return int(places.value(node, names))
 
     def _compare(
         self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr], names: Mapping[str, Any]
@@ -279,7 +287,7 @@ class _Printer:
     def _print(self, node: ast.expr) -> tuple[int, str]:
         match node:
             case ast.Constant():
-                return _ATOM, ast.get_source_segment(self._source, node) or ""
+                return _ATOM, _literal(self._source, node)
             case ast.Name(id=name):
                 return _ATOM, self._symbols.get(name, name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):

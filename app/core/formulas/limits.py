@@ -7,23 +7,26 @@ Sums are cut after `MOST_TERMS` terms, with a monomial that bounds what was cut 
 "Transseries and Real Differential Algebra"; Gruntz 1996, "On Computing Limits in a Symbolic Manipulation
 System".)
 
-Coefficients are rational, or balls where they are not; a ball that may be zero where it matters, and an
-oscillation, end the attempt.
+Coefficients are exact (`constants`), so that equal ones cancel; one whose sign cannot be told where it
+matters ends the attempt. A sine of what is infinite is O(1): bounded, but with a derivative that need not be.
 """
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias
+from functools import cmp_to_key, lru_cache, partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from flint import arb, arb_series, fmpq
 
-from app.core.arithmetic.balls import SERIES, Undecided, ball, precision
+from app.core.arithmetic.balls import SERIES, Undecided, precision
 from app.core.arithmetic.rounding import Rounding
+from app.core.formulas import constants
 from app.core.formulas.closures import Arithmetic, function
+from app.core.formulas.constants import Coefficient, as_ball, may_vanish, plus, sign, times
 from app.core.formulas.tree import Tree, written_size
 from app.core.formulas.vectorised import stable
 
@@ -35,7 +38,7 @@ MOST_WRITTEN = 600
 
 BITS = 256
 
-Coefficient: TypeAlias = Fraction | arb
+Result = TypeVar("Result")
 
 
 class NoLimit(ArithmeticError):
@@ -76,87 +79,64 @@ def limits(
     return list(_limits(root, tuple(sorted(numbers.items())), side, last, rounding))
 
 
-@functools.lru_cache(maxsize=512)
+@lru_cache(maxsize=512)
 def _limits(
     root: Tree, numbers: tuple[tuple[str, float], ...], side: int, last: int, rounding: Rounding
 ) -> list[float | None]:
-    found: list[float | None] = []
     if written_size(root) > MOST_WRITTEN:
         return [None] * (last + 1)
+    at = partial(_at_infinity, root, dict(numbers), side)
     with precision(BITS):
         try:
-            value = _at_infinity(root, dict(numbers), side)
+            value = _known(at, _BOUNDED)
+            found = [_known(_limit, value, rounding)]
+            value = _known(at, _SMOOTH) if last else None
+            for _ in range(last):
+                value = _known(_derivative, value, side)
+                found.append(_known(_limit, value, rounding))
         except NoLimit:
             return [float("nan")] * (last + 1)
-        except (ArithmeticError, ValueError):
-            return [None] * (last + 1)
-        for order in range(last + 1):
-            try:
-                if order:
-                    value = _scaled(_derivative(value), Fraction(side))
-                found.append(_limit(value, rounding))
-            except ArithmeticError:
-                found.append(None)
     return found
 
 
-def _at_infinity(root: Tree, numbers: Mapping[str, float], side: int) -> Sum:
+def _known(find: Callable[..., Result], first: Any, *rest: Any) -> Result | None:
+    """What is found of ``first``; None where that is not known, or cannot be told."""
+    if first is None:
+        return None
+    try:
+        return find(first, *rest)
+    except NoLimit:
+        raise
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def _at_infinity(root: Tree, numbers: Mapping[str, float], side: int, arithmetic: Arithmetic) -> Sum:
     given = {name: _constant(Fraction(value)) for name, value in numbers.items() if name != "x"}
-    run = function(stable(root), _ARITHMETIC, ["x"], frozenset({"x"}), given)
+    run = function(stable(root), arithmetic, ["x"], frozenset({"x"}), given)
     value: Sum = run([Sum(((Fraction(side), _X),))])
     return value
 
 
 def _limit(value: Sum, rounding: Rounding) -> float:
+    if value.terms and _order(value.terms[0][1], ONE) > 0:  # the error is smaller than any term
+        return sign(value.terms[0][0]) * rounding.beyond
     if value.error is not None and _order(value.error, ONE) >= 0:
         raise Undecided
     if not value.terms:
         return 0.0
     coefficient, monomial = value.terms[0]
-    size, sign = _order(monomial, ONE), _sign(coefficient)
-    if size > 0:
-        return sign * rounding.beyond
+    size, side = _order(monomial, ONE), sign(coefficient)
     if size < 0:
-        return sign * 0.0
+        return side * 0.0
     exact = isinstance(coefficient, Fraction)
     whole = (
         fmpq(coefficient.numerator, coefficient.denominator) if isinstance(coefficient, Fraction) else fmpq(0)
     )
-    decided = rounding.decided(whole, arb(0) if exact else _ball(coefficient))
+    decided = rounding.decided(whole, arb(0) if exact else as_ball(coefficient))
     if decided is None:
         raise Undecided
     return decided
-
-
-# Coefficients
-
-
-def _ball(value: Coefficient) -> arb:
-    return ball(value) if isinstance(value, Fraction) else value
-
-
-def _plus(a: Coefficient, b: Coefficient) -> Coefficient:
-    return a + b if isinstance(a, Fraction) and isinstance(b, Fraction) else _ball(a) + _ball(b)
-
-
-def _times(a: Coefficient, b: Coefficient) -> Coefficient:
-    return a * b if isinstance(a, Fraction) and isinstance(b, Fraction) else _ball(a) * _ball(b)
-
-
-def _sign(value: Coefficient) -> int:
-    if isinstance(value, Fraction):
-        return (value.numerator > 0) - (value.numerator < 0)
-    if value.is_zero():
-        return 0
-    if value > 0:
-        return 1
-    if value < 0:
-        return -1
-    raise Undecided
-
-
-def _may_vanish(value: Coefficient) -> bool:
-    return not isinstance(value, Fraction) and not value.is_zero() and bool(value.contains(0))
 
 
 # Monomials
@@ -167,7 +147,7 @@ def _order(a: Monomial, b: Monomial) -> int:
     if a == b:
         return 0
     difference = _sum([*_logarithm(a), *_negative(_logarithm(b))])
-    return _sign(difference[0][0]) if difference else 0
+    return sign(difference[0][0]) if difference else 0
 
 
 _Terms: TypeAlias = Sequence[tuple[Coefficient, Monomial]]
@@ -181,19 +161,19 @@ def _logarithm(monomial: Monomial) -> _Terms:
 
 
 def _negative(terms: _Terms) -> _Terms:
-    return [(-coefficient, monomial) for coefficient, monomial in terms]
+    return [(constants.negative(coefficient), monomial) for coefficient, monomial in terms]
 
 
 def _sum(terms: _Terms) -> list[tuple[Coefficient, Monomial]]:
     """Like terms joined, largest first, zeros left out."""
-    return [term for term in _joined(terms) if _sign(term[0])]
+    return [term for term in _joined(terms) if sign(term[0])]
 
 
 def _joined(terms: _Terms) -> list[tuple[Coefficient, Monomial]]:
     joined: list[tuple[Coefficient, Monomial]] = []
     for coefficient, monomial in sorted(terms, key=_BY_SIZE, reverse=True):
         if joined and joined[-1][1] == monomial:
-            joined[-1] = (_plus(joined[-1][0], coefficient), monomial)
+            joined[-1] = (plus(joined[-1][0], coefficient), monomial)
         else:
             joined.append((coefficient, monomial))
     return joined
@@ -209,7 +189,7 @@ def _compared_terms(a: tuple[Coefficient, Monomial], b: tuple[Coefficient, Monom
     return _compared(a[1], b[1])
 
 
-_BY_SIZE = functools.cmp_to_key(_compared_terms)
+_BY_SIZE = cmp_to_key(_compared_terms)
 
 
 def _product(a: Monomial, b: Monomial) -> Monomial:
@@ -217,27 +197,27 @@ def _product(a: Monomial, b: Monomial) -> Monomial:
 
 
 def _power(monomial: Monomial, power: Coefficient) -> Monomial:
-    return Monomial(tuple((_times(each, power), inner) for each, inner in _logarithm(monomial)))
+    return Monomial(tuple((times(each, power), inner) for each, inner in _logarithm(monomial)))
 
 
 def _largest(*monomials: Monomial | None) -> Monomial | None:
     known = [each for each in monomials if each is not None]
-    return max(known, key=functools.cmp_to_key(_order)) if known else None
+    return max(known, key=cmp_to_key(_order)) if known else None
 
 
 # Sums
 
 
 def _constant(value: Coefficient) -> Sum:
-    return Sum(((value, ONE),) if _sign(value) else ())
+    return Sum(((value, ONE),) if sign(value) else ())
 
 
 def _made(terms: _Terms, *errors: Monomial | None) -> Sum:
     """The sum of terms, without those that the errors hide, and cut to `MOST_TERMS`."""
     joined = _joined(terms)
     # What may be zero or not is no larger than its monomial.
-    error = _largest(*errors, *(monomial for each, monomial in joined if _may_vanish(each)))
-    joined = [term for term in joined if not _may_vanish(term[0]) and _sign(term[0])]
+    error = _largest(*errors, *(monomial for each, monomial in joined if may_vanish(each)))
+    joined = [term for term in joined if not may_vanish(term[0]) and sign(term[0])]
     if error is not None:
         joined = [term for term in joined if _order(term[1], error) > 0]
     if len(joined) > MOST_TERMS:
@@ -251,13 +231,13 @@ def _add(a: Sum, b: Sum) -> Sum:
 
 
 def _scaled(a: Sum, factor: Coefficient) -> Sum:
-    if not _sign(factor):
+    if not sign(factor):
         return Sum((), None)
-    return Sum(tuple((_times(each, factor), monomial) for each, monomial in a.terms), a.error)
+    return Sum(tuple((times(each, factor), monomial) for each, monomial in a.terms), a.error)
 
 
 def _multiply(a: Sum, b: Sum) -> Sum:
-    terms = [(_times(c, d), _product(m, n)) for c, m in a.terms for d, n in b.terms]
+    terms = [(times(c, d), _product(m, n)) for c, m in a.terms for d, n in b.terms]
     errors = [
         _product(error, size)
         for error, size in ((a.error, _size(b)), (b.error, _size(a)))
@@ -276,13 +256,12 @@ def _lead(a: Sum) -> tuple[Coefficient, Monomial, Sum]:
         raise Undecided
     coefficient, monomial = a.terms[0]
     inverse = _power(monomial, Fraction(-1))
-    rest = [(_times(each, _reciprocal(coefficient)), _product(inner, inverse)) for each, inner in a.terms[1:]]
+    rest = [
+        (times(each, constants.reciprocal(coefficient)), _product(inner, inverse))
+        for each, inner in a.terms[1:]
+    ]
     error = None if a.error is None else _product(a.error, inverse)
     return coefficient, monomial, Sum(tuple(rest), error)
-
-
-def _reciprocal(value: Coefficient) -> Coefficient:
-    return 1 / value
 
 
 def _composed(coefficients: Sequence[Coefficient], small: Sum) -> Sum:
@@ -299,7 +278,7 @@ def _composed(coefficients: Sequence[Coefficient], small: Sum) -> Sum:
 def _divide(a: Sum, b: Sum) -> Sum:
     coefficient, monomial, small = _lead(b)
     series = _composed([Fraction((-1) ** k) for k in range(MOST_TERMS)], small)
-    inverse = Sum(((_reciprocal(coefficient), _power(monomial, Fraction(-1))),))
+    inverse = Sum(((constants.reciprocal(coefficient), _power(monomial, Fraction(-1))),))
     return _multiply(a, _multiply(inverse, series))
 
 
@@ -318,54 +297,45 @@ def _exp(a: Sum) -> Sum:
     factorials = [Fraction(1)]
     for k in range(1, MOST_TERMS):
         factorials.append(factorials[-1] / k)
-    scale: Coefficient = _ball(constant).exp() if _sign(constant) else Fraction(1)
-    return _multiply(Sum(((scale, Monomial(tuple(large))),)), _composed(factorials, small))
+    whole = Sum(((constants.exp(constant), Monomial(tuple(large))),))
+    return _multiply(whole, _composed(factorials, small))
 
 
 def _log(a: Sum) -> Sum:
     coefficient, monomial, small = _lead(a)
-    if _sign(coefficient) < 0:
+    if sign(coefficient) < 0:
         raise NoLimit
     series = _composed([Fraction(0), *(Fraction((-1) ** (k + 1), k) for k in range(1, MOST_TERMS))], small)
-    constant: Coefficient = Fraction(0) if coefficient == 1 else _ball(coefficient).log()
+    constant = constants.log(coefficient)
     if any(inner.atom > 3 for _, inner in _logarithm(monomial)):
         raise Undecided
     return _add(_made([*_logarithm(monomial), (constant, ONE)]), series)
 
 
 def _to_the(a: Sum, b: Sum) -> Sum:
-    _, power, small = _parts(b)
+    _, power, _ = _parts(b)
     if b.terms and b != _constant(power):
         return _exp(_multiply(b, _log(a)))
-    del small
     if not b.terms:
         return _constant(Fraction(1))
+    whole = isinstance(power, Fraction) and power.denominator == 1
+    if not a.terms and sign(power) > 0 and (a.error is None or whole):
+        return Sum((), None if a.error is None else _power(a.error, power))
     coefficient, monomial, rest = _lead(a)
-    whole = power.denominator == 1 if isinstance(power, Fraction) else False
-    if _sign(coefficient) < 0 and not whole:
+    if sign(coefficient) < 0 and not whole:
         raise NoLimit
     binomials: list[Coefficient] = [Fraction(1)]
     for k in range(1, MOST_TERMS):
-        step = _times(_plus(power, Fraction(1 - k)), Fraction(1, k))
-        binomials.append(_times(binomials[-1], step))
-    if whole and abs(_whole(power)) <= 64 and isinstance(coefficient, Fraction):
-        scale: Coefficient = coefficient ** _whole(power)
-    elif coefficient == 1:
-        scale = Fraction(1)
-    else:
-        scale = _ball(coefficient) ** _ball(power)
+        step = times(plus(power, Fraction(1 - k)), Fraction(1, k))
+        binomials.append(times(binomials[-1], step))
+    scale = constants.power(coefficient, power)
     return _multiply(Sum(((scale, _power(monomial, power)),)), _composed(binomials, rest))
 
 
-def _whole(power: Coefficient) -> int:
-    assert isinstance(power, Fraction)
-    return int(power)
-
-
-def _derivative(a: Sum) -> Sum:
-    """d/dx, term by term."""
+def _derivative(a: Sum, side: int) -> Sum:
+    """The derivative in the variable that tends to ``side`` · ∞, term by term."""
     terms = [
-        (_times(coefficient, factor), _product(monomial, inner))
+        (times(coefficient, factor), _product(monomial, inner))
         for coefficient, monomial in a.terms
         for factor, inner in _growth(monomial).terms
     ]
@@ -373,7 +343,7 @@ def _derivative(a: Sum) -> Sum:
     if error is not None:
         growth = _size(_growth(error))
         error = _power(_X, Fraction(-1)) if growth is None else _product(error, growth)
-    return _made(terms, error)
+    return _scaled(_made(terms, error), Fraction(side))
 
 
 def _growth(monomial: Monomial) -> Sum:
@@ -383,7 +353,7 @@ def _growth(monomial: Monomial) -> Sum:
         return Sum(((Fraction(1), inverse),))
     return _made(
         [
-            (_times(_times(coefficient, factor), Fraction(1)), _product(inner, rate))
+            (times(times(coefficient, factor), Fraction(1)), _product(inner, rate))
             for coefficient, inner in monomial.exponent
             for factor, rate in _growth(inner).terms
         ]
@@ -395,7 +365,7 @@ def _growth(monomial: Monomial) -> Sum:
 
 def _sign_of(a: Sum) -> int:
     if a.terms:
-        return _sign(a.terms[0][0])
+        return sign(a.terms[0][0])
     if a.error is None:
         return 0
     raise Undecided
@@ -408,11 +378,9 @@ def _analytic(name: str, beyond: Callable[[Sum], Sum]) -> Callable[[Sum], Sum]:
         large, constant, small = _parts(a)
         if large:
             return beyond(a)
-        series = SERIES[name](arb_series([_ball(constant), arb(1)], MOST_TERMS))
-        coefficients: list[Coefficient] = [series[k] for k in range(MOST_TERMS)]
-        if not all(_ball(each).is_finite() for each in coefficients):
-            raise Undecided
-        if not _sign(constant) and name in _ODD:
+        series = SERIES[name](arb_series([as_ball(constant), arb(1)], MOST_TERMS))
+        coefficients = [constants.enclosed((name, constant, k), series[k]) for k in range(MOST_TERMS)]
+        if not sign(constant) and name in _ODD:
             coefficients[::2] = [Fraction(0)] * len(coefficients[::2])
         return _composed(coefficients, small)
 
@@ -432,9 +400,14 @@ def _subtract(a: Sum, b: Sum) -> Sum:
     return _add(a, _negated(b))
 
 
-def _oscillates(_: Sum) -> Sum:
+def _undecided(_: Sum) -> Sum:
     """Its limit, if there is one, is not looked for."""
     raise Undecided
+
+
+def _bounded(_: Sum) -> Sum:
+    """O(1): a sine."""
+    return Sum((), ONE)
 
 
 def _arctangent(a: Sum) -> Sum:
@@ -443,7 +416,7 @@ def _arctangent(a: Sum) -> Sum:
     odd: list[Coefficient] = [Fraction(0)] * MOST_TERMS
     for k in range(1, MOST_TERMS, 2):
         odd[k] = Fraction((-1) ** ((k - 1) // 2), k)
-    right_angle = _constant(arb.pi() / 2 * _sign_of(a))
+    right_angle = _constant(times(constants.pi(), Fraction(_sign_of(a), 2)))
     return _subtract(right_angle, _composed(odd, inverse))
 
 
@@ -454,9 +427,9 @@ def _tail(a: Sum) -> Sum:
     square = _multiply(a, a)
     coefficients: list[Coefficient] = [Fraction(1)]
     for k in range(1, MOST_TERMS):
-        coefficients.append(_times(coefficients[-1], Fraction(-(2 * k - 1), 2)))
+        coefficients.append(times(coefficients[-1], Fraction(-(2 * k - 1), 2)))
     series = _composed(coefficients, _divide(_UNIT, square))
-    density = _scaled(_exp(_negated(square)), 1 / arb.pi().sqrt())
+    density = _scaled(_exp(_negated(square)), constants.power(constants.pi(), Fraction(-1, 2)))
     return _divide(_multiply(density, series), a)
 
 
@@ -465,7 +438,7 @@ _erfc = _analytic("erfc", _tail)
 
 def _erf(a: Sum) -> Sum:
     large, _, _ = _parts(a)
-    return _subtract(_UNIT, _erfc(a)) if large else _analytic("erf", _oscillates)(a)
+    return _subtract(_UNIT, _erfc(a)) if large else _analytic("erf", _undecided)(a)
 
 
 def _sigmoid(a: Sum) -> Sum:
@@ -500,27 +473,28 @@ def _normal_tail(a: Sum) -> Sum:
         return _subtract(_UNIT, _normal_tail(_negated(a)))
     coefficients: list[Coefficient] = [Fraction(1)]
     for k in range(1, MOST_TERMS):
-        coefficients.append(_times(coefficients[-1], Fraction(-(2 * k - 1))))
+        coefficients.append(times(coefficients[-1], Fraction(-(2 * k - 1))))
     series = _composed(coefficients, _divide(_UNIT, _multiply(a, a)))
     return _negated(_divide(_multiply(_density(a), series), a))
 
 
 def _density(a: Sum) -> Sum:
-    return _scaled(_exp(_scaled(_multiply(a, a), Fraction(-1, 2))), 1 / (2 * arb.pi()).sqrt())
+    scale = constants.power(times(Fraction(2), constants.pi()), Fraction(-1, 2))
+    return _scaled(_exp(_scaled(_multiply(a, a), Fraction(-1, 2))), scale)
 
 
 def _logarithm_to(base: int) -> Callable[[Sum], Sum]:
-    return lambda a: _scaled(_log(a), 1 / arb(base).log())
+    return lambda a: _scaled(_log(a), constants.reciprocal(constants.log(Fraction(base))))
 
 
 def _half(a: Sum) -> Sum:
     return _scaled(a, Fraction(1, 2))
 
 
-def _extreme(sign: int) -> Callable[..., Sum]:
+def _extreme(side: int) -> Callable[..., Sum]:
     def extreme(first: Sum, *others: Sum) -> Sum:
         for each in others:
-            if _sign_of(_subtract(each, first)) * sign > 0:
+            if _sign_of(_subtract(each, first)) * side > 0:
                 first = each
         return first
 
@@ -550,11 +524,11 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "asinh": _asinh,
     "acosh": lambda a: _log(_add(a, _sqrt(_subtract(_multiply(a, a), _UNIT)))),
     "atanh": lambda a: _half(_log(_divide(_add(_UNIT, a), _subtract(_UNIT, a)))),
-    "sin": _analytic("sin", _oscillates),
-    "cos": _analytic("cos", _oscillates),
-    "tan": _analytic("tan", _oscillates),
-    "asin": _analytic("asin", _oscillates),
-    "acos": _analytic("acos", _oscillates),
+    "sin": _analytic("sin", _undecided),
+    "cos": _analytic("cos", _undecided),
+    "tan": _analytic("tan", _undecided),
+    "asin": _analytic("asin", _undecided),
+    "acos": _analytic("acos", _undecided),
     "atan": _analytic("atan", _arctangent),
     "erf": _erf,
     "erfc": _erfc,
@@ -571,9 +545,9 @@ def _relation(holds: Callable[[int, int], bool]) -> Callable[[Sum, Sum], bool]:
     return lambda a, b: holds(_sign_of(_subtract(a, b)), 0)
 
 
-_ARITHMETIC = Arithmetic(
+_SMOOTH = Arithmetic(
     _constant,
-    lambda: _constant(arb.pi()),
+    lambda: _constant(constants.pi()),
     _FUNCTIONS,
     _FUNCTIONS,
     {
@@ -585,3 +559,8 @@ _ARITHMETIC = Arithmetic(
         "!=": _relation(operator.ne),
     },
 )
+"""What derivatives can be taken of."""
+
+_WAVES = {**_FUNCTIONS, **{name: _analytic(name, _bounded) for name in ("sin", "cos")}}
+_BOUNDED = replace(_SMOOTH, fixed=_WAVES, varying=_WAVES)
+"""For values alone: a bounded wave may have any derivative."""

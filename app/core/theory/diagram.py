@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.activations.from_formula import Accuracy, FormulaActivation
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.evaluation import Mapper
@@ -19,6 +20,9 @@ from app.core.theory.mean_field import mean_field
 
 BLOCK = 10_000
 """Cells of a job. Each job makes the tables of its integrals anew, at the cost of thousands of cells."""
+
+REACH = 9.0
+"""Standard deviations within which all but 1e-18 of a normal density lies."""
 
 ARRAYS = ("q_star", "c_star", "chi_1", "xi_q", "xi_c", "xi_gradient", "phase")
 
@@ -59,6 +63,35 @@ def diagram(call: Call, sigma_w: Array, sigma_b: Array, *, run: Runner = in_turn
     arrays = {name: _joined(results[: len(cells)], name).reshape(weight.shape) for name in ARRAYS}
     critical = _joined(results[len(cells) :], "critical_sigma_w").reshape(sigma_b.shape)
     return {**arrays, "critical_sigma_w": critical}
+
+
+@dataclass(frozen=True)
+class Check:
+    """The job of holding a formula, worked out in double precision, against its proved values."""
+
+    call: Call
+    low: float
+    high: float
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> Accuracy | None:
+        """How far it lies from them; None for what is no formula."""
+        activation = self.call.activation
+        if not isinstance(activation, FormulaActivation):
+            return None
+        return activation.accuracy(self.low, self.high, self.call.scalars)
+
+
+def accuracy(call: Call, q_star: Array, *, run: Runner = in_turn) -> Accuracy | None:
+    """How well a formula was worked out for a diagram with these ``q_star``; None for an entry.
+
+    Looked at are `REACH` standard deviations of the largest variance that the length map came to: 1, where it
+    starts, or the largest fixed point that is finite.
+    """
+    if not isinstance(call.activation, FormulaActivation):
+        return None
+    finite = q_star[np.isfinite(q_star)]
+    reach = REACH * float(np.sqrt(finite.max(initial=1.0)))
+    return next(run([Check(call, -reach, reach)], ignore))
 
 
 def _blocks(size: int) -> list[slice]:

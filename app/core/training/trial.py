@@ -3,27 +3,40 @@
 Its layers stand between the 64 pixels and a linear head of ten classes, LeCun's initialisation; four fifths
 of the digits, batches of 64, steps of SGD with momentum 0.9. The rate is not searched for: a network whose
 gradient survives learns at this one, and one that needs another is hard to train, which is what is asked.
+
+A trial may take `MOST_WORK`. Networks that are too large for that have one run instead of three, and their
+wide layers are halved until it is enough: what is lost from layer to layer hangs on the depth, which is kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
 
 from app.core.errors import InvalidValue
 from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Spread
 from app.core.training import data
+from app.core.training.cost import Cost, Extent, cost
 from app.core.training.initial import linear
 from app.core.training.learner import Learner, always_learned
 from app.core.training.losses import LOSSES
 from app.core.training.optimisers import SGD
-from app.core.training.run import Outcome, Training
+from app.core.training.run import Outcome, Training, Watch
 
 RUNS = 3
 
 STEPS = 200
+
+MOST_WORK = 5e11
+"""Operations of a trial: ten seconds of a core."""
+
+LEAST_WIDTH = 32
+"""Units that layers are narrowed to at most."""
 
 BATCH = 64
 
@@ -35,6 +48,8 @@ HELD_OUT = 0.2
 
 CHANCE = 0.1
 """Accuracy of guessing one digit in ten."""
+
+_EXAMPLES = data.DIGITS - round(HELD_OUT * data.DIGITS)
 
 LEARNED = 0.5
 """Held-out accuracy from which on the network has learned something: five times that of guessing."""
@@ -76,25 +91,55 @@ def learner(network: Network) -> Learner:
     )
 
 
-def trial(network: Network, seed: int) -> Training:
+class Fitting(NamedTuple):
+    """The networks that are tried, how many, and what that costs."""
+
+    learner: Learner
+    runs: int
+    cost: Cost
+
+
+def fitting(learner: Learner, most_bytes: float) -> Fitting | None:
+    """The widest networks, and the most of them, that a trial may be made of; None where there are none."""
+    for units in _narrower(learner):
+        sizes = tuple(min(each, units) for each in learner.sizes[1:-1])
+        tried = replace(learner, sizes=(learner.sizes[0], *sizes, learner.sizes[-1]))
+        for runs in (RUNS, 1):
+            found = cost(tried, Extent(_EXAMPLES, BATCH, STEPS, runs, frames=2, memories=1), Watch())
+            if found.work <= MOST_WORK and found.bytes <= most_bytes:
+                return Fitting(tried, runs, found)
+    return None
+
+
+def _narrower(learner: Learner) -> Iterator[int]:
+    """The widest layer's units, halved again and again; not where each unit has a parameter of its own."""
+    units = max(learner.sizes[1:-1], default=1)
+    yield units
+    if not any(np.ndim(value) for value in learner.call.params.values()):
+        while units > LEAST_WIDTH:
+            units = max(units // 2, LEAST_WIDTH)
+            yield units
+
+
+def trial(fitted: Fitting, seed: int) -> Training:
     """The training that tries it."""
     return Training(
-        learner=learner(network),
+        learner=fitted.learner,
         split=data.drawn("digits", seed, held_out=HELD_OUT),
         loss=LOSSES["logistic"],
         optimiser=SGD(RATE, MOMENTUM),
         steps=STEPS,
-        runs=RUNS,
+        runs=fitted.runs,
         seed=seed,
         batch=BATCH,
         every=STEPS,
     )
 
 
-def judged(came: Outcome) -> Trial:
-    """By the median run; more than half diverged is divergence."""
+def judged(came: Outcome, runs: int) -> Trial:
+    """By the median of the ``runs``; more than half diverged is divergence."""
     whole, diverged = came.last.whole, len(came.diverged)
     state: Came = "learns" if whole["held_out_accuracy"].median >= LEARNED else "does_not_learn"
-    if 2 * diverged > RUNS:
+    if 2 * diverged > runs:
         state = "diverges"
     return Trial(state, whole["loss"], whole["held_out_accuracy"], diverged)

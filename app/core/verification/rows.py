@@ -61,7 +61,7 @@ class RowVerification:
         exact = self._exact(progress)
         finite = np.repeat(np.isfinite(self._rows).all(axis=1), self._width)
         output = rows_of(self.outputs, self._axes).ravel()
-        own = self._rows[:, : self._width].ravel()
+        own = self._own.ravel()
         # Among infinite inputs an infinite answer is no overflow.
         overflowing = np.where(finite, own, np.nan)
         found = errors(overflowing, output, exact, self.dtype, flush=self.flush)
@@ -87,6 +87,12 @@ class RowVerification:
     @cached_property
     def _rows(self) -> Array:
         return rows_of(self._held, self._axes)
+
+    @property
+    def _own(self) -> Array:
+        """For each output the input that is told beside it."""
+        assert isinstance(self.call.activation, Rowwise)
+        return self._rows[:, ::2] if self.call.activation.interleaved else self._rows[:, : self._width]
 
     @property
     def _width(self) -> int:

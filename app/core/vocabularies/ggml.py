@@ -20,6 +20,10 @@ VOCABULARY = Vocabulary(
         "SOFTPLUS is linear above 20.",
         "The gate of REGLU, GEGLU and SWIGLU is the first half; the functions that end in _swapped gate "
         "with the second and have no name here.",
+        "SWIGLU_OAI takes the gate and the value apart, where gpt-oss has them alternate; alpha and limit "
+        "have no default.",
+        "GEGLU has the tanh form in its gate, read on the CPU from the same float16 table as GELU.",
+        "XIELU has no name here: its alpha_p and alpha_n go through a softplus first.",
     ),
     names=(
         FrameworkName("step", ("step", "STEP")),
@@ -40,5 +44,13 @@ VOCABULARY = Vocabulary(
         FrameworkName("reglu", ("reglu", "REGLU")),
         FrameworkName("swiglu", ("swiglu", "SWIGLU"), fixed={"beta": 1.0}),
         FrameworkName("geglu", ("geglu_erf", "GEGLU_ERF")),
+        FrameworkName("geglu_tanh", ("geglu", "GEGLU")),
+        FrameworkName("geglu_quick", ("geglu_quick", "GEGLU_QUICK")),
+        FrameworkName(
+            "clamped_swiglu",
+            ("swiglu_oai", "SWIGLU_OAI"),
+            (Argument("alpha"), Argument("limit")),
+            fixed={"offset": 1.0},
+        ),
     ),
 )

@@ -272,14 +272,24 @@ def test_limits_of_the_own_inputs(entry: Rowwise, side: int) -> None:
         assert (("negative", "positive")[side] in entry.saturates) == bool(slopes.max() < 1e-9)
 
 
+STEEP = (np.array([1.4, 50.0]), np.array([2.4, 50.0]))
+"""A gate where swish is steepest, and a value beyond its bound."""
+
+
 @over(ROWWISE)
 def test_largest_slope_is_a_bound_and_is_reached(entry: Rowwise) -> None:
     bound = entry.number(entry.largest_slope)
     steepest = 0.0
-    for row in (*random_rows(entry, 40), np.zeros(2), np.zeros(100), *hard_rows(entry)):
+    for row in (*random_rows(entry, 40), np.zeros(2), np.zeros(100), *hard_rows(entry), *STEEP):
         slopes = np.abs(computed(entry.jacobian, entry, row)[0])
         assert slopes.max() <= bound
         steepest = max(steepest, float(slopes.max()))
+    # One score ahead of a crowd that is just inside the support.
+    crowd = np.append(1.99, np.zeros(2**20 - 1))
+    one = np.eye(1, entry.width(crowd.size, **call(entry).params))[0]
+    gradient, _ = computed(entry.pullback, entry, crowd, one)
+    assert np.abs(gradient).max() <= bound
+    steepest = max(steepest, float(np.abs(gradient).max()))
     assert steepest >= (0.98 * bound if np.isfinite(bound) else 1e100)
 
 
@@ -399,7 +409,7 @@ def outputs(name: str, *rows: list[float], **params: Value) -> Array:
     return activate(REGISTRY.resolve(name, params), np.array(rows), order=0).orders[0]
 
 
-@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax", "hardmax"])
+@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax", "entmax15", "hardmax"])
 def test_probabilities_add_up_to_one(name: str) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 50)) * 4
     probabilities = activate(REGISTRY.resolve(name), rows, order=0).orders[0]

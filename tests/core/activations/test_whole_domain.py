@@ -47,6 +47,10 @@ CASES = [
     Case("rrelu", {"lower": 1.7e308, "upper": 1.7e308}, -0.13, 0, -2.21e307),
     Case("squareplus", {"b": 5e-324}, 9.645202376919676e-13, 2, 2.7530913868524248e-288),
     Case("isru", {"alpha": 5e-324}, math.inf, 0, 4.4989137945431964e161),
+    # Two terms cancel to 10⁻¹⁷ of them beside the root.
+    Case("xielu", {}, -2.432484276931448, 0, 3.470302371057706e-17),
+    Case("xielu", {}, -2.432484276931449, 0, 2.3875782616962716e-16),
+    Case("xielu", {"alpha_n": 1.0, "beta": 0.0}, -1e-20, 0, 5e-41),
     # A difference overflows that is multiplied by something small.
     Case("keras:relu", {"negative_slope": 0.01, "threshold": 4e307}, -1.7e308, 0, -2.1e306),
     # Parameters that frameworks take.
@@ -221,7 +225,9 @@ def test_a_scalar_is_a_row_of_one() -> None:
     assert float(activate(prelu, np.array(-2.0)).orders[0]) == -1.0
 
 
-@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax", "sparsemax", "hardmax"])
+@pytest.mark.parametrize(
+    "name", ["softmax", "softmin", "log_softmax", "sparsemax", "entmax15", "softmax_sink", "hardmax"]
+)
 def test_what_is_masked_out_is_not_there(name: str) -> None:
     x = np.random.default_rng(2).normal(size=(2, 4))
     mask = np.array([1.0, 0.0, 1.0, 1.0])

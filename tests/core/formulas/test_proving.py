@@ -138,10 +138,51 @@ def test_special_values(text: str, x: float, expected: float) -> None:
     np.testing.assert_equal(found.orders[0, 0] + 0.0, expected)
 
 
-def test_what_oscillates_at_infinity_is_not_guessed() -> None:
-    found = proved("x + sin(x)", math.inf)
+@pytest.mark.parametrize("text", ["sin(x)", "x * sin(x)", "x + x * cos(x)", "exp(sin(x))", "tan(x) + x**2"])
+def test_what_oscillates_at_infinity_is_not_guessed(text: str) -> None:
+    found = proved(text, math.inf)
     assert not found.proved.any()
     assert np.isnan(found.orders).all()
+
+
+def test_what_a_bounded_wave_cannot_stop_is_a_limit_but_not_its_slope() -> None:
+    for text, limit in (
+        ("x + sin(x**2)", math.inf),
+        ("sin(x**2) / x", 0.0),
+        ("exp(x) - 9 * cos(x)", math.inf),
+    ):
+        found = proved(text, math.inf, 1)
+        assert found.orders[0, 0] == limit
+        assert found.proved[:, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("sqrt(2 / pi) * x - sqrt(2 / pi) * x", 0.0),
+        ("exp(sqrt(2 / pi) * x) / exp(x / sqrt(pi / 2))", 1.0),
+        ("exp(sqrt(3) * x + x**2) - exp(x**2) * exp(x * sqrt(3))", 0.0),
+        ("sqrt(2) * x - 2 * x / sqrt(2) + 3", 3.0),
+        ("log(3 * x) - log(x) - log(3)", 0.0),
+        ("x * (log(exp(1) * x) - log(x) - 1) + 2", 2.0),
+        ("pi**2 * x - pi * (pi * x) + 1 / x", 0.0),
+        ("x**pi / x**3 / x**(pi - 3)", 1.0),
+        ("(1 + tanh(-x * sqrt(2 / pi))) * x**9", 0.0),
+        ("sin(1 / x) * x * sqrt(5) - sqrt(5)", 0.0),
+        ("max(0, -x)**2", 0.0),
+        ("max(0, -x)**0.5 + abs(min(x, 0))**3", 0.0),
+        ("exp(x + exp(1)) / exp(x) - exp(exp(1))", 0.0),
+    ],
+)
+def test_irrational_constants_that_cancel_leave_nothing(text: str, limit: float) -> None:
+    found = proved(text, math.inf)
+    assert found.proved.all()
+    assert found.orders[0, 0] == limit
+
+
+def test_constants_of_which_nobody_knows_that_they_cancel_are_not_guessed() -> None:
+    found = proved("x * (sqrt(2 + sqrt(3)) - (sqrt(6) + sqrt(2)) / 2) + 1", math.inf)
+    assert not found.proved.any()
 
 
 def test_an_undecidable_comparison_is_counted() -> None:

@@ -34,6 +34,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "optimizer": {"learning_rate": 0.1, "momentum": 0.9, "batch": 60},
     },
     "digits": {"activations": ["relu"], "data": {"kind": "digits", "count": 100, "held_out": 0.3}},
+    "formula": {
+        "activations": [
+            {
+                "activation": "formula:x * sigmoid(beta * x) + c * sin(x)",
+                "params": {"beta": 1.0, "c": 0.1},
+                "learn": ["beta", "c"],
+            }
+        ]
+    },
 }
 
 
@@ -105,10 +114,28 @@ def test_activations_start_from_the_same_numbers_and_see_the_same_data() -> None
 )
 def test_the_gradient_is_the_slope_of_the_loss(entry: Elementwise) -> None:
     """By central differences along a random direction, learnable parameters included."""
-    learn = [each.name for each in entry.parameters if each.learnable]
-    (training,) = trainings(
-        activations=[{"activation": entry.name, "learn": learn}], **{**SMALL, "normalization": "layer_norm"}
-    )
+    agrees({"activation": entry.name, "learn": [each.name for each in entry.parameters if each.learnable]})
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("x * sigmoid(beta * x)", {"beta": 0.7}),
+        ("a * x / (1 + sqrt(1 + b * x**2))", {"a": 1.5, "b": 0.3}),
+        ("x * tanh(softplus(c * x)) - c", {"c": [0.5, 1.0, 1.5, 0.2, 0.9]}),
+        ("(1 - t) * tanh(x) + t * gelu(x)", {"t": 0.25}),
+        ("x**2 * (2 - abs(x)) * k if abs(x) <= 1 else k * abs(x)", {"k": 0.8}),
+    ],
+)
+def test_a_formula_s_parameters_are_learned_down_the_slope_of_the_loss(
+    text: str, params: dict[str, Any]
+) -> None:
+    agrees({"activation": f"formula:{text}", "params": params, "learn": list(params)}, hidden=[5, 5])
+
+
+def agrees(activation: dict[str, Any], **fields: Any) -> None:
+    """The gradient is the slope that the loss has along a random direction, by central differences."""
+    (training,) = trainings(activations=[activation], **{**SMALL, "normalization": "layer_norm", **fields})
     learner, examples = training.learner, training.split.training
     values = learner.start(0, 1)
     direction = np.random.default_rng(0).normal(size=values.shape)
@@ -122,6 +149,53 @@ def test_the_gradient_is_the_slope_of_the_loss(entry: Elementwise) -> None:
     step = 1e-7
     difference = (loss(values + step * direction) - loss(values - step * direction)) / (2 * step)
     assert slope == pytest.approx(difference, rel=1e-5, abs=1e-7)
+
+
+TWINS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    **{
+        name: ({"activation": name}, {"activation": f"formula:{text}"})
+        for name, text in {
+            "tanh": "(exp(x) - exp(-x)) / (exp(x) + exp(-x))",
+            "relu": "max(0, x)",
+            "gelu": "0.5 * x * (1 + erf(x / sqrt(2)))",
+            "silu": "x / (1 + exp(-x))",
+            "selu": "1.0507009873554804934 * (x if x > 0 else 1.6732632423543772848 * (exp(x) - 1))",
+            "softplus": "log(1 + exp(x))",
+        }.items()
+    },
+    "one slope": (
+        {"activation": "prelu"},
+        {"activation": "formula:x if x > 0 else a * x", "params": {"a": 0.25}},
+    ),
+    "a slope for each unit": (
+        {"activation": "prelu", "params": {"weight": [0.25, 0.1, 0.3, 0.2, 0.5, 0.4]}},
+        {"activation": "formula:x if x > 0 else a * x", "params": {"a": [0.25, 0.1, 0.3, 0.2, 0.5, 0.4]}},
+    ),
+    "swish": (
+        {"activation": "swish", "params": {"beta": 1.5}, "learn": ["beta"]},
+        {"activation": "formula:x * sigmoid(a * x)", "params": {"a": 1.5}},
+    ),
+    "an entry inside": ({"activation": "mish"}, {"activation": "formula:mish(x)"}),
+}
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [{"learning_rate": 0.03, "momentum": 0.9}, {"kind": "adam", "learning_rate": 0.01, "batch": 64}],
+)
+@pytest.mark.parametrize(("entry", "formula"), TWINS.values(), ids=TWINS)
+def test_a_formula_learns_what_its_entry_does(
+    entry: dict[str, Any], formula: dict[str, Any], optimizer: dict[str, Any]
+) -> None:
+    """Weights, biases and learned parameters alike, after 200 steps, to 1e-10."""
+    if formula.get("params"):
+        formula = {**formula, "learn": ["a"]}
+    fields = {"hidden": [6, 6], "steps": 200, "runs": 2, "frames": 1, "optimizer": optimizer}
+    own, typed = trainings(activations=[entry, formula], **fields)
+    assert typed.learner.numbers == own.learner.numbers
+    expected, found = finished(own).values, finished(typed).values
+    assert np.abs(found - expected).max() <= 1e-10 * np.abs(expected).max()
+    assert np.abs(expected - own.learner.start(0, 2)).max() > 0.1
 
 
 MODE, SMALL_START, RATE = 2.0, 0.01, 0.01

@@ -107,6 +107,31 @@ _ROUNDED_SELU = {"alpha": 1.67326, "gamma": 1.0507}
 _CUT = {"value": 0.0}
 
 DIFFERENCES: list[tuple[str, dict[str, Any], str, dict[str, float]]] = [
+    # What gated units clamp, and where; the form of their gate
+    ("vllm:swigluoai_and_mul", {}, "swiglu_oai", {"alpha": 1.702, "limit": 7.0}),
+    ("vllm:SwigluStepAndMul", {}, "swiglu_step", {"limit": 7.0}),
+    (
+        "vllm:SiluAndMulWithClamp",
+        {"swiglu_limit": 10.0},
+        "clamped_swiglu",
+        {"limit": 10.0, "alpha": 1.0, "offset": 0.0},
+    ),
+    (
+        "ggml:SWIGLU_OAI",
+        {"alpha": 1.702, "limit": 7.0},
+        "clamped_swiglu",
+        {"limit": 7.0, "alpha": 1.702, "offset": 1.0},
+    ),
+    ("ggml:GEGLU", {}, "geglu_tanh", {}),
+    ("vllm:gelu_and_mul", {}, "geglu", {}),
+    ("vllm:gelu_and_mul", {"approximate": "tanh"}, "geglu_tanh", {}),
+    ("vllm:fatrelu_and_mul", {}, "gated_fatrelu", {"threshold": 0.0}),
+    (
+        "transformers:xielu",
+        {},
+        "xielu",
+        {"alpha_p": 0.8, "alpha_n": 0.8, "beta": 0.5, "eps": -1e-6},
+    ),
     # The slope of Leaky ReLU, and the initial one of PReLU
     ("torch:LeakyReLU", {}, "leaky_relu", {"negative_slope": 0.01}),
     ("jax:leaky_relu", {}, "leaky_relu", {"negative_slope": 0.01}),

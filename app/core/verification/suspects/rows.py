@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,22 @@ class RowKernel:
         """Whether one half of the row gates the other."""
         return bool(2 * self.width == self.rows.shape[1])
 
+    @property
+    def pairs(self) -> tuple[Array, Array]:
+        """The first and the second element of each pair that one output of a gated unit is made of."""
+        assert isinstance(self.call.activation, Rowwise)
+        if self.call.activation.interleaved:
+            return self.rows[:, ::2], self.rows[:, 1::2]
+        first, second = np.split(self.rows, 2, axis=1)
+        return first, second
+
+    def of_pairs(self, first: Array, second: Array) -> Array:
+        """The gated unit of other pairs."""
+        assert isinstance(self.call.activation, Rowwise)
+        if self.call.activation.interleaved:
+            return self.of_rows(np.stack([first, second], axis=-1).reshape(self.rows.shape))
+        return self.of_rows(np.concatenate([first, second], axis=1))
+
     @cached_property
     def keep(self) -> NDArray[np.bool_]:
         """The elements that a mask leaves, row by row."""
@@ -85,35 +101,54 @@ class RowKernel:
 # Gated units
 
 
+class _Layout(NamedTuple):
+    """Another way to take pairs of a row, and how it is told."""
+
+    name: str
+    pairs: Callable[[Array], tuple[Array, Array]]
+    taken: Text
+    swapped: Text
+
+
+_NEIGHBOURS = _Layout(
+    "interleaved",
+    lambda rows: (rows[:, ::2], rows[:, 1::2]),
+    Text(
+        "Neighbours are taken for a pair, not elements half a row apart.",
+        "반 줄 떨어진 원소가 아니라 이웃한 두 원소를 짝으로 삼았습니다.",
+    ),
+    Text(
+        "Neighbours are taken for a pair, and in the wrong order.",
+        "이웃한 두 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
+    ),
+)
+_APART = _Layout(
+    "half a row apart",
+    lambda rows: (rows[:, : rows.shape[1] // 2], rows[:, rows.shape[1] // 2 :]),
+    Text(
+        "Elements half a row apart are taken for a pair, not neighbours.",
+        "이웃한 두 원소가 아니라 반 줄 떨어진 원소를 짝으로 삼았습니다.",
+    ),
+    Text(
+        "Elements half a row apart are taken for a pair, and in the wrong order.",
+        "반 줄 떨어진 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
+    ),
+)
+
+
 def gated_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     """Halves swapped or interleaved; another gate."""
     if not kernel.gates:
         return
-    rows = kernel.rows
-    first, second = np.split(rows, 2, axis=1)
-    even, odd = rows[:, ::2], rows[:, 1::2]
-    layouts = {
-        "swapped": (second, first, Text("The two halves are swapped.", "두 절반이 서로 바뀌었습니다.")),
-        "interleaved": (
-            even,
-            odd,
-            Text(
-                "Neighbours are taken for a pair, not elements half a row apart.",
-                "반 줄 떨어진 원소가 아니라 이웃한 두 원소를 짝으로 삼았습니다.",
-            ),
-        ),
-        "interleaved and swapped": (
-            odd,
-            even,
-            Text(
-                "Neighbours are taken for a pair, and in the wrong order.",
-                "이웃한 두 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
-            ),
-        ),
-    }
-    for detail, (front, back, summary) in layouts.items():
-        values = kernel.of_rows(np.concatenate([front, back], axis=1))
-        yield kernel.suspect("halves", detail, summary, values)
+    first, second = kernel.pairs
+    swapped = Text("The two halves are swapped.", "두 절반이 서로 바뀌었습니다.")
+    yield kernel.suspect("halves", "swapped", swapped, kernel.of_pairs(second, first))
+    assert isinstance(kernel.call.activation, Rowwise)
+    layout = _APART if kernel.call.activation.interleaved else _NEIGHBOURS
+    front, back = layout.pairs(kernel.rows)
+    yield kernel.suspect("halves", layout.name, layout.taken, kernel.of_pairs(front, back))
+    both = f"{layout.name} and swapped"
+    yield kernel.suspect("halves", both, layout.swapped, kernel.of_pairs(back, front))
     for half, gate, value in (("first", first, second), ("second", second, first)):
         for label, base in catalogue(0):
             yield _other_gate(half, label, base, gate.ravel()[kernel.use], value.ravel()[kernel.use])
@@ -136,7 +171,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """The gate in every writing, with every step rounded."""
     if not kernel.gates:
         return
-    first, second = (half.ravel()[kernel.use] for half in np.split(kernel.rows, 2, axis=1))
+    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
     for gate, value in ((first, second), (second, first)):
         call = _gate(seen, gate, value)
         if call is None:
