@@ -108,7 +108,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
 def _operation_id(method: str, path: str) -> str:
     """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}: one is singular."""
     one_of_many = re.sub(r"s/\{\w+\}", "", path)
-    words = re.sub(r"\.?\{\w+\}", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
+    words = re.sub(r"\.?\{\w+\}|\.svg$", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
     return words if method == "post" else f"{method}_{words}"
 
 

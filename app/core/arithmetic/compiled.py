@@ -47,6 +47,11 @@ class Compiled:
         """Runs the loop."""
         return self.loop(*arguments)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the loop is in memory."""
+        return "loop" in self.__dict__
+
     @cached_property
     def loop(self) -> Any:
         """The loop itself, loaded or compiled."""
