@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,13 @@ from app.core.card import Card, Description
 from app.core.errors import InvalidValue
 from app.http.answers import whole
 from app.http.bodies import JSON, ArrayRoute, negotiate
-from app.http.computing import admitted, answered_by, timeout
+from app.http.computing import admitted, answered_by, planned, timeout
 from app.http.problems import responses
 
 router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
+
+QUICK = 0.4
+"""Seconds of a core that a card may take here; one that takes longer is begun anew by a worker."""
 
 
 @router.post(
@@ -39,10 +44,30 @@ async def post_describe(body: DESCRIBE, request: Request) -> Response:
             raise InvalidValue("must be one number here", loc=("params", name))
     request.state.function = label(call.activation)
     job = Description(call.activation)
-
-    seconds = timeout(request, request.app.state.settings.request_timeout)
-    found = await answered_by(request, admitted(request, seconds), job)
+    admission = admitted(request, timeout(request, request.app.state.settings.request_timeout))
+    found = await planned(request, admission, partial(_soon, job))
+    if found is None:
+        found = await answered_by(request, admission, job)
+    admission.end()
     return Response(whole(_fields(call.activation, found)), media_type=JSON)
+
+
+class _TakesLong(Exception):
+    """A card that is a worker's to find."""
+
+
+def _soon(job: Description) -> Card | None:
+    """The card, where it is found within `QUICK`: sooner than a worker is started."""
+    end = time.thread_time() + QUICK
+
+    def in_time(_: float) -> None:
+        if time.thread_time() > end:
+            raise _TakesLong
+
+    try:
+        return job(map, in_time)
+    except _TakesLong:
+        return None
 
 
 def _fields(activation: FormulaActivation, found: Card) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def planned_trial(body: GradientFlowRequest, network: Network, most_bytes: float
     fitted = fitting(asked, most_bytes)
     if fitted is None:
         return PlannedTrial(None, 0.0, narrowed=False)
-    return PlannedTrial(trial(fitted, body.seed), fitted.cost.bytes, narrowed=fitted.learner != asked)
+    return PlannedTrial(
+        trial(fitted, body.seed), fitted.cost.bytes, narrowed=fitted.learner.sizes != asked.sizes
+    )
 
 
 def tried(planned: PlannedTrial, run: Runner) -> dict[str, Any]:

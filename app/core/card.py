@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,12 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.errors import LimitExceeded
 from app.core.evaluation import Mapper
 from app.core.formulas.facts import GRID, Side, extrema
-from app.core.formulas.language import Expression
+from app.core.formulas.language import Expression, FloatArithmetic, define
 from app.core.formulas.limits import limits
 from app.core.formulas.proving import Part, prove
 from app.core.formulas.tree import Tree, text, with_infinite, written_size
 from app.core.formulas.vectorised import evaluate, stable
-from app.core.jobs import Progress
+from app.core.jobs import Progress, ignore
 from app.core.theory.duals import Gains, gains
 
 LONGEST_PRINTED = 1500
@@ -31,6 +32,9 @@ LONGEST_PRINTED = 1500
 _DOUBLE = Rounding(np.dtype(np.float64))
 _PROBES = np.array([-7.31, -4.2, -2.9, -1.13, -0.37, -0.01, 0.21, 0.83, 1.9, 3.3, 5.7, 6.4, 11.3])
 """Where two functions are compared: on every side of every usual kink."""
+
+_ALIKE = 1e-6
+"""Functions that differ by more are not the same; of others it is proved."""
 
 
 class Kink(NamedTuple):
@@ -73,29 +77,35 @@ class Description:
 
     activation: FormulaActivation
 
-    def __call__(self, _: Mapper, __: Progress, /) -> Card:
+    def __call__(self, _: Mapper, progress: Progress, /) -> Card:
         """Does it."""
-        return card(self.activation, REGISTRY.values())
+        return card(self.activation, REGISTRY.values(), progress)
 
 
-def card(activation: FormulaActivation, entries: Iterable[Activation]) -> Card:
+def card(activation: FormulaActivation, entries: Iterable[Activation], progress: Progress = ignore) -> Card:
     """All facts about the activation at its parameters; ``entries`` are those that it may be."""
-    params = activation.defaults
     facts = activation.facts
     defined = not np.isnan(_orders(activation, GRID, 1)).any()
-    ends = tuple(_limit(activation.formula.tree, params, side) for side in (-1, 1))
+    ends = tuple(_limit(activation.formula.tree, activation.defaults, side) for side in (-1, 1))
+    parts: dict[str, Callable[[], Any]] = {
+        "latex": lambda: tuple(_latex(each, activation) for each in activation.trees),
+        "kinks": lambda: tuple(_kinks(activation)),
+        "range": lambda: _range(activation, ends) if defined else None,
+        "largest_slope": lambda: _largest_slope(activation) if defined else None,
+        "zero_centred": lambda: _zero_centred(activation) if defined else None,
+        "gains": lambda: _gains(activation) if defined else None,
+        "same_as": lambda: _same(activation, entries),
+    }
+    found: dict[str, Any] = {}
+    for number, (name, part) in enumerate(parts.items()):
+        progress(number / len(parts))
+        found[name] = part()
     return Card(
-        latex=tuple(_latex(each, activation) for each in activation.trees),  # type: ignore[arg-type]
-        kinks=tuple(_kinks(activation)),
+        **found,
         limits=ends,  # type: ignore[arg-type]
-        range=_range(activation, ends) if defined else None,
-        largest_slope=_largest_slope(activation) if defined else None,
         monotone=facts.monotone if defined else None,
         smoothness=facts.smoothness,
-        zero_centred=_zero_centred(activation) if defined else None,
         saturates=facts.saturates,
-        gains=_gains(activation) if defined else None,
-        same_as=_same(activation, entries),
     )
 
 
@@ -186,13 +196,27 @@ def _same(activation: FormulaActivation, entries: Iterable[Activation]) -> str |
     for entry in entries:
         if not isinstance(entry, Elementwise) or len(entry.defaults) < len(entry.parameters):
             continue
-        tree, params = _default_tree(entry)
-        if np.allclose(_values(tree, params), mine, rtol=1e-9, atol=0):
+        if np.allclose(_by_default(entry.name), mine, rtol=_ALIKE, atol=0):
+            tree, params = _default_tree(entry)
             theirs = prove(Part(tree), {"x": _PROBES, **params}, _DOUBLE)
             own = prove(Part(activation.formula.tree), {"x": _PROBES, **activation.defaults}, _DOUBLE)
             if (theirs.proved & own.proved & (theirs.orders == own.orders)).all():
                 return entry.name
     return None
+
+
+@cache
+def _by_default(name: str) -> Array:
+    """An entry's values at the probes, one by one: a loop over arrays would have to be loaded first."""
+    formulas, numbers, judge = REGISTRY[name].formulas, REGISTRY[name].numbers, FloatArithmetic()
+    values = []
+    for x in _PROBES.tolist():
+        try:
+            at = define(formulas.where, judge, {**numbers, "x": x})
+            values.append(float(formulas.value.evaluate(judge, at)))
+        except ArithmeticError:
+            values.append(math.inf)
+    return np.array(values)
 
 
 def _default_tree(entry: Elementwise) -> tuple[Tree, dict[str, float]]:

@@ -122,6 +122,8 @@ class ProvedActivation:
 
     def _with_signs(self, orders: list[_Found], values: Mapping[str, float | Array]) -> list[_Found]:
         """Zeros with the sign that floating-point arithmetic gives them, which exact numbers do not have."""
+        if not any((found.values == 0).any() for found in orders[:3]):
+            return orders
         params: dict[str, Any] = {each: value for each, value in values.items() if each != "x"}
         quick = self._activation.orders(np.asarray(values["x"]), min(len(orders), 3), **params)
         for found, signs in zip(orders, quick, strict=False):

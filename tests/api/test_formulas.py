@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.api.describe import _soon
+from app.core.activations import REGISTRY
+from app.core.activations.from_formula import FormulaActivation
+from app.core.card import Description
 from tests.conftest import InProcess
 
 SELU = (
@@ -191,6 +195,36 @@ def test_the_card_leaves_open_what_is_undecided(client: InProcess) -> None:
     kinked = post(client, "/functions/describe", function="formula:x if x > a else 0", params={"a": 1.5})
     assert kinked.json()["kinks"] == [{"at": 1.5, "derivative": 0.0, "second_derivative": 0.0}]
     assert kinked.json()["smoothness"] == -1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["x * tanh(softplus(1.07 * x))", "x * erf(log(1.5 + exp(x)))", "max(x, sin(3 * x)) / (1 + x**2)"]
+)
+def test_a_card_is_found_sooner_than_a_worker_is_started(text: str) -> None:
+    """Of processor time: how busy the machine is says nothing of the card."""
+    call = REGISTRY.resolve(f"formula:{text}", {})
+    assert isinstance(call.activation, FormulaActivation)
+    start = time.thread_time()
+    assert _soon(Description(call.activation)) is not None
+    assert time.thread_time() - start < 0.3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " * ".join(f"(x + {number})" for number in range(49)),
+        " / ".join(f"(x**2 + {number})" for number in range(1, 33)),
+        "tanh(" * 38 + "x" + ")" * 38,
+        " + ".join(f"x**{number} * sin({number} * x)" for number in range(1, 20)),
+        " + ".join(f"erf({number} * x)" for number in range(1, 33)),
+    ],
+    ids=["product", "quotient", "nested", "waves", "errors"],
+)
+def test_no_formula_holds_the_event_loop(text: str) -> None:
+    """Reading it takes milliseconds; derivatives and curves are looked at elsewhere, when they are wanted."""
+    start = time.thread_time()
+    REGISTRY.resolve(f"formula:{text}", {})
+    assert time.thread_time() - start < 0.05
 
 
 HARD = (

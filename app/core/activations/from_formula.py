@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from app.core.activations.definition import Activation, Elementwise, Formulas, Text
+from app.core.activations.definition import Activation, Elementwise, Formulas, Text, formulas
 from app.core.activations.formula import Expression
 from app.core.activations.parameters import Parameter
 from app.core.arithmetic import Array, Value
@@ -24,7 +24,7 @@ from app.core.arithmetic.loops import GIVEN
 from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue
 from app.core.formulas.calculus import derivative
-from app.core.formulas.facts import Facts, look
+from app.core.formulas.facts import Facts, Side, look
 from app.core.formulas.proving import FEW_BITS, Part, prove
 from app.core.formulas.reading import PREFIX, VARIABLE, Definition, Formula, read
 from app.core.formulas.tree import Tree, number, substitute, text, tree
@@ -57,13 +57,47 @@ class Accuracy(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FormulaActivation(Elementwise):
-    """An elementwise activation that is a formula. Its defaults are the parameters that it came with."""
+    """An elementwise activation that is a formula. Its defaults are the parameters that it came with.
+
+    What is told of an entry beside its values is found when it is first asked for: that may take long.
+    """
 
     formula: Formula
-    facts: Facts
+    formulas: Formulas = field(init=False, compare=False, repr=False)
+    largest_slope: str = field(init=False, compare=False, repr=False)
+    monotone: bool = field(init=False, compare=False, repr=False)
+    smoothness: float = field(init=False, compare=False, repr=False)
+    saturates: frozenset[Side] = field(init=False, compare=False, repr=False)
+    kinks: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.formula, self.defaults)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """One of the fields that are not there yet."""
+            found = self._found.get(name)
+            if found is None:
+                raise AttributeError(name)
+            object.__setattr__(self, name, found())
+            return self.__dict__[name]
+
+    @property
+    def _found(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "formulas": lambda: formulas(*map(text, self.trees[:2])),
+            "largest_slope": lambda: repr(self.facts.largest_slope),
+            "monotone": lambda: self.facts.monotone,
+            "smoothness": lambda: self.facts.smoothness,
+            "saturates": lambda: self.facts.saturates,
+            "kinks": lambda: tuple(map(repr, self.facts.kinks)),
+        }
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What its curve looks like."""
+        return look(self.stable_trees, self.defaults)
 
     @cached_property
     def trees(self) -> tuple[Tree, Tree, Tree]:
@@ -189,14 +223,10 @@ def _again(formula: Formula, numbers: Mapping[str, float]) -> FormulaActivation:
 
 @lru_cache(maxsize=128)
 def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaActivation:
-    params = dict(numbers)
-    orders = orders_of(formula.tree)
-    facts = look(orders_of(stable(formula.tree)), params)
     return FormulaActivation(
         name=f"{PREFIX}{formula.text}",
         title=Text("Formula", "수식"),
         summary=Text("A formula that came with the request.", "요청에 담긴 수식입니다."),
-        formulas=Formulas(Expression(text(formula.tree)), Expression(text(orders[1])), None),
         parameters=tuple(
             Parameter(
                 name=name,
@@ -211,15 +241,9 @@ def _made(formula: Formula, numbers: tuple[tuple[str, float], ...]) -> FormulaAc
         parameter_gradients=GIVEN if numbers else None,
         range="(-inf, inf)",
         limits=(None, None),
-        largest_slope=repr(facts.largest_slope),
         zero_centred=False,
-        monotone=facts.monotone,
-        smoothness=facts.smoothness,
-        saturates=facts.saturates,
-        kinks=tuple(map(repr, facts.kinks)),
         references=(),
         formula=formula,
-        facts=facts,
     )
 
 

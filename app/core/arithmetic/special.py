@@ -32,18 +32,25 @@ def _erfc(x: Array, values: Array) -> None:
         values[i] = math.erfc(x[i])
 
 
-def _elementwise(loop: Compiled) -> Callable[[Any], Any]:
+FEW = 2**16
+"""Numbers that are worked out one by one by the C library's function, which is the same as the loop's."""
+
+
+def _elementwise(loop: Compiled, single: Callable[[float], float]) -> Callable[[Any], Any]:
     def apply(x: Any) -> Any:
         inputs = np.ascontiguousarray(x, np.float64)
-        values = np.empty_like(inputs)
-        loop(inputs.reshape(-1), values.reshape(-1))
+        if inputs.size <= FEW and not loop.loaded:
+            values = np.fromiter(map(single, inputs.ravel().tolist()), np.float64, inputs.size)
+        else:
+            values = np.empty_like(inputs)
+            loop(inputs.reshape(-1), values.reshape(-1))
         return values.reshape(np.shape(x))[()]
 
     return apply
 
 
-erf = _elementwise(_erf)
-erfc = _elementwise(_erfc)
+erf = _elementwise(_erf, math.erf)
+erfc = _elementwise(_erfc, math.erfc)
 
 
 def sigmoid(x: Any) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.core.formulas.calculus import derivative, minus
 from app.core.formulas.tree import CONDITIONS, Tree, names, walk
-from app.core.formulas.vectorised import evaluate
+from app.core.formulas.vectorised import evaluate, evaluator
 
 Doubles: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["negative", "positive"]
@@ -146,9 +146,12 @@ def _roots(difference: Tree, params: Mapping[str, float]) -> list[float]:
 def _bisected(difference: Tree, params: Mapping[str, float], low: Doubles, high: Doubles) -> list[float]:
     if not low.size:
         return []
-    sign = np.sign(evaluate([difference], {"x": low}, params)[0])
+    at = evaluator([difference], [VARIABLE], params)
+    sign = np.sign(at([low])[0])
     for _ in range(200):
         middle = low + (high - low) / 2
-        same = np.sign(evaluate([difference], {"x": middle}, params)[0]) == sign
+        if ((middle == low) | (middle == high)).all():  # neighbours
+            break
+        same = np.sign(at([middle])[0]) == sign
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     return [float(each) for each in high]

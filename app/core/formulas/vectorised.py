@@ -108,12 +108,22 @@ def evaluate(
 
     Parts that the trees share are worked out once. Floating-point warnings are off.
     """
-    names = list(variables)
-    arrays = list(variables.values())
+    return evaluator(roots, list(variables), constants)(list(variables.values()))
+
+
+def evaluator(
+    roots: Sequence[Tree], names: Sequence[str], constants: Mapping[str, float]
+) -> Callable[[Sequence[NDArray[np.floating[Any]]]], list[NDArray[np.float64]]]:
+    """`evaluate` for trees that are to be worked out again and again: a function of the ``names``' arrays."""
     fixed = {name: np.float64(value) for name, value in constants.items()}
     with np.errstate(all="ignore"):
         together = function(Tree("list", tuple(roots)), DOUBLES, names, frozenset(), fixed)
-        return [np.broadcast_to(value, arrays[0].shape) for value in together(arrays)]
+
+    def at(arrays: Sequence[NDArray[np.floating[Any]]]) -> list[NDArray[np.float64]]:
+        with np.errstate(all="ignore"):
+            return [np.broadcast_to(value, arrays[0].shape) for value in together(arrays)]
+
+    return at
 
 
 # Stabler forms

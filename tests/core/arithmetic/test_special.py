@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from app.core.arithmetic.special import erf, erfc, normal_cdf, owens_t, sigmoid
+from app.core.arithmetic.special import FEW, erf, erfc, normal_cdf, owens_t, sigmoid
 
 X = np.concatenate([np.linspace(-30, 30, 241), [1e-300, -1e-300, 1e-9, 0.0, -0.0]])
 
@@ -33,6 +33,16 @@ def test_elementwise(function: Callable[[Any], Any], right: Callable[[Any], Any]
     normal = np.abs(wanted) > np.finfo(float).tiny
     assert (np.abs(found - wanted)[normal] <= (allowed * np.abs(wanted))[normal]).all()
     assert (np.abs(found - wanted)[~normal] <= 1e-320).all()
+
+
+@pytest.mark.parametrize(("function", "single"), [(erf, math.erf), (erfc, math.erfc)])
+def test_few_numbers_and_many_have_the_same_bits(
+    function: Callable[[Any], Any], single: Callable[[float], float]
+) -> None:
+    """Few are worked out one by one, many by a loop."""
+    many = np.concatenate([X, np.random.default_rng(0).normal(scale=5, size=FEW)])
+    one_by_one = np.array([single(x) for x in many.tolist()])
+    np.testing.assert_array_equal(function(many).view(np.int64), one_by_one.view(np.int64))
 
 
 @pytest.mark.parametrize(
