@@ -44,7 +44,7 @@ class PyTorch:
     """Its kernels, and what ``backward`` gives for a gradient of 1."""
 
     name = "PyTorch"
-    functions = (
+    functions: tuple[str, ...] = (
         "sigmoid",
         "tanh",
         "silu",
@@ -56,7 +56,7 @@ class PyTorch:
         "selu",
         "hard_swish",
     )
-    dtypes = ("float32", "bfloat16", "float16")
+    dtypes: tuple[str, ...] = ("float32", "bfloat16", "float16")
     orders = 2
 
     def __init__(self) -> None:
@@ -102,8 +102,8 @@ class OnnxRuntime:
         "selu": ("Selu", {}),
         "hard_swish": ("HardSwish", {}),
     }
-    functions = tuple(operators)
-    dtypes = ("float32", "float16")
+    functions: tuple[str, ...] = tuple(operators)
+    dtypes: tuple[str, ...] = ("float32", "float16")
     orders = 1
 
     def __init__(self) -> None:

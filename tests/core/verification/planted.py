@@ -202,13 +202,15 @@ def erf_7_1_26(x: Numbers) -> Numbers:
     powers = np.zeros_like(x)
     for term in terms:
         powers = (powers + F32(term)) * t
-    return np.copysign(1 - powers * np.exp(-x * x), x)
+    found: Numbers = np.copysign(1 - powers * np.exp(-x * x), x)
+    return found
 
 
 def int8_sigmoid(x: Numbers) -> Numbers:
     """TensorFlow Lite's logistic of 8 bits: 256 outputs of scale 1/256 and zero point −128."""
     found = np.clip(np.rint(sigmoid(x.astype(np.float64)) * 256) - 128, -128, 127)
-    return (found + 128) / 256
+    scaled: Numbers = (found + 128) / 256
+    return scaled
 
 
 FAULTS: tuple[Planted, ...] = (
