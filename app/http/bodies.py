@@ -168,16 +168,24 @@ class ArrayRequest(WholeRequest):
         return {**found.arrays, "dtype": found.dtype}
 
     def _query_fields(self) -> dict[str, Any]:
-        """The other fields of a binary request: names as they are, everything else as JSON."""
+        """The other fields of a binary request: words as they are, everything else as JSON."""
         fields = {}
-        for key, value in self.query_params.multi_items():
+        for name, value in self.query_params.multi_items():
+            key = "params" if name == PARAMS else name
             if key in fields or key == "inputs":
                 raise Problem(422, "a field is given twice")
-            fields[key] = value if key in _WORDS else _json_value(value)
+            word = key in _NAMES or (key in _CHOICES and not value.startswith('"'))
+            fields[key] = value if word else _json_value(value)
         return fields
 
 
-_WORDS = frozenset({"function", "dtype"})
+PARAMS = "parameters"
+"""Another name of ``params`` in a query string: functions of generated clients have a variable ``params``."""
+
+_NAMES = frozenset({"function", "dtype"})
+_CHOICES = frozenset({"rounding", "overflow", "subnormals"})
+"""Query fields that are words as they are; choices may be JSON too, as they had to be once."""
+
 _JSON_PARTS = frozenset({JSON, "text/plain", None})
 """A part that says nothing of its type is text/plain (RFC 7578, 4.4)."""
 
@@ -186,7 +194,7 @@ def _json_value(text: str) -> Any:
     try:
         return json_body.loads(b'{"params":' + text.encode() + b"}", ARRAY_FIELDS)["params"]
     except (Malformed, UnicodeEncodeError):
-        raise Problem(422, "fields in the query string other than function and dtype are JSON") from None
+        raise Problem(422, "fields in the query string that are no names are JSON") from None
 
 
 class ArrayRoute(ComputeRoute):
