@@ -46,7 +46,7 @@ KINDS: dict[str, dict[str, Any]] = {
         f"{matrices} matrices, {norm}": {
             "block": ResidualBlock(matrices=matrices, norm=norm, branch=0.6, skip=0.9)
         }
-        for matrices in (1, 2)
+        for matrices in (1, 2, 3)
         for norm in NORMS
     },
     "block, rms_norm, dropout": {
