@@ -123,7 +123,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
         timing = {"Server-Timing": f"compute;dur={1e3 * (time.perf_counter() - started):.4f}"}
         if media_type == NPY:
             return ready(npy.stacked(evaluation.orders), NPY, timing)
-        numbers = sum(size_of(array.shape) for array in evaluation.orders)
+        numbers = sum([size_of(array.shape) for array in evaluation.orders])
         return encoded(_fields(call, body, evaluation), timing, numbers=numbers)
 
     kind = (*call.kind, body.order, body.upstream is None)
