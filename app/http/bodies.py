@@ -155,8 +155,10 @@ class ArrayRequest(WholeRequest):
             raise Unsuitable(f"{twice[0]} is given in the part {self._file}: no field of the part request")
         return {**filed, **fields}
 
-    def _weights(self, data: memoryview, _: dict[str, Any]) -> dict[str, Any]:
-        return {"weights": weights.loads(data, self._settings.max_elements)}
+    def _weights(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
+        """Plain layers, or, for the blocks that the request describes, a state dict."""
+        read = weights.named if fields.get("block") is not None else weights.loads
+        return {"weights": read(data, self._settings.max_elements)}
 
     def _arrays(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
         """The arrays, and their format where the request names none."""
