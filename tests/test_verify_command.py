@@ -98,7 +98,12 @@ def test_what_is_worked_out_here_has_no_deadline_of_a_service(
     relu: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Settings] = []
-    monkeypatch.setattr("app.main.create_app", lambda settings: given.append(settings) or sys.exit())
+
+    def create_app(settings: Settings) -> None:
+        given.append(settings)
+        sys.exit()
+
+    monkeypatch.setattr("app.main.create_app", create_app)
     with pytest.raises(SystemExit):
         main(["verify", "relu", str(files(tmp_path, relu)["npz"]), "--dtype", "float8_e5m2"])
     assert given[0].request_timeout == PATIENCE
