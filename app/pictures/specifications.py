@@ -57,7 +57,7 @@ DECADES = 1.0
 FACTORS = (0.33, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 """√χ₁ at the ticks of the colours."""
 
-PALE = 0.35
+PALE = 0.4
 """Share of the usual opacity in which a faint network is drawn."""
 
 REACH = 1.0
