@@ -49,10 +49,12 @@ FORMS = [
     for line in block.splitlines()
     if line.startswith("curl") and " -F " in line
 ]
-PYTORCH = [code for code in blocks("python") if "import torch" in code]
-PYTHON = [code for code in blocks("python") if code not in PYTORCH]
+IN_TORCH = [code for code in blocks("python") if "import torch" in code]
+PYTORCH = [code for code in IN_TORCH if "save_file" in code]
+PYTHON = [code for code in blocks("python") if code not in IN_TORCH]
 assert len(CALLS) >= 3
 assert PYTHON
+assert len(IN_TORCH) > len(PYTORCH)
 assert len(PYTORCH) == len(FORMS) == 1
 
 
@@ -139,6 +141,12 @@ def test_the_form_sends_a_file_of_layers(server: Server, command: str) -> None:
 def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command: str) -> None:
     run(code, server)
     assert send_form(command, server) == [(64, 32), (32, 10)]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("code", [code for code in IN_TORCH if code not in PYTORCH])
+def test_what_asks_with_pytorch_runs(server: Server, code: str) -> None:
+    run(code, server)
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -68,7 +68,7 @@ export const state = {
     weights: "0 0 0; 0 0 1",
   },
   phase: { activation: null, sigma_w: "", sigma_b: "1" },
-  verify: { activation: null, dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
+  verify: { activation: null, axis: "", dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
 };
 
 const UNTOUCHED = structuredClone(state);
