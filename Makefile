@@ -14,6 +14,7 @@ LOCK := .venv-lock/bin/uv --no-config pip compile --quiet --universal --python-v
 
 # The stamps carry Python's version: another PYTHON, like a changed lock, makes the environment anew.
 SERVICE := .venv/service-$(VERSION)
+LOOPS := .venv/loops-$(VERSION)
 TOOLS := .venv/tools-$(VERSION)
 PEERS := .venv-peers/peers-$(VERSION)
 BENCH := .venv-bench/bench-$(VERSION)
@@ -24,7 +25,7 @@ LOCKER := .venv-lock/$(UV)-$(VERSION)
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-run: $(SERVICE) ## serve on http://127.0.0.1:8000
+run: $(LOOPS) ## serve on http://127.0.0.1:8000
 	.venv/bin/python -m app
 
 test: $(TOOLS) ## run the tests that need a few minutes
@@ -39,13 +40,13 @@ study: $(TOOLS) ## the tests that take many minutes: a hundred thousand formulas
 bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write docs/benchmarks.md
 	.venv-bench/bin/python -m tests.benchmarks
 
-load: $(SERVICE) ## send twice what the service can take, then break things; write docs/benchmarks.md
+load: $(TOOLS) ## send twice what the service can take, then break things; write docs/benchmarks.md
 	.venv/bin/python -m tests.benchmarks.load
 
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
 	.venv/bin/python -m tests.fuzz --count 5000
 
-picture: $(TOOLS) ## draw the README's picture anew
+picture: $(TOOLS) ## draw the documents' pictures anew
 	.venv/bin/python -m tests.test_readme_picture
 
 lint: $(TOOLS) ## check style and types
@@ -77,6 +78,12 @@ endef
 $(SERVICE): requirements.txt
 	$(environment)
 	@.venv/bin/python $(INSTALL) --require-hashes -r $<
+	@touch $@
+
+# Made here, so that no first request waits for them; after a change, those that it is about.
+$(LOOPS): $(SERVICE) $(shell find app/core -name '*.py')
+	@echo "Compiling the most used loops, once"
+	@.venv/bin/python -m app.core --most-used
 	@touch $@
 
 $(TOOLS): requirements-dev.txt $(SERVICE)

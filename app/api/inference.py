@@ -312,7 +312,7 @@ def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, 
     binary = [tensors.raw(values) for wanted, values in results if wanted.binary]
     if binary:
         return TensorResponse(whole(fields), binary)
-    return encoded(fields, {}, numbers=sum(size_of(values.shape) for _, values in results))
+    return encoded(fields, {}, numbers=sum([size_of(values.shape) for _, values in results]))
 
 
 def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:

@@ -41,4 +41,4 @@ def check_answer_size(size: int, limit: int) -> None:
 
 def numbers_in(values: Iterable[Any]) -> int:
     """Numbers that stand in ``values`` beside the inputs: parameters and an upstream gradient."""
-    return sum(np.size(value) for value in values if value is not None)
+    return sum([np.size(value) for value in values if value is not None])

@@ -27,7 +27,7 @@ def encoded(fields: Mapping[str, Any], headers: Mapping[str, str], *, numbers: i
     Few leave whole; many are encoded while the client reads.
     """
     if numbers <= FEW:
-        return _Small(whole(fields), headers=headers, media_type=JSON)
+        return _Small(whole(fields), headers=headers)
     return StreamingResponse(_messages(in_pieces(fields)), headers=headers, media_type=JSON)
 
 
@@ -90,17 +90,20 @@ def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mappin
     return StreamingResponse(each(), headers={**headers, **length}, media_type=media_type)
 
 
+_JSON = JSON.encode()
+
+
 class _Small(Response):
-    """An answer whose headers are as the server sends them: starlette takes a while to see to that."""
+    """A JSON answer with headers as the server sends them: starlette takes a while to see to that."""
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """Sets the headers."""
-        own = {
-            "Content-Length": str(len(self.body)),
-            "Content-Type": self.media_type or "",
-            **(headers or {}),
-        }
-        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+        others = headers or {}
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", _JSON),
+            *[(name.lower().encode(), value.encode()) for name, value in others.items()],
+        ]
 
 
 def _fragment(array: NDArray[Any]) -> orjson.Fragment:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.training import data, optimisers
 from app.core.training.losses import LOSSES
 from app.http import keys
+from app.http.bodies import JSON, NPY, PARAMS
 from app.http.problems import responses
 
 _NAMES: dict[str, Iterable[str]] = {
@@ -85,9 +87,11 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_names(document)
             _declare_tuples(document["components"]["schemas"])
             _declare_defaults(document["components"]["schemas"])
+            _declare_members(document)
             _declare_problems(document)
             _declare_examples(document, examples)
             _declare_operations(document)
+            _declare_binary_twins(document)
             _declare_streams(document)
             _declare_answers(document)
             _declare_timeouts(document)
@@ -106,7 +110,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
 def _operation_id(method: str, path: str) -> str:
     """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}: one is singular."""
     one_of_many = re.sub(r"s/\{\w+\}", "", path)
-    words = re.sub(r"\.?\{\w+\}", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
+    words = re.sub(r"\.?\{\w+\}|\.svg$", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
     return words if method == "post" else f"{method}_{words}"
 
 
@@ -116,6 +120,24 @@ def _declare_operations(document: dict[str, Any]) -> None:
         for method, operation in methods.items():
             operation["operationId"] = _operation_id(method, path)
             operation["tags"] = operation["tags"][:1]
+
+
+def _declare_binary_twins(document: dict[str, Any]) -> None:
+    """The fields that stand in the query string where the body is an array: scalars, and JSON as a string."""
+    for operation in operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        if NPY not in content:
+            continue
+        model = document["components"]["schemas"][content[JSON]["schema"]["$ref"].rpartition("/")[2]]
+        for name, field in model["properties"].items():
+            if name == "inputs":
+                continue
+            said = f"For a body of `{NPY}`. {field.get('description', '')}".strip()
+            schema = {key: value for key, value in field.items() if key not in ("description", "title")}
+            if schema.get("type") not in ("integer", "string") and "$ref" not in schema:
+                said, schema = f"{said} As JSON.", {"type": "string"}
+            queried = {"name": PARAMS if name == "params" else name, "in": "query", "required": False}
+            operation.setdefault("parameters", []).append({**queried, "description": said, "schema": schema})
 
 
 def _declare_streams(document: dict[str, Any]) -> None:
@@ -152,6 +174,33 @@ def _declare_defaults(schemas: dict[str, Any]) -> None:
             if default is not None:
                 words = f"Default: `{json.dumps(default)}`."
                 field["description"] = f"{field.get('description', '')} {words}".strip()
+
+
+def _declare_members(schema: Any) -> None:
+    """Names of an enumeration's values where generators would make two of them alike, and drop one.
+
+    ``candle:Relu`` and ``candle:relu`` are CANDLE_RELU and CANDLE_RELU_2.
+    """
+    if isinstance(schema, dict):
+        values = schema.get("enum")
+        if isinstance(values, list) and "x-enum-varnames" not in schema:
+            plain = [re.sub(r"\W+", "_", str(value)).upper() for value in values]
+            if len(set(plain)) < len(plain):
+                schema["x-enum-varnames"] = _distinct(plain)
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            _declare_members(each)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The same, numbered from the second of each on."""
+    found = dict[str, None]()
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(2))
+        free = (each for each in numbered if each not in found and each not in names)
+        found[next(free) if name in found else name] = None
+    return list(found)
 
 
 def _declare_answers(document: dict[str, Any]) -> None:

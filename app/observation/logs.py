@@ -61,11 +61,13 @@ def _for_people() -> list[Processor]:
 
 
 def _for_programs() -> list[Processor]:
-    return [structlog.processors.format_exc_info, _json]
+    return [_json]
 
 
 def _json(logger: WrappedLogger, level: str, event: EventDict) -> bytes:
     """A line: the event's own fields, then what every line says. Each step takes time, so it is one."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, level, event)
     event["level"] = level
     _add_request_id(logger, level, event)
     event["timestamp"] = datetime.now(UTC)

@@ -420,7 +420,8 @@ class Connection(asyncio.Protocol):
     def _prefixed(self, path: str) -> str:
         """The path as ASGI has it, below the root path, whether or not a proxy has taken that away."""
         prefix = self._root_path
-        return path if path == prefix or path.startswith(f"{prefix}/") else prefix + path
+        below = not prefix or path == prefix or path.startswith(f"{prefix}/")
+        return path if below else prefix + path
 
     def _objection(self, method: bytes, version: str) -> int:
         """The status that refuses this head, or 0."""
@@ -700,13 +701,15 @@ class Exchange:
             return False
         self._pieces.append(piece)
         self.held += len(piece)
-        self.wake()
+        if self._waiters:
+            self.wake()
         return True
 
     def end(self) -> None:
         """The body is whole."""
         self._whole = True
-        self.wake()
+        if self._waiters:
+            self.wake()
 
     def disconnect(self) -> None:
         """The client has gone: nothing more is sent."""
@@ -789,28 +792,33 @@ class Exchange:
         connection = self._connection
         length: int | None = None
         close = connection.stopping
-        lines = [_STATUS_LINES[status]]
+        lines = 1
+        parts = [_STATUS_LINES[status]]
         for name, value in (*connection.service.headers, *headers):
             if name == b"connection":
                 close = close or value == b"close"
                 continue
             if name == b"content-length":
                 length = int(value)
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines += 1
+            parts += (name, b": ", value, b"\r\n")
         # A wish to close waits for the last request that has come: each gets its answer.
         unwanted = not self._whole and (self._expects or connection.is_long)
         if not self.keep_alive or unwanted or (close and connection.is_last):
             self.keep_alive = False
-            lines.append(b"connection: close\r\n")
+            lines += 1
+            parts.append(b"connection: close\r\n")
         self._bodiless = self.scope["method"] == "HEAD" or status in _BODILESS
         self._remaining = length
         self._chunked = length is None and not self._bodiless and self.scope["http_version"] == "1.1"
         if self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        head = b"".join(lines)
-        if not head.count(b"\n") == head.count(b"\r") == len(lines):
+            lines += 1
+            parts.append(b"transfer-encoding: chunked\r\n")
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        if not head.count(b"\n") == head.count(b"\r") == lines + 1:
             raise RuntimeError("a header holds a line break")
-        connection.write(head + b"\r\n")
+        connection.write(head)
 
     def _write_body(self, body: bytes | memoryview, *, more: bool) -> None:
         write = self._connection.write

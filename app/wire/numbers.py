@@ -26,6 +26,8 @@ PIECE = 16_384
 
 def to_json(array: NDArray[Any]) -> bytes:
     """``array`` as nested JSON, every number the shortest decimal that reads back as the same float64."""
+    if array.ndim and size_of(array.shape) <= PIECE:
+        return _encoded(array)
     return b"".join(json_pieces(array))
 
 

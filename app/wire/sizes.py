@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from app.core.errors import LimitExceeded
 
@@ -11,12 +11,12 @@ MOST = 2**40
 """Numbers and rows that no array has, whatever the limits of a service are."""
 
 
-def size_of(shape: Iterable[int]) -> int:
+def size_of(shape: Sequence[int]) -> int:
     """Π max(1, n): an array's numbers, and where an axis is empty the rows that it has all the same.
 
     An array of 10⁹ rows of nothing takes no memory as an array, and gigabytes as text.
     """
-    return math.prod(max(1, length) for length in shape)
+    return math.prod(shape) or math.prod([max(1, length) for length in shape])
 
 
 def check_size(shape: Sequence[int], most: int | None, field: str = "inputs") -> None:

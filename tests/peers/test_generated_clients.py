@@ -19,14 +19,28 @@ pytestmark = pytest.mark.peers
 PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 
 PYTHON = """
+import io
+import numpy as np
 from activation_lab_client import Client
 from activation_lab_client.api.catalogue import get_function
 from activation_lab_client.api.gradients import gradient_flow
 from activation_lab_client.api.values import activate
-from activation_lab_client.models import ActivateRequest, ActivateResponse, FunctionFacts, GetFunctionName
+from activation_lab_client.models import ActivateRequest, ActivateResponse, ActivateRounding
+from activation_lab_client.models import FunctionFacts, GetFunctionName
 from activation_lab_client.models import GradientFlowRequest, GradientFlowResponse
+from activation_lab_client.types import File
 
 lab = Client(base_url="{url}")
+file = io.BytesIO()
+np.save(file, np.array([-1.0, 2.0]))
+array = File(payload=io.BytesIO(file.getvalue()), mime_type="application/x-npy")
+sent = activate.sync(
+    client=lab, body=array, function="elu", parameters='{{"alpha": 2}}', rounding=ActivateRounding.PROVED
+)
+assert isinstance(sent, ActivateResponse), sent
+assert isinstance(sent.outputs, list), sent
+assert sent.outputs[1] == 2.0
+assert sent.proof
 answer = activate.sync(client=lab, body=ActivateRequest(function="relu", inputs=[[-1.0], [2.0]]))
 assert isinstance(answer, ActivateResponse), answer
 assert answer.outputs == [[0.0], [2.0]]
@@ -66,7 +80,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 def test_openapi_python_client(document: Path, server: Server, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
-        "content_type_overrides: {application/x-npy: application/octet-stream}\npost_hooks: []\n"
+        "content_type_overrides: {application/x-npy: application/octet-stream, image/svg+xml: text/plain}\n"
+        "post_hooks: []\n"
     )
     program = (sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning")
     run(*program, "--path", document, "--output-path", tmp_path / "lab", "--config", config, cwd=tmp_path)

@@ -43,7 +43,8 @@ class Call:
     @property
     def kind(self) -> tuple[str, bool]:
         """What all calls share that need the same loops: the function, and whether parameters are arrays."""
-        return self.activation.name, any(np.ndim(value) > 0 for value in self.params.values())
+        arrays = [isinstance(value, np.ndarray) and value.ndim > 0 for value in self.params.values()]
+        return self.activation.name, any(arrays)
 
     @property
     def scalars(self) -> dict[str, float]:
@@ -216,9 +217,10 @@ def _translate(name: FrameworkName, given: Given) -> dict[str, Value | str | boo
 
 def _complete(entry: Activation, given: Given) -> dict[str, Value]:
     """``given`` checked against the entry's parameters, defaults filled in."""
-    known = {each.name: each for each in entry.parameters}
-    for key in given.keys() - known.keys():
-        raise UnknownName("parameter", key, known, loc=("params",))
+    if given:
+        known = {each.name: each for each in entry.parameters}
+        for key in given.keys() - known.keys():
+            raise UnknownName("parameter", key, known, loc=("params",))
     params: dict[str, Value] = {}
     for parameter in entry.parameters:
         value = given.get(parameter.name, parameter.default)
@@ -226,7 +228,9 @@ def _complete(entry: Activation, given: Given) -> dict[str, Value]:
             params[parameter.name] = _checked(parameter, value, mixing=isinstance(entry, Rowwise))
         elif parameter.required:
             raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
-    if _have_one_shape(params):  # else the inputs' shape decides which elements meet: see `evaluation`
+    if entry.constraints and _have_one_shape(
+        params
+    ):  # else the inputs' shape decides which elements meet: see `evaluation`
         check_constraints(entry, params)
     return entry.deduce(params) if isinstance(entry, Rowwise) else params
 

@@ -48,6 +48,9 @@ from app.core.arithmetic.scaled import (
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
 Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
 
+FEW = 64
+"""Numbers that are computed sooner with care than looked at whether they need it."""
+
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
     "finite": ordinary_double,
@@ -83,9 +86,7 @@ class Kernel:
         values, arrays = self._values(x, params)
         name, function = self.name, self.function
         rounding: Rounding = "odd" if odd else "nearest"
-        named = zip(self._parameters, values, strict=True)
-        factors = [value for name, value in named if name not in self._places]
-        if self.knows_ordinary and _is_ordinary(x, factors):
+        if self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values)):
             name, function, rounding = f"{name}.ordinary", self._ordinary, "finite odd" if odd else "finite"
         rounding = "high" if x.dtype == np.float32 else rounding
         dtypes = x.dtype, next(iter(rows)).dtype
@@ -112,6 +113,10 @@ class Kernel:
         loop = _summing(self.name, self.function, len(values), arrays)
         loop(x, upstream, place, odd, empty_sum(), out, tuple(values))
         return out
+
+    def _factors(self, values: list[Any]) -> list[Value]:
+        named = zip(self._parameters, values, strict=True)
+        return [value for name, value in named if name not in self._places]
 
     def _values(self, x: Array, params: dict[str, Value]) -> tuple[list[Any], bool]:
         values: list[Any] = [params[name] for name in self._parameters]

@@ -20,7 +20,15 @@ from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.propagation.layer import Layer
 from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.normalisation import EPSILON
 from app.core.propagation.residual_block import ResidualBlock
+from app.core.theory.batch_moments import (
+    SMALLEST_BATCH,
+    BatchMoments,
+    NormalisedLayer,
+    batch_moments,
+    batch_passage,
+)
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
 from app.core.theory.finite_width import FiniteWidth, finite_width
@@ -146,14 +154,12 @@ def _theory(experiment: Experiment) -> Theory | None:
 
 def _followed(experiment: Experiment) -> Theory | None:
     """Layer by layer, where no fixed point is known; None where not even that is."""
-    network, inputs = experiment.network, experiment.inputs
-    steps = _steps(network)
-    if steps is None or not np.isfinite(experiment.mean_square):
-        return None
-    mean = 0.0 if isinstance(inputs, GaussianInputs) else float(np.mean(inputs))
+    network = experiment.network
     try:
-        found = passage(steps, Stream(experiment.mean_square, mean))
+        found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     except LimitExceeded:  # φ oscillates too fast
+        return None
+    if found is None:
         return None
     gradients = found.gradient_log10_rms + _log10_rms(experiment.upstream)
     ratio = float(gradients[0] - gradients[-1]) if np.isfinite(gradients[-1]) else math.nan
@@ -161,6 +167,39 @@ def _followed(experiment: Experiment) -> Theory | None:
     spread = _spread(network, found.q, ratio) if plain and network.dropout is None else None
     path = Trajectory(found.q, None, np.full(network.depth, np.nan), found.chi)
     return Theory(_settled(found), [], path, gradients, ratio, math.nan, spread)
+
+
+def _passage(experiment: Experiment) -> Passage | None:
+    """One input's second moment and mean, step by step."""
+    steps, inputs = _steps(experiment.network), experiment.inputs
+    if steps is None or not np.isfinite(experiment.mean_square):
+        return None
+    mean = 0.0 if isinstance(inputs, GaussianInputs) else float(np.mean(inputs))
+    return passage(steps, Stream(experiment.mean_square, mean))
+
+
+def _normalises_batch(network: Network) -> bool:
+    return network.normalisation is not None and network.normalisation.over == "batch"
+
+
+def _over_the_batch(experiment: Experiment) -> Passage | None:
+    """Plain layers over inputs that are all alike to each other; None for others."""
+    network, inputs = experiment.network, experiment.inputs
+    drawn = isinstance(inputs, GaussianInputs) and network.dropout is None
+    if not drawn or network.block is not None or network.passes or experiment.batch < SMALLEST_BATCH:
+        return None
+    assert isinstance(inputs, GaussianInputs)
+    layers: list[NormalisedLayer] = []
+    moments: dict[int, BatchMoments] = {}
+    for number, layer in enumerate(network.layers):
+        call, weights = network.units_at(number).call, network.weights_at(number)
+        if not isinstance(weights, Initialiser) or weights.unit_variance or _response(call) is None:
+            return None
+        if id(call) not in moments:
+            moments[id(call)] = batch_moments(call, inputs.batch)
+        widening = layer.units / layer.fan_in
+        layers.append(NormalisedLayer(moments[id(call)], *_second_moments(weights, layer), widening))
+    return batch_passage(layers, inputs.variance, inputs.correlation, EPSILON)
 
 
 def _settled(found: Passage) -> MeanField:
@@ -199,18 +238,20 @@ def _response(call: Call) -> Response | None:
 
 def _step(network: Network, number: int, response: Response, weights: Initialiser) -> Step | None:
     layer, normalisation, block = network.layers[number], network.normalisation, network.block
-    weight, bias = (each(layer.fan_in, layer.units) ** 2 for each in (weights.sigma_w, weights.sigma_b))
     if isinstance(block, ResidualBlock):
         centred = normalisation is None or normalisation.centred
+        if block.norm == "inside" or (normalisation is not None and normalisation.over == "batch"):
+            return None
         scale = scale_of(block.branch, network.depth)
-        shape = block.matrices, block.norm, centred, block.skip, scale
-        return ResidualStep(response, weight, bias, *shape, network.dropout)
+        maps = tuple(_second_moments(weights, each) for each in network.maps)
+        return ResidualStep(response, maps, block.norm, centred, block.skip, scale, network.dropout)
     if isinstance(block, ConvolutionBlock):
         return _convolution(network, block, response, weights)
     if block is not None or (normalisation is not None and normalisation.over == "batch"):
         return None
     branch = network.residual if network.has_branch(layer) else None
     dropout = None if number == network.depth - 1 else network.dropout
+    weight, bias = _second_moments(weights, layer)
     widening, normalised = layer.units / layer.fan_in, normalisation is not None
     return PlainStep(response, weight, bias, widening, normalised, branch, dropout)
 
@@ -221,9 +262,15 @@ def _convolution(
     """A layer at each position: the dense mean field without edges (Xiao et al. 2018, arXiv:1806.05393)."""
     if block.padding == "zeros" and block.kernel > 1:
         return None
-    (asked,) = network.maps
-    weight, bias = (each(asked.fan_in, asked.fan_out) ** 2 for each in (weights.sigma_w, weights.sigma_b))
-    return ResidualStep(response, weight, bias, 1, None, False, 0.0, 1.0, network.dropout)
+    maps = tuple(_second_moments(weights, each) for each in network.maps)
+    return ResidualStep(response, maps, None, False, 0.0, 1.0, network.dropout)
+
+
+def _second_moments(weights: Initialiser, layer: Layer) -> tuple[float, float]:
+    """σ_w² and σ_b²."""
+    return weights.sigma_w(layer.fan_in, layer.fan_out) ** 2, weights.sigma_b(
+        layer.fan_in, layer.fan_out
+    ) ** 2
 
 
 def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | None:

@@ -54,7 +54,7 @@ def test_another_user_may_read_it(kept: Path) -> None:
 def test_a_changed_source_has_it_compiled_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hits(loop()) == 0
     with monkeypatch.context() as changed:
-        changed.setattr(compiled, "_stamp", lambda: b"of other sources")
+        changed.setattr(compiled, "_stamp", lambda _: b"of other sources")
         assert hits(loop()) == 0
         assert hits(loop()) == 1
     assert hits(loop()) == 0

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import binding as llvm
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.arithmetic import Value
+from app.core.arithmetic.compiled import widest
 from tests.core.activations.test_promise import example
 
 ELEMENTWISE = [each for each in REGISTRY.values() if isinstance(each, Elementwise)]
@@ -33,10 +35,18 @@ over_counts = pytest.mark.parametrize("entry", COUNTS.values(), ids=lambda entry
 assert {0, 1, 2} <= COUNTS.keys()
 
 
-def digest(entry: Elementwise) -> str:
-    """A hash of the bits of f, f′ and f″; a NaN's own bits have no meaning."""
-    orders = entry.orders(POINTS, 3, **example(entry))
-    return hashlib.sha256(np.where(np.isnan(orders), np.nan, orders).tobytes()).hexdigest()
+def digests() -> dict[str, str]:
+    """A hash of every entry's f, f′ and f″ in float64 and float32, bit by bit; a NaN's bits mean nothing."""
+    return {each.name: _digest(each) for each in ELEMENTWISE}
+
+
+def _digest(entry: Elementwise) -> str:
+    found = hashlib.sha256()
+    with np.errstate(over="ignore"):
+        single = POINTS.astype(np.float32)
+    for orders in (entry.orders(POINTS, 3, **example(entry)), entry.orders(single, 2, **example(entry))):
+        found.update(np.where(np.isnan(orders), np.nan, orders).tobytes())
+    return found.hexdigest()
 
 
 @over_counts
@@ -107,11 +117,37 @@ def test_single_precision_is_double_precision_rounded(entry: Elementwise) -> Non
     np.testing.assert_allclose(narrow[small], wide[small], rtol=0, atol=2.0**-149)
 
 
+PROCESSORS = {
+    "SSE2": ("generic", ""),
+    "AVX2": ("x86-64-v3", ""),
+    "AVX-512, 256 bits": ("x86-64-v4", "+prefer-256-bit"),
+    "AVX-512, 512 bits": ("x86-64-v4", "-prefer-256-bit"),
+}
+"""A name and features for LLVM, of each kind of vectors."""
+
+
+def runs_here(name: str) -> bool:
+    """Whether this machine has the vectors."""
+    if platform.machine() != "x86_64":
+        return False
+    features = llvm.get_host_cpu_features()
+    needed = {"SSE2": "sse2", "AVX2": "avx2"}.get(name, "avx512vl")
+    return bool(features.get(needed))
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the names of processors are x86's")
-@pytest.mark.parametrize("processor", ["generic", "x86-64-v3"])
-def test_every_processor_gives_the_same_bits(processor: str) -> None:
-    code = f"import json, {__name__} as t; print(json.dumps({{e.name: t.digest(e) for e in t.ELEMENTWISE}}))"
-    other = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_every_processor_gives_the_same_bits(name: str) -> None:
+    if not runs_here(name):
+        pytest.skip("this processor has no such vectors")
+    code = f"import json, {__name__} as t; print(json.dumps(t.digests()))"
+    processor, features = PROCESSORS[name]
+    other = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
     run = subprocess.run([sys.executable, "-c", code], env=other, capture_output=True, text=True, check=True)
-    assert json.loads(run.stdout) == {entry.name: digest(entry) for entry in ELEMENTWISE}
+    assert json.loads(run.stdout) == digests()
+
+
+def test_the_widest_vectors_are_chosen_where_they_were_measured() -> None:
+    assert widest("+avx512f,+avx512fp16,+sse2") == "+avx512f,+avx512fp16,+sse2,-prefer-256-bit"
+    assert widest("+avx512f,-avx512fp16") == "+avx512f,-avx512fp16"
+    assert widest("+avx2") == "+avx2"
