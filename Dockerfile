@@ -10,9 +10,13 @@ COPY requirements-image.txt .
 RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install \
         --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-image.txt \
-    # What nothing here uses: the libraries' own tests, and what is only there for debuggers.
+    # What nothing here uses: the libraries' own tests, what is there for compilers, type checkers and debuggers, and
+    # the parts of Dask and NumPy that nothing imports.
     && find venv -type d -name tests -prune -exec rm -r {} + \
-    && find venv -name '*.so' -size +3M ! -path '*.libs/*' -exec strip --strip-unneeded {} +
+    && find venv -type f \( -name '*.[ach]' -o -name '*.hpp' -o -name '*.p[xy][dxi]' \) -delete \
+    && (cd venv/lib/python3.*/site-packages \
+        && rm -r dask/array dask/bag dask/dataframe numpy/f2py numpy/_core/include) \
+    && find venv -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 COPY app app
 # The file system is read-only when the service runs, so its bytecode is written here, and its loops are compiled:
 # for the processor that builds the image; on another kind each process compiles what it uses.

@@ -46,7 +46,7 @@ load: $(SERVICE) ## send twice what the service can take, then break things; wri
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
 	.venv/bin/python -m tests.fuzz --count 5000
 
-picture: $(TOOLS) ## draw the README's picture anew
+picture: $(TOOLS) ## draw the documents' pictures anew
 	.venv/bin/python -m tests.test_readme_picture
 
 lint: $(TOOLS) ## check style and types

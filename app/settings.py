@@ -163,10 +163,10 @@ class Settings(BaseSettings):
         needed, there = self.workers * SERVER_BYTES, memory()
         if needed <= there:
             return None
-        return (
-            f"{self.workers} server processes take {needed / 2**20:,.0f} MiB of memory before they are asked "
-            f"anything; there are {there / 2**20:,.0f}, enough for {max(1, there // (2 * SERVER_BYTES))}"
-        )
+        who = "one server process takes" if self.workers == 1 else f"{self.workers} server processes take"
+        enough = f", enough for {max(1, there // (2 * SERVER_BYTES))}" if there >= SERVER_BYTES else ""
+        taken = f"{who} {needed / 2**20:,.0f} MiB of memory before anything is asked"
+        return f"{taken}; there are {there / 2**20:,.0f}{enough}"
 
     @property
     def clearing(self) -> float:

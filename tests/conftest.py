@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,18 +74,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def started(*, log: Path | None = None, sign: str = "/readyz", **settings: str) -> Iterator[Server]:
+def started(
+    *,
+    log: Path | None = None,
+    sign: str = "/readyz",
+    below: Sequence[str] = (),
+    folder: Path | None = None,
+    **settings: str,
+) -> Iterator[Server]:
     """`python -m app` with these settings in its environment and its log there, stopped by SIGTERM.
 
-    It is there once ``sign`` is answered with 200.
+    It is there once ``sign`` is answered with 200. It runs in ``folder``, and ``below`` a program that is
+    given the command, such as one that lowers a limit.
     """
     port = free_port()
     prompt = {"shutdown_notice": "0", **settings}
     chosen = {f"ACTIVATION_LAB_{key.upper()}": value for key, value in prompt.items()}
     environment = {**os.environ, **chosen}
-    command = [sys.executable, "-m", "app", "--port", str(port)]
+    command = [*below, sys.executable, "-m", "app", "--port", str(port)]
     with Path(log or os.devnull).open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output)
+        process = subprocess.Popen(command, env=environment, stdout=output, cwd=folder)
     server = Server("127.0.0.1", port, process)
     try:
         wait_until_ready(server, sign=sign)

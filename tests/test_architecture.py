@@ -67,3 +67,28 @@ def test_requests_and_answers_need_no_server(module: str) -> None:
     program = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"fastapi", "starlette", "uvicorn", "numba", "scipy"} & set(loaded.stdout.split())
+
+
+CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+"""The time of day, which jumps when somebody sets it: no deadline and no duration is made of it."""
+
+TELL_THE_TIME = {
+    ("observation/logs.py", "datetime.now"),  # when something was logged
+    ("observation/models.py", "time.time_ns"),  # when a model was last asked, as Triton tells it
+    ("client/connections.py", "time.time"),  # how far off the date of a Retry-After is
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "app").rglob("*.py")), ids=lambda path: path.stem)
+def test_nothing_is_measured_by_the_time_of_day(path: Path) -> None:
+    asked = {
+        ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+    }
+    name = path.relative_to(ROOT / "app").as_posix()
+    assert {(name, each) for each in asked & CLOCKS} <= TELL_THE_TIME
+    assert "time" not in {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+    }

@@ -12,6 +12,7 @@ from app.api.experiments import described
 from app.contract.gradient_flow import GradientFlowRequest
 from app.core.errors import LimitExceeded
 from app.machine import cores, memory
+from app.serving.server import serve
 from app.settings import Settings
 
 CORES = len(os.sched_getaffinity(0))
@@ -123,9 +124,27 @@ def test_what_is_chosen_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_server_processes_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "memory", lambda: 2 * GIB)
     assert Settings(workers=64).impossible() == (
-        "64 server processes take 9,600 MiB of memory before they are asked anything; "
-        "there are 2,048, enough for 6"
+        "64 server processes take 9,600 MiB of memory before anything is asked; there are 2,048, enough for 6"
     )
+
+
+def test_less_memory_than_one_process_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control group may say so, in error or not: the service does not begin what the kernel would end."""
+    monkeypatch.setattr(settings, "memory", lambda: 100 * 2**20)
+    assert Settings().impossible() == (
+        "one server process takes 150 MiB of memory before anything is asked; there are 100"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 64])
+def test_what_cannot_be_run_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    monkeypatch.setattr(settings, "memory", lambda: 100 * 2**20)
+    with pytest.raises(SystemExit) as ended:
+        serve(Settings(workers=workers, port=0))
+    assert ended.value.code not in (0, None)
+    assert "of memory before anything is asked" in capsys.readouterr().out
 
 
 def test_a_network_that_does_not_fit_is_refused_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

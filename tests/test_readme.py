@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What the README shows, and the documents it leads to, is what happens."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ from tests.conftest import Server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+NETWORKS = (ROOT / "docs" / "networks.md").read_text()
+CLIENTS = (ROOT / "docs" / "clients.md").read_text()
+TOLD = "\n".join((README, NETWORKS, CLIENTS))
+"""All text whose examples are run."""
+
 KOREAN = (ROOT / "README.ko.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
 LEFT_OUT = "…"
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = TOLD) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -44,10 +49,12 @@ FORMS = [
     for line in block.splitlines()
     if line.startswith("curl") and " -F " in line
 ]
-PYTORCH = [code for code in blocks("python") if "import torch" in code]
-PYTHON = [code for code in blocks("python") if code not in PYTORCH]
+IN_TORCH = [code for code in blocks("python") if "import torch" in code]
+PYTORCH = [code for code in IN_TORCH if "save_file" in code]
+PYTHON = [code for code in blocks("python") if code not in IN_TORCH]
 assert len(CALLS) >= 3
 assert PYTHON
+assert len(IN_TORCH) > len(PYTORCH)
 assert len(PYTORCH) == len(FORMS) == 1
 
 
@@ -136,6 +143,12 @@ def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command:
     assert send_form(command, server) == [(64, 32), (32, 10)]
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("code", [code for code in IN_TORCH if code not in PYTORCH])
+def test_what_asks_with_pytorch_runs(server: Server, code: str) -> None:
+    run(code, server)
+
+
 def test_every_setting_is_in_the_table() -> None:
     rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", OPERATIONS, flags=re.MULTILINE))
     told = {name.upper(): field.description for name, field in Settings.model_fields.items()}
@@ -167,15 +180,15 @@ def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
     }
     for state, words in rows.items():
         pattern = words.replace("10^", r"10\^")
-        assert re.search(rf"^\| `{state}` \| .*{pattern}", README, flags=re.MULTILINE), state
-    flowing = " ".join(README.split())
+        assert re.search(rf"^\| `{state}` \| .*{pattern}", NETWORKS, flags=re.MULTILINE), state
+    flowing = " ".join(NETWORKS.split())
     assert (
         f"At most {remedies.REMEDIES} remedies are shown, each tried on {remedies.REMEDY_NETWORKS} networks"
         in flowing
     )
     assert remedies.BETTER == 0.5  # "halve"
     assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in flowing
-    listed = set(re.findall(r"^\| `(\w+)` \| [A-Z]", README, flags=re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)` \| [A-Z]", NETWORKS, flags=re.MULTILINE))
     assert listed == {"healthy", *get_args(verdict.Illness)}
 
 

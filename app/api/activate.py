@@ -49,10 +49,11 @@ Values and derivatives, each the exact answer rounded once to `dtype`.
 Non-finite numbers travel as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, in both directions.
 
 **Binary twin.** With `Content-Type: application/x-npy` the body is one `.npy` array (the `inputs`) and the
-other fields stand in the query string: `function` and `dtype` as they are, the rest as JSON
-(`?function=…&params={"alpha":0.5}&order=2`). With `Accept: application/x-npy` the answer is one `.npy` array
-of shape `(order + 1, *shape)`; bfloat16 and float8 results travel as float32, which holds them exactly. A
-Jacobian or a gradient does not fit beside the values in one array: those answers are JSON only.
+other fields stand in the query string: names and choices as they are, the rest as JSON
+(`?function=…&params={"alpha":0.5}&order=2`; `params` may be called `parameters`, as in clients that are
+generated). With `Accept: application/x-npy` the answer is one `.npy` array of shape `(order + 1, *shape)`;
+bfloat16 and float8 results travel as float32, which holds them exactly. A Jacobian or a gradient does not
+fit beside the values in one array: those answers are JSON only.
 
 **Formulas and proofs.** `function` may be `formula:` and an expression in x; names beside x are given in
 `params`. Each of a formula's numbers, and with `"rounding": "proved"` of an entry's, is the correctly rounded

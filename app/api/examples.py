@@ -239,7 +239,11 @@ def picture_examples() -> dict[str, dict[str, Any]]:
         "mean-field": {"request": json.dumps(diagram)},
         "training": {"request": json.dumps(training_examples()["rings"]["value"])},
     }
-    return {f"/plots/{name}.{{form}}": values for name, values in fields.items()}
+    watched = {**training_examples()["rings"]["value"], "watch": {"boundary": 20}}
+    return {
+        **{f"/plots/{name}.{{form}}": values for name, values in fields.items()},
+        "/plots/training-film.svg": {"request": json.dumps(watched)},
+    }
 
 
 def training_examples() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import named
-from app.contract.blocks import ConvolutionBlockFields
+from app.contract.blocks import ConvolutionBlockFields, RecurrentBlockFields
 from app.contract.gradient_flow import (
     REPLACED_BY_WEIGHTS,
     DistributionFields,
@@ -26,10 +26,14 @@ from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.block_kinds import block
 from app.core.propagation.dropout import Dropout
 from app.core.propagation.engine import FLOPS_PER_DEFERRAL
+from app.core.propagation.given import GivenWeights, StateDict
 from app.core.propagation.initialisers import LSUV, Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import normalisation
+from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.simulation import Inputs
+from app.core.propagation.state_dict import adopted
+from app.core.propagation.units import Units
 from app.core.training.initial import fair
 from app.settings import Settings
 
@@ -49,14 +53,17 @@ def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
     depth = _depth(body)
     inputs = _inputs(body)
 
-    def experiment(sizes: tuple[int, ...], **listed: Any) -> Experiment:
+    def experiment(sizes: tuple[int, ...], inputs: Inputs, **listed: Any) -> Experiment:
         network = Network(sizes=sizes, call=calls[0], weights=laws[0], **_architecture(body), **listed)
         return _experiment(body, network, inputs, body.networks)
 
     one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
-    _check_size(experiment(one), depth, settings)
+    # One step of a recurrent network sees one time of its inputs.
+    _check_size(
+        experiment(one, inputs if _times(body) is None else GaussianInputs(_batch(body))), depth, settings
+    )
     listed = {"calls": _if_listed(body.activation, calls), "laws": _if_listed(body.init, laws)}
-    whole = _with_upstream(experiment(_sizes(body, depth), **listed), body)
+    whole = _with_upstream(experiment(_sizes(body, depth), inputs, **listed), body)
     _afford(whole.cost.work * body.networks, whole.cost.bytes, settings, "width")
     return whole
 
@@ -64,14 +71,42 @@ def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
 def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
     """The one network that the caller's own weights are."""
     assert body.weights is not None
+    tied = isinstance(body.block, RecurrentBlockFields)
     for name in REPLACED_BY_WEIGHTS:
-        if name in body.model_fields_set and getattr(body, name) is not None:
+        told = name in body.model_fields_set and getattr(body, name) is not None
+        if told and not (tied and name == "depth"):
             raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
     listed = _if_listed(body.activation, calls)
-    network = given_network(calls[0], body.weights, calls=listed, **_architecture(body))
+    network = (
+        given_network(calls[0], body.weights, calls=listed, **_architecture(body))
+        if isinstance(body.weights, GivenWeights)
+        else _given_blocks(body, body.weights, calls[0], listed, settings)
+    )
     whole = _with_upstream(_experiment(body, network, _inputs(body), 1), body)
     _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
     return whole
+
+
+def _given_blocks(
+    body: GradientFlowRequest, given: StateDict, call: Call, listed: tuple[Call, ...], settings: Settings
+) -> Network:
+    """The network of the blocks that a state dict has."""
+    architecture = _architecture(body)
+    assert body.block is not None
+    said = body.block.model_fields_set
+    block, width, weights = adopted(architecture["block"], given, Units(call).pieces, said)
+    each = len(block.shapes(width, Units(call).pieces))
+    depth = _depth(body) if isinstance(block, RecurrentBlock) else len(weights.matrices) // each
+
+    def network(depth: int) -> Network:
+        sizes = (width,) * (depth + 1)
+        fields = {**architecture, "block": block}
+        return Network(sizes=sizes, call=call, calls=listed, weights=weights, **fields)
+
+    if isinstance(block, RecurrentBlock):  # a number alone says how long it is
+        step = _experiment(body, network(1), GaussianInputs(_batch(body)), 1)
+        _check_size(step, depth, settings, "depth")
+    return network(depth)
 
 
 def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
@@ -149,6 +184,11 @@ def _if_listed(field: Any, values: list[Any]) -> tuple[Any, ...]:
 
 
 def _depth(body: GradientFlowRequest) -> int:
+    times = _times(body)
+    if times is not None:
+        if body.depth not in (None, times):
+            raise InvalidValue("real inputs already say how many times there are", loc=("depth",))
+        return times
     if not isinstance(body.width, list):
         lists = [each for each in (body.activation, body.init) if isinstance(each, list)]
         if body.depth is not None:
@@ -161,11 +201,21 @@ def _depth(body: GradientFlowRequest) -> int:
     return len(body.width) - 1
 
 
+def _times(body: GradientFlowRequest) -> int | None:
+    """How many times real inputs of a recurrent network have; None for others."""
+    if not isinstance(body.block, RecurrentBlockFields) or isinstance(body.inputs, GaussianInputFields):
+        return None
+    if body.inputs.ndim != 3 or not body.inputs.size:
+        raise InvalidValue("must be batch × times × features in a recurrent network", loc=("inputs",))
+    return int(body.inputs.shape[1])
+
+
 def _sizes(body: GradientFlowRequest, depth: int) -> tuple[int, ...]:
     """All sizes; a real batch has features of its own number."""
     if isinstance(body.width, list):
         return tuple(body.width)
-    if isinstance(body.inputs, GaussianInputFields) or isinstance(body.block, ConvolutionBlockFields):
+    own = isinstance(body.block, ConvolutionBlockFields | RecurrentBlockFields)
+    if own or isinstance(body.inputs, GaussianInputFields):
         return (body.width,) * (depth + 1)
     first = body.inputs.shape[-1]
     return (first, *[body.width] * depth)
@@ -174,7 +224,7 @@ def _sizes(body: GradientFlowRequest, depth: int) -> tuple[int, ...]:
 def _batch(body: GradientFlowRequest) -> int:
     if isinstance(body.inputs, GaussianInputFields):
         return 32 if body.batch is None else body.batch
-    if body.inputs.ndim != 2 or not body.inputs.size:
+    if _times(body) is None and (body.inputs.ndim != 2 or not body.inputs.size):
         raise InvalidValue("must be a batch of inputs: batch × features", loc=("inputs",))
     if body.batch is not None and body.batch != len(body.inputs):
         raise InvalidValue("a real batch already says its size", loc=("batch",))
@@ -185,13 +235,13 @@ def _inputs(body: GradientFlowRequest) -> Inputs:
     batch = _batch(body)
     if isinstance(body.inputs, GaussianInputFields):
         return GaussianInputs(batch, body.inputs.variance, body.inputs.correlation)
-    return np.ascontiguousarray(body.inputs.T)
+    return np.ascontiguousarray(body.inputs.reshape(batch, -1).T)
 
 
-def _check_size(layer: Experiment, depth: int, settings: Settings) -> None:
+def _check_size(layer: Experiment, depth: int, settings: Settings, field: str = "width") -> None:
     """Refuses what one layer's cost already tells, before anything of the network's depth is made."""
     work = depth * max(layer.cost.work, FLOPS_PER_DEFERRAL) * layer.networks
-    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings, "width")
+    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings, field)
 
 
 def _afford(work: float, size: float, settings: Settings, field: str) -> None:

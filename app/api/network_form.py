@@ -22,7 +22,7 @@ TRAINING_FORM = form_with(
     {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20},
 )
 
-NETWORK_DESCRIPTION = """\
+PLAIN_DESCRIPTION = """\
 
 **A real network.** A multipart form with a JSON part `request` and a file part `weights` diagnoses your own
 layers; `depth`, `width`, `init`, `sigma_b` and `networks` are not given then. The file is safetensors or a
@@ -39,3 +39,27 @@ NumPy archive (`.npz`) of matrices and, where there are any, bias vectors, and n
 - Normalisation layers and learned slopes are left out of the file: `normalization` and `params` say them.
 """
 """How `app.wire.weights` reads a file, for users."""
+
+NETWORK_DESCRIPTION = (
+    PLAIN_DESCRIPTION
+    + """
+**Blocks of your own weights.** Beside `block` the file is a state dict by PyTorch's names, whatever stands
+before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the numbers there.
+
+- `transformer`: `torch.nn.TransformerEncoderLayer`, or GPT-2's (`h.3.attn.c_attn.weight`, as `Conv1D` or as
+  `Linear`). State dicts say neither `heads` nor `norm` nor `causal`: give them. A decoder layer with a second
+  attention is refused.
+- `recurrent`: one layer of `torch.nn.RNN`, `LSTM` or `GRU`, or their cells; `depth` is the number of times,
+  or `inputs` are batch × times × features.
+- `convolution`: `torch.nn.Conv1d` or `Conv2d` with as many channels out as in and "same" padding; give
+  `size`.
+- `residual`: `linear1`, `linear2`, `linear3` (or `fc1` …) in each block, with `norm`, or with `norm1` … (or
+  `bn1` …) where `norm` is `inside`.
+
+Gains and offsets of normalisations and all biases are used; batch normalisation takes the batch's own
+statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `features`) need not be given. Tensors of
+no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what became of
+each.
+"""
+)
+"""The same with blocks, which can be diagnosed and not trained."""

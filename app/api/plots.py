@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, TypeAlias, TypeVar
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +20,7 @@ from app.api.mean_field import checked
 from app.api.network_form import NETWORK_FORM, TRAINING_FORM
 from app.api.reports import answer
 from app.api.training import answered
+from app.api.trainings import Plan
 from app.api.trainings import described as planned_training
 from app.contract.arrays import Model
 from app.contract.gradient_flow import GradientFlowRequest
@@ -46,7 +49,8 @@ from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, label, training_caption, unlike
 from app.pictures.curves import MOST_POINTS, NO_CURVE, Curve, curves
-from app.pictures.render import Drawing, Form, Renderer
+from app.pictures.film import Points, film
+from app.pictures.render import Drawing, Form, Renderer, tag_of
 from app.pictures.specifications import Look, Run, Spec
 from app.pictures.training import training
 from app.settings import Settings
@@ -102,10 +106,20 @@ The same picture at a plain address: the body of the POST as JSON in the paramet
 
 """
 
+FILM = """\
+A moving picture: two classes in the plane being told apart, a map for each activation, and the losses below.
+One SVG without a script, which plays wherever a picture is shown; where less motion is asked for, its last
+frame stands still. `request` is the body of `POST /training` as JSON: `frames` are the pictures, and
+`"watch": {"boundary": 40}` asks for the maps. `width` is the whole picture's, `height` that of the losses.
+
+"""
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {each: {} for each in FORMS.values()}, "description": "The picture."},
     304: {"description": "The copy that If-None-Match names is right."},
 }
+
+_FILM_ANSWERS = {**_ANSWERS, 200: {"content": {FORMS["svg"]: {}}, "description": "The picture."}}
 
 router = APIRouter(route_class=ComputeRoute, tags=["plots"])
 posted = APIRouter(route_class=ArrayRoute, tags=["plots"])
@@ -193,11 +207,11 @@ async def post_gradient_flow_answers(
     request: Request,
 ) -> Response:
     """What `POST /gradient-flow` has answered, of several networks in one picture."""
-    runs = [Run(each.label, each.answer.model_dump()) for each in body.networks]
+    runs = [Run(each.label, each.answer.model_dump(), each.faint) for each in body.networks]
 
     def draw(look: Look) -> Spec:
         labels = unlike(run.label for run in runs)
-        named = [Run(label, run.answer) for label, run in zip(labels, runs, strict=True)]
+        named = [replace(run, label=label) for label, run in zip(labels, runs, strict=True)]
         return plots.gradient_flow(named, look, query.figure)
 
     return await _picture(form, query, draw, request, _left(request))
@@ -261,6 +275,40 @@ async def get_training(
     return await _training(form, query, _body(TrainingRequest, query.request), request)
 
 
+@router.get(
+    "/plots/training-film.svg",
+    summary="Draw a training as it happens",
+    description=FILM,
+    response_class=Response,
+    responses={**_FILM_ANSWERS, **responses(400, 406, 422, 503, 504)},
+)
+async def get_training_film(query: Annotated[TrainingPictureQuery, Query()], request: Request) -> Response:
+    """What `POST /training` answers, as a moving picture."""
+    negotiate(request, FORMS["svg"])
+    body = _body(TrainingRequest, query.request)
+    left = _left(request)
+    plan, found = await _trained(body, request, left())
+    look = Look(query.theme, query.lang, query.width, query.height)
+
+    def drawn(_: Mapper) -> bytes:
+        title = training_caption(body, found["start"]["networks"], look.lang)
+        return film(_trained_names(body), title, found, _points(plan), look).encode()
+
+    content = await computed(request, drawn, size=DRAWN * len(found["frames"]), seconds=left())
+    headers = _headers(tag_of(content), query.lang)
+    if _known(request, headers):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=FORMS["svg"])
+
+
+def _points(plan: Plan) -> Points | None:
+    """The examples, where they are of two classes in a plane."""
+    examples = plan.trainings[0].split.training
+    if examples.features != 2 or examples.classes != 2:
+        return None
+    return Points(examples.inputs, examples.targets[0].astype(np.intp))
+
+
 def _calls(spelled: list[str]) -> dict[str, Call]:
     """The functions by their labels; the same one twice is one line."""
     calls: dict[str, Call] = {}
@@ -306,16 +354,25 @@ async def _simulated(body: GradientFlowRequest, request: Request, seconds: float
 
 async def _training(form: Form, query: PictureQuery, body: TrainingRequest, request: Request) -> Response:
     left = _left(request)
-    admission = admitted(request, left())
-    plan = await planned(request, admission, partial(planned_training, body, request.app.state.settings))
-    reserve(admission, plan.cost.bytes)
-    found = await simulated(request, admission, partial(answered, plan))
-    names = unlike(label(each.activation, each.params) for each in body.activations)
+    _, found = await _trained(body, request, left())
+    names = _trained_names(body)
 
     def draw(look: Look) -> Spec:
         return training(names, training_caption(body, found["start"]["networks"], look.lang), found, look)
 
     return await _picture(form, query, draw, request, left, panels=3)
+
+
+async def _trained(body: TrainingRequest, request: Request, seconds: float) -> tuple[Plan, dict[str, Any]]:
+    """What is trained, and what `POST /training` answers."""
+    admission = admitted(request, seconds)
+    plan = await planned(request, admission, partial(planned_training, body, request.app.state.settings))
+    reserve(admission, plan.cost.bytes)
+    return plan, await simulated(request, admission, partial(answered, plan))
+
+
+def _trained_names(body: TrainingRequest) -> list[str]:
+    return unlike(label(each.activation, each.params) for each in body.activations)
 
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
@@ -363,17 +420,26 @@ async def _picture(
 
     specification = await computed(request, drawn, size=DRAWN, seconds=left())
     drawing = Drawing(specification, form, query.scale)
-    headers = {
-        "ETag": drawing.tag,
-        "Cache-Control": HOUR,
-        "Content-Language": lang,
-        "Content-Security-Policy": POLICY,
-    }
-    if request.method == "GET" and drawing.tag in request.headers.get("if-none-match", ""):
+    headers = _headers(drawing.tag, lang)
+    if _known(request, headers):
         return Response(status_code=304, headers=headers)
     with failures:
         content = await renderer.draw(drawing, left())
     return Response(content, headers=headers, media_type=FORMS[form])
+
+
+def _headers(tag: str, lang: str) -> dict[str, str]:
+    return {
+        "ETag": tag,
+        "Cache-Control": HOUR,
+        "Content-Language": lang,
+        "Content-Security-Policy": POLICY,
+    }
+
+
+def _known(request: Request, headers: Mapping[str, str]) -> bool:
+    """Whether the client's copy is right."""
+    return request.method == "GET" and headers["ETag"] in request.headers.get("if-none-match", "")
 
 
 def _body(model: type[Asked], text: str) -> Asked:

@@ -10,6 +10,7 @@ from app.core.activations.from_formula import Accuracy
 from app.core.diagnosis.prose import sentence
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Spread
 from app.wire.nested import name_of
@@ -42,7 +43,18 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
             for each in report.remedies
         ],
         **({} if report.accuracy is None else {"formula": accuracy_fields(report.accuracy)}),
+        **_origin(network),
     }
+
+
+def _origin(network: Network) -> dict[str, Any]:
+    """What became of a state dict's tensors, where blocks are made of one."""
+    if not isinstance(network.weights, GivenWeights) or network.weights.origin is None:
+        return {}
+    module, taken, left_out = network.weights.origin
+    blocks = 1 if network.tied else network.depth
+    tensors = [each._asdict() for each in taken]
+    return {"weights": {"module": module, "blocks": blocks, "tensors": tensors, "left_out": left_out}}
 
 
 def _matrices(network: Network, report: Report, number: int) -> list[dict[str, Any]]:

@@ -117,6 +117,8 @@ class NetworkOptions(TypedDict, total=False):
     sigma_b: float
     normalization: str | None
     residual: Mapping[str, float] | None
+    dropout: Mapping[str, Any] | None
+    block: Mapping[str, Any] | None
     inputs: Given | Mapping[str, Any]
     upstream: Given
     networks: int
@@ -129,14 +131,18 @@ class NetworkOptions(TypedDict, total=False):
 Layer: TypeAlias = Given | tuple[Given, Given | None]
 """A matrix, outputs × inputs, or a matrix and its bias."""
 
+Weights: TypeAlias = Sequence[Layer] | Mapping[str, Given]
+"""Layers, first to last; or, for blocks, a state dict."""
+
 
 def gradient_flow(
-    activation: str, *, weights: Sequence[Layer] | None = None, **options: Unpack[NetworkOptions]
+    activation: str, *, weights: Weights | None = None, **options: Unpack[NetworkOptions]
 ) -> Exchange[Network]:
     """``POST /gradient-flow``: does the gradient survive a network of this ``activation``?
 
-    ``weights`` are a real network's own layers, first to last, sent in the format they are in; ``depth``,
-    ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given. Defaults are the service's.
+    ``weights`` are a real network's own layers, first to last, or beside ``block`` its state dict, sent in
+    the format they are in; ``depth``, ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given.
+    Defaults are the service's.
     """
     fields: dict[str, Any] = {"activation": activation, **options}
     if "params" in options:
@@ -379,13 +385,14 @@ def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] |
     return None if array is None else array.astype(dtype)
 
 
-def _with_weights(exchange: Exchange[Result], weights: Sequence[Layer] | None) -> Exchange[Result]:
+def _with_weights(exchange: Exchange[Result], weights: Weights | None) -> Exchange[Result]:
     """The same as a form with a network's own layers, where there are some."""
     if weights is None:
         return exchange
+    tensors = weights if isinstance(weights, Mapping) else _named(weights)
     files = {
         "request": ("request.json", exchange.content or b"", JSON),
-        "weights": ("weights.safetensors", safetensors(_named(weights)), "application/octet-stream"),
+        "weights": ("weights.safetensors", safetensors(tensors), "application/octet-stream"),
     }
     return replace(exchange, content=None, files=files, headers={"Accept": JSON})
 

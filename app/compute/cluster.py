@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -65,7 +65,8 @@ class Cluster:
         self._client: Any = None
         self._workers: frozenset[str] = frozenset()
         self._strange: frozenset[str] = frozenset()
-        self._outcomes: set[Future[Any]] = set()
+        self._scheduler: str | None = None
+        self._outcomes: dict[Future[Any], frozenset[str]] = {}  # and the workers that may bring them about
         self._closed = threading.Event()
         self._looked = threading.Event()
         self._cancelling = ThreadPoolExecutor(1, "cancel")
@@ -82,9 +83,9 @@ class Cluster:
         """Starts a job on one thread of some worker: Dask counts threads, and tells nothing of the way."""
         del threads
         outcome: Future[Result] = Future()
-        self._outcomes.add(outcome)
-        outcome.add_done_callback(self._outcomes.discard)
         client, workers = self._client, self._workers
+        self._outcomes[outcome] = workers
+        outcome.add_done_callback(lambda _: self._outcomes.pop(outcome, None))
         if not workers:
             outcome.set_exception(Unavailable())
             return Running(outcome, lambda: 0.0, lambda: False)
@@ -114,10 +115,15 @@ class Cluster:
         if self._client is None:
             self._client = Client(self._address, timeout=SILENCE, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
         client = self._client
-        there = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)["workers"]
+        told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
+        if self._scheduler not in (None, told["id"]):
+            raise _Restarted  # the one at this address now knows nothing of our jobs
+        self._scheduler, there = told["id"], told["workers"]
         if there.keys() != self._workers | self._strange:
             asked = client._run  # noqa: SLF001  `run` itself has no timeout
             self._meet(client.sync(asked, kind, on_error="return", callback_timeout=ACQUAINTANCE))
+            # Dask would keep a job for workers that have gone, in case they come back under the same address.
+            self._abandon({each for each, able in list(self._outcomes.items()) if not able & self._workers})
         self.capacity = max(1, sum(int(there[each]["nthreads"]) for each in self._workers if each in there))
 
     def _meet(self, kinds: dict[str, Any]) -> None:
@@ -143,15 +149,24 @@ class Cluster:
 
     def _lose(self, reason: str | None) -> None:
         """The scheduler does not answer: nobody is to wait for it."""
-        client, self._client = self._client, None
+        client, self._client, self._scheduler = self._client, None, None
         if self._workers and reason is not None:
             structlog.get_logger().warning("the cluster's scheduler does not answer", reason=reason)
         self._workers = self._strange = frozenset()
-        for outcome in list(self._outcomes):
-            with suppress(InvalidStateError):
-                outcome.set_exception(Unavailable())
+        self._abandon(list(self._outcomes))
         if client is not None:  # closing waits for a scheduler that may not be there
             threading.Thread(target=partial(client.close, timeout=SILENCE), daemon=True).start()
+
+    @staticmethod
+    def _abandon(outcomes: Collection[Future[Any]]) -> None:
+        """Nobody does these jobs any more."""
+        for outcome in outcomes:
+            with suppress(InvalidStateError):
+                outcome.set_exception(Unavailable())
+
+
+class _Restarted(Exception):
+    """Another scheduler answers at the address."""
 
 
 def _perform(job: Job[Result]) -> Result:

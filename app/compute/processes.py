@@ -7,6 +7,7 @@ all of them share the same workers. Nothing needs a file or an address.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -26,6 +27,9 @@ PAUSE = 1.0
 
 STOPPED = 5.0
 """Seconds that a fork server may be stopped, as by SIGSTOP; then another takes its place."""
+
+GLANCE = 0.1
+"""Seconds between two looks at one that is stopped: it may be continued, or end."""
 
 FAREWELL = 3.0
 """Seconds that the fork server has to end its workers and itself."""
@@ -98,11 +102,19 @@ class WorkerProcesses:
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
     """Returns once the process has ended; ends it where it stays stopped."""
+    since = math.inf  # when it was stopped
     with suppress(ChildProcessError):
         while True:
-            _, status = os.waitpid(process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
+            hang = 0 if since == math.inf else os.WNOHANG
+            changed, status = os.waitpid(process.pid, os.WUNTRACED | os.WCONTINUED | hang)
+            if not changed:
+                if time.monotonic() - since > STOPPED:
+                    os.kill(process.pid, signal.SIGKILL)
+                time.sleep(GLANCE)
+            elif os.WIFSTOPPED(status):
+                since = time.monotonic()
+            elif os.WIFCONTINUED(status):
+                since = math.inf
+            else:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return
-            time.sleep(STOPPED)
-            os.kill(process.pid, signal.SIGKILL)

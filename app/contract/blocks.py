@@ -21,13 +21,19 @@ _BRANCH = "Factor of a branch; `depth_scaled` is 1/√(number of branches)."
 
 
 class ResidualBlockFields(Model):
-    """h ← skip · h + branch · f(n(h)), f(u) = W₂ φ(W₁ u); with one matrix f(u) = φ(W₁ u)."""
+    """h ← skip · h + branch · f(n(h)), f(u) = W₂ φ(W₁ u); with one matrix f(u) = φ(W₁ u).
+
+    With three f(u) = W₃ φ(W₂ φ(W₁ u)): with ratio 1/4 and `norm` `inside`, ResNet-50's bottleneck.
+    """
 
     kind: Literal["residual"]
-    matrices: Literal[1, 2] = 2
-    norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
+    matrices: Literal[1, 2, 3] = 2
+    norm: Literal["pre", "post", "inside"] | None = Field(
+        "pre", description=_NORM + " `inside` is after each matrix, with φ after the sum, as in ResNet."
+    )
     skip: Factor = 1.0
     branch: Scale = Field(1.0, description=_BRANCH)
+    ratio: float = Field(1.0, gt=0, le=1000, description="Units between the matrices over the width.")
 
 
 class TransformerBlockFields(Model):
@@ -60,14 +66,17 @@ class ConvolutionBlockFields(Model):
 class RecurrentBlockFields(Model):
     """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
 
-    `depth` counts the times, at all of which the weights are the same; x_t is drawn anew, as wide as h. The
-    loss looks at the last time.
+    `depth` counts the times, at all of which the weights are the same; x_t is drawn anew, or `inputs` are
+    batch × times × features. The loss looks at the last time.
     """
 
     kind: Literal["recurrent"]
     cell: Literal["rnn", "lstm", "gru"] = "rnn"
     forget_bias: float = Field(
         1.0, ge=-1e6, le=1e6, description="Added to the bias of an LSTM's forget gate; others have none."
+    )
+    features: int | None = Field(
+        None, ge=1, le=10**12, strict=True, description="Numbers of each x_t; as many as h has by default."
     )
 
 

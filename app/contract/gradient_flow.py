@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from app.contract.arrays import Model, NumberArray, ParamValue
 from app.contract.blocks import BlockFields
 from app.contract.names import FunctionName, InitName, NormalizationName
-from app.core.propagation.given import GivenWeights
+from app.core.propagation.given import GivenWeights, StateDict
 
 Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 
@@ -71,18 +71,26 @@ class ResidualFields(Model):
     scale: float = Field(1.0, allow_inf_nan=False)
 
 
-def _from_a_form(value: Any) -> GivenWeights | None:
-    if value is None or isinstance(value, GivenWeights):
+def _from_a_form(value: Any) -> GivenWeights | StateDict | None:
+    if value is None or isinstance(value, GivenWeights | StateDict):
         return value
     message = "weights are a file: the part of that name in a multipart form, beside the part request"
     raise PydanticCustomError("weights", message)
 
 
-WeightsPart: TypeAlias = SkipJsonSchema[Annotated[GivenWeights | None, PlainValidator(_from_a_form)]]
-"""What the part ``weights`` of a form became; no field of a JSON body."""
+WeightsPart: TypeAlias = SkipJsonSchema[
+    Annotated[GivenWeights | StateDict | None, PlainValidator(_from_a_form)]
+]
+"""What the part ``weights`` of a form became, a state dict beside blocks; no field of a JSON body."""
+
+LayersPart: TypeAlias = SkipJsonSchema[Annotated[GivenWeights | None, PlainValidator(_from_a_form)]]
+"""The same where there are plain layers alone."""
 
 REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
-"""Fields of `GradientFlowRequest` that must not be given beside weights, which say all of it."""
+"""Fields of `GradientFlowRequest` that must not be given beside weights, which say all of it.
+
+A recurrent network's weights do not say its depth.
+"""
 
 
 class GradientFlowRequest(Model):
@@ -117,7 +125,9 @@ class GradientFlowRequest(Model):
         None, description="What `depth` counts, instead of plain layers; `width` is then the stream's."
     )
     inputs: GaussianInputFields | NumberArray = Field(
-        default_factory=GaussianInputFields, description="A distribution, or a real batch: batch × features."
+        default_factory=GaussianInputFields,
+        description="A distribution, or a real batch: batch × features; of a recurrent network batch × times "
+        "× features.",
     )
     upstream: NumberArray | None = Field(
         None,
@@ -268,6 +278,25 @@ class TheoryFields(Model):
     layers: list[TheoryLayer]
 
 
+class TensorFields(Model):
+    """One tensor of every block."""
+
+    tensor: str = Field(description="Its name, `*` for a number.")
+    part: str = Field(description="The matrix, as in `layers`, or the normalisation; of several the first.")
+    kind: Literal["weight", "bias", "gain", "offset"]
+    shape: list[int] = Field(description="As it was sent.")
+    transposed: bool = Field(description="It was sent as inputs × outputs.")
+
+
+class OriginFields(Model):
+    """What became of the tensors of a state dict."""
+
+    module: str = Field(description="The module that has these names.")
+    blocks: int
+    tensors: list[TensorFields]
+    left_out: list[str] = Field(description="Names of tensors that belong to no block, 100 at most.")
+
+
 Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 State: TypeAlias = Literal["healthy", "vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 
@@ -355,3 +384,4 @@ class GradientFlowResponse(Model):
     remedies: list[RemedyFields]
     training: TrialFields | None = Field(None, description="Where `train` asked for it.")
     formula: AccuracyFields | None = Field(None, description="Where the activation is a formula.")
+    weights: OriginFields | None = Field(None, description="Where blocks are made of a state dict.")

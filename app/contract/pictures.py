@@ -138,6 +138,7 @@ class LabelledAnswer(Model):
 
     label: str = Field(max_length=300)
     answer: DrawnAnswer
+    faint: bool = Field(False, strict=True, description="Drawn pale, as what the others are held against.")
 
 
 class AnswersPictureRequest(Model):

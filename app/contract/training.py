@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, RootModel, WithJsonSchema
 
 from app.contract.arrays import Model, NumberArray, ParamValue
-from app.contract.gradient_flow import OptionalSpread, ResidualFields, Sigmas, WeightsPart
+from app.contract.gradient_flow import LayersPart, OptionalSpread, ResidualFields, Sigmas
 from app.contract.names import (
     DataName,
     FunctionName,
@@ -148,7 +148,7 @@ class TrainingRequest(Model):
         50, ge=1, le=100_000, strict=True, description="Frames wanted, the one before the first step aside."
     )
     watch: WatchFields = Field(default_factory=WatchFields)
-    weights: WeightsPart = None
+    weights: LayersPart = None
 
 
 class HistogramFields(Model):

@@ -155,8 +155,10 @@ class ArrayRequest(WholeRequest):
             raise Unsuitable(f"{twice[0]} is given in the part {self._file}: no field of the part request")
         return {**filed, **fields}
 
-    def _weights(self, data: memoryview, _: dict[str, Any]) -> dict[str, Any]:
-        return {"weights": weights.loads(data, self._settings.max_elements)}
+    def _weights(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
+        """Plain layers, or, for the blocks that the request describes, a state dict."""
+        read = weights.named if fields.get("block") is not None else weights.loads
+        return {"weights": read(data, self._settings.max_elements)}
 
     def _arrays(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
         """The arrays, and their format where the request names none."""
@@ -166,16 +168,24 @@ class ArrayRequest(WholeRequest):
         return {**found.arrays, "dtype": found.dtype}
 
     def _query_fields(self) -> dict[str, Any]:
-        """The other fields of a binary request: names as they are, everything else as JSON."""
+        """The other fields of a binary request: words as they are, everything else as JSON."""
         fields = {}
-        for key, value in self.query_params.multi_items():
+        for name, value in self.query_params.multi_items():
+            key = "params" if name == PARAMS else name
             if key in fields or key == "inputs":
                 raise Problem(422, "a field is given twice")
-            fields[key] = value if key in _WORDS else _json_value(value)
+            word = key in _NAMES or (key in _CHOICES and not value.startswith('"'))
+            fields[key] = value if word else _json_value(value)
         return fields
 
 
-_WORDS = frozenset({"function", "dtype"})
+PARAMS = "parameters"
+"""Another name of ``params`` in a query string: functions of generated clients have a variable ``params``."""
+
+_NAMES = frozenset({"function", "dtype"})
+_CHOICES = frozenset({"rounding", "overflow", "subnormals"})
+"""Query fields that are words as they are; choices may be JSON too, as they had to be once."""
+
 _JSON_PARTS = frozenset({JSON, "text/plain", None})
 """A part that says nothing of its type is text/plain (RFC 7578, 4.4)."""
 
@@ -184,7 +194,7 @@ def _json_value(text: str) -> Any:
     try:
         return json_body.loads(b'{"params":' + text.encode() + b"}", ARRAY_FIELDS)["params"]
     except (Malformed, UnicodeEncodeError):
-        raise Problem(422, "fields in the query string other than function and dtype are JSON") from None
+        raise Problem(422, "fields in the query string that are no names are JSON") from None
 
 
 class ArrayRoute(ComputeRoute):

@@ -28,6 +28,7 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.training import data, optimisers
 from app.core.training.losses import LOSSES
 from app.http import keys
+from app.http.bodies import JSON, NPY, PARAMS
 from app.http.problems import responses
 
 _NAMES: dict[str, Iterable[str]] = {
@@ -88,6 +89,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_problems(document)
             _declare_examples(document, examples)
             _declare_operations(document)
+            _declare_binary_twins(document)
             _declare_streams(document)
             _declare_answers(document)
             _declare_timeouts(document)
@@ -106,7 +108,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
 def _operation_id(method: str, path: str) -> str:
     """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}: one is singular."""
     one_of_many = re.sub(r"s/\{\w+\}", "", path)
-    words = re.sub(r"\.?\{\w+\}", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
+    words = re.sub(r"\.?\{\w+\}|\.svg$", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
     return words if method == "post" else f"{method}_{words}"
 
 
@@ -116,6 +118,24 @@ def _declare_operations(document: dict[str, Any]) -> None:
         for method, operation in methods.items():
             operation["operationId"] = _operation_id(method, path)
             operation["tags"] = operation["tags"][:1]
+
+
+def _declare_binary_twins(document: dict[str, Any]) -> None:
+    """The fields that stand in the query string where the body is an array: scalars, and JSON as a string."""
+    for operation in operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        if NPY not in content:
+            continue
+        model = document["components"]["schemas"][content[JSON]["schema"]["$ref"].rpartition("/")[2]]
+        for name, field in model["properties"].items():
+            if name == "inputs":
+                continue
+            said = f"For a body of `{NPY}`. {field.get('description', '')}".strip()
+            schema = {key: value for key, value in field.items() if key not in ("description", "title")}
+            if schema.get("type") not in ("integer", "string") and "$ref" not in schema:
+                said, schema = f"{said} As JSON.", {"type": "string"}
+            queried = {"name": PARAMS if name == "params" else name, "in": "query", "required": False}
+            operation.setdefault("parameters", []).append({**queried, "description": said, "schema": schema})
 
 
 def _declare_streams(document: dict[str, Any]) -> None:

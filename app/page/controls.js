@@ -3,7 +3,7 @@
 import { Failure } from "./api.js";
 import { h, math } from "./dom.js";
 import { number, plain, shown } from "./numbers.js";
-import { said, t } from "./words.js";
+import { has, said, t } from "./words.js";
 
 /** What may go better at a second try, with nothing changed. */
 const PASSING = ["busy", "late", "server", "unreachable", "cut", "picture"];
@@ -78,7 +78,7 @@ function slider(facts, parameter, params, changed) {
 
   function set(given, mirror) {
     mirror.value = mirror === field ? shown(given, 12) : plain(given);
-    if (given === usual) delete params[name];
+    if (given === usual && !parameter.required) delete params[name];
     else params[name] = given;
     changed();
   }
@@ -95,6 +95,32 @@ function slider(facts, parameter, params, changed) {
     range,
     field,
   );
+}
+
+/** A function's card: its name after what stands before it, a cross that takes it away, and what it has below. */
+export function card(title, remove, before, ...below) {
+  const cross = { type: "button", class: "icon", "aria-label": t("explore.remove", { name: title }), onclick: remove };
+  const head = h("div", { class: "row" }, before, h("strong", {}, title), h("button", cross, "×"));
+  return h("li", { class: "card" }, head, below);
+}
+
+/** Number fields of a form. `value(key)` is what `own` says, noted in `wrong` where it is no number. */
+export function reader(own) {
+  const wrong = [];
+  const value = (key, text = own[key]) => {
+    const found = number(text);
+    if (!Number.isFinite(found)) wrong.push(key);
+    return found;
+  };
+  return { wrong, value };
+}
+
+/** Marks the fields of `form` that are `wrong`; what is to be said of them, with the words of `view`, or null. */
+export function complaint(form, wrong, view) {
+  for (const input of form.querySelectorAll("input[name]"))
+    input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
+  const words = [...new Set(wrong)].map((key) => t(has(`short.${key}`) ? `short.${key}` : `${view}.${key}`));
+  return wrong.length ? new Failure("number", [words.join(", ")]) : null;
 }
 
 /** A choice among functions by their titles. */

@@ -3,7 +3,7 @@
 import { catalogue } from "./api.js";
 import { callBox } from "./calls.js";
 import { choicePart, formulaPart, introductory } from "./choice.js";
-import { adjustable, mended, problem, sliders } from "./controls.js";
+import { adjustable, card, mended, problem, sliders } from "./controls.js";
 import { picturePart } from "./curves.js";
 import { h } from "./dom.js";
 import { described, isFormula, known } from "./formulas.js";
@@ -70,7 +70,7 @@ export async function explore(main) {
       ...refused,
       ...all.flatMap((each, index) => (told[index].value ? mended(each, own.functions[index].params) : [])),
     );
-    cards.replaceChildren(...all.map((each, index) => card(each, index)));
+    cards.replaceChildren(...all.map(drawn));
     picture.tint();
     await about.show();
     await (drawing ?? moved());
@@ -84,32 +84,17 @@ export async function explore(main) {
     await picture.draw();
   }
 
-  function card(each, index) {
+  function drawn(each, index) {
     const { params } = own.functions[index];
     const remove = () => {
       own.functions.splice(index, 1);
       choice.dispatchEvent(new Event("sync"));
       return update();
     };
-    return h(
-      "li",
-      { class: "card" },
-      h(
-        "div",
-        { class: "row" },
-        h("span", { class: "swatch", "data-index": index }),
-        h("strong", {}, said(each.title)),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "icon",
-            "aria-label": t("explore.remove", { name: said(each.title) }),
-            onclick: remove,
-          },
-          "×",
-        ),
-      ),
+    return card(
+      said(each.title),
+      remove,
+      h("span", { class: "swatch", "data-index": index }),
       each.kind === "rowwise" && h("p", { class: "quiet" }, t("explore.mixes")),
       each.parameters.length > adjustable(each).length && h("p", { class: "quiet" }, t("explore.arrays")),
       sliders(each, params, moved),

@@ -6,9 +6,10 @@ import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { problem } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { formPart, SIGMAS } from "./flowform.js";
+import { known } from "./formulas.js";
 import { fromJson, logarithm, toJson } from "./numbers.js";
 import { remember, state } from "./state.js";
-import { badge, layerTable, told, verdict } from "./verdict.js";
+import { badge, layerTable, part, told, verdict } from "./verdict.js";
 import { language, said, spoken, t } from "./words.js";
 
 /** What may be drawn of each layer. */
@@ -28,8 +29,8 @@ export async function flow(main) {
     names("NormalizationName"),
   ]);
   const functions = all.filter(({ of_units: possible }) => possible);
-  const known = functions.some(({ name }) => name === own.activation?.name);
-  if (!known) own.activation = { name: functions[0].name, params: {} };
+  const byName = known(functions);
+  if (!byName.has(own.activation?.name ?? "")) own.activation = { name: functions[0].name, params: {} };
   if (own.init !== SIGMAS && !inits.includes(own.init)) own.init = USUAL;
 
   const runs = []; // what was simulated, and what is being: {change, body, label, medians, answer}
@@ -92,7 +93,7 @@ export async function flow(main) {
   const unwatch = watch(stage, draw);
   form.ready.then(() => {
     changed();
-    run();
+    run(own.also.slice(0, MOST - 2));
   });
   return () => {
     stopping?.abort();
@@ -105,19 +106,31 @@ export async function flow(main) {
     return run();
   }
 
-  async function run() {
+  /** Simulates the network of the controls; `first` are bodies of others, to be drawn before it. */
+  async function run(first = []) {
     stopping?.abort();
     const turn = new AbortController();
     stopping = turn;
     remember();
     const body = form.read();
     if (!body) return;
+    for (const each of first.filter((other) => !same(other, body))) {
+      if (!(await simulate(each, null, turn))) return;
+      runs.at(-1).kept = true;
+    }
     const before = runs.splice(0);
     runs.push(...before.filter(({ kept, body: other }) => kept && !same(other, body)));
     const ghosts = [...runs];
     const whole = await simulate(body, null, turn, () => runs.splice(0, runs.length, ...before));
     if (whole && !ghosts.length) runs[0].kept = true; // the first stays beside those that follow
+    if (whole) note();
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
+  }
+
+  /** Writes into the address which networks are drawn beside that of the controls. */
+  function note() {
+    own.also = runs.filter((each) => each.answer && !each.change && each !== asked()).map(({ body }) => body);
+    remember();
   }
 
   async function apply(change) {
@@ -143,6 +156,7 @@ export async function flow(main) {
 
   function without(each) {
     runs.splice(runs.indexOf(each), 1);
+    note();
     show();
     return draw();
   }
@@ -260,13 +274,19 @@ export async function flow(main) {
   }
 
   /** A network in few words: what may differ from one to the next. */
-  function labelled({ activation, params, depth, width, init, normalization, residual }) {
-    const title = functions.find(({ name }) => name === activation)?.title;
+  function labelled({ activation, params, depth, width, init, ...rest }) {
     const given = Object.entries(params ?? {}).map(([name, value]) => `${name} ${value}`);
     const sizes = Array.isArray(width) ? width.join("–") : `${depth} × ${width}`;
     const start = typeof init === "object" ? told(init, functions) : spoken("init", init);
-    const more = [normalization && spoken("normalization", normalization), residual && told({ residual }, functions)];
-    return [title ? said(title) : activation, ...given, sizes, start, ...more].filter(Boolean).join(" · ");
+    const { networks, seed, ...parts } = rest;
+    const more = Object.entries(parts).map(([key, value]) =>
+      value?.scale || value?.rate ? told({ [key]: value }, functions) : part(key, value, functions),
+    );
+    return [titled(activation), ...given, sizes, start, ...more].join(" · ");
+  }
+
+  function titled(activation) {
+    return said(byName.get(activation)?.title ?? { [language]: String(activation) });
   }
 
   function drop() {
@@ -286,7 +306,11 @@ const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
 
 /** The service's picture of these runs, each finished or under way. */
 async function picture(runs, figure, width) {
-  const networks = runs.map(({ label, medians, answer }) => ({ label, answer: answer ? drawn(answer) : partly(medians) }));
+  const networks = runs.map(({ label, medians, answer }, index) => ({
+    label,
+    answer: answer ? drawn(answer) : partly(medians),
+    faint: index < runs.length - 1, // what was there before the last
+  }));
   const look = { figure, theme: theme(), lang: language, width: Math.max(180, width - 70), height: 320 };
   const { title, ...spec } = await post(`/plots/gradient-flow-answers.vl.json?${new URLSearchParams(look)}`, { networks });
   return titledAbove(spec);

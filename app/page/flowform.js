@@ -1,18 +1,18 @@
 // The controls of a network.
 
-import { facts, Failure } from "./api.js";
-import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
+import { activationPart } from "./activation.js";
+import { blockOf, blockPart, normalises } from "./blocks.js";
+import { complaint, labelled, problem, reader } from "./controls.js";
 import { h } from "./dom.js";
-import { number } from "./numbers.js";
-import { has, spoken, t } from "./words.js";
+import { spoken, t } from "./words.js";
 
 /** The initialisation that is σ_w and σ_b of one's own. */
 export const SIGMAS = "sigmas";
 
 /** The controls. `read` gives the request they describe, or null after marking what cannot be read. */
 export function formPart(own, functions, names, { run, changed }) {
-  const parameters = h("div");
   const message = h("div");
+  const activation = activationPart(own, functions, changed);
   const text = (key, options = {}) =>
     h("input", {
       type: "text",
@@ -38,19 +38,32 @@ export function formPart(own, functions, names, { run, changed }) {
     { class: "pair" },
     ["sigma_w", "sigma_b"].map((key) => labelled(t(`flow.${key}`), text(key))),
   );
-  const depth = text("depth", { inputmode: "numeric" });
+  const fields = {
+    depth: labelled("", text("depth", { inputmode: "numeric" })),
+    normalization: labelled(t("flow.normalization"), choice("normalization", normalizations)),
+    residual: labelled(t("flow.residual"), text("residual")),
+    dropout: labelled(t("flow.dropout"), text("dropout", { placeholder: t("none") })),
+    dropout_kind: labelled(
+      t("flow.dropout_kind"),
+      choice("dropout_kind", [["", t("dropout.standard")], ["alpha", t("dropout.alpha")]]),
+    ),
+  };
   const element = h(
     "form",
     { class: "panel", "aria-label": t("flow.network"), onsubmit: submit, novalidate: true },
     h("h2", {}, t("flow.network")),
-    labelled(t("flow.activation"), functionChoice(functions, own.activation.name, chosen)),
-    parameters,
-    labelled(t("flow.depth"), depth),
+    activation.elements,
+    blockPart(own, () => {
+      arrange();
+      changed();
+    }),
+    fields.depth,
     labelled(t("flow.width"), text("width", { inputmode: "text" })),
     labelled(t("flow.init"), choice("init", inits)),
     sigmas,
-    labelled(t("flow.normalization"), choice("normalization", normalizations)),
-    labelled(t("flow.residual"), text("residual")),
+    fields.normalization,
+    fields.residual,
+    h("div", { class: "pair" }, fields.dropout, fields.dropout_kind),
     h(
       "div",
       { class: "pair" },
@@ -61,24 +74,12 @@ export function formPart(own, functions, names, { run, changed }) {
     h("button", { type: "submit" }, t("flow.run")),
   );
   arrange();
-  return { element, read, ready: chosen(own.activation.name) };
+  return { element, read, ready: activation.ready() };
 
-  function submit(event) {
+  async function submit(event) {
     event.preventDefault();
+    await activation.ready(); // a formula just typed is still being looked up
     run();
-  }
-
-  async function chosen(name) {
-    const fresh = name !== own.activation.name;
-    if (fresh) own.activation = { name, params: {} };
-    try {
-      const known = await facts(name);
-      const notes = mended(known, own.activation.params);
-      parameters.replaceChildren(...notes, ...sliders(known, own.activation.params, changed));
-      if (fresh || notes.length) changed();
-    } catch (error) {
-      parameters.replaceChildren(problem(error, () => chosen(name)));
-    }
   }
 
   function set(key, value) {
@@ -87,22 +88,29 @@ export function formPart(own, functions, names, { run, changed }) {
     changed();
   }
 
+  /** Shows the fields that this network has. */
   function arrange() {
+    const recurrent = own.block?.name === "recurrent";
     sigmas.hidden = own.init !== SIGMAS;
-    depth.disabled = sizes().length > 1;
+    fields.depth.firstChild.textContent = t(own.block ? (recurrent ? "flow.times" : "flow.blocks") : "flow.depth");
+    fields.depth.querySelector("input").disabled = sizes().length > 1;
+    fields.normalization.hidden = own.block !== null && !normalises(own.block);
+    fields.residual.hidden = own.block !== null;
+    fields.dropout.hidden = recurrent;
+    fields.dropout_kind.hidden = recurrent || !own.dropout.trim();
   }
 
   function sizes() {
     return own.width.split(/[\s,;×]+/).filter(Boolean);
   }
 
+  /** Whether this network has the field, and it is filled. */
+  function given(key) {
+    return own[key].trim() !== "" && !fields[key].hidden;
+  }
+
   function read(quietly = false) {
-    const wrong = [];
-    const value = (key, given = own[key]) => {
-      const found = number(given);
-      if (!Number.isFinite(found)) wrong.push(key);
-      return found;
-    };
+    const { wrong, value } = reader(own);
     const widths = sizes().map((each) => value("width", each));
     if (!widths.length) wrong.push("width");
     const body = {
@@ -111,17 +119,17 @@ export function formPart(own, functions, names, { run, changed }) {
       ...(widths.length > 1 ? {} : { depth: value("depth") }),
       width: widths.length > 1 ? widths : widths[0],
       init: own.init === SIGMAS ? { sigma_w: value("sigma_w"), sigma_b: value("sigma_b") } : own.init,
-      ...(own.normalization && { normalization: own.normalization }),
-      ...(own.residual.trim() && { residual: { scale: value("residual") } }),
+      ...(own.block && { block: blockOf(own.block, wrong) }),
+      ...(given("normalization") && { normalization: own.normalization }),
+      ...(given("residual") && { residual: { scale: value("residual") } }),
+      ...(given("dropout") && {
+        dropout: { rate: value("dropout"), ...(own.dropout_kind && { kind: own.dropout_kind }) },
+      }),
       networks: value("networks"),
       seed: value("seed"),
     };
-    for (const input of element.querySelectorAll("input[name]"))
-      input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
-    const words = [...new Set(wrong)].map((key) => t(has(`short.${key}`) ? `short.${key}` : `flow.${key}`));
-    message.replaceChildren(
-      ...(wrong.length && !quietly ? [problem(new Failure("number", [words.join(", ")]))] : []),
-    );
-    return wrong.length ? null : body;
+    const unread = complaint(element, wrong, "flow");
+    message.replaceChildren(...(unread && !quietly ? [problem(unread)] : []));
+    return unread ? null : body;
   }
 }

@@ -51,10 +51,31 @@ function parameters({ parameters: names }) {
   }));
 }
 
-/** The formula's parameters with a first value each: the service says in which column the next one stands. */
+/** The formula's parameters with a first value each. */
 export async function firstValues(name) {
+  const params = Object.fromEntries(likely(textOf(name)).map((each) => [each, USUAL]));
+  if (!Object.keys(params).length) return asked(name);
+  try {
+    await post("/functions/describe", { function: name, params });
+    return params;
+  } catch {
+    return asked(name);
+  }
+}
+
+/** Names in a formula that look like parameters: no function's and no argument's. */
+function likely(text) {
+  const words = text.match(/(?<![\w.])[A-Za-z_]\w*\b(?!\s*(\(|=(?!=)))/g) ?? [];
+  return [...new Set(words)].filter((each) => !WORDS.has(each));
+}
+
+/** Words of the language of formulas that may stand where a parameter does. */
+const WORDS = new Set(["x", "pi", "inf", "if", "else", "and", "or", "not"]);
+
+/** The same, asked for: the service says in which column the next one stands. */
+async function asked(name) {
   const params = {};
-  for (let asked = 0; asked <= MOST; asked += 1) {
+  for (let tries = 0; tries <= MOST; tries += 1) {
     try {
       await post("/functions/describe", { function: name, params });
       return params;

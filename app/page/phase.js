@@ -1,11 +1,13 @@
 // Phase diagram: where gradients vanish, where they explode, and the line between.
 
-import { catalogue, facts, get, post } from "./api.js";
+import { activationPart } from "./activation.js";
+import { catalogue, get, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, titledAbove, watch } from "./chart.js";
-import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
+import { labelled, problem } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { SIGMAS } from "./flowform.js";
+import { known } from "./formulas.js";
 import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
@@ -19,11 +21,11 @@ const ROWS = 20;
 export async function phase(main) {
   const own = state.phase;
   const functions = (await catalogue()).filter(({ kind }) => kind === "elementwise");
-  const known = functions.find(({ name }) => name === own.activation?.name);
+  const byName = known(functions);
   // The first that saturates around zero: the one that the theory was first told for.
-  if (!known) own.activation = { name: (functions.find(aroundZero) ?? functions[0]).name, params: {} };
+  if (!byName.has(own.activation?.name ?? ""))
+    own.activation = { name: (functions.find(aroundZero) ?? functions[0]).name, params: {} };
 
-  const parameters = h("div");
   const drawing = h("div", { class: "drawing diagram", role: "img" });
   const hover = h("p", { class: "quiet hover" }, "\u00a0");
   const message = h("div");
@@ -36,7 +38,7 @@ export async function phase(main) {
     labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
   );
   const point = pointPart(own, mark);
-  const select = functionChoice(functions, own.activation.name, chosen, "phase-activation");
+  const activation = activationPart(own, functions, (fresh) => (fresh ? chosen() : drawAgain()));
   let cells = [];
 
   main.append(
@@ -48,8 +50,7 @@ export async function phase(main) {
         "section",
         { class: "panel", "aria-label": t("phase.diagram") },
         h("h2", {}, t("phase.diagram")),
-        labelled(t("flow.activation"), select),
-        parameters,
+        activation.elements,
         h("div", { class: "pair" }, most),
       ),
       h("section", { class: "picture", "aria-label": t("view.phase") }, message, stage, hover, links),
@@ -61,20 +62,14 @@ export async function phase(main) {
   stage.addEventListener("pointerleave", () => point.leave());
   stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
-  await chosen(own.activation.name);
+  await activation.ready();
+  if (own.sigma_w) await drawAgain();
+  else await chosen();
   return watch(stage, draw);
 
-  async function chosen(name) {
-    const fresh = name !== own.activation.name;
-    if (fresh) own.activation = { name, params: {} };
-    try {
-      const known = await facts(name);
-      const notes = mended(known, own.activation.params);
-      parameters.replaceChildren(...notes, ...sliders(known, own.activation.params, drawAgain));
-    } catch (error) {
-      parameters.replaceChildren(problem(error, () => chosen(name)));
-    }
-    if (fresh || !own.sigma_w) await widen();
+  /** Another activation, whose critical line lies elsewhere. */
+  async function chosen() {
+    await widen();
     await drawAgain();
   }
 
@@ -103,7 +98,7 @@ export async function phase(main) {
       const body = request(own);
       calls.show({ path: "/mean-field", body });
       drawing.ariaLabel = t("phase.picture", {
-        name: said(functions.find(({ name }) => name === own.activation.name).title),
+        name: said(byName.get(own.activation.name).title),
       });
       stage.classList.add("busy");
       const width = stage.clientWidth < 500 ? stage.clientWidth - 72 : Math.min(stage.clientWidth, 820) - 150;
@@ -184,6 +179,10 @@ function toFlow({ activation }, sigma_w, sigma_b) {
     init: SIGMAS,
     sigma_w: String(sigma_w),
     sigma_b: String(sigma_b),
+    normalization: "", // the diagram is that of plain layers
+    residual: "",
+    block: null,
+    dropout: "",
     change: null,
   });
 }

@@ -33,9 +33,13 @@ export const state = {
     sigma_b: "0",
     normalization: "",
     residual: "",
+    block: null,
+    dropout: "",
+    dropout_kind: "",
     networks: "8",
     seed: "0",
     change: null,
+    also: [],
   },
   train: {
     functions: [],
@@ -64,7 +68,7 @@ export const state = {
     weights: "0 0 0; 0 0 1",
   },
   phase: { activation: null, sigma_w: "", sigma_b: "1" },
-  verify: { activation: null, dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
+  verify: { activation: null, axis: "", dtype: "bfloat16", compute_dtype: "", subnormals: "keep", tolerance_ulp: "" },
 };
 
 const UNTOUCHED = structuredClone(state);
@@ -147,12 +151,18 @@ const FIELDS = {
     }),
   },
   flow: {
-    write: ({ activation, change, ...rest }) => [
+    write: ({ activation, block, change, also, ...rest }) => [
       ["activation", activation ? written(activation) : ""],
+      ["block", block ? written(block) : ""],
       ...Object.entries(rest),
       ["change", change ? JSON.stringify(change) : ""],
+      ...also.map((each) => ["also", JSON.stringify(each)]),
     ],
-    read: (query) => ({ ...plainly(query, state.flow), change: object(query.get("change")) }),
+    read: (query) => ({
+      ...plainly(query, state.flow),
+      change: object(query.get("change")),
+      also: query.getAll("also").map(object).filter(Boolean),
+    }),
   },
   train: {
     write: ({ functions, examples, ...rest }) => [
@@ -187,7 +197,7 @@ function numbersOf(said) {
 function plainly(query, fields) {
   const read = {};
   for (const key of Object.keys(fields)) if (query.has(key)) read[key] = query.get(key);
-  if (read.activation !== undefined) read.activation = chosen(read.activation);
+  for (const key of ["activation", "block"]) if (read[key] !== undefined) read[key] = chosen(read[key]);
   return read;
 }
 
@@ -198,7 +208,8 @@ function finite(text, otherwise) {
 
 function object(text) {
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    return typeof value === "object" ? value : null;
   } catch {
     return null;
   }

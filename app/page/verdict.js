@@ -8,19 +8,22 @@ import { said, spoken, t } from "./words.js";
 export function told(change, functions) {
   return Object.entries(change)
     .filter(([, value]) => value !== "")
-    .map(([key, value]) => `${spoken("change", key)}: ${worded(key, value, functions)}`)
+    .map(([key, value]) => `${spoken("change", key)}: ${part(key, value, functions)}`)
     .join(", ");
 }
 
-function worded(key, value, functions) {
+/** What a field of a request says, in words. */
+export function part(key, value, functions) {
   if (value === null) return t("none");
   if (typeof value === "number") return shown(value, 4);
   if (typeof value === "object")
     return Object.entries(value)
-      .map(([name, each]) => `${spoken("change", name)} ${typeof each === "number" ? shown(each, 4) : each}`)
+      .map(([name, each]) =>
+        name === "kind" ? spoken(key, each) : `${spoken("change", name)} ${part(name, each, functions)}`,
+      )
       .join(", ");
   const known = functions.find(({ name }) => name === value);
-  return key === "activation" && known ? said(known.title) : spoken(key, value);
+  return key === "activation" && known ? said(known.title) : spoken(key, String(value));
 }
 
 export const badge = (found) => h("span", { class: `badge ${found}` }, t(`state.${found}`));

@@ -26,6 +26,11 @@ Result = TypeVar("Result")
 VERSION = version("vl-convert-python")
 
 
+def tag_of(content: bytes) -> str:
+    """An entity tag: the same for the same bytes."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
 @dataclass(frozen=True)
 class Drawing:
     """The job of drawing a specification: SVG, or PNG with ``scale`` pixels for each of its own."""
@@ -47,8 +52,7 @@ class Drawing:
     def tag(self) -> str:
         """The entity tag: the same for the same content drawn by the same version."""
         scale = self.scale if self.form == "png" else None
-        by = f"{self.form} {scale} {VERSION}".encode()
-        return f'"{hashlib.sha256(by + self.specification).hexdigest()[:32]}"'
+        return tag_of(f"{self.form} {scale} {VERSION}".encode() + self.specification)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ may take the specification once (``.vl.json``) and put new rows into the dataset
     jumps    {series, order, x, y, limit}: where a line is cut, the value there and, with ``limit`` true, the
              one-sided limits that differ from it
 `gradient_flow`: ``layer``.
-    layers   {network, layer, median, low, high}: log10 of the gradient's root mean square
-    theory   {network, layer, log10_rms}: the same at infinite width
+    layers   {network, layer, median, low, high, faint}: log10 of the gradient's root mean square
+    theory   {network, layer, log10_rms, faint}: the same at infinite width
     limits   {format, log10}: gradients down there round to zero; only the lines that are reached
 `mean_field`: ``layer``.
     cells    {sigma_w, sigma_b, w_low, w_high, b_low, b_high, chi_1, log10_chi_1, xi_gradient, phase};
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -56,6 +56,9 @@ DECADES = 1.0
 
 FACTORS = (0.33, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 """√χ₁ at the ticks of the colours."""
+
+PALE = 0.35
+"""Share of the usual opacity in which a faint network is drawn."""
 
 REACH = 1.0
 """A format's limit is drawn where the lowest figure lies below it or up to so many decades above."""
@@ -120,10 +123,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Run:
-    """A network by its label, and what `POST /gradient-flow` answered about it."""
+    """A network by its label, what `POST /gradient-flow` answered about it, and whether it is drawn pale."""
 
     label: str
     answer: Mapping[str, Any]
+    faint: bool = False
 
 
 _ORDERS = (
@@ -237,7 +241,9 @@ def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradie
     """
     layers = [row for run in runs for row in _layers(run, figure)]
     if figure != "gradient":
-        runs = [Run(run.label, {**run.answer, "theory": None, "gradient": {"underflow": {}}}) for run in runs]
+        runs = [
+            replace(run, answer={**run.answer, "theory": None, "gradient": {"underflow": {}}}) for run in runs
+        ]
     theory = [row for run in runs for row in _theory(run)]
     formats = {name for run in runs for name in run.answer["gradient"]["underflow"]}
     figures = [row[name] for row in layers for name in ("low", "high") if row[name] is not None]
@@ -292,21 +298,34 @@ def _flows(look: Look, title: Text, *, several: bool, theory: bool) -> list[Spec
     def dashed(name: str) -> Spec:
         return {"datum": name, "scale": dashes, "legend": kind}
 
+    def opacity(usual: float) -> Spec:
+        return {"condition": {"test": "datum.faint", "value": PALE * usual}, "value": usual}
+
     return [
         {
             "data": {"name": "layers"},
-            "mark": {"type": "area", "opacity": 0.25},
-            "encoding": {"y": height("low"), "y2": {"field": "high"}, "color": colour},
+            "mark": "area",
+            "encoding": {
+                "y": height("low"),
+                "y2": {"field": "high"},
+                "color": colour,
+                "opacity": opacity(0.25),
+            },
         },
         {
             "data": {"name": "layers"},
-            "mark": {"type": "line", "strokeWidth": 4, "opacity": 0.7},
-            "encoding": {"y": height("median"), "color": colour, "strokeDash": dashed(names[0])},
+            "mark": {"type": "line", "strokeWidth": 4},
+            "encoding": {
+                "y": height("median"),
+                "color": colour,
+                "strokeDash": dashed(names[0]),
+                "opacity": opacity(0.7),
+            },
         },
         {
             "data": {"name": "layers"},
-            "mark": {"type": "point", "filled": True, "size": 10, "opacity": 0.7, "aria": False},
-            "encoding": {"y": height("median"), "color": colour},
+            "mark": {"type": "point", "filled": True, "size": 10, "aria": False},
+            "encoding": {"y": height("median"), "color": colour, "opacity": opacity(0.7)},
         },
         {
             "data": {"name": "theory"},
@@ -315,6 +334,7 @@ def _flows(look: Look, title: Text, *, several: bool, theory: bool) -> list[Spec
                 "y": height("log10_rms"),
                 "strokeDash": dashed(names[1]),
                 "detail": {"field": "network"},
+                "opacity": opacity(1.0),
             },
         },
     ]
@@ -345,6 +365,7 @@ def _layers(run: Run, figure: LayerFigure) -> list[Spec]:
     return [
         {
             "network": run.label,
+            "faint": run.faint,
             "layer": each["layer"],
             **{name: number(value) for name, value in (each[_FIELDS[figure]] or _NOTHING).items()},
         }
@@ -356,7 +377,12 @@ def _theory(run: Run) -> list[Spec]:
     if run.answer["theory"] is None:
         return []
     rows = [
-        {"network": run.label, "layer": layer, "log10_rms": number(each["gradient_log10_rms"])}
+        {
+            "network": run.label,
+            "faint": run.faint,
+            "layer": layer,
+            "log10_rms": number(each["gradient_log10_rms"]),
+        }
         for layer, each in enumerate(run.answer["theory"]["layers"], start=1)
     ]
     return _thinned(rows)
@@ -564,6 +590,7 @@ def frame(look: Look) -> Spec:
                 "titlePadding": 10,
             },
             "legend": {
+                "layout": {"top": {"direction": "vertical", "anchor": "start"}},
                 "labelColor": colours.text,
                 "labelFontSize": 12,
                 "titleColor": colours.text,

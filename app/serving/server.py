@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 from app.compute.shared import Shared, worker_processes
 from app.observation import logs
 from app.observation.shared import SharedNumbers
+from app.serving.protocol import MOST_REFUSED, OWN_DESCRIPTORS
 from app.serving.uvicorn_parts import STARTUP_FAILURE, Server, Supervisor, configuration
 from app.settings import Settings
 
@@ -30,8 +31,8 @@ MOST_DESCRIPTORS = 65_536
 def serve(chosen: Settings) -> None:
     """Serves until told to stop; a SIGTERM lets running requests finish and then is no failure."""
     logs.configure(chosen.log_format, chosen.log_level)
-    _raise_descriptor_limit()
-    if (reason := chosen.impossible()) is not None:
+    descriptors = _raised_descriptor_limit()
+    if (reason := _too_few(descriptors, chosen) or chosen.impossible()) is not None:
         structlog.get_logger().error(reason)
         sys.exit(STARTUP_FAILURE)
     config = configuration(chosen)
@@ -43,12 +44,24 @@ def serve(chosen: Settings) -> None:
         _serve_together(config, listener, chosen)
 
 
-def _raise_descriptor_limit() -> None:
+def _raised_descriptor_limit() -> int:
     """Every connection takes a descriptor, and the soft limit is low for the sake of old programs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)
+
+
+def _too_few(descriptors: int, chosen: Settings) -> str | None:
+    """Why nobody could be served with so few descriptors, where they are too few."""
+    needed = OWN_DESCRIPTORS + 2 * chosen.simulators + MOST_REFUSED
+    if descriptors > needed:
+        return None
+    return (
+        f"a process may have {descriptors} descriptors here, and needs {needed} before anybody connects: "
+        "raise the limit (ulimit -n)"
+    )
 
 
 def _serve_alone(config: uvicorn.Config, listener: socket) -> None:

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import orjson
-import simdjson
 from numpy.typing import NDArray
 
 from app.core.errors import LimitExceeded
+from app.wire import parser
 from app.wire.errors import Malformed, Unsuitable
 from app.wire.nested import DEEPEST, NON_FINITE
 from app.wire.sizes import MOST
@@ -142,7 +142,7 @@ class _Numbers:
     """Numbers, at most ``capacity`` of them."""
 
     def __init__(self, capacity: int) -> None:
-        self._parser = simdjson.Parser()
+        self._parser = parser.Parser()
         self._all = np.empty(capacity)
         self._count = 0
 

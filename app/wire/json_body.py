@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import orjson
-import simdjson
 from numpy.typing import NDArray
 
-from app.wire import json_outline
+from app.wire import json_outline, parser
 from app.wire.errors import Malformed, Unsuitable
 from app.wire.json_arrays import NOT_JSON, PIECE
 from app.wire.json_outline import MOST_KEYS, MOST_VALUES
@@ -53,7 +52,7 @@ def _parsed(body: bytes, arrays: Collection[str]) -> Any:
     ever here.
     """
     try:
-        document = simdjson.Parser().parse(body)
+        document = parser.Parser().parse(body)
     except (ValueError, RuntimeError) as error:
         return _beyond_64_bits(body, error)
     try:
@@ -65,7 +64,7 @@ def _parsed(body: bytes, arrays: Collection[str]) -> Any:
 
 
 def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:
-    if not isinstance(document, simdjson.Object):
+    if not isinstance(document, parser.Object):
         return _Reader(arrays, trusted=False).plain(document)
     # simdjson's buffers hide nesting: [1, [2]] looks like [1, 2]. Counting the brackets tells.
     reader = _Reader(arrays, trusted=True)
@@ -84,7 +83,7 @@ class _Reader:
         self._values = 0
         self.brackets = 0
 
-    def fields(self, document: simdjson.Object) -> dict[str, Any]:
+    def fields(self, document: parser.Object) -> dict[str, Any]:
         return {
             key: self._field(document[key]) if key in self._arrays else self.plain(document[key])
             for key in _keys(document)
@@ -92,20 +91,20 @@ class _Reader:
 
     def plain(self, value: Any) -> Any:
         self._count()
-        if isinstance(value, simdjson.Object):
+        if isinstance(value, parser.Object):
             return {key: self.plain(value[key]) for key in _keys(value)}
-        if isinstance(value, simdjson.Array):
+        if isinstance(value, parser.Array):
             self.brackets += 1
             return [self.plain(each) for each in value]
         return value
 
     def _field(self, value: Any) -> Any:
         self._count()
-        if isinstance(value, simdjson.Object):
+        if isinstance(value, parser.Object):
             return {key: self._field(value[key]) for key in _keys(value)}
-        if not isinstance(value, simdjson.Array):
+        if not isinstance(value, parser.Array):
             return value
-        if len(value) and isinstance(value[0], simdjson.Object):
+        if len(value) and isinstance(value[0], parser.Object):
             self.brackets += 1
             return [self._element(each) for each in value]
         array = self._buffered(value) if self._trusted else None
@@ -113,14 +112,14 @@ class _Reader:
 
     def _element(self, value: Any) -> Any:
         self._count()
-        return self.fields(value) if isinstance(value, simdjson.Object) else self.plain(value)
+        return self.fields(value) if isinstance(value, parser.Object) else self.plain(value)
 
     def _count(self) -> None:
         self._values += 1
         if self._values > MOST_VALUES:
             raise Malformed(f"more than {MOST_VALUES:,} values outside arrays of numbers")
 
-    def _buffered(self, value: simdjson.Array) -> NDArray[np.float64] | None:
+    def _buffered(self, value: parser.Array) -> NDArray[np.float64] | None:
         """The array through its buffer, or None where it is not plainly numbers in equal rows."""
         shape, count = _shape(value)
         if shape is None:
@@ -135,14 +134,14 @@ class _Reader:
         return flat.reshape(shape)
 
 
-def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
+def _shape(value: parser.Array) -> tuple[tuple[int, ...] | None, int]:
     """The shape that the rows agree on, and how many arrays there are; None where they disagree."""
     level = [value]
     shape = [len(value)]
     count = 1
-    while len(shape) <= DEEPEST and shape[-1] and isinstance(level[0][0], simdjson.Array):
+    while len(shape) <= DEEPEST and shape[-1] and isinstance(level[0][0], parser.Array):
         children = [row for array in level for row in array]
-        level = [row for row in children if isinstance(row, simdjson.Array)]
+        level = [row for row in children if isinstance(row, parser.Array)]
         if len(level) != len(children):
             return None, count
         lengths = set(map(len, level))
@@ -153,7 +152,7 @@ def _shape(value: simdjson.Array) -> tuple[tuple[int, ...] | None, int]:
     return tuple(shape), count
 
 
-def _keys(document: simdjson.Object) -> list[str]:
+def _keys(document: parser.Object) -> list[str]:
     """The object's keys, to ask for each value by: `items()` would make Python objects of everything."""
     if len(document) > MOST_KEYS:
         raise Unsuitable(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")

@@ -1,8 +1,10 @@
 """A network's own weights as bytes: safetensors, or a NumPy archive (``.npz``).
 
-Matrices are rows × columns = outputs × inputs, as PyTorch's ``Linear`` keeps them, in float64, float32,
-float16 or, in safetensors, bfloat16; each becomes float64 once. What the file declares is held against the
-limits and against the bytes that are there before a tensor is inflated or made.
+Plain layers' matrices are rows × columns = outputs × inputs, as PyTorch's ``Linear`` keeps them, in float64,
+float32, float16 or, in safetensors, bfloat16; each becomes float64 once. What the file declares is held
+against the limits and against the bytes that are there before a tensor is inflated or made.
+
+A state dict of blocks is read as it is (`named`); `core.propagation.state_dict` knows the names.
 
 **Which vector is whose bias.** A name is read as words and numbers. A vector whose name says ``bias`` (or
 ``b``) belongs to the matrix whose name is otherwise the same: ``0.weight`` and ``0.bias``, ``W1`` and ``b1``.
@@ -23,7 +25,7 @@ import ml_dtypes
 import numpy as np
 
 from app.core.errors import LimitExceeded
-from app.core.propagation.given import GivenWeights
+from app.core.propagation.given import GivenWeights, StateDict
 from app.wire.errors import Unsuitable
 from app.wire.sizes import size_of
 from app.wire.stored import Stored, Taken, is_archive, tensors
@@ -66,6 +68,14 @@ def loads(body: memoryview, most: int) -> GivenWeights:
     )
 
 
+def named(body: memoryview, most: int) -> StateDict:
+    """All tensors in ``body``, none of them made: a block knows which are its own.
+
+    Raises `Unsuitable` for neither format and for broken files.
+    """
+    return StateDict(tensors(body, _NAMED), most)
+
+
 def _check_axes(shape: Sequence[int]) -> None:
     if len(shape) not in (1, 2):
         raise Unsuitable(
@@ -79,6 +89,29 @@ def _archived(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 
 
 _TAKEN = Taken(_SAFETENSORS, _archived, _FLOATS, _check_axes)
+
+_BUFFERS = {
+    **_SAFETENSORS,
+    **{f"I{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    "BOOL": np.dtype(np.bool_),
+}
+"""What a state dict may hold besides: masks and counters, which are left out."""
+
+_MOST_AXES = 8
+
+
+def _check_any(shape: Sequence[int]) -> None:
+    if len(shape) > _MOST_AXES:
+        raise Unsuitable(f"a tensor has {len(shape)} axes; the limit is {_MOST_AXES}")
+
+
+_NAMED = Taken(
+    _BUFFERS,
+    lambda dtype: dtype if dtype.kind in "fiub" and dtype.itemsize <= 8 else None,
+    "tensors must be of numbers, weights among them float64, float32, float16 or, in safetensors, bfloat16",
+    _check_any,
+)
 
 _MATRIX_WORDS = frozenset({"weight", "weights", "kernel", "w"})
 _BIAS_WORDS = frozenset({"bias", "biases", "b"})

@@ -216,6 +216,23 @@ def test_bad_query_strings(client: InProcess, query: str) -> None:
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("rounding", ["proved", '"proved"'])
+def test_choices_in_a_query_string_are_words_or_json(client: InProcess, rounding: str) -> None:
+    query = {"function": "sigmoid", "rounding": rounding, "order": "3"}
+    answer = client.post("/activate", params=query, content=saved(np.ones(2)), headers={"Content-Type": NPY})
+    assert answer.json()["proof"] == {"proved": 8, "unproved": 0}
+
+
+@pytest.mark.parametrize("name", ["params", "parameters"])
+def test_params_in_a_query_string_have_two_names(client: InProcess, name: str) -> None:
+    query = {"function": "elu", name: '{"alpha": 2}', "dtype": "float16"}
+    answer = client.post("/activate", params=query, content=saved(np.ones(2)), headers={"Content-Type": NPY})
+    assert answer.json()["params"] == {"alpha": 2.0}
+    both = {"params": "{}", "parameters": "{}", "function": "elu"}
+    refused = client.post("/activate", params=both, content=saved(np.ones(2)), headers={"Content-Type": NPY})
+    assert refused.status_code == 422
+
+
 def test_a_query_string_beside_json_is_refused(client: InProcess) -> None:
     assert client.post("/activate?order=2", json={"function": "sigmoid", "inputs": 1}).status_code == 422
 

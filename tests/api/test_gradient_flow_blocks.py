@@ -26,6 +26,7 @@ def post(client: InProcess, **fields: Any) -> Response:
         ({"kind": "residual"}, ["W1", "W2"]),
         ({"kind": "residual", "matrices": 1, "norm": None, "branch": "depth_scaled"}, ["W1"]),
         ({"kind": "residual", "norm": "post", "skip": 0.5, "branch": 2}, ["W1", "W2"]),
+        ({"kind": "residual", "norm": "inside", "matrices": 3, "ratio": 0.25}, ["W1", "W2", "W3"]),
         (
             {"kind": "transformer", "heads": 4, "causal": False},
             ["query", "key", "value", "output", "mlp_1", "mlp_2"],
@@ -58,13 +59,17 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
     [
         ({"block": {"kind": "recursive"}}, ["body", "block"]),
         ({"block": {"norm": "pre"}}, ["body", "block"]),
-        ({"block": {"kind": "residual", "matrices": 3}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "matrices": 4}}, ["body", "block"]),
+        ({"block": {"kind": "residual", "ratio": 0.01}}, ["body", "block", "ratio"]),
+        ({"block": {"kind": "residual", "matrices": 1, "ratio": 2}}, ["body", "block", "ratio"]),
+        ({"block": {"kind": "residual", "norm": "inside"}, "activation": "swiglu"}, ["body", "activation"]),
+        ({"block": {"kind": "residual"}, "normalization": "batch_norm", "batch": 1}, ["body", "batch"]),
         ({"block": {"kind": "residual", "norm": "before"}}, ["body", "block"]),
         ({"block": {"kind": "residual", "branch": "scaled"}}, ["body", "block"]),
         ({"block": {"kind": "residual", "heads": 4}}, ["body", "block"]),
         ({"block": {"kind": "residual"}, "width": [8, 8, 9], "depth": None}, ["body", "width"]),
         ({"block": {"kind": "residual"}, "residual": {"scale": 1}}, ["body", "residual"]),
-        ({"block": {"kind": "residual"}, "normalization": "batch_norm"}, ["body", "normalization"]),
+        ({"block": {"kind": "transformer"}, "normalization": "batch_norm"}, ["body", "normalization"]),
         (
             {"block": {"kind": "residual", "norm": None}, "normalization": "rms_norm"},
             ["body", "normalization"],

@@ -19,13 +19,13 @@ from app.contract.gradient_flow import REPLACED_BY_WEIGHTS
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
+from tests.support.sent import OCTETS, form
 
 RANDOM = np.random.default_rng(0)
 SIZES = (5, 8, 8, 3)
 MATRICES = [RANDOM.normal(size=(rows, columns)) / math.sqrt(columns) for columns, rows in pairwise(SIZES)]
 BIASES = [RANDOM.normal(size=rows) for rows in SIZES[1:]]
 BATCH = RANDOM.normal(size=(4, 5))
-OCTETS = "application/octet-stream"
 
 
 def tensors(matrices: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -41,11 +41,6 @@ def archive(*arrays: np.ndarray) -> bytes:
 
 SAFETENSORS = save(tensors(MATRICES, BIASES))
 ARCHIVE = archive(*(each for pair in zip(MATRICES, BIASES, strict=True) for each in pair))
-
-
-def form(weights: bytes, fields: dict[str, Any]) -> dict[str, Any]:
-    request = ("request.json", json.dumps(fields).encode(), "application/json")
-    return {"files": {"request": request, "weights": ("weights", weights, OCTETS)}}
 
 
 def post(client: InProcess, weights: bytes = SAFETENSORS, /, **fields: Any) -> Response:
@@ -265,9 +260,3 @@ def test_the_form_is_documented(client: InProcess) -> None:
     assert "weights" not in schema["properties"]
     example = described["schema"]["properties"]["request"]["example"]
     assert post(client, **example).status_code == 200
-
-
-def test_a_block_is_not_made_of_such_weights(client: InProcess) -> None:
-    answer = post(client, block={"kind": "residual"})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["loc"] == ["body", "block"]

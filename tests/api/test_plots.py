@@ -316,3 +316,18 @@ def test_answers_are_drawn_as_they_were_when_simulated(client: InProcess, figure
         assert [row["log10_rms"] for row in drawn["datasets"]["theory"]] == [
             row["log10_rms"] for row in same["theory"]
         ]
+
+
+def test_a_training_moves_and_its_copy_is_known(client: InProcess) -> None:
+    query = {"request": json.dumps({**TRAINED, "activations": ["tanh", "relu"]}), "lang": "ko"}
+    answer = client.get("/plots/training-film.svg", params=query)
+    assert answer.status_code == 200, answer.text[:300]
+    assert answer.headers["content-type"] == FORMS["svg"]
+    assert answer.headers["content-language"] == "ko"
+    assert answer.text.count('class="frame"') + 1 == 5  # steps 0, 5, 10, 15, and the last one
+    same = {"If-None-Match": answer.headers["etag"]}
+    assert client.get("/plots/training-film.svg", params=query, headers=same).status_code == 304
+    assert client.get("/plots/training-film.svg", params={"request": "{"}).status_code == 400
+    wrong = client.get("/plots/training-film.svg", params={"request": json.dumps({"activations": []})})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["loc"][:2] == ["query", "request"]

@@ -11,32 +11,17 @@ from contextlib import suppress
 
 import orjson
 
-from tests.benchmarks.processes import Server, command_of, descendants, parent_of
+from tests.benchmarks.deaths import RECOVERY, kinds_of, workers_below
+from tests.benchmarks.processes import Server
 from tests.benchmarks.timing import NotRun
 from tests.benchmarks.traffic import Pool, post, small
 
-RECOVERY = 10.0
-"""Seconds within which the service is to answer as before."""
 
-
-def workers_below(process: int) -> list[int]:
-    """The worker processes of a service: what its fork server has forked."""
-    below = descendants(process)
-    alike = {each for each in below if "fork_server" in command_of(each)}
-    return [each for each in alike if parent_of(each) in alike]
-
-
-def every_kind(process: int) -> Iterator[tuple[str, int]]:
-    """One process of each kind below a supervisor, by name."""
-    workers = workers_below(process)
-    for each in descendants(process):
-        if each in workers[:1]:
-            yield "worker", each
-        elif "fork_server" in command_of(each) and each not in workers:
-            yield "fork server", each
-    servers = [each for each in descendants(process) if "spawn_main" in command_of(each)]
-    if servers:
-        yield "server", servers[0]
+def every_kind(server: Server) -> Iterator[tuple[str, int]]:
+    """One process of each kind of a service, by name."""
+    for name, kind in kinds_of(server).items():
+        for each in kind.there()[:1]:
+            yield name, each
 
 
 def deep(seed: int) -> bytes:
@@ -73,7 +58,7 @@ async def stops(server: Server, count: int) -> int:
     async with Pool(server.port) as pool:
         for number in range(count):
             await pool.answer(deep(number))
-            for _, each in list(every_kind(server.process.pid)):
+            for _, each in list(every_kind(server)):
                 with suppress(ProcessLookupError):
                     os.kill(each, signal.SIGSTOP)
                 await asyncio.sleep(RECOVERY)

@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tests.benchmarks import strangers
-from tests.benchmarks.blows import RECOVERY, kills_in_mid_send, stops, without_files
+from tests.benchmarks.blows import kills_in_mid_send, stops, without_files
+from tests.benchmarks.deaths import RECOVERY, SETTINGS, Toll, dask, deaths, kinds_of
 from tests.benchmarks.processes import (
     HOST,
     Server,
@@ -80,6 +81,7 @@ class Effort(NamedTuple):
     seconds: float
     requests: int
     kills: int
+    deaths: int
     stops: int
     slow: int
     broken: int
@@ -93,6 +95,7 @@ FULL = Effort(
     seconds=60,
     requests=100_000,
     kills=20,
+    deaths=10,
     stops=2,
     slow=100,
     broken=1000,
@@ -105,6 +108,7 @@ QUICK = Effort(
     seconds=5,
     requests=2000,
     kills=2,
+    deaths=2,
     stops=1,
     slow=10,
     broken=50,
@@ -121,7 +125,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     quick = parser.parse_args().quick
     effort = QUICK if quick else FULL
-    tables = [overload(effort), endurance(effort), soak(LASTING, effort.soak), faults(effort)]
+    tables = [
+        overload(effort),
+        endurance(effort),
+        soak(LASTING, effort.soak),
+        killed(effort.deaths),
+        faults(effort),
+    ]
     print("\n\n".join(map(str, tables)))
     if not quick:
         write("load", tables)
@@ -164,6 +174,41 @@ def endurance(effort: Effort) -> Table:
     bad = sum(each.status not in (200, 503) for each in answers)
     result.notes.append(f"{bad} of them were answered by anything but 200 and 503.")
     return result
+
+
+def killed(times: int) -> Table:
+    """Processes of each kind killed while everybody asks, and what each of them cost."""
+    title = "kill −9 under load: one client each for small requests, arrays, simulations and pictures"
+    header = ("killed", "times", "answered", "told 503", "sent again", "lost", "slowest recovery")
+    result = Table(title, header)
+    for name in ("worker", "fork server", "renderer", "one of two servers"):
+        try:
+            with activation_lab(**SETTINGS) as server:
+                toll = asyncio.run(deaths(kinds_of(server)[name], server, times))
+        except NotRun as why:
+            result.not_run(name, why)
+        else:
+            result.rows.append(_tolled(name, toll))
+    try:
+        with dask() as (address, scheduler), activation_lab(dask_scheduler=address, **SETTINGS) as server:
+            toll = asyncio.run(deaths(scheduler, server, times))
+    except NotRun as why:
+        result.not_run("scheduler of the cluster", why)
+    else:
+        result.rows.append(_tolled("scheduler of the cluster", toll))
+    result.notes.append(
+        "Sent again, and answered: what a killed server had in hand. Lost: anything else that was not "
+        f"answered rightly or with 503. Recovered, within {RECOVERY:g} s: a new process is at work, and a "
+        "request of each kind, sent after the kill, is answered."
+    )
+    return result
+
+
+def _tolled(name: str, toll: Toll) -> tuple[str, ...]:
+    counts = (len(toll.recoveries), toll.answered, toll.refused, toll.sent_again, toll.lost)
+    slowest = max(toll.recoveries)
+    recovery = duration(slowest) if slowest < RECOVERY else f"**not within {RECOVERY:g} s**"
+    return (name, *(f"{count:,}" for count in counts), recovery)
 
 
 class Fault(NamedTuple):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +125,23 @@ def parent_of(process: int) -> int:
     """The process that a process is the child of; 0 for one that has ended."""
     fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
     return int(fields[1]) if fields else 0
+
+
+def maps_of(process: int) -> str:
+    """The files that a process has in memory, as the kernel lists them."""
+    return _text(Path(f"/proc/{process}/maps"))
+
+
+def connections_of(process: int, port: int) -> int:
+    """How many clients a process is connected to that came to ``port``."""
+    own = set[str]()
+    for each in Path(f"/proc/{process}/fd").glob("*"):
+        with suppress(OSError):  # closed meanwhile
+            own.add(str(each.readlink()))
+    rows = [line.split() for line in _text(Path("/proc/net/tcp")).splitlines()[1:]]
+    # local address, state (1 is established) and inode
+    alike = (f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01")
+    return len(own.intersection(alike))
 
 
 def resident(process: int) -> int:

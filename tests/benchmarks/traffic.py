@@ -50,6 +50,11 @@ def post(path: str, body: bytes, kind: str = "application/json", *, accept: str 
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def get(path: str) -> bytes:
+    """A GET request's bytes."""
+    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+
+
 def small() -> bytes:
     """Ten numbers in JSON."""
     return post("/activate", orjson.dumps({"function": MODEL, "inputs": np.linspace(-3, 3, 10).tolist()}))

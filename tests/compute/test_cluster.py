@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +146,29 @@ def test_workers_of_another_version_get_no_jobs(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(Unavailable):
             engine.submit(Nothing(), 1).future.result(timeout=5)
         engine.close()
+
+
+def test_a_job_whose_workers_have_all_gone_is_given_up() -> None:
+    """The nanny starts another, at another address; Dask would wait for the old one."""
+    with cluster(1) as address, closing(Cluster(address)) as engine:
+        running = engine.submit(Sleep(60), 1)
+        time.sleep(1)
+        kill_one(address)
+        with pytest.raises(Unavailable):
+            running.future.result(timeout=15)
+        end = time.monotonic() + 20
+        while not engine.available:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert engine.submit(Sleep(0), 1).future.result(timeout=20) is None
+
+
+@dataclass(frozen=True)
+class Sleep:
+    seconds: float
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> None:
+        time.sleep(self.seconds)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.contract.activate import ActivateRequest
 from app.main import create_app
 from app.settings import Settings
 
@@ -44,3 +45,15 @@ def test_no_member_of_an_enumeration_hides_a_method_of_strings(document: dict[st
         members = each.get("x-enum-varnames", each["enum"])
         assert len(members) == len(each["enum"])
         assert [name for name in members if isinstance(name, str) and hasattr(str, name)] == []
+
+
+def test_the_query_of_a_binary_request_is_declared(document: dict[str, Any]) -> None:
+    """Every field but the array, which is the body; none is required, as JSON bodies hold them.
+
+    ``params`` under its other name: openapi-python-client has a variable ``params`` in every function.
+    """
+    parameters = document["paths"]["/activate"]["post"]["parameters"]
+    queried = {each["name"]: each for each in parameters if each["in"] == "query"}
+    assert queried.keys() == ActivateRequest.model_fields.keys() - {"inputs", "params"} | {"parameters"}
+    assert not any(each["required"] for each in queried.values())
+    assert queried["rounding"]["schema"] == {"type": "string", "enum": ["fast", "proved"]}

@@ -63,3 +63,32 @@ def test_all_arrays_come_in_one_file(visitor: Visitor) -> None:
     page.locator("input[name=outputs]").set_input_files(archive)  # type: ignore[arg-type]
     page.get_by_role("button", name="Judge", exact=True).click()
     expect(page.locator(".badge")).to_have_text("Correctly rounded")
+
+
+def test_which_function_it_is(visitor: Visitor) -> None:
+    """Numbers of the ReLU that is cut at 6, with no function named: it is the first candidate."""
+    page = visitor.open("#/verify?activation=%3F&dtype=float16")
+    expect(page.locator("form select").first).to_have_value("?")
+    inputs = np.linspace(-8, 12, 200).astype(np.float16)
+    outputs = np.clip(inputs, np.float16(0), np.float16(6))
+    page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
+    page.locator("input[name=inputs]").set_input_files(saved(inputs, "inputs"))  # type: ignore[arg-type]
+    page.get_by_role("button", name="Judge", exact=True).click()
+    rows = page.get_by_role("region", name="The function could be").locator("tbody tr")
+    expect(rows.first.get_by_role("rowheader")).to_have_text("relu6")
+    expect(rows.first).to_contain_text("100 %")
+
+
+def test_a_function_of_rows_along_an_axis(visitor: Visitor) -> None:
+    """Softmax of two columns, one probability wrong: its place is told."""
+    page = visitor.open("#/verify?activation=softmax&dtype=float32&axis=0")
+    inputs = np.zeros((2, 3), np.float32)
+    outputs = np.full((2, 3), 0.5, np.float32)
+    outputs[1, 2] = 0.75
+    page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
+    page.locator("input[name=inputs]").set_input_files(saved(inputs, "inputs"))  # type: ignore[arg-type]
+    expect(page.get_by_label("Axis of a row")).to_have_value("0")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Faulty")
+    worst = page.get_by_role("region", name="Worst cases").locator("tbody tr").first
+    expect(worst.get_by_role("cell").last).to_have_text("1, 2")

@@ -1,21 +1,19 @@
-"""PyTorch's own CPU kernels, judged: the table of ``docs/kernels.md``.
+"""The CPU kernels of PyTorch and ONNX Runtime, judged: the tables of ``docs/kernels.md``.
 
-``python -m tests.peers.kernels`` writes it there.
+``python -m tests.peers.kernels`` writes those there whose runtime is installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
-from app.core.arithmetic.formats import FORMATS
+from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.jobs import ignore
 from app.core.verification.exact import every_number
 from app.core.verification.job import Report, Verification
@@ -23,21 +21,116 @@ from app.core.verification.judgement import Judgement
 from app.core.verification.reference import hard_inputs
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
-BEGIN, END = "<!-- PyTorch's kernels -->\n", "<!-- end -->\n"
+END = "<!-- end -->\n"
 
-KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "silu": functional.silu,
-    "gelu": functional.gelu,
-    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
-    "mish": functional.mish,
-    "softplus": functional.softplus,
-    "elu": functional.elu,
-    "selu": functional.selu,
-    "hard_swish": functional.hardswish,
-}
-TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+class Runtime(Protocol):
+    """A library of kernels.
+
+    ``title`` has its version. ``answers`` gives f, and f′ or None, at numbers of a format, all as doubles.
+    """
+
+    name: str
+    title: str
+    functions: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    orders: int
+
+    def answers(self, function: str, dtype: str, x: Array) -> tuple[Array, Array | None]:
+        """By the kernel of this function."""
+
+
+class PyTorch:
+    """Its kernels, and what ``backward`` gives for a gradient of 1."""
+
+    name = "PyTorch"
+    functions: tuple[str, ...] = (
+        "sigmoid",
+        "tanh",
+        "silu",
+        "gelu",
+        "gelu_tanh",
+        "mish",
+        "softplus",
+        "elu",
+        "selu",
+        "hard_swish",
+    )
+    dtypes: tuple[str, ...] = ("float32", "bfloat16", "float16")
+    orders = 2
+
+    def __init__(self) -> None:
+        import torch  # noqa: PLC0415
+
+        self._torch = torch
+        self.title = f"PyTorch {torch.__version__}"
+
+    def _kernel(self, function: str) -> Callable[[Any], Any]:
+        functional = self._torch.nn.functional
+        named: dict[str, Callable[[Any], Any]] = {
+            "sigmoid": self._torch.sigmoid,
+            "tanh": self._torch.tanh,
+            "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+            "hard_swish": functional.hardswish,
+        }
+        kernel: Callable[[Any], Any] = named.get(function) or getattr(functional, function)
+        return kernel
+
+    def answers(self, function: str, dtype: str, x: Array) -> tuple[Array, Array | None]:
+        """Forward and backward."""
+        taken = self._torch.tensor(x).to(getattr(self._torch, dtype)).requires_grad_()
+        found = self._kernel(function)(taken)
+        found.backward(self._torch.ones_like(found))
+        assert taken.grad is not None
+        f, slope = (each.detach().to(self._torch.float64).numpy() for each in (found, taken.grad))
+        return f, slope
+
+
+class OnnxRuntime:
+    """Its kernels on a CPU: one operator of ONNX a model."""
+
+    name = "ONNX Runtime"
+    operators: Mapping[str, tuple[str, Mapping[str, str]]] = {
+        "sigmoid": ("Sigmoid", {}),
+        "tanh": ("Tanh", {}),
+        "silu": ("Swish", {}),
+        "gelu": ("Gelu", {}),
+        "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+        "mish": ("Mish", {}),
+        "softplus": ("Softplus", {}),
+        "elu": ("Elu", {}),
+        "selu": ("Selu", {}),
+        "hard_swish": ("HardSwish", {}),
+    }
+    functions: tuple[str, ...] = tuple(operators)
+    dtypes: tuple[str, ...] = ("float32", "float16")
+    orders = 1
+
+    def __init__(self) -> None:
+        import onnxruntime  # noqa: PLC0415
+        from onnx import helper  # noqa: PLC0415
+
+        self._runtime, self._helper = onnxruntime, helper
+        self.title = f"ONNX Runtime {onnxruntime.__version__}"
+
+    def answers(self, function: str, dtype: str, x: Array) -> tuple[Array, Array | None]:
+        """Forward alone."""
+        operator, attributes = self.operators[function]
+        given = round_to(x, FORMATS[dtype])
+        kind = self._helper.np_dtype_to_tensor_dtype(given.dtype)
+        ends = [self._helper.make_tensor_value_info(name, kind, [None]) for name in "xy"]
+        node = self._helper.make_node(operator, ["x"], ["y"], **attributes)
+        graph = self._helper.make_graph([node], operator, ends[:1], ends[1:])
+        opset = self._helper.make_opsetid("", 24)
+        model = self._helper.make_model(graph, opset_imports=[opset], ir_version=10)
+        session = self._runtime.InferenceSession(
+            model.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        (found,) = session.run(None, {"x": given})
+        return found.astype(np.float64), None
+
+
+RUNTIMES: tuple[Callable[[], Runtime], ...] = (PyTorch, OnnxRuntime)
 
 
 class Row(NamedTuple):
@@ -52,27 +145,23 @@ class Row(NamedTuple):
         return f"| {self.function} | {self.dtype} | {' | '.join(self.cells)} |\n"
 
 
-def judged(function: str, dtype: str) -> Report:
-    """PyTorch's values and gradient at all numbers of a short format, at hard inputs of float32."""
-    call = REGISTRY.resolve(function)
+def judged(runtime: Runtime, function: str, dtype: str) -> Report:
+    """Its values and gradients at all numbers of a short format, at hard inputs of float32."""
+    call = REGISTRY.resolve(entry_of(runtime, function))
     every = every_number(FORMATS[dtype])
     x = hard_inputs(call, FORMATS[dtype], 1) if every is None else every
-    taken = torch.tensor(x).to(TYPES[dtype]).requires_grad_()
-    answers = KERNELS[function](taken)
-    answers.backward(torch.ones_like(answers))
-    assert taken.grad is not None
-    outputs = (_doubles(answers), _doubles(taken.grad), None)
+    outputs = (*runtime.answers(function, dtype, x), None)
     return Verification(call, FORMATS[dtype], x, outputs)(map, ignore)
 
 
-def _doubles(values: torch.Tensor) -> Array:
-    found: Array = values.detach().to(torch.float64).numpy()
-    return found
+def entry_of(runtime: Runtime, function: str) -> str:
+    """What the kernel computes: ONNX' SELU has constants of its own."""
+    return "onnx:Selu" if (runtime.name, function) == ("ONNX Runtime", "selu") else function
 
 
-def row(function: str, dtype: str) -> Row:
+def row(runtime: Runtime, function: str, dtype: str) -> Row:
     """The largest error at a finite input, the share that is faithful, and the causes; of f, then of f′."""
-    report = judged(function, dtype)
+    report = judged(runtime, function, dtype)
     cells = [cell for each in report.orders for cell in (_largest(each), f"{100 * each.faithful:.2f} %")]
     causes = "; ".join(f"{each.cause} ({each.detail})" for each in report.causes[:2]) or "–"
     return Row(function, dtype, (*cells, causes.replace("|", "\\|")))
@@ -84,20 +173,32 @@ def _largest(order: Judgement) -> str:
     return "NaN or ∞" if np.isinf(largest) else f"{largest:.3g}" if largest < 1e4 else f"{largest:.1e}"
 
 
-def rows() -> Iterator[Row]:
+def rows(runtime: Runtime) -> Iterator[Row]:
     """All of them."""
-    for function in KERNELS:
-        for dtype in TYPES:
-            yield row(function, dtype)
+    for function in runtime.functions:
+        for dtype in runtime.dtypes:
+            yield row(runtime, function, dtype)
 
 
-def table() -> str:
+def begin(name: str) -> str:
+    """What stands before a runtime's table."""
+    return f"<!-- kernels of {name} -->\n"
+
+
+def table(runtime: Runtime) -> str:
     """Markdown."""
-    head = "| function | format | f: largest ulp | faithful | f′: largest ulp | faithful | causes |\n"
-    lines = "".join(each.line for each in rows())
-    return f"PyTorch {torch.__version__}:\n\n{head}|{' --- |' * 7}\n{lines}"
+    columns = ["f: largest ulp", "faithful", "f′: largest ulp", "faithful"][: 2 * runtime.orders]
+    head = f"| function | format | {' | '.join(columns)} | causes |\n"
+    lines = "".join(each.line for each in rows(runtime))
+    return f"{runtime.title}:\n\n{head}|{' --- |' * (3 + len(columns))}\n{lines}"
 
 
 if __name__ == "__main__":
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + table() + END + rest.partition(END)[2])
+    for make in RUNTIMES:
+        try:
+            found = make()
+        except ImportError as missing:
+            print(missing)
+            continue
+        before, _, rest = PAGE.read_text().partition(begin(found.name))
+        PAGE.write_text(before + begin(found.name) + table(found) + END + rest.partition(END)[2])

@@ -19,14 +19,28 @@ pytestmark = pytest.mark.peers
 PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 
 PYTHON = """
+import io
+import numpy as np
 from activation_lab_client import Client
 from activation_lab_client.api.catalogue import get_function
 from activation_lab_client.api.gradients import gradient_flow
 from activation_lab_client.api.values import activate
-from activation_lab_client.models import ActivateRequest, ActivateResponse, FunctionFacts, GetFunctionName
+from activation_lab_client.models import ActivateRequest, ActivateResponse, ActivateRounding
+from activation_lab_client.models import FunctionFacts, GetFunctionName
 from activation_lab_client.models import GradientFlowRequest, GradientFlowResponse
+from activation_lab_client.types import File
 
 lab = Client(base_url="{url}")
+file = io.BytesIO()
+np.save(file, np.array([-1.0, 2.0]))
+array = File(payload=io.BytesIO(file.getvalue()), mime_type="application/x-npy")
+sent = activate.sync(
+    client=lab, body=array, function="elu", parameters='{{"alpha": 2}}', rounding=ActivateRounding.PROVED
+)
+assert isinstance(sent, ActivateResponse), sent
+assert isinstance(sent.outputs, list), sent
+assert sent.outputs[1] == 2.0
+assert sent.proof
 answer = activate.sync(client=lab, body=ActivateRequest(function="relu", inputs=[[-1.0], [2.0]]))
 assert isinstance(answer, ActivateResponse), answer
 assert answer.outputs == [[0.0], [2.0]]

@@ -1,28 +1,41 @@
-"""PyTorch's own kernels, judged, are what ``docs/kernels.md`` says of them."""
+"""The kernels of others, judged, are what ``docs/kernels.md`` says of them."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from functools import cache
+from itertools import product
 
 import pytest
 
-torch = pytest.importorskip("torch")
-
-from tests.peers.kernels import BEGIN, END, KERNELS, PAGE, TYPES, row  # noqa: E402
+from tests.peers.kernels import END, PAGE, RUNTIMES, OnnxRuntime, PyTorch, Runtime, begin, row
 
 pytestmark = pytest.mark.peers
 
-TABLE = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+CASES = [
+    pytest.param(make, function, dtype, id=f"{make.name}-{function}-{dtype}")
+    for make in (PyTorch, OnnxRuntime)
+    for function, dtype in product(make.functions, make.dtypes)
+]
+assert {PyTorch, OnnxRuntime} == set(RUNTIMES)
 
 
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("function", KERNELS)
-def test_the_table_is_what_is_found(function: str, dtype: str) -> None:
-    version = re.search(r"PyTorch (\S+):", TABLE)
-    if version is None or version[1] != torch.__version__:
-        pytest.skip("the table is of another version of PyTorch")
-    found = row(function, dtype)
+@cache
+def runtime(make: Callable[[], Runtime]) -> Runtime:
+    return make()
+
+
+@pytest.mark.parametrize(("make", "function", "dtype"), CASES)
+def test_the_tables_are_what_is_found(make: Callable[[], Runtime], function: str, dtype: str) -> None:
+    try:
+        kernels = runtime(make)
+    except ImportError as missing:
+        pytest.skip(str(missing))
+    table = PAGE.read_text().partition(begin(kernels.name))[2].partition(END)[0]
+    if not table.startswith(f"{kernels.title}:"):
+        pytest.skip(f"the table is of another version than {kernels.title}")
+    found = row(kernels, function, dtype)
     if dtype == "float32":  # whose last digits depend on the processor
-        assert f"| {function} | {dtype} |" in TABLE
+        assert f"| {function} | {dtype} |" in table
     else:
-        assert found.line in TABLE
+        assert found.line in table

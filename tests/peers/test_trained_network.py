@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from tests.conftest import Server
-from tests.test_readme import README
+from tests.test_readme import NETWORKS
 
 pytestmark = pytest.mark.peers
 
@@ -79,8 +79,8 @@ def diagnosed(server: Server, weights: bytes, images: Any, **fields: Any) -> dic
 
 
 def loss_gradient() -> NDArray[np.float64]:
-    """dL/dh of the last layer's outputs, units × inputs, by the README's own expression."""
-    (expression,) = re.findall(r"`(np\.random\.Generator\(.*\))`", README)
+    """dL/dh of the last layer's outputs, units × inputs, by the documents' own expression."""
+    (expression,) = re.findall(r"`(np\.random\.Generator\(.*\))`", NETWORKS)
     names = {"np": np, "seed": SEED, "i": 0, "units": UNITS[-1], "batch": BATCH}
     drawn: NDArray[np.float64] = eval(expression, names)
     return drawn

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-import simdjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.core.errors import LimitExceeded
-from app.wire import json_arrays, json_body, json_outline
+from app.wire import json_arrays, json_body, json_outline, parser
 from app.wire.errors import Malformed, Unsuitable, WireError
 from app.wire.nested import to_array
 from app.wire.numbers import to_json
@@ -205,7 +204,7 @@ def test_many_short_arrays() -> None:
 @pytest.fixture
 def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
-    real = simdjson.Parser
+    real = parser.Parser
 
     class Parser:
         def __init__(self) -> None:
@@ -215,7 +214,7 @@ def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             lengths.append(len(text))
             return self._real.parse(text)
 
-    monkeypatch.setattr(simdjson, "Parser", Parser)
+    monkeypatch.setattr(parser, "Parser", Parser)
     return lengths
 
 

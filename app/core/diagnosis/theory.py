@@ -199,18 +199,20 @@ def _response(call: Call) -> Response | None:
 
 def _step(network: Network, number: int, response: Response, weights: Initialiser) -> Step | None:
     layer, normalisation, block = network.layers[number], network.normalisation, network.block
-    weight, bias = (each(layer.fan_in, layer.units) ** 2 for each in (weights.sigma_w, weights.sigma_b))
     if isinstance(block, ResidualBlock):
         centred = normalisation is None or normalisation.centred
+        if block.norm == "inside" or (normalisation is not None and normalisation.over == "batch"):
+            return None
         scale = scale_of(block.branch, network.depth)
-        shape = block.matrices, block.norm, centred, block.skip, scale
-        return ResidualStep(response, weight, bias, *shape, network.dropout)
+        maps = tuple(_second_moments(weights, each) for each in network.maps)
+        return ResidualStep(response, maps, block.norm, centred, block.skip, scale, network.dropout)
     if isinstance(block, ConvolutionBlock):
         return _convolution(network, block, response, weights)
     if block is not None or (normalisation is not None and normalisation.over == "batch"):
         return None
     branch = network.residual if network.has_branch(layer) else None
     dropout = None if number == network.depth - 1 else network.dropout
+    weight, bias = _second_moments(weights, layer)
     widening, normalised = layer.units / layer.fan_in, normalisation is not None
     return PlainStep(response, weight, bias, widening, normalised, branch, dropout)
 
@@ -221,9 +223,15 @@ def _convolution(
     """A layer at each position: the dense mean field without edges (Xiao et al. 2018, arXiv:1806.05393)."""
     if block.padding == "zeros" and block.kernel > 1:
         return None
-    (asked,) = network.maps
-    weight, bias = (each(asked.fan_in, asked.fan_out) ** 2 for each in (weights.sigma_w, weights.sigma_b))
-    return ResidualStep(response, weight, bias, 1, None, False, 0.0, 1.0, network.dropout)
+    maps = tuple(_second_moments(weights, each) for each in network.maps)
+    return ResidualStep(response, maps, None, False, 0.0, 1.0, network.dropout)
+
+
+def _second_moments(weights: Initialiser, layer: Layer) -> tuple[float, float]:
+    """σ_w² and σ_b²."""
+    return weights.sigma_w(layer.fan_in, layer.fan_out) ** 2, weights.sigma_b(
+        layer.fan_in, layer.fan_out
+    ) ** 2
 
 
 def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | None:

@@ -7,6 +7,8 @@ How a kind of block is added:
    `Workshop` makes (linear maps, the activation, normalisation, attention) and from parts of its own. A part
    has ``forward`` and ``backward``, asked once each; what it needs for the way back it keeps itself, so the
    block that was built is its own tape. Both engines follow: a part only ever asks a linear map.
+   Its ``layouts`` say how PyTorch's modules name such weights, and `fitted` what they tell of the options, so
+   that a state dict can be sent (`state_dict`).
 2. One line in `block_kinds.BLOCKS`.
 3. One model in `contract.blocks` with the same field names, and its name in the union there.
 
@@ -18,14 +20,17 @@ network, whose steps share their weights and hand on a state, is no such block: 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
+from app.core.errors import InvalidValue
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.layer import Layer, Matrix
+from app.core.propagation.layer import Matrix
+from app.core.propagation.layout import Layout, Shape
 
 Where: TypeAlias = Literal["pre", "post"]
 """Of a branch: its input is normalised, or the sum."""
@@ -95,10 +100,12 @@ class Block(Protocol):
     kind: ClassVar[str]
     figures: ClassVar[tuple[str, ...]]
     """Figures that blocks of this kind report beside those of all."""
+    layouts: ClassVar[tuple[Layout, ...]]
+    """Modules whose weights make such blocks."""
 
     @property
-    def norm(self) -> Where | None:
-        """Where it normalises."""
+    def norm(self) -> str | None:
+        """Where it normalises, or None."""
 
     @property
     def passes(self) -> bool:
@@ -110,6 +117,15 @@ class Block(Protocol):
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """Its weights, for an activation of ``pieces`` pre-activations a unit."""
 
+    def norms(self, width: int) -> tuple[tuple[str, int], ...]:
+        """Its normalisations, in the order in which they are made: their names, and features of each."""
+
+    def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
+        """The block that weights of these shapes, by the (first) names in ``shapes``, make, and its width.
+
+        Raises `InvalidValue` for shapes that make none.
+        """
+
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """What else it costs."""
 
@@ -117,9 +133,9 @@ class Block(Protocol):
         """The block, for one pass."""
 
 
-def square(name: str, width: int, pieces: int = 1) -> Matrix:
-    """A matrix from the stream to as many units."""
-    return Matrix((name,), Layer(width, width, pieces))
+def refuse(message: str) -> NoReturn:
+    """Raises `InvalidValue` for weights that make no block."""
+    raise InvalidValue(message, loc=("weights",))
 
 
 def scale_of(branch: Scale, branches: int) -> float:

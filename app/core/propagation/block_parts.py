@@ -10,6 +10,7 @@ import numpy as np
 from app.core.arithmetic import Array
 from app.core.propagation.block import Part
 from app.core.propagation.blocks import Blocks
+from app.core.propagation.given import PLAIN, Affine
 from app.core.propagation.layer import Matrix
 from app.core.propagation.linear_maps import Dense, LinearMap
 from app.core.propagation.normalisation import Normalisation, Normalised
@@ -133,20 +134,26 @@ class Activation:
 
 
 class Norm:
-    """n(·)."""
+    """n(·), and perhaps a gain and an offset for each feature."""
 
-    def __init__(self, normalisation: Normalisation, blocks: Blocks) -> None:
+    def __init__(self, normalisation: Normalisation, blocks: Blocks, affine: Affine = PLAIN) -> None:
         self._normalisation = normalisation
         self._blocks = blocks
+        self._gain, self._offset = (None if each is None else each[:, None] for each in affine)
         self._kept: Normalised
 
     def forward(self, h: Array) -> Array:
-        """n(h)."""
+        """gain · n(h) + offset."""
         self._kept = self._normalisation.forward(h, self._blocks)
-        return self._kept.values
+        answer = self._kept.values
+        if self._gain is not None:
+            answer = answer * self._gain
+        return answer if self._offset is None else answer + self._offset
 
     def backward(self, gradient: Array) -> Array:
         """Through n."""
+        if self._gain is not None:
+            gradient = gradient * self._gain
         return self._normalisation.backward(gradient, self._kept, self._blocks)
 
 

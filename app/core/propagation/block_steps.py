@@ -3,7 +3,7 @@
 gradient_log10_rms              of dL/dh where it leaves the block on its way back: at the block's input
 activation_*, correlation       of the stream at the block's end
 preactivation_variance, saturated_fraction, dead_fraction
-                                at φ's input inside the block
+                                at φ's input inside the block; over all of them where φ stands several times
 weight_gradient_log10_norm      over all the block's matrices; `Figures.matrices` has each one's own
 """
 
@@ -21,8 +21,9 @@ from app.core.propagation.block import Block, Part, Where
 from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm
 from app.core.propagation.blocks import TEMPORARY, Blocks
 from app.core.propagation.dropout import Dropout, LeftOut
-from app.core.propagation.engine import Kind, block_map, drawn_biases
-from app.core.propagation.initialisers import Initialiser
+from app.core.propagation.engine import Kind, block_map, drawn_biases, given_map
+from app.core.propagation.given import Affine, GivenWeights
+from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.responses import Response
@@ -96,7 +97,9 @@ class _Workshop:
         shapes = block.shapes(self.width, network.units.pieces)
         self._places = {each.names[0]: place for place, each in enumerate(shapes)}
         self._shapes, self._kinds = shapes, kinds
-        self._masks = 0
+        self._masks = self._norms = 0
+        self._norms_each = len(block.norms(self.width))
+        self._heard: list[tuple[int, float, int, int, int]] = []
         # A layer that convolves answers at every position, and has as many columns.
         self._inside = (
             run.blocks
@@ -110,9 +113,12 @@ class _Workshop:
         matrix, kind = self._shapes[place], self._kinds[place]
         address = self.number, place
         law = self._network.weights_at(self.number)
-        assert isinstance(law, Initialiser)
-        weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
-        offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
+        weights: LinearMap
+        if isinstance(law, GivenWeights):
+            weights, offset = given_map(law, self.number * len(self._shapes) + place, self._inside, run.dtype)
+        else:
+            weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
+            offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
         self.made.append(Linear(matrix, weights, offset, self._inside, gram_needed=kind == "deferred"))
         return self.made[-1]
 
@@ -125,7 +131,13 @@ class _Workshop:
         return Activation(at_work, units, self._inside, self._measure, masked)
 
     def norm(self) -> Part:
-        return Norm(self._network.normalisation or NORMALISATIONS["layer_norm"], self._by_row)
+        normalisation = self._network.normalisation or NORMALISATIONS["layer_norm"]
+        place, self._norms = self.number * self._norms_each + self._norms, self._norms + 1
+        law = self._network.weights_at(self.number)
+        if not (isinstance(law, GivenWeights) and law.norms):
+            return Norm(normalisation, self._by_row)
+        affine = (None if each is None else each.astype(self._run.dtype) for each in law.norms[place])
+        return Norm(normalisation, self._by_row, Affine(*affine))
 
     def branched(self, branch: Part, norm: Where | None, skip: float, scale: float) -> Part:
         inside = Chain([self.norm(), branch]) if norm == "pre" else branch
@@ -162,9 +174,12 @@ class _Workshop:
         figures, number = self._run.figures, self.number
         self.peak = max(self.peak, largest(z), largest(response.outputs))
         variance, _ = variance_and_correlation(z, self._inside)
-        figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
-        figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size
-        figures.dead_fraction[number] = response.counts.dead / len(response.outputs)
+        variance = np.inf if math.isnan(variance) else max(0.0, variance)
+        self._heard.append((len(z), len(z) * variance, len(response.outputs), *response.counts))
+        rows, spread, units, saturated, dead = (sum(each) for each in zip(*self._heard, strict=True))
+        figures.preactivation_variance[number] = spread / rows
+        figures.saturated_fraction[number] = saturated / (units * response.outputs.shape[1])
+        figures.dead_fraction[number] = dead / units
         if self._network.units_at(self.number).estimated:
             figures.seen(z)
 

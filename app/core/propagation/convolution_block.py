@@ -14,17 +14,19 @@ made.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
-from app.core.propagation.block import Load, Part, Where, Workshop
+from app.core.propagation.block import Load, Part, Where, Workshop, refuse
 from app.core.propagation.block_parts import Chain, Linear
 from app.core.propagation.layer import Layer, Matrix
+from app.core.propagation.layout import Entry, Layout, Shape
 from app.core.propagation.tall import largest
 
 _WEIGHTS = "W"
@@ -40,6 +42,14 @@ class ConvolutionBlock:
     padding: Literal["circular", "zeros"] = "circular"
     kind: ClassVar[str] = "convolution"
     figures: ClassVar[tuple[str, ...]] = ()
+    layouts: ClassVar[tuple[Layout, ...]] = (
+        Layout(
+            "torch.nn.Conv1d, torch.nn.Conv2d",
+            (Entry(_WEIGHTS, "weight", ("weight",), required=True), Entry(_WEIGHTS, "bias", ("bias",))),
+            axes=(3, 4),
+            complete=True,
+        ),
+    )
     norm: ClassVar[Where | None] = None
     passes: ClassVar[bool] = False
 
@@ -61,6 +71,25 @@ class ConvolutionBlock:
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `block.Block.shapes`."""
         return (Matrix((_WEIGHTS,), Layer(width * self.taps, width, pieces, self.taps)),)
+
+    def norms(self, width: int) -> tuple[tuple[str, int], ...]:  # noqa: ARG002  there are none
+        """As `block.Block.norms`."""
+        return ()
+
+    def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
+        """As `block.Block.fitted`: kernel and dimensions are the weights'."""
+        rows, channels, *kernel = shapes[_WEIGHTS]
+        if len(set(kernel)) != 1 or not kernel[0]:
+            refuse("a kernel must be as long in both dimensions")
+        if not channels or rows != channels * pieces:
+            refuse(
+                "a convolution must have as many channels going in as coming out, weights being outputs × "
+                f"inputs × kernel, with {pieces} outputs for each channel"
+            )
+        dimensions: Literal[1, 2] = 1 if len(kernel) == 1 else 2
+        made = replace(self, kernel=kernel[0], dimensions=dimensions)
+        made.check(channels)
+        return made, channels
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `block.Block.load`: the stream's own Gram matrix; slopes are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,76 @@ from app.core.errors import InvalidValue
 Array: TypeAlias = NDArray[Any]
 
 
+@runtime_checkable
+class Tensor(Protocol):
+    """A tensor that a file declares: its values are made when they are read."""
+
+    @property
+    def name(self) -> str:
+        """As the file has it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The format it is stored in."""
+
+    @property
+    def read(self) -> Any:
+        """Gives the values in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class StateDict:
+    """A file's tensors, none of them made yet; ``most`` is how many numbers may be."""
+
+    tensors: Sequence[Tensor]
+    most: int
+
+
+class Affine(NamedTuple):
+    """What follows a normalisation: gain · ẑ + offset, one number a feature; None for 1, or for 0."""
+
+    gain: Array | None
+    offset: Array | None
+
+
+PLAIN = Affine(None, None)
+
+
+class Taken(NamedTuple):
+    """A tensor of each block: its name, with ``*`` for the block's number, and what it was taken for."""
+
+    tensor: str
+    part: str
+    kind: str
+    shape: tuple[int, ...]
+    transposed: bool
+
+
+class Origin(NamedTuple):
+    """Where blocks' weights come from: the module with such names, and what became of each tensor."""
+
+    module: str
+    taken: tuple[Taken, ...]
+    left_out: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class GivenWeights:
     """A network's own matrices, rows × fan_in each, in forward order, and biases (None for none).
 
-    The rows of a unit with several pre-activations follow each other. Raises `InvalidValue` for matrices and
-    biases that do not fit each other or are not finite.
+    The rows of a unit with several pre-activations follow each other. Blocks have their matrices one block
+    after the other, in the order of `Network.matrices`, and their normalisations' gains and offsets in
+    ``norms``. Raises `InvalidValue` for matrices and biases that do not fit each other or are not finite.
     """
 
     matrices: Sequence[Array]
     biases: Sequence[Array | None]
+    norms: Sequence[Affine] = ()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if not self.matrices or any(each.ndim != 2 or not each.size for each in self.matrices):

@@ -30,6 +30,7 @@ from app.core.propagation.initialisers import Initialiser
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.normalisation import Normalisation
 from app.core.propagation.recurrent_block import RecurrentBlock
+from app.core.propagation.residual_block import ResidualBlock
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
 
@@ -76,7 +77,8 @@ class Network:
         for each, size in {(each, size) for each, size in zip(self._units, self.sizes[1:], strict=True)}:
             each.check(size)
         if isinstance(self.weights, GivenWeights):
-            _check_fit(self.weights, self.layers)
+            matrices = tuple(each.layer for each in self.matrices) * (1 if self.tied else self.depth)
+            _check_fit(self.weights, matrices or self.layers)
 
     @cached_property
     def units(self) -> Units:
@@ -147,8 +149,15 @@ class Network:
 
     @property
     def features(self) -> int:
-        """Numbers of one input."""
+        """Numbers of the stream at the first layer."""
         return self.sizes[0] * self.places
+
+    @property
+    def input_features(self) -> int:
+        """Numbers of one input: the stream's, or those of all times of a recurrent network."""
+        if isinstance(self.block, RecurrentBlock):
+            return self.depth * self.block.inputs(self.sizes[0])
+        return self.features
 
     @property
     def state(self) -> int:
@@ -158,16 +167,15 @@ class Network:
 
     def check_inputs(self, inputs: GaussianInputs | Array) -> None:
         """Raises `InvalidValue` for inputs that it cannot have."""
-        if self.tied and not isinstance(inputs, GaussianInputs):
-            message = "must be gaussian in a recurrent network, which has new ones at every step"
+        if self.tied and isinstance(inputs, np.ndarray) and len(inputs) != self.input_features:
+            each = self.input_features // self.depth
+            message = f"must be batch × times × features: {self.depth:,} times, {each:,} features"
             raise InvalidValue(message, loc=("inputs",))
         if self.convolves and isinstance(inputs, np.ndarray) and len(inputs) != self.features:
             message = f"must be inputs of {self.features:,} numbers, channels · positions"
             raise InvalidValue(message, loc=("inputs",))
 
     def _check_block(self, block: Block | RecurrentBlock) -> None:
-        if isinstance(self.weights, GivenWeights):
-            raise InvalidValue("must not be given beside weights, which are plain layers", loc=("block",))
         if len(set(self.sizes)) > 1:
             raise InvalidValue(
                 "a block keeps the width: it must be one number, and as many features as the inputs have",
@@ -178,8 +186,10 @@ class Network:
         if self.normalisation is not None and block.norm is None:
             message = "must be null where the block normalises nowhere; its norm may be pre or post"
             raise InvalidValue(message, loc=("normalization",))
-        if self.normalisation is not None and self.normalisation.over == "batch":
-            raise InvalidValue("must be layer_norm or rms_norm in a block", loc=("normalization",))
+        over_batch = self.normalisation is not None and self.normalisation.over == "batch"
+        if over_batch and not isinstance(block, ResidualBlock):
+            message = "must be layer_norm or rms_norm in a block that is not residual"
+            raise InvalidValue(message, loc=("normalization",))
         if self.tied:
             self._check_tied()
         if self.convolves and any(

@@ -6,16 +6,19 @@
 
 Gates are those of PyTorch's ``nn.RNN``, ``nn.LSTM`` (Hochreiter and Schmidhuber 1997) and ``nn.GRU`` (Cho et
 al. 2014), in its order, with one bias, added to what the inputs give; ``forget_bias`` is added to that of f.
-x is N(0, variance) anew at every time, as wide as h; h and c start at 0, and the loss looks at the last h.
+x is N(0, variance) anew at every time, or the caller's own; h and c start at 0, and the loss looks at the
+last h. Weights that are sent have both of PyTorch's biases, each where PyTorch adds it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self, TypeAlias
 
-from app.core.propagation.block import Load, Where
+from app.core.propagation.block import Load, Where, refuse
 from app.core.propagation.layer import Layer, Matrix
+from app.core.propagation.layout import Entry, Layout, Shape
 
 Cell: TypeAlias = Literal["rnn", "lstm", "gru"]
 
@@ -31,12 +34,20 @@ _FLOPS: dict[Cell, float] = {"rnn": 0.0, "lstm": 1000.0, "gru": 600.0}
 """What the gates take, for each element of h."""
 
 
+_REFUSED = {
+    "weight_hh_l1": "there are several layers, and a block is one: send the tensors of one, named _l0",
+    "weight_hh_l0_reverse": "the network runs both ways, and a block forward: send the tensors of one way",
+    "weight_hr_l0": "the states are projected (proj_size), and a block's are not",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecurrentBlock:
-    """One step in time of a ``cell``; ``forget_bias`` is an lstm's."""
+    """One step in time of a ``cell``; ``forget_bias`` is an lstm's, x has ``features`` numbers."""
 
     cell: Cell = "rnn"
     forget_bias: float = 1.0
+    features: int | None = None
     kind: ClassVar[str] = "recurrent"
     norm: ClassVar[Where | None] = None
     passes: ClassVar[bool] = False
@@ -51,16 +62,59 @@ class RecurrentBlock:
         """How many times the width is handed from time to time: h, and c of an lstm."""
         return 2 if self.cell == "lstm" else 1
 
+    def inputs(self, width: int) -> int:
+        """Numbers of each x_t."""
+        return self.features or width
+
     def check(self, width: int) -> None:
         """As `block.Block.check`: it can have any width."""
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `block.Block.shapes`: what is asked about h, and what about x."""
         gates = GATES[self.cell]
-        layer = Layer(width, width, len(gates) * pieces)
-        return Matrix(tuple(f"W_h{each}" for each in gates), layer), Matrix(
-            tuple(f"W_i{each}" for each in gates), layer
+        count = len(gates) * pieces
+        return Matrix(tuple(f"W_h{each}" for each in gates), Layer(width, width, count)), Matrix(
+            tuple(f"W_i{each}" for each in gates), Layer(self.inputs(width), width, count)
         )
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """As `block.Block.layouts`."""
+        module = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[self.cell]
+        first = GATES[self.cell][0]
+        return tuple(
+            Layout(
+                f"torch.nn.{module}{kind}",
+                tuple(
+                    Entry(f"W_{side[0]}{first}", each, (f"{each}_{side}{end}",), required=each == "weight")
+                    for side in ("hh", "ih")
+                    for each in ("weight", "bias")
+                ),
+                refused=_REFUSED,
+            )
+            for kind, end in (("", "_l0"), ("Cell", ""))
+        )
+
+    def norms(self, width: int) -> tuple[tuple[str, int], ...]:  # noqa: ARG002  there are none
+        """As `block.Block.norms`."""
+        return ()
+
+    def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
+        """As `block.Block.fitted`: the weights tell what x has, and their biases are all there are."""
+        state, inputs = (shapes[f"W_{side}{GATES[self.cell][0]}"] for side in "hi")
+        count = len(GATES[self.cell]) * pieces
+        if (
+            len(state) != 2
+            or len(inputs) != 2
+            or not state[1]
+            or not inputs[1]
+            or state[0] != count * state[1]
+        ):
+            refuse(
+                f"the weights of a cell {self.cell} have {count} rows for each unit, and a column for each"
+            )
+        features = None if inputs[1] == state[1] else inputs[1]
+        return replace(self, forget_bias=0.0, features=features), state[1]
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `block.Block.load`."""

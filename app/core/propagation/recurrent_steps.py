@@ -19,7 +19,8 @@ from app.core.arithmetic import Array
 from app.core.propagation.block import Part
 from app.core.propagation.block_parts import Activation, Linear
 from app.core.propagation.block_steps import cosine, mean_square, together
-from app.core.propagation.engine import Kind, block_map, drawn_biases
+from app.core.propagation.engine import Kind, block_map, drawn_biases, given_map
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Gaussian, Initialiser
 from app.core.propagation.layer import Matrix
 from app.core.propagation.linear_maps import LinearMap
@@ -63,32 +64,33 @@ class RecurrentSteps:
         block: RecurrentBlock,
         kinds: tuple[Kind, ...],
         run: Run,
-        inputs: GaussianInputs,
+        inputs: GaussianInputs | Array,
         stream: Stream,
     ) -> None:
         self._network, self._block, self._run = network, block, run
         self._inputs, self._stream = inputs, stream
         self._width = network.sizes[0]
         law = network.weights
-        assert isinstance(law, Initialiser)
         self._shapes = network.matrices
         most = network.depth * run.blocks.columns
-        self._maps = [
+        if isinstance(law, GivenWeights):
+            given = (given_map(law, place, run.blocks, run.dtype) for place in range(len(self._shapes)))
+            self._maps, self._offsets = zip(*given, strict=True)
+            return
+        self._maps = tuple(
             tied_map(law, matrix, kind, run.weights.at(place), most, run)
             for place, (matrix, kind) in enumerate(zip(self._shapes, kinds, strict=True))
-        ]
-        self._offset = self._biases(law)
+        )
+        self._offsets = None, self._biases(law)
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
         """As `steps.Steps.forward`."""
         run = self._run
-        offsets = None, self._offset
         state, inputs = (
-            Linear(*each, run.blocks) for each in zip(self._shapes, self._maps, offsets, strict=True)
+            Linear(*each, run.blocks) for each in zip(self._shapes, self._maps, self._offsets, strict=True)
         )
         made = cell(self._block.cell, self._activations(number, measured=measured))
-        x = self._inputs.draw(self._width, self._stream.at(number), run.blocks, run.dtype)
-        answers = state.forward(h.values[: self._width]), inputs.forward(x)
+        answers = state.forward(h.values[: self._width]), inputs.forward(self._input(number))
         output = Batch(made.forward(h.values, *answers), run.blocks)
         if measured:
             sizes = [largest(each) for each in (*answers, output.values)]
@@ -125,6 +127,14 @@ class RecurrentSteps:
             past[: self._width] += below
             below = past
         return rescaled(below)
+
+    def _input(self, number: int) -> Array:
+        """x at this time, features × B."""
+        run, features = self._run, self._block.inputs(self._width)
+        if isinstance(self._inputs, GaussianInputs):
+            return self._inputs.draw(features, self._stream.at(number), run.blocks, run.dtype)
+        rows = self._inputs[number * features : (number + 1) * features]
+        return np.ascontiguousarray(rows, run.dtype)
 
     def _measured(self, name: str, number: int, gradient: Array, logarithm: float) -> float:
         """The mean square of a gradient, whose logarithm becomes a figure."""

@@ -102,8 +102,8 @@ def _checked_batch(network: Network, inputs: Inputs, dtype: np.dtype[Any]) -> in
     if dtype not in (np.float64, np.float32):
         raise InvalidValue("must be float64 or float32", loc=("dtype",))
     if isinstance(inputs, np.ndarray):
-        if inputs.ndim != 2 or len(inputs) != network.features or not inputs.size:
-            raise InvalidValue(f"must be inputs of {network.features} features", loc=("inputs",))
+        if inputs.ndim != 2 or len(inputs) != network.input_features or not inputs.size:
+            raise InvalidValue(f"must be inputs of {network.input_features} features", loc=("inputs",))
         if not np.isfinite(inputs).all():
             raise InvalidValue("must be finite", loc=("inputs",))
     network.check_inputs(inputs)
@@ -149,7 +149,6 @@ class _Run:
         if network.block is None:
             return PlainLayers(network, kinds, run)
         if isinstance(network.block, RecurrentBlock):
-            assert isinstance(self._inputs, GaussianInputs)
             return RecurrentSteps(network, network.block, kinds, run, self._inputs, self._stream.at(_INPUTS))
         return BlockSteps(network, network.block, kinds, run)
 

@@ -16,20 +16,57 @@ Cordonnier and Loukas 2021 (arXiv:2103.03404).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
-from app.core.propagation.block import Load, Part, Scale, Where, Workshop, scale_of
+from app.core.propagation.attention import Attention
+from app.core.propagation.block import Load, Part, Scale, Where, Workshop, refuse, scale_of
 from app.core.propagation.block_parts import Chain
-from app.core.propagation.blocks import Blocks
 from app.core.propagation.layer import Layer, Matrix
+from app.core.propagation.layout import Entry, Layout, Shape, linear, norm
 
 _QUERY, _OUTPUT, _INNER, _OUTER = "query", "output", "mlp_1", "mlp_2"
+
+_DECODER = (
+    "a decoder's layers look at another sequence too (multihead_attn, crossattention), and a block has one "
+    "attention: send the layers of an encoder, or of a decoder without the other sequence (GPT-2's)"
+)
+_STACKED = Entry(_QUERY, "bias", ("self_attn.in_proj_bias",))
+
+LAYOUTS = (
+    Layout(
+        "torch.nn.TransformerEncoderLayer",
+        (
+            Entry(_QUERY, "weight", ("self_attn.in_proj_weight",), required=True),
+            _STACKED,
+            *linear(_OUTPUT, "self_attn.out_proj"),
+            *linear(_INNER, "linear1"),
+            *linear(_OUTER, "linear2"),
+            *norm("norm1", "norm1", required=True),
+            *norm("norm2", "norm2", required=True),
+        ),
+        refused={"multihead_attn.in_proj_weight": _DECODER, "multihead_attn.q_proj_weight": _DECODER},
+        counted=True,
+    ),
+    Layout(
+        "GPT-2",
+        (
+            *linear(_QUERY, "attn.c_attn"),
+            *linear(_OUTPUT, "attn.c_proj"),
+            *linear(_INNER, "mlp.c_fc"),
+            *linear(_OUTER, "mlp.c_proj"),
+            *norm("norm1", "ln_1", required=True),
+            *norm("norm2", "ln_2", required=True),
+        ),
+        refused={"crossattention.c_attn.weight": _DECODER},
+        ignored=frozenset({"attn.bias", "attn.masked_bias"}),
+        either_way=True,
+        counted=True,
+    ),
+)
+"""GPT-2's matrices are inputs × outputs in OpenAI's and transformers' files (``Conv1D``), others' are not."""
 
 _FLOPS_PER_SCORE = 60
 """A softmax forward and back, for each pair of tokens in each head (measured: 1 ns of a core)."""
@@ -46,6 +83,7 @@ class TransformerBlock:
     branch: Scale = 1.0
     kind: ClassVar[str] = "transformer"
     figures: ClassVar[tuple[str, ...]] = ("attention_entropy",)
+    layouts: ClassVar[tuple[Layout, ...]] = LAYOUTS
 
     @property
     def passes(self) -> bool:
@@ -68,6 +106,24 @@ class TransformerBlock:
             Matrix((_INNER,), Layer(width, hidden, pieces)),
             Matrix((_OUTER,), Layer(hidden, width, 1)),
         )
+
+    def norms(self, width: int) -> tuple[tuple[str, int], ...]:
+        """As `Block.norms`."""
+        return () if self.norm is None else (("norm1", width), ("norm2", width))
+
+    def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
+        """As `Block.fitted`: the ratio is the weights'."""
+        if len(shapes[_QUERY]) != 2 or shapes[_QUERY][0] != 3 * shapes[_QUERY][1]:
+            refuse("queries, keys and values are one matrix of the width, and three times as many outputs")
+        width, hidden = shapes[_QUERY][1], shapes[_INNER][0] if shapes[_INNER] else 0
+        if not width or not hidden or hidden % pieces:
+            refuse(
+                f"the first matrix of the MLP must have a multiple of {pieces} outputs, and none may be empty"
+            )
+        ratio = hidden // pieces / width
+        made = self if self._hidden(width) == hidden // pieces else replace(self, mlp_ratio=ratio)
+        made.check(width)
+        return made, width
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `Block.load`: scores; kept are queries, keys, values, shares, slopes and normalised values."""
@@ -102,88 +158,4 @@ class TransformerBlock:
         return Chain([workshop.branched(each, self.norm, 1.0, scale) for each in branches])
 
     def _hidden(self, width: int) -> int:
-        return int(self.mlp_ratio * width)
-
-
-class Attention:
-    """Σⱼ pᵢⱼ vⱼ for each token i and head, from 3d × B: queries over keys over values."""
-
-    def __init__(self, heads: int, causal: bool, workshop: Workshop) -> None:
-        self._heads = heads
-        self._causal = causal
-        self._workshop = workshop
-        self._left_out: tuple[NDArray[np.bool_], np.floating[Any]] | None = None
-
-    def forward(self, h: Array) -> Array:
-        """d × B."""
-        rows, tokens = h.shape
-        self._asked = h.reshape(3, self._heads, rows // (3 * self._heads), tokens)
-        queries, keys, values = self._asked
-        self._shares = np.empty((self._heads, tokens, tokens), h.dtype)
-        answer = np.empty_like(values)
-        later = np.triu(np.ones((tokens, tokens), bool), 1) if self._causal else None
-        scale = h.dtype.type(1 / math.sqrt(values.shape[1]))
-        dropped = self._workshop.mask(self._heads * tokens)
-        if dropped is not None:
-            mask, factor = dropped
-            self._left_out = mask.reshape(self._shares.shape), h.dtype.type(factor)
-
-        def look(heads: slice) -> float:
-            shares = self._shares[heads]
-            np.matmul(queries[heads].transpose(0, 2, 1) * scale, keys[heads], out=shares)
-            if later is not None:
-                shares[:, later] = -np.inf
-            entropy = _softmax(shares)
-            np.matmul(values[heads], self._kept(shares, heads).transpose(0, 2, 1), out=answer[heads])
-            return entropy
-
-        entropy = sum(self._blocks(rows, tokens).each(self._heads, look))
-        self._workshop.report("attention_entropy", entropy / (self._heads * tokens))
-        return answer.reshape(-1, tokens)
-
-    def backward(self, gradient: Array) -> Array:
-        """3d × B."""
-        queries, keys, values = self._asked
-        delta = gradient.reshape(values.shape)
-        answer = np.empty_like(self._asked)
-        tokens = gradient.shape[1]
-        scale = gradient.dtype.type(1 / math.sqrt(values.shape[1]))
-
-        def pull(heads: slice) -> None:
-            shares = self._shares[heads]
-            np.matmul(delta[heads], self._kept(shares, heads), out=answer[2, heads])
-            pulled = self._kept(delta[heads].transpose(0, 2, 1) @ values[heads], heads)
-            pulled -= np.einsum("hij,hij->hi", pulled, shares)[:, :, None]
-            pulled *= shares
-            pulled *= scale
-            np.matmul(keys[heads], pulled.transpose(0, 2, 1), out=answer[0, heads])
-            np.matmul(queries[heads], pulled, out=answer[1, heads])
-
-        self._blocks(3 * len(gradient), tokens).each(self._heads, pull)
-        return answer.reshape(-1, tokens)
-
-    def _kept(self, shares: Array, heads: slice) -> Array:
-        """The same with some left out, where there is dropout."""
-        if self._left_out is None:
-            return shares
-        mask, factor = self._left_out
-        kept: Array = shares * factor
-        kept *= mask[heads]
-        return kept
-
-    def _blocks(self, rows: int, tokens: int) -> Blocks:
-        """Blocks of heads: what one has to do with are its rows and its scores."""
-        return Blocks((rows // self._heads + tokens) * tokens, self._workshop.blocks.map_blocks)
-
-
-def _softmax(scores: Array) -> float:
-    """Over the last axis, in place; returns Σ −p ln p, all of them together."""
-    scores -= scores.max(axis=-1, keepdims=True)
-    weights = np.exp(scores)
-    total = weights.sum(axis=-1, keepdims=True, dtype=np.float64)
-    # −Σ p ln p = ln Σ w − Σ w ln w / Σ w, and w ln w is 0 where a key is left out.
-    scores[weights == 0] = 0
-    along = np.einsum("hij,hij->hi", weights, scores, dtype=np.float64)
-    entropy = float(np.sum(np.log(total[..., 0]) - along / total[..., 0]))
-    np.divide(weights, total, out=scores, casting="same_kind")
-    return entropy
+        return math.floor(self.mlp_ratio * width * (1 + 1e-12))  # 8/3 of 96 are 256

@@ -7,9 +7,9 @@ E φ′(√q Z)², M(q) = E φ(√q Z), ε of `normalisation` and dropout's own 
     plain layer       q = σ_w² p + σ_b²; φ sees v = q with ν = 1, or v = q/(q + ε) with ν = 1/(q + ε) where z
                       is normalised; p ← V(v), χ = σ_w² S(v) ν fan_out/fan_in
     with a branch s   p ← p + 2 s m M + s² V,  m ← m + s M,  χ = 1 + s² σ_w² S ν
-    residual block    u = n(h), f(u) = W₂ φ(W₁ u) or φ(W₁ u): p ← k² p + 2 k a m E f + a² E f²,
-                      χ = k² + a² F ν with F = σ_w⁴ S, or σ_w² S; where n follows the sum, p/(p + ε) of that
-                      and χ/(p + ε)
+    residual block    u = n(h), f(u) = φ(W₁ u), W₂ φ(W₁ u) or W₃ φ(W₂ φ(W₁ u)): p ← k² p + 2 k a m E f +
+                      a² E f², χ = k² + a² F ν with F the product of all σ_w² and S; where n follows the sum,
+                      p/(p + ε) of that and χ/(p + ε). q is the mean over all φ of the block
 
 A branch's weights are independent of the stream, so that only means meet in the cross term. Normalisation
 takes away the gradient's part along ẑ and along 1, which an infinite width does not notice. Sources: Yang and
@@ -130,12 +130,13 @@ class PlainStep:
 
 @dataclass(frozen=True)
 class ResidualStep:
-    """A residual block, as `propagation.residual_block` defines it."""
+    """A residual block, as `propagation.residual_block` defines it, but for n inside.
+
+    ``maps`` are σ_w² and σ_b² of its matrices; φ follows all but the last, or the only one.
+    """
 
     response: Response
-    weight: float
-    bias: float
-    matrices: int
+    maps: tuple[tuple[float, float], ...]
     norm: str | None
     centred: bool
     skip: float
@@ -145,11 +146,15 @@ class ResidualStep:
     def __call__(self, stream: Stream) -> Through:
         """As `Step`; ``own`` is the factor of dL/dh at the block's input."""
         entering, inverse = self._normalised(stream) if self.norm == "pre" else (stream, 1.0)
-        q = self.weight * entering.second + self.bias
-        second, mean, slope = self.response(q, self.dropout)
-        slope *= self.weight * inverse
-        if self.matrices == 2:
-            second, mean, slope = self.weight * second + self.bias, 0.0, self.weight * slope
+        inner, last = (self.maps[:-1], self.maps[-1]) if len(self.maps) > 1 else (self.maps, None)
+        second, mean, slope, variances = entering.second, 0.0, inverse, []
+        for weight, bias in inner:
+            variances.append(weight * second + bias)
+            second, mean, own = self.response(variances[-1], self.dropout)
+            slope *= weight * own
+        if last is not None:
+            second, mean, slope = last[0] * second + last[1], 0.0, last[0] * slope
+        q = sum(variances) / len(variances)
         skip, scale = self.skip, self.branch
         new = Stream(
             skip * skip * stream.second + 2 * skip * scale * stream.mean * mean + scale * scale * second,

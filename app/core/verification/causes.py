@@ -33,7 +33,7 @@ from app.core.verification.suspects.ends import clipped_arguments, early_ends
 from app.core.verification.suspects.formulas import other_constants, other_parameters, relatives
 from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
-from app.core.verification.suspects.numbers import flushing_kernels, other_formats
+from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
@@ -156,6 +156,7 @@ def _suspects(
         yield from other_constants(seen, base, remaining)
         return
     yield from flushing_kernels(seen, base)
+    yield from fixed_point_answers(seen)
     yield from early_ends(seen)
     yield from clipped_arguments(seen, base, remaining)
     yield from passing_formats(seen, base)

@@ -346,10 +346,10 @@ export default {
   "choice.answer":
     "Maxout입니다. 다만 매개변수가 두 배 가까이 됩니다. max 한 번이면 되는 것 중에서는 ReLU와 Leaky ReLU가 어디서나 상위권이라 대표로 쓰일 만합니다. 고리 데이터에서는 시그모이드가 꼴찌입니다.",
   "choice.exception":
-    "데이터를 바꿔 보세요. 초승달 데이터에서는 ELU가 시그모이드보다 느리고, tanh는 ReLU보다 느려도 세 데이터 모두에서 90 %에 이릅니다. 작은 신경망에서 나온 수치가 법칙은 아닙니다. LSTM의 게이트나 확률을 내는 출력층에는 지금도 시그모이드가 맞습니다.",
+    "데이터를 바꿔 보세요. 반달 데이터에서는 ELU가 시그모이드보다 느리고, tanh는 ReLU보다 느려도 세 데이터 모두에서 90 %에 이릅니다. 작은 신경망에서 나온 수치가 법칙은 아닙니다. LSTM의 게이트나 확률을 내는 출력층에는 지금도 시그모이드가 맞습니다.",
   "choice.control": "데이터",
   "choice.c.rings": "고리",
-  "choice.c.moons": "초승달",
+  "choice.c.moons": "반달",
   "choice.c.xor": "XOR",
   "choice.h.curve": "곡선",
   "choice.h.activation": "활성화 함수",

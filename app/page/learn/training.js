@@ -6,6 +6,19 @@ import { w } from "./words.js";
 
 const REST = 80; // milliseconds that a control stands still before it is asked for
 
+/** A small training on two rings, but for what `more` says. */
+export const small = (activations, learning_rate, more = {}) => ({
+  activations,
+  data: { kind: "rings" },
+  hidden: [8, 8],
+  init: "he_normal",
+  optimizer: { kind: "sgd", learning_rate },
+  steps: 300,
+  runs: 1,
+  frames: 50,
+  ...more,
+});
+
 /** @implements {import("./frame.js").Film} */
 export class Training {
   /** What the service told: its start, frames so far, and the result when there is one. */
@@ -35,6 +48,21 @@ export class Training {
 
   get done() {
     return this.result !== null;
+  }
+
+  /**
+   * A scene whose control this film follows: `body` makes the request out of the control's value.
+   * @returns {import("./frame.js").Running}
+   */
+  scene(body) {
+    return {
+      film: this,
+      show: (value) => {
+        this.run(body(value));
+        return this.redraw();
+      },
+      redraw: () => this.redraw(),
+    };
   }
 
   /** The frame that is shown, or undefined. */

@@ -2,12 +2,12 @@
 
 import { Failure } from "../api.js";
 import { choicePart, formulaPart } from "../choice.js";
-import { adjustable, labelled, mended, problem, sliders } from "../controls.js";
+import { adjustable, card, complaint, labelled, mended, problem, reader, sliders } from "../controls.js";
 import { h } from "../dom.js";
 import { described } from "../formulas.js";
 import { SIGMAS } from "../flowform.js";
-import { number, parse } from "../numbers.js";
-import { has, said, spoken, t } from "../words.js";
+import { parse } from "../numbers.js";
+import { said, spoken, t } from "../words.js";
 
 /** Examples of the reader's own, instead of a kind of the service's. */
 const OWN = "own";
@@ -141,30 +141,21 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
         value ? mended(value, own.functions[index].params) : [problem(reason, update)],
       ),
     );
-    cards.replaceChildren(...told.map(({ value }, index) => card(value, index)));
+    cards.replaceChildren(...told.map(({ value }, index) => drawn(value, index)));
     changed();
   }
 
-  function card(facts, index) {
+  function drawn(facts, index) {
     const each = own.functions[index];
     const title = said(byName.get(each.name).title);
     const remove = () => {
       own.functions.splice(index, 1);
       return update();
     };
-    return h(
-      "li",
-      { class: "card" },
-      h(
-        "div",
-        { class: "row" },
-        h("strong", {}, title),
-        h(
-          "button",
-          { type: "button", class: "icon", "aria-label": t("explore.remove", { name: title }), onclick: remove },
-          "×",
-        ),
-      ),
+    return card(
+      title,
+      remove,
+      null,
       facts && sliders(facts, each.params, changed),
       facts && adjustable(facts).filter(({ learnable }) => learnable).map((parameter) => learned(each, parameter)),
     );
@@ -186,12 +177,7 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
   }
 
   function read(quietly = false) {
-    const wrong = [];
-    const whole = (key, given = own[key]) => {
-      const found = number(given);
-      if (!Number.isFinite(found)) wrong.push(key);
-      return found;
-    };
+    const { wrong, value: whole } = reader(own);
     const list = (key) =>
       own[key]
         .split(/[\s,;×]+/)
@@ -225,10 +211,8 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
         watched.slice(3 * index, 3 * index + 3),
       );
     const broken = own.kind === OWN ? examples(body) : null;
-    for (const input of element.querySelectorAll("input[name]"))
-      input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
-    const words = [...new Set(wrong)].map((key) => t(has(`short.${key}`) ? `short.${key}` : `train.${key}`));
-    const failure = broken ?? (wrong.length ? new Failure("number", [words.join(", ")]) : null);
+    const unread = complaint(element, wrong, "train");
+    const failure = broken ?? unread;
     message.replaceChildren(...(failure && !quietly ? [problem(failure)] : []));
     if (!own.functions.length && !quietly) message.append(h("p", { class: "problem", role: "alert" }, t("train.none")));
     return failure || !own.functions.length ? null : body;

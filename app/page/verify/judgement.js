@@ -25,7 +25,7 @@ export function judgement({ verdict, causes, candidates, orders, count }) {
       h("h2", {}, t("verify.causes")),
       h("ul", { class: "plainlist causes" }, causes.map(cause)),
     ],
-    candidates?.length > 0 && h("p", {}, t("verify.candidates"), " ", candidates.map(candidate)),
+    candidates?.length > 0 && [h("h2", {}, t("verify.candidates")), likely(candidates)],
     orders.map((each) => order(each, count)),
   );
 }
@@ -40,7 +40,28 @@ function cause({ cause: name, explains, summary }) {
   );
 }
 
-const candidate = ({ function: name }, index) => [index > 0 && ", ", h("code", {}, name)];
+/** Frameworks' names that are told of a candidate. */
+const NAMED = 3;
+
+function likely(list) {
+  const rows = list.map(({ function: name, params, frameworks, equal, max_ulp: most, differs }) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, h("code", {}, name)),
+      h("td", {}, Object.entries(params).map(([key, value]) => `${key} = ${shown(value, 7)}`).join(", ") || "–"),
+      h("td", {}, frameworks.slice(0, NAMED).join(", ") || "–"),
+      h("td", { class: "number" }, percent(equal)),
+      h("td", { class: "number" }, shown(fromJson(most), 4)),
+      h("td", { class: "number" }, percent(differs)),
+    ),
+  );
+  return table(
+    ["verify.candidate", "verify.params", "verify.names", "verify.equal", "verify.max", "verify.differs"],
+    rows,
+    t("verify.candidates"),
+  );
+}
 
 function order(each, count) {
   const pairs = [
@@ -89,18 +110,22 @@ function histogram(bins) {
 }
 
 function worst(list) {
-  const rows = list.map(({ input, output, exact, rounded, ulp, condition }) =>
+  const placed = list.some(({ place }) => place); // of a function that mixes elements
+  const rows = list.map(({ input, output, exact, rounded, ulp, condition, place }) =>
     h(
       "tr",
       {},
       [input, output, rounded].map((each) => h("td", { class: "number" }, plain(fromJson(each)))),
       h("td", { class: "number" }, exact),
       h("td", { class: "number" }, shown(fromJson(ulp), 4)),
-      h("td", { class: "number" }, condition === null ? "–" : shown(condition, 3)),
+      h("td", { class: "number" }, placed ? place.join(", ") : condition === null ? "–" : shown(condition, 3)),
     ),
   );
   return table(
-    ["verify.input", "verify.output", "verify.right", "verify.exact", "verify.error", "verify.condition"],
+    [
+      ...["verify.input", "verify.output", "verify.right", "verify.exact", "verify.error"],
+      placed ? "verify.place" : "verify.condition",
+    ],
     rows,
     t("verify.worst"),
   );
@@ -123,8 +148,13 @@ function special(list) {
   );
 }
 
+/** Columns that hold no numbers. */
+const WORDS = ["verify.kind", "verify.candidate", "verify.params", "verify.names"];
+
 function table(heads, rows, label) {
-  const head = heads.map((each) => (each ? h("th", { scope: "col", class: each !== "verify.kind" && "number" }, t(each)) : h("td", {})));
+  const head = heads.map((each) =>
+    each ? h("th", { scope: "col", class: !WORDS.includes(each) && "number" }, t(each)) : h("td", {}),
+  );
   return h(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": label },

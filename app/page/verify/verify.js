@@ -19,16 +19,17 @@ const ARCHIVE = /\.(safetensors|npz)$/i;
 /** Formats whose numbers are all judged where no inputs are given, and how many they are. */
 const ALL = { 8: 256, 16: 65_536 };
 
-/** Choices of the list that are no function of the catalogue. */
+/** Choices of the list that are no function of the catalogue: a formula, and whichever function it is. */
 const FORMULA = "formula";
+const UNNAMED = "?";
 
 export async function verify(main) {
   const own = state.verify;
-  const [all, dtypes] = await Promise.all([catalogue(), names("DtypeName")]);
-  const functions = all.filter(({ kind }) => kind === "elementwise");
+  const [functions, dtypes] = await Promise.all([catalogue(), names("DtypeName")]);
   const byName = known(functions);
-  if (!byName.has(own.activation?.name ?? "")) own.activation = { name: functions[0].name, params: {} };
-  const given = {}; // the arrays by part
+  const first = functions.find(({ kind }) => kind === "elementwise");
+  if (!byName.has(own.activation?.name ?? "") && !isUnnamed()) own.activation = { name: first.name, params: {} };
+  const given = {}; // the arrays by part, rows in rows
   let archive = null; // a file that holds all of them
 
   const parameters = h("div");
@@ -38,6 +39,8 @@ export async function verify(main) {
   const calls = callBox();
   const select = functionChoice(functions, own.activation.name, picked);
   select.append(h("option", { value: FORMULA }, t("verify.formula")));
+  select.prepend(h("option", { value: UNNAMED }, t("verify.unnamed")));
+  select.value = own.activation.name;
   const formula = h("input", {
     type: "text",
     spellcheck: "false",
@@ -47,11 +50,22 @@ export async function verify(main) {
   });
   const formulaField = labelled(t("verify.formula"), formula);
   if (isFormula(own.activation.name)) select.value = FORMULA;
-  const formats = (key, first) =>
+  const axisField = labelled(
+    t("verify.axis"),
+    h("input", {
+      type: "text",
+      inputmode: "numeric",
+      name: "axis",
+      value: own.axis,
+      oninput: ({ target }) => set("axis", target.value),
+    }),
+  );
+  const exampleButton = h("button", { type: "button", class: "plain", onclick: example }, t("verify.example"));
+  const formats = (key, before) =>
     h(
       "select",
       { name: key, value: own[key], onchange: ({ target }) => set(key, target.value) },
-      [...first, ...dtypes.map((each) => [each, each])].map(([value, words]) => h("option", { value }, words)),
+      [...before, ...dtypes.map((each) => [each, each])].map(([value, words]) => h("option", { value }, words)),
     );
   const files = Object.fromEntries(PARTS.map((part) => [part, fileField(part)]));
   const form = h(
@@ -61,6 +75,7 @@ export async function verify(main) {
     labelled(t("verify.function"), select),
     formulaField,
     parameters,
+    axisField,
     labelled(t("verify.dtype"), formats("dtype", [])),
     PARTS.slice(0, 2).map((part) => files[part].element),
     h(
@@ -90,7 +105,7 @@ export async function verify(main) {
     ),
     message,
     h("button", { type: "submit" }, t("verify.run")),
-    h("button", { type: "button", class: "plain", onclick: example }, t("verify.example")),
+    exampleButton,
   );
   const section = h("section", { class: "picture", "aria-label": t("view.verify") }, status, results);
   main.append(
@@ -123,17 +138,15 @@ export async function verify(main) {
     else if (file) {
       try {
         if (file.size > 30 * MOST) throw new Failure("many");
-        const values = file.name.endsWith(".npy")
-          ? npy(await file.arrayBuffer()).values
-          : parse(await file.text()).flat(Infinity);
-        if (values.length > MOST) throw new Failure("many");
+        const values = file.name.endsWith(".npy") ? rows(npy(await file.arrayBuffer())) : parse(await file.text());
+        if (values.flat(Infinity).length > MOST) throw new Failure("many");
         given[part] = values;
       } catch (error) {
         message.replaceChildren(problem(error));
       }
     }
     files[part].note.textContent = given[part]
-      ? t("verify.taken", { name: file.name, count: given[part].length.toLocaleString() })
+      ? t("verify.taken", { name: file.name, count: given[part].flat(Infinity).length.toLocaleString() })
       : (archive?.name ?? "");
     changed();
   }
@@ -157,6 +170,11 @@ export async function verify(main) {
   async function chosen(name) {
     if (name !== own.activation.name) own.activation = { name, params: {} };
     formulaField.hidden = !isFormula(name);
+    axisField.hidden = exampleButton.hidden = isRowwise();
+    if (isUnnamed()) {
+      parameters.replaceChildren();
+      return changed();
+    }
     try {
       const facts = await described(own.activation);
       const notes = mended(facts, own.activation.params);
@@ -164,7 +182,15 @@ export async function verify(main) {
     } catch (error) {
       parameters.replaceChildren(problem(error, () => chosen(name)));
     }
-    changed();
+    return changed();
+  }
+
+  function isUnnamed() {
+    return own.activation?.name === UNNAMED;
+  }
+
+  function isRowwise() {
+    return !isUnnamed() && byName.get(own.activation.name).kind === "rowwise";
   }
 
   function set(key, value) {
@@ -182,9 +208,14 @@ export async function verify(main) {
     const tolerance = number(own.tolerance_ulp);
     const wrong = Boolean(own.tolerance_ulp.trim()) && !(tolerance >= 0 && Number.isFinite(tolerance));
     form.querySelector("[name=tolerance_ulp]").setAttribute("aria-invalid", String(wrong));
+    const asked = isRowwise() && Boolean(own.axis.trim());
+    const axis = asked ? number(own.axis) : undefined;
+    const misread = asked && !Number.isInteger(axis);
+    form.querySelector("[name=axis]").setAttribute("aria-invalid", String(misread));
     return {
-      function: own.activation.name,
+      function: isUnnamed() ? null : own.activation.name,
       ...(Object.keys(own.activation.params).length && { params: { ...own.activation.params } }),
+      ...(asked && !misread && { axis }),
       dtype: own.dtype,
       ...(own.compute_dtype && { compute_dtype: own.compute_dtype }),
       ...(own.subnormals !== "keep" && { subnormals: own.subnormals }),
@@ -205,7 +236,8 @@ export async function verify(main) {
     }
     status.textContent = t("verify.judging");
     try {
-      const arrays = Object.fromEntries(Object.entries(given).map(([part, values]) => [part, toJson(values)]));
+      const shaped = (values) => toJson(isRowwise() ? values : values.flat(Infinity));
+      const arrays = Object.fromEntries(Object.entries(given).map(([part, values]) => [part, shaped(values)]));
       const answer = archive
         ? await post("/verify", read(), { files: { arrays: archive } })
         : await post("/verify", { ...read(), ...arrays });
@@ -224,7 +256,7 @@ export async function verify(main) {
     const inputs = Array.from({ length: ALL[16] }, (_, bits) => cut(bits << 16));
     status.textContent = t("verify.judging");
     try {
-      const { name, params } = own.activation;
+      const { name, params } = isUnnamed() ? { name: first.name, params: {} } : own.activation;
       const body = { function: name, params, inputs: toJson(inputs), order: 0, dtype: "float32" };
       const { outputs } = await post("/activate", body);
       const floats = new Float32Array(outputs.map(fromJson));
@@ -242,7 +274,17 @@ export async function verify(main) {
 }
 
 /** So many numbers that a call can be read. */
-const few = (values) => toJson(values.slice(0, 8));
+const few = (values) => values.slice(0, 8).map((each) => (Array.isArray(each) ? few(each) : toJson(each)));
+
+/** An array's numbers, rows in rows as its shape says. */
+function rows({ shape, values }) {
+  let nested = values;
+  for (const length of shape.slice(1).reverse()) {
+    const slice = (_, row) => nested.slice(row * length, (row + 1) * length);
+    nested = Array.from({ length: nested.length / length || 0 }, slice);
+  }
+  return nested;
+}
 
 /** A binary32 number without its lower sixteen bits. */
 function cut(bits) {

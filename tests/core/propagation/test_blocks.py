@@ -274,7 +274,9 @@ def test_blocks_by_name() -> None:
     [
         {"sizes": (8, 8, 9)},
         {"residual": 0.5},
-        {"normalisation": NORMALISATIONS["batch_norm"]},
+        {"block": TransformerBlock(heads=2), "normalisation": NORMALISATIONS["batch_norm"]},
+        {"block": ResidualBlock(ratio=0.1)},
+        {"block": ResidualBlock(matrices=1, ratio=0.5)},
         {"block": ResidualBlock(norm=None), "normalisation": NORMALISATIONS["layer_norm"]},
         {"block": TransformerBlock(heads=3)},
         {"block": TransformerBlock(mlp_ratio=0.1)},

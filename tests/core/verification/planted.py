@@ -195,7 +195,61 @@ def naive_gelu(x: Numbers) -> Numbers:
     return found
 
 
+def erf_7_1_26(x: Numbers) -> Numbers:
+    """Abramowitz and Stegun, formula 7.1.26, as shader code has it: an absolute error of 1.5e-7."""
+    t = 1 / (1 + F32(0.3275911) * np.abs(x))
+    terms = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+    powers = np.zeros_like(x)
+    for term in terms:
+        powers = (powers + F32(term)) * t
+    found: Numbers = np.copysign(1 - powers * np.exp(-x * x), x)
+    return found
+
+
+def int8_sigmoid(x: Numbers) -> Numbers:
+    """TensorFlow Lite's logistic of 8 bits: 256 outputs of scale 1/256 and zero point −128."""
+    found = np.clip(np.rint(sigmoid(x.astype(np.float64)) * 256) - 128, -128, 127)
+    scaled: Numbers = (found + 128) / 256
+    return scaled
+
+
 FAULTS: tuple[Planted, ...] = (
+    Planted(
+        "by half a tanh",
+        "sigmoid",
+        "float32",
+        "cancellation",
+        lambda x: F32(0.5) * np.tanh(F32(0.5) * x) + F32(0.5),
+    ),
+    Planted(
+        "erf by 7.1.26",
+        "gelu",
+        "float32",
+        "cancellation",
+        lambda x: F32(0.5) * x * (1 + erf_7_1_26(x / np.sqrt(F32(2)))),
+    ),
+    Planted(
+        "2^(1.4427x) for e^x",
+        "sigmoid",
+        "float32",
+        "rounded_constant",
+        lambda x: 1 / (1 + np.exp2(-x * F32(1.4427))),
+    ),
+    Planted("8 bits", "sigmoid", "float32", "low_precision", int8_sigmoid),
+    Planted(
+        "log of sigmoid",
+        "log_sigmoid",
+        "float32",
+        "cancellation",
+        lambda x: np.log(1 / (1 + np.exp(-x))),
+    ),
+    Planted(
+        "through float16",
+        "tanh",
+        "bfloat16",
+        "low_precision",
+        wide(lambda x: np.tanh(x.astype(F16).astype(F32))),
+    ),
     Planted("1 + erf in float32", "gelu", "float32", "cancellation", naive_gelu),
     Planted("1 + erf in float32", "gelu", "bfloat16", "cancellation", wide(naive_gelu)),
     Planted(
@@ -362,6 +416,23 @@ FAULTS: tuple[Planted, ...] = (
 """Every cause but `halves`, which functions of one number have not."""
 
 RIGHT: tuple[Planted, ...] = (
+    Planted(
+        "float32, two branches",
+        "sigmoid",
+        "float32",
+        None,
+        lambda x: np.where(x < 0, np.exp(-abs(x)), F32(1)) / (1 + np.exp(-abs(x))),
+    ),
+    Planted(
+        "float32, stable",
+        "log_sigmoid",
+        "float32",
+        None,
+        lambda x: np.minimum(x, F32(0)) - np.log1p(np.exp(-abs(x))),
+    ),
+    Planted("float32, by abs", "softsign", "float32", None, lambda x: x / (1 + abs(x))),
+    Planted("float32, by expm1", "selu", "float32", None, lambda x: selu(x).astype(F32)),
+    Planted("through float32", "elu", "float16", None, wide(elu)),
     Planted("correctly rounded", "gelu", "bfloat16", None, single(gelu)),
     Planted("correctly rounded", "silu", "float16", None, single(silu)),
     Planted("correctly rounded", "tanh", "float32", None, single(np.tanh)),
@@ -379,4 +450,4 @@ RIGHT: tuple[Planted, ...] = (
         lambda x: np.maximum(x, F32(0)) + np.log1p(np.exp(-abs(x))),
     ),
 )
-"""Ten; five are not correctly rounded."""
+"""Fifteen, at least three of which are not correctly rounded."""

@@ -15,7 +15,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
 from app.core.activations.from_formula import tree_of
 from app.core.arithmetic import Array
-from app.core.formulas.tree import Tree, name, number, text, walk
+from app.core.formulas.tree import TWO, Tree, name, number, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
@@ -125,6 +125,7 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
     """A constant of the formula rounded, or another; or all of them rounded alike."""
     known: set[tuple[str, bool]] = set()
     forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
+    forms += [by_two for form in (base.tree, *forms) if (by_two := _base_two(form)) != form][:1]
     for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
             key = (text(part), root in seen.own_writings)
@@ -136,6 +137,16 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
             if found is not None:
                 yield from _near_constants(seen, unknown, found)
     yield from _all_rounded(seen, base)
+
+
+def _base_two(root: Tree) -> Tree:
+    """e^u as 2^(u/ln 2), as processors have it: the constant is one that the formula does not show."""
+    by_two = {
+        node: Tree("**", (TWO, Tree("/", (node.args[0], Tree("log", (TWO,))))))
+        for node in walk(root)
+        if node.op == "exp"
+    }
+    return replaced(root, by_two)
 
 
 def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> _Unknown:

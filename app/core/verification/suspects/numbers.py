@@ -68,6 +68,35 @@ def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: P
     return np.where((flushed == 0) & (right != 0), flushed, right)
 
 
+MOST_LEVELS = 4096
+"""Different answers of fixed-point numbers that are told as such: 12 bits."""
+
+
+def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:
+    """The exact answers as whole multiples of one step, between a least and a largest one."""
+    levels = np.unique(seen.output[np.isfinite(seen.output)])
+    if not 2 < levels.size <= MOST_LEVELS:
+        return
+    step = float(np.diff(levels).min())
+    with np.errstate(all="ignore"):
+        counts = levels / step
+    if not np.isfinite(counts).all() or (np.abs(counts - np.rint(counts)) > 2.0**-10).any():
+        return
+    low, high = float(levels[0]), float(levels[-1])
+
+    def predicted(places: Places) -> Array:
+        with np.errstate(all="ignore"):
+            found: Array = np.clip(np.rint(seen.exact[places] / step) * step, low, high)
+        return found
+
+    detail = f"multiples of {step:.10g} from {low:.10g} to {high:.10g}"
+    summary = Text(
+        f"The answers are fixed-point numbers: {detail}.",
+        f"결과가 고정소수점 수입니다. {low:.10g}부터 {high:.10g}까지 {step:.10g}의 배수입니다.",
+    )
+    yield Suspect("low_precision", detail, summary, predicted)
+
+
 def _flushing(detail: str, predicted: Callable[[Places], Array], price: float) -> Suspect:
     what = _FLUSHED[detail]
     summary = Text(

@@ -4,7 +4,7 @@ import { post } from "../../api.js";
 import { h } from "../../dom.js";
 import { fromJson, plain, shown } from "../../numbers.js";
 import { grid } from "../plot.js";
-import { Training } from "../training.js";
+import { small, Training } from "../training.js";
 
 const NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu", "maxout"];
 const STEPS = 400;
@@ -13,16 +13,7 @@ const EDGE = 4;
 const DRAWN = { maxout: "formula:max(x, -0.4 * x)" }; // of two lines; Maxout itself has no single curve
 const SVG = "http://www.w3.org/2000/svg";
 
-const body = (kind) => ({
-  activations: NAMES,
-  data: { kind },
-  hidden: [8, 8],
-  init: "fair",
-  optimizer: { kind: "sgd", learning_rate: 0.3 },
-  steps: STEPS,
-  runs: 4,
-  frames: 40,
-});
+const body = (kind) => small(NAMES, 0.3, { data: { kind }, init: "fair", steps: STEPS, runs: 4, frames: 40 });
 
 /** @type {import("../frame.js").Scene} */
 export default {
@@ -70,14 +61,7 @@ export default {
       ),
     );
     const film = new Training(tools, draw);
-    return {
-      film,
-      show(kind) {
-        film.run(body(kind));
-        return film.redraw();
-      },
-      redraw: () => film.redraw(),
-    };
+    return film.scene(body);
 
     async function draw() {
       const now = film.frame?.activations;

@@ -4,23 +4,14 @@ import { post } from "../../api.js";
 import { h } from "../../dom.js";
 import { fromJson } from "../../numbers.js";
 import { hues, line, Plot, rows, words } from "../plot.js";
-import { Training } from "../training.js";
+import { small, Training } from "../training.js";
 
 const NAMES = ["relu", "leaky_relu"];
 const LAYERS = [16, 16];
 const UNITS = LAYERS[0] + LAYERS[1];
 const STEPS = 300;
 
-const body = (rate) => ({
-  activations: NAMES,
-  data: { kind: "rings" },
-  hidden: LAYERS,
-  init: "he_normal",
-  optimizer: { kind: "sgd", learning_rate: rate },
-  steps: STEPS,
-  runs: 1,
-  frames: 50,
-});
+const body = (rate) => small(NAMES, rate, { hidden: LAYERS, steps: STEPS });
 
 /** @type {import("../frame.js").Scene} */
 export default {
@@ -40,14 +31,7 @@ export default {
       }),
     );
     const film = new Training(tools, draw);
-    return {
-      film,
-      show(rate) {
-        film.run(body(rate));
-        return film.redraw();
-      },
-      redraw: () => film.redraw(),
-    };
+    return film.scene(body);
 
     async function draw() {
       const { green, pink } = hues();

@@ -3,7 +3,7 @@
 import { h } from "../../dom.js";
 import { Field } from "../field.js";
 import { grid, hues, line, Plot, rows, words } from "../plot.js";
-import { Training } from "../training.js";
+import { small, Training } from "../training.js";
 
 const WEIGHTS = [
   [
@@ -27,17 +27,13 @@ const POINTS = [
   [0.25, -4],
 ];
 
-const body = (slope) => ({
-  activations: [{ activation: "formula:c * x", params: { c: slope } }, "relu"],
-  data: { kind: "rings" },
-  hidden: [8, 8, 8],
-  init: "fair",
-  optimizer: { learning_rate: 0.3 },
-  steps: 300,
-  runs: 1,
-  frames: 40,
-  watch: { boundary: 32 },
-});
+const body = (slope) =>
+  small([{ activation: "formula:c * x", params: { c: slope } }, "relu"], 0.3, {
+    hidden: [8, 8, 8],
+    init: "fair",
+    frames: 40,
+    watch: { boundary: 32 },
+  });
 
 const times = (matrix, vector) => matrix.map((row) => row.reduce((sum, each, place) => sum + each * vector[place], 0));
 const product = (left, right) => left.map((row) => right[0].map((_, place) => times([row], right.map((each) => each[place]))[0]));
@@ -55,15 +51,10 @@ export default {
     const fields = ["linear", "relu"].map((name) => new Field(maps, { name: say(`f.${name}`), label: say("picture.map") }));
     let slope = 0;
     const film = new Training(tools, draw);
-    return {
-      film,
-      show(value) {
-        slope = value;
-        film.run(body(slope));
-        return film.redraw();
-      },
-      redraw: () => film.redraw(),
-    };
+    return film.scene((value) => {
+      slope = value;
+      return body(slope);
+    });
 
     /** Three layers one after the other, and the single matrix that they are. */
     function collapsed() {

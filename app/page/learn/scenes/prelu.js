@@ -2,24 +2,20 @@
 
 import { fromJson } from "../../numbers.js";
 import { grid, hues, line, Plot, rows, strokes, words } from "../plot.js";
-import { Training } from "../training.js";
+import { small, Training } from "../training.js";
 
 const STEPS = 300;
 const EDGE = 2;
 
-const body = (slope) => ({
-  activations: [
-    { activation: "prelu", params: { weight: slope } },
-    { activation: "leaky_relu", params: { negative_slope: slope } },
-  ],
-  data: { kind: "rings" },
-  hidden: [8, 8],
-  init: "he_normal",
-  optimizer: { kind: "sgd", learning_rate: 0.3 },
-  steps: STEPS,
-  runs: 1,
-  frames: 50,
-});
+const body = (slope) =>
+  small(
+    [
+      { activation: "prelu", params: { weight: slope } },
+      { activation: "leaky_relu", params: { negative_slope: slope } },
+    ],
+    0.3,
+    { steps: STEPS },
+  );
 
 /** @type {import("../frame.js").Scene} */
 export default {
@@ -32,15 +28,10 @@ export default {
     const slopes = new Plot(stage, { label: say("picture.slopes"), height: 190 });
     let slope = 0;
     const film = new Training(tools, draw);
-    return {
-      film,
-      show(value) {
-        slope = value;
-        film.run(body(slope));
-        return film.redraw();
-      },
-      redraw: () => film.redraw(),
-    };
+    return film.scene((value) => {
+      slope = value;
+      return body(slope);
+    });
 
     async function draw() {
       const { blue, pink, quiet } = hues();

@@ -95,11 +95,11 @@ export default {
         priced.map(({ x, y, p, cost: paid }) => [x, y, now ? p : null, now ? paid : null]),
       );
       const ps = grid(0.004, 0.996, 200);
-      const lane = (y) => (y ? 1.06 : -0.06); // beside the curve, so that points and curve are told apart
+      const lane = (y) => (y ? 1.08 : -0.08); // beside the curve, so that points and curve are told apart
       await Promise.all([
         fit.draw({
           x: { title: "x", domain: [-EDGE, EDGE] },
-          y: { title: say("axis.p"), domain: [-0.12, 1.12], values: [0, 0.5, 1] },
+          y: { title: say("axis.p"), domain: [-0.2, 1.2], values: [0, 0.5, 1] },
           layer: [
             strokes("half", quiet, { strokeDash: [3, 3], strokeWidth: 1 }),
             line("curve", green, { strokeWidth: 3 }),

@@ -4,7 +4,7 @@ import { h } from "../../dom.js";
 import { fromJson } from "../../numbers.js";
 import { Field } from "../field.js";
 import { hues, line, Plot, rows, words } from "../plot.js";
-import { Training } from "../training.js";
+import { small, Training } from "../training.js";
 
 const RUNNERS = [
   { name: "sigmoid", hue: "blue" },
@@ -14,17 +14,12 @@ const RUNNERS = [
 
 const STEPS = 400;
 
-const body = (rate) => ({
-  activations: RUNNERS.map(({ name }) => name),
-  data: { kind: "rings" },
-  hidden: [8, 8],
-  init: "fair",
-  optimizer: { kind: "sgd", learning_rate: Number(rate) },
-  steps: STEPS,
-  runs: 4,
-  frames: 50,
-  watch: { boundary: 32 },
-});
+const body = (rate) =>
+  small(
+    RUNNERS.map(({ name }) => name),
+    Number(rate),
+    { init: "fair", steps: STEPS, runs: 4, watch: { boundary: 32 } },
+  );
 
 /** @type {import("../frame.js").Scene} */
 export default {
@@ -40,14 +35,7 @@ export default {
     );
     const plot = new Plot(stage, { label: say("picture.loss"), height: 200 });
     const film = new Training(tools, draw);
-    return {
-      film,
-      show(rate) {
-        film.run(body(rate));
-        return film.redraw();
-      },
-      redraw: () => film.redraw(),
-    };
+    return film.scene(body);
 
     async function draw() {
       const colors = hues();

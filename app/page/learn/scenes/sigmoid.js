@@ -116,7 +116,7 @@ export default {
         }),
         errors.draw({
           x: { title: "x", domain: [0, HIGH] },
-          y: { title: say("axis.error"), domain: [LEAST, 1], values: [-15, -10, -5, 0], labelExpr: "datum.value ? '1e' + datum.label : '1'" },
+          y: { title: say("axis.error"), domain: [LEAST, 1], values: [-15, -10, -5, 0], labelExpr: "datum.value ? '1e' + datum.label : '1'", minExtent: 47, maxExtent: 47 },
           layer: [boxes("lost", red), line("wrong", quiet), words("label", alarm, { align: "right", dx: -6 }), strokes("here", red)],
           datasets: {
             lost: [{ x: LOST, x2: HIGH, y: LEAST, y2: 1 }],

@@ -1,0 +1,64 @@
+"""How a module's state dict names the weights of a block: PyTorch's names, and what each tensor is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["weight", "bias", "gain", "offset"]
+Shape: TypeAlias = tuple[int, ...]
+
+
+class Entry(NamedTuple):
+    """One tensor of a block.
+
+    Attributes:
+        part: of a weight or bias the (first) name of the matrix in `Block.shapes`; else that of the
+            normalisation in `Block.norms`.
+        kind: what it is.
+        names: what the tensor's name ends with; of several one.
+        required: whether every block has it; others are in all blocks or in none.
+    """
+
+    part: str
+    kind: Kind
+    names: tuple[str, ...]
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names that one module gives its tensors.
+
+    Attributes:
+        module: what it is called.
+        entries: its tensors; the first is a matrix by which a block is known.
+        refused: names that say that this is another module, and the reason why it is not taken.
+        ignored: names of buffers, which hold no weights.
+        axes: how many axes the first entry may have, where its name alone says too little.
+        either_way: matrices may be inputs × outputs; the first, which is not square, tells.
+        counted: blocks are numbered one by one, so that a number left out is a block left out.
+        complete: tensors of one axis that belong to no block are refused, because they might stand between.
+    """
+
+    module: str
+    entries: tuple[Entry, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    axes: tuple[int, ...] = ()
+    either_way: bool = False
+    counted: bool = False
+    complete: bool = False
+
+
+def linear(part: str, *names: str, required: bool = True) -> tuple[Entry, Entry]:
+    """A matrix, and its bias, which may be missing."""
+    weight = Entry(part, "weight", tuple(f"{each}.weight" for each in names), required)
+    return weight, Entry(part, "bias", tuple(f"{each}.bias" for each in names))
+
+
+def norm(part: str, *names: str, required: bool = False) -> tuple[Entry, Entry]:
+    """A normalisation's gain, and its offset, which may be missing."""
+    gain = Entry(part, "gain", tuple(f"{each}.weight" for each in names), required)
+    return gain, Entry(part, "offset", tuple(f"{each}.bias" for each in names))

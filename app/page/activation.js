@@ -1,0 +1,106 @@
+// Which activation: one of the catalogue's or a formula of one's own, with its parameters.
+
+import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
+import { h } from "./dom.js";
+import { described, firstValues, isFormula, nameOf, textOf } from "./formulas.js";
+import { t } from "./words.js";
+
+/** The choice of the list that is no function of the catalogue. */
+const FORMULA = "formula";
+
+/**
+ * The controls of `own.activation`. `changed(fresh)` is called after every change, with true where it is another
+ * function. `ready()` waits for what is being looked up.
+ */
+export function activationPart(own, functions, changed) {
+  const parameters = h("div");
+  const message = h("div");
+  const select = functionChoice(functions, own.activation.name, picked);
+  select.append(h("option", { value: FORMULA }, t("activation.formula")));
+  const text = h("input", {
+    type: "text",
+    class: "formula",
+    "aria-label": t("activation.own"),
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+    placeholder: "x * tanh(softplus(b * x))",
+    oninput: () => message.replaceChildren(),
+    onchange: typed,
+  });
+  const field = labelled(t("activation.own"), text, t("explore.formulaHint"));
+  let turn = 0;
+  let looking = show();
+  return {
+    elements: [labelled(t("flow.activation"), select), field, message, parameters],
+    async ready() {
+      for (let waited = null; waited !== looking; ) {
+        waited = looking;
+        await waited;
+      }
+    },
+  };
+
+  function picked(name) {
+    message.replaceChildren();
+    if (name !== FORMULA) return chosen({ name, params: {} });
+    field.hidden = false;
+    parameters.replaceChildren();
+    if (text.value.trim()) typed();
+    else text.focus();
+  }
+
+  function typed() {
+    if (text.value.trim()) chosen({ name: nameOf(text.value), params: {} });
+  }
+
+  function chosen(activation) {
+    looking = take(activation);
+  }
+
+  async function take(activation) {
+    turn += 1;
+    const mine = turn;
+    try {
+      if (isFormula(activation.name)) activation.params = await firstValues(activation.name);
+    } catch (error) {
+      if (mine === turn) message.replaceChildren(problem(error, typed));
+      return;
+    }
+    if (mine !== turn) return;
+    own.activation = activation;
+    await show();
+    await changed(true);
+  }
+
+  /** Sets the controls as the state is. */
+  async function show() {
+    const { name } = own.activation;
+    field.hidden = !isFormula(name);
+    if (isFormula(name)) text.value = textOf(name);
+    select.value = isFormula(name) ? FORMULA : name;
+    try {
+      const { facts, notes } = await looked();
+      if (name !== own.activation.name) return;
+      parameters.replaceChildren(...notes, ...sliders(facts, own.activation.params, () => changed(false)));
+      if (notes.length) changed(false);
+    } catch (error) {
+      parameters.replaceChildren(problem(error, show));
+    }
+  }
+
+  /** The facts about the activation; parameters of a link that do not fit are taken out or given a first value. */
+  async function looked() {
+    const { name, params } = own.activation;
+    const needed = isFormula(name) ? await firstValues(name) : {};
+    const facts = await described({ name, params: { ...needed, ...inside(params, needed) } });
+    const notes = mended(facts, params);
+    for (const [key, value] of Object.entries(needed)) params[key] ??= value;
+    return { facts, notes };
+  }
+}
+
+/** Those of `params` that are numbers, and wanted. */
+function inside(params, wanted) {
+  return Object.fromEntries(Object.entries(params).filter(([key, value]) => key in wanted && Number.isFinite(value)));
+}

@@ -1,0 +1,403 @@
+"""``POST /gradient-flow`` for blocks of the caller's own weights, sent as a state dict."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from anyio.from_thread import start_blocking_portal
+from httpx import Response
+from safetensors.numpy import save
+
+from app.contract.gradient_flow import GradientFlowResponse
+from app.core.errors import InvalidValue
+from app.core.propagation.block_kinds import BLOCKS, block
+from app.core.propagation.given import StateDict
+from app.core.propagation.state_dict import adopted
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import InProcess
+from tests.support.sent import form
+
+ENCODER_LAYER = "torch.nn.TransformerEncoderLayer"
+Tensors = dict[str, np.ndarray]
+RANDOM = np.random.default_rng(0)
+WIDTH, INNER = 8, 12
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.asarray(RANDOM.normal(size=shape) / np.sqrt(shape[-1]))
+
+
+def affine(name: str, units: int) -> Tensors:
+    return {f"{name}.weight": drawn(units), f"{name}.bias": drawn(units)}
+
+
+def linear(name: str, rows: int, columns: int) -> Tensors:
+    return {f"{name}.weight": drawn(rows, columns), f"{name}.bias": drawn(rows)}
+
+
+def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}{name}": each for name, each in tensors.items()}
+
+
+def encoder_layer() -> Tensors:
+    return {
+        "self_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH),
+        "self_attn.in_proj_bias": drawn(3 * WIDTH),
+        **linear("self_attn.out_proj", WIDTH, WIDTH),
+        **linear("linear1", INNER, WIDTH),
+        **linear("linear2", WIDTH, INNER),
+        **affine("norm1", WIDTH),
+        **affine("norm2", WIDTH),
+    }
+
+
+def gpt_2_layer() -> Tensors:
+    plain = {
+        **linear("attn.c_attn", 3 * WIDTH, WIDTH),
+        **linear("attn.c_proj", WIDTH, WIDTH),
+        **linear("mlp.c_fc", INNER, WIDTH),
+        **linear("mlp.c_proj", WIDTH, INNER),
+    }
+    turned = {name: np.ascontiguousarray(each.T) for name, each in plain.items()}
+    masks: Tensors = {"attn.bias": np.tril(np.ones((1, 1, 4, 4), bool)), "attn.masked_bias": np.array(-1e4)}
+    return {**turned, **masks, **affine("ln_1", WIDTH), **affine("ln_2", WIDTH)}
+
+
+def stack(layer: Callable[[], Tensors], prefix: str = "layers.", count: int = 2) -> Tensors:
+    return {
+        name: each
+        for number in range(count)
+        for name, each in prefixed(f"{prefix}{number}.", layer()).items()
+    }
+
+
+def recurrent(gates: int, features: int = 3) -> Tensors:
+    rows = gates * WIDTH
+    return {
+        "weight_ih_l0": drawn(rows, features),
+        "weight_hh_l0": drawn(rows, WIDTH),
+        "bias_ih_l0": drawn(rows),
+        "bias_hh_l0": drawn(rows),
+    }
+
+
+ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
+GPT_2 = {"wte.weight": drawn(50, WIDTH), **stack(gpt_2_layer, "transformer.h."), **affine("ln_f", WIDTH)}
+TRANSFORMER: dict[str, Any] = {"kind": "transformer", "heads": 2}
+CONVOLUTION: dict[str, Any] = {"kind": "convolution", "size": 5}
+CONVOLUTIONS = {
+    f"{2 * k}.{name}": each
+    for k in range(3)
+    for name, each in {"weight": drawn(4, 4, 3), "bias": drawn(4)}.items()
+}
+RESIDUAL = stack(
+    lambda: {**linear("fc1", INNER, WIDTH), **linear("fc2", WIDTH, INNER), **affine("norm", WIDTH)}
+)
+LSTM: dict[str, Any] = {"kind": "recurrent", "cell": "lstm"}
+
+
+def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: Any) -> Response:
+    return client.post(
+        "/gradient-flow", **form(save(tensors), {"activation": "tanh", "block": block, **fields})
+    )
+
+
+@pytest.mark.parametrize(
+    ("tensors", "block", "told"),
+    [
+        (ENCODER, TRANSFORMER, (ENCODER_LAYER, 2, 12, ["norm.weight", "norm.bias", "head.weight"])),
+        (encoder_layer(), TRANSFORMER, (ENCODER_LAYER, 1, 12, [])),
+        (GPT_2, TRANSFORMER, ("GPT-2", 2, 12, ["wte.weight", "ln_f.weight", "ln_f.bias"])),
+        (CONVOLUTIONS, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 3, 2, [])),
+        ({"0.weight": drawn(4, 4, 2, 2)}, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 1, 1, [])),
+        (prefixed("model.lstm.", recurrent(4)), LSTM, ("torch.nn.LSTM", 1, 4, [])),
+        (recurrent(1), {"kind": "recurrent"}, ("torch.nn.RNN", 1, 4, [])),
+        (recurrent(3), {"kind": "recurrent", "cell": "gru"}, ("torch.nn.GRU", 1, 4, [])),
+        (
+            {name.removesuffix("_l0"): each for name, each in recurrent(4).items()},
+            LSTM,
+            ("torch.nn.LSTMCell", 1, 4, []),
+        ),
+    ],
+)
+def test_what_each_tensor_was_taken_for(
+    client: InProcess, tensors: Tensors, block: dict[str, Any], told: tuple[str, int, int, list[str]]
+) -> None:
+    depth = {"depth": 3} if block["kind"] == "recurrent" else {}
+    answer = post(client, tensors, block, **depth)
+    assert answer.status_code == 200, answer.text[:500]
+    GradientFlowResponse.model_validate(answer.json())
+    weights = answer.json()["weights"]
+    assert (weights["module"], weights["blocks"], len(weights["tensors"])) == told[:3]
+    assert sorted(weights["left_out"]) == sorted(told[3])
+    for each in weights["tensors"]:
+        assert each["transposed"] == (told[0] == "GPT-2" and each["kind"] == "weight")
+    assert answer.json()["engine"] == "dense"
+    assert len(answer.json()["layers"]) == (3 if depth else told[1])
+
+
+def test_what_the_weights_tell_need_not_be_said(client: InProcess) -> None:
+    answer = post(client, ENCODER, TRANSFORMER).json()
+    shapes = {each["name"]: (each["rows"], each["columns"]) for each in answer["layers"][0]["matrices"]}
+    assert shapes["query"] == (WIDTH, WIDTH)
+    assert shapes["mlp_1"] == (INNER, WIDTH)
+    assert post(client, ENCODER, {**TRANSFORMER, "mlp_ratio": INNER / WIDTH}).json() == answer
+
+
+def test_the_way_a_matrix_is_written_does_not_matter(client: InProcess) -> None:
+    """OpenAI's Conv1D keeps inputs × outputs, nanoGPT's Linear outputs × inputs."""
+    turned = {name: np.ascontiguousarray(each.T) if each.ndim == 2 else each for name, each in GPT_2.items()}
+    first, second = (post(client, each, TRANSFORMER).json() for each in (GPT_2, turned))
+    assert first["layers"] == second["layers"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_formats(client: InProcess, dtype: Any) -> None:
+    assert post(client, {name: each.astype(dtype) for name, each in ENCODER.items()}, TRANSFORMER).is_success
+
+
+def test_blocks_stand_in_the_order_of_their_numbers(client: InProcess) -> None:
+    """Of twelve blocks the second has the largest weights, and safetensors puts it behind the tenth."""
+    layers = [{"linear1.weight": drawn(WIDTH, WIDTH) * (9 if number == 1 else 1)} for number in range(12)]
+    tensors = {
+        f"b.{number}.{name}": each for number, layer in enumerate(layers) for name, each in layer.items()
+    }
+    answer = post(client, tensors, {"kind": "residual", "norm": None}, activation="linear").json()
+    squares = [each["activation_mean_square"]["median"] for each in answer["layers"]]
+    growth = np.diff(np.log(squares))
+    assert growth.argmax() == 0
+    assert len(answer["layers"]) == 12
+
+
+def test_a_residual_block_by_hand(client: InProcess) -> None:
+    """h + W₂ tanh(W₁ n(h) + b₁) + b₂ with n(h)'s gain and offset, block after block."""
+    h = drawn(5, WIDTH)
+    answer = post(client, RESIDUAL, {"kind": "residual"}, inputs=h.tolist())
+    for number, layer in enumerate(answer.json()["layers"]):
+        prefix = f"layers.{number}."
+        own = {name.removeprefix(prefix): each for name, each in RESIDUAL.items() if name.startswith(prefix)}
+        unit = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 1e-5)
+        u = unit * own["norm.weight"] + own["norm.bias"]
+        h = h + np.tanh(u @ own["fc1.weight"].T + own["fc1.bias"]) @ own["fc2.weight"].T + own["fc2.bias"]
+        assert layer["activation_mean_square"]["median"] == pytest.approx(float(np.mean(h**2)), rel=1e-12)
+
+
+def test_real_inputs_of_a_recurrent_network(client: InProcess) -> None:
+    """Batch × times × features; the times are the depth."""
+    tensors, x = recurrent(1), drawn(2, 6, 3)
+    answer = post(client, tensors, {"kind": "recurrent"}, inputs=x.tolist()).json()
+    h = np.zeros((2, WIDTH))
+    for time, layer in enumerate(answer["layers"]):
+        given = x[:, time] @ tensors["weight_ih_l0"].T + tensors["bias_ih_l0"]
+        h = np.tanh(given + h @ tensors["weight_hh_l0"].T + tensors["bias_hh_l0"])
+        assert layer["activation_mean_square"]["median"] == pytest.approx(float(np.mean(h**2)), rel=1e-12)
+    assert len(answer["layers"]) == 6
+
+
+def test_recurrent_networks_that_are_drawn_have_features_of_their_own(client: InProcess) -> None:
+    fields = {"activation": "tanh", "width": 8, "depth": 5, "networks": 2, "block": {**LSTM, "features": 3}}
+    for inputs in ({}, {"inputs": drawn(4, 5, 3).tolist()}):
+        answer = client.post("/gradient-flow", json={**fields, **inputs})
+        assert answer.status_code == 200, answer.text[:300]
+        columns = {each["name"]: each["columns"] for each in answer.json()["layers"][0]["matrices"]}
+        assert (columns["W_hi"], columns["W_ii"]) == (8, 3)
+
+
+def without(tensors: Tensors, *names: str) -> Tensors:
+    return {name: each for name, each in tensors.items() if name not in names}
+
+
+def with_nan(tensors: Tensors, name: str) -> Tensors:
+    broken = tensors[name].copy()
+    broken.flat[1] = np.nan
+    return {**tensors, name: broken}
+
+
+RESIDUAL_BLOCK: dict[str, Any] = {"kind": "residual"}
+DECODER = {**ENCODER, "layers.0.multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH)}
+
+REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
+    "no block": ({"0.weight": drawn(4, 4)}, TRANSFORMER, "no tensor has the name of such a block's first"),
+    "another kind's": (ENCODER, LSTM, "weight_hh_l0"),
+    "two modules": ({**ENCODER, **GPT_2}, TRANSFORMER, "two modules"),
+    "a decoder": (DECODER, TRANSFORMER, "a decoder's layers look at another sequence"),
+    "two stacks": ({**ENCODER, **stack(encoder_layer, "others.")}, TRANSFORMER, "send those of one stack"),
+    "missing in one": (without(ENCODER, "layers.1.linear2.weight"), TRANSFORMER, "block 2 has no linear2"),
+    "missing in all": (
+        without(ENCODER, "layers.0.linear2.weight", "layers.1.linear2.weight"),
+        TRANSFORMER,
+        "block 1 has no linear2.weight",
+    ),
+    "a bias missing in one": (
+        without(ENCODER, "layers.0.linear1.bias"),
+        TRANSFORMER,
+        "1 has no linear1.bias",
+    ),
+    "no norm": (
+        without(ENCODER, *(f"layers.{k}.norm1.{each}" for k in (0, 1) for each in ("weight", "bias"))),
+        TRANSFORMER,
+        "block 1 has no norm1.weight",
+    ),
+    "a gap": (
+        {name.replace("layers.1.", "layers.2."): each for name, each in ENCODER.items()},
+        TRANSFORMER,
+        "numbers between theirs are missing",
+    ),
+    "twice": (
+        {**RESIDUAL, "layers.0.linear1.weight": drawn(INNER, WIDTH)},
+        RESIDUAL_BLOCK,
+        "linear1.weight twic",
+    ),
+    "the same number": (
+        {**ENCODER, **prefixed("layers.01.", encoder_layer())},
+        TRANSFORMER,
+        "two blocks have the same number",
+    ),
+    "misshapen": (
+        {**ENCODER, "layers.1.linear1.weight": drawn(INNER, WIDTH + 1)},
+        TRANSFORMER,
+        "must be 12 × 8",
+    ),
+    "misshapen first": (
+        {**ENCODER, "layers.0.self_attn.in_proj_weight": drawn(3 * WIDTH, 3)},
+        TRANSFORMER,
+        "one matrix of the width",
+    ),
+    "a vector": (
+        {**ENCODER, "layers.0.self_attn.in_proj_weight": drawn(WIDTH)},
+        TRANSFORMER,
+        "one matrix of the width",
+    ),
+    "a bias's shape": (
+        {**ENCODER, "layers.0.linear1.bias": drawn(WIDTH)},
+        TRANSFORMER,
+        "linear1.bias must be 12",
+    ),
+    "a gain's shape": ({**ENCODER, "layers.0.norm1.weight": drawn(3)}, TRANSFORMER, "norm1.weight must be 8"),
+    "NaN": (with_nan(ENCODER, "layers.1.norm2.bias"), TRANSFORMER, "block 2's norm2.bias has a number"),
+    "NaN in a matrix": (
+        with_nan(GPT_2, "transformer.h.0.mlp.c_fc.weight"),
+        TRANSFORMER,
+        "block 1's mlp.c_fc",
+    ),
+    "whole numbers": (
+        {**ENCODER, "layers.0.linear1.weight": np.ones((INNER, WIDTH), np.int64)},
+        TRANSFORMER,
+        "must be float64, float32, float16 or bfloat16",
+    ),
+    "empty": ({"0.weight": np.zeros((0, 0, 3))}, CONVOLUTION, "as many channels"),
+    "no tensor of a block": ({**ENCODER, "layers.1.gamma": drawn(WIDTH)}, TRANSFORMER, "none of its own"),
+    "channels": ({"0.weight": drawn(4, 3, 3)}, CONVOLUTION, "as many channels going in as coming out"),
+    "a kernel": ({"0.weight": drawn(4, 4, 3, 2)}, CONVOLUTION, "as long in both dimensions"),
+    "normalisation between": (
+        {**CONVOLUTIONS, **affine("1", 4)},
+        CONVOLUTION,
+        "a vector belongs to no block",
+    ),
+    "layers": ({**recurrent(4), "weight_hh_l1": drawn(4 * WIDTH, WIDTH)}, LSTM, "there are several layers"),
+    "both ways": ({**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)}, LSTM, "runs both ways"),
+    "projections": ({**recurrent(4), "weight_hr_l0": drawn(3, WIDTH)}, LSTM, "projected"),
+    "another cell": (recurrent(3), LSTM, "have 4 rows for each unit"),
+    "a matrix left out": (
+        {name.replace("fc2", "fc3"): each for name, each in RESIDUAL.items()},
+        RESIDUAL_BLOCK,
+        "linear1 and linear2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_state_dicts_that_are_no_such_blocks(client: InProcess, name: str) -> None:
+    tensors, block, said = REFUSED[name]
+    answer = post(client, tensors, block)
+    assert answer.status_code == 422, answer.text[:300]
+    (error,) = answer.json()["errors"]
+    assert said in error["msg"]
+    assert error["loc"][:2] in (["body", "weights"], ["body", "block"])
+
+
+@pytest.mark.parametrize(
+    ("tensors", "block", "fields", "loc"),
+    [
+        (ENCODER, {**TRANSFORMER, "mlp_ratio": 4}, {}, ["block", "mlp_ratio"]),
+        (ENCODER, {**TRANSFORMER, "norm": None}, {}, ["block", "norm"]),
+        (ENCODER, {**TRANSFORMER, "heads": 3}, {}, ["block", "heads"]),
+        (CONVOLUTIONS, {**CONVOLUTION, "kernel": 2}, {}, ["block", "kernel"]),
+        (CONVOLUTIONS, {**CONVOLUTION, "size": 2}, {}, ["block", "kernel"]),
+        (CONVOLUTIONS, {**CONVOLUTION, "dimensions": 2}, {}, ["block", "dimensions"]),
+        (recurrent(4), {**LSTM, "forget_bias": 1.0}, {}, ["block", "forget_bias"]),
+        (recurrent(4), {**LSTM, "features": 8}, {}, ["block", "features"]),
+        (RESIDUAL, {"kind": "residual", "matrices": 3}, {}, ["block", "matrices"]),
+        (RESIDUAL, {"kind": "residual", "ratio": 1.0}, {}, ["block", "ratio"]),
+        (RESIDUAL, {"kind": "residual", "norm": None}, {}, ["block", "norm"]),
+        (ENCODER, TRANSFORMER, {"depth": 2}, ["depth"]),
+        (ENCODER, TRANSFORMER, {"width": 8}, ["width"]),
+        (ENCODER, TRANSFORMER, {"networks": 2}, ["networks"]),
+        (ENCODER, TRANSFORMER, {"activation": ["tanh"] * 3}, ["activation"]),
+        (ENCODER, TRANSFORMER, {"engine": "deferred"}, ["engine"]),
+        (ENCODER, TRANSFORMER, {"inputs": [[1.0, 2.0]]}, ["inputs"]),
+        (ENCODER, TRANSFORMER, {"upstream": [[1.0, 2.0]], "batch": 1}, ["upstream"]),
+        (ENCODER, TRANSFORMER, {"train": True}, ["train"]),
+        (recurrent(4), LSTM, {"inputs": [[1.0, 2.0, 3.0]]}, ["inputs"]),
+        (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0]]]}, ["inputs"]),
+        (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0, 3.0]]], "depth": 2}, ["depth"]),
+        (recurrent(4), LSTM, {"depth": 10**9}, ["depth"]),
+    ],
+)
+def test_what_does_not_go_with_the_weights(
+    client: InProcess, tensors: Tensors, block: dict[str, Any], fields: dict[str, Any], loc: list[str]
+) -> None:
+    answer = post(client, tensors, block, **fields)
+    assert answer.status_code == 422, answer.text[:300]
+    assert answer.json()["errors"][0]["loc"] == ["body", *loc]
+
+
+def test_nothing_is_read_before_all_names_and_shapes_are_known() -> None:
+    """A tensor that is refused last has had none of its neighbours made."""
+
+    class Declared:
+        def __init__(self, name: str, shape: tuple[int, ...]) -> None:
+            self.name, self.shape, self.dtype = name, shape, np.dtype(np.float64)
+
+        def read(self) -> np.ndarray:
+            raise AssertionError
+
+    def declared(tensors: Tensors, **others: tuple[int, ...]) -> StateDict:
+        return StateDict(
+            [Declared(name, others.get(name, each.shape)) for name, each in tensors.items()], 10**9
+        )
+
+    wrong = {"layers.1.norm2.bias": (WIDTH + 1,)}
+    tracemalloc.start()
+    for given in (declared(ENCODER, **wrong), declared({**ENCODER, "layers.1.last": drawn(2)})):
+        with pytest.raises(InvalidValue):
+            adopted(block("transformer", {"heads": 2}), given, 1, ())
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_no_more_numbers_than_may_be() -> None:
+    application = create_app(Settings(max_elements=1000))
+    with start_blocking_portal() as portal:
+        lifespan = application.router.lifespan_context(application)
+        with portal.wrap_async_context_manager(lifespan):
+            answer = post(InProcess(portal, application), ENCODER, TRANSFORMER)
+    assert answer.status_code == 422
+    assert "numbers; the limit is 1,000" in answer.json()["errors"][0]["msg"]
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_every_kind_of_block_is_made_of_weights(kind: str) -> None:
+    made = block(kind, {})
+    assert made.layouts
+    names = {each.names[0] for each in made.shapes(16, 1)}
+    for layout in made.layouts:
+        parts = {entry.part for entry in layout.entries if entry.kind == "weight"}
+        assert names <= parts
+        assert {name for name, _ in made.norms(16)} <= {entry.part for entry in layout.entries}

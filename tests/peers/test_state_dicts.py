@@ -1,0 +1,262 @@
+"""Blocks of weights sent as a state dict against the PyTorch modules that they come from, by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.conftest import InProcess
+from tests.support.sent import form
+
+pytestmark = pytest.mark.peers
+
+WIDTH, TOKENS, DEPTH, HEADS = 24, 7, 3, 4
+
+
+class Autograd(NamedTuple):
+    """What PyTorch finds: dL/dh entering each block, and dL/dW by the matrix's name, block by block."""
+
+    entering: list[Any]
+    weights: list[dict[str, Any]]
+
+
+def shaken(module: Any) -> Any:
+    """All parameters drawn, so that no gain is 1 and no bias 0."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    for each in module.parameters():
+        spread = each.shape[-1] ** -0.5 if each.ndim > 1 else 0.5
+        each.data = spread * torch.randn(each.shape, dtype=torch.float64) + (each.ndim == 1)
+    return module
+
+
+def answered(client: InProcess, state: dict[str, Any], inputs: Any, upstream: Any, **fields: Any) -> Any:
+    save = pytest.importorskip("safetensors.torch").save
+    kept = {name: each.contiguous() for name, each in state.items()}
+    request = {"inputs": inputs.tolist(), "upstream": upstream.tolist(), **fields}
+    answer = client.post("/gradient-flow", **form(save(kept), request))
+    assert answer.status_code == 200, answer.text[:500]
+    return answer.json()
+
+
+def assert_same(answer: dict[str, Any], found: Autograd) -> None:
+    rms = [float(h.grad.square().mean().sqrt().log10()) for h in found.entering]
+    told = [layer["gradient_log10_rms"]["median"] for layer in answer["layers"]]
+    np.testing.assert_allclose(told, rms, rtol=0, atol=1e-10)
+    for layer, weights in zip(answer["layers"], found.weights, strict=True):
+        # −∞ is a word: nothing is asked of W_hh, or of a forget gate, while h and c are 0.
+        told_norms = {
+            each["name"]: float(each["weight_gradient_log10_norm"]["median"]) for each in layer["matrices"]
+        }
+        norms = {name: float(each.norm().log10()) for name, each in weights.items()}
+        assert told_norms == pytest.approx(norms, rel=0, abs=1e-10)
+
+
+def followed(blocks: Sequence[Callable[[Any], Any]], inputs: Any, upstream: Any) -> list[Any]:
+    """The streams that enter the blocks, once L = Σ upstream · outputs has been differentiated."""
+    x = inputs.clone().requires_grad_()
+    entering: list[Any] = []
+    for block in blocks:
+        if entering:
+            x.retain_grad()
+        entering.append(x)
+        x = block(x)
+    x.backward(upstream)
+    return entering
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("norm", "activation"), [("pre", "gelu"), ("post", "relu")])
+def test_transformer_encoder(client: InProcess, norm: str, activation: str, causal: bool) -> None:
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.TransformerEncoderLayer(
+        WIDTH, HEADS, 40, 0.0, activation, norm_first=norm == "pre", dtype=torch.float64
+    )
+    encoder = shaken(torch.nn.TransformerEncoder(layer, DEPTH, enable_nested_tensor=False))
+    inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS, dtype=torch.float64)
+    blocks = [partial(each, src_mask=mask if causal else None) for each in encoder.layers]
+    entering = followed(blocks, inputs, upstream)
+    weights = []
+    for each in encoder.layers:
+        query, key, value = each.self_attn.in_proj_weight.grad.split(WIDTH)
+        own = {"query": query, "key": key, "value": value, "output": each.self_attn.out_proj.weight.grad}
+        weights.append({**own, "mlp_1": each.linear1.weight.grad, "mlp_2": each.linear2.weight.grad})
+    block = {"kind": "transformer", "heads": HEADS, "norm": norm, "causal": causal}
+    answer = answered(client, encoder.state_dict(), inputs, upstream, activation=activation, block=block)
+    assert_same(answer, Autograd(entering, weights))
+
+
+def conv1d(x: Any, weight: Any, bias: Any) -> Any:
+    """GPT-2's linear layer: weights are inputs × outputs."""
+    return x @ weight + bias
+
+
+class Gpt2:
+    """GPT-2's block as its paper and OpenAI's code describe it, on tensors of their names."""
+
+    def __init__(self) -> None:
+        torch = pytest.importorskip("torch")
+        torch.manual_seed(1)
+        shapes = {
+            "attn.c_attn": (WIDTH, 3 * WIDTH),
+            "attn.c_proj": (WIDTH, WIDTH),
+            "mlp.c_fc": (WIDTH, 4 * WIDTH),
+            "mlp.c_proj": (4 * WIDTH, WIDTH),
+        }
+        self.own: dict[str, Any] = {}
+        for name, (fan_in, units) in shapes.items():
+            self.own[f"{name}.weight"] = torch.randn(fan_in, units, dtype=torch.float64) / fan_in**0.5
+            self.own[f"{name}.bias"] = torch.randn(units, dtype=torch.float64)
+        for name in ("ln_1", "ln_2"):
+            self.own[f"{name}.weight"] = 1 + torch.randn(WIDTH, dtype=torch.float64) / 3
+            self.own[f"{name}.bias"] = torch.randn(WIDTH, dtype=torch.float64)
+        for each in self.own.values():
+            each.requires_grad_()
+        self.torch = torch
+
+    def linear(self, name: str, x: Any) -> Any:
+        return conv1d(x, self.own[f"{name}.weight"], self.own[f"{name}.bias"])
+
+    def norm(self, name: str, x: Any) -> Any:
+        own = self.own[f"{name}.weight"], self.own[f"{name}.bias"]
+        return self.torch.nn.functional.layer_norm(x, (WIDTH,), *own, eps=1e-5)
+
+    def __call__(self, x: Any) -> Any:
+        query, key, value = (
+            each.reshape(TOKENS, HEADS, -1).transpose(0, 1)
+            for each in self.linear("attn.c_attn", self.norm("ln_1", x)).split(WIDTH, dim=1)
+        )
+        attended = self.torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.linear("attn.c_proj", attended.transpose(0, 1).reshape(TOKENS, WIDTH))
+        inner = self.torch.nn.functional.gelu(
+            self.linear("mlp.c_fc", self.norm("ln_2", x)), approximate="tanh"
+        )
+        return x + self.linear("mlp.c_proj", inner)
+
+
+def test_gpt_2(client: InProcess) -> None:
+    torch = pytest.importorskip("torch")
+    blocks = [Gpt2() for _ in range(DEPTH)]
+    inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
+    entering = followed(blocks, inputs, upstream)
+    weights = []
+    for each in blocks:
+        grads = {name: tensor.grad for name, tensor in each.own.items()}
+        query, key, value = grads["attn.c_attn.weight"].split(WIDTH, dim=1)
+        own = {"query": query, "key": key, "value": value, "output": grads["attn.c_proj.weight"]}
+        weights.append({**own, "mlp_1": grads["mlp.c_fc.weight"], "mlp_2": grads["mlp.c_proj.weight"]})
+    state = {f"h.{k}.{name}": each.detach() for k, own in enumerate(blocks) for name, each in own.own.items()}
+    buffers = {"wte.weight": torch.randn(9, WIDTH), "h.0.attn.bias": torch.ones(1, 1, 9, 9).tril().bool()}
+    block = {"kind": "transformer", "heads": HEADS}
+    fields = {"activation": "gelu_tanh", "block": block}
+    answer = answered(client, {**state, **buffers}, inputs, upstream, **fields)
+    assert_same(answer, Autograd(entering, weights))
+    assert answer["weights"]["left_out"] == ["wte.weight"]
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_convolutions(client: InProcess, dimensions: int, padding: str) -> None:
+    torch = pytest.importorskip("torch")
+    kind = torch.nn.Conv1d if dimensions == 1 else torch.nn.Conv2d
+    layers = [kind(4, 4, 3, padding=1, padding_mode=padding, dtype=torch.float64) for _ in range(DEPTH)]
+    network = torch.nn.Sequential(*(each for layer in layers for each in (shaken(layer), torch.nn.Tanh())))
+    shape = (5, 4, *[6] * dimensions)
+    inputs, upstream = torch.randn(2, *shape, dtype=torch.float64)
+    entering = followed([torch.nn.Sequential(each, torch.nn.Tanh()) for each in layers], inputs, upstream)
+    block = {"kind": "convolution", "size": 6, "padding": padding}
+    flat = inputs.reshape(5, -1), upstream.reshape(5, -1)
+    answer = answered(client, network.state_dict(), *flat, activation="tanh", block=block)
+    assert_same(answer, Autograd(entering, [{"W": each.weight.grad} for each in layers]))
+
+
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_recurrent_networks(client: InProcess, cell: str) -> None:
+    """What each time adds to the gradients of the shared weights: a cell for each, of equal weights."""
+    torch = pytest.importorskip("torch")
+    features, times, batch = 3, 6, 5
+    module = shaken(getattr(torch.nn, cell)(features, WIDTH, batch_first=True, dtype=torch.float64))
+    x = torch.randn(batch, times, features, dtype=torch.float64)
+    upstream = torch.randn(batch, WIDTH, dtype=torch.float64)
+    state = {name.removesuffix("_l0"): each for name, each in module.state_dict().items()}
+    cells, hiddens = [], []
+    hidden = memory = torch.zeros(batch, WIDTH, dtype=torch.float64)
+    for time in range(times):
+        step = getattr(torch.nn, f"{cell}Cell")(features, WIDTH, dtype=torch.float64)
+        step.load_state_dict(state)
+        if cell == "LSTM":
+            hidden, memory = step(x[:, time], (hidden, memory))
+        else:
+            hidden = step(x[:, time], hidden)
+        hidden.retain_grad()
+        cells.append(step)
+        hiddens.append(hidden)
+    torch.testing.assert_close(module(x)[0][:, -1], hidden, rtol=1e-12, atol=1e-12)
+    hidden.backward(upstream)
+    letters = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[cell]
+    weights = [
+        {
+            f"W_{side}{letter}": part
+            for side, stacked in (("h", each.weight_hh.grad), ("i", each.weight_ih.grad))
+            for letter, part in zip(letters, stacked.split(WIDTH), strict=True)
+        }
+        for each in cells
+    ]
+    block = {"kind": "recurrent", "cell": cell.lower()}
+    answer = answered(client, module.state_dict(), x, upstream, activation="tanh", block=block)
+    assert_same(answer, Autograd(hiddens, weights))
+    by_module = [each["tensor"] for each in answer["weights"]["tensors"]]
+    assert sorted(by_module) == sorted(module.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("norm", "normalization"), [("pre", "layer_norm"), ("post", "batch_norm"), ("inside", "batch_norm")]
+)
+@pytest.mark.parametrize("matrices", [1, 2, 3])
+def test_residual_blocks(client: InProcess, matrices: int, norm: str, normalization: str) -> None:
+    torch = pytest.importorskip("torch")
+    inner = WIDTH if matrices == 1 else 10
+    sizes = [WIDTH, *[inner] * (matrices - 1), WIDTH]
+    kind = {"layer_norm": torch.nn.LayerNorm, "batch_norm": torch.nn.BatchNorm1d}[normalization]
+
+    def made() -> Any:
+        block = torch.nn.Module()
+        for place in range(1, matrices + 1):
+            setattr(
+                block, f"linear{place}", torch.nn.Linear(sizes[place - 1], sizes[place], dtype=torch.float64)
+            )
+            if norm == "inside":
+                setattr(block, f"bn{place}", kind(sizes[place], dtype=torch.float64))
+        if norm != "inside":
+            block.norm = kind(WIDTH, dtype=torch.float64)
+        return shaken(block)
+
+    def run(block: Any, h: Any) -> Any:
+        u = block.norm(h) if norm == "pre" else h
+        for place in range(1, matrices + 1):
+            u = getattr(block, f"linear{place}")(u)
+            if norm == "inside":
+                u = getattr(block, f"bn{place}")(u)
+            if place < matrices or (matrices == 1 and norm != "inside"):
+                u = u.relu()
+        total = 0.8 * h + 0.5 * u
+        if norm == "inside":
+            return total.relu()
+        return block.norm(total) if norm == "post" else total
+
+    network = torch.nn.ModuleList(made() for _ in range(DEPTH))
+    inputs, upstream = torch.randn(2, 9, WIDTH, dtype=torch.float64)
+    entering = followed([partial(run, each) for each in network], inputs, upstream)
+    weights = [
+        {f"W{place}": getattr(each, f"linear{place}").weight.grad for place in range(1, matrices + 1)}
+        for each in network
+    ]
+    block = {"kind": "residual", "norm": norm, "skip": 0.8, "branch": 0.5}
+    fields = {"activation": "relu", "block": block, "normalization": normalization}
+    answer = answered(client, network.state_dict(), inputs, upstream, **fields)
+    assert_same(answer, Autograd(entering, weights))
