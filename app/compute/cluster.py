@@ -115,10 +115,10 @@ class Cluster:
         if self._client is None:
             self._client = Client(self._address, timeout=SILENCE, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
         client = self._client
-        told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
-        if self._scheduler not in (None, told["id"]):
+        identity = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
+        if self._scheduler not in (None, identity["id"]):
             raise _Restarted  # the one at this address now knows nothing of our jobs
-        self._scheduler, there = told["id"], told["workers"]
+        self._scheduler, there = identity["id"], identity["workers"]
         if there.keys() != self._workers | self._strange:
             asked = client._run  # noqa: SLF001  `run` itself has no timeout
             self._meet(client.sync(asked, kind, on_error="return", callback_timeout=ACQUAINTANCE))

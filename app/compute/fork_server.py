@@ -122,12 +122,12 @@ def main() -> None:
     # The service is told to end, and it tells its workers: signals to the whole group are not for them.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
-    told = json.loads(sys.argv[1])
-    for module in told["preload"]:
+    options = json.loads(sys.argv[1])
+    for module in options["preload"]:
         importlib.import_module(module)
     gc.freeze()  # or the first search for garbage in a worker would copy every page
-    crews = [Crew(socket.socket(fileno=bell), count, max_bytes) for bell, count, max_bytes in told["crews"]]
-    ForkServer(crews, told["life"]).run()
+    crews = [Crew(socket.socket(fileno=bell), *bounds) for bell, *bounds in options["crews"]]
+    ForkServer(crews, options["life"]).run()
 
 
 if __name__ == "__main__":
