@@ -40,7 +40,7 @@ study: $(TOOLS) ## the tests that take many minutes: a hundred thousand formulas
 bench: $(BENCH) ## time everything beside PyTorch and Triton, in 15 minutes, and write docs/benchmarks.md
 	.venv-bench/bin/python -m tests.benchmarks
 
-load: $(SERVICE) ## send twice what the service can take, then break things; write docs/benchmarks.md
+load: $(TOOLS) ## send twice what the service can take, then break things; write docs/benchmarks.md
 	.venv/bin/python -m tests.benchmarks.load
 
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus

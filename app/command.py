@@ -166,6 +166,9 @@ def _describe(options: argparse.Namespace) -> int:
     return 0
 
 
+PATIENCE = 3600.0
+"""Seconds that an answer may take which is worked out here, for nobody else."""
+
 FAULTY = 3
 """The exit code for a kernel that is faulty."""
 
@@ -319,7 +322,9 @@ async def _answer(server: str | None, key: str | None, exchange: Exchange[Result
     except ImportError:
         sys.exit("computing here needs the extra: pip install 'activation-lab[server]'; or name a --server")
     logs.configure("json", "error")
-    app = create_app(Settings())
+    settings = Settings()
+    patience = max(settings.request_timeout, PATIENCE)
+    app = create_app(settings.model_copy(update={"request_timeout": patience}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with AsyncClient("http://here", transport=transport, progress=False) as lab:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from app.client import verify
-from app.command import FAULTY, main
+from app.command import FAULTY, PATIENCE, main
 from app.contract.verify import VerifyResponse
+from app.settings import Settings
 
 ALL = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e5m2)
 
@@ -90,3 +92,18 @@ def test_the_client_sends_formats_as_they_are(relu: NDArray[Any]) -> None:
     exchange = verify(None, relu)
     assert exchange.files is not None
     assert json.loads(exchange.files["request"][1]) == {"function": None, "dtype": "float8_e5m2"}
+
+
+def test_what_is_worked_out_here_has_no_deadline_of_a_service(
+    relu: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Settings] = []
+
+    def create_app(settings: Settings) -> None:
+        given.append(settings)
+        sys.exit()
+
+    monkeypatch.setattr("app.main.create_app", create_app)
+    with pytest.raises(SystemExit):
+        main(["verify", "relu", str(files(tmp_path, relu)["npz"]), "--dtype", "float8_e5m2"])
+    assert given[0].request_timeout == PATIENCE

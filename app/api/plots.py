@@ -114,12 +114,15 @@ frame stands still. `request` is the body of `POST /training` as JSON: `frames` 
 
 """
 
+_SVG: dict[str, Any] = {FORMS["svg"]: {"schema": {"type": "string"}}}
+_CONTENT = {**_SVG, FORMS["png"]: {"schema": {"type": "string", "format": "binary"}}, JSON: {}}
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {each: {} for each in FORMS.values()}, "description": "The picture."},
+    200: {"content": _CONTENT, "description": "The picture."},
     304: {"description": "The copy that If-None-Match names is right."},
 }
 
-_FILM_ANSWERS = {**_ANSWERS, 200: {"content": {FORMS["svg"]: {}}, "description": "The picture."}}
+_FILM_ANSWERS = {**_ANSWERS, 200: {"content": _SVG, "description": "The picture."}}
 
 router = APIRouter(route_class=ComputeRoute, tags=["plots"])
 posted = APIRouter(route_class=ArrayRoute, tags=["plots"])

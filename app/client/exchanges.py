@@ -48,8 +48,11 @@ class ServiceError(Exception):
     """The service said no; ``problem`` says why."""
 
     def __init__(self, problem: ProblemDocument) -> None:
-        where = [f"{'.'.join(map(str, each.loc))}: {each.msg}" for each in problem.errors or ()]
-        super().__init__("; ".join([f"{problem.status} {problem.title}: {problem.detail}", *where]))
+        errors = problem.errors or ()
+        said = [f"{'.'.join(map(str, each.loc))}: {each.msg}" for each in errors]
+        if problem.detail not in {each.msg for each in errors}:
+            said.insert(0, problem.detail)
+        super().__init__(f"{problem.status} {problem.title}: {'; '.join(said)}")
         self.problem = problem
 
 

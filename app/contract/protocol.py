@@ -78,7 +78,9 @@ OTHER_SERVERS = frozenset(
 class InferParameters(BaseModel):
     """What the service itself understands; all others are the function's own parameters, by name."""
 
-    model_config = ConfigDict(extra="allow")
+    # The document says less of the others than is asked of them: TypeScript knows no object whose named
+    # fields are of one kind and all others of another, and some generators write it all the same.
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
     __pydantic_extra__: dict[str, Scalar]
 
     @model_validator(mode="before")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_names(document)
             _declare_tuples(document["components"]["schemas"])
             _declare_defaults(document["components"]["schemas"])
+            _declare_members(document)
             _declare_problems(document)
             _declare_examples(document, examples)
             _declare_operations(document)
@@ -172,6 +174,33 @@ def _declare_defaults(schemas: dict[str, Any]) -> None:
             if default is not None:
                 words = f"Default: `{json.dumps(default)}`."
                 field["description"] = f"{field.get('description', '')} {words}".strip()
+
+
+def _declare_members(schema: Any) -> None:
+    """Names of an enumeration's values where generators would make two of them alike, and drop one.
+
+    ``candle:Relu`` and ``candle:relu`` are CANDLE_RELU and CANDLE_RELU_2.
+    """
+    if isinstance(schema, dict):
+        values = schema.get("enum")
+        if isinstance(values, list) and "x-enum-varnames" not in schema:
+            plain = [re.sub(r"\W+", "_", str(value)).upper() for value in values]
+            if len(set(plain)) < len(plain):
+                schema["x-enum-varnames"] = _distinct(plain)
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            _declare_members(each)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The same, numbered from the second of each on."""
+    found = dict[str, None]()
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(2))
+        free = (each for each in numbered if each not in found and each not in names)
+        found[next(free) if name in found else name] = None
+    return list(found)
 
 
 def _declare_answers(document: dict[str, Any]) -> None:

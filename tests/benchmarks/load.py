@@ -123,18 +123,16 @@ def main() -> None:
     """Runs everything; only a full run is written into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
-    quick = parser.parse_args().quick
-    effort = QUICK if quick else FULL
-    tables = [
-        overload(effort),
-        endurance(effort),
-        soak(LASTING, effort.soak),
-        killed(effort.deaths),
-        faults(effort),
-    ]
-    print("\n\n".join(map(str, tables)))
-    if not quick:
-        write("load", tables)
+    parser.add_argument("--deaths", action="store_true", help="kill processes, and nothing else")
+    options = parser.parse_args()
+    effort = QUICK if options.quick else FULL
+    found = {"deaths": [killed(effort.deaths)]}
+    if not options.deaths:
+        found["load"] = [overload(effort), endurance(effort), soak(LASTING, effort.soak), faults(effort)]
+    for name, tables in found.items():
+        print("\n\n".join(map(str, tables)))
+        if not options.quick:
+            write(name, tables)
 
 
 def overload(effort: Effort) -> Table:

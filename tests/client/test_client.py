@@ -77,6 +77,7 @@ def test_errors_say_what_the_service_said(server: Server) -> None:
     with Client(server.url) as lab, pytest.raises(ServiceError, match="did you mean sigmoid") as caught:
         lab.send(activate("sigmoyd", 1.0))
     assert caught.value.problem.status == 422
+    assert str(caught.value).count("did you mean sigmoid") == 1
 
 
 def test_gradient_flow(server: Server) -> None:

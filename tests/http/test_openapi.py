@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -57,3 +58,20 @@ def test_the_query_of_a_binary_request_is_declared(document: dict[str, Any]) -> 
     assert queried.keys() == ActivateRequest.model_fields.keys() - {"inputs", "params"} | {"parameters"}
     assert not any(each["required"] for each in queried.values())
     assert queried["rounding"]["schema"] == {"type": "string", "enum": ["fast", "proved"]}
+
+
+def test_no_two_members_of_an_enumeration_are_alike(document: dict[str, Any]) -> None:
+    """Generators make an identifier of each value: what differs by case or by a sign is one to them."""
+    for each in schemas(document):
+        if isinstance(each.get("enum"), list):
+            names = each.get("x-enum-varnames", each["enum"])
+            identifiers = [re.sub(r"\W+", "_", str(name)).upper() for name in names]
+            assert len(set(identifiers)) == len(each["enum"])
+            assert all(name.isidentifier() for name in each.get("x-enum-varnames", ()))
+
+
+def test_no_object_has_typed_fields_beside_others_of_another_type(document: dict[str, Any]) -> None:
+    """TypeScript has no type for it, and orval's clients of such a document do not compile."""
+    for each in schemas(document["components"]["schemas"]):
+        if each.get("type") == "object" and each.get("properties"):
+            assert isinstance(each.get("additionalProperties", False), bool)

@@ -80,7 +80,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 def test_openapi_python_client(document: Path, server: Server, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
-        "content_type_overrides: {application/x-npy: application/octet-stream}\npost_hooks: []\n"
+        "content_type_overrides: {application/x-npy: application/octet-stream, image/svg+xml: text/plain}\n"
+        "post_hooks: []\n"
     )
     program = (sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning")
     run(*program, "--path", document, "--output-path", tmp_path / "lab", "--config", config, cwd=tmp_path)

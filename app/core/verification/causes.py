@@ -48,6 +48,9 @@ ROUNDS = 3
 SMALL = 256
 """Numbers of an 8-bit format."""
 
+CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
+"""Of the errors, and of their digits: what accounts for so many makes heavier suspects superfluous."""
+
 LEAST_ERRORS = 3
 
 CLEARLY = 2.0**-10
@@ -103,11 +106,10 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
     """Cause after cause, each of the errors that those before it leave open."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
-    least = LEAST
     for place in range(ROUNDS):
         if remaining.sum() < max(SOME * total, 1 if place == 0 else 4 * FEW):
             return
-        found = best(seen, _suspects(seen, base, remaining, compute), remaining, least)
+        found = _likeliest(seen, base, remaining, compute)
         if found is None:
             found = _two_at_once(seen, base, remaining, compute)
         if found is None or not _enough(seen, remaining, found[1]):
@@ -148,13 +150,22 @@ def _enough(seen: Evidence, remaining: Mask, fit: Fit) -> bool:
     return seen.x.size <= SMALL and count >= LEAST_ERRORS and fit.share > 0.99 and fit.gain > 0.9
 
 
-def _suspects(
+def _likeliest(
     seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
-) -> Iterator[Suspect]:
-    """All there are, those that cost little first."""
+) -> tuple[Suspect, Fit] | None:
+    """The best of those that cost little where it leaves next to nothing open, else of all."""
     if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
-        yield from other_constants(seen, base, remaining)
-        return
+        return best(seen, other_constants(seen, base, remaining), remaining, LEAST)
+    light = best(seen, _light_suspects(seen, base, remaining), remaining, LEAST)
+    if light is not None and light[1].share >= CLEAR_SHARE and light[1].gain >= CLEAR_GAIN:
+        return light
+    heavy = best(seen, _heavy_suspects(seen, base, remaining, compute), remaining, LEAST)
+    both = [each for each in (light, heavy) if each is not None]
+    return max(both, key=lambda each: each[1].worth - each[0].price, default=None)
+
+
+def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """Each takes one evaluation of a formula at most, or some."""
     yield from flushing_kernels(seen, base)
     yield from fixed_point_answers(seen)
     yield from early_ends(seen)
@@ -163,6 +174,12 @@ def _suspects(
     yield from other_parameters(seen, base, remaining)
     yield from other_constants(seen, base, remaining)
     yield from relatives(seen)
+
+
+def _heavy_suspects(
+    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
+) -> Iterator[Suspect]:
+    """Steps rounded one by one, pieces fitted one after the other."""
     yield from stepwise_kernels(seen, base, compute)
     yield from even_tables(seen, base, remaining)
     yield from tables(seen, remaining)
