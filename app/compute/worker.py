@@ -1,4 +1,4 @@
-"""What a worker process does: takes connections from the dispatch socket, one at a time; does the job of each.
+"""What a worker process does: takes connections from the dispatch socket, and does the job of each in turn.
 
 All workers of a pool read that socket, and connections are passed to them through it: the kernel gives each
 to one worker that is free. On a connection the worker says who it is, reads one job, and writes progress and
