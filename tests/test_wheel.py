@@ -46,14 +46,14 @@ def served(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_the_service_from_the_wheel(served: Server) -> None:
-    answer = httpx.post(f"{served.url}/activate", json={"function": "relu", "inputs": [-1, 2]})
+    answer = httpx.post(f"{served.url}/activate", json={"function": "relu", "inputs": [-1, 2]}, timeout=60)
     assert answer.json()["outputs"] == [0.0, 2.0]
     network = {"activation": "relu", "depth": 3, "width": 16}
     assert httpx.post(f"{served.url}/gradient-flow", json=network, timeout=60).status_code == 200
-    page = httpx.get(f"{served.url}/")
+    page = httpx.get(f"{served.url}/", timeout=60)
     assert page.status_code == 200
     assert "text/html" in page.headers["content-type"]
-    assert httpx.get(f"{served.url}/openapi.json").json()["info"]["version"] == __version__
+    assert httpx.get(f"{served.url}/openapi.json", timeout=60).json()["info"]["version"] == __version__
     assert httpx.get(f"{served.url}/plots/functions.svg?name=relu", timeout=60).text.startswith("<svg")
 
 

@@ -51,7 +51,7 @@ A kernel's own numbers in, a judgement out: how far each lies from the exact ans
 wrong, and what the errors look like they come from.
 
 Gated units (glu, swiglu, …) and softmax's kin are judged row by row along `axis`: their `inputs` are needed,
-and their outputs alone are judged.
+and their `derivative` is the Jacobians, as `POST /activate` has them.
 
 With `inputs` null the outputs are those for every number of `dtype`, in the order of the bit patterns: 65,536
 for bfloat16 and float16, 256 for an 8-bit format.
@@ -83,7 +83,10 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
         _check_unnamed(body)
     request.state.function = "unknown" if call is None else label(call.activation)
     orders = 1 + (body.derivative is not None) + (body.second_derivative is not None)
-    check_answer_size(orders * body.outputs.size, settings.max_elements)
+    check_answer_size(
+        max(orders * body.outputs.size, 0 if body.derivative is None else body.derivative.size),
+        settings.max_elements,
+    )
     job = _job(call, body)
     request.state.elements = orders * job.count
     started = time.perf_counter()
@@ -97,7 +100,7 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
 
 def _held(body: VerifyRequest, job: Verification | RowVerification) -> int:
     """Numbers of one order, or inputs where they are more."""
-    return max(job.count, 0 if body.inputs is None else body.inputs.size)
+    return max(job.count, *(each.size for each in (body.inputs, body.derivative) if each is not None), 0)
 
 
 def _check_unnamed(body: VerifyRequest) -> None:
@@ -128,10 +131,9 @@ def _check_row_request(activation: Rowwise, body: VerifyRequest) -> None:
         raise InvalidValue(f"{activation.name} {message}", loc=("function",))
     if body.inputs is None:
         raise InvalidValue("are needed: the function mixes elements", loc=("inputs",))
-    for name in ("derivative", "second_derivative"):
-        if getattr(body, name) is not None:
-            message = "must be absent: of a function that mixes elements the outputs alone are judged"
-            raise InvalidValue(message, loc=(name,))
+    if body.second_derivative is not None:
+        message = "must be absent: a function that mixes elements is judged by its outputs and Jacobians"
+        raise InvalidValue(message, loc=("second_derivative",))
 
 
 def _job(call: Call | None, body: VerifyRequest) -> Verification | RowVerification:
@@ -142,9 +144,12 @@ def _job(call: Call | None, body: VerifyRequest) -> Verification | RowVerificati
     x = _inputs(body, dtype)
     flush = body.subnormals == "flush"
     if call is not None and isinstance(call.activation, Rowwise):
-        check_rows(call, x.shape, body.outputs.shape, dtype)
+        slopes = body.derivative
+        check_rows(call, x.shape, body.outputs.shape, None if slopes is None else slopes.shape, dtype)
         held = _of_format(body.outputs.ravel(), dtype, "outputs").reshape(body.outputs.shape)
-        return RowVerification(call, dtype, x, held, flush, body.tolerance_ulp, compute)
+        if slopes is not None:
+            slopes = _of_format(slopes.ravel(), dtype, "derivative").reshape(slopes.shape)
+        return RowVerification(call, dtype, x, held, flush, body.tolerance_ulp, compute, slopes)
     given = {
         "outputs": body.outputs,
         "derivative": body.derivative,

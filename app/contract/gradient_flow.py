@@ -377,8 +377,9 @@ class GradientFlowResponse(Model):
     layers: list[LayerFigures]
     gradient: GradientFields
     theory: TheoryFields | None = Field(
-        description="Null where it does not apply: batch_norm, attention, LSUV, given weights, activations "
-        "that mix elements otherwise than by their maximum."
+        description="Null where it does not apply: attention, recurrent networks, batch_norm other than in "
+        "plain layers over four drawn inputs or more, normalisation inside blocks, LSUV, given weights, "
+        "activations that mix elements otherwise than by their maximum."
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]

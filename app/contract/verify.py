@@ -38,7 +38,11 @@ class VerifyRequest(Model):
         description="What the kernel answered, in the inputs' shape; of a gated unit half as "
         "many along `axis`."
     )
-    derivative: NumberArray | None = Field(None, description="f′ by the kernel, in the same shape.")
+    derivative: NumberArray | None = Field(
+        None,
+        description="f′ by the kernel, in the same shape. Of a function that mixes elements the Jacobians: "
+        "outputs by inputs, the rows' axes moved to the end.",
+    )
     second_derivative: NumberArray | None = Field(None, description="f″ by the kernel, in the same shape.")
     compute_dtype: DtypeName | None = Field(
         None,

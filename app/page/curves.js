@@ -14,6 +14,9 @@ import { language, said, t } from "./words.js";
 /** Milliseconds after which a pointer rests: then the service is asked for the figures. */
 const REST = 150;
 
+/** How a title in Korean says its Latin letters, which there is no room for beside a curve. */
+const READING = /\([가-힣\s]+\)$/;
+
 /** Least pixels between two names beside the curves. */
 const APART = 15;
 
@@ -29,11 +32,20 @@ export function picturePart(own, functions) {
   const links = h("p", { class: "quiet" });
   const chart = new Chart(drawing);
   const body = h("tbody");
-  const place = h("input", { type: "range", "aria-label": "x", oninput: () => at(Number(place.value)) });
+  const place = h("input", {
+    type: "range",
+    min: own.low,
+    max: own.high,
+    step: (own.high - own.low) / 400,
+    "aria-label": "x",
+    oninput: () => at(Number(place.value)),
+  });
+  place.value = own.x;
   const exact = h("input", {
     type: "text",
     inputmode: "decimal",
     size: 9,
+    value: shown(own.x, 12),
     "aria-label": "x",
     oninput: typed,
   });
@@ -267,7 +279,7 @@ export function picturePart(own, functions) {
     for (const [position, each] of placed.entries())
       if (position) each.y = Math.max(each.y, placed[position - 1].y + APART);
     for (const { index, y } of placed) {
-      const name = put("name-mark", panel.right - base.left, y, title(drawn[index]));
+      const name = put("name-mark", panel.right - base.left, y, title(drawn[index]).replace(READING, ""));
       name.style.setProperty("--hue", hue(index));
     }
   }

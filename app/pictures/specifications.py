@@ -57,7 +57,7 @@ DECADES = 1.0
 FACTORS = (0.33, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 """√χ₁ at the ticks of the colours."""
 
-PALE = 0.35
+PALE = 0.4
 """Share of the usual opacity in which a faint network is drawn."""
 
 REACH = 1.0
@@ -159,8 +159,8 @@ _EDGE = Text(
     "선은 혼돈의 가장자리입니다. 여기에서는 그래디언트의 크기가 층을 지나도 유지됩니다.",
 )
 _PHASES = {
-    "ordered": Text("ordered: gradients vanish", "질서: 그래디언트 소실"),
-    "chaotic": Text("chaotic: gradients explode", "혼돈: 그래디언트 폭발"),
+    "ordered": Text("ordered: gradients vanish", "질서: 기울기 소실"),
+    "chaotic": Text("chaotic: gradients explode", "혼돈: 기울기 폭발"),
 }
 
 

@@ -18,6 +18,9 @@ from app.pictures.specifications import DASHES, WHOLE, Look, Spec, frame, headin
 
 MAPS_IN_A_ROW = 4
 
+WIDEST = 180
+"""Pixels of a map's side, however few there are."""
+
 MOST_PLACES = 60
 """Points along each axis of a map: more are thinned."""
 
@@ -146,7 +149,8 @@ def _places(names: Sequence[str], answer: Mapping[str, Any]) -> list[Spec]:
 
 def _maps(names: Sequence[str], answer: Mapping[str, Any], look: Look) -> Spec:
     classes = answer["start"]["classes"] or 2
-    side = max(60, look.width // MAPS_IN_A_ROW - 24)
+    columns = min(len(names), MAPS_IN_A_ROW)
+    side = min(max(60, look.width // columns - 24), WIDEST)
     points = answer["start"]["boundary"]["points"]
     shown = -(-points // -(-points // MOST_PLACES))
     scale = {"domain": [0, 0.5, 1], "range": look.palette.diverging, "clamp": True}
@@ -162,7 +166,7 @@ def _maps(names: Sequence[str], answer: Mapping[str, Any], look: Look) -> Spec:
             "title": None,
             "header": {"labelColor": look.palette.text, "labelFontSize": 12},
         },
-        "columns": MAPS_IN_A_ROW,
+        "columns": columns,
         "spacing": 12,
         "spec": {
             "width": side,

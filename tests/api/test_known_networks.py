@@ -53,6 +53,6 @@ def test_gpt_2_small_as_it_was_published() -> None:
         assert layer["attention_entropy"]["median"] == pytest.approx(5.91, abs=0.05)
 
 
-def test_as_many_residual_matrices_as_resnet_50(client: InProcess) -> None:
+def test_resnet_50_s_bottlenecks_as_they_were_published(client: InProcess) -> None:
     verdict = client.post("/gradient-flow", json=RESNET[0]).json()["verdict"]
     assert [*f"{verdict['state']}:".split(), *verdict["summary"]["en"].split()] == RESNET[1]

@@ -71,6 +71,10 @@ def test_all_numbers_of_a_format_in_the_order_of_their_bits(client: InProcess) -
         ({"function": "softmax", "outputs": [0.5]}, "inputs"),
         ({"function": "softmax", "inputs": [1.0, 2.0], "outputs": [0.5]}, "outputs"),
         ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "derivative": [0.0]}, "derivative"),
+        (
+            {"function": "softmax", "inputs": [1.0], "outputs": [1.0], "second_derivative": [0.0]},
+            "second_derivative",
+        ),
         ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "axis": 1}, "axis"),
         ({"function": "softmax", "inputs": [[1.0]], "outputs": [[1.0]], "axis": [0, 0]}, "axis"),
         ({"function": "softmax", "inputs": [1.0], "outputs": [1.0], "params": {"mask": [1, 1]}}, "mask"),

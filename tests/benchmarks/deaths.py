@@ -222,7 +222,7 @@ async def _recovery(clients: Clients, kind: Kind, before: Sequence[int]) -> floa
 
 @contextmanager
 def dask() -> Iterator[tuple[str, Kind]]:
-    """The address of a scheduler with two workers, all started again when they end; and the scheduler."""
+    """The address of a scheduler with a worker, both started again when they end; and the scheduler."""
     if find_spec("distributed") is None:
         raise NotRun("Dask is not installed")
     port = str(free_port())
@@ -230,7 +230,7 @@ def dask() -> Iterator[tuple[str, Kind]]:
     ours = ["--host", HOST, "--no-dashboard"]
     with (
         kept("distributed.cli.dask_scheduler", *ours, "--port", port) as scheduler,
-        kept("distributed.cli.dask_worker", address, *ours, "--nworkers", "2", "--nthreads", "1"),
+        kept("distributed.cli.dask_worker", address, *ours, "--nthreads", "1"),
     ):
         yield address, scheduler
 

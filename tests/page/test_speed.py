@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.conftest import Server
 from tests.page.conftest import Visitor
+from tests.page.test_scenes import SCENES
 from tests.page.test_views import CURVES
 
 MOST_BYTES = 450_000
@@ -107,3 +108,43 @@ def test_a_scene_answers_its_control_within_a_tenth_of_a_second(visitor: Visitor
     page.wait_for_load_state("networkidle")
     times = [page.evaluate(ANSWERED, 0.05 * (attempt % 10)) for attempt in range(TRIES)]
     assert sorted(times)[TRIES // 2] <= REDRAWN
+
+
+STIRRED = """async () => {
+  const places = document.querySelectorAll(".board, .telling, .readings");
+  const seen = new Promise((done) => {
+    const shown = () => (observer.disconnect(), requestAnimationFrame(() => setTimeout(done)));
+    const observer = new MutationObserver(shown);
+    for (const each of places)
+      observer.observe(each, { subtree: true, childList: true, characterData: true, attributes: true });
+  });
+  const range = document.querySelector(".knob input[type=range]");
+  const start = performance.now();
+  if (range) {
+    range.value = Number(range.value) === Number(range.max) ? range.min : range.max;
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+  } else document.querySelector(".knob button[aria-pressed=false]").click();
+  await seen;
+  const words = document.querySelector(".telling").textContent;
+  return { time: performance.now() - start, words };
+}"""
+"""Moves a scene's control; the time until something beside it changes, and what is told of the progress."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_answers_its_control_or_tells_of_its_progress(visitor: Visitor, scene: str) -> None:
+    page = visitor.open(f"#/learn/{scene}?lang=en")
+    page.wait_for_selector(".readings data, .scoreboard tbody")
+    page.wait_for_timeout(500)
+    times = []
+    for _ in range(TRIES):
+        told = page.evaluate(STIRRED)
+        times.append(told["time"])
+        if times[-1] <= REDRAWN:
+            break
+        page.wait_for_timeout(200)
+    assert min(times) <= REDRAWN
+    calls = page.locator(".behind .call code").inner_text()
+    if "/training" in calls or "/gradient-flow" in calls:  # what takes longer says that it is under way
+        assert told["words"]

@@ -40,3 +40,23 @@ def test_axe_finds_no_fault(visitor: Visitor, theme: str) -> None:
     assert [each["id"] for each in Axe().run(page).response["violations"]] == []
     page.get_by_role("link", name="Activation Lab").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_every_route_runs_as_it_stands_when_execute_is_pressed(visitor: Visitor) -> None:
+    """With what the form is filled with, as somebody would who looks around."""
+    page = visitor.open("docs")
+    page.wait_for_selector(".opblock")
+    refused = {}
+    blocks = page.locator(".opblock").all()
+    assert len(blocks) > 25
+    for block in blocks:
+        block.locator(".opblock-summary-control").click()
+        execute = block.locator("button.execute")
+        execute.scroll_into_view_if_needed()
+        with page.expect_response(lambda answer: "openapi.json" not in answer.url) as answered:
+            execute.click()
+        if answered.value.status != 200:
+            refused[answered.value.url] = answered.value.status
+        block.locator(".opblock-summary-control").click()
+    assert refused == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,7 +38,16 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> Iterator[Trained]:
+    """The model on one thread: two that wait for each other are slow where others work too."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield fitted()
+    torch.set_num_threads(threads)
+
+
+def fitted() -> Trained:
     """An embedding with positions, three pre-norm encoder layers and a head; a few seconds of Adam."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)

@@ -22,11 +22,11 @@ _VANISHING = (
 )
 _EXPLODING = (
     "The gradient explodes: that of the weights grows by 10^{decades:.3g} from the last layer to the first.",
-    "그래디언트가 폭주합니다. 마지막 층에서 첫 층까지 가중치의 그래디언트가 10^{decades:.3g}배로 커집니다.",
+    "그래디언트가 폭발합니다. 마지막 층에서 첫 층까지 가중치의 그래디언트가 10^{decades:.3g}배로 커집니다.",
 )
 _GROWING = (
     "The signal explodes: it grows by 10^{decades:.3g} from the inputs to the last layer.",
-    "신호가 폭주합니다. 입력에서 마지막 층까지 10^{decades:.3g}배로 커집니다.",
+    "신호가 폭발합니다. 입력에서 마지막 층까지 10^{decades:.3g}배로 커집니다.",
 )
 _OVERFLOW = (
     "The signal overflows in layer {layer}: no gradient is left to speak of.",
@@ -142,7 +142,9 @@ def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> It
         side = Text("above", "큽니다")
     else:
         return
+    given = f"{sigmas[0]:.3g}"
+    particle = "으로" if given[-1] in "036" else "로"  # as the last digit is read: 영, 삼, 육
     yield Text(
-        f"σ_w = {sigmas[0]:.3g} lies {side.en} the critical {edge:.3g}.",
-        f"σ_w = {sigmas[0]:.3g}: 임계값 {edge:.3g}보다 {side.ko}.",
+        f"σ_w = {given} lies {side.en} the critical {edge:.3g}.",
+        f"σ_w가 {given}{particle}, 임곗값 {edge:.3g}보다 {side.ko}.",
     )

@@ -20,7 +20,15 @@ from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.propagation.layer import Layer
 from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.normalisation import EPSILON
 from app.core.propagation.residual_block import ResidualBlock
+from app.core.theory.batch_moments import (
+    SMALLEST_BATCH,
+    BatchMoments,
+    NormalisedLayer,
+    batch_moments,
+    batch_passage,
+)
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
 from app.core.theory.finite_width import FiniteWidth, finite_width
@@ -146,14 +154,12 @@ def _theory(experiment: Experiment) -> Theory | None:
 
 def _followed(experiment: Experiment) -> Theory | None:
     """Layer by layer, where no fixed point is known; None where not even that is."""
-    network, inputs = experiment.network, experiment.inputs
-    steps = _steps(network)
-    if steps is None or not np.isfinite(experiment.mean_square):
-        return None
-    mean = 0.0 if isinstance(inputs, GaussianInputs) else float(np.mean(inputs))
+    network = experiment.network
     try:
-        found = passage(steps, Stream(experiment.mean_square, mean))
+        found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     except LimitExceeded:  # φ oscillates too fast
+        return None
+    if found is None:
         return None
     gradients = found.gradient_log10_rms + _log10_rms(experiment.upstream)
     ratio = float(gradients[0] - gradients[-1]) if np.isfinite(gradients[-1]) else math.nan
@@ -161,6 +167,39 @@ def _followed(experiment: Experiment) -> Theory | None:
     spread = _spread(network, found.q, ratio) if plain and network.dropout is None else None
     path = Trajectory(found.q, None, np.full(network.depth, np.nan), found.chi)
     return Theory(_settled(found), [], path, gradients, ratio, math.nan, spread)
+
+
+def _passage(experiment: Experiment) -> Passage | None:
+    """One input's second moment and mean, step by step."""
+    steps, inputs = _steps(experiment.network), experiment.inputs
+    if steps is None or not np.isfinite(experiment.mean_square):
+        return None
+    mean = 0.0 if isinstance(inputs, GaussianInputs) else float(np.mean(inputs))
+    return passage(steps, Stream(experiment.mean_square, mean))
+
+
+def _normalises_batch(network: Network) -> bool:
+    return network.normalisation is not None and network.normalisation.over == "batch"
+
+
+def _over_the_batch(experiment: Experiment) -> Passage | None:
+    """Plain layers over inputs that are all alike to each other; None for others."""
+    network, inputs = experiment.network, experiment.inputs
+    drawn = isinstance(inputs, GaussianInputs) and network.dropout is None
+    if not drawn or network.block is not None or network.passes or experiment.batch < SMALLEST_BATCH:
+        return None
+    assert isinstance(inputs, GaussianInputs)
+    layers: list[NormalisedLayer] = []
+    moments: dict[int, BatchMoments] = {}
+    for number, layer in enumerate(network.layers):
+        call, weights = network.units_at(number).call, network.weights_at(number)
+        if not isinstance(weights, Initialiser) or weights.unit_variance or _response(call) is None:
+            return None
+        if id(call) not in moments:
+            moments[id(call)] = batch_moments(call, inputs.batch)
+        widening = layer.units / layer.fan_in
+        layers.append(NormalisedLayer(moments[id(call)], *_second_moments(weights, layer), widening))
+    return batch_passage(layers, inputs.variance, inputs.correlation, EPSILON)
 
 
 def _settled(found: Passage) -> MeanField:

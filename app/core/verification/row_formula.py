@@ -38,11 +38,15 @@ class Proved(NamedTuple):
 
 @dataclass(frozen=True)
 class RowFormula:
-    """The value's formula for ``rows``, (count, n), with ``width`` outputs each; places count the outputs."""
+    """The value's formula for ``rows``, (count, n), with ``width`` outputs each; places count the outputs.
+
+    With ``slopes`` the derivative's: places count the elements of the Jacobians, (count, width, n).
+    """
 
     call: Call
     rows: Array
     width: int
+    slopes: bool = False
 
     @property
     def terms(self) -> int:
@@ -81,24 +85,26 @@ class RowFormula:
 
     def _ball(self, place: int) -> Any | None:
         """None where there is no number, or too few bits to find the branch."""
+        by = -1
+        if self.slopes:
+            place, by = divmod(place, self.rows.shape[1])
         row, index = divmod(place, self.width)
         x, params = self.rows[row], dict(self.call.params)
         mask = params.pop("mask", None)
         if mask is not None:
             keep = np.broadcast_to(np.asarray(mask)[row] if np.ndim(mask) else np.asarray(mask), x.shape) != 0
-            if not keep[index]:
+            if not keep[index] or (self.slopes and not keep[by]):
                 return None
-            index, x = int(keep[:index].sum()), x[keep]
+            index, by, x = int(keep[:index].sum()), int(keep[: max(by, 0)].sum()), x[keep]
         activation = self.call.activation
         names: dict[str, Any] = {
             name: ball(Fraction(digits)) for name, (_, digits) in activation.constants.items()
         }
         names |= {name: ball(float(value)) for name, value in params.items()}
-        names |= {"x": _Vector(x), "n": x.size, "m": self.width, "i": index}
+        names |= {"x": _Vector(x), "n": x.size, "m": self.width, "i": index, "k": by}
         try:
-            found = activation.formulas.value.evaluate(
-                _BALLS, define(activation.formulas.where, _BALLS, names)
-            )
+            formula = activation.formulas.slope if self.slopes else activation.formulas.value
+            found = formula.evaluate(_BALLS, define(activation.formulas.where, _BALLS, names))
         except (Undecided, ZeroDivisionError):
             return None
         return found if isinstance(found, arb) and found.is_finite() else None

@@ -13,17 +13,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.activations.definition import Rowwise
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.evaluation import Mapper, activate, aligned, mixed_axes, rows_of
+from app.core.evaluation import JACOBIAN_LIMIT, Mapper, activate, aligned, mixed_axes, rows_of
 from app.core.jobs import Progress
 from app.core.verification.exact import DOUBLE, TINY, Exact, Near, doubles, read_ball, rounded_near
 from app.core.verification.job import Report
-from app.core.verification.judgement import WORST, Errors, Worst, counted, errors, named
+from app.core.verification.judgement import WORST, Errors, Judgement, Worst, counted, errors, named
 from app.core.verification.row_causes import row_causes
 from app.core.verification.row_formula import DIGITS_TERMS, RowFormula
 from app.core.verification.verdict import verdict
@@ -39,8 +40,8 @@ MOST_TERMS = 500_000
 class RowVerification:
     """The job: a kernel's ``outputs`` for ``inputs``, both numbers of ``dtype``, held as doubles.
 
-    ``outputs`` have the shape of the function's outputs. With ``flush`` subnormal inputs and answers are
-    zero.
+    ``outputs`` have the shape of the function's outputs, ``jacobian`` that of `activate`'s: (..., m, n), the
+    rows' axis moved to the end. With ``flush`` subnormal inputs and answers are zero.
     """
 
     call: Call
@@ -50,6 +51,7 @@ class RowVerification:
     flush: bool = False
     tolerance: float | None = None
     compute: np.dtype[Any] | None = None
+    jacobian: Array | None = None
 
     @property
     def count(self) -> int:
@@ -66,10 +68,38 @@ class RowVerification:
         overflowing = np.where(finite, own, np.nan)
         found = errors(overflowing, output, exact, self.dtype, flush=self.flush)
         found = replace(found, x=own)
-        judged = replace(counted(0, found), worst=tuple(self._worst(found)))
+        shown = rows_of(np.arange(self.outputs.size, dtype=float).reshape(self.outputs.shape), self._axes)
+        judged = [
+            replace(
+                counted(0, found), worst=tuple(self._worst(found, self._formula, shown, self.outputs.shape))
+            )
+        ]
+        if self.jacobian is not None:
+            judged.append(self._slopes(self.jacobian, progress))
         causes = row_causes(self.call, found, finite, self._held, self._axes, self.dtype, self.compute)
-        told = verdict((judged,), self.tolerance, explained=bool(causes))
-        return Report((judged,), causes, told, self.call)
+        told = verdict(judged, self.tolerance, explained=bool(causes))
+        return Report(tuple(judged), causes, told, self.call)
+
+    def _slopes(self, jacobian: Array, progress: Progress) -> Judgement:
+        """The Jacobian's elements, one by one; beside each the input that it is the derivative by."""
+        by = np.broadcast_to(self._rows[:, None, :], (len(self._rows), self._width, self._rows.shape[1]))
+        finite = np.isfinite(by).all(axis=2, keepdims=True)
+        formula = replace(self._formula, slopes=True)
+        exact = self._exact_of(self._jacobian_of(1.0), ~self._passes_zero(), formula, progress)
+        taken = np.where(finite, by, np.nan).ravel()
+        found = replace(errors(taken, jacobian.ravel(), exact, self.dtype, flush=self.flush), x=by.ravel())
+        shown = np.arange(jacobian.size, dtype=float)
+        return replace(counted(1, found), worst=tuple(self._worst(found, formula, shown, jacobian.shape)))
+
+    def _jacobian_of(self, factor: float) -> Array:
+        return activate(self.call, factor * self._held, order=1).orders[1].ravel()
+
+    def _passes_zero(self) -> NDArray[np.bool_]:
+        """Where a gate's slope changes its sign nearby: there the entry promises 2 ulp of the larger term."""
+        if self._width == self._rows.shape[1]:
+            return np.zeros(self._rows.size * self._width, np.bool_)
+        sides = [np.sign(self._jacobian_of(factor)) for factor in (0.94, 1.06)]
+        return np.asarray(sides[0] != sides[1])
 
     @property
     def _rounding(self) -> Rounding:
@@ -110,33 +140,42 @@ class RowVerification:
 
     def _exact(self, progress: Progress) -> Exact:
         value = rows_of(activate(self.call, self._held, order=0).orders[0], self._axes).ravel()
+        return self._exact_of(value, np.ones(value.shape, np.bool_), self._formula, progress)
+
+    def _exact_of(
+        self, value: Array, kept: NDArray[np.bool_], formula: RowFormula, progress: Progress
+    ) -> Exact:
+        """The exact answers, by doubles where these keep the promise, else by the formula."""
         margin = np.where(np.isfinite(value), MARGIN * np.abs(value) + TINY, 0.0)
         near = Near(value, np.zeros_like(value), margin)
         right, known = rounded_near(near, self._rounding)
+        known &= kept | (value == 0)
         # Infinite inputs: a limit, or none.
-        limits = ~np.isfinite(value) & ~np.repeat(np.isfinite(self._rows).all(axis=1), self._width)
+        each = value.size // len(self._rows)
+        limits = ~np.isfinite(value) & ~np.repeat(np.isfinite(self._rows).all(axis=1), each)
         right = np.where(limits & np.isnan(value), np.nan, right)
         known |= limits
         places = np.flatnonzero(~known)
-        places = places[: MOST_TERMS // max(1, self._formula.terms)]
+        places = places[: MOST_TERMS // max(1, formula.terms)]
         rest = near.rest
         for done, place in enumerate(places.tolist(), 1):
-            proved = self._formula.proved(place, self._rounding)
+            proved = formula.proved(place, self._rounding)
             if proved is not None:
                 value[place], rest[place], margin[place] = read_ball(proved.ball)
                 right[place], known[place] = proved.rounded, True
             progress(done / places.size)
         return Exact(value, rest, margin, right, known)
 
-    def _worst(self, found: Errors) -> Iterator[Worst]:
+    @staticmethod
+    def _worst(found: Errors, formula: RowFormula, shown: Array, shape: tuple[int, ...]) -> Iterator[Worst]:
+        """``shown`` says of each number where it stands in the kernel's array of this ``shape``."""
         size = np.where(found.judged & ~found.correct, np.abs(found.ulps), 0.0)
-        shown = rows_of(np.arange(self.outputs.size, dtype=float).reshape(self.outputs.shape), self._axes)
         for place in np.argsort(-size, kind="stable")[:WORST].tolist():
             if size[place] == 0:
                 return
-            where = np.unravel_index(int(shown.ravel()[place]), self.outputs.shape)
+            where = np.unravel_index(int(shown.flat[place]), shape)
             value = float(found.exact.value[place])
-            digits = self._formula.digits(place) if self._formula.terms <= DIGITS_TERMS else None
+            digits = formula.digits(place) if formula.terms <= DIGITS_TERMS else None
             if digits is None:  # those that a double is sure of
                 digits = f"{value:.15g}" if np.isfinite(value) else named(value)
             yield Worst(
@@ -150,10 +189,16 @@ class RowVerification:
             )
 
 
-def check_rows(call: Call, shape: tuple[int, ...], outputs: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raises `InvalidValue` where ``outputs`` is not the shape for inputs of ``shape``, or the axis is none.
+def check_rows(
+    call: Call,
+    shape: tuple[int, ...],
+    outputs: tuple[int, ...],
+    jacobian: tuple[int, ...] | None,
+    dtype: np.dtype[Any],
+) -> None:
+    """Raises `InvalidValue` where the kernel's arrays do not fit inputs of ``shape``, or the axis is none.
 
-    Raises `LimitExceeded` where there are more float64 answers than can be proved.
+    Raises `LimitExceeded` where there are more float64 answers than can be proved, or too large Jacobians.
     """
     activation = call.activation
     assert isinstance(activation, Rowwise)
@@ -165,9 +210,19 @@ def check_rows(call: Call, shape: tuple[int, ...], outputs: tuple[int, ...], dty
         expected[axes[0]] = width
     if list(outputs) != expected:
         raise InvalidValue(f"must have the shape of the function's outputs, {expected}", loc=("outputs",))
+    kept = [size for place, size in enumerate(shape) if place not in axes]
+    if jacobian is not None and list(jacobian) != [*kept, width, length]:
+        expected = [*kept, width, length]
+        message = f"must be the Jacobians, outputs by inputs with the rows' axes at the end, {expected}"
+        raise InvalidValue(message, loc=("derivative",))
     for name, value in call.params.items():
         aligned(value, shape, call.axis, name)
-    terms = int(np.prod(outputs, dtype=np.int64)) * RowFormula.terms_of(activation, length)
+    count = int(np.prod(outputs if jacobian is None else jacobian, dtype=np.int64))
+    if jacobian is not None and count > JACOBIAN_LIMIT:
+        raise LimitExceeded(
+            "the Jacobians", estimate=count, limit=JACOBIAN_LIMIT, unit="numbers", loc=("derivative",)
+        )
+    terms = count * RowFormula.terms_of(activation, length)
     if dtype == DOUBLE and terms > MOST_TERMS:
         raise LimitExceeded(
             "proving the answers in float64; shorter formats have no such limit: it",

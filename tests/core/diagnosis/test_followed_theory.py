@@ -46,7 +46,7 @@ KINDS: dict[str, dict[str, Any]] = {
         f"{matrices} matrices, {norm}": {
             "block": ResidualBlock(matrices=matrices, norm=norm, branch=0.6, skip=0.9)
         }
-        for matrices in (1, 2)
+        for matrices in (1, 2, 3)
         for norm in NORMS
     },
     "block, rms_norm, dropout": {
@@ -133,7 +133,9 @@ def test_a_settled_network_says_where() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"normalisation": NORMALISATIONS["batch_norm"]},
+        {"normalisation": NORMALISATIONS["batch_norm"], "residual": 1.0},
+        {"normalisation": NORMALISATIONS["batch_norm"], "block": ResidualBlock()},
+        {"block": ResidualBlock(norm="inside")},
         {"block": TransformerBlock(heads=4)},
         {"call": REGISTRY.resolve("maxout"), "residual": 0.5},
         {"call": REGISTRY.resolve("swiglu"), "block": ResidualBlock()},

@@ -21,6 +21,7 @@ from app.core.verification.exact import doubles
 from app.core.verification.job import Report
 from app.core.verification.rows import RowVerification
 from app.core.verification.suspects.rows import has_weights
+from tests.support.oracle import exact
 
 ENTRIES = sorted(
     name for name, entry in REGISTRY.items() if isinstance(entry, Rowwise) and not has_weights(entry)
@@ -283,3 +284,50 @@ def test_false_zeros() -> None:
     x = np.array([[0.0, -90.0, -95.0]])
     report = verify("softmax", "float32", x, np.array([[1.0, 0.0, 0.0]]))
     assert report.orders[0].false_zeros == 2
+
+
+# Jacobians
+
+
+def true_jacobian(name: str, rows: Array, dtype: str) -> Array:
+    """By mpmath, each element rounded once more from the nearest double."""
+    entry = REGISTRY[name]
+    assert isinstance(entry, Rowwise)
+    params = REGISTRY.resolve(name).params
+    width = entry.width(rows.shape[1], **params)
+    found = np.empty((len(rows), width, rows.shape[1]))
+    for row, i, k in np.ndindex(found.shape):
+        names = {"x": rows[row], "n": rows.shape[1], "m": width, "i": i, "k": k, **params}
+        found[row, i, k] = float(exact(entry, entry.formulas.slope, names))
+    return held(found, dtype)
+
+
+@pytest.mark.parametrize("name", ["softmax", "swiglu", "swiglu_oai", "entmax15"])
+def test_jacobians_are_judged(name: str) -> None:
+    """One gate of the rows is where swish's slope is 0 but for its rounding: the formula decides there."""
+    x = drawn(3, 4, dtype="float32")
+    x[0] = held(np.full(4, -1.278464542761074), "float32")
+    call = REGISTRY.resolve(name)
+    outputs, jacobian = (
+        activate(call, x, order=1, dtype=FORMATS["float32"]).orders[0],
+        true_jacobian(name, x, "float32"),
+    )
+    right = RowVerification(call, FORMATS["float32"], x, doubles(outputs), jacobian=jacobian)(map, ignore)
+    assert [each.correctly_rounded for each in right.orders] == [1, 1]
+    assert right.orders[1].count == jacobian.size
+    wrong = jacobian.copy()
+    wrong[1, 1, 1] += 1
+    found = RowVerification(call, FORMATS["float32"], x, doubles(outputs), jacobian=wrong)(map, ignore)
+    assert found.verdict.state == "faulty"
+    assert found.orders[1].worst[0].place == (1, 1, 1)
+    assert found.orders[1].worst[0].input == x[1, 1]
+    assert found.orders[1].faithful == pytest.approx(1 - 1 / jacobian.size)
+
+
+def test_masked_elements_have_no_slope() -> None:
+    x = drawn(2, 5, dtype="bfloat16")
+    call = REGISTRY.resolve("softmax", {"mask": np.array([1.0, 0.0, 1.0, 1.0, 1.0])})
+    outputs, jacobian = map(doubles, activate(call, x, order=1, dtype=FORMATS["bfloat16"]).orders)
+    found = RowVerification(call, FORMATS["bfloat16"], x, outputs, jacobian=jacobian)(map, ignore)
+    assert found.verdict.state == "correctly_rounded"
+    assert found.orders[1].unproved == 0
