@@ -130,11 +130,15 @@ def spread(values: Array) -> Spread:
 
 
 def _quantile(ordered: Column, count: NDArray[np.intp], fraction: float) -> Column:
-    place = fraction * np.maximum(count - 1, 0)
-    below, above = (
-        np.take_along_axis(ordered, side(place).astype(np.intp)[None], axis=0)[0]
-        for side in (np.floor, np.ceil)
-    )
+    if count.size and (count == len(ordered)).all():
+        place = np.asarray(fraction * (len(ordered) - 1))
+        below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    else:
+        place = fraction * np.maximum(count - 1, 0)
+        below, above = (
+            np.take_along_axis(ordered, side(place).astype(np.intp)[None], axis=0)[0]
+            for side in (np.floor, np.ceil)
+        )
     weight = place - np.floor(place)
     # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
     single = (below == above) | (weight == 0)

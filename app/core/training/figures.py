@@ -21,6 +21,7 @@ Gradients that are 0 have no sign and do not count. A figure that no run has is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -139,12 +140,16 @@ class Histogram:
 
 def histogram(outputs: Array, alive: NDArray[np.bool_]) -> Histogram | None:
     """Of the runs that are ``alive``, runs × units × B; None where none is."""
-    kept = outputs[alive]
-    if not kept.size or not np.isfinite(kept).all():
+    kept = outputs if alive.all() else outputs[alive]
+    if not kept.size:
         return None
-    low, high = float(kept.min()), float(kept.max())
+    low, high = float(kept.min()), float(kept.max())  # NaN where there is one
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
     width = (high - low) or 1.0
-    places = np.minimum((kept - low) * (BINS / width), BINS - 1).astype(np.intp)
+    scaled = kept - low
+    scaled *= BINS / width
+    places = np.minimum(scaled, BINS - 1, out=scaled).astype(np.intp)
     shares = np.stack([np.bincount(each.ravel(), minlength=BINS) / each.size for each in places])
     return Histogram(low, high, spread(shares))
 
@@ -231,8 +236,9 @@ def _saturated(learner: Learner, tape: Tape) -> Array:
 
 def _agreement(gradients: Array, axis: int, runs: int) -> Array:
     """By run the mean over units or examples of the share that has the sign of most along ``axis``."""
-    positive = np.count_nonzero(gradients > 0, axis=axis)
-    negative = np.count_nonzero(gradients < 0, axis=axis)
+    positive, negative = (
+        np.add.reduce(each, axis=axis, dtype=np.intp) for each in (gradients > 0, gradients < 0)
+    )
     signed = positive + negative
     share = np.where(signed > 0, np.maximum(positive, negative) / np.maximum(signed, 1), 0.0)
     mean = share.sum(axis=-1) / np.count_nonzero(signed, axis=-1)

@@ -38,19 +38,19 @@ _WEIGHTS, _BIASES = range(2)
 
 
 class Slot(NamedTuple):
-    """Where one array lies in a run's row of numbers."""
+    """Where one array lies in a run's row of numbers: from ``start`` up to ``stop``."""
 
     start: int
+    stop: int
     shape: tuple[int, ...]
-
-    @property
-    def stop(self) -> int:
-        """The place after its last number."""
-        return self.start + math.prod(self.shape)
 
     def of(self, values: Array) -> Array:
         """The array of every run, runs × shape: a view."""
-        return values[:, self.start : self.stop].reshape(len(values), *self.shape)
+        return values[:, self.start : self.stop].reshape(-1, *self.shape)
+
+
+def _slot(start: int, *shape: int) -> Slot:
+    return Slot(start, start + math.prod(shape), shape)
 
 
 @dataclass(frozen=True)
@@ -171,12 +171,12 @@ class Learner:
     def _slots(self) -> Iterator[Slots]:
         start = 0
         for number, layer in enumerate(self.layers):
-            weights = Slot(start, (layer.rows, layer.fan_in))
-            biases = Slot(weights.stop, (layer.rows,))
+            weights = _slot(start, layer.rows, layer.fan_in)
+            biases = _slot(weights.stop, layer.rows)
             params = {}
             start = biases.stop
             for name in self.learned if number < len(self.layers) - 1 else ():
-                params[name] = Slot(start, np.shape(self.call.params[name]))
+                params[name] = _slot(start, *np.shape(self.call.params[name]))
                 start = params[name].stop
             yield Slots(weights, biases, params)
 
@@ -255,9 +255,11 @@ class Learner:
                 delta = self._through_units(number, tape, upstream, values, gradients)
             deltas.append(delta)
             np.matmul(delta, tape.inputs.swapaxes(-1, -2), out=slots.weights.of(gradients))
-            slots.biases.of(gradients)[:] = delta.sum(axis=2)
+            np.add.reduce(delta, axis=2, out=slots.biases.of(gradients))
             if number:
-                below = np.matmul(slots.weights.of(values).swapaxes(1, 2), delta)
+                turned = slots.weights.of(values).swapaxes(1, 2)
+                # BLAS is not asked for the product of a column and a row, and NumPy's own loop is slow at it.
+                below = turned * delta if delta.shape[1] == 1 else np.matmul(turned, delta)
                 upstream = below if self.branch(number) is None else below + upstream
         return Gradients(gradients, deltas[::-1])
 
@@ -310,8 +312,12 @@ class Learner:
             upstream = scale * upstream
         if self.learned:
             self._learn_params(number, tape.argument, upstream, values, gradients)
-        groups = (len(values), layer.units, layer.pieces, -1)
-        delta = (tape.slopes.reshape(groups) * upstream[:, :, None]).reshape(tape.z.shape)
+        if layer.pieces == 1:
+            # What came from above is needed no more, but for what a branch is added to.
+            delta = np.multiply(tape.slopes, upstream, out=None if scale is not None else upstream)
+        else:
+            groups = (len(values), layer.units, layer.pieces, -1)
+            delta = (tape.slopes.reshape(groups) * upstream[:, :, None]).reshape(tape.z.shape)
         if tape.normalised is None or self.normalisation is None:
             return delta
         return _through_normalisation(self.normalisation, delta, tape.normalised)

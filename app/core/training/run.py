@@ -42,7 +42,7 @@ zero would cost, whichever is more."""
 FOR_GOOD = 0.1
 """A unit is dead for good when it is dead at the end and has been for this share of the steps."""
 
-CACHE = 2**20
+CACHE = 2**18
 """Bytes of a layer's arrays up to which runs are computed together: their operands stay in a core's cache."""
 
 _ORDER = 1_000_000
