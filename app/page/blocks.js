@@ -11,14 +11,20 @@ const NORMS = ["pre", "post", null];
 const BRANCH = { usual: 1, word: "depth_scaled" };
 
 /**
- * The kinds, and what each has: a number and what it usually is, or choices, the usual one first. As the contract of
+ * The kinds, and what each has: a number and what it usually is (null is the width), or choices, the usual one first. As the contract of
  * the service has them, which a test compares.
  */
 export const BLOCKS = {
-  residual: { matrices: [2, 1], norm: NORMS, skip: { usual: 1 }, branch: BRANCH },
+  residual: {
+    matrices: [2, 1, 3],
+    norm: ["pre", "post", "inside", null],
+    skip: { usual: 1 },
+    branch: BRANCH,
+    ratio: { usual: 1 },
+  },
   transformer: { heads: { usual: 8 }, mlp_ratio: { usual: 4 }, norm: NORMS, causal: [true, false], branch: BRANCH },
   convolution: { kernel: { usual: 3 }, size: { usual: 32 }, dimensions: [1, 2], padding: ["circular", "zeros"] },
-  recurrent: { cell: ["rnn", "lstm", "gru"], forget_bias: { usual: 1 } },
+  recurrent: { cell: ["rnn", "lstm", "gru"], forget_bias: { usual: 1 }, features: { usual: null } },
 };
 
 /** What a block's field stands at: the choice or number that was given, else the usual one. */
@@ -29,6 +35,9 @@ function standing({ name, params }, key) {
   const found = field.findIndex((each) => String(each) === String(params[key]));
   return field[Math.max(0, found)];
 }
+
+/** The number in a field, or the text that is none; an empty one is the usual. */
+const typed = (input, usual) => (input.value.trim() ? (number(input.value) ?? input.value) : usual);
 
 /** Whether a block normalises anywhere. */
 export const normalises = (block) => Boolean(standing(block, "norm"));
@@ -94,9 +103,10 @@ export function blockPart(own, changed) {
       type: "text",
       inputmode: "decimal",
       name: key,
-      value: now === word ? "" : typeof now === "number" ? shown(now, 12) : now,
+      value: now === word || now === null ? "" : typeof now === "number" ? shown(now, 12) : now,
+      placeholder: usual === null ? t("flow.asWidth") : shown(usual, 12),
       disabled: now === word,
-      oninput: () => set(key, number(input.value) ?? input.value, usual),
+      oninput: () => set(key, typed(input, usual), usual),
     });
     return input;
   }
@@ -108,7 +118,7 @@ export function blockPart(own, changed) {
       checked: input.disabled,
       onchange: () => {
         input.disabled = box.checked;
-        set(key, box.checked ? word : (number(input.value) ?? usual), usual);
+        set(key, box.checked ? word : typed(input, usual), usual);
       },
     });
     return h("label", { class: "chip" }, box, spoken(key, word));

@@ -38,7 +38,7 @@ export function verdict({ label, answer }, buttons) {
   const ratio = fromJson(gradient.log10_ratio.median);
   const flushed = Object.entries(gradient.underflow).filter(([, layer]) => layer !== null);
   const pairs = [
-    ["flow.ratio", power(ratio)],
+    ["flow.against", power(ratio)],
     ["flow.factor", shown(fromJson(gradient.factor_per_layer.median), 4)],
     ["flow.theory", theory ? power(fromJson(theory.predicted_log10_ratio)) : t("flow.noTheory")],
     ["flow.usable", shown(usable)],
