@@ -127,15 +127,15 @@ def _telemetry(*, on: bool) -> TelemetryConfig:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     own, shared = app.state.settings, app.state.shared
-    with nullcontext(shared.bells) if shared is not None else _own_workers(own) as bells:
+    with nullcontext(shared.dispatch) if shared is not None else _own_workers(own) as dispatch:
         app.state.threads = ComputeThreads(own.threads, own.max_queue, 2 * own.max_elements)
         app.state.simulations = Simulations(
-            _executor(own, bells[SIMULATIONS]),
+            _executor(own, dispatch[SIMULATIONS]),
             places=own.max_queue,
             max_bytes=own.max_flow_bytes,
             threads=max(own.threads, own.simulators),
         )
-        app.state.renderer = Renderer(Workers(bells[PICTURES], 1), own.max_queue, own.picture_cache_bytes)
+        app.state.renderer = Renderer(Workers(dispatch[PICTURES], 1), own.max_queue, own.picture_cache_bytes)
         app.state.page = page.Page()
         app.state.metrics.watch("arrays", app.state.threads)
         app.state.metrics.watch("simulations", app.state.simulations)
@@ -151,13 +151,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 @contextmanager
 def _own_workers(own: Settings) -> Iterator[Mapping[str, socket]]:
     with closing(worker_processes(own.simulators, own.max_worker_bytes)) as processes:
-        yield processes.bells
+        yield processes.dispatch
 
 
-def _executor(own: Settings, bell: socket) -> Executor:
+def _executor(own: Settings, dispatch: socket) -> Executor:
     """A cluster where there is one, else worker processes here."""
     if own.dask_scheduler is None:
-        return Workers(bell, own.simulators)
+        return Workers(dispatch, own.simulators)
     from app.compute.cluster import Cluster  # noqa: PLC0415  Dask is an extra, and slow to import
 
     return Cluster(own.dask_scheduler)

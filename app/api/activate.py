@@ -102,15 +102,15 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
 
     # Each number of a parameter is held against its domain.
     call = await computed(request, resolved, size=given, seconds=seconds) if given > SMALL else resolved(map)
-    told = request.scope["state"]  # what `request.state` is after making two objects
-    told["function"] = label(call.activation)
+    state = request.scope["state"]  # what `request.state` is after making two objects
+    state["function"] = label(call.activation)
     media_type = negotiate(request, *_offered(call, body))
     size = answer_size(call, body.inputs.shape, body.order)
     check_answer_size(size, settings.max_elements)
-    told["answer_bytes"] = 8 * size
+    state["answer_bytes"] = 8 * size
     if _is_proved(call, body):
         answer = await _proved(request, call, body, media_type, seconds)
-        told["elements"] = body.inputs.size
+        state["elements"] = body.inputs.size
         return answer
 
     def work(map_blocks: Mapper) -> Response:
@@ -128,7 +128,7 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
 
     kind = (*call.kind, body.order, body.upstream is None)
     answer = await computed(request, work, size=size + given, seconds=seconds, kind=kind)
-    told["elements"] = body.inputs.size
+    state["elements"] = body.inputs.size
     return answer
 
 

@@ -73,8 +73,8 @@ def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
     assert body.weights is not None
     tied = isinstance(body.block, RecurrentBlockFields)
     for name in REPLACED_BY_WEIGHTS:
-        told = name in body.model_fields_set and getattr(body, name) is not None
-        if told and not (tied and name == "depth"):
+        given = name in body.model_fields_set and getattr(body, name) is not None
+        if given and not (tied and name == "depth"):
             raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
     listed = _if_listed(body.activation, calls)
     network = (

@@ -91,10 +91,10 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     reserve(admission, max(experiment.cost.bytes, 0.0 if trial is None else trial.bytes))
     if media_type == EVENTS:
 
-        def told(emit: Emit) -> Coroutine[Any, Any, None]:
+        def events(emit: Emit) -> Coroutine[Any, Any, None]:
             return admission.run(partial(_tell, body, experiment, trial, emit))
 
-        return streamed(told, EVENTS, _error)
+        return streamed(events, EVENTS, _error)
     work = partial(_answered, body, experiment, trial)
     return Response(await simulated(request, admission, work), media_type=JSON)
 

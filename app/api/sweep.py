@@ -187,7 +187,7 @@ class _Tally:
     cells: int
     completed: int = 0
     failed: int = 0
-    told: float = field(default_factory=time.monotonic)
+    last_sent: float = field(default_factory=time.monotonic)
 
     def line(self, kind: str, **fields: Any) -> None:
         self.emit(kind, orjson.dumps({"type": kind, **fields}))
@@ -205,8 +205,8 @@ class _Tally:
         self.line("cell", index=index, point=point, **found)
 
     def heartbeat(self, _: float) -> None:
-        if time.monotonic() - self.told > HEARTBEAT:
-            self.told = time.monotonic()
+        if time.monotonic() - self.last_sent > HEARTBEAT:
+            self.last_sent = time.monotonic()
             self.line("progress", cells=self.cells, completed=self.completed, failed=self.failed)
 
 

@@ -70,10 +70,10 @@ async def post_training(body: TRAINING, request: Request) -> Response:
     if media_type == JSON:
         return Response(await simulated(request, admission, partial(_encoded, plan)), media_type=JSON)
 
-    def told(emit: Emit) -> Coroutine[Any, Any, None]:
+    def events(emit: Emit) -> Coroutine[Any, Any, None]:
         return admission.run(partial(_tell, plan, emit))
 
-    return streamed(told, media_type, _error)
+    return streamed(events, media_type, _error)
 
 
 def answered(plan: Plan, run: Runner) -> dict[str, Any]:

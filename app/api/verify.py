@@ -206,7 +206,7 @@ def _of_format(values: Array, dtype: np.dtype[Any], name: str) -> Array:
 def _fields(body: VerifyRequest, job: Verification | RowVerification, report: Report) -> dict[str, Any]:
     """The fields of a `VerifyResponse`."""
     call = report.call
-    told = [_wire(asdict(each)) for each in report.candidates]
+    candidates = [_wire(asdict(each)) for each in report.candidates]
     return {
         "function": None if call is None else call.activation.name,
         "params": {} if call is None else {name: np.asarray(each) for name, each in call.params.items()},
@@ -215,7 +215,7 @@ def _fields(body: VerifyRequest, job: Verification | RowVerification, report: Re
         "orders": [_wire(asdict(each)) for each in report.orders],
         "causes": [{**each._asdict(), "summary": each.summary._asdict()} for each in report.causes],
         "verdict": {"state": report.verdict.state, "summary": report.verdict.summary._asdict()},
-        "candidates": told if body.function is None else None,
+        "candidates": candidates if body.function is None else None,
     }
 
 

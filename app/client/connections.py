@@ -245,8 +245,8 @@ class _Events:
         elif name == "data" and self._kind == "error":
             raise ServiceError(ProblemDocument.model_validate_json(value))
         elif name == "data" and self._kind == "progress":
-            told = json.loads(value)
-            self._bar.show(told["percent"] / 100, str(told["stage"]))
+            progress = json.loads(value)
+            self._bar.show(progress["percent"] / 100, str(progress["stage"]))
 
     def response(self, streamed: httpx.Response) -> httpx.Response:
         """The result as if it had come alone."""

@@ -31,7 +31,7 @@ INTERVAL = 1.0
 SILENCE = 5.0
 """Seconds in which a scheduler answers; one that does not is lost."""
 
-ACQUAINTANCE = 30.0
+FIRST_ANSWER = 30.0
 """Seconds in which workers say what they are: the first question has them import everything."""
 
 
@@ -64,7 +64,7 @@ class Cluster:
         self._address = address
         self._client: Any = None
         self._workers: frozenset[str] = frozenset()
-        self._strange: frozenset[str] = frozenset()
+        self._unfit: frozenset[str] = frozenset()
         self._scheduler: str | None = None
         self._outcomes: dict[Future[Any], frozenset[str]] = {}  # and the workers that may bring them about
         self._closed = threading.Event()
@@ -115,27 +115,27 @@ class Cluster:
         if self._client is None:
             self._client = Client(self._address, timeout=SILENCE, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
         client = self._client
-        told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
-        if self._scheduler not in (None, told["id"]):
+        identity = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
+        if self._scheduler not in (None, identity["id"]):
             raise _Restarted  # the one at this address now knows nothing of our jobs
-        self._scheduler, there = told["id"], told["workers"]
-        if there.keys() != self._workers | self._strange:
+        self._scheduler, there = identity["id"], identity["workers"]
+        if there.keys() != self._workers | self._unfit:
             asked = client._run  # noqa: SLF001  `run` itself has no timeout
-            self._meet(client.sync(asked, kind, on_error="return", callback_timeout=ACQUAINTANCE))
+            self._sort(client.sync(asked, kind, on_error="return", callback_timeout=FIRST_ANSWER))
             # Dask would keep a job for workers that have gone, in case they come back under the same address.
             self._abandon({each for each, able in list(self._outcomes.items()) if not able & self._workers})
         self.capacity = max(1, sum(int(there[each]["nthreads"]) for each in self._workers if each in there))
 
-    def _meet(self, kinds: dict[str, Any]) -> None:
+    def _sort(self, kinds: dict[str, Any]) -> None:
         """Takes note of the workers there are, and says where they are unlike."""
         own = kind()
         alike = {
             each for each, its in kinds.items() if isinstance(its, Kind) and its.versions == own.versions
         }
-        self._strange = frozenset(kinds.keys() - alike)
-        if self._strange:
+        self._unfit = frozenset(kinds.keys() - alike)
+        if self._unfit:
             structlog.get_logger().warning(
-                "workers of another version get no jobs", count=len(self._strange), wanted=own.versions
+                "workers of another version get no jobs", count=len(self._unfit), wanted=own.versions
             )
         processors = {kinds[each].arithmetic for each in alike}
         if len(processors) > 1:
@@ -152,7 +152,7 @@ class Cluster:
         client, self._client, self._scheduler = self._client, None, None
         if self._workers and reason is not None:
             structlog.get_logger().warning("the cluster's scheduler does not answer", reason=reason)
-        self._workers = self._strange = frozenset()
+        self._workers = self._unfit = frozenset()
         self._abandon(list(self._outcomes))
         if client is not None:  # closing waits for a scheduler that may not be there
             threading.Thread(target=partial(client.close, timeout=SILENCE), daemon=True).start()

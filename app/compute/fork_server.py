@@ -24,7 +24,7 @@ from app.compute.worker import begin
 STOPPED = 5.0
 """Seconds that a worker may be stopped, as by SIGSTOP; then it is ended, and its job done by another."""
 
-FAREWELL = 1.0
+EXIT_GRACE = 1.0
 """Seconds that workers have to end by themselves when the service ends."""
 
 PAUSE = 0.1
@@ -32,20 +32,20 @@ PAUSE = 0.1
 
 
 @dataclass
-class Crew:
+class Group:
     """The workers of one pool: what they read, how many there may be, and since when each is there."""
 
-    bell: socket.socket
+    dispatch: socket.socket
     count: int
     max_bytes: float
-    born: dict[int, float] = field(default_factory=dict)
+    started: dict[int, float] = field(default_factory=dict)
 
 
 class ForkServer:
-    """Keeps each crew's workers until the pipe ``life`` closes, whose other end the service holds."""
+    """Keeps each group's workers until the pipe ``life`` closes, whose other end the service holds."""
 
-    def __init__(self, crews: Sequence[Crew], life: int) -> None:
-        self._crews = crews
+    def __init__(self, groups: Sequence[Group], life: int) -> None:
+        self._groups = groups
         self._life = life
         self._stopped: dict[int, float] = {}
         self._workers_life, self._own_life = os.pipe()
@@ -58,21 +58,21 @@ class ForkServer:
     def run(self) -> None:
         """Forks and reaps until the service ends, then has all workers end."""
         while True:
-            bells = {crew.bell: crew for crew in self._crews if len(crew.born) < crew.count}
+            hiring = {each.dispatch: each for each in self._groups if len(each.started) < each.count}
             timeout = 1.0 if self._stopped else None
-            sources: list[socket.socket | int] = [self._life, self._changed, *bells]
+            sources: list[socket.socket | int] = [self._life, self._changed, *hiring]
             ready, _, _ = select.select(sources, [], [], timeout)
             if self._life in ready:
                 break
             if self._changed in ready:
                 self._changed.recv(4096)
             self._reap()
-            for bell, crew in bells.items():
-                if bell in ready:
-                    self._fork(crew)
+            for dispatch, group in hiring.items():
+                if dispatch in ready:
+                    self._fork(group)
         self._end()
 
-    def _fork(self, crew: Crew) -> None:
+    def _fork(self, group: Group) -> None:
         try:
             worker = os.fork()
         except OSError as error:
@@ -81,8 +81,8 @@ class ForkServer:
             return
         if worker == 0:
             os.close(self._own_life)
-            begin(crew.bell, self._workers_life, crew.max_bytes)
-        crew.born[worker] = time.monotonic()
+            begin(group.dispatch, self._workers_life, group.max_bytes)
+        group.started[worker] = time.monotonic()
 
     def _reap(self) -> None:
         """Takes note of workers that ended or stopped, and ends those that stay stopped."""
@@ -96,24 +96,24 @@ class ForkServer:
                     continue
                 self._stopped.pop(worker, None)
                 if not os.WIFCONTINUED(status):
-                    self._bury(worker)
+                    self._forget(worker)
         for worker, since in self._stopped.items():
             if time.monotonic() - since > STOPPED:
                 os.kill(worker, signal.SIGKILL)
 
-    def _bury(self, worker: int) -> None:
-        for crew in self._crews:
-            if time.monotonic() - crew.born.pop(worker, 0.0) < PAUSE:
+    def _forget(self, worker: int) -> None:
+        for group in self._groups:
+            if time.monotonic() - group.started.pop(worker, 0.0) < PAUSE:
                 time.sleep(PAUSE)
 
     def _end(self) -> None:
         os.close(self._own_life)  # idle workers leave; busy ones once their client's end closes
-        end = time.monotonic() + FAREWELL
-        while any(crew.born for crew in self._crews) and time.monotonic() < end:
+        end = time.monotonic() + EXIT_GRACE
+        while any(group.started for group in self._groups) and time.monotonic() < end:
             self._reap()
             time.sleep(0.01)
-        for crew in self._crews:
-            for worker in crew.born:
+        for group in self._groups:
+            for worker in group.started:
                 os.kill(worker, signal.SIGKILL)
 
 
@@ -122,12 +122,12 @@ def main() -> None:
     # The service is told to end, and it tells its workers: signals to the whole group are not for them.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
-    told = json.loads(sys.argv[1])
-    for module in told["preload"]:
+    options = json.loads(sys.argv[1])
+    for module in options["preload"]:
         importlib.import_module(module)
     gc.freeze()  # or the first search for garbage in a worker would copy every page
-    crews = [Crew(socket.socket(fileno=bell), count, max_bytes) for bell, count, max_bytes in told["crews"]]
-    ForkServer(crews, told["life"]).run()
+    groups = [Group(socket.socket(fileno=dispatch), *bounds) for dispatch, *bounds in options["groups"]]
+    ForkServer(groups, options["life"]).run()
 
 
 if __name__ == "__main__":

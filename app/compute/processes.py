@@ -1,7 +1,7 @@
 """The worker processes of a service: their fork server, started when there is work, and again when it dies.
 
-Whoever is to use a pool needs its bell alone: a socket that can be handed to other server processes, so that
-all of them share the same workers. Nothing needs a file or an address.
+Whoever is to use a pool needs its dispatch socket alone. It can be handed to other server processes, which
+then share the same workers. Nothing needs a file or an address.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ PAUSE = 1.0
 STOPPED = 5.0
 """Seconds that a fork server may be stopped, as by SIGSTOP; then another takes its place."""
 
-GLANCE = 0.1
+POLL = 0.1
 """Seconds between two looks at one that is stopped: it may be continued, or end."""
 
-FAREWELL = 3.0
+EXIT_GRACE = 3.0
 """Seconds that the fork server has to end its workers and itself."""
 
 
@@ -49,17 +49,18 @@ class WorkerProcesses:
     """
 
     def __init__(self, pools: Mapping[str, Pool], preload: Sequence[str] = ()) -> None:
-        self.bells: dict[str, socket.socket] = {}
-        self._rung: list[socket.socket] = []
+        self.dispatch: dict[str, socket.socket] = {}
+        self._receivers: list[socket.socket] = []
         for name in pools:
-            rung, bell = socket.socketpair()
-            bell.setblocking(False)
-            self._rung.append(rung)
-            self.bells[name] = bell
+            receiver, sender = socket.socketpair()
+            sender.setblocking(False)
+            self._receivers.append(receiver)
+            self.dispatch[name] = sender
         self._life, self._own_life = os.pipe()
         self._closed, self._closing = socket.socketpair()
-        crews = [(rung.fileno(), *pool) for rung, pool in zip(self._rung, pools.values(), strict=True)]
-        self._told = json.dumps({"life": self._life, "crews": crews, "preload": list(preload)})
+        read = zip(self._receivers, pools.values(), strict=True)
+        groups = [(receiver.fileno(), *pool) for receiver, pool in read]
+        self._arguments = json.dumps({"life": self._life, "groups": groups, "preload": list(preload)})
         self._thread = threading.Thread(target=self._keep, name="workers", daemon=True)
         self._thread.start()
 
@@ -67,8 +68,8 @@ class WorkerProcesses:
         """Ends all workers, whatever they are doing."""
         self._closing.close()
         os.close(self._own_life)
-        self._thread.join(FAREWELL)
-        for each in (*self._rung, *self.bells.values(), self._closed):
+        self._thread.join(EXIT_GRACE)
+        for each in (*self._receivers, *self.dispatch.values(), self._closed):
             each.close()
         os.close(self._life)
 
@@ -84,15 +85,15 @@ class WorkerProcesses:
 
     def _work_waits(self) -> bool:
         """Waits for work; False once this object is closed."""
-        ready, _, _ = select.select([*self._rung, self._closed], [], [])
+        ready, _, _ = select.select([*self._receivers, self._closed], [], [])
         return self._closed not in ready
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        descriptors = [self._life, *(rung.fileno() for rung in self._rung)]
+        descriptors = [self._life, *(receiver.fileno() for receiver in self._receivers)]
         # No thread of BLAS: forks do not survive threads. The path: jobs are found where they are found here.
         path = os.pathsep.join(filter(None, sys.path))
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
-        command = [sys.executable, "-m", f"{__package__}.fork_server", self._told]
+        command = [sys.executable, "-m", f"{__package__}.fork_server", self._arguments]
         try:
             return subprocess.Popen(command, pass_fds=descriptors, env=environment)  # noqa: S603
         except OSError as error:
@@ -110,7 +111,7 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
             if not changed:
                 if time.monotonic() - since > STOPPED:
                     os.kill(process.pid, signal.SIGKILL)
-                time.sleep(GLANCE)
+                time.sleep(POLL)
             elif os.WIFSTOPPED(status):
                 since = time.monotonic()
             elif os.WIFCONTINUED(status):

@@ -26,12 +26,12 @@ PRELOADED = (
 
 @dataclass(frozen=True)
 class Shared:
-    """What a server process is given: the workers' bells, and a socket that closes when its supervisor ends.
+    """What a server process is given: dispatch sockets, and one that closes when its supervisor ends.
 
     It can be sent to a process that is being started.
     """
 
-    bells: Mapping[str, socket.socket]
+    dispatch: Mapping[str, socket.socket]
     life: socket.socket
     numbers: SharedNumbers | None
 

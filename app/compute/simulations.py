@@ -163,10 +163,10 @@ class Admission:
         threads = max(1, self._simulations.threads // min(self._width, max(1, len(jobs))))
         done = 0
 
-        def told(parts: float) -> None:
+        def report(parts: float) -> None:
             progress((done + parts) / len(jobs))
 
-        completed = self.completed(jobs, threads=threads, progress=told)
+        completed = self.completed(jobs, threads=threads, progress=report)
 
         def in_order() -> Iterator[Result]:
             nonlocal done

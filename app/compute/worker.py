@@ -1,8 +1,8 @@
-"""What a worker process does: takes connections from the bell, one at a time, and does the job of each.
+"""What a worker process does: takes connections from the dispatch socket, and does the job of each in turn.
 
-The bell is a socket that all workers of a pool read, and through which connections are passed to them: the
-kernel gives each connection to one worker that is free. On a connection the worker says who it is, reads one
-job, and writes progress and the result. A client that closes its side no longer wants the job.
+All workers of a pool read that socket, and connections are passed to them through it: the kernel gives each
+to one worker that is free. On a connection the worker says who it is, reads one job, and writes progress and
+the result. A client that closes its side no longer wants the job.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Unwanted(Exception):
     """Nobody waits for this job any more."""
 
 
-def work(bell: socket.socket, life: int, max_bytes: float) -> None:
+def work(dispatch: socket.socket, life: int, max_bytes: float) -> None:
     """Does jobs until the pipe ``life`` closes, whose other end the fork server holds."""
     os.nice(NICENESS)
     pin_blas()
     _limit_memory(max_bytes)
-    while (connection := _next(bell, life)) is not None:
+    while (connection := _next(dispatch, life)) is not None:
         with connection, suppress(OSError, EOFError):
             connection.settimeout(SILENCE)
             _do(connection)
@@ -54,12 +54,12 @@ def _limit_memory(most: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _next(bell: socket.socket, life: int) -> socket.socket | None:
-    sources: list[socket.socket | int] = [bell, life]
+def _next(dispatch: socket.socket, life: int) -> socket.socket | None:
+    sources: list[socket.socket | int] = [dispatch, life]
     while life not in select.select(sources, [], [])[0]:
         with suppress(BlockingIOError):  # another worker was quicker
-            rung, descriptors, _, _ = socket.recv_fds(bell, 1, 1, socket.MSG_DONTWAIT)
-            if not rung:
+            data, descriptors, _, _ = socket.recv_fds(dispatch, 1, 1, socket.MSG_DONTWAIT)
+            if not data:
                 return None
             if descriptors:
                 return socket.socket(fileno=descriptors[0])
@@ -135,13 +135,13 @@ class _Watch:
             os._exit(1)  # deep in one long step; another worker is started from a warm copy
 
 
-def begin(bell: socket.socket, life: int, max_bytes: float) -> None:
+def begin(dispatch: socket.socket, life: int, max_bytes: float) -> None:
     """Makes a process that was just forked a worker, for the rest of its life."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        work(bell, life, max_bytes)
+        work(dispatch, life, max_bytes)
         status = 0
     except BaseException:  # noqa: BLE001  the process ends here: nothing of the fork server's may run in it
         traceback.print_exc()

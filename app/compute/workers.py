@@ -31,7 +31,7 @@ PATIENCE = 0.8
 """Seconds that a worker has to let go, one way or the other; it is then stopped or stuck, and ended."""
 
 CROWDED = 0.01
-"""Seconds to wait where the bell is full or descriptors are short."""
+"""Seconds to wait where the dispatch socket is full or descriptors are short."""
 
 
 class WorkerLost(Exception):
@@ -73,15 +73,15 @@ class Executor(Protocol):
 
 
 class Workers:
-    """An `Executor` on the ``capacity`` worker processes that answer ``bell`` (`WorkerProcesses`)."""
+    """An `Executor` on the ``capacity`` worker processes that read ``dispatch`` (`WorkerProcesses`)."""
 
     available = True
     """They are started when they are needed."""
 
-    def __init__(self, bell: socket.socket, capacity: int) -> None:
+    def __init__(self, dispatch: socket.socket, capacity: int) -> None:
         self.capacity = capacity
         self.restarts = 0
-        self._bell = bell
+        self._dispatch = dispatch
         self._tasks: set[_Task] = set()
         self._threads = ThreadPoolExecutor(capacity, "worker")
 
@@ -154,7 +154,7 @@ class Workers:
                 ours, theirs = socket.socketpair()
                 with theirs:
                     try:
-                        socket.send_fds(self._bell, [b"."], [theirs.fileno()])
+                        socket.send_fds(self._dispatch, [b"."], [theirs.fileno()])
                     except OSError:
                         ours.close()
                         raise

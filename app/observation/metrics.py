@@ -143,11 +143,11 @@ class _Pools:
             "activation_lab_worker_restarts", "Workers that died and were replaced.", registry=registry
         )
         self._pools: dict[str, Pool] = {}
-        self._told: dict[tuple[str, str], int] = {}
+        self._counted: dict[tuple[str, str], int] = {}
 
     def add(self, name: str, pool: Pool) -> None:
         self._pools[name] = pool
-        self._told.update({(name, "rejected"): 0, (name, "restarts"): 0})
+        self._counted.update({(name, "rejected"): 0, (name, "restarts"): 0})
 
     def read(self) -> None:
         for name, pool in self._pools.items():
@@ -158,7 +158,7 @@ class _Pools:
 
     def _new(self, what: tuple[str, str], total: int) -> int:
         """How much of ``total`` was not told before."""
-        before, self._told[what] = self._told[what], total
+        before, self._counted[what] = self._counted[what], total
         return total - before
 
 

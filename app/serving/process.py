@@ -26,7 +26,7 @@ REFRESH = 1.0
 ORPHANED = 3.0
 """Seconds in which running requests may finish once the supervisor has died."""
 
-FAREWELL = 0.1
+EXIT_GRACE = 0.1
 """Seconds in which requests that ran out of the grace period are still told so."""
 
 
@@ -49,7 +49,7 @@ def application(shared: Shared | None = None) -> FastAPI:
             telling = asyncio.create_task(_tell(app.state.metrics))
             yield
             telling.cancel()
-            await asyncio.sleep(FAREWELL)
+            await asyncio.sleep(EXIT_GRACE)
 
     app.router.lifespan_context = ending_in_steps
     return app

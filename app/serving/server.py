@@ -77,7 +77,7 @@ def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
 def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     life, own_life = socketpair()  # open as long as this process lives
     with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes, own_life:
-        shared = Shared(processes.bells, life, _numbers(chosen.workers))
+        shared = Shared(processes.dispatch, life, _numbers(chosen.workers))
         config.app = partial(_application, shared)
         Supervisor(config, listener, chosen.shutdown_notice).run()
 

@@ -11,6 +11,7 @@ from tests.benchmarks import arithmetic, flow, growth, report, served, startup
 from tests.benchmarks.report import Table
 from tests.benchmarks.timing import NotRun
 
+FORMATS = ("float64", "float32")
 LAST_START = 12 * 60.0
 """Seconds after which nothing new is begun, so that all ends within a quarter of an hour."""
 
@@ -20,7 +21,7 @@ def main() -> None:
     sections: dict[str, Callable[[], list[Table]]] = {
         "start": lambda: [startup.table(starts=5)],
         "served": lambda: [served.table(served.Effort(pairs=9, limit=20, crowd=2))],
-        "arithmetic": lambda: [arithmetic.table(pairs=11, limit=4)],
+        "arithmetic": lambda: [arithmetic.table(pairs=11, limit=4, dtype=each) for each in FORMATS],
         "flow": lambda: [flow.table(pairs=11, limit=25), flow.wide_table()],
         "growth": lambda: [growth.table(limit=1)],
     }

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -98,6 +98,28 @@ def ours_npy(x: Array) -> Exchange:
     np.save(stream, x)
     headers = {"Content-Type": _NPY, "Accept": _NPY}
     return Exchange(f"/activate?function={MODEL}", stream.getvalue(), _read_npy, headers)
+
+
+def ours_float32(x: Array) -> Exchange:
+    """`POST /activate` in float32, `.npy` both ways."""
+    exchange = ours_npy(x)
+    return replace(exchange, path=f"{exchange.path}&dtype=float32")
+
+
+def ours_proved(x: Array) -> Exchange:
+    """`POST /activate` in JSON, every number proved."""
+    body = orjson.dumps(
+        {"function": MODEL, "inputs": x, "rounding": "proved"}, option=orjson.OPT_SERIALIZE_NUMPY
+    )
+    return Exchange("/activate", body, _read_json, {"Content-Type": _JSON})
+
+
+def ours_transformer(width: int) -> Exchange:
+    """`POST /gradient-flow`: two pre-norm transformer blocks, 32 tokens."""
+    block = {"kind": "transformer", "heads": 4, "mlp_ratio": 4, "norm": "pre", "causal": True}
+    request = {"activation": "gelu", "depth": 2, "width": width, "batch": 32, "block": block}
+    body = orjson.dumps({**request, "init": "lecun_normal", "networks": 1})
+    return Exchange("/gradient-flow", body, _read_json, {"Content-Type": _JSON})
 
 
 def torch_json(x: Array) -> Exchange:

@@ -16,17 +16,32 @@ import vl_convert
 from threadpoolctl import threadpool_limits
 
 from app.compute.blocks import Helpers
+from app.core.jobs import in_turn
+from app.core.training.course import train
 from app.pictures import specifications as plots
-from tests.benchmarks.exchanges import Connection, Exchange, ours_json, ours_npy
+from tests.benchmarks.exchanges import (
+    Connection,
+    Exchange,
+    ours_float32,
+    ours_json,
+    ours_npy,
+    ours_proved,
+    ours_transformer,
+)
 from tests.benchmarks.flow import THREADS, ours_once
 from tests.benchmarks.processes import REPOSITORY, activation_lab
 from tests.benchmarks.report import Table, duration
 from tests.benchmarks.timing import NotRun, seconds
+from tests.benchmarks.training import ACTIVATIONS, RINGS
+from tests.support.trainings import trainings
 
 PICTURES = REPOSITORY / ".readme"
 
 SIZES = tuple(10**power for power in range(1, 8))
 WIDTHS = (64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
+PROVED = (10, 100, 1000, 10_000, 100_000)
+RUNS = (1, 2, 4, 8, 16, 32)
+BLOCK_WIDTHS = (64, 256, 1024, 4096, 16_384)
 DEPTHS = (10, 32, 100, 316, 1000)
 BATCHES = (4, 8, 16, 32, 64, 128, 256)
 
@@ -59,6 +74,9 @@ def table(limit: float) -> Table:
     result = Table("How cost grows", ("time of", "against", "from", "to", "exponent"))
     for title, axis, measure in (
         ("`POST /activate`, sigmoid with its derivative", "numbers", _activate),
+        ("`POST /activate`, sigmoid with its derivative, proved", "proved", _proved),
+        ("`POST /training`, seven activations on rings, 100 steps", "runs", _runs),
+        ("`POST /gradient-flow`, two transformer blocks, 32 tokens", "block-width", _block_widths),
         ("Gradient flow, depth 10, batch 32", "width", _widths),
         ("Gradient flow, width 1,024, batch 32", "depth", _depths),
         ("Gradient flow, width 4,096, depth 10", "batch", _batches),
@@ -85,12 +103,31 @@ def _row(title: str, axis: str, curve: Curve) -> tuple[str, ...]:
 def _activate(limit: float) -> Iterator[Curve]:
     x = np.random.default_rng(0).normal(0, 3, SIZES[-1])
     with activation_lab() as server, closing(Connection(server.port)) as connection:
-        for name, ask in (("JSON", ours_json), (".npy", ours_npy)):
+        for name, ask in (("JSON", ours_json), (".npy", ours_npy), (".npy, float32", ours_float32)):
 
             def work(size: int, ask: Callable[[Any], Exchange] = ask) -> Callable[[], Any]:
                 return partial(connection.send, ask(x[:size]))
 
             yield _curve(name, SIZES, work, limit)
+
+
+def _proved(limit: float) -> Iterator[Curve]:
+    x = np.random.default_rng(0).normal(0, 3, PROVED[-1])
+    with activation_lab() as server, closing(Connection(server.port)) as connection:
+        yield _curve("", PROVED, lambda size: partial(connection.send, ours_proved(x[:size])), limit)
+
+
+def _runs(limit: float) -> Iterator[Curve]:
+    def work(runs: int) -> Callable[[], Any]:
+        described = trainings(**{**RINGS, "steps": 100}, activations=list(ACTIVATIONS), runs=runs)
+        return partial(train, described, in_turn, time.process_time, lambda _: None)
+
+    yield _curve("", RUNS, work, limit)
+
+
+def _block_widths(limit: float) -> Iterator[Curve]:
+    with activation_lab() as server, closing(Connection(server.port)) as connection:
+        yield _curve("", BLOCK_WIDTHS, lambda width: partial(connection.send, ours_transformer(width)), limit)
 
 
 def _widths(limit: float) -> Iterator[Curve]:

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from llvmlite.binding import get_host_cpu_name
+from numba import njit
+
+from app.core.arithmetic import compiled  # noqa: F401  it says what to compile for
 from app.machine import cores
 from tests.benchmarks.timing import NotRun, Pairs, Spread
 
@@ -84,7 +89,20 @@ def machine() -> str:
     """Where and when this was measured."""
     model = next(iter(re.findall(r"model name\s*: (.*)", _read("/proc/cpuinfo"))), platform.machine())
     today = datetime.now(UTC).date()
-    return f"Measured on {today}: {cores()} cores of {model}, Python {platform.python_version()}."
+    kind = f"{model} ({get_host_cpu_name()}), vectors of {vector_bits()} bits"
+    return f"Measured on {today}: {cores()} cores of {kind}, Python {platform.python_version()}."
+
+
+def vector_bits() -> int:
+    """How wide the vectors are that a loop over float64 is compiled to here."""
+
+    def add(x: Any, out: Any) -> None:
+        for i in range(x.size):
+            out[i] = x[i] + 1.0
+
+    loop: Any = njit("void(f8[::1], f8[::1])", error_model="numpy")(add)
+    (assembly,) = loop.inspect_asm().values()
+    return next((bits for bits, register in ((512, "%zmm"), (256, "%ymm")) if register in assembly), 128)
 
 
 def _read(path: str) -> str:

@@ -25,6 +25,7 @@ from tests.benchmarks.exchanges import (
     ours_npy,
     torch_json,
 )
+from tests.benchmarks.loopback import copied
 from tests.benchmarks.peers import torch_service, triton
 from tests.benchmarks.processes import HOST, Server, activation_lab
 from tests.benchmarks.report import Table, against, comparison
@@ -83,8 +84,8 @@ PEERS = (
         triton,
         large=(
             Job("JSON", ours_json, infer_json, 3),
-            Job("`.npy`, tensors by (b)", ours_npy, infer_binary, 1),
-            Job("`/v2` tensors", infer_binary, infer_binary, 1),
+            Job("`.npy`, tensors by (b)", ours_npy, infer_binary, 2),
+            Job("`/v2` tensors", infer_binary, infer_binary, 2),
         ),
         small=Job("small JSON", ours_json, infer_json, 1),
     ),
@@ -101,6 +102,8 @@ def table(effort: Effort) -> Table:
                     _beside(result, peer, ours, theirs, effort)
             except NotRun as why:
                 result.not_run(f"all against {peer.name}", why)
+        for name, ask in (("`.npy`", ours_npy), ("`/v2` tensors", infer_binary)):
+            _beside_a_copy(result, name, ask, ours, effort)
     result.notes.append(
         f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
         "at a time on one connection, from the request's first byte to the answer's last; small: "
@@ -108,7 +111,8 @@ def table(effort: Effort) -> Table:
         f"default. Before anything was timed, answers had agreed to {AGREEMENT:g}. Ours spends most of a "
         "large JSON request on one core, parsing 19 MB of digits and writing 39 MB. Its small answers leave "
         f"together, those of about {1000 * LONGEST_WAIT:g} ms at most, so that a busy client is woken less "
-        "often."
+        "often. The last rows have no service on the other side, but a process that takes as many bytes and "
+        "sends as many: no service can be faster."
     )
     return result
 
@@ -135,6 +139,26 @@ def _latency(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
             pairs=effort.pairs,
             limit=effort.limit,
         )
+
+
+def _beside_a_copy(result: Table, name: str, ask: Ask, ours: Server, effort: Effort) -> None:
+    """How near the exchange comes to a mere copy of its bytes over loopback."""
+    exchange = ask(np.random.default_rng(0).normal(0, SPREAD, LARGE))
+    row = f"{name} beside a copy of its bytes"
+    try:
+        with closing(Connection(ours.port)) as connection:
+            answer = connection.send(exchange)
+            with copied(exchange.body, len(answer.body)) as copy:
+                pairs = in_turn(
+                    lambda: seconds(lambda: connection.drain(exchange)),
+                    lambda: seconds(copy),
+                    pairs=effort.pairs,
+                    limit=effort.limit,
+                )
+    except NotRun as why:
+        result.not_run(row, why)
+    else:
+        result.rows.append(comparison(row, pairs, None))
 
 
 def _crowd(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:

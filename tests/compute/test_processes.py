@@ -63,7 +63,7 @@ def processes() -> Iterator[WorkerProcesses]:
 
 @pytest.fixture(scope="module")
 def workers(processes: WorkerProcesses) -> Iterator[Workers]:
-    made = Workers(processes.bells["jobs"], 2)
+    made = Workers(processes.dispatch["jobs"], 2)
     yield made
     made.close()
 
@@ -161,7 +161,7 @@ import time
 from app.compute.processes import Pool, WorkerProcesses
 from app.compute.workers import Workers
 from tests.compute.test_processes import Sleep
-workers = Workers(WorkerProcesses({"jobs": Pool(2, 2**31)}).bells["jobs"], 2)
+workers = Workers(WorkerProcesses({"jobs": Pool(2, 2**31)}).dispatch["jobs"], 2)
 running = [workers.submit(Sleep(600), 1) for _ in range(2)]
 while not all(each.begun() for each in running):
     time.sleep(0.01)

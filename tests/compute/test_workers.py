@@ -104,7 +104,7 @@ class Allocate:
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
     with closing(WorkerProcesses({"jobs": Pool(2, 2**30)})) as processes:
-        made = Workers(processes.bells["jobs"], 2)
+        made = Workers(processes.dispatch["jobs"], 2)
         yield made
         made.close()
 

@@ -38,7 +38,7 @@ class WhoAmI:
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[Renderer]:
     with closing(WorkerProcesses({"pictures": Pool(1, 2**31)})) as processes:
-        made = Renderer(Workers(processes.bells["pictures"], 1), places=4, kept_bytes=10**6)
+        made = Renderer(Workers(processes.dispatch["pictures"], 1), places=4, kept_bytes=10**6)
         yield made
         made.close()
 

@@ -22,7 +22,7 @@ LONG = {"activation": "tanh", "depth": 20_000, "width": 64, "networks": 2, "init
 
 SHORT = {"activation": "tanh", "depth": 5, "width": 32, "networks": 2}
 
-LESSONS = {"activations": ["tanh", "relu"], "steps": 100_000, "frames": 100}
+LESSONS = {"activations": ["tanh", "relu"], "steps": 50_000, "frames": 100}
 """Minutes of learning for both workers."""
 
 
@@ -68,6 +68,7 @@ def test_a_killed_worker_costs_nobody_an_answer(house: Server) -> None:
 
 def learned(answer: httpx.Response) -> Any:
     """What came of a training, without what was measured by the clock."""
+    assert answer.status_code == 200, answer.text[:300]
     found = answer.json()
     for each in found["activations"]:
         del each["timing"]
@@ -75,14 +76,15 @@ def learned(answer: httpx.Response) -> Any:
 
 
 def test_a_killed_worker_changes_nothing_that_is_learned(house: Server) -> None:
-    asked = partial(httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500}, timeout=120)
+    asked = partial(
+        httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500, "runs": 2}, timeout=120
+    )
     expected = learned(asked())
     with ThreadPoolExecutor(1) as client:
         running = client.submit(asked)
-        for _ in range(2):
-            until(lambda: busy(house) > 0, 20)
-            for each in simulators(house):
-                each.kill()
+        until(lambda: busy(house) > 0, 20)
+        for each in simulators(house):
+            each.kill()
         assert learned(running.result()) == expected
 
 
@@ -100,7 +102,7 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((house.host, house.port)) as client:
         client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
-        until(lambda: busy(house) == 2, 20)
+        until(lambda: busy(house) >= (1 if path == "/training" else 2), 20)  # which waits for its slower half
     time.sleep(0.7)
     assert busy(house) == 0
     assert simulate(house).status_code == 200

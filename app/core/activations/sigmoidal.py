@@ -34,6 +34,7 @@ from app.core.arithmetic.double_double import (
     product,
     product_unnormalised,
     quotient,
+    square_unnormalised,
     times_double,
     two_product,
     two_sum,
@@ -495,12 +496,12 @@ CLIP = Elementwise(
 
 @Kernel
 def _softsign(x: float, ordinary: bool = False) -> Orders:
-    size = at_most(abs(x), LARGEST)
+    size = abs(x) if ordinary else at_most(abs(x), LARGEST)
     large = not ordinary and size > 2.0**500
     unit, shift = 2.0**-600 if large else 1.0, -600.0 if large else 0.0
     share = inverse_unnormalised(two_sum(unit, size * unit))
     value = times_double(share, size * unit)
-    slope = product_unnormalised(share, share)
+    slope = square_unnormalised(share)
     twice = multiple(0.0 if x == 0 else 2.0, product_unnormalised(slope, share))
     curvature = signed(with_exponent(twice, 3 * shift), -x)
     return signed(unscaled(value), x), with_exponent(slope, 2 * shift), curvature

@@ -203,6 +203,13 @@ def product_unnormalised(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 @scalar
+def square_unnormalised(a: DoubleDouble) -> DoubleDouble:
+    """a² to 2⁻¹⁰⁰, not normalised."""
+    high = a.high * a.high
+    return DoubleDouble(high, fma(2 * a.high, a.low, fma(a.high, a.high, -high)))
+
+
+@scalar
 def times_double(a: DoubleDouble, b: float) -> DoubleDouble:
     """a·b to 2⁻¹⁰⁰, not normalised."""
     high = a.high * b
@@ -326,18 +333,40 @@ def exp(x: float, low: float = 0.0) -> DoubleDouble:
 
 
 @scalar
-def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
-    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
-    r, rest, k = _reduced(x, low, ordinary)
+def _expm1_near_zero(r: float, rest: float) -> DoubleDouble:
+    """e^(r + rest) − 1 to 2⁻⁵⁶ for |r| ≤ ln 2 / 2, not normalised."""
     square = two_product(r, r)
     cubic = r * square.high * polynomial(r, _EXP_SERIES)
     curve = fast_two_sum(r, 0.5 * square.high)
     rest = 0.5 * square.low + (cubic + rest * (1 + (curve.high + cubic)))
-    m = fast_two_sum(curve.high, curve.low + rest)
+    return fast_two_sum(curve.high, curve.low + rest)
+
+
+@scalar
+def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
+    """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
+    r, rest, k = _reduced(x, low, ordinary)
+    m = _expm1_near_zero(r, rest)
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
     whole = two_sum(scale, -1.0)
     head = fast_two_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
     return DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
+
+
+@scalar
+def exp_and_expm1(x: float, low: float = 0.0, ordinary: bool = False) -> tuple[Scaled, DoubleDouble]:
+    """`exp_scaled` and `expm1` for x ≤ 0, from one series."""
+    r, rest, k = _reduced(x, low, ordinary)
+    m = _expm1_near_zero(r, rest)
+    head = fast_two_sum(1.0, m.high)
+    e = DoubleDouble(head.high, head.low + m.low)
+    scale = power_of_two(k if ordinary else at_least(k, -200.0))  # as in `expm1`
+    whole = fast_two_sum(-1.0, scale)
+    head = fast_two_sum(whole.high, scale * m.high)
+    less = DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
+    if ordinary:
+        return Scaled(e.high * scale, e.low * scale, 0.0), less
+    return Scaled(e.high, e.low, k), less
 
 
 @scalar

@@ -21,8 +21,8 @@ from app.core.arithmetic.double_double import (
     at_most,
     beside_one,
     constant,
+    exp_and_expm1,
     exp_scaled,
-    expm1,
     fast_two_sum,
     fma,
     inverse_of_sum,
@@ -35,6 +35,7 @@ from app.core.arithmetic.double_double import (
     quotient,
     scalar,
     scaled,
+    square_unnormalised,
     two_product,
     two_sum,
 )
@@ -98,9 +99,9 @@ def tanh_and_slope(size: float, low: float = 0.0, ordinary: bool = False) -> tup
     With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
     gradient vanishes.
     """
-    e, m = exp_scaled(-2 * size, -2 * low, ordinary), expm1(-2 * size, -2 * low, ordinary)
+    e, m = exp_and_expm1(-2 * size, -2 * low, ordinary)
     share = inverse_of_sum(2.0, m)
-    slope = product_unnormalised(product_unnormalised(DoubleDouble(e.high, e.low), share), share)
+    slope = product_unnormalised(DoubleDouble(e.high, e.low), square_unnormalised(share))
     value = product_unnormalised(DoubleDouble(abs(m.high), -m.low), share)  # abs: not −0
     # Near 0 the two parts cannot hold what y³/3 adds to y; it decides ties.
     near = not ordinary and size < NEAR_ZERO
