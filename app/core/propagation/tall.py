@@ -250,7 +250,8 @@ def _gram(values: Array, blocks: Blocks) -> Array:
         part = values[block].astype(np.float64, copy=False)
         return part.T @ part
 
-    with np.errstate(over="ignore"):  # then they are scaled
+    # Then they are scaled. Some processors' kernels subtract infinities on the way.
+    with np.errstate(over="ignore", invalid="ignore"):
         return total(blocks.each(values.shape[0], product))
 
 

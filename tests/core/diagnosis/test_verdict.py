@@ -283,18 +283,6 @@ def test_the_loss_gradient_counts_towards_memory() -> None:
     assert own.cost.bytes - plain.cost.bytes == 8 * 8 * 2
 
 
-def test_no_theory_for_networks_that_normalise_the_batch() -> None:
-    plain = experiment("tanh", gaussian(1.0), depth=3)
-    assert diagnose(plain).theory is not None
-    network = Network(
-        sizes=plain.network.sizes,
-        call=plain.network.call,
-        weights=plain.network.weights,
-        normalisation=NORMALISATIONS["batch_norm"],
-    )
-    assert diagnose(Experiment(network=network, inputs=plain.inputs)).theory is None
-
-
 def test_underflow_counts_layers_from_the_loss() -> None:
     """Half of the smallest subnormals: 2^-25 = 3.0e-8 (IEEE 754 binary16), 2^-150 (binary32), 2^-134."""
     gradient = np.array([-50.0, -42.0, -10.0, -7.0, 0.0])

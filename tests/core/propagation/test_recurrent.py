@@ -252,8 +252,8 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any]) -> None:
         Network(**{**{name: plain[name] for name in names}, **fields})
 
 
-def test_a_batch_of_one_time_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="gaussian"):
+def test_inputs_are_of_all_times() -> None:
+    with pytest.raises(InvalidValue, match="48 features"):
         propagate(Case("rnn").network, np.ones((12, 2)), seed=0)
 
 
