@@ -121,9 +121,9 @@ export async function flow(main) {
     const before = runs.splice(0);
     runs.push(...before.filter(({ kept, body: other }) => kept && !same(other, body)));
     const ghosts = [...runs];
-    const whole = await simulate(body, null, turn, () => runs.splice(0, runs.length, ...before));
+    const undo = () => runs.splice(0, runs.length, ...before);
+    const whole = await simulate(body, null, turn, undo, note);
     if (whole && !ghosts.length) runs[0].kept = true; // the first stays beside those that follow
-    if (whole) note();
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
   }
 
@@ -166,8 +166,8 @@ export async function flow(main) {
     show();
   }
 
-  /** Runs and draws; where nothing came of it, `undo` brings back what was there. */
-  async function simulate(body, change, turn, undo = unapply) {
+  /** Runs and draws; `answered` is called before it draws, or `undo`, which brings back what was there. */
+  async function simulate(body, change, turn, undo = unapply, answered = () => {}) {
     const each = {
       body,
       change,
@@ -199,7 +199,8 @@ export async function flow(main) {
     }
     if (turn !== stopping) return false;
     progress.hidden = true;
-    if (!each.answer && !each.medians) undo();
+    if (each.answer) answered();
+    else if (!each.medians) undo();
     show();
     await draw();
     return Boolean(each.answer);

@@ -38,7 +38,10 @@ export async function phase(main) {
     labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
   );
   const point = pointPart(own, mark);
-  const activation = activationPart(own, functions, (fresh) => (fresh ? chosen() : drawAgain()));
+  const activation = activationPart(own, functions, (fresh) => {
+    if (fresh) return chosen();
+    return own.sigma_w && drawAgain(); // before there is a range, whoever finds one draws
+  });
   let cells = [];
 
   main.append(

@@ -33,7 +33,7 @@ def test_a_link_is_the_same_in_a_tab_that_holds_other_state(visitor: Visitor) ->
     expect(page.locator(".verdict")).to_have_count(1)
     moved(page, "#/flow?activation=tanh&depth=4&width=8&networks=2")
     expect(page.get_by_label("Depth")).to_have_value("4")
-    expect(page.get_by_label("Residual")).to_have_value("")
+    expect(page.get_by_label("Residual branch")).to_have_value("")
     fresh = visitor.open("#/flow?activation=tanh&depth=4&width=8&networks=2")
     expect(fresh.locator(".verdict")).to_have_count(1)
     expect(page.locator(".verdict")).to_have_text(fresh.locator(".verdict").inner_text().replace("\n", ""))

@@ -115,8 +115,9 @@ def test_rows_of_functions() -> None:
 def test_rows_of_layers_leave_gaps_for_what_is_not_finite() -> None:
     spec = gradient_flow([Run("relu", answer("-Infinity", -3.0))], Look())
     first, second = spec["datasets"]["layers"]
-    assert first == {"network": "relu", "layer": 1, "median": None, "low": None, "high": None}
-    assert second == {"network": "relu", "layer": 2, "median": -3.0, "low": -3.0, "high": -3.0}
+    known = {"network": "relu", "faint": False}
+    assert first == {**known, "layer": 1, "median": None, "low": None, "high": None}
+    assert second == {**known, "layer": 2, "median": -3.0, "low": -3.0, "high": -3.0}
     assert [each["log10_rms"] for each in spec["datasets"]["theory"]] == [None, -3.0]
 
 
