@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from llvmlite import binding as llvm
 
 from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
@@ -28,6 +29,7 @@ class Runtime(Protocol):
     """A library of kernels.
 
     ``title`` has its version. ``answers`` gives f, and f′ or None, at numbers of a format, all as doubles.
+    For functions ``by_processor`` it has other kernels, with other last digits, on some processors.
     """
 
     name: str
@@ -35,9 +37,17 @@ class Runtime(Protocol):
     functions: tuple[str, ...]
     dtypes: tuple[str, ...]
     orders: int
+    by_processor: tuple[str, ...]
 
     def answers(self, function: str, dtype: str, x: Array) -> tuple[Array, Array | None]:
         """By the kernel of this function."""
+
+
+def processor() -> str:
+    """A sentence on what decides which kernels are chosen."""
+    features = llvm.get_host_cpu_features()
+    there = [each for each in ("avx512f", "avx512bf16", "avx512fp16") if features.get(each)]
+    return f"Found on a processor with {', '.join(there) or 'none of AVX-512'}."
 
 
 class PyTorch:
@@ -58,6 +68,7 @@ class PyTorch:
     )
     dtypes: tuple[str, ...] = ("float32", "bfloat16", "float16")
     orders = 2
+    by_processor: tuple[str, ...] = ("gelu",)  # which is oneDNN's
 
     def __init__(self) -> None:
         import torch  # noqa: PLC0415
@@ -105,6 +116,7 @@ class OnnxRuntime:
     functions: tuple[str, ...] = tuple(operators)
     dtypes: tuple[str, ...] = ("float32", "float16")
     orders = 1
+    by_processor: tuple[str, ...] = functions
 
     def __init__(self) -> None:
         import onnxruntime  # noqa: PLC0415
@@ -190,7 +202,7 @@ def table(runtime: Runtime) -> str:
     columns = ["f: largest ulp", "faithful", "f′: largest ulp", "faithful"][: 2 * runtime.orders]
     head = f"| function | format | {' | '.join(columns)} | causes |\n"
     lines = "".join(each.line for each in rows(runtime))
-    return f"{runtime.title}:\n\n{head}|{' --- |' * (3 + len(columns))}\n{lines}"
+    return f"{runtime.title}:\n\n{head}|{' --- |' * (3 + len(columns))}\n{lines}\n{processor()}\n"
 
 
 if __name__ == "__main__":
