@@ -256,5 +256,6 @@ def test_hard_formulas_are_answered_soon(client: InProcess, text: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HARD)
 def test_theory_of_hard_formulas_ends(client: InProcess, text: str) -> None:
+    """With an answer, a refusal, or at the deadline; half a minute of integrals may be behind one."""
     answer = post(client, "/mean-field", activation=f"formula:{text}", sigma_w=1.5, sigma_b=0.1)
-    assert answer.status_code in {200, 422}, answer.text
+    assert answer.status_code in {200, 422, 504}, answer.text
