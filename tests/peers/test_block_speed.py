@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.peers, pytest.mark.slow]
 WIDTH, TOKENS, BLOCKS, HEADS = 4096, 128, 2, 64
 ROUNDS = 2
 FLOOR = 15.0
-"""The contract asks for 20 times. An Emerald Rapids gives 18.8 to 19.0, a Zen 5 more than 20; what falls below
-this has become slower."""
+"""The contract asks for 20 times. An Emerald Rapids gives 18.8 to 19.0, a Zen 5 more than 20; what falls
+below this has become slower."""
 
 
 def seconds(work: Callable[[], Any]) -> float:
