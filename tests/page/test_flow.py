@@ -84,6 +84,7 @@ def test_a_network_of_blocks_is_asked_for_and_its_link_asks_the_same(
     found = httpx.post(f"{visitor.base}/gradient-flow", json=called(page), timeout=60).json()
     summary = found["verdict"]["summary"]["en"]
     expect(page.locator(".verdict").last).to_contain_text(re.sub(r"10\^(\S+)", r"10\1", summary))
+    expect(page).to_have_url(re.compile("also="))  # the address follows a moment later
     again = visitor.open(page.url.removeprefix(f"{visitor.base}/"))
     judged(again, 2)
     assert called(again) == called(page)
@@ -159,6 +160,7 @@ def test_networks_laid_over_each_other_are_in_the_link(visitor: Visitor) -> None
     expect(lines).to_have_count(2)
     first, last = lines.evaluate_all(strengths)
     assert first < 0.5 * last
+    expect(page).to_have_url(re.compile("also="))  # the address follows a moment later
     again = visitor.open(page.url.removeprefix(f"{visitor.base}/"))
     assert judged(again, 2) == names
     again.get_by_role("button", name=f"Remove {names[0]}").click()
