@@ -701,15 +701,13 @@ class Exchange:
             return False
         self._pieces.append(piece)
         self.held += len(piece)
-        if self._waiters:
-            self.wake()
+        self.wake()
         return True
 
     def end(self) -> None:
         """The body is whole."""
         self._whole = True
-        if self._waiters:
-            self.wake()
+        self.wake()
 
     def disconnect(self) -> None:
         """The client has gone: nothing more is sent."""

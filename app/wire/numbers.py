@@ -26,19 +26,19 @@ PIECE = 16_384
 
 def to_json(array: NDArray[Any]) -> bytes:
     """``array`` as nested JSON, every number the shortest decimal that reads back as the same float64."""
-    if array.ndim and size_of(array.shape) <= PIECE:
-        return _encoded(array)
-    return b"".join(json_pieces(array))
+    return _short(array) if size_of(array.shape) <= PIECE else b"".join(_long(array))
 
 
 def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:
     """`to_json` in pieces of at most `PIECE` numbers."""
-    if array.ndim == 0:
-        yield _number(float(array))
-    elif size_of(array.shape) <= PIECE:
-        yield _encoded(array)
+    if size_of(array.shape) <= PIECE:
+        yield _short(array)
     else:
         yield from _long(array)
+
+
+def _short(array: NDArray[Any]) -> bytes:
+    return _encoded(array) if array.ndim else _number(float(array))
 
 
 def _long(array: NDArray[Any]) -> Iterator[Piece]:

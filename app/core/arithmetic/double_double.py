@@ -343,14 +343,22 @@ def _expm1_near_zero(r: float, rest: float) -> DoubleDouble:
 
 
 @scalar
+def _with_multiple(whole: DoubleDouble, scale: float, m: DoubleDouble) -> DoubleDouble:
+    """whole + scale·m, for whole = 2^k − 1, scale = 2^k and an m from `_expm1_near_zero`.
+
+    The larger comes first: |2^k − 1| ≥ 2^k·|m|, or k is 0.
+    """
+    head = fast_two_sum(whole.high, scale * m.high)
+    return DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
+
+
+@scalar
 def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
     r, rest, k = _reduced(x, low, ordinary)
     m = _expm1_near_zero(r, rest)
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
-    whole = two_sum(scale, -1.0)
-    head = fast_two_sum(whole.high, scale * m.high)  # in this order: |2^k − 1| ≥ 2^k·|m|, or k is 0
-    return DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
+    return _with_multiple(two_sum(scale, -1.0), scale, m)
 
 
 @scalar
@@ -361,9 +369,7 @@ def exp_and_expm1(x: float, low: float = 0.0, ordinary: bool = False) -> tuple[S
     head = fast_two_sum(1.0, m.high)
     e = DoubleDouble(head.high, head.low + m.low)
     scale = power_of_two(k if ordinary else at_least(k, -200.0))  # as in `expm1`
-    whole = fast_two_sum(-1.0, scale)
-    head = fast_two_sum(whole.high, scale * m.high)
-    less = DoubleDouble(head.high, head.low + (whole.low + scale * m.low))
+    less = _with_multiple(fast_two_sum(-1.0, scale), scale, m)
     if ordinary:
         return Scaled(e.high * scale, e.low * scale, 0.0), less
     return Scaled(e.high, e.low, k), less

@@ -133,6 +133,11 @@ class Block(Protocol):
         """The block, for one pass."""
 
 
+def inner_width(ratio: float, width: int) -> int:
+    """ratio · width, rounded down; a ratio such as 8/3, which no double is, takes no unit away from 96."""
+    return math.floor(ratio * width * (1 + 1e-12))
+
+
 def refuse(message: str) -> NoReturn:
     """Raises `InvalidValue` for weights that make no block."""
     raise InvalidValue(message, loc=("weights",))

@@ -21,7 +21,7 @@ from app.core.propagation.block import Block, Part, Where
 from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm
 from app.core.propagation.blocks import TEMPORARY, Blocks
 from app.core.propagation.dropout import Dropout, LeftOut
-from app.core.propagation.engine import Kind, block_map, drawn_biases, given_map
+from app.core.propagation.engine import Kind, block_map, drawn_biases, given_bias, given_map
 from app.core.propagation.given import Affine, GivenWeights
 from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import Network
@@ -115,7 +115,9 @@ class _Workshop:
         law = self._network.weights_at(self.number)
         weights: LinearMap
         if isinstance(law, GivenWeights):
-            weights, offset = given_map(law, self.number * len(self._shapes) + place, self._inside, run.dtype)
+            given = self.number * len(self._shapes) + place
+            weights = given_map(law, given, self._inside, run.dtype)
+            offset = given_bias(law, given, run.dtype)
         else:
             weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
             offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)

@@ -123,17 +123,19 @@ def linear_map(
     """The weights of layer ``number`` (from 0), made or deferred."""
     weights = network.weights_at(number)
     if isinstance(weights, GivenWeights):
-        return given_map(weights, number, blocks, dtype)[0]
+        return given_map(weights, number, blocks, dtype)
     return _drawn(weights, network.layers[number], Interleaved, kind, stream, blocks, dtype)
 
 
-def given_map(
-    weights: GivenWeights, place: int, blocks: Blocks, dtype: np.dtype[Any]
-) -> tuple[LinearMap, Array | None]:
-    """The caller's matrix number ``place`` (from 0) with its bias."""
+def given_map(weights: GivenWeights, place: int, blocks: Blocks, dtype: np.dtype[Any]) -> LinearMap:
+    """The caller's matrix number ``place`` (from 0)."""
+    return Dense(weights.matrices[place].astype(dtype, copy=False), blocks)
+
+
+def given_bias(weights: GivenWeights, place: int, dtype: np.dtype[Any]) -> Array | None:
+    """The bias of the caller's matrix number ``place`` (from 0), or None."""
     bias = weights.biases[place]
-    matrix = weights.matrices[place].astype(dtype, copy=False)
-    return Dense(matrix, blocks), None if bias is None else bias.astype(dtype)
+    return None if bias is None else bias.astype(dtype)
 
 
 def block_map(
@@ -181,7 +183,7 @@ def biases(network: Network, number: int, stream: Stream, dtype: np.dtype[Any]) 
     """The biases of layer ``number`` (from 0), one a row of W, or None."""
     weights = network.weights_at(number)
     if isinstance(weights, GivenWeights):
-        return given_map(weights, number, Blocks(1), dtype)[1]
+        return given_bias(weights, number, dtype)
     return drawn_biases(weights, network.layers[number], stream, dtype)
 
 

@@ -19,7 +19,7 @@ from app.core.arithmetic import Array
 from app.core.propagation.block import Part
 from app.core.propagation.block_parts import Activation, Linear
 from app.core.propagation.block_steps import cosine, mean_square, together
-from app.core.propagation.engine import Kind, block_map, drawn_biases, given_map
+from app.core.propagation.engine import Kind, block_map, drawn_biases, given_bias, given_map
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Gaussian, Initialiser
 from app.core.propagation.layer import Matrix
@@ -74,8 +74,9 @@ class RecurrentSteps:
         self._shapes = network.matrices
         most = network.depth * run.blocks.columns
         if isinstance(law, GivenWeights):
-            given = (given_map(law, place, run.blocks, run.dtype) for place in range(len(self._shapes)))
-            self._maps, self._offsets = zip(*given, strict=True)
+            places = range(len(self._shapes))
+            self._maps = tuple(given_map(law, place, run.blocks, run.dtype) for place in places)
+            self._offsets = tuple(given_bias(law, place, run.dtype) for place in places)
             return
         self._maps = tuple(
             tied_map(law, matrix, kind, run.weights.at(place), most, run)

@@ -11,14 +11,13 @@ which with three matrices and ratio 1/4 is the bottleneck of ResNet-50, at one p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal, Self, TypeAlias
 
 from app.core.errors import InvalidValue
-from app.core.propagation.block import Load, Part, Scale, Where, Workshop, refuse, scale_of
+from app.core.propagation.block import Load, Part, Scale, Where, Workshop, inner_width, refuse, scale_of
 from app.core.propagation.block_parts import Branched, Chain
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.layout import Layout, Shape, linear, norm
@@ -137,4 +136,4 @@ class ResidualBlock:
         return [width, *[self._inside(width)] * (self.matrices - 1), width]
 
     def _inside(self, width: int) -> int:
-        return math.floor(self.ratio * width * (1 + 1e-12))
+        return inner_width(self.ratio, width)

@@ -12,12 +12,12 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from app.core.errors import InvalidValue, LimitExceeded
-from app.core.propagation.block import Block
+from app.core.propagation.block import Block, refuse
 from app.core.propagation.given import Affine, Array, GivenWeights, Origin, StateDict, Taken, Tensor
 from app.core.propagation.layout import Entry, Layout, Shape
 from app.core.propagation.recurrent_block import RecurrentBlock
@@ -73,7 +73,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
         raise LimitExceeded(
             "the weights", estimate=numbers, limit=given.most, unit="numbers", loc=("weights",)
         )
-    origin = Origin(layout.module, _told(blocks[0], transposed=transposed), _patterns(rest))
+    origin = Origin(layout.module, _taken(blocks[0], transposed=transposed), _patterns(rest))
     return Adopted(fitted, width, _read(fitted, width, pieces, blocks, origin, transposed=transposed))
 
 
@@ -82,14 +82,14 @@ def _layout(block: AnyBlock, tensors: Sequence[Tensor]) -> Layout:
     for layout in block.layouts:
         for name, reason in layout.refused.items():
             if any(_ends(each.name, name) for each in tensors):
-                _refuse(reason)
+                refuse(reason)
     fitting = [layout for layout in block.layouts if any(_anchor(layout, each) for each in tensors)]
     if len(fitting) == 1:
         return fitting[0]
     known = "; or ".join(f"{_names(each.entries)} as in {each.module}" for each in block.layouts)
     if fitting:
-        _refuse(f"the names are those of two modules: one is taken at a time, {known}")
-    return _refuse(f"no tensor has the name of such a block's first matrix; a block has {known}")
+        refuse(f"the names are those of two modules: one is taken at a time, {known}")
+    return refuse(f"no tensor has the name of such a block's first matrix; a block has {known}")
 
 
 def _names(entries: Iterable[Entry]) -> str:
@@ -132,18 +132,18 @@ def _blocks(layout: Layout, tensors: Sequence[Tensor]) -> tuple[list[Parts], lis
             continue
         entry = suffixes.get(inner)
         if entry is None:
-            _refuse(
+            refuse(
                 f"block {order.index(owner) + 1} has a tensor that is none of its own; a block of "
                 f"{layout.module} has {_names(layout.entries)}"
             )
         if entry in blocks[owner]:
-            _refuse(
+            refuse(
                 f"block {order.index(owner) + 1} has {entry.names[0]} twice: "
                 f"{' and '.join(entry.names)} are one"
             )
         blocks[owner][entry] = tensor
     if layout.complete and any(len(each.shape) == 1 for each in rest):
-        _refuse(
+        refuse(
             "a vector belongs to no block: normalisation and learned slopes between blocks would be left out "
             f"unseen. A block of {layout.module} has {_names(layout.entries)}"
         )
@@ -162,15 +162,15 @@ def _ordered(prefixes: Collection[str], *, counted: bool) -> list[str]:
     split = {each: re.split(r"([0-9]+)", each) for each in prefixes}
     numbers = {each: tuple(map(int, parts[1::2])) for each, parts in split.items()}
     if len({tuple(parts[0::2]) for parts in split.values()}) > 1:
-        _refuse(
+        refuse(
             "there are blocks under names that differ in more than their numbers (an encoder's and a "
             "decoder's, say): send those of one stack"
         )
     if len(set(numbers.values())) < len(numbers):
-        _refuse("two blocks have the same number")
+        refuse("two blocks have the same number")
     places = [sorted(set(each)) for each in zip(*numbers.values(), strict=True)]
     if counted and any(each[-1] - each[0] >= len(each) for each in places):
-        _refuse(f"{len(prefixes)} blocks are there, and numbers between theirs are missing")
+        refuse(f"{len(prefixes)} blocks are there, and numbers between theirs are missing")
     return sorted(prefixes, key=lambda each: numbers[each])
 
 
@@ -180,13 +180,13 @@ def _check_same(blocks: Sequence[Parts]) -> None:
     for number, parts in enumerate(blocks, start=1):
         for entry in union:
             if entry not in parts:
-                _refuse(f"block {number} has no {entry.names[0]}, and others have")
+                refuse(f"block {number} has no {entry.names[0]}, and others have")
 
 
 def _check_required(parts: Parts, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry not in parts:
-            _refuse(f"block 1 has no {entry.names[0]}")
+            refuse(f"block 1 has no {entry.names[0]}")
 
 
 def _is_transposed(tensor: Tensor) -> bool:
@@ -228,9 +228,9 @@ def _check_shapes(number: int, parts: Parts, expected: Mapping[Entry, Shape]) ->
     for entry, tensor in parts.items():
         wanted = expected[entry]
         if tensor.shape != wanted:
-            _refuse(f"block {number}'s {entry.names[0]} must be {' × '.join(f'{each:,}' for each in wanted)}")
+            refuse(f"block {number}'s {entry.names[0]} must be {' × '.join(f'{each:,}' for each in wanted)}")
         if tensor.dtype.kind not in "fV":
-            _refuse(f"block {number}'s {entry.names[0]} must be float64, float32, float16 or bfloat16")
+            refuse(f"block {number}'s {entry.names[0]} must be float64, float32, float16 or bfloat16")
 
 
 def _read(
@@ -257,11 +257,11 @@ def _read(
 def _values(number: int, entry: Entry, tensor: Tensor) -> Array:
     values: Array = tensor.read()
     if not np.isfinite(values).all():
-        _refuse(f"block {number}'s {entry.names[0]} has a number that is not finite")
+        refuse(f"block {number}'s {entry.names[0]} has a number that is not finite")
     return values
 
 
-def _told(parts: Parts, *, transposed: bool) -> tuple[Taken, ...]:
+def _taken(parts: Parts, *, transposed: bool) -> tuple[Taken, ...]:
     return tuple(
         Taken(
             _pattern(tensor.name),
@@ -281,7 +281,3 @@ def _patterns(tensors: Iterable[Tensor]) -> tuple[str, ...]:
 def _pattern(name: str) -> str:
     """The name with ``*`` for each number that is a word of its own."""
     return ".".join("*" if each.isdecimal() else each for each in name.split("."))
-
-
-def _refuse(message: str) -> NoReturn:
-    raise InvalidValue(message, loc=("weights",))

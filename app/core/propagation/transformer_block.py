@@ -15,14 +15,13 @@ Cordonnier and Loukas 2021 (arXiv:2103.03404).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from app.core.errors import InvalidValue
 from app.core.propagation.attention import Attention
-from app.core.propagation.block import Load, Part, Scale, Where, Workshop, refuse, scale_of
+from app.core.propagation.block import Load, Part, Scale, Where, Workshop, inner_width, refuse, scale_of
 from app.core.propagation.block_parts import Chain
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.layout import Entry, Layout, Shape, linear, norm
@@ -158,4 +157,4 @@ class TransformerBlock:
         return Chain([workshop.branched(each, self.norm, 1.0, scale) for each in branches])
 
     def _hidden(self, width: int) -> int:
-        return math.floor(self.mlp_ratio * width * (1 + 1e-12))  # 8/3 of 96 are 256
+        return inner_width(self.mlp_ratio, width)

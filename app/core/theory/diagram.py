@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,16 +69,14 @@ def diagram(call: Call, sigma_w: Array, sigma_b: Array, *, run: Runner = in_turn
 class Check:
     """The job of holding a formula, worked out in double precision, against its proved values."""
 
-    call: Call
+    activation: FormulaActivation
+    params: Mapping[str, float]
     low: float
     high: float
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> Accuracy | None:
-        """How far it lies from them; None for what is no formula."""
-        activation = self.call.activation
-        if not isinstance(activation, FormulaActivation):
-            return None
-        return activation.accuracy(self.low, self.high, self.call.scalars)
+        """How far it lies from them; None where the ends are no range."""
+        return self.activation.accuracy(self.low, self.high, self.params)
 
 
 def accuracy(call: Call, q_star: Array, *, run: Runner = in_turn) -> Accuracy | None:
@@ -91,7 +89,7 @@ def accuracy(call: Call, q_star: Array, *, run: Runner = in_turn) -> Accuracy | 
         return None
     finite = q_star[np.isfinite(q_star)]
     reach = REACH * float(np.sqrt(finite.max(initial=1.0)))
-    return next(run([Check(call, -reach, reach)], ignore))
+    return next(run([Check(call.activation, call.scalars, -reach, reach)], ignore))
 
 
 def _blocks(size: int) -> list[slice]:
