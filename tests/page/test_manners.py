@@ -26,7 +26,8 @@ READY = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "ko-KR")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
 @pytest.mark.parametrize(
     ("address", "ready"), READY.items(), ids=[each.split("?")[0].removeprefix("#/") for each in READY]
 )
