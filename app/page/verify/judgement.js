@@ -116,7 +116,7 @@ function worst(list, digits) {
       "tr",
       {},
       [input, output, rounded].map((each) => written(each, digits)),
-      h("td", { class: "number" }, exact),
+      h("td", { class: "number" }, exact.replaceAll("-", "−")),
       h("td", { class: "number" }, shown(fromJson(ulp), 4)),
       h("td", { class: "number" }, placed ? place.join(", ") : condition === null ? "–" : shown(condition, 3)),
     ),
