@@ -1,0 +1,58 @@
+"""The first answers of a service that has just become ready: nobody waits for its workers' imports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import Server, started
+
+FORMULA = "formula:x * tanh(softplus(1.07 * x))"
+FIRST = {
+    "/activate": {"function": FORMULA, "inputs": [0.01 * n for n in range(100)], "order": 2},
+    "/activate, more": {"function": FORMULA, "inputs": [0.01 * n for n in range(3000)], "order": 2},
+    "/functions/describe": {"function": FORMULA},
+    "/mean-field": {"activation": FORMULA, "sigma_w": [1.0, 1.5], "sigma_b": 0.1},
+    "/gradient-flow": {"activation": FORMULA, "depth": 10, "width": 64, "networks": 2},
+}
+
+
+def processes(server: Server) -> list[psutil.Process]:
+    own = psutil.Process(server.process.pid)
+    return [own, *own.children(recursive=True)]
+
+
+def spent(server: Server) -> float:
+    """Seconds of the processor that all processes of the service have taken."""
+    times = [each.cpu_times() for each in processes(server)]
+    return sum(each.user + each.system for each in times)
+
+
+def test_the_fork_server_shares_memory_and_nothing_else(server: Server) -> None:
+    own, *below = processes(server)
+    (fork_server,) = (each for each in below if each.ppid() == own.pid)
+    assert fork_server.num_threads() == 1
+    assert not fork_server.net_connections("tcp")  # or nobody could take the port after the service
+    shared = fork_server.memory_full_info()
+    assert shared.uss < 0.5 * shared.rss
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FIRST)
+def test_a_formula_s_first_answer(path: str) -> None:
+    """Within 0.3 s of processor time of all processes together: how busy the machine is says nothing."""
+    for server in started():
+        before = spent(server)
+        body: dict[str, Any] = FIRST[path]
+        answer = httpx.post(server.url + path.partition(",")[0], json=body, timeout=30)
+        assert answer.status_code == 200, answer.text[:300]
+        assert spent(server) - before < 0.3
+
+
+@pytest.mark.slow
+def test_several_server_processes_do_not_wait_for_the_first_job_either() -> None:
+    for server in started(workers="2"):
+        assert any("app.compute.fork_server" in each.cmdline() for each in processes(server))
