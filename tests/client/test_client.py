@@ -209,7 +209,7 @@ def test_policies_of_a_format(server: Server) -> None:
 def test_the_card_and_the_picture_of_a_formula(server: Server) -> None:
     with Client(server.url) as lab:
         facts = lab.send(describe_formula(FORMULA, params={"beta": 1.0}))
-        assert facts.same_as is None  # of a parameter nobody knows that it stays 1
+        assert facts.same_as == "mish"
         assert facts.parameters == ["beta"]
         assert lab.send(describe_formula("formula:x / (1 + exp(-x))")).same_as == "silu"
         assert "<svg" in str(facts._repr_svg_())
