@@ -391,7 +391,8 @@ def _values(response: httpx.Response, dtype: str) -> Values:
         orders = np.load(io.BytesIO(response.content), allow_pickle=False).astype(rounded)
         counts = response.headers.get("proof", "").split("/")
         proof = Proof(proved=int(counts[0]), unproved=int(counts[1])) if len(counts) == 2 else None
-        return Values(*orders[:3], higher_derivatives=tuple(orders[3:]), proof=proof)
+        outputs, derivative, second = (*orders[:3], None, None)[:3]
+        return Values(outputs, derivative, second, higher_derivatives=tuple(orders[3:]), proof=proof)
     answer = ActivateResponse.model_validate(json.loads(response.content))
     gradients = answer.param_gradients
     return Values(

@@ -107,7 +107,7 @@ class WorkerProcesses:
     def _start(self) -> int | None:
         """A fork server with a program of its own."""
         groups = [(receiver.fileno(), *bounds) for receiver, *bounds in self._groups]
-        descriptors = [self._life, *(dispatch for dispatch, *_ in groups)]
+        descriptors = [self._life, *(receiver.fileno() for receiver in self._receivers)]
         arguments = json.dumps({"life": self._life, "groups": groups, "preload": self._preload})
         # The path: jobs are found where they are found here.
         path = os.pathsep.join(filter(None, sys.path))

@@ -12,7 +12,7 @@ from tests.benchmarks.processes import command_of, processor_seconds
 from tests.conftest import Server, started
 
 FORMULA = "formula:x * tanh(softplus(1.07 * x))"
-FIRST = {
+FIRST: dict[str, dict[str, Any]] = {
     "/activate": {"function": FORMULA, "inputs": [0.01 * n for n in range(100)], "order": 2},
     "/activate, more": {"function": FORMULA, "inputs": [0.01 * n for n in range(3000)], "order": 2},
     "/functions/describe": {"function": FORMULA},
@@ -46,8 +46,7 @@ def test_a_formula_s_first_answer(path: str) -> None:
     """Within 0.3 s of processor time of all processes together: how busy the machine is says nothing."""
     for server in started():
         before = spent(server)
-        body: dict[str, Any] = FIRST[path]
-        answer = httpx.post(server.url + path.partition(",")[0], json=body, timeout=30)
+        answer = httpx.post(server.url + path.partition(",")[0], json=FIRST[path], timeout=30)
         assert answer.status_code == 200, answer.text[:300]
         assert spent(server) - before < 0.3
 
