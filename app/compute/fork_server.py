@@ -25,7 +25,6 @@ from typing import NoReturn
 
 from app.compute.memory import made_to_stay
 from app.compute.worker import begin
-from app.core.preparation import get_ready
 
 NICENESS = 10
 """Simulations yield the processor to the process that answers: small requests go on being served."""
@@ -127,11 +126,10 @@ class ForkServer:
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Has the modules in memory, and compiled loops ready to be loaded."""
+    """Has the modules in memory."""
     with made_to_stay():  # or the first search for garbage in a worker would copy every page
         for module in modules:
             importlib.import_module(module)
-        get_ready()
 
 
 def become(groups: Sequence[tuple[socket.socket, int, float]], life: int) -> NoReturn:

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.arithmetic.compiled import DECLARED, compiled
+from app.core.arithmetic.compiled import DECLARED
 from app.core.arithmetic.loops import FEW
 from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
 
@@ -26,16 +26,6 @@ _SIZES = 1, FEW + 1
 
 _MOST_PROCESSES = 8
 """Side by side; each takes a seventh of a gigabyte."""
-
-
-def get_ready() -> None:
-    """Loads a first loop: numba takes a fifth of a second for that, and milliseconds for later ones."""
-    _ = _nothing.loop
-
-
-@compiled("void()")
-def _nothing() -> None:
-    pass
 
 
 def compile_loops(*, most_used: bool) -> None:
