@@ -60,13 +60,23 @@ export async function phase(main) {
   stage.addEventListener("pointerleave", () => point.leave());
   stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
+  // One after the other, so that a range found late is not that of the activation before.
+  const widening = latest(widenAndDraw);
+  let anew = false; // whether the activation is another one since the range was found
   await activation.ready();
   if (own.sigma_w) await drawAgain();
   else await chosen(true);
   return watch(stage, draw);
 
   /** Another activation, or other parameters of it: the critical line lies elsewhere. */
-  async function chosen(fresh) {
+  function chosen(fresh) {
+    anew ||= fresh;
+    return widening();
+  }
+
+  async function widenAndDraw() {
+    const fresh = anew;
+    anew = false;
     await widen(fresh);
     await drawAgain();
   }
