@@ -480,5 +480,5 @@ def _choices(sign: Callable[[NearRational], int]) -> Choices:
 
 
 AT_THE_POINT = _choices(lambda u: u.sign)
-BESIDE = {side: _choices(lambda u, side=side: u.sign_beside(side)) for side in (1, -1)}
-"""Choices as they are just right and left of the point."""
+BESIDE = _choices(lambda u: u.sign_beside(1)), _choices(lambda u: u.sign_beside(-1))
+"""Choices as they are just right and just left of it."""

@@ -286,19 +286,19 @@ class _Prover:
                 return self._at_singularity(point)
             if None not in decisions:
                 break
-        if self._chooses:
+        if self._chooses and None not in decisions:
             for order, value in self._beside(point):
                 decisions[order - self._part.first] = value
         return decisions
 
-    def _beside(self, point: Sequence[float]) -> Iterator[tuple[int, float]]:
+    def _beside(self, point: Sequence[float]) -> Iterator[tuple[int, float | None]]:
         """Derivatives that are the same on both sides of the point, where f is continuous.
 
         There is no kink then, whatever branches meet, and no convention is needed: log cosh x written with
         |x| has the second derivative 1 at 0.
         """
         orders = range(self._terms)
-        choices = near_rational.AT_THE_POINT, near_rational.BESIDE[1], near_rational.BESIDE[-1]
+        choices = near_rational.AT_THE_POINT, *near_rational.BESIDE
         for bits in self._bits:
             try:
                 here, right, left = (self._near_rational(point, bits, orders, each) for each in choices)
