@@ -36,11 +36,18 @@ class MpArithmetic:
             "min": min,
             "log2": lambda x: mp.log(x, 2),
             "max": max,
+            "root": self._root,
             "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
             "softplus": lambda x: mp.log1p(mp.exp(max(x, -mp.mpf("1e100")))),
             "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
             "phi": lambda x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }
+
+    def _root(self, falling: Callable[[Any], Any], low: Any, high: Any) -> Any:
+        step = self.context.mpf(2) ** (8 - self.context.prec)
+        return self.context.findroot(
+            falling, (low, high), solver="anderson", tol=step, maxsteps=400, verify=False
+        )
 
     def _near(self, x: Any) -> Any:
         """x, cut where e^−|x| is far below any double: mpmath labours on e^1e900 and refuses erfc(1e154)."""

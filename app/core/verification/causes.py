@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,13 @@ from app.core.verification.evidence import (
     evidence,
 )
 from app.core.verification.judgement import Errors
-from app.core.verification.suspects.ends import clipped_arguments, early_ends
-from app.core.verification.suspects.formulas import other_constants, other_parameters, relatives
+from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
+from app.core.verification.suspects.formulas import (
+    other_constants,
+    other_parameters,
+    relatives,
+    turned_parameters,
+)
 from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
@@ -64,14 +70,19 @@ __all__ = ["Cause", "causes"]
 
 
 def causes(
-    call: Call, found: Mapping[int, Errors], dtype: np.dtype[Any], compute: np.dtype[Any] | None
+    call: Call,
+    found: Mapping[int, Errors],
+    dtype: np.dtype[Any],
+    compute: np.dtype[Any] | None,
+    turned: Mapping[int, Call] = MappingProxyType({}),
 ) -> tuple[Cause, ...]:
     """The causes that fit, the best first; none where none does.
 
-    The order whose errors are explained best comes first.
+    The order whose errors are explained best comes first. ``turned`` are the calls whose array parameters are
+    laid along other axes, by the axis.
     """
     by_order = [
-        sorted(_of_order(evidence(call, order, each, dtype), compute), key=_rank, reverse=True)
+        sorted(_of_order(evidence(call, order, each, dtype, turned), compute), key=_rank, reverse=True)
         for order, each in found.items()
     ]
     by_order.sort(key=lambda causes: -sum(each.explains for each in causes))
@@ -168,12 +179,14 @@ def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
     """Each takes one evaluation of a formula at most, or some."""
     yield from flushing_kernels(seen, base)
     yield from fixed_point_answers(seen)
+    yield from turned_parameters(seen, base)
+    yield from other_parameters(seen, base, remaining)
     yield from early_ends(seen)
     yield from clipped_arguments(seen, base, remaining)
     yield from passing_formats(seen, base)
-    yield from other_parameters(seen, base, remaining)
     yield from other_constants(seen, base, remaining)
     yield from relatives(seen)
+    yield from other_slopes(seen)
 
 
 def _heavy_suspects(

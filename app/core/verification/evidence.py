@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +33,9 @@ QUIET = 4.0
 SINGLE = np.dtype(np.float32)
 
 NEIGHBOURS = 8
+
+CHEAP = 0.05
+"""Of a price: what costs more may have a simpler rival that fits as well."""
 
 PERFECT = 0.9995
 """Of the errors' bits are gone: no other suspect can do better."""
@@ -102,7 +106,11 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Outputs at finite inputs whose right answer is known, in the order of the inputs."""
+    """Outputs at finite inputs whose right answer is known, in the order of the inputs.
+
+    ``arrays`` are the parameters that differ from input to input; ``turned`` are the same along other axes,
+    by the axis.
+    """
 
     call: Call
     order: int
@@ -115,6 +123,8 @@ class Evidence:
     faithful: Mask
     correct: Mask
     smallest_normal: float
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    turned: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
 
     @cached_property
     def wrong(self) -> Mask:
@@ -150,6 +160,11 @@ class Evidence:
         fixed = {name: value for name, value in self.call.scalars.items() if name not in infinite}
         return Base(with_infinite(root, infinite), fixed)
 
+    def variables(self, base: Base, places: Places, x: Array | None = None) -> dict[str, Array]:
+        """The inputs, or others in their place, and the parameters that the base leaves to them."""
+        arrays = {name: each[places] for name, each in self.arrays.items() if name not in base.params}
+        return {"x": self.x[places] if x is None else x, **arrays}
+
     @cached_property
     def own_writings(self) -> tuple[Tree, ...]:
         """Other ways to write the value that the entry itself lists."""
@@ -176,6 +191,20 @@ class Evidence:
         result: Array = np.where(same, 0.0, np.where(np.isfinite(found), found, FAR))
         return np.minimum(result, FAR)
 
+    def apart(self, predicted: Array, places: Places) -> Array:
+        """How far the outputs lie from what is predicted, in ulps of whichever is larger, exact or output.
+
+        Where the exact answer has nearly vanished, its ulps tell nothing of an output that has not.
+        """
+        output, largest = self.output[places], float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
+        digits = 2.0 ** -int(ml_dtypes.finfo(self.dtype).nmant)  # type: ignore[no-untyped-call]
+        with np.errstate(all="ignore"):
+            own = np.where(np.abs(output) <= largest, digits * np.abs(output), 0.0)
+            share = self.unit[places] / np.maximum(self.unit[places], own)
+            found = np.abs(output - predicted) / self.unit[places] * share
+        same = (output == predicted) | (np.isnan(output) & np.isnan(predicted))
+        return np.where(same, 0.0, np.minimum(np.where(np.isfinite(found), found, FAR), FAR))
+
     def sample(self, remaining: Mask) -> Places:
         """Places of ``remaining`` errors and of good answers, spread evenly, in order."""
         places = [_thinned(np.flatnonzero(remaining)), _thinned(np.flatnonzero(~self.wrong))]
@@ -185,7 +214,7 @@ class Evidence:
         """The fit at ``places``, and which of the errors there are met."""
         predicted = self.rounded(suspect.predicted(places))
         size, exact = self.size[places], self.exact[places]
-        left = self.off(predicted, places)
+        left = self.apart(predicted, places)
         wrong = remaining[places]
         with np.errstate(all="ignore"):
             claimed = np.abs(predicted - exact) / self.unit[places]
@@ -240,11 +269,22 @@ def _largest_nearby(size: Array) -> Array:
     return largest
 
 
-def evidence(call: Call, order: int, found: Errors, dtype: np.dtype[Any]) -> Evidence:
-    """The evidence in the errors that were found."""
+def evidence(
+    call: Call, order: int, found: Errors, dtype: np.dtype[Any], turned: Mapping[int, Call]
+) -> Evidence:
+    """The evidence in the errors that were found; ``turned`` has the parameters along other axes."""
     use = np.flatnonzero(found.judged & np.isfinite(found.x))
     use = use[np.argsort(found.x[use], kind="stable")]
-    return evidence_at(call, order, found, use, dtype)
+    seen = evidence_at(call, order, found, use, dtype)
+    return replace(
+        seen,
+        arrays=_arrays(call, use),
+        turned={axis: _arrays(other, use) for axis, other in turned.items()},
+    )
+
+
+def _arrays(call: Call, use: Places) -> dict[str, Array]:
+    return {name: value[use] for name, value in call.params.items() if isinstance(value, np.ndarray)}
 
 
 def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype[Any]) -> Evidence:
@@ -282,6 +322,6 @@ def best(
             continue
         if fit.worth - suspect.price > worth:
             found, worth = (suspect, fit), fit.worth - suspect.price
-        if fit.share == 1 and fit.gain > PERFECT:
+        if fit.share == 1 and fit.gain > PERFECT and suspect.price <= CHEAP:
             break
     return found

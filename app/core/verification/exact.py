@@ -7,6 +7,7 @@ ball arithmetic decides.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.balls import precision
 from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue
+from app.core.evaluation import aligned
 from app.core.formulas.proving import CHUNK, FIRST_BITS, Part, enclosures
 from app.core.formulas.tree import with_infinite
 from app.core.jobs import ignore
@@ -56,6 +59,38 @@ class Exact:
     known: NDArray[np.bool_]
 
 
+def spread(call: Call, shape: tuple[int, ...]) -> Call:
+    """The call for inputs of this shape in one row: each array among its parameters has one number an input.
+
+    Raises `InvalidValue` for an array that does not broadcast.
+    """
+    params = {name: aligned(value, shape, call.axis, name) for name, value in call.params.items()}
+    flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
+    return replace(call, params=flat, axis=-1)
+
+
+def turned(call: Call, shape: tuple[int, ...]) -> dict[int, Call]:
+    """The calls, spread, whose one-dimensional parameters run along another axis, where they fit; by axis."""
+    found: dict[int, Call] = {}
+    own = spread(call, shape)
+    if len(own.scalars) == len(own.params):
+        return found
+    for axis in range(len(shape)):
+        with contextlib.suppress(InvalidValue):
+            other = spread(replace(call, axis=axis), shape)
+            if any(not np.array_equal(value, own.params[name]) for name, value in other.params.items()):
+                found[axis] = other
+    return found
+
+
+def call_at(call: Call, places: Any) -> Call:
+    """The call for some of the inputs, of one that is `spread`."""
+    params = {
+        name: value[places] if isinstance(value, np.ndarray) else value for name, value in call.params.items()
+    }
+    return replace(call, params=params)
+
+
 class Digits(NamedTuple):
     """The exact answer at one point in decimal, and the condition |x f′/f| there, where there is one."""
 
@@ -86,7 +121,7 @@ class Near(NamedTuple):
 
 def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Near]:
     """From the entry's values in double precision."""
-    params = call.scalars
+    params = call.params
     with np.errstate(all="ignore"):
         here, above, below = (
             activation.orders(points, count, **params) for points in (x, x * (1 + NEAR), x * (1 - NEAR))
@@ -104,7 +139,7 @@ def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None
     for part in parts_of_call(call, count - 1):
         for start in range(0, x.size, CHUNK):
             block = slice(start, start + CHUNK)
-            found = _enclosures(call, part, x[block], FIRST_BITS)
+            found = _enclosures(call_at(call, block), part, x[block], FIRST_BITS)
             with precision(2 * FIRST_BITS):
                 for place, balls in enumerate(found, start):
                     for number, each in enumerate(balls or (), row):
@@ -126,14 +161,14 @@ def read_ball(ball: Any) -> tuple[float, float, float]:
 def parts_of_call(call: Call, order: int) -> list[Part]:
     """What is to be evaluated for f and its derivatives, infinite parameters written in."""
     assert isinstance(call.activation, Elementwise)
-    _, infinite = finite_and_infinite(call.scalars)
+    _, infinite = finite_and_infinite(call.params)
     return [
         replace(part, tree=with_infinite(part.tree, infinite)) for part in parts_of(call.activation, order)
     ]
 
 
 def _enclosures(call: Call, part: Part, x: Array, bits: int) -> list[list[Any] | None]:
-    fixed, _ = finite_and_infinite(call.scalars)
+    fixed, _ = finite_and_infinite(call.params)
     return enclosures(part, {"x": x, **fixed}, bits)
 
 
@@ -169,7 +204,7 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
         each.rounded[no_number] = np.nan
     if not places.size:
         return orders
-    proved = ProvedActivation(call, x[places], len(orders) - 1, rounding)(map, ignore)
+    proved = ProvedActivation(call_at(call, places), x[places], len(orders) - 1, rounding)(map, ignore)
     for each, right in zip(orders, proved.orders, strict=True):
         each.rounded[places] = right
         # Nothing proved, or no number at all: the latter where double precision has none either.

@@ -19,6 +19,7 @@ from app.core.verification.suspects.rows import (
     gated_kernels,
     other_axes,
     other_rows,
+    other_settings,
     softmax_kernels,
 )
 
@@ -65,6 +66,7 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
             careless_gates(kernel, seen),
             softmax_kernels(kernel),
             other_axes(kernel),
+            other_settings(kernel, seen, remaining),
             other_rows(kernel),
         )
         found = best(seen, suspects, remaining, LEAST)

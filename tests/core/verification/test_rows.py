@@ -214,6 +214,31 @@ def test_another_axis_another_function_no_mask() -> None:
     assert not verify("softmax", "float32", x, kept, mask=mask).causes
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "detail"),
+    [
+        ("swiglu_oai", {"alpha": 1.0}, "alpha 1 for 1.702"),
+        ("swiglu_oai", {"limit": 5.0}, "limit 5 for 7"),
+        ("clamped_swiglu", {"limit": 3.0}, "limit 3 for 7"),
+        ("clamped_swiglu", {"offset": 1.0}, "offset 1 for 0"),
+        ("gated_fatrelu", {"threshold": 0.5}, "threshold 0.5 for 0.01"),
+        ("softmax_sink", {"sink": 1.0}, "sink 1 for 0"),
+        ("softmax_sink", {"sink": -np.inf}, "sink not applied"),
+        ("entmax", {"alpha": 2.0}, "alpha 2 for 1.5"),
+    ],
+)
+def test_another_parameter(name: str, changed: dict[str, float], detail: str) -> None:
+    x = drawn(40, 32, dtype="float32", scale=4.0 if name != "entmax" else 0.5)
+    outputs = activate(REGISTRY.resolve(name, changed), x, order=0).orders[0]
+    assert first_cause(verify(name, "float32", x, outputs)) == ("wrong_parameter", detail)
+
+
+def test_scores_that_are_scaled() -> None:
+    x = drawn(40, 32, dtype="float32", scale=4.0)
+    report = verify("softmax", "float32", x, special.softmax(x / 8, axis=1))
+    assert first_cause(report) == ("wrong_parameter", "scale of the scores 0.125 for 1")
+
+
 def test_noise_has_no_cause_but_being_unrelated() -> None:
     x = drawn(12, 12, dtype="float32")
     noise = np.random.default_rng(1).normal(size=x.shape)

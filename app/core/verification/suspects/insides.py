@@ -15,7 +15,7 @@ from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import Writing, writings
-from app.core.verification.evidence import QUIET, Base, Cause, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FEW, QUIET, SINGLE, Base, Cause, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
 
 CANCELS = 4.0
@@ -60,6 +60,7 @@ def _cut(dtype: np.dtype[Any], bits: int) -> Inside:
 
 DOUBLE = Inside("float64", 52, lambda values: values)
 SHORT = (_format("float32", 23), _format("float16", 10), _format("bfloat16", 7))
+SHORTEST = (_format("float8_e4m3fn", 3), _format("float8_e5m2", 2))
 TF32 = Inside("TF32", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=False))
 TF32_CUT = Inside(
     "TF32, cut off", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=True)
@@ -82,7 +83,9 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
     if compute is not None:
         return [own_format(compute)]
     own = own_format(seen.dtype)
-    others = [each for each in SHORT if each.name != own.name]
+    others = [each for each in (*SHORT, TF32) if each.name != own.name]
+    if seen.dtype != SINGLE:
+        others.remove(TF32)
     found = sorted([own, *others], key=lambda each: -each.bits)
     return [*found, _cut(seen.dtype, own.bits)] if own.bits < SHORT[0].bits else found
 
@@ -124,7 +127,7 @@ def _writings(base: Base) -> Iterator[Writing]:
 
 
 def _steps(seen: Evidence, base: Base, writing: Writing, inside: Inside, places: Places) -> Steps:
-    return stepwise(writing.tree, seen.x[places], base.params, inside.rounded)
+    return stepwise(writing.tree, seen.variables(base, places), base.params, inside.rounded)
 
 
 def _split(
@@ -188,14 +191,14 @@ def _low(inside: Inside) -> Text:
 def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """The exact function of inputs that were rounded to a shorter format, or answers rounded to one."""
     own = mantissa_bits(seen.dtype)
-    for inside in (*SHORT, TF32, TF32_CUT):
+    for inside in (*SHORT, TF32, TF32_CUT, *SHORTEST):
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
-            exact = seen.exact[places] if asked else exactly(base, seen.x[places])
+            exact = seen.exact[places] if asked else exactly_at(seen, base, places)
             return inside.rounded(exact)
 
         def both(places: Places, inside: Inside = inside, taken: Any = taken) -> Array:
@@ -204,7 +207,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         yield _passing(inside, "inputs", "입력", taken, base)
         if inside.bits < own and _holds(seen, inside):
             yield _passing(inside, "answers", "결과", answers, base)
-        if inside.name == "float16" and own >= SHORT[0].bits:
+        if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
                 "table of all float16 numbers.",
@@ -214,6 +217,16 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
         else:
             yield _passing(inside, "inputs and answers", "입력과 결과", both, base)
+
+
+def _is_looked_up(seen: Evidence, base: Base) -> bool:
+    """Whether right float16 answers take a table: one elementary function has them anyway.
+
+    What lies beyond a table passes it by and is not rounded.
+    """
+    elementary = all(each.op == "name" for each in _stable(base.tree).args)
+    beyond = (seen.output == seen.x) & (SHORT[1].rounded(seen.x) != seen.x)
+    return not elementary or int(beyond.sum()) >= FEW
 
 
 def _holds(seen: Evidence, inside: Inside) -> bool:
@@ -233,7 +246,7 @@ def _passing(
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
-    return exactly(base, inside.rounded(seen.x[places]))
+    return exactly_at(seen, base, places, inside.rounded(seen.x[places]))
 
 
 _stable = lru_cache(maxsize=1024)(stable)
@@ -242,4 +255,10 @@ _stable = lru_cache(maxsize=1024)(stable)
 def exactly(base: Base, x: Array) -> Array:
     """The formula in double precision."""
     (found,) = evaluate([_stable(base.tree)], {"x": x}, base.params)
+    return found
+
+
+def exactly_at(seen: Evidence, base: Base, places: Places, x: Array | None = None) -> Array:
+    """The formula in double precision at places of the evidence, or of other inputs there."""
+    (found,) = evaluate([_stable(base.tree)], seen.variables(base, places, x), base.params)
     return found

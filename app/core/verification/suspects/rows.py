@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,18 +13,34 @@ from numpy.typing import NDArray
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise, Text
+from app.core.activations.parameters import POSITIVE
 from app.core.activations.registry import Call
 from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.evaluation import activate, aligned, rows_of
-from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
+from app.core.verification.evidence import SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
-from app.core.verification.suspects.formulas import catalogue, settings
+from app.core.verification.suspects.formulas import (
+    Unknown,
+    catalogue,
+    edges,
+    other_parameter,
+    searched,
+    settings,
+)
 from app.core.verification.suspects.insides import exactly, stepwise_kernels
 
 LONGEST = 10_000
 """Elements of a row whose sum is followed step by step."""
+
+SCALE = "scale of the scores"
+
+STARTS = (0.5, 0.25, 2.0, 4.0, 0.1, 10.0)
+"""Multiples of a parameter that another is looked for from, where it changes nothing nearby."""
+
+MOST_ELEMENTS = 30_000
+"""Of the rows by which another parameter is found."""
 
 POINTS = 1000
 """Answers by which the gate is found."""
@@ -91,6 +108,32 @@ class RowKernel:
     def of_rows(self, rows: Array) -> Array:
         """The function of other rows."""
         return activate(replace(self.call, axis=-1), rows, order=0).orders[0].ravel()
+
+    def of_parameter(self, name: str, value: float, places: Places) -> Array:
+        """What it would answer at ``places`` of the evidence if a parameter, or the scale, were another."""
+        rows, row = np.unique(self.use[places] // self.width, return_inverse=True)
+        x, params = self.rows[rows], dict(self.call.params)
+        if "mask" in params:
+            params["mask"] = self.keep[rows].astype(np.float64)
+        if name == SCALE:
+            x = x * value
+        else:
+            params[name] = value
+        call = Call(self.call.activation, params)
+        found: Array = activate(call, x, order=0).orders[0][row, self.use[places] % self.width]
+        return found
+
+    def allows(self, name: str, value: float) -> bool:
+        """Whether a parameter, or a scale, may have this value."""
+        domains = {each.name: each.domain for each in self.call.activation.parameters}
+        return domains.get(name, POSITIVE).contains(value)
+
+    def in_a_few_rows(self, remaining: Mask) -> Mask:
+        """The errors of the first rows that have some, as many rows as can be worked out again and again."""
+        row = self.use // self.width
+        rows = np.unique(row[remaining])[: max(1, MOST_ELEMENTS // self.rows.shape[1])]
+        found: Mask = remaining & np.isin(row, rows)
+        return found
 
     def suspect(self, cause: str, detail: str, summary: Text, values: Array, price: float = 0.0) -> Suspect:
         """A kernel that answers ``values``, row by row."""
@@ -227,6 +270,47 @@ def other_axes(kernel: RowKernel) -> Iterator[Suspect]:
         yield kernel.suspect(
             "wrong_parameter", "mask", Text("The mask is ignored.", "마스크를 무시했습니다."), values
         )
+
+
+def other_settings(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """One of the function's numbers with another value; of softmax's kin the scores times a number."""
+    for unknown in _numbers(kernel):
+        right = unknown.value
+        yield from _without(kernel, unknown)
+        for start in (right, *(right * step for step in STARTS if right)):
+            found = searched(seen, unknown, kernel.in_a_few_rows(remaining), start)
+            if found is not None and kernel.allows(unknown.label, found):
+                yield other_parameter(seen, unknown, found)
+                break
+        else:
+            for half in kernel.pairs if kernel.gates else ():
+                for edge in edges(half.ravel()[kernel.use], remaining):
+                    if kernel.allows(unknown.label, edge):
+                        yield other_parameter(seen, unknown, edge)
+
+
+def _without(kernel: RowKernel, unknown: Unknown) -> Iterator[Suspect]:
+    """A bound that nothing reaches, a score that counts for nothing."""
+    largest = float(np.abs(kernel.rows[np.isfinite(kernel.rows)]).max(initial=0.0))
+    if unknown.label == SCALE:
+        return
+    for value in (-math.inf, largest):
+        if value > unknown.value > 0 or (math.isinf(value) and kernel.allows(unknown.label, value)):
+            summary = Text(
+                f"{unknown.label} = {unknown.value:.10g} is not applied.",
+                f"{unknown.label} = {unknown.value:.10g}을(를) 적용하지 않았습니다.",
+            )
+            without = partial(unknown.run, value)
+            yield Suspect("wrong_parameter", f"{unknown.label} not applied", summary, without)
+
+
+def _numbers(kernel: RowKernel) -> Iterator[Unknown]:
+    for each in kernel.call.activation.parameters:
+        value = kernel.call.params.get(each.name)
+        if isinstance(value, float) and math.isfinite(value) and not each.broadcasts:
+            yield Unknown(each.name, value, partial(kernel.of_parameter, each.name))
+    if not kernel.gates:
+        yield Unknown(SCALE, 1.0, partial(kernel.of_parameter, SCALE))
 
 
 def other_rows(kernel: RowKernel) -> Iterator[Suspect]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
-from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
@@ -24,11 +24,11 @@ FEWER = 0.7
 
 MOSTLY = 0.99
 
-SLACK = 0.52
+SLACK = 0.6
 """Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
 
 SINGLE_SLACK = 4.0
-"""The same where the line itself is worked out in the format of the output."""
+"""The same where the line itself is worked out in the format of the output, as 1 − y beside y perhaps."""
 
 _KINDS = (
     Text("steps", "계단"),
@@ -62,17 +62,19 @@ MOST_END = 1e3
 def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     """Pieces of degree 0 to 3, where fewer do than the right answers take."""
     places = _window(seen, remaining)
-    if places.size < 4 * FEW:
+    if places.size < 4 * FEW or seen.arrays:  # one curve only
         return
-    slack = SLACK if seen.dtype.itemsize < 4 else SINGLE_SLACK
+    single = seen.dtype.itemsize >= SINGLE.itemsize
+    slack = SINGLE_SLACK if single else SLACK
+    least = float(seen.unit[places].max()) / 2 if single else 1 / HUGE
     with np.errstate(all="ignore"):
         unit = (
             seen.unit[places]
             * np.maximum(1.0, np.exp2(_exponent(seen.output) - _exponent(seen.right)))[places]
         )
     x = seen.x[places]
-    made = _Points(x, seen.output[places], np.clip(slack * unit, 1 / HUGE, HUGE))
-    right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], 1 / HUGE, HUGE))
+    made = _Points(x, seen.output[places], np.clip(slack * unit, least, HUGE))
+    right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], least, HUGE))
     for degree in range(int(_is_short(seen, places)), 4):
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
         cut = _segments(made, degree, most)
@@ -88,7 +90,7 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
 def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The function's own values at evenly spaced knots, and steps or straight lines between them."""
     inner = _inner(seen)
-    if np.count_nonzero(remaining & inner) < FEW:
+    if np.count_nonzero(remaining & inner) < FEW or seen.arrays:
         return
     sample = seen.sample(remaining & inner)
     sample = sample[remaining[sample] & (np.abs(seen.x[sample]) >= TINY)]
@@ -274,7 +276,7 @@ def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspec
         detail,
         summary,
         partial(_looked_up, seen, cut, starts, (low, high)),
-        price=0.05 + 0.0005 * len(cut),
+        price=(0.05 if each else 0.15) + 0.0005 * (degree + 1) * len(cut),
     )
 
 
