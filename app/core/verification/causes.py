@@ -37,7 +37,7 @@ from app.core.verification.suspects.formulas import (
     relatives,
     turned_parameters,
 )
-from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
+from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.tables import even_tables, tables
@@ -56,6 +56,9 @@ SMALL = 256
 
 CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
 """Of the errors, and of their digits: what accounts for so many makes heavier suspects superfluous."""
+
+LEAST_WRONG = 0.02
+"""Of the numbers: fewer are no other function's."""
 
 LEAST_ERRORS = 3
 
@@ -131,7 +134,10 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         places = np.flatnonzero(met)
         if not places.size:
             return
-        for cause in suspect.causes(places):
+        told = suspect.causes(places)
+        if place == 0 and sum(cause.explains for cause in told) * places.size < SOME * total:
+            return  # how careful kernels err as well
+        for cause in told:
             share = cause.explains * places.size / total
             if share >= SOME / 2 or share * total >= FEW:
                 yield cause._replace(explains=share)
@@ -183,6 +189,7 @@ def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
     yield from other_parameters(seen, base, remaining)
     yield from early_ends(seen)
     yield from clipped_arguments(seen, base, remaining)
+    yield from cut_answers(seen)
     yield from passing_formats(seen, base)
     yield from other_constants(seen, base, remaining)
     yield from relatives(seen)
@@ -245,7 +252,7 @@ def unrelated(seen: Evidence) -> Cause:
 def is_unrelated(seen: Evidence) -> bool:
     """Fewer than half of the numbers have the right sign and half to twice the right size."""
     use = np.isfinite(seen.right) & (seen.right != 0)
-    if use.sum() < FEW:
+    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG:
         return False
     with np.errstate(all="ignore"):
         ratio = seen.output[use] / seen.right[use]

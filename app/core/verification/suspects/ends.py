@@ -200,14 +200,14 @@ def _clipped(
 ) -> Iterator[Suspect]:
     (argument,) = evaluate([node.args[0]], seen.variables(base, places), base.params)
     wrong = remaining[places]
-    bounds = {side: _onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
+    bounds = {side: onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
     for side, bound in bounds.items():
         if bound is not None:
             for sides in ((side,), ("above", "below")):
                 yield _clip(seen, base, root, node, sides, bound)
 
 
-def _onset(size: Array, wrong: Mask) -> float | None:
+def onset(size: Array, wrong: Mask) -> float | None:
     """Beyond which nearly all answers are wrong, though before it they are right."""
     order = np.argsort(-size, kind="stable")
     size, wrong = size[order], wrong[order]

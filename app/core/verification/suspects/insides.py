@@ -61,6 +61,10 @@ def _cut(dtype: np.dtype[Any], bits: int) -> Inside:
 DOUBLE = Inside("float64", 52, lambda values: values)
 SHORT = (_format("float32", 23), _format("float16", 10), _format("bfloat16", 7))
 SHORTEST = (_format("float8_e4m3fn", 3), _format("float8_e5m2", 2))
+CUT = tuple(
+    Inside(name, bits, lambda values, bits=bits: _shortened(np.asarray(values), bits, cut=True))  # type: ignore[misc]
+    for name, bits in (("bfloat16", 7), ("float16", 10))
+)
 TF32 = Inside("TF32", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=False))
 TF32_CUT = Inside(
     "TF32, cut off", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=True)
@@ -83,7 +87,7 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
     if compute is not None:
         return [own_format(compute)]
     own = own_format(seen.dtype)
-    others = [each for each in (*SHORT, TF32) if each.name != own.name]
+    others = [each for each in (DOUBLE, *SHORT, TF32) if each.name != own.name]
     if seen.dtype != SINGLE:
         others.remove(TF32)
     found = sorted([own, *others], key=lambda each: -each.bits)
@@ -204,9 +208,9 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         def both(places: Places, inside: Inside = inside, taken: Any = taken) -> Array:
             return inside.rounded(taken(places))
 
-        yield _passing(inside, "inputs", "입력", taken, base)
-        if inside.bits < own and _holds(seen, inside):
-            yield _passing(inside, "answers", "결과", answers, base)
+        yield passing(inside, "inputs", "입력", taken, base)
+        if inside.bits < own and holds(seen, inside):
+            yield passing(inside, "answers", "결과", answers, base)
         if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
@@ -216,7 +220,23 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             )
             yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
         else:
-            yield _passing(inside, "inputs and answers", "입력과 결과", both, base)
+            yield passing(inside, "inputs and answers", "입력과 결과", both, base)
+
+
+def cut_answers(seen: Evidence) -> Iterator[Suspect]:
+    """The exact answers with their last bits cut off."""
+    for inside in CUT:
+        if inside.bits < mantissa_bits(seen.dtype) and holds(seen, inside):
+            summary = Text(
+                f"The answers are cut off to the digits of {inside.name}, not rounded.",
+                f"결과를 반올림하지 않고 {inside.name}의 자릿수에서 잘라 냈습니다.",
+            )
+            run = partial(_shorter, seen, inside)
+            yield Suspect("truncation", f"to {inside.name}", summary, run)
+
+
+def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
+    return inside.rounded(seen.exact[places])
 
 
 def _is_looked_up(seen: Evidence, base: Base) -> bool:
@@ -229,15 +249,20 @@ def _is_looked_up(seen: Evidence, base: Base) -> bool:
     return not elementary or int(beyond.sum()) >= FEW
 
 
-def _holds(seen: Evidence, inside: Inside) -> bool:
+def holds(seen: Evidence, inside: Inside) -> bool:
     """Whether nearly all outputs are numbers of the format."""
     output = seen.output[np.isfinite(seen.output)]
     return bool(output.size) and float((inside.rounded(output) == output).mean()) > NEARLY_ALL
 
 
-def _passing(
-    inside: Inside, what: str, what_ko: str, predicted: Callable[[Places], Array], base: Base
+def passing(
+    inside: Inside,
+    what: str,
+    what_ko: str,
+    predicted: Callable[[Places], Array],
+    base: Base | None = None,
 ) -> Suspect:
+    """A kernel whose ``what`` are rounded to a format."""
     summary = Text(
         f"The errors are those of {what} rounded to {inside.name}.",
         f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",

@@ -26,22 +26,25 @@ _FLUSHED = {
 }
 
 
+def flushed(values: Array, smallest: float) -> Array:
+    """Numbers below the ``smallest`` as zero."""
+    return np.where(np.abs(values) < smallest, 0.0, values)
+
+
 def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """Zero for subnormal inputs, answers, or results on the way."""
-
-    def flushed(values: Array) -> Array:
-        return np.where(np.abs(values) < seen.smallest_normal, 0.0, values)
+    tiny = seen.smallest_normal
 
     def outputs(places: Places) -> Array:
-        return flushed(seen.right[places])
+        return flushed(seen.right[places], tiny)
 
     def inputs(places: Places) -> Array:
         x = seen.x[places]
         at_zero = exactly_at(seen, base, places, np.zeros_like(x))
-        return np.where(flushed(x) == x, seen.right[places], at_zero)
+        return np.where(flushed(x, tiny) == x, seen.right[places], at_zero)
 
     def both(places: Places) -> Array:
-        return flushed(inputs(places))
+        return flushed(inputs(places), tiny)
 
     kinds: dict[str, Callable[[Places], Array]] = {
         "outputs": outputs,
@@ -65,8 +68,8 @@ def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
 def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: Places) -> Array:
     """What a kernel says that flushes on the way, where that changes more than a digit."""
     right = seen.right[places]
-    flushed = stepwise(base.tree, seen.variables(base, places), base.params, step).values
-    return np.where((flushed == 0) & (right != 0), flushed, right)
+    found = stepwise(base.tree, seen.variables(base, places), base.params, step).values
+    return np.where((found == 0) & (right != 0), found, right)
 
 
 MOST_LEVELS = 4096

@@ -19,7 +19,7 @@ from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.evaluation import activate, aligned, rows_of
-from app.core.verification.evidence import SINGLE, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
 from app.core.verification.suspects.formulas import (
     Unknown,
@@ -39,8 +39,11 @@ SCALE = "scale of the scores"
 STARTS = (0.5, 0.25, 2.0, 4.0, 0.1, 10.0)
 """Multiples of a parameter that another is looked for from, where it changes nothing nearby."""
 
-MOST_ELEMENTS = 30_000
-"""Of the rows by which another parameter is found."""
+MOST_NUMBERS = 500_000
+"""Of the inputs, for which a whole other answer is worked out some ten times."""
+
+MOST_ELEMENTS, FEW_ELEMENTS = 30_000, 1_000
+"""Of the rows by which another parameter is found; where that takes long."""
 
 POINTS = 1000
 """Answers by which the gate is found."""
@@ -107,7 +110,23 @@ class RowKernel:
 
     def of_rows(self, rows: Array) -> Array:
         """The function of other rows."""
-        return activate(replace(self.call, axis=-1), rows, order=0).orders[0].ravel()
+        params = dict(self.call.params)
+        if "mask" in params:
+            params["mask"] = self.keep.astype(np.float64)
+        return activate(Call(self.call.activation, params), rows, order=0).orders[0].ravel()
+
+    @cached_property
+    def _most(self) -> float:
+        """How many elements a request may hold, at these parameters or close by."""
+        activation, near = self.call.activation, self.call.scalars
+        assert isinstance(activation, Rowwise)
+        others = ({**near, name: value * 1.1} for name, value in near.items())
+        return min(activation.most(**each) for each in (near, *others))
+
+    @property
+    def is_light(self) -> bool:
+        """Whether all rows can be worked out anew some ten times."""
+        return self.rows.size <= (MOST_NUMBERS if math.isinf(self._most) else FEW_ELEMENTS)
 
     def of_parameter(self, name: str, value: float, places: Places) -> Array:
         """What it would answer at ``places`` of the evidence if a parameter, or the scale, were another."""
@@ -131,7 +150,8 @@ class RowKernel:
     def in_a_few_rows(self, remaining: Mask) -> Mask:
         """The errors of the first rows that have some, as many rows as can be worked out again and again."""
         row = self.use // self.width
-        rows = np.unique(row[remaining])[: max(1, MOST_ELEMENTS // self.rows.shape[1])]
+        most = MOST_ELEMENTS if math.isinf(self._most) else FEW_ELEMENTS
+        rows = np.unique(row[remaining])[: max(1, most // self.rows.shape[1])]
         found: Mask = remaining & np.isin(row, rows)
         return found
 
@@ -216,7 +236,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         return
     first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
     for gate, value in ((first, second), (second, first)):
-        call = _gate(seen, gate, value)
+        call = gate_of(seen, gate, value)
         if call is None:
             continue
         gates = replace(seen, call=call, x=gate)
@@ -226,7 +246,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
             yield replace(suspect, predicted=predicted, base=None, noisy=False)
 
 
-def _gate(seen: Evidence, gate: Array, value: Array) -> Call | None:
+def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
     """The elementwise entry that ``gate`` goes through; None where the catalogue has none."""
     some = np.linspace(0, gate.size - 1, min(gate.size, POINTS)).astype(np.intp)
     right = seen.exact[some]
@@ -341,8 +361,8 @@ def softmax_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
         return
     scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
-    formats = [kernel.compute] if kernel.compute is not None else [kernel.dtype, FORMATS["float32"]]
-    for dtype in dict.fromkeys(formats):
+    usual = [kernel.dtype, *(FORMATS[each] for each in ("float32", "float16", "bfloat16"))]
+    for dtype in dict.fromkeys(usual if kernel.compute is None else [kernel.compute]):
         if dtype.itemsize <= SINGLE.itemsize or dtype == kernel.dtype:
             yield from _in_format(kernel, scores, dtype, entry is LOG_SOFTMAX)
 
@@ -362,9 +382,10 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
     short = Text(f"All steps are rounded to {called}.", f"모든 단계를 {called}로 반올림했습니다.")
     steps = partial(_steps, scores, dtype)
     if logarithm:
-        yield kernel.suspect("cancellation", f"log of softmax in {called}", afterwards, steps("log", True))
+        for end in ("log", "log of share"):
+            yield kernel.suspect("cancellation", f"log of softmax in {called}", afterwards, steps(end, True))
         yield kernel.suspect(
-            "overflow", f"log of exp without the maximum in {called}", overflow, steps("log", False)
+            "overflow", f"log of exp without the maximum in {called}", overflow, steps("log", False), 0.03
         )
         yield kernel.suspect(
             "overflow", f"exp without the maximum in {called}", overflow, steps("difference", False)
@@ -376,21 +397,37 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
     if dtype.itemsize < SINGLE.itemsize:  # in float32 it is how right kernels work
         end = "difference" if logarithm else "share"
         yield kernel.suspect("low_precision", called, short, steps(end, True), 0.02)
+        if dtype.itemsize < kernel.dtype.itemsize or kernel.rows.shape[1] > FEW:
+            added = Text(f"The sum is added up in {called}.", f"합을 {called}로 더했습니다.")
+            for how in ("sum", "total"):
+                values = steps(f"{end} of {how}", True)
+                yield kernel.suspect("low_precision", f"sum in {called}", added, values, 0.02)
 
 
 def _steps(scores: Array, dtype: np.dtype[Any], end: str, subtract: bool) -> Array:
-    """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``)."""
+    """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``).
 
-    def held(values: Array) -> Array:
+    ``… of share``, ``… of sum``, ``… of total``: nothing is rounded but the shares, the sum at every step, or
+    once it is complete.
+    """
+
+    def rounded(values: Array) -> Array:
         return doubles(round_to(values, dtype))
 
+    end, _, alone = end.partition(" of ")
+
+    def held(values: Array, what: str = "") -> Array:
+        return rounded(values) if alone in ("", what) else values
+
     with np.errstate(all="ignore"):
+        scores = held(scores)
         shifted = held(scores - scores.max(axis=1, keepdims=True)) if subtract else scores
         powers = held(np.exp(shifted))
         total: Array = np.zeros((len(scores), 1))
         for column in powers.T:
-            total = held(total + column[:, None])
+            total = held(total + column[:, None], "sum")
+        total = held(total, "total")
         if end == "difference":
             return held(shifted - held(np.log(total)))
-        share = held(powers / total)
+        share = held(powers / total, "share")
         return held(np.log(share)) if end == "log" else share
