@@ -27,6 +27,10 @@ FAR = 2.0**40
 SAMPLE = 1500
 """Wrong numbers, and others, that a supposed kernel is tried on first."""
 
+GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
+"""Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
+to; not where it has to meet less than this."""
+
 QUIET = 4.0
 """Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
 
@@ -305,6 +309,13 @@ def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype
     )
 
 
+def _glance(places: Places) -> Places:
+    """Some runs of neighbours, spread evenly."""
+    starts = np.linspace(0, places.size - RUN, GLANCE // RUN).astype(np.intp)
+    found: Places = places[(starts[:, None] + np.arange(RUN)).ravel()]
+    return found
+
+
 def best(
     seen: Evidence,
     suspects: Iterable[Suspect],
@@ -314,9 +325,12 @@ def best(
 ) -> tuple[Suspect, Fit] | None:
     """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
     places = seen.sample(remaining)
+    few = _glance(places) if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE else None
     found: tuple[Suspect, Fit] | None = None
     worth = -np.inf
     for suspect in suspects:
+        if few is not None and seen.fit(suspect, few, remaining)[0].share < least / 2:
+            continue
         fit, _ = seen.fit(suspect, places, remaining)
         if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
             continue

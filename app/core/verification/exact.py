@@ -11,6 +11,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -39,6 +40,9 @@ NEAR = 2.0**-12
 
 TINY = 1e-300
 """Below every format but doubles."""
+
+MOST_REMEMBERED = 20_000
+"""Numbers that were proved for one kernel and are kept for the next: half a megabyte."""
 
 _SMALLEST = 5e-324
 
@@ -204,14 +208,47 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
         each.rounded[no_number] = np.nan
     if not places.size:
         return orders
-    proved = ProvedActivation(call_at(call, places), x[places], len(orders) - 1, rounding)(map, ignore)
-    for each, right in zip(orders, proved.orders, strict=True):
+    proved = _proved(_Question(call_at(call, places), x[places], len(orders), rounding))
+    for each, right in zip(orders, proved, strict=True):
         each.rounded[places] = right
         # Nothing proved, or no number at all: the latter where double precision has none either.
         each.known[places] = ~np.isnan(right) | ~np.isfinite(each.value[places]) | ~np.isfinite(x[places])
         lost = places[~np.isfinite(each.value[places])]
         each.value[lost], each.rest[lost] = each.rounded[lost], 0.0
     return orders
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is proved again and again: the hard numbers of a whole format are the same for every kernel."""
+
+    call: Call
+    x: Array
+    count: int
+    rounding: Rounding
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        params = {name: np.asarray(value).tobytes() for name, value in self.call.params.items()}
+        return self.call.activation.name, *params.items(), self.x.tobytes(), self.count, self.rounding
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _proved(question: _Question) -> tuple[Array, ...]:
+    return _remembered(question) if question.x.size <= MOST_REMEMBERED else _answered(question)
+
+
+def _answered(question: _Question) -> tuple[Array, ...]:
+    job = ProvedActivation(question.call, question.x, question.count - 1, question.rounding)
+    return job(map, ignore).orders
+
+
+_remembered = lru_cache(maxsize=32)(_answered)
 
 
 def digits(call: Call, order: int, x: float) -> Digits | None:

@@ -120,7 +120,8 @@ def _cause(seen: Evidence, end: _End, last: int, first: int) -> str:
     if end.side == "inside" or end.answer[1] != 0:
         return "threshold"
     low, high = sorted((seen.right[last], seen.right[first]))
-    room = 4 * abs(high - low) + 2 * seen.unit[last]
+    with np.errstate(all="ignore"):
+        room = 4 * abs(high - low) + 2 * seen.unit[last]
     if end.answer[0] != 0 and low - room <= end.answer[0] <= high + room:
         return "clamp"
     level = max(abs(float(seen.right[0])), abs(float(seen.right[-1])))

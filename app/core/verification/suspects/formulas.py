@@ -23,7 +23,7 @@ from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
 from app.core.verification.evidence import FAR, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
-from app.core.verification.suspects.insides import SHORT, exactly_at
+from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
 from app.core.verification.suspects.trees import replaced
 
 FREE = "a constant"
@@ -163,9 +163,7 @@ def _parameter(seen: Evidence, base: Base, key: str) -> Unknown:
     def with_value(found: float) -> Base:
         return Base(base.tree, {**base.params, key: found})
 
-    def run(found: float, places: Places) -> Array:
-        return exactly_at(seen, with_value(found), places)
-
+    run = with_free(seen, base, base.tree, key)
     varies = key not in base.params
     value = float(np.median(seen.arrays[key])) if varies else base.params[key]
     return Unknown(key, value, run, with_value, varies)
@@ -201,11 +199,7 @@ def _base_two(root: Tree) -> Tree:
 
 def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
     (value,) = evaluate([part], {"x": np.zeros(1)}, {})
-    free = stable(replaced(root, {part: name(FREE)}))
-
-    def run(found: float, places: Places) -> Array:
-        (values,) = evaluate([free], seen.variables(base, places), {**base.params, FREE: found})
-        return values
+    run = with_free(seen, base, replaced(root, {part: name(FREE)}), FREE)
 
     def with_value(found: float) -> Base:
         return Base(replaced(root, {part: number(Fraction(found))}), base.params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
-from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.tree import Tree
+from app.core.formulas.vectorised import evaluator, stable
 from app.core.formulas.writings import Writing, writings
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Base, Cause, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
@@ -277,13 +278,35 @@ def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
 _stable = lru_cache(maxsize=1024)(stable)
 
 
+@lru_cache(maxsize=2048)
+def _compiled(
+    root: Tree, names: tuple[str, ...], params: tuple[tuple[str, float], ...]
+) -> Callable[[Sequence[Any]], list[Array]]:
+    return evaluator([_stable(root)], names, dict(params))
+
+
 def exactly(base: Base, x: Array) -> Array:
     """The formula in double precision."""
-    (found,) = evaluate([_stable(base.tree)], {"x": x}, base.params)
+    (found,) = _compiled(base.tree, ("x",), tuple(base.params.items()))([x])
     return found
 
 
 def exactly_at(seen: Evidence, base: Base, places: Places, x: Array | None = None) -> Array:
     """The formula in double precision at places of the evidence, or of other inputs there."""
-    (found,) = evaluate([_stable(base.tree)], seen.variables(base, places, x), base.params)
+    variables = seen.variables(base, places, x)
+    (found,) = _compiled(base.tree, tuple(variables), tuple(base.params.items()))(list(variables.values()))
     return found
+
+
+def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float, Places], Array]:
+    """The formula ``root`` in double precision as a function of what is called ``free`` in it."""
+    params = {key: value for key, value in base.params.items() if key != free}
+    known = Base(base.tree, {**params, free: 0.0})
+
+    def run(value: float, places: Places) -> Array:
+        variables = seen.variables(known, places)
+        at = _compiled(root, (*variables, free), tuple(params.items()))
+        (found,) = at([*variables.values(), np.float64(value)])
+        return found
+
+    return run

@@ -16,8 +16,15 @@ from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
+GLANCE = 50
+"""Numbers by which most evenly spaced tables are ruled out."""
+
 MOST_STEPS = 0.65
 """Of the answers: with more, neighbours are rarely alike."""
+
+SHORT_RUN, LEAN = 32, 0.7
+"""Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
+on the average."""
 
 FEWER = 0.7
 """Of the segments that the right answers would take: with more, it is no table."""
@@ -103,8 +110,9 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
             for kind, look in _LOOKS.items():
                 run = partial(_even, seen, inner, (knots, values), look)
                 within = sample[np.abs(seen.x[sample]) <= high]
-                same = seen.off(seen.rounded(run(within)), within) <= 1
-                if within.size < FEW or same.mean() < 0.9:
+                if not _agrees(seen, run, within[:: max(1, within.size // GLANCE)], 0.6):
+                    continue
+                if not _agrees(seen, run, within, 0.9):
                     continue
                 detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
                 summary = Text(
@@ -113,6 +121,11 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
                     "표의 값과 같습니다.",
                 )
                 yield Suspect("table", detail, summary, run, base=base)
+
+
+def _agrees(seen: Evidence, run: Callable[[Places], Array], places: Places, least: float) -> bool:
+    same = seen.off(seen.rounded(run(places)), places) <= 1
+    return places.size >= FEW and float(same.mean()) >= least
 
 
 def _even(seen: Evidence, inner: Mask, table: tuple[Array, Array], look: _Look, places: Places) -> Array:
@@ -200,7 +213,7 @@ def _segments(points: _Points, degree: int, most: int) -> list[_Segment] | None:
     found: list[_Segment] = []
     start, size = 0, points.x.size
     while start < size:
-        if len(found) == most:
+        if len(found) == most or (len(found) >= SHORT_RUN and start < LEAN * (2 * degree + 4) * len(found)):
             return None
         stop, piece = _longest(points, start, degree)
         found.append(_Segment(start, stop, float(points.x[start]), piece))
