@@ -22,6 +22,9 @@ GLANCE = 50
 MOST_STEPS = 0.65
 """Of the answers: with more, neighbours are rarely alike."""
 
+SMOOTH = 0.5
+"""Of the points lie with their neighbours on one piece: a piece holds many more than it is made of."""
+
 SHORT_RUN, LEAN = 32, 0.7
 """Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
 on the average."""
@@ -83,6 +86,8 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     made = _Points(x, seen.output[places], np.clip(slack * unit, least, HUGE))
     right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], least, HUGE))
     for degree in range(int(_is_short(seen, places)), 4):
+        if degree and _smooth(made, degree) < SMOOTH:
+            continue
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
         cut = _segments(made, degree, most)
         if cut is None or len(cut) < 2:
@@ -219,6 +224,19 @@ def _segments(points: _Points, degree: int, most: int) -> list[_Segment] | None:
         found.append(_Segment(start, stop, float(points.x[start]), piece))
         start = stop
     return found
+
+
+def _smooth(points: _Points, degree: int) -> float:
+    """The share of neighbours, one more than a polynomial of this degree passes, that one comes near to."""
+    count = points.x.size - degree - 1
+    x, values, slack = (
+        np.stack([each[start : start + count] for start in range(degree + 2)]) for each in points
+    )
+    apart = x[:, None] - x[None]
+    apart[np.arange(degree + 2), np.arange(degree + 2)] = 1.0
+    weight = 1 / apart.prod(axis=1)
+    lack = np.abs((weight * values).sum(axis=0))
+    return float((lack <= (np.abs(weight) * slack).sum(axis=0)).mean())
 
 
 def _longest(points: _Points, start: int, degree: int) -> tuple[int, Array]:
