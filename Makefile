@@ -12,6 +12,9 @@ LOCK := .venv-lock/bin/uv --no-config pip compile --quiet --universal --python-v
 	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock'
 
+# Tests run in a process for each core; one that is through takes over what another has left.
+SIDE_BY_SIDE := -n logical --dist worksteal
+
 # The stamps carry Python's version: another PYTHON, like a changed lock, makes the environment anew.
 SERVICE := .venv/service-$(VERSION)
 LOOPS := .venv/loops-$(VERSION)
@@ -29,10 +32,10 @@ run: $(LOOPS) ## serve on http://127.0.0.1:8000
 	.venv/bin/python -m app
 
 test: $(TOOLS) ## run the tests that need a few minutes
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
-	.venv-peers/bin/python -m pytest -m 'slow or peers'
+	.venv-peers/bin/python -m pytest $(SIDE_BY_SIDE) -m 'slow or peers'
 
 study: $(TOOLS) ## the tests that take many minutes: a hundred thousand formulas, verdicts held against training
 	.venv/bin/python -m pytest -m study -o faulthandler_timeout=0

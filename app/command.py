@@ -26,16 +26,18 @@ from app.client import (
     ServiceError,
     activate,
     describe,
+    describe_formula,
     gradient_flow,
     verify,
     verify_file,
 )
-from app.client.results import Facts, Judgement, Network, Values
+from app.client.results import Facts, FormulaFacts, Judgement, Network, Values
 from app.contract.verify import Candidate, OrderJudgement, WorstInput
 from app.core.arithmetic.formats import FORMATS
 from app.wire import npy
 from app.wire.errors import Unsuitable
 from app.wire.nested import NON_FINITE, to_lists
+from app.wire.spelling import FORMULA
 
 Result = TypeVar("Result")
 
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     values.add_argument("--dtype", default="float64", help="number format (%(default)s)")
 
     facts = _question(commands, "describe", "what is known of a function", _describe)
-    facts.add_argument("function", help="such as tanh")
+    facts.add_argument("function", help="such as tanh, formula:x*tanh(x)")
 
     judge = _question(
         commands, "verify", "how far a kernel's numbers lie from the exact ones, and why", _verify
@@ -141,6 +143,7 @@ def _values(options: argparse.Namespace) -> int:
         "f(x)": found.outputs,
         "f'(x)": found.derivative,
         "f''(x)": found.second_derivative,
+        **{f"f^({order})(x)": values for order, values in enumerate(found.higher_derivatives, 3)},
     }
     known = {name: np.atleast_1d(values) for name, values in columns.items() if values is not None}
     if options.json:
@@ -151,6 +154,8 @@ def _values(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
+    if options.function.startswith(FORMULA):
+        return _describe_formula(options)
     facts: Facts = _ask(options, describe(options.function))
     if options.json:
         print(facts.model_dump_json())
@@ -161,13 +166,39 @@ def _describe(options: argparse.Namespace) -> int:
         ("derivative", facts.latex[1] if len(facts.latex) > 1 else ""),
         ("range", facts.range),
         ("largest slope", _unless_none(facts.largest_slope)),
-        ("zero-centred", "yes" if facts.zero_centred else "no"),
-        ("monotone", "yes" if facts.monotone else "no"),
+        ("zero-centred", _yes_or_no(facts.zero_centred)),
+        ("monotone", _yes_or_no(facts.monotone)),
         ("saturates at", "unknown" if facts.saturates is None else ", ".join(facts.saturates) or "nowhere"),
         *((f"parameter {each.name}", f"{each.domain}; default {each.default}") for each in facts.parameters),
     ]
     _table(None, rows)
     return 0
+
+
+def _describe_formula(options: argparse.Namespace) -> int:
+    facts: FormulaFacts = _ask(options, describe_formula(options.function, params=dict(options.param)))
+    if options.json:
+        print(facts.model_dump_json())
+        return 0
+    kinks = ", ".join(_digits(each.at) for each in facts.kinks)
+    rows = [
+        ("formula", facts.latex[0] or ""),
+        ("derivative", facts.latex[1] or ""),
+        ("same as", facts.same_as or "no function of the catalogue that is known"),
+        ("range", "unknown" if facts.range is None else f"{facts.range.low} to {facts.range.high}"),
+        ("limits", " and ".join(map(_unless_none, facts.limits))),
+        ("largest slope", _unless_none(facts.largest_slope)),
+        ("zero-centred", _yes_or_no(facts.zero_centred)),
+        ("monotone", _yes_or_no(facts.monotone)),
+        ("saturates at", ", ".join(facts.saturates) or "nowhere"),
+        ("kinks at", kinks or "none"),
+    ]
+    _table(None, rows)
+    return 0
+
+
+def _yes_or_no(fact: bool | None) -> str:
+    return "unknown" if fact is None else "yes" if fact else "no"
 
 
 PATIENCE = 3600.0

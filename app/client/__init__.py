@@ -17,11 +17,13 @@ from app.client.exchanges import (
     Layer,
     Lines,
     NetworkOptions,
+    Policy,
     ServiceError,
     Told,
     TrainingOptions,
     activate,
     describe,
+    describe_formula,
     gradient_flow,
     mean_field,
     picture,
@@ -30,7 +32,7 @@ from app.client.exchanges import (
     verify,
     verify_file,
 )
-from app.client.results import Diagram, Facts, Judgement, Network, Picture, Training, Values
+from app.client.results import Diagram, Facts, FormulaFacts, Judgement, Network, Picture, Training, Values
 
 __all__ = [
     "BIG",
@@ -39,12 +41,14 @@ __all__ = [
     "Diagram",
     "Exchange",
     "Facts",
+    "FormulaFacts",
     "Judgement",
     "Layer",
     "Lines",
     "Network",
     "NetworkOptions",
     "Picture",
+    "Policy",
     "ServiceError",
     "Told",
     "Training",
@@ -52,6 +56,7 @@ __all__ = [
     "Values",
     "activate",
     "describe",
+    "describe_formula",
     "gradient_flow",
     "mean_field",
     "picture",

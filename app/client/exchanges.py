@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from app.client.arrays import Param, format_name, numbers, numpy, safetensors
 from app.client.arrays import Values as Given
 from app.client.arrays import params as sent
-from app.client.results import Diagram, Facts, Judgement, Network, Picture, Training, Values
-from app.contract.activate import ActivateResponse
+from app.client.results import Diagram, Facts, FormulaFacts, Judgement, Network, Picture, Training, Values
+from app.contract.activate import ActivateResponse, Proof
 from app.contract.problems import ProblemDocument
 from app.contract.sweep import SweepLine
 from app.contract.training import (
@@ -27,6 +27,7 @@ from app.contract.training import (
     TrainingStart,
 )
 from app.core.arithmetic.formats import number_format
+from app.wire.spelling import spell
 
 Result = TypeVar("Result")
 Line = TypeVar("Line")
@@ -82,6 +83,14 @@ class Lines(Exchange[Result], Generic[Result, Line]):
     line: Callable[[str], Line]
 
 
+class Policy(TypedDict, total=False):
+    """How numbers are rounded: fields of `ActivateRequest`, all optional."""
+
+    rounding: Literal["fast", "proved"]
+    overflow: Literal["format", "saturate"]
+    subnormals: Literal["keep", "flush"]
+
+
 def activate(
     function: str,
     inputs: Given,
@@ -91,13 +100,15 @@ def activate(
     dtype: str = "float64",
     axis: int | None = None,
     upstream: Given | None = None,
+    **policy: Unpack[Policy],
 ) -> Exchange[Values]:
     """``POST /activate``: values and derivatives of ``function`` at ``inputs``.
 
-    Parameters and defaults are the service's; arrays of `BIG` elements and more travel as ``.npy``.
+    ``function`` may be ``formula:`` and an expression in x. Parameters and defaults are the service's; arrays
+    of `BIG` elements and more travel as ``.npy``.
     """
     array = numpy(inputs).astype(np.float64)
-    fields: dict[str, Any] = {"order": order, "params": sent(params or {})}
+    fields: dict[str, Any] = {"order": order, "params": sent(params or {}), **policy}
     if axis is not None:
         fields["axis"] = axis
     drawing = picture(function, params=params)
@@ -288,14 +299,20 @@ def describe(function: str) -> Exchange[Facts]:
     return Exchange("GET", f"/functions/{function}", _facts, picture=picture(function))
 
 
+def describe_formula(function: str, *, params: Mapping[str, Param] | None = None) -> Exchange[FormulaFacts]:
+    """``POST /functions/describe``: what is found out about ``formula:…``, which entry it is if it is one."""
+    fields = {"function": function, "params": sent(params or {})}
+    return _json("/functions/describe", fields, _formula_facts, picture=picture(function, params=params))
+
+
 def picture(*functions: str, params: Mapping[str, Param] | None = None, order: int = 1) -> Exchange[Picture]:
     """``GET /plots/functions.svg``: the curves of ``functions`` and of their derivatives up to ``order``.
 
     ``params`` are those of all functions; arrays have no place in a picture's address and are left out.
     """
-    scalars = {name: value for name, value in (params or {}).items() if np.ndim(numpy_or_text(value)) == 0}
-    inside = ", ".join(f"{name}={_spelled(value)}" for name, value in scalars.items())
-    names = [f"{function}({inside})" if inside else function for function in functions]
+    given = {name: numpy_or_text(value) for name, value in (params or {}).items()}
+    scalars = {name: _number(value) for name, value in given.items() if np.ndim(value) == 0}
+    names = [spell(function, scalars) for function in functions]
     query = httpx.QueryParams([("name", name) for name in names] + [("order", n) for n in range(order + 1)])
     return Exchange("GET", f"/plots/functions.svg?{query}", _svg, headers={"Accept": SVG})
 
@@ -325,10 +342,9 @@ def numpy_or_text(value: Param) -> Any:
     return value if isinstance(value, str | bool) else numpy(value)
 
 
-def _spelled(value: Param) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else repr(float(numpy(value)))
+def _number(value: Any) -> Any:
+    """What is no switch as a number of Python's."""
+    return value if isinstance(value, str | bool) else float(value)
 
 
 def _json(
@@ -372,7 +388,11 @@ def _binary(
 def _values(response: httpx.Response, dtype: str) -> Values:
     rounded = number_format(dtype)
     if response.headers["content-type"] == NPY:
-        return Values(*np.load(io.BytesIO(response.content), allow_pickle=False).astype(rounded))
+        orders = np.load(io.BytesIO(response.content), allow_pickle=False).astype(rounded)
+        counts = response.headers.get("proof", "").split("/")
+        proof = Proof(proved=int(counts[0]), unproved=int(counts[1])) if len(counts) == 2 else None
+        outputs, derivative, second = (*orders[:3], None, None)[:3]
+        return Values(outputs, derivative, second, higher_derivatives=tuple(orders[3:]), proof=proof)
     answer = ActivateResponse.model_validate(json.loads(response.content))
     gradients = answer.param_gradients
     return Values(
@@ -381,6 +401,8 @@ def _values(response: httpx.Response, dtype: str) -> Values:
         _rounded(answer.second_derivative, rounded),
         _rounded(answer.input_gradient, rounded),
         None if gradients is None else {name: each.astype(rounded) for name, each in gradients.items()},
+        tuple(each.astype(rounded) for each in answer.higher_derivatives or ()),
+        answer.proof,
     )
 
 
@@ -433,6 +455,10 @@ def _trained(response: httpx.Response) -> Training:
 
 def _facts(response: httpx.Response) -> Facts:
     return Facts.model_validate_json(response.content)
+
+
+def _formula_facts(response: httpx.Response) -> FormulaFacts:
+    return FormulaFacts.model_validate_json(response.content)
 
 
 def _svg(response: httpx.Response) -> Picture:

@@ -8,7 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from app.contract.activate import Proof
 from app.contract.catalogue import FunctionFacts
+from app.contract.describe import DescribeResponse
 from app.contract.gradient_flow import GradientFlowResponse
 from app.contract.mean_field import MeanFieldResponse
 from app.contract.training import TrainingResponse
@@ -38,13 +40,18 @@ class Drawn:
 
 @dataclass
 class Values(Drawn):
-    """f, f′ and f″ as far as they were asked for, in the format asked for, and gradients for an upstream."""
+    """f, f′ and f″ as far as they were asked for, in the format asked for, and gradients for an upstream.
+
+    ``higher_derivatives`` are f‴ and on; ``proof`` counts the numbers that are proved, where that was asked.
+    """
 
     outputs: NDArray[Any]
     derivative: NDArray[Any] | None = None
     second_derivative: NDArray[Any] | None = None
     input_gradient: NDArray[Any] | None = None
     param_gradients: Mapping[str, NDArray[Any]] | None = None
+    higher_derivatives: tuple[NDArray[Any], ...] = ()
+    proof: Proof | None = None
 
 
 class Network(Drawn, GradientFlowResponse):
@@ -57,6 +64,10 @@ class Diagram(Drawn, MeanFieldResponse):
 
 class Facts(Drawn, FunctionFacts):
     """What ``GET /functions/{name}`` answered."""
+
+
+class FormulaFacts(Drawn, DescribeResponse):
+    """What ``POST /functions/describe`` answered."""
 
 
 class Judgement(VerifyResponse):

@@ -1,25 +1,33 @@
-"""``python -m app.compute.fork_server``: has the libraries in memory, and forks workers that have them too.
+"""The fork server: has the libraries in memory, and forks workers that have them too.
 
-It runs without threads, which forks do not survive. A worker is started when a pool has work waiting and
+It is a process of its own (``python -m app.compute.fork_server``), or a fork of the service's (`become`). It
+runs without threads, which forks do not survive. A worker is started when a pool has work waiting and
 fewer workers than it may; one that died is replaced the same way, in some hundredths of a second.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NoReturn
 
+from app.compute.memory import made_to_stay
 from app.compute.worker import begin
+
+NICENESS = 10
+"""Simulations yield the processor to the process that answers: small requests go on being served."""
 
 STOPPED = 5.0
 """Seconds that a worker may be stopped, as by SIGSTOP; then it is ended, and its job done by another."""
@@ -117,15 +125,47 @@ class ForkServer:
                 os.kill(worker, signal.SIGKILL)
 
 
-def main() -> None:
-    """Serves as the arguments say: JSON from `app.compute.processes`."""
-    # The service is told to end, and it tells its workers: signals to the whole group are not for them.
+def preload(modules: Sequence[str]) -> None:
+    """Has the modules in memory."""
+    with made_to_stay():  # or the first search for garbage in a worker would copy every page
+        for module in modules:
+            importlib.import_module(module)
+
+
+def become(groups: Sequence[tuple[socket.socket, int, float]], life: int) -> NoReturn:
+    """Makes a process that was just forked the fork server of these groups, for the rest of its life."""
+    status = 1
+    try:
+        _ignore_signals()
+        _close_all_but([life, *(dispatch.fileno() for dispatch, *_ in groups)])
+        os.nice(NICENESS)
+        ForkServer([Group(*each) for each in groups], life).run()
+        status = 0
+    except BaseException:  # noqa: BLE001  the process ends here: nothing of the service's may run in it
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _ignore_signals() -> None:
+    """The service is told to end, and it tells its workers: signals to the whole group are not for them."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+
+
+def _close_all_but(kept: Sequence[int]) -> None:
+    """Closes the service's descriptors, such as its port, beside those of input, output and errors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for below, above in pairwise([2, *sorted(kept), soft]):
+        os.closerange(below + 1, above)
+
+
+def main() -> None:
+    """Serves as the arguments say: JSON from `app.compute.processes`."""
+    _ignore_signals()
+    os.nice(NICENESS)
     options = json.loads(sys.argv[1])
-    for module in options["preload"]:
-        importlib.import_module(module)
-    gc.freeze()  # or the first search for garbage in a worker would copy every page
+    preload(options["preload"])
     groups = [Group(socket.socket(fileno=dispatch), *bounds) for dispatch, *bounds in options["groups"]]
     ForkServer(groups, options["life"]).run()
 

@@ -1,4 +1,4 @@
-"""The worker processes of a service: their fork server, started when there is work, and again when it dies.
+"""The worker processes of a service: their fork server, started in time, and again when it dies.
 
 Whoever is to use a pool needs its dispatch socket alone. It can be handed to other server processes, which
 then share the same workers. Nothing needs a file or an address.
@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import structlog
 
@@ -35,6 +35,14 @@ EXIT_GRACE = 3.0
 """Seconds that the fork server has to end its workers and itself."""
 
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""BLAS would start others as it is loaded, and forks do not survive threads."""
+
+Start: TypeAlias = Literal["with the first job", "at once", "forked"]
+"""When there is a fork server. One ``forked`` from this process shares the memory of the modules, which are
+loaded here; there must be no threads then, none of BLAS either."""
+
+
 class Pool(NamedTuple):
     """How many workers there may be, and how many bytes of memory each may take."""
 
@@ -48,7 +56,12 @@ class WorkerProcesses:
     They end with this object, and with the process that made it, however that ends.
     """
 
-    def __init__(self, pools: Mapping[str, Pool], preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, Pool],
+        preload: Sequence[str] = (),
+        start: Start = "with the first job",
+    ) -> None:
         self.dispatch: dict[str, socket.socket] = {}
         self._receivers: list[socket.socket] = []
         for name in pools:
@@ -59,9 +72,10 @@ class WorkerProcesses:
         self._life, self._own_life = os.pipe()
         self._closed, self._closing = socket.socketpair()
         read = zip(self._receivers, pools.values(), strict=True)
-        groups = [(receiver.fileno(), *pool) for receiver, pool in read]
-        self._arguments = json.dumps({"life": self._life, "groups": groups, "preload": list(preload)})
-        self._thread = threading.Thread(target=self._keep, name="workers", daemon=True)
+        self._groups = [(receiver, *pool) for receiver, pool in read]
+        self._preload = list(preload)
+        early = self._fork() if start == "forked" else self._start() if start == "at once" else None
+        self._thread = threading.Thread(target=self._keep, args=(early,), name="workers", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -73,8 +87,10 @@ class WorkerProcesses:
             each.close()
         os.close(self._life)
 
-    def _keep(self) -> None:
-        """Has a fork server as long as there is work."""
+    def _keep(self, early: int | None) -> None:
+        """Has a fork server as long as there is work; ``early`` is one that is there already."""
+        if early is not None:
+            _wait(early)
         while self._work_waits():
             begun = time.monotonic()
             process = self._start()
@@ -88,34 +104,56 @@ class WorkerProcesses:
         ready, _, _ = select.select([*self._receivers, self._closed], [], [])
         return self._closed not in ready
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
+    def _start(self) -> int | None:
+        """A fork server with a program of its own."""
+        groups = [(receiver.fileno(), *bounds) for receiver, *bounds in self._groups]
         descriptors = [self._life, *(receiver.fileno() for receiver in self._receivers)]
-        # No thread of BLAS: forks do not survive threads. The path: jobs are found where they are found here.
+        arguments = json.dumps({"life": self._life, "groups": groups, "preload": self._preload})
+        # The path: jobs are found where they are found here.
         path = os.pathsep.join(filter(None, sys.path))
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
-        command = [sys.executable, "-m", f"{__package__}.fork_server", self._arguments]
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
+        command = [sys.executable, "-m", f"{__package__}.fork_server", arguments]
         try:
-            return subprocess.Popen(command, pass_fds=descriptors, env=environment)  # noqa: S603
+            process = subprocess.Popen(command, pass_fds=descriptors, env=environment)  # noqa: S603
         except OSError as error:
-            structlog.get_logger().warning("worker processes cannot be started", reason=error.strerror)
+            _warn(error)
             return None
+        process.returncode = 0  # `_wait` sees its end, and nothing of it is left to subprocess
+        return process.pid
+
+    def _fork(self) -> int | None:
+        """A fork server that is a fork of this process."""
+        from app.compute import fork_server  # noqa: PLC0415  NumPy and numba come with it
+
+        fork_server.preload(self._preload)
+        try:
+            process = os.fork()
+        except OSError as error:
+            _warn(error)
+            return None
+        if process == 0:
+            fork_server.become(self._groups, self._life)
+        return process
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
+def _warn(error: OSError) -> None:
+    structlog.get_logger().warning("worker processes cannot be started", reason=error.strerror)
+
+
+def _wait(process: int) -> None:
     """Returns once the process has ended; ends it where it stays stopped."""
     since = math.inf  # when it was stopped
     with suppress(ChildProcessError):
         while True:
             hang = 0 if since == math.inf else os.WNOHANG
-            changed, status = os.waitpid(process.pid, os.WUNTRACED | os.WCONTINUED | hang)
+            changed, status = os.waitpid(process, os.WUNTRACED | os.WCONTINUED | hang)
             if not changed:
                 if time.monotonic() - since > STOPPED:
-                    os.kill(process.pid, signal.SIGKILL)
+                    os.kill(process, signal.SIGKILL)
                 time.sleep(POLL)
             elif os.WIFSTOPPED(status):
                 since = time.monotonic()
             elif os.WIFCONTINUED(status):
                 since = math.inf
             else:
-                process.returncode = os.waitstatus_to_exitcode(status)
                 return

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.compute.processes import Pool, WorkerProcesses
+from app.compute.processes import Pool, Start, WorkerProcesses
 from app.observation.shared import SharedNumbers
 
 SIMULATIONS, PICTURES = "simulations", "pictures"
@@ -28,15 +28,16 @@ PRELOADED = (
 class Shared:
     """What a server process is given: dispatch sockets, and one that closes when its supervisor ends.
 
-    It can be sent to a process that is being started.
+    It can be sent to a process that is being started. One without a supervisor has the first alone.
     """
 
     dispatch: Mapping[str, socket.socket]
-    life: socket.socket
-    numbers: SharedNumbers | None
+    life: socket.socket | None = None
+    numbers: SharedNumbers | None = None
 
 
-def worker_processes(count: int, max_bytes: float) -> WorkerProcesses:
+def worker_processes(count: int, max_bytes: float, start: Start = "with the first job") -> WorkerProcesses:
     """The workers of a service: ``count`` simulators of ``max_bytes`` each, and one that draws pictures."""
     simulators = Pool(count, max_bytes)
-    return WorkerProcesses({SIMULATIONS: simulators, PICTURES: Pool(1, PICTURE_BYTES)}, PRELOADED)
+    pools = {SIMULATIONS: simulators, PICTURES: Pool(1, PICTURE_BYTES)}
+    return WorkerProcesses(pools, PRELOADED, start)

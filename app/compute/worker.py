@@ -20,9 +20,6 @@ from contextlib import suppress
 from app.compute.messages import packed, receive, send
 from app.compute.perform import perform, pin_blas
 
-NICENESS = 10
-"""Simulations yield the processor to the process that answers: small requests go on being served."""
-
 PATIENCE = 0.4
 """Seconds that a job has to end, at its next block or step, once nobody wants it; then the process ends."""
 
@@ -39,7 +36,6 @@ class Unwanted(Exception):
 
 def work(dispatch: socket.socket, life: int, max_bytes: float) -> None:
     """Does jobs until the pipe ``life`` closes, whose other end the fork server holds."""
-    os.nice(NICENESS)
     pin_blas()
     _limit_memory(max_bytes)
     while (connection := _next(dispatch, life)) is not None:

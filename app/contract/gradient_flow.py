@@ -336,7 +336,10 @@ class RemedyFields(Model):
 
 
 class AccuracyFields(Model):
-    """How well a formula was worked out in double precision: f and f′ against ball arithmetic."""
+    """How well a formula was worked out in double precision: f and f′ against ball arithmetic.
+
+    Of layers with different formulas, the worst.
+    """
 
     low: float = Field(description="The smallest argument that the formula had.")
     high: float = Field(description="The largest.")
@@ -384,5 +387,5 @@ class GradientFlowResponse(Model):
     verdict: VerdictFields
     remedies: list[RemedyFields]
     training: TrialFields | None = Field(None, description="Where `train` asked for it.")
-    formula: AccuracyFields | None = Field(None, description="Where the activation is a formula.")
+    formula: AccuracyFields | None = Field(None, description="Where an activation is a formula.")
     weights: OriginFields | None = Field(None, description="Where blocks are made of a state dict.")

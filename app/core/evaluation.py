@@ -85,8 +85,17 @@ def activate(
 
 def _held(values: Array, dtype: np.dtype[Any]) -> Array:
     """``values`` as ``dtype`` holds them, in float64 and aligned: a copy only where they are not so yet."""
-    held = round_to(values, dtype)
-    return held.astype(np.float64, copy=not held.flags.aligned)
+    return _as(FLOAT64, round_to(values, dtype))
+
+
+def _as(dtype: np.dtype[Any], values: Array) -> Array:
+    """``values`` in this format and aligned."""
+    return values.astype(dtype, copy=not values.flags.aligned)
+
+
+def _points(values: Array, dtype: np.dtype[Any]) -> Array:
+    """``values`` as ``dtype`` holds them, in the format in which an elementwise function takes them."""
+    return _as(FLOAT32, round_to(values, dtype)) if dtype == FLOAT32 else _held(values, dtype)
 
 
 def _elementwise(
@@ -104,7 +113,7 @@ def _elementwise(
     orders = [np.empty(points.size, dtype) for _ in range(order + 1)]
     step = LONG_BLOCK if dtype == FLOAT64 else BLOCK
     if points.size <= step:
-        _fill(orders, activation, _held(points, dtype), _flat(params))
+        _fill(orders, activation, _points(points, dtype), _flat(params))
     else:
         blocks = _blocks(points.size, step)
         _fill_by_blocks(orders, activation, points, _flat(params), map_blocks, blocks)
@@ -124,7 +133,7 @@ def _fill_by_blocks(
 ) -> None:
     def compute(block: slice) -> None:
         rows = [values[block] for values in orders]
-        x = _held(points[block], rows[0].dtype)
+        x = _points(points[block], rows[0].dtype)
         _fill(rows, activation, x, _cut(params, block))
 
     for _ in map_blocks(compute, blocks):

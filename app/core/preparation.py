@@ -17,7 +17,10 @@ from app.core.propagation import simulation  # noqa: F401  its modules declare t
 _MOST_USED = (np.float64, 2, False), (np.float32, 2, False)
 """Values with slopes, of arrays and in networks."""
 
-_OTHERS = tuple((np.float64, count, odd) for count in (1, 2, 3) for odd in (False, True))
+_OTHERS = (
+    *((np.float64, count, odd) for count in (1, 2, 3) for odd in (False, True)),
+    *((np.float32, count, True) for count in (1, 2, 3)),
+)
 """Curvatures as well, and all of them for shorter formats."""
 
 _SIZES = 1, FEW + 1

@@ -65,13 +65,15 @@ export async function phase(main) {
   stage.addEventListener("pointerleave", () => point.leave());
   stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
+  // One after the other, so that a range found late is not that of the activation before.
+  const chosen = latest(widenAndDraw);
   await activation.ready();
   if (own.sigma_w) await drawAgain();
   else await chosen();
   return watch(stage, draw);
 
   /** Another activation, whose critical line lies elsewhere. */
-  async function chosen() {
+  async function widenAndDraw() {
     await widen();
     await drawAgain();
   }

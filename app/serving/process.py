@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from socket import socket
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
+from app.compute.memory import made_to_stay
 from app.compute.shared import Shared
 from app.observation import logs
 from app.observation.metrics import Metrics
@@ -34,7 +34,7 @@ def application(shared: Shared | None = None) -> FastAPI:
     """The application for uvicorn, with the environment's settings and what server processes share."""
     own = settings()
     logs.configure(own.log_format, own.log_level)
-    with _made_to_stay():
+    with made_to_stay():
         from app.main import create_app  # noqa: PLC0415  a thousand modules come with it
 
         app = create_app(own, shared)
@@ -44,7 +44,7 @@ def application(shared: Shared | None = None) -> FastAPI:
     async def ending_in_steps(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
             _take_sigterm(app, own.shutdown_notice, own.shutdown_grace - own.clearing / 2)
-            if shared is not None:
+            if shared is not None and shared.life is not None:
                 _end_with(shared.life)
             telling = asyncio.create_task(_tell(app.state.metrics))
             yield
@@ -55,19 +55,10 @@ def application(shared: Shared | None = None) -> FastAPI:
     return app
 
 
-@contextmanager
-def _made_to_stay() -> Iterator[None]:
-    """What is made inside is never searched for garbage: there is next to none among modules and classes.
-
-    Looking for it over and over, while they grow in number, takes a seventh of the start; and each later
-    search of everything would hold the event loop for some 60 ms.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+def load() -> None:
+    """Has the application's modules in memory, a thousand of them."""
+    with made_to_stay():
+        import app.main  # noqa: F401, PLC0415
 
 
 async def _tell(metrics: Metrics) -> None:

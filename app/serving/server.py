@@ -17,6 +17,7 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+from app.compute.processes import ONE_THREAD
 from app.compute.shared import Shared, worker_processes
 from app.observation import logs
 from app.observation.shared import SharedNumbers
@@ -39,7 +40,7 @@ def serve(chosen: Settings) -> None:
     listener = config.bind_socket()
     os.environ["ACTIVATION_LAB_WORKERS"] = str(chosen.workers)  # each process computes its share from it
     if chosen.workers == 1:
-        _serve_alone(config, listener)
+        _serve_alone(config, listener, chosen)
     else:
         _serve_together(config, listener, chosen)
 
@@ -64,19 +65,25 @@ def _too_few(descriptors: int, chosen: Settings) -> str | None:
     )
 
 
-def _serve_alone(config: uvicorn.Config, listener: socket) -> None:
+def _serve_alone(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     # uvicorn raises the signal again once it has shut down, for whoever listened before it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run([listener])
+    os.environ.update(ONE_THREAD)
+    _load()
+    # While there are no threads: workers start in no time then, and share what is in memory.
+    with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes, "forked")) as processes:
+        config.app = partial(_application, Shared(processes.dispatch))
+        server = Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run([listener])
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 def _serve_together(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
     life, own_life = socketpair()  # open as long as this process lives
-    with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes)) as processes, own_life:
+    workers = worker_processes(chosen.simulators, chosen.max_worker_bytes, "at once")
+    with closing(workers) as processes, own_life:
         shared = Shared(processes.dispatch, life, _numbers(chosen.workers))
         config.app = partial(_application, shared)
         Supervisor(config, listener, chosen.shutdown_notice).run()
@@ -89,6 +96,12 @@ def _numbers(processes: int) -> SharedNumbers | None:
         reason = error.strerror
         structlog.get_logger().warning("each server process tells its own metrics only", reason=reason)
         return None
+
+
+def _load() -> None:
+    from app.serving.process import load  # noqa: PLC0415  the supervisor needs none of it
+
+    load()
 
 
 def _application(shared: Shared) -> FastAPI:

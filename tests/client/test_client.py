@@ -20,6 +20,7 @@ from app.client import (
     TrainingOptions,
     activate,
     describe,
+    describe_formula,
     gradient_flow,
     mean_field,
     sweep,
@@ -180,6 +181,41 @@ def test_facts(server: Server) -> None:
     with Client(server.url) as lab:
         facts = lab.send(describe("tanh"))
     assert facts.latex[0] == REGISTRY["tanh"].formulas.value.latex({})
+
+
+FORMULA = "formula:x * tanh(softplus(beta * x))"
+
+
+@pytest.mark.parametrize("size", [3, BIG])
+def test_a_formula_with_its_proof_and_derivatives_to_the_fourth(server: Server, size: int) -> None:
+    x = np.linspace(-2, 2, size)
+    with Client(server.url) as lab:
+        values = lab.send(activate(FORMULA, x, params={"beta": 1.0}, order=4))
+        entry = lab.send(activate("mish", x, rounding="proved", order=4))
+    assert values.proof == entry.proof
+    assert values.proof is not None
+    assert (values.proof.proved, values.proof.unproved) == (5 * size, 0)
+    for ours, theirs in zip(values.higher_derivatives, entry.higher_derivatives, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(values.higher_derivatives) == 2
+
+
+def test_policies_of_a_format(server: Server) -> None:
+    with Client(server.url) as lab:
+        asked = activate("formula:exp(x)", [20.0], order=0, dtype="float8_e4m3fn", overflow="saturate")
+        assert lab.send(asked).outputs.astype(float).tolist() == [448.0]
+
+
+def test_the_card_and_the_picture_of_a_formula(server: Server) -> None:
+    with Client(server.url) as lab:
+        facts = lab.send(describe_formula(FORMULA, params={"beta": 1.0}))
+        assert facts.same_as == "mish"
+        assert facts.parameters == ["beta"]
+        assert lab.send(describe_formula("formula:x / (1 + exp(-x))")).same_as == "silu"
+        assert "<svg" in str(facts._repr_svg_())
+        network = lab.send(gradient_flow(FORMULA, params={"beta": 1.0}, depth=2, width=8, networks=1))
+    assert network.formula is not None
+    assert network.formula.largest_error < 1e-13
 
 
 GRID: dict[str, list[float]] = {"init.sigma_w": [0.5, 1.5], "depth": [3, 4]}

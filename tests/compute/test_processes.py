@@ -87,6 +87,7 @@ def fork_server(workers: Workers) -> psutil.Process:
     return psutil.Process(psutil.Process(worker).ppid())
 
 
+@pytest.mark.slow
 def test_forty_kills_while_answers_are_sent_lose_nothing(workers: Workers, tmp_path: Path) -> None:
     source = random.Random(5)
     assert workers.submit(WhoAmI(), 1).future.result(timeout=30)  # both can be there before the first kill
@@ -138,7 +139,7 @@ def test_a_stopped_worker_does_not_outlive_its_job(workers: Workers) -> None:
     assert time.monotonic() - begin < 3
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_the_fork_server_may_die(workers: Workers, blow: signal.Signals) -> None:
     parent = fork_server(workers)
     running = workers.submit(Sleep(1.0), 1)

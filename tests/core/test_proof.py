@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import time
 from itertools import product
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.activations.from_formula import tree_of
+from app.core.activations.registry import Call
 from app.core.arithmetic.formats import FORMATS
 from app.core.arithmetic.rounding import Rounding
+from app.core.evaluation import activate
 from app.core.formulas.proving import Part, prove
 from app.core.formulas.tree import text
 from app.core.jobs import ignore
 from app.core.proof import ProvedActivation
+from tests.support.balls import values_of
 from tests.support.oracle import exact
 
 DOUBLE = Rounding(np.dtype(np.float64))
@@ -71,6 +75,39 @@ def test_an_entry_typed_as_a_formula_is_the_entry(entry: Elementwise) -> None:
         cancels = inner & (scale < 0.02 * scale[inner].max(initial=0.0)) & (order > 0)
         missed = (difference > bound * np.spacing(scale)) & ~cancels
         assert not missed.any(), (order, points[normal][missed][:5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_typed_as_a_formula_is_the_entry_at_every_value_of_16_bits(
+    entry: Elementwise, name: str
+) -> None:
+    """Both correctly rounded: bit for bit, the formula's derivatives being those of the series of f."""
+    dtype = FORMATS[name]
+    points = values_of(dtype)
+    written, params = typed(entry)
+    proved = proof(written, points, params=params, rounding=Rounding(dtype))
+    assert proved.unproved == 0
+    own = activate(Call(entry, dict(settings_of(entry))), points, order=2, dtype=dtype).orders
+    smooth = ~np.isin(points, entry.break_points(settings_of(entry)))
+    for order, (ours, theirs) in enumerate(zip(proved.orders, own, strict=True)):
+        judged = smooth if order else slice(None)
+        np.testing.assert_array_equal(ours[judged], theirs[judged].astype(float), f"order {order}")
+
+
+@pytest.mark.parametrize(("name", "written"), [("mish", "x * tanh(softplus(x))"), ("gelu", "x * Phi(x)")])
+@pytest.mark.parametrize(("order", "bar"), [(0, 100_000), (2, 50_000)])
+def test_points_a_second(name: str, written: str, order: int, bar: int) -> None:
+    """Of a core's time, of which a busy machine takes more: the best of five."""
+    points = np.random.default_rng(1).normal(0, 3, 2000)
+    for each in (name, f"formula:{written}"):
+        best = 0.0
+        for _ in range(5):
+            start = time.thread_time()
+            assert proof(each, points, order).unproved == 0
+            best = max(best, points.size / (time.thread_time() - start))
+        assert best >= bar, each
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

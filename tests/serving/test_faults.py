@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -76,16 +77,26 @@ def learned(answer: httpx.Response) -> Any:
 
 
 def test_a_killed_worker_changes_nothing_that_is_learned(house: Server) -> None:
-    asked = partial(
+    learn = partial(
         httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500, "runs": 2}, timeout=120
     )
-    expected = learned(asked())
+    expected = learned(learn())
     with ThreadPoolExecutor(1) as client:
-        running = client.submit(asked)
+        running = client.submit(learn)
         until(lambda: busy(house) > 0, 20)
         for each in simulators(house):
             each.kill()
         assert learned(running.result()) == expected
+
+
+@contextmanager
+def asked(server: Server, path: str, body: Any, accept: str = "application/json") -> Iterator[None]:
+    """A request on a connection of its own, which leaves at the end without the answer."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((server.host, server.port)) as client:
+        client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        yield
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
@@ -98,10 +109,7 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
         body: dict[str, Any] = {"base": LONG, "grid": {"seed": [0, 1, 2]}}
     else:
         body = LESSONS if path == "/training" else LONG
-    content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((house.host, house.port)) as client:
-        client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    with asked(house, path, body, accept):
         until(lambda: busy(house) >= (1 if path == "/training" else 2), 20)  # which waits for its slower half
     time.sleep(0.7)
     assert busy(house) == 0
@@ -110,24 +118,17 @@ def test_a_client_that_leaves_frees_the_workers_within_a_second(
 
 @pytest.mark.parametrize(("path", "long"), [("/gradient-flow", LONG), ("/training", LESSONS)])
 def test_more_simulations_than_places(house: Server, path: str, long: dict[str, Any]) -> None:
-    def leave_soon() -> None:
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{house.url}{path}", json=long, timeout=8)
-
-    with ThreadPoolExecutor(2) as clients:
-        running = [clients.submit(leave_soon) for _ in range(2)]
+    with asked(house, path, long), asked(house, path, long):
         until(lambda: busy(house) == 2, 20)
         refused = simulate(house)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         events = {"Accept": "text/event-stream"}
-        for asked, body in (("/gradient-flow", SHORT), ("/training", LESSONS)):
-            stream = httpx.post(f"{house.url}{asked}", json=body, headers=events)
+        for route, body in (("/gradient-flow", SHORT), ("/training", LESSONS)):
+            stream = httpx.post(f"{house.url}{route}", json=body, headers=events)
             assert stream.status_code == 503
         small = httpx.post(f"{house.url}/activate", json={"function": "tanh", "inputs": [0]}, timeout=2)
         assert small.json()["derivative"] == [1.0]
-        for each in running:
-            each.result()
     until(lambda: simulate(house).status_code == 200, 5)
 
 
@@ -158,13 +159,11 @@ def test_the_deadline_of_a_job_whose_worker_is_stopped(house: Server) -> None:
 
 def leave(server: Server) -> None:
     """Asks for minutes of work and goes."""
-    content = json.dumps(LONG).encode()
-    head = "POST /gradient-flow HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((server.host, server.port)) as client:
-        client.sendall(head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    with asked(server, "/gradient-flow", LONG):
         time.sleep(0.15)
 
 
+@pytest.mark.slow
 def test_ten_clients_a_second_that_leave_cost_others_little() -> None:
     for server in started(simulators="2"):
         for _ in range(4):
@@ -204,6 +203,7 @@ def all_there(server: Server) -> bool:
     return len(below(server)) >= 6
 
 
+@pytest.mark.slow
 def test_four_server_processes_share_two_simulators(monkeypatch: pytest.MonkeyPatch) -> None:
     """And need no directory that can be written to."""
     for name in ("TMPDIR", "TEMP", "TMP", "HOME"):
@@ -221,6 +221,7 @@ def test_four_server_processes_share_two_simulators(monkeypatch: pytest.MonkeyPa
         )
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_supervisor_that_was_killed() -> None:
     """Its servers end, though they compute, and so do the simulators."""
     for server in started(workers="2", simulators="2"):

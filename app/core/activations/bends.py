@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -178,7 +179,7 @@ def _shifted_softplus(x: float) -> Orders:
     return choose(x == math.inf, exactly(x), value), first, second
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _parametric_softplus(x: float, alpha: float, beta: float) -> Orders:
     height, rate = apart(alpha), apart(beta)
     y = times(rate, apart(finite(x)))

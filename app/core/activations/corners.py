@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -95,7 +96,7 @@ AFFINE = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _binary_step(x: float, threshold: float) -> Orders:
     return level(1.0 if x >= threshold else 0.0, x), level(0.0, x), level(0.0, x)
 
@@ -367,7 +368,7 @@ STAR_RELU = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _fatrelu(x: float, threshold: float) -> Orders:
     above = x > threshold
     return level(x if above else 0.0, x), level(1.0 if above else 0.0, x), level(0.0, x)

@@ -102,7 +102,7 @@ def _elu_with_gamma(x: float, alpha: float, gamma: float) -> Orders:
     return _line_and_exponential(x, apart(gamma), times(apart(gamma), apart(alpha)), False)
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _celu(x: float, alpha: float, ordinary: bool = False) -> Orders:
     width = apart(alpha, ordinary)
     q = over(apart(at_most(x if ordinary else finite(x), 0.0), ordinary), width)
@@ -162,7 +162,7 @@ def _smooth_hinge(x: float, beta: float, ordinary: bool = False) -> Orders:
     )
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _softplus(x: float, beta: float, ordinary: bool = False) -> Orders:
     return _smooth_hinge(x, beta, ordinary)
 
@@ -178,7 +178,7 @@ def _softplus_gradient(x: float, beta: float) -> tuple[Scaled]:
     return (negative(gradient),)
 
 
-@partial(Kernel, places=("threshold",))
+@partial(Kernel, places=("threshold",), low="any")
 def _softplus_with_threshold(x: float, beta: float, threshold: float, ordinary: bool = False) -> Orders:
     if ordinary:
         exact = two_product(beta, x)

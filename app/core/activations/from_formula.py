@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -53,6 +53,12 @@ class Accuracy(NamedTuple):
     points: int
     error: float
     relative_error: float
+
+
+def worst(found: Sequence[Accuracy]) -> Accuracy:
+    """The largest errors of several formulas over one range."""
+    largest = [max(each) for each in zip(*((one.error, one.relative_error) for one in found), strict=True)]
+    return Accuracy(found[0].low, found[0].high, found[0].points, *largest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ large number keeps its digits.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -113,13 +114,13 @@ def _swish_of(x: float, rate: Scaled, ordinary: bool) -> Orders:
     return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _silu(x: float, ordinary: bool = False) -> Orders:
     u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
     return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _swish(x: float, beta: float, ordinary: bool = False) -> Orders:
     return _swish_of(x, apart(beta, ordinary), ordinary)
 
@@ -137,7 +138,7 @@ def _swish_gradient(x: float, beta: float) -> tuple[Scaled]:
 _QUICK_RATE: Final = constant("1.702")
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _quick_gelu(x: float, ordinary: bool = False) -> Orders:
     return _swish_of(x, unscaled(_QUICK_RATE), ordinary)
 
@@ -149,7 +150,7 @@ _CUBIC: Final = constant("0.0713548162726002487763387522798635409959")
 """2√(2/π)·0.044715."""
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _gelu_tanh(x: float) -> Orders:
     near = at_most(at_least(x, -100.0), 100.0)  # e^−|u| has vanished long before
     a = DoubleDouble(near, 0.0)
@@ -165,7 +166,7 @@ _DENSITY_AT_0: Final = constant("0.398942280401432677939946059934381868475858631
 """φ(0) = 1/√(2π)."""
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _gelu(x: float) -> Orders:
     left = x < 0
     a = at_most(abs(x), END)
@@ -192,7 +193,7 @@ def _erf(x: float) -> Orders:
     return signed(unscaled(value), x), slope, signed(curvature, -x)
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _mish(x: float, ordinary: bool = False) -> Orders:
     """With E = e^x and D = E² + 2E + 2 the step tanh ln(1 + E) is E·(E + 2)/D, its slope 4E·(E + 1)/D².
 

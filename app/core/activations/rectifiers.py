@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -95,7 +96,7 @@ LINEAR = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _step(x: float) -> Orders:
     return level(1.0 if x > 0 else 0.0, x), level(0.0, x), level(0.0, x)
 
@@ -139,7 +140,7 @@ STEP = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _relu(x: float) -> Orders:
     flat = unless_nan(0.0, x)
     return exactly(x if x > 0 else flat), exactly(1.0 if x > 0 else flat), exactly(flat)
@@ -187,7 +188,7 @@ RELU = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _relu6(x: float) -> Orders:
     flat = unless_nan(0.0, x)
     value = at_most(at_least(x, 0.0), 6.0)
@@ -379,7 +380,7 @@ RRELU = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _threshold(x: float, threshold: float, value: float) -> Orders:
     above = x > threshold
     return level(x if above else value, x), level(1.0 if above else 0.0, x), level(0.0, x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def _shrunk(x: float, bias: float, lambd: float) -> Orders:
     return value, level(1.0 if kept else 0.0, x), level(0.0, x)
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _hardshrink(x: float, lambd: float) -> Orders:
     kept = abs(x) > lambd
     return level(x if kept else 0.0, x), level(1.0 if kept else 0.0, x), level(0.0, x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -401,7 +402,7 @@ LECUN_TANH = Elementwise(
 )
 
 
-@Kernel
+@partial(Kernel, low="none")
 def _hard_tanh(x: float, min_val: float, max_val: float) -> Orders:
     # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
     inside = (x > min_val or x == min_val == -math.inf) and (x < max_val or x == max_val == math.inf)

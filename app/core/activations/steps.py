@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -49,7 +50,7 @@ _DENSITY_AT_0: Final = constant("0.398942280401432677939946059934381868475858631
 _gelu = GELU.kernel.function
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _gelu_10(x: float) -> Orders:
     value, slope, curvature = _gelu(x)
     cut = x >= 10
@@ -60,7 +61,7 @@ def _gelu_10(x: float) -> Orders:
     )
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _laplace(x: float, mu: float, sigma: float) -> Orders:
     """Φ(z), φ(z)/σ and −z·φ(z)/σ² with z = (x − μ)/σ."""
     width = apart(sigma)
@@ -133,7 +134,7 @@ def _erf(y: Scaled) -> tuple[Scaled, Scaled]:
     )
 
 
-@Kernel
+@partial(Kernel, low="any")
 def _serf(x: float) -> Orders:
     """x·erf(L) with L = ln(1 + e^x).
 

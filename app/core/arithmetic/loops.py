@@ -6,8 +6,12 @@ what leads to a result that nobody asked for is left out. NumPy would pass over 
 operation, ten to fifty times.
 
 A loop differs from another in what becomes of a result: it is rounded to the nearest double; rounded to odd,
-for a shorter format; cut to its high part, for float32 results of float32 inputs, whereupon the compiler
-leaves out what only low parts need; multiplied by an upstream gradient first; or added up.
+for a shorter format; cut to its high part, for networks in float32, whereupon the compiler leaves out what
+only low parts need; multiplied by an upstream gradient first; or added up.
+
+For correctly rounded float32 results there is a quick loop: it rounds high parts, and marks the numbers whose
+results lie so near the middle of two float32 numbers, or are so small, that more digits have a say: about
+one in half a million. Those are computed again (Ziv 1991).
 
 A function may take ``ordinary`` as its last argument. It is true in a loop of its own, for arrays whose
 numbers and parameters need neither exponents of their own nor a look at the ends of the doubles: said once
@@ -46,10 +50,14 @@ from app.core.arithmetic.scaled import (
 )
 
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
+Low: TypeAlias = Literal["none", "small", "any"]
 Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
 
 FEW = 64
 """Numbers that are computed sooner with care than looked at whether they need it."""
+
+SLACK = 2.0**-45
+"""How far the high part may be from the result, relative to that, where it is known to be near."""
 
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
@@ -63,8 +71,16 @@ _ROUNDINGS: dict[Rounding, Any] = {
 class Kernel:
     """The loops of one ``function``."""
 
-    def __init__(self, function: Function, *, places: Collection[str] = ()) -> None:
-        """``places`` are the parameters that are compared with x, and neither multiply nor divide it."""
+    def __init__(self, function: Function, *, places: Collection[str] = (), low: Low = "small") -> None:
+        """What is known of the function.
+
+        Args:
+            function: of x and the parameters.
+            places: the parameters that are compared with x, and neither multiply nor divide it.
+            low: what is known of the results' low parts. They are 0, or below `SLACK` of the high parts, or
+                may be anything, where a result is the small difference of larger terms.
+        """
+        self.low = low
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
@@ -81,17 +97,56 @@ class Kernel:
         """Writes f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x.
 
         Parameters are floats or arrays of x's length. All is computed in double precision at least. Rows of
-        float32 for an x of float64 are rounded once more, after ``odd`` to the nearest.
+        float32 for an x of float32 are correctly rounded where ``odd`` is asked for, which leads there.
         """
         values, arrays = self._values(x, params)
-        name, function = self.name, self.function
-        rounding: Rounding = "odd" if odd else "nearest"
-        if self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values)):
-            name, function, rounding = f"{name}.ordinary", self._ordinary, "finite odd" if odd else "finite"
-        rounding = "high" if x.dtype == np.float32 else rounding
+        ordinary = self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values))
+        single = x.dtype == np.float32
+        if single and odd and self.low == "small" and x.size > FEW:
+            self._write_quickly(x, rows, values, arrays, ordinary)
+            return
+        rounding = _rounding(odd=odd, ordinary=ordinary)
+        if single and (not odd or self.low == "none"):
+            rounding = "high"
+        elif single:
+            x = x.astype(np.float64)
+        self._write(x, rows, values, arrays, ordinary, rounding)
+
+    def _write(
+        self,
+        x: Array,
+        rows: Collection[Array],
+        values: list[Any],
+        arrays: bool,
+        ordinary: bool,
+        rounding: Rounding,
+    ) -> None:
+        name, function = self._loop(ordinary)
         dtypes = x.dtype, next(iter(rows)).dtype
         loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
+
+    def _write_quickly(
+        self, x: Array, rows: Collection[Array], values: list[Any], arrays: bool, ordinary: bool
+    ) -> None:
+        """The high parts, then once more with care where more digits have a say."""
+        name, function = self._loop(ordinary)
+        marks = np.empty(x.size, np.bool_)
+        loop = _marking(name, function, len(rows), len(values), arrays)
+        loop(x, *rows, marks, tuple(values))
+        doubtful = np.flatnonzero(marks)
+        if not doubtful.size:
+            return
+        again = np.empty((len(rows), doubtful.size), np.float32)
+        own = [value[doubtful] for value in values] if arrays else values
+        x = x[doubtful].astype(np.float64)
+        self._write(x, again, own, arrays, ordinary, _rounding(odd=True, ordinary=ordinary))
+        for row, each in zip(rows, again, strict=True):
+            row[doubtful] = each
+
+    def _loop(self, ordinary: bool) -> tuple[str, Function]:
+        """The function, and its name among the loops that are kept."""
+        return (f"{self.name}.ordinary", self._ordinary) if ordinary else (self.name, self.function)
 
     def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
         """upstream·f′(x), rounded once."""
@@ -124,6 +179,13 @@ class Kernel:
         if arrays:
             values = [np.broadcast_to(value, x.shape).astype(np.float64) for value in values]
         return values, arrays
+
+
+def _rounding(*, odd: bool, ordinary: bool) -> Rounding:
+    """Of whole results."""
+    if ordinary:
+        return "finite odd" if odd else "finite"
+    return "odd" if odd else "nearest"
 
 
 def _types(number: Any, parameters: int, arrays: bool) -> tuple[Any, Any, Any]:
@@ -168,6 +230,49 @@ def _writing(
 
 
 @cache
+def _marking(name: str, function: Function, count: int, parameters: int, arrays: bool) -> Compiled:
+    """Writes the high parts of the first ``count`` results in float32, and marks the doubtful ones."""
+    at, end = _AT[parameters if arrays else 0], high_double
+
+    def one(x: Array, f: Array, marks: Array, params: Any) -> None:
+        for i in range(x.size):
+            first = end(function(np.float64(x[i]), *at(params, i))[0])
+            f[i] = first
+            marks[i] = _doubtful(first)
+
+    def two(x: Array, f: Array, slope: Array, marks: Array, params: Any) -> None:
+        for i in range(x.size):
+            results = function(np.float64(x[i]), *at(params, i))
+            first, second = end(results[0]), end(results[1])
+            f[i], slope[i] = first, second
+            marks[i] = _doubtful(first) | _doubtful(second)
+
+    def three(x: Array, f: Array, slope: Array, curvature: Array, marks: Array, params: Any) -> None:
+        for i in range(x.size):
+            results = function(np.float64(x[i]), *at(params, i))
+            first, second, third = end(results[0]), end(results[1]), end(results[2])
+            f[i], slope[i], curvature[i] = first, second, third
+            marks[i] = _doubtful(first) | _doubtful(second) | _doubtful(third)
+
+    read, _, params = _types(types.float32, parameters, arrays)
+    write, marks = types.Array(types.float32, 1, "C"), types.Array(types.boolean, 1, "C")
+    signature = (read, *[write] * count, marks, params)
+    return Compiled((one, two, three)[count - 1], [signature], f"{name}.single")
+
+
+@scalar
+def _doubtful(value: float) -> bool:
+    """Whether a number within `SLACK` of ``value`` may be rounded to another float32.
+
+    So may a negative zero, whose low part may have made it a positive one.
+    """
+    bits, short = np.float64(value).view(np.int64), np.float32(value).view(np.int32)
+    beyond = (bits - _MIDDLE) & _BEYOND_SINGLE
+    doubt: bool = (beyond <= _WIDTH) | ((short & _SIZE < _LEAST_NORMAL) & (bits != 0))
+    return doubt
+
+
+@cache
 def _pulling(name: str, function: Function, rounding: Rounding, parameters: int, arrays: bool) -> Compiled:
     at, end = _AT[parameters if arrays else 0], odd_product if rounding == "odd" else _ROUNDINGS[rounding]
 
@@ -199,6 +304,16 @@ def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Co
     digits = types.Array(types.int64, 1, "C")
     signature = (read, read, types.intp, types.boolean, digits, write, params)
     return Compiled(add_up, [signature], f"{name}.sums")
+
+
+_BEYOND_SINGLE = np.int64(2**29 - 1)
+"""The digits of a double that a float32 has no room for."""
+
+_MIDDLE, _WIDTH = np.int64(2**28 - SLACK * 2**53), np.int64(2 * SLACK * 2**53)
+"""From where they are near the middle of two float32 numbers, and how far."""
+
+_SIZE, _LEAST_NORMAL = np.int32(2**31 - 1), np.int32(2**23)
+"""The bits of a float32 without its sign; those of 2⁻¹²⁶, below which it has fewer digits."""
 
 
 def _with_ordinary(function: Function) -> Function:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from app.core.activations.definition import Text
-from app.core.activations.from_formula import Accuracy, FormulaActivation
+from app.core.activations.from_formula import Accuracy, FormulaActivation, worst
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
 from app.core.diagnosis.mixed_precision import MixedPrecision, mixed_precision
@@ -27,6 +27,7 @@ from app.core.evaluation import Mapper
 from app.core.jobs import Job, Progress, Result, Runner, ignore, in_turn
 from app.core.propagation.engine import Kind
 from app.core.propagation.statistics import Figures, Spread, spread, summarise, summarise_matrices
+from app.core.theory.diagram import Check
 
 TRAINED_IN = ("float32", "bfloat16", "float16")
 """Formats that networks are trained in."""
@@ -99,18 +100,24 @@ def diagnose(
             verdict,
             summary(experiment, verdict, theory),
             remedies_of(experiment, verdict, run, watch) if sick and remedies else [],
-            _accuracy(experiment, networks),
+            _accuracy(experiment, networks, run),
         )
 
 
-def _accuracy(experiment: Experiment, networks: Sequence[Figures]) -> Accuracy | None:
-    """How well the formula was worked out, over the arguments that it had in all networks."""
-    call = experiment.network.call
+def _accuracy(experiment: Experiment, networks: Sequence[Figures], run: Runner) -> Accuracy | None:
+    """How well formulas were worked out over the arguments that they had in all networks: the worst one."""
     ranges = [each.arguments for each in networks if each.arguments is not None]
-    if not ranges or experiment.network.calls or not isinstance(call.activation, FormulaActivation):
+    if not ranges:
         return None
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    return call.activation.accuracy(low, high, call.scalars)
+    calls = experiment.network.calls or (experiment.network.call,)
+    checks = {
+        (each.activation.name, *each.scalars.items()): Check(each.activation, each.scalars, low, high)
+        for each in calls
+        if isinstance(each.activation, FormulaActivation)
+    }
+    found = [each for each in run(list(checks.values()), ignore) if each is not None]
+    return worst(found) if found else None
 
 
 def underflow(gradient_log10_rms: np.ndarray[Any, Any]) -> dict[str, int | None]:

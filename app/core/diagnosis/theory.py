@@ -79,7 +79,10 @@ class Prediction:
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> Theory | None:
         """The theory, or None where it does not apply."""
         with np.errstate(all="ignore"):
-            return _theory(self.experiment)
+            try:
+                return _theory(self.experiment)
+            except LimitExceeded:  # φ oscillates too fast, or a formula loses too many digits
+                return None
 
 
 def critical(call: Call, sigma_b: float) -> Initialiser:
@@ -155,10 +158,7 @@ def _theory(experiment: Experiment) -> Theory | None:
 def _followed(experiment: Experiment) -> Theory | None:
     """Layer by layer, where no fixed point is known; None where not even that is."""
     network = experiment.network
-    try:
-        found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
-    except LimitExceeded:  # φ oscillates too fast
-        return None
+    found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     if found is None:
         return None
     gradients = found.gradient_log10_rms + _log10_rms(experiment.upstream)

@@ -66,14 +66,19 @@ def _critical_candidates(dual: Dual, bias: Array) -> tuple[Cells, Array]:
 
 
 def _critical_line(dual: Dual) -> tuple[Array, Array]:
-    """A grid of q, as far as φ's oscillations can be resolved, and the σ_b² of χ₁ = 1 there."""
-    line = []
+    """A grid of q, and the σ_b² of χ₁ = 1 there.
+
+    It begins where φ has digits enough to be integrated, which a formula may lose near 0, and ends where its
+    oscillations can no longer be resolved.
+    """
+    line = [np.empty((2, 0))]
     for band in range(-_BANDS, _BANDS):
         q = np.exp((band + GRID[:-1]) * BAND_WIDTH)
         try:
-            line.append((q, _critical_bias(dual.moments(q), q)[0]))
+            line.append(np.stack((q, _critical_bias(dual.moments(q), q)[0])))
         except LimitExceeded:
-            break
+            if len(line) > 1:
+                break
     grid, bias = np.concatenate(line, axis=1)
     return grid, bias
 

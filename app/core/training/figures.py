@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from app.core.activations.exponential import SOFTPLUS
 from app.core.arithmetic import Array
 from app.core.propagation.statistics import Spread, spread
 from app.core.training.data import Examples
-from app.core.training.learner import Learner, Pass, Tape
+from app.core.training.learner import Evaluation, Learner, Pass, Tape
 from app.core.training.losses import Loss, accuracy
 
 BINS = 16
@@ -61,7 +62,8 @@ class Observation:
     """Figures of some runs, by run: arrays of runs, or of runs × layers.
 
     ``dead`` are the units of each hidden layer that are dead, runs × units; ``outputs`` the outputs of each
-    layer, from which histograms are made; ``argument`` is what φ was applied to in the first, by some runs.
+    layer, from which histograms are made; ``argument`` is what φ was applied to in the first, by some runs;
+    ``gradient`` is that in all numbers, runs × numbers.
     """
 
     loss: Array
@@ -72,15 +74,19 @@ class Observation:
     dead: Sequence[NDArray[np.bool_]]
     outputs: Sequence[Array]
     argument: Array | None
+    gradient: Array
 
 
 def observe(
-    learner: Learner, values: Array, training: Examples, held_out: Examples | None, loss: Loss
+    learner: Learner,
+    values: Array,
+    evaluation: Evaluation,
+    training: Examples,
+    held_out: Examples | None,
+    loss: Loss,
 ) -> Observation:
-    """Everything but the update, which is told by who made it."""
-    passed = learner.forward(values, training.inputs)
-    assessment = loss(passed.outputs, training.targets)
-    gradients = learner.backward(values, passed, assessment.gradient)
+    """Everything but the update, which is told by who made it; ``evaluation`` is of the training examples."""
+    passed, gradients = evaluation.passed, evaluation.gradients
     kept = [tape.slopes for tape in passed.tapes if tape.slopes is not None]
     dead = [_dead(slopes, learner.layers[number].pieces) for number, slopes in enumerate(kept)]
     outputs = [*(tape.inputs for tape in passed.tapes[1:]), passed.outputs]
@@ -103,7 +109,9 @@ def observe(
     layers = {name: np.stack(columns[name], axis=1) for name in LAYERS}
     right = accuracy_of(passed.outputs, training, loss)
     argument = passed.tapes[0].argument if kept else None
-    return Observation(assessment.loss, right, *held, layers, dead, outputs, argument)
+    return Observation(
+        evaluation.loss, right, *held, layers, dead, outputs, argument, evaluation.gradients.values
+    )
 
 
 def joined(parts: Sequence[Observation]) -> Observation:
@@ -118,6 +126,7 @@ def joined(parts: Sequence[Observation]) -> Observation:
         dead=[np.concatenate(each) for each in zip(*columns["dead"], strict=True)],
         outputs=[np.concatenate(each) for each in zip(*columns["outputs"], strict=True)],
         argument=parts[0].argument,
+        gradient=np.concatenate(columns["gradient"]),
     )
 
 
@@ -129,6 +138,18 @@ def over(alive: NDArray[np.bool_], values: Array) -> Spread:
     return Spread(*(np.full(values.shape[1:], np.nan) for _ in range(3)))
 
 
+def each_over(alive: NDArray[np.bool_], figures: Mapping[str, Array]) -> dict[str, Spread]:
+    """The same for each of several ``figures``, of whatever shapes, in one sort."""
+    flat = [each.reshape(len(alive), -1) for each in figures.values()]
+    together = over(alive, np.concatenate(flat, axis=1))
+    ends = np.cumsum([each.shape[1] for each in flat])[:-1]
+    parts = [np.split(column, ends) for column in together]
+    return {
+        name: Spread(*(part[number].reshape(figure.shape[1:]) for part in parts))
+        for number, (name, figure) in enumerate(figures.items())
+    }
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Shares of a layer's outputs in equal bins from ``low`` to ``high``."""
@@ -138,20 +159,36 @@ class Histogram:
     shares: Spread
 
 
-def histogram(outputs: Array, alive: NDArray[np.bool_]) -> Histogram | None:
-    """Of the runs that are ``alive``, runs × units × B; None where none is."""
-    kept = outputs if alive.all() else outputs[alive]
-    if not kept.size:
+def histograms(outputs: Sequence[Array], alive: NDArray[np.bool_]) -> list[Histogram | None]:
+    """Of each layer's outputs, runs × units × B, by the runs that are ``alive``; None where none is."""
+    binned = [_binned(each if alive.all() else each[alive]) for each in outputs]
+    found = [each for each in binned if each is not None]
+    if not found:
+        return [None] * len(binned)
+    spreads = spread(np.stack([each.shares for each in found], axis=1))
+    shares = (Spread(*each) for each in zip(*spreads, strict=True))
+    return [None if each is None else Histogram(each.low, each.high, next(shares)) for each in binned]
+
+
+class _Binned(NamedTuple):
+    low: float
+    high: float
+    shares: Array
+
+
+def _binned(outputs: Array) -> _Binned | None:
+    """Shares, runs × bins."""
+    if not outputs.size:
         return None
-    low, high = float(kept.min()), float(kept.max())  # NaN where there is one
+    low, high = float(outputs.min()), float(outputs.max())  # NaN where there is one
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     width = (high - low) or 1.0
-    scaled = kept - low
+    scaled = outputs - low
     scaled *= BINS / width
     places = np.minimum(scaled, BINS - 1, out=scaled).astype(np.intp)
-    shares = np.stack([np.bincount(each.ravel(), minlength=BINS) / each.size for each in places])
-    return Histogram(low, high, spread(shares))
+    counts = [np.bincount(each.ravel(), minlength=BINS) / each.size for each in places]
+    return _Binned(low, high, np.stack(counts))
 
 
 @dataclass(frozen=True)

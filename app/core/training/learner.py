@@ -33,6 +33,7 @@ from app.core.propagation.layer import Layer
 from app.core.propagation.normalisation import EPSILON, Normalisation
 from app.core.propagation.streams import Stream
 from app.core.propagation.units import Units
+from app.core.training.losses import Loss
 
 _WEIGHTS, _BIASES = range(2)
 
@@ -107,6 +108,14 @@ class Gradients(NamedTuple):
 
     values: Array
     deltas: list[Array]
+
+
+class Evaluation(NamedTuple):
+    """Forward, the mean loss by run, and back."""
+
+    passed: Pass
+    loss: Array
+    gradients: Gradients
 
 
 def always_learned(call: Call) -> tuple[str, ...]:
@@ -236,6 +245,12 @@ class Learner:
             scale = self.branch(number)
             h = outputs if scale is None else h + scale * outputs
         raise AssertionError
+
+    def evaluate(self, values: Array, inputs: Array, targets: Array, loss: Loss) -> Evaluation:
+        """The loss of ``inputs``, with its gradient in all numbers."""
+        passed = self.forward(values, inputs)
+        assessment = loss(passed.outputs, targets)
+        return Evaluation(passed, assessment.loss, self.backward(values, passed, assessment.gradient))
 
     def batch_statistics(self, passed: Pass) -> list[Normalised | None] | None:
         """What normalises other inputs as these were, where it is the batch that is normalised over."""

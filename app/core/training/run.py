@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,6 +199,14 @@ class Stretch:
             return trainer.train(self.until, progress)
 
 
+class _Known(NamedTuple):
+    """The gradient that a frame found at a step, and how long that took."""
+
+    step: int
+    gradient: Array
+    seconds: float
+
+
 class _Trainer:
     """A training under way."""
 
@@ -211,6 +219,7 @@ class _Trainer:
         self._frames: list[Frame] = []
         self._batches = Batches(training)
         self._groups = training.groups
+        self._known: _Known | None = None
 
     def train(self, until: int, progress: Progress) -> Progressed:
         """Step by step."""
@@ -221,7 +230,10 @@ class _Trainer:
                 self._frames.append(self._frame(step))
             started = self._clock()
             self._step(step)
-            self._timing.steps.append(self._clock() - started)
+            spent = self._clock() - started
+            if self._known is not None and self._known.step == step:
+                spent += self._known.seconds
+            self._timing.steps.append(spent)
         state.step = until
         if until == training.steps:
             self._frames.append(self._frame(until))
@@ -231,22 +243,29 @@ class _Trainer:
         state, training = self._state, self._training
         if not state.alive.any():
             return
-        inputs, targets = self._batches.of(step)
-        gradient = np.empty_like(state.values)
-        for runs in self._groups:
-            mine = [each if each.ndim == 2 else each[runs] for each in (inputs, targets)]
-            passed = self._learner.forward(state.values[runs], mine[0])
-            assessment = training.loss(passed.outputs, mine[1])
-            self._judge(step, runs, assessment.loss)
-            if training.batch is None:
-                self._score(step, runs, self._accuracy(passed.outputs))
-            gradient[runs] = self._learner.backward(state.values[runs], passed, assessment.gradient).values
+        gradient = self._gradient(step)
         before = state.values.copy() if self._measures_update(step) else None
         watched = state.values[:, training.watched]
         training.optimiser.step(state.values, gradient, state.memory, step)
         self._follow(state.values[:, training.watched] - watched)
         if before is not None:
             state.update = _update_to_weight(self._learner, before, state.values)
+
+    def _gradient(self, step: int) -> Array:
+        """In all numbers, of the step's examples; who diverges and who is right is told on the way."""
+        state, training = self._state, self._training
+        if self._known is not None and self._known.step == step:
+            return self._known.gradient
+        inputs, targets = self._batches.of(step)
+        gradient = np.empty_like(state.values)
+        for runs in self._groups:
+            mine = [each if each.ndim == 2 else each[runs] for each in (inputs, targets)]
+            found = self._learner.evaluate(state.values[runs], mine[0], mine[1], training.loss)
+            self._judge(step, runs, found.loss)
+            if training.batch is None:
+                self._score(step, runs, self._accuracy(found.passed.outputs))
+            gradient[runs] = found.gradients.values
+        return gradient
 
     def _accuracy(self, outputs: Array) -> Array:
         return figures.accuracy_of(outputs, self._training.split.training, self._training.loss)
@@ -275,7 +294,7 @@ class _Trainer:
 
     def _frame(self, step: int) -> Frame:
         state, training, learner = self._state, self._training, self._learner
-        seen = self._observe()
+        seen = self._observe(step)
         if step == 0:
             state.ceiling = _ceiling(training, seen.loss)
         self._judge(step, slice(None), seen.loss)
@@ -283,10 +302,8 @@ class _Trainer:
         for since, dead in zip(state.dead_since, seen.dead, strict=True):
             since[:] = np.where(dead, np.where(since < 0, step, since), -1)
         alive = state.alive
-        whole = {name: figures.over(alive, getattr(seen, name)) for name in figures.WHOLE}
-        measured = {**seen.layers, "update_to_weight": state.update}
-        layers = {name: figures.over(alive, measured[name]) for name in figures.LAYERS}
-        histograms = [figures.histogram(each, alive) for each in seen.outputs]
+        whole = {name: getattr(seen, name) for name in figures.WHOLE}
+        measured = figures.each_over(alive, {**whole, **seen.layers, "update_to_weight": state.update})
         learned = [
             {name: figures.over(alive, slot.of(state.values)) for name, slot in slots.params.items()}
             for slots in learner.slots[:-1]
@@ -297,17 +314,33 @@ class _Trainer:
             edge = figures.boundary(learner, state.values, training.split.training, training.loss, place)
         weights = np.where(alive[:, None], state.values[:, training.watched], np.nan)
         diverged = int(np.count_nonzero(~alive))
-        return Frame(step, diverged, whole, layers, histograms, learned, edge, weights)
+        return Frame(
+            step=step,
+            diverged=diverged,
+            whole={name: measured[name] for name in figures.WHOLE},
+            layers={name: measured[name] for name in figures.LAYERS},
+            histograms=figures.histograms(seen.outputs, alive),
+            learned=learned,
+            boundary=edge,
+            weights=weights,
+        )
 
-    def _observe(self) -> Observation:
+    def _observe(self, step: int) -> Observation:
+        """All training examples; where a step takes them all too, it need not look at them again."""
         training, state = self._training, self._state
         examples, held_out = training.split
-        parts = [
-            figures.observe(self._learner, state.values[runs], examples, held_out, training.loss)
-            for runs in self._groups
-        ]
+        parts, seconds = [], 0.0
+        for runs in self._groups:
+            values = state.values[runs]
+            started = self._clock()
+            found = self._learner.evaluate(values, examples.inputs, examples.targets, training.loss)
+            seconds += self._clock() - started
+            parts.append(figures.observe(self._learner, values, found, examples, held_out, training.loss))
         self._time_elements(parts[0], state.values[self._groups[0]])
-        return figures.joined(parts)
+        seen = figures.joined(parts)
+        if training.batch is None:
+            self._known = _Known(step, seen.gradient, seconds)
+        return seen
 
     def _time_elements(self, seen: Observation, values: Array) -> None:
         """How long φ and φ′ of the first hidden layer take, for one number."""

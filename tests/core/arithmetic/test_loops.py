@@ -9,17 +9,23 @@ import os
 import platform
 import subprocess
 import sys
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from llvmlite import binding as llvm
+from numba import njit
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
-from app.core.arithmetic import Value
+from app.core.arithmetic import Value, loops
 from app.core.arithmetic.compiled import widest
-from tests.core.activations.test_promise import example
+from app.core.arithmetic.loops import SLACK
+from tests.core.activations.test_promise import draw_all, example
 
 ELEMENTWISE = [each for each in REGISTRY.values() if isinstance(each, Elementwise)]
 TAIL = np.geomspace(1e-300, 1e300, 200)
@@ -115,6 +121,96 @@ def test_single_precision_is_double_precision_rounded(entry: Elementwise) -> Non
     small = np.abs(wide) < np.finfo(np.float32).tiny
     np.testing.assert_array_equal(narrow[~small], wide[~small])
     np.testing.assert_allclose(narrow[small], wide[small], rtol=0, atol=2.0**-149)
+
+
+def float32_points(entry: Elementwise, params: Mapping[str, float]) -> np.ndarray:
+    """Of all sizes, many in the middle, and next to the roots of f, f′ and f″, where terms cancel."""
+    rng = np.random.default_rng(zlib.crc32(entry.name.encode()))
+    sizes = np.exp(rng.uniform(-87, 88, 2000)) * rng.choice([-1, 1], 2000)
+    x = [rng.normal(0, 3, 20_000), rng.uniform(-100, 100, 2000), sizes, [0.0, -0.0, np.inf, -np.inf, np.nan]]
+    grid = np.linspace(-30, 30, 20_001)
+    for order, values in enumerate(entry.orders(grid, 3, **params)):
+        signs = np.sign(values)
+        for place in np.flatnonzero(signs[1:] * signs[:-1] < 0)[:4]:
+            low, high = grid[place : place + 2]
+            for _ in range(40):
+                middle = (low + high) / 2
+                same = np.sign(entry.orders(np.array([middle]), 3, **params)[order][0]) == signs[place]
+                low, high = (middle, high) if same else (low, middle)
+            nearby = np.float32(low).view(np.int32) + np.arange(-100, 101, dtype=np.int32)
+            x.append(nearby.view(np.float32))
+    return np.concatenate(x).astype(np.float32)
+
+
+def several_params(entry: Elementwise, count: int) -> list[dict[str, float]]:
+    rng = np.random.default_rng(zlib.crc32(entry.name.encode()))
+    return [example(entry), *(draw_all(entry, rng) for _ in range(count if entry.parameters else 0))]
+
+
+@pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
+def test_float32_has_the_bits_that_care_gives(entry: Elementwise) -> None:
+    """Quickly, or rounded to odd from twice a double's digits and then once more."""
+    for params in several_params(entry, 1):
+        x = float32_points(entry, params)
+        quick = entry.orders(x, 3, True, **params)
+        with np.errstate(all="ignore"):
+            careful = entry.orders(x.astype(np.float64), 3, True, **params).astype(np.float32)
+        np.testing.assert_array_equal(quick, careful)
+        numbers = ~np.isnan(careful)
+        np.testing.assert_array_equal(np.signbit(quick)[numbers], np.signbit(careful)[numbers])
+
+
+SMALL = [each for each in ELEMENTWISE if each.kernel.low != "any"]
+assert len(SMALL) >= 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", SMALL, ids=lambda entry: entry.name)
+def test_low_parts_are_as_small_as_a_kernel_says(entry: Elementwise) -> None:
+    """Where they may be anything, float32 results are computed with care."""
+    kernel = entry.kernel
+    most = {"none": 0.0, "small": SLACK / 2}[kernel.low]  # and rounding the sum takes less than as much again
+    names, double = kernel._parameters, np.dtype(np.float64)
+    cut, whole = (
+        loops._writing(kernel.name, kernel.function, rounding, (double, double), 3, len(names), False)
+        for rounding in ("high", "nearest")
+    )
+    for params in several_params(entry, 8):
+        x = float32_points(entry, params).astype(np.float64)
+        high, total = np.empty((2, 3, x.size))
+        values = tuple(float(params[name]) for name in names)
+        cut(x, *high, values)
+        whole(x, *total, values)
+        known = np.isfinite(high) & np.isfinite(total)
+        high, total = high[known], total[known]
+        assert (np.abs(total - high) <= most * np.abs(high)).all()
+
+
+doubtful: Any = njit(lambda value: loops._doubtful(value))  # noqa: PLW0108 - which Python cannot call
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.floats(-2, 2),
+    st.floats(-1, 1),
+    st.sampled_from([0.0, 2.0**-53, 2.0**-47, 2.0**-45, 2.0**-24]),
+)
+def test_what_may_be_rounded_elsewhere_is_doubtful(
+    single: float, beside: float, moved: float, size: float
+) -> None:
+    """In the middle between two neighbours, next to it, and among the smallest numbers."""
+    with np.errstate(all="ignore"):
+        middle = (single + float(np.nextafter(np.float32(single), np.float32(np.inf)))) / 2
+        value = middle * (1 + size * beside)
+        same = np.float32(value) == np.float32(value * (1 + SLACK * moved))
+    if not same:
+        assert doubtful(value)
+
+
+def test_few_numbers_are_doubtful() -> None:
+    values = np.random.default_rng(0).normal(0, 3, 1_000_000)
+    assert sum(map(doubtful, values.tolist())) <= 10
 
 
 PROCESSORS = {

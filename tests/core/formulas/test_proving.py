@@ -9,15 +9,16 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from flint import arb
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from app.core.arithmetic.balls import SERIES
+from app.core.arithmetic.balls import SERIES, precision
 from app.core.arithmetic.formats import FORMATS
 from app.core.arithmetic.rounding import Rounding
 from app.core.formulas.calculus import derivative
 from app.core.formulas.language import Expression
-from app.core.formulas.proving import Part, Proved, prove
+from app.core.formulas.proving import FIRST_BITS, Part, Proved, enclosures, prove
 from app.core.formulas.tree import tree
 from tests.support.formulas import formulas, settled
 from tests.support.oracle import arithmetic, nearest_float
@@ -35,12 +36,24 @@ def proved(text: str, x: Any, order: int = 0, rounding: Rounding = DOUBLE, **par
 
 
 def holds(text: str, x: float) -> None:
-    """What is proved is what mpmath rounds to."""
+    """The balls contain what mpmath says to 60 digits, and what is proved is what that rounds to."""
     found = proved(text, x)
     exact = settled(text, x)
     assume(exact is not None)
+    for bits in (FIRST_BITS, 1024):
+        (balls,) = enclosures(Part(tree(text)), {"x": np.array([x])}, bits)
+        if balls is not None:
+            assert balls[0].overlaps(sixty_digits(exact)), (text, x, bits)
     if found.proved[0, 0]:
         assert found.orders[0, 0] == nearest_float(exact), (text, x)
+
+
+def sixty_digits(exact: Any) -> arb:
+    """A ball around mpmath's value; what `settled` says is right to 200 bits."""
+    sign, mantissa, exponent, _ = exact._mpf_
+    with precision(3000):
+        value = arb((-1) ** sign * int(mantissa)) * arb(2) ** int(exponent)
+        return value + arb(0, abs(value) * arb(2) ** -199)
 
 
 @given(formulas(), POINTS)

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.core.training.figures import Observation, observe
+from app.core.training.figures import Observation
 from app.core.training.run import FOR_GOOD, GOALS, State, Stretch, Training
-from tests.support.trainings import trainings
+from tests.support.trainings import seen, trainings
 
 pytestmark = pytest.mark.slow
 
@@ -69,10 +69,7 @@ def runs(activation: Any, seed: int, **fields: Any) -> Runs:
     )
     state = Stretch(training, training.steps)(map, lambda _: None).state
     with np.errstate(all="ignore"):  # a dead layer's gradient has no logarithm
-        start, end = (
-            observe(training.learner, values, *training.split, training.loss)
-            for values in (training.learner.start(seed, RUNS), state.values)
-        )
+        start, end = (seen(training, values) for values in (training.learner.start(seed, RUNS), state.values))
     return Runs(training, state, start, end)
 
 

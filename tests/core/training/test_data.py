@@ -10,9 +10,8 @@ from sklearn.neural_network import MLPClassifier
 from app.core.errors import InvalidValue, UnknownName
 from app.core.training import data
 from app.core.training.data import Split, drawn
-from app.core.training.figures import observe
 from app.core.training.run import Stretch
-from tests.support.trainings import trainings
+from tests.support.trainings import seen, trainings
 
 
 def test_the_digits_are_scikit_learn_s() -> None:
@@ -98,7 +97,7 @@ def test_digits_are_learned_as_well_as_by_scikit_learn(activation: str, theirs: 
     assert held_out is not None
     assert examples.count == 1438
     state = Stretch(training, training.steps)(map, lambda _: None).state
-    ours = observe(training.learner, state.values, examples, held_out, training.loss).held_out_accuracy
+    ours = seen(training, state.values).held_out_accuracy
     other = np.array([scikit_learn(theirs, seed, training.split) for seed in range(SEEDS)])
     error = np.sqrt((ours.var(ddof=1) + other.var(ddof=1)) / SEEDS)
     assert min(ours.min(), other.min()) > 0.9

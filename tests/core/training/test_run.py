@@ -15,12 +15,11 @@ from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import INITIALISERS
 from app.core.training import run
 from app.core.training.data import Examples, Split
-from app.core.training.figures import observe
 from app.core.training.learner import Learner
 from app.core.training.losses import LOSSES
 from app.core.training.optimisers import SGD
 from app.core.training.run import State, Stretch, Training
-from tests.support.trainings import trained, trainings
+from tests.support.trainings import seen, trained, trainings
 
 SMALL = {"hidden": [6, 5], "steps": 30, "runs": 3, "frames": 6, "watch": {"weights": [[0, 0, 0]]}}
 KINDS: dict[str, dict[str, Any]] = {
@@ -295,7 +294,7 @@ def test_sign_agreement_by_hand() -> None:
     (training,) = trainings(**{**SMALL, "runs": 1, "data": {"count": 9}}, activations=["tanh"])
     learner, examples = training.learner, training.split.training
     values = learner.start(0, 1)
-    seen = observe(learner, values, examples, None, training.loss).layers
+    layers = seen(training, values).layers
     shares = np.zeros((9, 3))
     for place in range(9):
         each = examples.take(np.array([place]))
@@ -306,4 +305,4 @@ def test_sign_agreement_by_hand() -> None:
             rows = slots.weights.of(gradient)[0]
             most = np.maximum((rows > 0).sum(axis=1), (rows < 0).sum(axis=1))
             shares[place, number] = np.mean(most / rows.shape[1])
-    np.testing.assert_allclose(seen["sign_agreement_sample"][0], shares.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(layers["sign_agreement_sample"][0], shares.mean(axis=0), rtol=1e-12)
