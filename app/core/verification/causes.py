@@ -17,6 +17,7 @@ import numpy as np
 from app.core.activations.definition import Text
 from app.core.activations.registry import Call
 from app.core.verification.evidence import (
+    CHEAP,
     FEW,
     QUIET,
     SINGLE,
@@ -174,11 +175,15 @@ def _likeliest(
     if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
         return best(seen, other_constants(seen, base, remaining), remaining, LEAST)
     light = best(seen, _light_suspects(seen, base, remaining), remaining, LEAST)
-    if light is not None and light[1].share >= CLEAR_SHARE and light[1].gain >= CLEAR_GAIN:
+    if light is not None and _is_clear(*light):
         return light
     heavy = best(seen, _heavy_suspects(seen, base, remaining, compute), remaining, LEAST)
     both = [each for each in (light, heavy) if each is not None]
     return max(both, key=lambda each: each[1].worth - each[0].price, default=None)
+
+
+def _is_clear(suspect: Suspect, fit: Fit) -> bool:
+    return fit.share >= CLEAR_SHARE and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
 
 
 def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:

@@ -34,6 +34,9 @@ to; not where it has to meet less than this."""
 QUIET = 4.0
 """Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
 
+ROOM = 0.25
+"""Ulps that errors may have for a cause to be seen in them; and of such errors so many must be there."""
+
 SINGLE = np.dtype(np.float32)
 
 NEIGHBOURS = 8
@@ -66,7 +69,8 @@ class Suspect:
 
     ``base`` is the formula that it computes where that is not the one asked for. ``noisy`` says that its
     errors depend on the last digit of elementary functions, so that their size can be predicted, not their
-    value. ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
+    value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
+    ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
     has in different places.
     """
 
@@ -78,6 +82,7 @@ class Suspect:
     noisy: bool = False
     price: float = 0.0
     split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
+    room: Callable[[Places], Array] | None = None
 
     def causes(self, met: Places) -> list[Cause]:
         """The causes of the errors that it meets, with their shares of these."""
@@ -219,6 +224,8 @@ class Evidence:
         predicted = self.rounded(suspect.predicted(places))
         size, exact = self.size[places], self.exact[places]
         left = self.apart(predicted, places)
+        if suspect.room is not None:
+            return self._within(suspect.room(places), places, left, remaining)
         wrong = remaining[places]
         with np.errstate(all="ignore"):
             claimed = np.abs(predicted - exact) / self.unit[places]
@@ -242,6 +249,20 @@ class Evidence:
         before, after = _bits(size), _bits(left)
         gain = 1 - after / before if before else 0.0
         return Fit(share, max(-1.0, gain)), met
+
+    def _within(self, room: Array, places: Places, left: Array, remaining: Mask) -> tuple[Fit, Mask]:
+        """The fit of errors that may be so large; it is none if most of them are not there."""
+        size, wrong = self.size[places], remaining[places]
+        with np.errstate(all="ignore"):
+            room = np.minimum(room / self.unit[places], FAR)
+        within = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
+        met = within & wrong
+        likely = room > 1
+        share = float(met.sum() / max(1, wrong.sum()))
+        if likely.any() and (size[likely] > 0.5).mean() < ROOM:
+            share = 0.0
+        before, after = _bits(size), _bits(np.where(within, np.minimum(left, 0.5), left))
+        return Fit(share, max(-1.0, 1 - after / before if before else 0.0)), met
 
 
 def _least_gain(seen: Evidence, suspect: Suspect) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ CANCELS = 4.0
 
 LOUD = 256.0
 """Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
+
+SMALL = 16.0
+"""Ulps of a short format that roundings in a longer one inside may come to without showing their pattern."""
 
 NEARLY_ALL = 0.98
 
@@ -105,7 +109,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
             continue
         for number, writing in enumerate(forms):
             run = partial(_steps, seen, base, writing, inside)
-            yield Suspect(
+            suspect = Suspect(
                 "low_precision",
                 inside.name,
                 _low(inside),
@@ -115,6 +119,17 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
                 price=0.001 * number,
                 split=partial(_split, seen, writing, inside, run),
             )
+            yield suspect
+            if suspect.noisy and seen.dtype.itemsize < SINGLE.itemsize and seen.worst <= SMALL:
+                yield replace(suspect, price=0.2 + suspect.price, room=partial(_room, inside, run))
+
+
+def _room(inside: Inside, run: Callable[[Places], Steps], places: Places) -> Array:
+    """An error in the last digit of a step, where the digits before it cancel."""
+    steps = run(places)
+    cancelled = steps.cancellation > CANCELS
+    with np.errstate(all="ignore"):
+        return np.where(cancelled, steps.cancellation * np.abs(steps.values) * 2.0**-inside.bits, 0.0)
 
 
 def _usual(seen: Evidence, inside: Inside) -> bool:
@@ -200,6 +215,8 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
+        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1.
+        price = 0.06 if inside.bits >= own else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
@@ -209,7 +226,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         def both(places: Places, inside: Inside = inside, taken: Any = taken) -> Array:
             return inside.rounded(taken(places))
 
-        yield passing(inside, "inputs", "입력", taken, base)
+        yield passing(inside, "inputs", "입력", taken, base, price)
         if inside.bits < own and holds(seen, inside):
             yield passing(inside, "answers", "결과", answers, base)
         if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
@@ -221,7 +238,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             )
             yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
         else:
-            yield passing(inside, "inputs and answers", "입력과 결과", both, base)
+            yield passing(inside, "inputs and answers", "입력과 결과", both, base, price)
 
 
 def cut_answers(seen: Evidence) -> Iterator[Suspect]:
@@ -262,13 +279,14 @@ def passing(
     what_ko: str,
     predicted: Callable[[Places], Array],
     base: Base | None = None,
+    price: float = 0.0,
 ) -> Suspect:
     """A kernel whose ``what`` are rounded to a format."""
     summary = Text(
         f"The errors are those of {what} rounded to {inside.name}.",
         f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",
     )
-    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base)
+    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base, price=price)
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
