@@ -49,8 +49,9 @@ from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
-Two questions about activation functions: **what is the value**, to the last bits, and **does the gradient
-survive** a deep network. Every example below runs as it stands when *Try it out* is pressed.
+Four questions about activation functions: **what is the value**, to the last bits, **does the gradient
+survive** a deep network, **which one learns**, and **is my kernel right**? Every example below runs as it
+stands: press *Execute*.
 """
 
 
@@ -105,6 +106,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
         metrics=Metrics(None if shared is None else shared.numbers),
         models=Models(),
         references=OrderedDict(),
+        document=None,
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))

@@ -1,10 +1,13 @@
-"""``GET /docs``: Swagger UI, its files from here, all addresses relative."""
+"""``GET /docs``: Swagger UI, its files from here, all addresses relative; the document that it shows."""
 
 from __future__ import annotations
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.api.page import Page
+from app.http.bodies import JSON
+from app.http.fixed import Fixed
 
 router = APIRouter(include_in_schema=False)
 
@@ -30,3 +33,13 @@ async def get_docs(request: Request) -> Response:
     """The page that sends requests to try the service out."""
     page: Page = request.app.state.page
     return (await page.file("docs/index.html")).response(request, HEADERS)
+
+
+@router.get("/openapi.json")
+async def get_document(request: Request) -> Response:
+    """The OpenAPI document, made when first asked for, in place of FastAPI's, which is not compressed."""
+    state = request.app.state
+    if state.document is None:
+        state.document = Fixed.of(orjson.dumps(request.app.openapi()), JSON)
+    made: Fixed = state.document
+    return made.response(request)

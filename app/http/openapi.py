@@ -31,6 +31,7 @@ from app.core.training.losses import LOSSES
 from app.http import keys
 from app.http.bodies import JSON, NPY, PARAMS
 from app.http.problems import responses
+from app.http.refusals import REFUSALS
 
 _NAMES: dict[str, Iterable[str]] = {
     "FunctionName": (*REGISTRY, *REGISTRY.framework_names),
@@ -63,6 +64,9 @@ ITEMS: dict[str, type[BaseModel]] = {"/gradient-flow/sweep": SweepLine, "/traini
 
 ANSWERS = Path(__file__).parent / "answers.json"
 """Answers that the service gave to the first example of each operation, by path and method."""
+
+TEXTS = Path(__file__).parent / "texts.json"
+"""The same of pictures, streams and metrics, by media type."""
 
 TIMEOUT = {
     "name": "Request-Timeout",
@@ -210,6 +214,16 @@ def _declare_answers(document: dict[str, Any]) -> None:
             content = document["paths"].get(path, {}).get(method, {}).get("responses", {}).get("200", {})
             if "application/json" in content.get("content", {}):
                 content["content"]["application/json"]["example"] = answer
+    for path, methods in orjson.loads(TEXTS.read_bytes()).items():
+        for method, texts in methods.items():
+            content = document["paths"].get(path, {}).get(method, {})
+            for media_type, text in texts.items() if content else ():
+                content["responses"]["200"]["content"][media_type]["example"] = text
+    for operation in operations(document):
+        for status, refusal in REFUSALS.items():
+            for media_type, told in operation["responses"].get(str(status), {}).get("content", {}).items():
+                protocol = media_type == "application/json"
+                told["example"] = {"error": refusal["detail"]} if protocol else refusal
 
 
 def _declare_timeouts(document: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 // Which activation: one of the catalogue's or a formula of one's own, with its parameters.
 
-import { functionChoice, labelled, mended, problem, sliders } from "./controls.js";
+import { functionChoice, labelled, mended, problem, sliders, strangers } from "./controls.js";
 import { h } from "./dom.js";
 import { described, firstValues, isFormula, nameOf, textOf } from "./formulas.js";
 import { t } from "./words.js";
@@ -8,15 +8,26 @@ import { t } from "./words.js";
 /** The choice of the list that is no function of the catalogue. */
 const FORMULA = "formula";
 
+/** Has `own.activation` be the link's where that can be used; else the `usual` one, and what is to be said of it. */
+export function usable(own, byName, usual) {
+  const named = own.activation ? [own.activation] : [];
+  const lost = strangers(named, byName);
+  if (!named.length) own.activation = { name: usual, params: {} };
+  return lost;
+}
+
 /**
  * The controls of `own.activation`. `changed(fresh)` is called after every change, with true where it is another
- * function. `ready()` waits for what is being looked up.
+ * function. `other` is a choice that is no function, its name and its words. `ready()` waits for what is being looked
+ * up.
  */
-export function activationPart(own, functions, changed) {
+export function activationPart(own, functions, changed, { label = t("flow.activation"), other = [] } = {}) {
   const parameters = h("div");
   const message = h("div");
   const select = functionChoice(functions, own.activation.name, picked);
   select.append(h("option", { value: FORMULA }, t("activation.formula")));
+  const [otherName, otherWords] = other;
+  if (otherName) select.prepend(h("option", { value: otherName }, otherWords));
   const text = h("input", {
     type: "text",
     class: "formula",
@@ -32,7 +43,7 @@ export function activationPart(own, functions, changed) {
   let turn = 0;
   let looking = show();
   return {
-    elements: [labelled(t("flow.activation"), select), field, message, parameters],
+    elements: [labelled(label, select), field, message, parameters],
     async ready() {
       for (let waited = null; waited !== looking; ) {
         waited = looking;
@@ -79,6 +90,7 @@ export function activationPart(own, functions, changed) {
     field.hidden = !isFormula(name);
     if (isFormula(name)) text.value = textOf(name);
     select.value = isFormula(name) ? FORMULA : name;
+    if (name === otherName) return parameters.replaceChildren();
     try {
       const { facts, notes } = await looked();
       if (name !== own.activation.name) return;

@@ -21,8 +21,23 @@ export function problem(error, again) {
     !own && error.details.map((each) => h("p", { class: "detail", lang: "en" }, each)),
     again &&
       PASSING.includes(error.kind) &&
-      h("button", { type: "button", class: "plain", onclick: again }, t("page.again")),
+      h("button", { type: "button", class: "plain", onclick: () => again() }, t("page.again")),
   );
+}
+
+/** Says that a picture cannot be drawn; `redrawn` takes it back. */
+export function undrawn(error, again) {
+  const told = problem(error, again);
+  told.dataset.picture = "";
+  return told;
+}
+
+/** Takes away what `message` says of a picture: it is drawn now. */
+export const redrawn = (message) => message.querySelector("[data-picture]")?.remove();
+
+/** Takes away what `message` says of a request: it is another one now. */
+export function outdated(message) {
+  for (const each of message.querySelectorAll(".problem:not([data-picture])")) each.remove();
 }
 
 /** Whether the page can set all parameters: numbers with a default. */
@@ -38,6 +53,13 @@ export function mended(facts, params) {
   for (const name of wrong) delete params[name];
   const words = (name) => t(known.has(name) ? "link.unreadable" : "link.unknown", { name });
   return wrong.map((name) => h("p", { class: "problem", role: "alert" }, words(name)));
+}
+
+/** Takes out of a link's functions those that cannot be used here, and says so. */
+export function strangers(functions, byName) {
+  const lost = functions.filter(({ name }) => !byName.has(name));
+  for (const each of lost) functions.splice(functions.indexOf(each), 1);
+  return lost.map(({ name }) => h("p", { class: "problem", role: "alert" }, t("link.function", { name })));
 }
 
 /** Sliders with number fields for a function's parameters. `params` holds what differs from the defaults. */

@@ -4,15 +4,12 @@ import { get, post } from "./api.js";
 import { pictureLinks } from "./calls.js";
 import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { figure, problem } from "./controls.js";
-import { h, latest } from "./dom.js";
+import { h, latest, rested } from "./dom.js";
 import { difference, isFormula } from "./formulas.js";
 import { fromJson, number, plain, shown, toJson } from "./numbers.js";
 import { heightAt, linesOf, summit, window as shownPart } from "./samples.js";
 import { remember } from "./state.js";
 import { language, said, t } from "./words.js";
-
-/** Milliseconds after which a pointer rests: then the service is asked for the figures. */
-const REST = 150;
 
 /** How a title in Korean says its Latin letters, which there is no room for beside a curve. */
 const READING = /\([가-힣\s]+\)$/;
@@ -70,29 +67,30 @@ export function picturePart(own, functions) {
     h("table", { class: "values" }, h("thead", {}, h("tr", {}, head)), body),
   );
   const options = h("div", { class: "row options-row" }, whole.element, minus.element);
+  const cursor = h(
+    "div",
+    { class: "row cursor" },
+    h("label", {}, h("i", {}, "x"), " = ", exact),
+    place,
+    h("span", { class: "row", role: "group", "aria-label": t("explore.range") }, ends[0], "…", ends[1]),
+  );
+  const hint = h("p", { class: "quiet" }, t("explore.hint"));
   const element = h(
     "section",
     { class: "picture", "aria-label": t("view.explore") },
     message,
     options,
     stage,
-    h(
-      "div",
-      { class: "row cursor" },
-      h("label", {}, h("i", {}, "x"), " = ", exact),
-      place,
-      h("span", { class: "row", role: "group", "aria-label": t("explore.range") }, ends[0], "…", ends[1]),
-    ),
+    cursor,
     rangeMessage,
     readMessage,
     table,
-    h("p", { class: "quiet" }, t("explore.hint")),
+    hint,
     links,
   );
 
   let look = null; // the hues and dashes that curves take in turn
   let lines = []; // the samples of each function that is drawn
-  let rest = 0;
 
   const chosen = () => own.functions.filter(({ name }) => functions.get(name).kind === "elementwise");
   const subtracted = () => (chosen().length === 2 ? difference(...chosen()) : null);
@@ -129,7 +127,7 @@ export function picturePart(own, functions) {
 
   const draw = latest(async () => {
     const drawn = curves();
-    for (const each of [stage, options, table, links]) each.hidden = !drawn.length;
+    for (const each of [stage, options, cursor, table, hint, links]) each.hidden = !drawn.length;
     minus.element.hidden = !subtracted();
     for (const [index, key] of ["min", "max"].entries()) place[key] = index ? own.high : own.low;
     place.step = (own.high - own.low) / 400;
@@ -183,6 +181,8 @@ export function picturePart(own, functions) {
     }
   });
 
+  const ask = rested(read);
+
   function tell(drawn, figures) {
     body.replaceChildren(
       ...drawn.map((each, index) => h("tr", {}, h("th", { scope: "row" }, title(each)), figures[index])),
@@ -195,8 +195,7 @@ export function picturePart(own, functions) {
     const drawn = curves();
     const near = drawn.map((_, index) => [0, 1, 2].map((order) => about(heightAt(lines[index]?.[order] ?? [], own.x))));
     if (lines.length && near.flat().every(Boolean)) tell(drawn, near);
-    clearTimeout(rest);
-    rest = setTimeout(read, REST);
+    ask();
   }
 
   function at(x) {
@@ -308,7 +307,7 @@ export function picturePart(own, functions) {
     draw,
     tint,
     close() {
-      clearTimeout(rest);
+      ask.stop();
       unwatch();
     },
   };

@@ -45,6 +45,20 @@ export function math(markup, { block = false } = {}) {
   return node;
 }
 
+/** Milliseconds after which a pointer or a slider rests: then the service is asked. */
+const REST = 150;
+
+/** Runs `work` for the last of the calls, when no other has come for a while; `stop` forgets what waits. */
+export function rested(work) {
+  let timer = 0;
+  const stop = () => clearTimeout(timer);
+  const wait = (...args) => {
+    stop();
+    timer = setTimeout(() => work(...args), REST);
+  };
+  return Object.assign(wait, { stop });
+}
+
 /** Runs `work` for the latest of the calls made while it was busy; those between are skipped. */
 export function latest(work) {
   let busy = null;

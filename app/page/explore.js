@@ -3,7 +3,7 @@
 import { catalogue } from "./api.js";
 import { callBox } from "./calls.js";
 import { choicePart, formulaPart, introductory } from "./choice.js";
-import { adjustable, card, mended, problem, sliders } from "./controls.js";
+import { adjustable, card, mended, problem, sliders, strangers } from "./controls.js";
 import { picturePart } from "./curves.js";
 import { h } from "./dom.js";
 import { described, isFormula, known } from "./formulas.js";
@@ -16,7 +16,7 @@ export async function explore(main) {
   const own = state.explore;
   const functions = await catalogue();
   const byName = known(functions);
-  own.functions = own.functions.filter(({ name }) => byName.has(name));
+  const lost = strangers(own.functions, byName);
   if (!own.functions.length)
     own.functions = introductory(functions).map(({ name }) => ({ name, params: {} }));
 
@@ -34,6 +34,7 @@ export async function explore(main) {
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("explore.title")), h("p", {}, t("explore.lead"))),
+    ...lost,
     h(
       "div",
       { class: "columns" },

@@ -1,9 +1,10 @@
 // Gradient flow: a network's controls, its picture as it is computed, the verdict, and remedies that apply themselves.
 
+import { usable } from "./activation.js";
 import { catalogue, follow, names, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, titledAbove, watch } from "./chart.js";
-import { problem } from "./controls.js";
+import { outdated, problem, redrawn, undrawn } from "./controls.js";
 import { h, latest } from "./dom.js";
 import { formPart, SIGMAS } from "./flowform.js";
 import { known } from "./formulas.js";
@@ -30,7 +31,8 @@ export async function flow(main) {
   ]);
   const functions = all.filter(({ of_units: possible }) => possible);
   const byName = known(functions);
-  if (!byName.has(own.activation?.name ?? "")) own.activation = { name: functions[0].name, params: {} };
+  const lost = usable(own, byName, functions[0].name);
+  own.also = own.also.filter(({ activation }) => byName.has(String(activation)));
   if (own.init !== SIGMAS && !inits.includes(own.init)) own.init = USUAL;
 
   const runs = []; // what was simulated, and what is being: {change, body, label, medians, answer}
@@ -61,6 +63,7 @@ export async function flow(main) {
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("flow.title")), h("p", {}, t("flow.lead"))),
+    ...lost,
     h(
       "div",
       { class: "columns" },
@@ -86,8 +89,9 @@ export async function flow(main) {
     if (!drawn.length) return;
     try {
       await chart.draw(await picture(drawn, figure.value, stage.clientWidth));
+      redrawn(message);
     } catch (error) {
-      message.replaceChildren(problem(error, draw));
+      message.replaceChildren(undrawn(error, draw));
     }
   });
   const unwatch = watch(stage, draw);
@@ -114,15 +118,18 @@ export async function flow(main) {
     remember();
     const body = form.read();
     if (!body) return;
+    const refused = []; // what the service said of those before it
     for (const each of first.filter((other) => !same(other, body))) {
-      if (!(await simulate(each, null, turn))) return;
-      runs.at(-1).kept = true;
+      if (await simulate(each, null, turn)) runs.at(-1).kept = true;
+      else refused.push(...message.children);
+      if (turn.signal.aborted) return;
     }
     const before = runs.splice(0);
     runs.push(...before.filter(({ kept, body: other }) => kept && !same(other, body)));
     const ghosts = [...runs];
     const undo = () => runs.splice(0, runs.length, ...before);
     const whole = await simulate(body, null, turn, undo, note);
+    message.append(...refused);
     if (whole && !ghosts.length) runs[0].kept = true; // the first stays beside those that follow
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
   }
@@ -220,6 +227,7 @@ export async function flow(main) {
     const body = form.read(true);
     const now = asked();
     const unchanged = now && same(body, now.body);
+    outdated(message);
     status.className = "";
     if (now?.answer) status.textContent = unchanged ? "" : t("flow.changed");
     if (body && !unchanged) calls.show({ path: "/gradient-flow", body });

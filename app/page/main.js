@@ -58,6 +58,7 @@ async function show() {
     if (view === state.view) links[index].setAttribute("aria-current", "page");
     else links[index].removeAttribute("aria-current");
   }
+  nav.scrollLeft = links[VIEWS.indexOf(state.view)].offsetLeft - nav.offsetLeft - 40; // on a phone it is a strip
   document.title = `${t(`view.${state.view}`)} – ${t("page.title")}`;
   const root = h("div", { class: `view ${state.view}` });
   main.replaceChildren(h("p", { class: "quiet loading", role: "status" }, t("loading")), root);

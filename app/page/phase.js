@@ -1,19 +1,16 @@
 // Phase diagram: where gradients vanish, where they explode, and the line between.
 
-import { activationPart } from "./activation.js";
+import { activationPart, usable } from "./activation.js";
 import { catalogue, get, post } from "./api.js";
 import { callBox, pictureLinks, picturePath } from "./calls.js";
 import { Chart, theme, titledAbove, watch } from "./chart.js";
 import { labelled, problem } from "./controls.js";
-import { h, latest } from "./dom.js";
+import { h, latest, rested } from "./dom.js";
 import { SIGMAS } from "./flowform.js";
 import { known } from "./formulas.js";
 import { fromJson, number, shown } from "./numbers.js";
 import { open, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
-
-/** Milliseconds after which a pointer rests: then the service is asked for the figures. */
-const REST = 150;
 
 const COLUMNS = 30;
 const ROWS = 20;
@@ -23,8 +20,7 @@ export async function phase(main) {
   const functions = (await catalogue()).filter(({ kind }) => kind === "elementwise");
   const byName = known(functions);
   // The first that saturates around zero: the one that the theory was first told for.
-  if (!byName.has(own.activation?.name ?? ""))
-    own.activation = { name: (functions.find(aroundZero) ?? functions[0]).name, params: {} };
+  const lost = usable(own, byName, (functions.find(aroundZero) ?? functions[0]).name);
 
   const drawing = h("div", { class: "drawing diagram", role: "img" });
   const hover = h("p", { class: "quiet hover" }, "\u00a0");
@@ -38,14 +34,13 @@ export async function phase(main) {
     labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
   );
   const point = pointPart(own, mark);
-  const activation = activationPart(own, functions, (fresh) => {
-    if (fresh) return chosen();
-    return own.sigma_w && drawAgain(); // before there is a range, whoever finds one draws
-  });
+  // Before there is a range, whoever finds one draws.
+  const activation = activationPart(own, functions, (fresh) => (fresh || own.sigma_w) && chosen(fresh));
   let cells = [];
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("phase.title")), h("p", {}, t("phase.lead"))),
+    ...lost,
     h(
       "div",
       { class: "columns" },
@@ -66,28 +61,36 @@ export async function phase(main) {
   stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
   // One after the other, so that a range found late is not that of the activation before.
-  const chosen = latest(widenAndDraw);
+  const widening = latest(widenAndDraw);
+  let anew = false; // whether the activation is another one since the range was found
   await activation.ready();
   if (own.sigma_w) await drawAgain();
-  else await chosen();
+  else await chosen(true);
   return watch(stage, draw);
 
-  /** Another activation, whose critical line lies elsewhere. */
+  /** Another activation, or other parameters of it: the critical line lies elsewhere. */
+  function chosen(fresh) {
+    anew ||= fresh;
+    return widening();
+  }
+
   async function widenAndDraw() {
-    await widen();
+    const fresh = anew;
+    anew = false;
+    await widen(fresh);
     await drawAgain();
   }
 
-  /** A range that holds the critical σ_w of the activation. */
-  async function widen() {
+  /** A range that holds the critical σ_w of the activation; a range that does is left as it is unless it is fresh. */
+  async function widen(fresh) {
     try {
       const { name, params } = own.activation;
       const answer = await post("/mean-field", { activation: name, params, sigma_w: 1, sigma_b: [0, 0.05, 0.5] });
       const edges = answer.critical_sigma_w.filter((each) => each !== null).map(fromJson).filter(Number.isFinite);
-      const most = Math.max(...edges, 1);
-      own.sigma_w = String(Number((2 * most).toPrecision(1)));
+      const least = Math.max(...edges, 1);
+      if (fresh || least > number(own.sigma_w)) own.sigma_w = String(Number((2 * least).toPrecision(1)));
     } catch {
-      own.sigma_w = "3";
+      own.sigma_w ||= "3";
     }
     most[0].querySelector("input").value = own.sigma_w;
   }
@@ -222,7 +225,6 @@ function request({ activation: { name, params }, ...most }) {
 function pointPart(own, moved) {
   const place = { sigma_w: "1.5", sigma_b: "0.05" };
   const figures = h("dl", { class: "facts", "aria-live": "polite" });
-  let rest = 0;
   const tell = latest(async ({ sigma_w, sigma_b }) => {
     try {
       const { name, params } = own.activation;
@@ -232,9 +234,10 @@ function pointPart(own, moved) {
       figures.replaceChildren(h("div", {}, problem(error, read)));
     }
   });
+  const hover = rested(tell);
   const numbers = () => ({ sigma_w: number(place.sigma_w), sigma_b: number(place.sigma_b) });
   const read = () => {
-    clearTimeout(rest);
+    hover.stop();
     moved(numbers());
     return tell(numbers());
   };
@@ -256,10 +259,7 @@ function pointPart(own, moved) {
     read,
     place: numbers,
     /** Figures of where the pointer rests, until it leaves. */
-    hover({ sigma_w, sigma_b }) {
-      clearTimeout(rest);
-      rest = setTimeout(() => tell({ sigma_w, sigma_b }), REST);
-    },
+    hover,
     leave: read,
     set({ sigma_w, sigma_b }) {
       Object.assign(place, { sigma_w: String(sigma_w), sigma_b: String(sigma_b) });
@@ -271,13 +271,14 @@ function pointPart(own, moved) {
 }
 
 function rows(answer) {
+  const figure = (value, digits) => (Number.isNaN(fromJson(value)) ? "–" : shown(fromJson(value), digits)); // undefined
   const pairs = [
     ["phase.phase", t(`phase.${answer.phase}`)],
-    ["phase.chi", shown(fromJson(answer.chi_1))],
-    ["phase.q", shown(fromJson(answer.q_star))],
-    ["phase.c", shown(fromJson(answer.c_star))],
-    ["phase.reach", t("phase.layers", { value: shown(fromJson(answer.xi_gradient), 3) })],
-    ["phase.edge", shown(fromJson(answer.critical_sigma_w))],
+    ["phase.chi", figure(answer.chi_1)],
+    ["phase.q", figure(answer.q_star)],
+    ["phase.c", figure(answer.c_star)],
+    ["phase.reach", t("phase.layers", { value: figure(answer.xi_gradient, 3) })],
+    ["phase.edge", figure(answer.critical_sigma_w)],
   ];
   return pairs.flatMap(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)]);
 }

@@ -7,7 +7,7 @@ import { said, spoken, t } from "./words.js";
 /** A change of a request in words: what it is called, then the service's own name where the page has no word. */
 export function told(change, functions) {
   return Object.entries(change)
-    .filter(([, value]) => value !== "")
+    .filter(([, value]) => value !== "" && (value === null || typeof value !== "object" || Object.keys(value).length))
     .map(([key, value]) => `${spoken("change", key)}: ${part(key, value, functions)}`)
     .join(", ");
 }

@@ -158,6 +158,9 @@ _EDGE = Text(
     "On the line, the edge of chaos, a gradient keeps its size from layer to layer.",
     "선은 혼돈의 가장자리입니다. 여기에서는 그래디언트의 크기가 층을 지나도 유지됩니다.",
 )
+NARROW = 400
+"""Pixels; a narrower picture is a phone's."""
+
 _PHASES = {
     "ordered": Text("ordered: gradients vanish", "질서: 기울기 소실"),
     "chaotic": Text("chaotic: gradients explode", "혼돈: 기울기 폭발"),
@@ -345,12 +348,13 @@ def _flushed(look: Look) -> Spec:
     label = look.say(_ZERO).format(format="' + datum.format + '")
     y = {"field": "log10", "type": "quantitative"}
     text = {"type": "text", "align": "right", "baseline": "top", "dy": 4, "dx": -4, "fontSize": 11}
+    line = {"type": "rule", "strokeDash": [2, 2], "aria": False}  # its label says it
     return {
         "data": {"name": "limits"},
         "transform": [{"calculate": f"'{label}'", "as": "label"}],
         "layer": [
             {
-                "mark": {"type": "rule", "strokeDash": [2, 2], "color": look.palette.muted},
+                "mark": {**line, "color": look.palette.muted},
                 "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "y": y},
             },
             {
@@ -556,13 +560,17 @@ def _edge(bias: NDArray[np.float64], answer: Mapping[str, Any], cells: Sequence[
 
 
 def _regions(cells: Sequence[Spec], look: Look) -> list[Spec]:
-    """A phase's name in its midst, if a sixth of the picture or more is of that phase."""
+    """A phase's name in its midst, if a sixth of the picture or more is of that phase.
+
+    In two lines where the picture is narrow, so that it does not run into the other phase's.
+    """
     found = []
     for phase, name in _PHASES.items():
         own = [each for each in cells if each["phase"] == phase]
         if 6 * len(own) >= len(cells):
             middle = {key: float(np.median([each[key] for each in own])) for key in ("sigma_w", "sigma_b")}
-            found.append({**middle, "label": look.say(name)})
+            words = look.say(name)
+            found.append({**middle, "label": words.split(": ") if look.width < NARROW else words})
     return found
 
 

@@ -157,7 +157,7 @@ def test_the_service_in_plain_text_names_what_there_is(client: InProcess) -> Non
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     paths = client.get("/openapi.json").json()["paths"]
     calls = re.findall(r"`POST (\S+)` (\{.*\}):", answer.text)
-    assert len(calls) == 5
+    assert len(calls) == 7
     for path, body in calls:
         assert f"/{path}" in paths
         assert client.post(f"/{path}", json=json.loads(body)).status_code == 200

@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 
+from app.compute.threads import Busy
 from app.http import openapi
+from app.http.computing import failures
+from app.http.problems import Problem
+from app.http.refusals import REFUSALS
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
-from tests.support.answers import questions, shortened
+from tests.support.answers import TEXTS, questions, sample, shortened
 
 ANSWERS = json.loads(openapi.ANSWERS.read_text())
+SAMPLES = json.loads(openapi.TEXTS.read_text())
+RIGHT = '{"function": "relu", "inputs": [1]}'
 QUESTIONS = list(questions(create_app(Settings())))
-LONG = {"/gradient-flow", "/training"}
+LONG = {"/gradient-flow", "/gradient-flow/sweep", "/training"}
 COUNTED = {"/v2/models/stats", "/v2/models/{name}/stats", "/v2/models/{name}/versions/{version}/stats"}
 """What counts requests, which each process has of its own."""
 
@@ -60,6 +66,66 @@ def _untimed(value: Any) -> Any:
             if "nanoseconds" not in name and "seconds" not in name
         }
     return [_untimed(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("media_type", "method", "path", "asked", "body"),
+    [
+        pytest.param(each, *question, marks=pytest.mark.slow if question[1] in LONG else ())
+        for each in TEXTS
+        for question in questions(create_app(Settings()), each)
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_a_sample_text_is_how_the_answer_begins(
+    client: InProcess, media_type: str, method: str, path: str, asked: str, body: Any
+) -> None:
+    answer = client.request(method, asked, json=body, headers={"Accept": media_type})
+    told, now = SAMPLES[path][method][media_type], sample(media_type, answer.text)
+    if media_type == "image/svg+xml":
+        assert told == now
+    else:  # streams tell times, metrics count
+        assert told.split("\n")[0][:20] == now.split("\n")[0][:20]
+
+
+REFUSED: dict[int, tuple[str, str, dict[str, str], str | bytes]] = {
+    400: ("POST", "/activate", {}, "{"),
+    404: ("GET", "/functions/rellu", {}, ""),
+    406: ("POST", "/activate", {"Accept": "image/png"}, RIGHT),
+    413: ("POST", "/activate", {"Content-Length": "99999999999"}, RIGHT),
+    415: ("POST", "/activate", {"Content-Type": "text/csv"}, "1,2"),
+    422: ("POST", "/activate", {}, '{"function": "relu", "inputs": [1], "order": 9}'),
+    504: ("POST", "/activate", {"Request-Timeout": "1e-6"}, RIGHT.replace("relu", "formula:sin(x)")),
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_a_sample_refusal_is_a_refusal(client: InProcess, status: int) -> None:
+    if status in REFUSED:
+        method, path, headers, body = REFUSED[status]
+        answer = client.request(
+            method, path, headers={"Content-Type": "application/json", **headers}, content=body
+        )
+        told = answer.json()
+    else:  # no place is left
+        with pytest.raises(Problem) as refused, failures:
+            raise Busy
+        told = json.loads(bytes(refused.value.response().body))
+    assert told == REFUSALS[status]
+
+
+def test_no_answer_of_the_document_is_shown_as_the_word_string() -> None:
+    document = create_app(Settings()).openapi()
+    shown = ("json", "svg", "event-stream", "text/")
+    bare = [
+        (path, method, status, media_type)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for status, answer in operation["responses"].items()
+        for media_type, content in answer.get("content", {}).items()
+        if any(each in media_type for each in shown) and "example" not in content
+    ]
+    assert bare == []
 
 
 def test_every_operation_that_answers_in_json_shows_one() -> None:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import FAILED, Visitor
+from tests.page.test_train import SMALL as TRAINING
 from tests.page.test_views import CURVES, SMALL
 
 READ = "([call, ...given]) => import('./page/numbers.js').then((module) => module[call](...given))"
@@ -130,6 +131,7 @@ def test_functions_without_a_curve_are_no_empty_choice(visitor: Visitor) -> None
     page = visitor.open("#/explore?f=softmax")
     expect(page.locator(".picture")).to_contain_text("they have no curve")
     expect(page.locator(".picture")).not_to_contain_text("Choose a function")
+    expect(page.locator(".cursor")).to_be_hidden()
 
 
 def test_no_value_outlives_its_function(visitor: Visitor) -> None:
@@ -156,6 +158,25 @@ def test_a_parameter_that_a_link_has_wrong_is_said_and_left_out(
     expect(page.locator(ready).first).to_be_visible()
     page.locator(".parameter input[type=text]").fill("0.5")
     expect(page.locator(".call code")).to_contain_text('"negative_slope":0.5')
+
+
+@pytest.mark.parametrize(
+    ("address", "ready"),
+    [
+        ("explore?f=nobody", CURVES),
+        ('flow?activation=softmax&depth=2&width=4&networks=1&also={"activation":7}', ".verdict"),
+        (TRAINING.replace("f=relu", "f=nobody").removeprefix("#/"), ".results tbody tr"),
+        (TRAINING.replace("learn~weight", "learn~slope").removeprefix("#/"), ".results tbody tr"),
+        ("phase?activation=nobody", ".diagram svg .mark-rect path"),
+        ("verify?activation=nobody", "form select"),
+    ],
+)
+def test_a_function_that_a_link_has_wrong_is_said_and_left_out(
+    visitor: Visitor, address: str, ready: str
+) -> None:
+    page = visitor.open(f"#/{address}")
+    expect(page.get_by_role("alert").first).to_contain_text("left out")
+    expect(page.locator(ready).first).to_be_visible()
 
 
 def test_a_layers_number_stands_at_its_tick_once(visitor: Visitor) -> None:
@@ -237,6 +258,50 @@ def test_no_complaint_outlives_its_cause(visitor: Visitor) -> None:
     expect(page.locator(".own").get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("address", "route", "label"), [(SMALL, "**/gradient-flow", "Depth"), (TRAINING, "**/training", "Steps")]
+)
+def test_a_refusal_goes_when_it_is_tried_again_or_the_controls_are_other_ones(
+    visitor: Visitor, address: str, route: str, label: str
+) -> None:
+    visitor.expected = (FAILED,)
+    page = visitor.page()
+    page.route(route, lambda each: each.fulfill(status=503, json={"status": 503}))
+    page.goto(f"{visitor.base}/{address}")
+    refusal = page.locator(".picture").get_by_role("alert")
+    expect(refusal).to_contain_text("busy")
+    page.unroute(route)
+    page.get_by_role("button", name="Try again").click()
+    expect(refusal).to_have_count(0)
+    expect(page.locator(".verdict, .results tbody tr").first).to_be_visible()
+    page.route(route, lambda each: each.fulfill(status=503, json={"status": 503}))
+    page.locator("form button[type=submit]").first.click()
+    expect(refusal).to_contain_text("busy")
+    page.get_by_label(label, exact=False).first.fill("4")
+    expect(refusal).to_have_count(0)
+
+
+@pytest.mark.parametrize("scene", ["sigmoid", "elu"])
+def test_a_control_that_moves_asks_the_service_only_when_it_rests(visitor: Visitor, scene: str) -> None:
+    page = visitor.open(f"#/learn/{scene}?lang=en")
+    expect(page.locator(".behind tbody td").first).to_be_attached()
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(
+        """async () => {
+          const range = document.querySelector(".knob input[type=range]");
+          for (let step = 0; step < 40; step += 1) {
+            range.value = Number(range.min) + (step / 40) * (range.max - range.min);
+            range.dispatchEvent(new Event("input", { bubbles: true }));
+            await new Promise((moved) => setTimeout(moved, 16));
+          }
+        }"""
+    )
+    page.wait_for_timeout(500)
+    assert 1 <= len(asked) <= 3
+
+
 def test_what_is_no_activation_of_units_is_not_offered(visitor: Visitor) -> None:
     page = visitor.open(SMALL)
     expect(page.locator(".verdict")).to_have_count(1)
@@ -254,7 +319,8 @@ def test_remedies_are_told_in_words(visitor: Visitor) -> None:
     expect(page.locator(".remedy").first).to_be_visible()
     words = " ".join(page.locator(".remedy strong").all_inner_texts())
     assert "정규화" in words
-    assert not re.search(r"[a-z]_[a-z]|=", words)
+    assert "Leaky ReLU" in words
+    assert not re.search(r"[a-z]_[a-z]|=|params", words)
 
 
 def test_a_pointer_that_moves_asks_the_service_only_when_it_rests(visitor: Visitor) -> None:

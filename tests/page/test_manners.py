@@ -11,6 +11,7 @@ from playwright.sync_api import Route, expect
 
 from tests.conftest import Server, started
 from tests.page.conftest import FAILED, Contexts, Visitor
+from tests.page.test_flow import SMALL as HEALTHY
 from tests.page.test_train import SMALL as TRAINING
 from tests.page.test_views import CURVES, SMALL
 
@@ -18,6 +19,7 @@ READY = {
     "#/explore?f=sigmoid&f=leaky_relu&f=softmax&numbers=1%202": CURVES,
     "#/compare": "table.compare tbody tr",
     f"{SMALL}&change=%7B%22init%22%3A%22orthogonal%22%7D": ".verdict >> nth=1",
+    HEALTHY: ".verdict",
     "#/phase": ".diagram svg .mark-rect path",
     TRAINING: ".results tbody tr",
     "#/verify": "#main form",
@@ -26,7 +28,8 @@ READY = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "ko-KR")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
 @pytest.mark.parametrize(
     ("address", "ready"), READY.items(), ids=[each.split("?")[0].removeprefix("#/") for each in READY]
 )

@@ -381,15 +381,26 @@ def test_a_scene_or_a_picture_that_does_not_come_is_told(visitor: Visitor) -> No
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-def test_a_service_that_refuses_is_told_in_the_scene(visitor: Visitor) -> None:
+@pytest.mark.parametrize(
+    ("scene", "route", "figure"),
+    [
+        ("race", "training", r"data[data-reading=to99\.relu][value='…']"),
+        ("zigzag", "training", ".behind td"),
+        ("elu", "training", r"data[data-reading=ns\.elu]:not([value='…'])"),
+        ("sigmoid", "activate", "data[data-reading=slope]"),
+    ],
+)
+def test_a_service_that_refuses_is_told_in_the_scene(
+    visitor: Visitor, scene: str, route: str, figure: str
+) -> None:
     visitor.expected = (FAILED,)
     page = visitor.page()
-    page.route("**/training", lambda route: route.fulfill(status=503, json={"status": 503}))
-    page.goto(f"{visitor.base}/#/learn/race?lang=en")
+    page.route(f"**/{route}", lambda each: each.fulfill(status=503, json={"status": 503}))
+    page.goto(f"{visitor.base}/#/learn/{scene}?lang=en")
     expect(page.get_by_role("alert")).to_contain_text("busy")
-    page.unroute("**/training")
+    page.unroute(f"**/{route}")
     page.get_by_role("button", name="Try again").click()
-    trained(page)
+    expect(page.locator(figure).first).to_be_attached()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 

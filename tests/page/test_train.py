@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from typing import get_args
 
 import httpx
 from playwright.sync_api import expect
+from pydantic import BaseModel
 
+from app.contract.training import TrainingRequest
 from tests.page.conftest import FAILED, Visitor
 
 SMALL = (
@@ -32,6 +36,33 @@ def test_a_training_is_drawn_as_it_happens_and_told_in_figures(visitor: Visitor)
     expect(page.locator(".layers tbody tr").first).to_contain_text("weight")  # PReLU's slope has moved
     page.get_by_role("slider", name="Frame to look at").fill("0")
     expect(page.locator(".scrub output")).to_have_text("0")
+
+
+def leaves(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    """The fields of a contract's model, those of the models in it by their own names."""
+    for name, field in model.model_fields.items():
+        inner = [each for each in (field.annotation, *get_args(field.annotation)) if isinstance(each, type)]
+        models = [each for each in inner if issubclass(each, BaseModel)]
+        yield from leaves(models[0], f"{before}{name}.") if models else [before + name]
+
+
+CONTROLS = {
+    "data.inputs": "examples",
+    "data.targets": "examples",
+    "init.sigma_w": "sigma_w",
+    "init.sigma_b": "sigma_b",
+    "optimizer.kind": "optimizer",
+    "residual.scale": "residual",
+}
+"""Fields whose control is not called like them."""
+
+
+def test_the_form_has_all_that_a_training_takes(visitor: Visitor) -> None:
+    page = visitor.open(SMALL)
+    expect(page.locator(".results tbody tr")).to_have_count(2)
+    names = page.locator("form [name]").evaluate_all("(all) => all.map(({ name }) => name)")
+    wanted = {CONTROLS.get(each, each.rpartition(".")[2]) for each in leaves(TrainingRequest)}
+    assert wanted - {"activations"} | {"init"} == set(names)  # activations have cards
 
 
 def test_examples_of_ones_own_are_learned(visitor: Visitor) -> None:

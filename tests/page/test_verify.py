@@ -48,6 +48,25 @@ def test_every_bfloat16_number_of_a_right_kernel(visitor: Visitor) -> None:
     expect(page.locator(".badge")).to_have_text("Correctly rounded")
 
 
+def test_a_formula_with_a_parameter_is_what_the_kernel_computes(visitor: Visitor) -> None:
+    page = visitor.open("#/verify?activation=relu&dtype=float32&tolerance_ulp=some")
+    inputs = np.array([-1, 0.5, 2], np.float32)
+    page.locator("input[name=outputs]").set_input_files(saved(2 * inputs, "outputs"))  # type: ignore[arg-type]
+    page.locator("input[name=inputs]").set_input_files(saved(inputs, "inputs"))  # type: ignore[arg-type]
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator("form").get_by_role("alert")).to_have_text("“Accepted error, ulp” needs a number.")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Accepted error").fill("")
+    expect(page.locator("form").get_by_role("alert")).to_have_count(0)
+    page.get_by_label("Function it computes").select_option("formula")
+    page.get_by_label("Formula", exact=True).fill("slope * x")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Faulty")
+    page.locator(".parameter input[type=text]").fill("2")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    expect(page.locator(".badge")).to_have_text("Correctly rounded")
+
+
 def test_no_file_is_told_in_place(visitor: Visitor) -> None:
     page = visitor.open("#/verify")
     page.get_by_role("button", name="Judge", exact=True).click()
@@ -87,6 +106,7 @@ def test_a_function_of_rows_along_an_axis(visitor: Visitor) -> None:
     outputs[1, 2] = 0.75
     page.locator("input[name=outputs]").set_input_files(saved(outputs, "outputs"))  # type: ignore[arg-type]
     page.locator("input[name=inputs]").set_input_files(saved(inputs, "inputs"))  # type: ignore[arg-type]
+    expect(page.get_by_label("Axis of a row")).to_be_visible()
     expect(page.get_by_label("Axis of a row")).to_have_value("0")
     page.get_by_role("button", name="Judge", exact=True).click()
     expect(page.locator(".badge")).to_have_text("Faulty")

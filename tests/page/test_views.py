@@ -211,6 +211,12 @@ def test_the_diagrams_range_holds_the_critical_line(visitor: Visitor) -> None:
         page.get_by_label("Activation").select_option(name)
         expect(page.locator(".point .facts dd").last).to_have_text(critical)
         expect(page.get_by_label("σw up to")).to_have_value(most)
+    page.get_by_label("Activation").select_option("formula")
+    page.get_by_label("Formula", exact=True).fill("c * x")
+    page.get_by_label("Formula", exact=True).press("Enter")
+    expect(page.get_by_label("σw up to")).to_have_value("2")
+    page.locator(".parameter input[type=text]").fill("0.1")
+    expect(page.get_by_label("σw up to")).to_have_value("20")
 
 
 def test_a_point_of_the_phase_diagram_is_reached_by_numbers_too(visitor: Visitor) -> None:

@@ -81,6 +81,7 @@ export async function frame(article, scene, own) {
   const knob = "choices" in control ? choicePart(control, say, set) : rangePart(control, say, set);
   const players = playPart();
   let running = null;
+  let anew = null; // ends the frame that was tried again in this one's place
   let value = knob.read(own.value);
   knob.write(value);
 
@@ -115,7 +116,8 @@ export async function frame(article, scene, own) {
     call: calls.show,
     fail: (error, again) => {
       if (error?.kind === "cancelled") return;
-      message.replaceChildren(...(error ? [problem(error, again)] : []));
+      const anew = again && (() => (tools.fail(null), again())); // what is tried again has not failed yet
+      message.replaceChildren(...(error ? [problem(error, anew)] : []));
     },
     tell: (text) => (status.textContent = text),
     move: (next) => {
@@ -141,14 +143,19 @@ export async function frame(article, scene, own) {
     running = await scene.open(tools);
     await show();
   } catch (error) {
-    tools.fail(error, () => frame(article, scene, own));
+    tools.fail(error, async () => {
+      end();
+      anew = await frame(article, scene, own);
+    });
   }
-  const unwatch = watch(stage, () => (running?.redraw ?? show)());
-  return () => {
+  const unwatch = watch(stage, () => running && (running.redraw ?? show)());
+  return () => (anew ?? end)();
+
+  function end() {
     leaving.abort();
     unwatch();
     players.stop();
-  };
+  }
 
   function set(next) {
     value = next;

@@ -138,7 +138,9 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     const told = await Promise.allSettled(own.functions.map(described));
     notes.replaceChildren(
       ...told.flatMap(({ value, reason }, index) =>
-        value ? mended(value, own.functions[index].params) : [problem(reason, update)],
+        value
+          ? [...mended(value, own.functions[index].params), ...unlearnable(value, own.functions[index])]
+          : [problem(reason, update)],
       ),
     );
     cards.replaceChildren(...told.map(({ value }, index) => drawn(value, index)));
@@ -159,6 +161,15 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
       facts && sliders(facts, each.params, changed),
       facts && adjustable(facts).filter(({ learnable }) => learnable).map((parameter) => learned(each, parameter)),
     );
+  }
+
+  /** Takes out of what a link says is trained whatever cannot be, and says so. */
+  function unlearnable(facts, each) {
+    const possible = adjustable(facts).filter(({ learnable }) => learnable).map(({ name }) => name);
+    const wrong = (each.learn ?? []).filter((name) => !possible.includes(name));
+    const right = (each.learn ?? []).filter((name) => possible.includes(name));
+    if (wrong.length) each.learn = right.length ? right : undefined;
+    return wrong.map((name) => h("p", { class: "problem", role: "alert" }, t("link.unknown", { name })));
   }
 
   /** Whether a parameter is trained; until something is chosen, what networks always learn is. */

@@ -4,7 +4,7 @@ import { catalogue, follow, names, post } from "../api.js";
 import { callBox, pictureLinks, picturePath } from "../calls.js";
 import { Chart, theme, titledAbove, watch } from "../chart.js";
 import { introductory } from "../choice.js";
-import { problem } from "../controls.js";
+import { outdated, problem, redrawn, strangers, undrawn } from "../controls.js";
 import { h, latest } from "../dom.js";
 import { known } from "../formulas.js";
 import { fromJson } from "../numbers.js";
@@ -28,7 +28,7 @@ export async function train(main) {
   const [data, inits, normalizations, losses, optimizers] = lists;
   const functions = all.filter(({ of_units: possible }) => possible);
   const byName = known(functions);
-  own.functions = own.functions.filter(({ name }) => byName.has(name));
+  const lost = strangers(own.functions, byName);
   if (!own.functions.length)
     own.functions = introductory(functions).map(({ name }) => ({ name, params: {} }));
 
@@ -61,6 +61,7 @@ export async function train(main) {
 
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("train.title")), h("p", {}, t("train.lead"))),
+    ...lost,
     h(
       "div",
       { class: "columns" },
@@ -93,11 +94,9 @@ export async function train(main) {
       }
       if (drawn !== now) return;
       await chart.draw({ ...drawn.spec, datasets: rows(drawn, place) });
-      if (message.querySelector("[data-picture]")) message.replaceChildren();
+      redrawn(message);
     } catch (error) {
-      const told = problem(error, draw);
-      told.dataset.picture = "";
-      message.replaceChildren(told);
+      message.replaceChildren(undrawn(error, draw));
     }
   });
   const unwatch = watch(stage, draw);
@@ -109,6 +108,7 @@ export async function train(main) {
 
   function changed() {
     remember();
+    outdated(message);
     const body = form?.read(true);
     if (!body) return;
     calls.show({ path: "/training", body });
@@ -125,16 +125,16 @@ export async function train(main) {
     if (!body) return;
     calls.show({ path: "/training", body });
     const titles = own.functions.map(({ name }) => said(byName.get(name).title));
-    const run = { body, titles: unlike(titles), start: null, frames: [], result: null, spec: null, key: "" };
+    const mine = { body, titles: unlike(titles), start: null, frames: [], result: null, spec: null, key: "" };
     progress.hidden = false;
     bar.removeAttribute("value");
     status.textContent = t("flow.starting");
     message.replaceChildren();
     try {
-      run.result = await follow("/training", body, {
+      mine.result = await follow("/training", body, {
         signal: turn.signal,
         files: form.files(),
-        progress: (event) => advance(run, event),
+        progress: (event) => advance(mine, event),
       });
       status.textContent = t("train.done");
     } catch (error) {
@@ -144,7 +144,7 @@ export async function train(main) {
     }
     if (turn !== stopping) return;
     progress.hidden = true;
-    if (now === run) show();
+    if (now === mine) show();
   }
 
   function advance(run, event) {

@@ -9,7 +9,7 @@ const RIGHT = ["correctly_rounded", "faithful", "within_tolerance"];
 
 const percent = (share) => (share === 1 ? "100 %" : `${shown(Math.min(100 * share, 99.999), 5)} %`);
 
-export function judgement({ verdict, causes, candidates, orders, count }) {
+export function judgement({ verdict, causes, candidates, orders, count, dtype }) {
   const mood = RIGHT.includes(verdict.state) ? "healthy" : "faulty";
   return h(
     "div",
@@ -26,7 +26,7 @@ export function judgement({ verdict, causes, candidates, orders, count }) {
       h("ul", { class: "plainlist causes" }, causes.map(cause)),
     ],
     candidates?.length > 0 && [h("h2", {}, t("verify.candidates")), likely(candidates)],
-    orders.map((each) => order(each, count)),
+    orders.map((each) => order(each, count, dtype === "float64" ? 17 : 9)), // that tell two numbers apart
   );
 }
 
@@ -63,7 +63,7 @@ function likely(list) {
   );
 }
 
-function order(each, count) {
+function order(each, count, digits) {
   const pairs = [
     ["verify.max", shown(fromJson(each.max_ulp), 4)],
     ["verify.meanUlp", shown(each.mean_ulp, 3)],
@@ -86,8 +86,8 @@ function order(each, count) {
     ),
     h("h3", {}, t("verify.histogram")),
     histogram(each.histogram),
-    each.worst.length > 0 && [h("h3", {}, t("verify.worst")), worst(each.worst)],
-    each.special_values.length > 0 && [h("h3", {}, t("verify.special")), special(each.special_values)],
+    each.worst.length > 0 && [h("h3", {}, t("verify.worst")), worst(each.worst, digits)],
+    each.special_values.length > 0 && [h("h3", {}, t("verify.special")), special(each.special_values, digits)],
   );
 }
 
@@ -109,14 +109,14 @@ function histogram(bins) {
   return table(["verify.ulp", null, "verify.numbers"], rows, t("verify.histogram"));
 }
 
-function worst(list) {
+function worst(list, digits) {
   const placed = list.some(({ place }) => place); // of a function that mixes elements
   const rows = list.map(({ input, output, exact, rounded, ulp, condition, place }) =>
     h(
       "tr",
       {},
-      [input, output, rounded].map((each) => h("td", { class: "number" }, plain(fromJson(each)))),
-      h("td", { class: "number" }, exact),
+      [input, output, rounded].map((each) => written(each, digits)),
+      h("td", { class: "number" }, exact.replaceAll("-", "−")),
       h("td", { class: "number" }, shown(fromJson(ulp), 4)),
       h("td", { class: "number" }, placed ? place.join(", ") : condition === null ? "–" : shown(condition, 3)),
     ),
@@ -131,14 +131,14 @@ function worst(list) {
   );
 }
 
-function special(list) {
+function special(list, digits) {
   const rows = list.map(({ name, count, wrong, input, output, expected }) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, spoken("special", name.replace("-", "minus_"))),
       [count, wrong].map((each) => h("td", { class: "number" }, each.toLocaleString())),
-      [input, output, expected].map((each) => h("td", { class: "number" }, plain(fromJson(each)))),
+      [input, output, expected].map((each) => written(each, digits)),
     ),
   );
   return table(
@@ -146,6 +146,13 @@ function special(list) {
     rows,
     t("verify.special"),
   );
+}
+
+/** A number of the kernel's format, whose sign of 0 counts. */
+function written(value, digits) {
+  const number = fromJson(value);
+  const text = Object.is(number, -0) ? "−0" : shown(number, digits);
+  return h("td", { class: "number", title: plain(number) }, text);
 }
 
 /** Columns that hold no numbers. */

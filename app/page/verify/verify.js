@@ -1,11 +1,12 @@
 // Verify: the numbers of a kernel, judged one by one.
 
+import { activationPart, usable } from "../activation.js";
 import { catalogue, Failure, names, post } from "../api.js";
 import { callBox } from "../calls.js";
-import { functionChoice, labelled, mended, problem, sliders } from "../controls.js";
+import { complaint, labelled, outdated, problem, reader } from "../controls.js";
 import { h } from "../dom.js";
-import { described, isFormula, known, nameOf, textOf } from "../formulas.js";
-import { fromJson, MOST, npy, number, parse, toJson } from "../numbers.js";
+import { known } from "../formulas.js";
+import { fromJson, MOST, npy, parse, toJson } from "../numbers.js";
 import { remember, state } from "../state.js";
 import { t } from "../words.js";
 import { judgement } from "./judgement.js";
@@ -19,8 +20,7 @@ const ARCHIVE = /\.(safetensors|npz)$/i;
 /** Formats whose numbers are all judged where no inputs are given, and how many they are. */
 const ALL = { 8: 256, 16: 65_536 };
 
-/** Choices of the list that are no function of the catalogue: a formula, and whichever function it is. */
-const FORMULA = "formula";
+/** The choice that is no function: whichever it is. */
 const UNNAMED = "?";
 
 export async function verify(main) {
@@ -28,28 +28,18 @@ export async function verify(main) {
   const [functions, dtypes] = await Promise.all([catalogue(), names("DtypeName")]);
   const byName = known(functions);
   const first = functions.find(({ kind }) => kind === "elementwise");
-  if (!byName.has(own.activation?.name ?? "") && !isUnnamed()) own.activation = { name: first.name, params: {} };
+  const lost = isUnnamed() ? [] : usable(own, byName, first.name);
   const given = {}; // the arrays by part, rows in rows
   let archive = null; // a file that holds all of them
 
-  const parameters = h("div");
   const message = h("div");
   const results = h("div", { "aria-live": "polite" });
   const status = h("p", { role: "status", class: "quiet" });
   const calls = callBox();
-  const select = functionChoice(functions, own.activation.name, picked);
-  select.append(h("option", { value: FORMULA }, t("verify.formula")));
-  select.prepend(h("option", { value: UNNAMED }, t("verify.unnamed")));
-  select.value = own.activation.name;
-  const formula = h("input", {
-    type: "text",
-    spellcheck: "false",
-    placeholder: "x * sigmoid(1.702 * x)",
-    value: isFormula(own.activation.name) ? textOf(own.activation.name) : "",
-    onchange: () => formula.value.trim() && chosen(nameOf(formula.value)),
+  const activation = activationPart(own, functions, edited, {
+    label: t("verify.function"),
+    other: [UNNAMED, t("verify.unnamed")],
   });
-  const formulaField = labelled(t("verify.formula"), formula);
-  if (isFormula(own.activation.name)) select.value = FORMULA;
   const axisField = labelled(
     t("verify.axis"),
     h("input", {
@@ -72,9 +62,7 @@ export async function verify(main) {
     "form",
     { class: "panel", "aria-label": t("verify.kernel"), onsubmit: submit, novalidate: true },
     h("h2", {}, t("verify.kernel")),
-    labelled(t("verify.function"), select),
-    formulaField,
-    parameters,
+    activation.elements,
     axisField,
     labelled(t("verify.dtype"), formats("dtype", [])),
     PARTS.slice(0, 2).map((part) => files[part].element),
@@ -110,13 +98,15 @@ export async function verify(main) {
   const section = h("section", { class: "picture", "aria-label": t("view.verify") }, status, results);
   main.append(
     h("header", { class: "lead" }, h("h1", {}, t("verify.title")), h("p", {}, t("verify.lead"))),
+    ...lost,
     h("div", { class: "columns" }, form, section),
     calls.element,
   );
   main.addEventListener("dragover", (event) => event.preventDefault());
   main.addEventListener("drop", dropped);
   results.append(h("p", { class: "quiet" }, t("verify.empty")));
-  await chosen(own.activation.name);
+  await activation.ready();
+  changed();
   return () => {};
 
   function fileField(part) {
@@ -161,30 +151,6 @@ export async function verify(main) {
     if (given.outputs || archive) await run();
   }
 
-  function picked(name) {
-    if (name !== FORMULA) return chosen(name);
-    formulaField.hidden = false;
-    return formula.value.trim() ? chosen(nameOf(formula.value)) : formula.focus();
-  }
-
-  async function chosen(name) {
-    if (name !== own.activation.name) own.activation = { name, params: {} };
-    formulaField.hidden = !isFormula(name);
-    axisField.hidden = exampleButton.hidden = isRowwise();
-    if (isUnnamed()) {
-      parameters.replaceChildren();
-      return changed();
-    }
-    try {
-      const facts = await described(own.activation);
-      const notes = mended(facts, own.activation.params);
-      parameters.replaceChildren(...notes, ...sliders(facts, own.activation.params, changed));
-    } catch (error) {
-      parameters.replaceChildren(problem(error, () => chosen(name)));
-    }
-    return changed();
-  }
-
   function isUnnamed() {
     return own.activation?.name === UNNAMED;
   }
@@ -195,36 +161,46 @@ export async function verify(main) {
 
   function set(key, value) {
     own[key] = value;
+    edited();
+  }
+
+  /** Other controls: what is said of the last request is no longer true of them. */
+  function edited() {
+    message.replaceChildren();
+    outdated(results);
+    status.textContent = results.querySelector(".badge") ? t("flow.changed") : "";
     changed();
   }
 
   function changed() {
     remember();
-    const shown = { ...read(), ...Object.fromEntries(Object.entries(given).map(([part, values]) => [part, few(values)])) };
+    axisField.hidden = !isRowwise();
+    exampleButton.hidden = isRowwise();
+    const { body, unread } = read();
+    if (unread) return;
+    const shown = { ...body, ...Object.fromEntries(Object.entries(given).map(([part, values]) => [part, few(values)])) };
     calls.show({ path: "/verify", body: { outputs: [], ...shown } });
   }
 
+  /** The request that the controls describe, and what is wrong with them, or null. */
   function read() {
-    const tolerance = number(own.tolerance_ulp);
-    const wrong = Boolean(own.tolerance_ulp.trim()) && !(tolerance >= 0 && Number.isFinite(tolerance));
-    form.querySelector("[name=tolerance_ulp]").setAttribute("aria-invalid", String(wrong));
-    const asked = isRowwise() && Boolean(own.axis.trim());
-    const axis = asked ? number(own.axis) : undefined;
-    const misread = asked && !Number.isInteger(axis);
-    form.querySelector("[name=axis]").setAttribute("aria-invalid", String(misread));
-    return {
+    const { wrong, value } = reader(own);
+    const filled = (key) => own[key].trim() && { [key]: value(key) };
+    const body = {
       function: isUnnamed() ? null : own.activation.name,
       ...(Object.keys(own.activation.params).length && { params: { ...own.activation.params } }),
-      ...(asked && !misread && { axis }),
+      ...(isRowwise() && filled("axis")),
       dtype: own.dtype,
       ...(own.compute_dtype && { compute_dtype: own.compute_dtype }),
       ...(own.subnormals !== "keep" && { subnormals: own.subnormals }),
-      ...(own.tolerance_ulp.trim() && !wrong && { tolerance_ulp: tolerance }),
+      ...filled("tolerance_ulp"),
     };
+    return { body, unread: complaint(form, wrong, "verify") };
   }
 
-  function submit(event) {
+  async function submit(event) {
     event.preventDefault();
+    await activation.ready(); // a formula just typed is still being looked up
     return run();
   }
 
@@ -234,13 +210,18 @@ export async function verify(main) {
       message.replaceChildren(h("p", { class: "problem", role: "alert" }, t("verify.none")));
       return;
     }
+    const { body, unread } = read();
+    if (unread) {
+      message.replaceChildren(problem(unread));
+      return;
+    }
     status.textContent = t("verify.judging");
     try {
       const shaped = (values) => toJson(isRowwise() ? values : values.flat(Infinity));
       const arrays = Object.fromEntries(Object.entries(given).map(([part, values]) => [part, shaped(values)]));
       const answer = archive
-        ? await post("/verify", read(), { files: { arrays: archive } })
-        : await post("/verify", { ...read(), ...arrays });
+        ? await post("/verify", body, { files: { arrays: archive } })
+        : await post("/verify", { ...body, ...arrays });
       results.replaceChildren(judgement(answer));
       status.textContent = "";
     } catch (error) {

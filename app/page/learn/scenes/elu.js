@@ -1,11 +1,12 @@
 // ELU's mean near zero and what its exp costs; Maxout as the upper envelope of lines that can be dragged.
 
 import { post } from "../../api.js";
-import { latest } from "../../dom.js";
+import { latest, rested } from "../../dom.js";
 import { fromJson } from "../../numbers.js";
 import { dots, grid, hues, line, Plot, rows, strokes, words } from "../plot.js";
 
 const EDGE = 3;
+const [BOTTOM, TOP] = [-1.3, 2.4]; // of the curves' picture
 const HANDLES = [1.5, -1.5]; // where each line is taken hold of
 const NEAR = 24; // pixels around a handle
 const MEASURED = {
@@ -58,11 +59,10 @@ export default {
         return draw();
       },
     );
-    measure();
+    let unmeasured = false; // whether the costs did not come
+    const points = grid(-EDGE, EDGE, 13);
     const check = latest(async () => {
-      const points = grid(-EDGE, EDGE, 13);
       const now = [...slopes];
-      call({ path: "/activate", body: asked(now, points) });
       try {
         const { outputs } = await post("/activate", asked(now, points), { signal });
         table(
@@ -74,10 +74,15 @@ export default {
             Math.max(0, x),
           ]),
         );
+        if (unmeasured) measure();
+        else fail(null);
       } catch (error) {
         fail(error, check);
       }
     });
+    const settle = rested(check);
+    signal.addEventListener("abort", settle.stop);
+    measure();
     return {
       show(slope) {
         slopes[1] = slope;
@@ -94,9 +99,12 @@ export default {
         const { start, activations } = await post("/training", MEASURED, { signal });
         for (const [index, { activation, parameters }] of start.networks.entries())
           costs[activation] = { parameters, ns: activations[index].timing.nanoseconds_per_element.median };
+        unmeasured = false;
+        fail(null);
         tell();
       } catch (error) {
-        fail(error, measure);
+        unmeasured = true;
+        fail(error, check); // which measures anew
       }
     }
 
@@ -117,13 +125,15 @@ export default {
 
     async function draw() {
       tell();
-      check();
+      call({ path: "/activate", body: asked(slopes, points) });
+      settle();
       const { blue, green, pink, quiet, red } = hues();
+      const beside = 0.65 * curves.wordy * (TOP - BOTTOM); // so that no line runs through the words
       const top = xs.map((x) => Math.max(...slopes.map((slope) => slope * x)));
       await Promise.all([
         curves.draw({
           x: { title: null, domain: [-EDGE, EDGE] },
-          y: { title: "f(x)", domain: [-1.3, 2.4], values: [-1, 0, 1, 2] },
+          y: { title: "f(x)", domain: [BOTTOM, TOP], values: [-1, 0, 1, 2] },
           layer: [
             strokes("means", quiet, { strokeDash: [3, 3], strokeWidth: 1.5 }),
             line("relu", green, { strokeWidth: 2 }),
@@ -137,8 +147,8 @@ export default {
             relu: rows(xs, relu),
             elu: rows(xs, elu),
             names: [
-              { x: EDGE, y: means[1] - 0.26, text: say("mean.elu") },
-              { x: EDGE, y: means[0] + 0.28, text: say("mean.relu") },
+              { x: EDGE, y: means[1] - beside, text: say("mean.elu") },
+              { x: EDGE, y: means[0] + beside, text: say("mean.relu") },
             ],
             eluName: [{ x: -EDGE, y: -0.95, text: "ELU" }],
             reluName: [{ x: -EDGE, y: 0, text: "ReLU" }],

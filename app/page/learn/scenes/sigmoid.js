@@ -1,7 +1,7 @@
 // The sigmoid's curve and slope at a point that the reader drags, and s(1 − s) beside the exact slope.
 
 import { post } from "../../api.js";
-import { latest } from "../../dom.js";
+import { latest, rested } from "../../dom.js";
 import { fromJson } from "../../numbers.js";
 import { boxes, dots, grid, hues, line, Plot, rows, strokes, words } from "../plot.js";
 
@@ -36,21 +36,25 @@ export default {
         return Math.max(LEAST, Math.log10(Math.abs(naive(x) - exact) / exact));
       }),
     );
+    const asked = (x) => ({ function: "sigmoid", inputs: x, order: 1 });
     const ask = latest(async (x) => {
-      const body = { function: "sigmoid", inputs: x, order: 1 };
-      call({ path: "/activate", body });
       try {
-        const answer = await post("/activate", body, { signal });
+        const answer = await post("/activate", asked(x), { signal });
         figures(x, fromJson(answer.outputs), fromJson(answer.derivative));
+        fail(null);
       } catch (error) {
         fail(error, () => ask(x));
       }
     });
+    const settle = rested(ask);
+    signal.addEventListener("abort", settle.stop);
     let x = 0;
     return {
       show(value) {
         x = value;
-        ask(x);
+        call({ path: "/activate", body: asked(x) });
+        figures(x, sigmoid(x), slope(x)); // right but for the last digit, until the service says it
+        settle(x);
         return draw();
       },
     };

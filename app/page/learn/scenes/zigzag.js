@@ -131,7 +131,7 @@ export default {
         table(
           [say("t.activation"), say("t.sample"), say("t.batch"), say("t.mean")],
           frames.at(-1).activations.map(({ activation, layers }) => [
-            activation,
+            say(`f.${activation}`),
             layers[1].sign_agreement.sample.median,
             layers[1].sign_agreement.batch.median,
             layers[0].activation_mean.median,
