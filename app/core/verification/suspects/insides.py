@@ -299,7 +299,7 @@ _stable = lru_cache(maxsize=1024)(stable)
 @lru_cache(maxsize=2048)
 def _compiled(
     root: Tree, names: tuple[str, ...], params: tuple[tuple[str, float], ...]
-) -> Callable[[Sequence[Any]], list[Array]]:
+) -> Callable[[Sequence[Any]], Sequence[Array]]:
     return evaluator([_stable(root)], names, dict(params))
 
 
