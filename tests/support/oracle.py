@@ -36,12 +36,19 @@ class MpArithmetic:
             "min": min,
             "log2": lambda x: mp.log(x, 2),
             "max": max,
+            "root": self._root,
             "exp": self._exp,
             "sigmoid": lambda x: 1 / (1 + self._exp(self._near(-x))),
             "softplus": lambda x: mp.log1p(self._exp(max(x, -mp.mpf("1e100")))),
             "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
             "phi": lambda x: self._exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }
+
+    def _root(self, falling: Callable[[Any], Any], low: Any, high: Any) -> Any:
+        step = self.context.mpf(2) ** (8 - self.context.prec)
+        return self.context.findroot(
+            falling, (low, high), solver="anderson", tol=step, maxsteps=400, verify=False
+        )
 
     def _exp(self, x: Any) -> Any:
         """e^x. Of a large integer mpmath takes e's power, which lasts a hundred times as long."""

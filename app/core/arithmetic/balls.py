@@ -20,6 +20,8 @@ from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
 
+from app.core.arithmetic.roots import falling_root
+
 MOST_TERMS = 10
 """Terms of a series that flint keeps by itself: orders 0 to 9."""
 
@@ -157,6 +159,17 @@ def power(base: Any, exponent: Any) -> Any:
     return (exponent * base.log()).exp()
 
 
+def enclosed_root(falling: Callable[[Any], Any], low: Any, high: Any) -> Any:
+    """Where a falling function is 0: a ball at whose ends its signs are proved."""
+    near = falling_root(lambda at: falling(at).mid(), low, high).mid()
+    for lost in range(8, ctx.prec, 8):
+        room = abs(near) * arb(2) ** (lost - ctx.prec)
+        left, right = (near - room).mid(), (near + room).mid()
+        if falling(left) > 0 and falling(right) < 0:
+            return left.union(right)
+    raise Undecided
+
+
 BALL: Mapping[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "+": operator.add,
@@ -192,6 +205,7 @@ BALL: Mapping[str, Callable[..., Any]] = {
     "Phi": lambda u: (-u * (arb(1) / 2).sqrt()).erfc() / 2,
     "phi": lambda u: (-u * u / 2).exp() / (2 * arb.pi()).sqrt(),
     **_choosing(COMPARE),
+    "root": enclosed_root,
 }
 """The functions and operations of the formula language over balls."""
 
