@@ -91,7 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--derivative", type=Path, help=".npy")
     judge.add_argument("--second-derivative", type=Path, help=".npy")
     judge.add_argument("--dtype", choices=tuple(FORMATS), help="the format, where the file does not say it")
-    judge.add_argument("--axis", type=int, help="of a row, for gated units and softmax's kin")
+    judge.add_argument(
+        "--axis",
+        type=int,
+        help="of a row, for gated units and softmax's kin; of a parameter with many values",
+    )
     judge.add_argument("--compute-dtype", choices=tuple(FORMATS), help="the format inside, where it is known")
     judge.add_argument("--tolerance", type=float, metavar="ULP", help="errors that are accepted")
 
@@ -112,7 +116,7 @@ def _question(
     parser.add_argument("--server", help="address of a service; without one, answered in this process")
     parser.add_argument("--key", help="API key of the service")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
-    parser.add_argument("--param", action="append", default=[], type=_param, metavar="NAME=VALUE")
+    parser.add_argument("--param", action="append", default=[], type=_param, metavar="NAME=VALUE[,…]")
     parser.set_defaults(run=run)
     return parser
 
@@ -377,15 +381,16 @@ def _widths(text: str) -> int | list[int]:
     return sizes if len(sizes) > 1 else sizes[0]
 
 
-def _param(text: str) -> tuple[str, float | str | bool]:
+def _param(text: str) -> tuple[str, float | list[float] | str | bool]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError("must be NAME=VALUE")
     switches: dict[str, bool] = {"true": True, "false": False}
     try:
-        return name, switches[value] if value in switches else float(value)
+        found = [float(each) for each in value.split(",")]
     except ValueError:
-        return name, value
+        return name, switches.get(value, value)
+    return name, found if len(found) > 1 else found[0]
 
 
 def _digits(value: float, digits: int = 17) -> str:

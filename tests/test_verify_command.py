@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from app.client import verify
+from app.client import AsyncClient, verify
 from app.command import FAULTY, PATIENCE, main
 from app.contract.verify import VerifyResponse
 from app.settings import Settings
@@ -72,6 +74,37 @@ def test_with_inputs_and_a_parameter(tmp_path: Path) -> None:
     arguments = ["verify", "leaky_relu", str(tmp_path / "y.npy"), "--inputs", str(tmp_path / "x.npy")]
     assert main([*arguments, "--param", "negative_slope=0.3"]) == FAULTY
     assert main([*arguments, "--param", "negative_slope=0.1", "--tolerance", "2"]) == 0
+
+
+def test_a_slope_for_each_channel(tmp_path: Path) -> None:
+    x = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 3, 4)
+    slopes = np.array([0.25, 0.5, 2.0], np.float32)[:, None]
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.where(x > 0, x, slopes * x))
+    arguments = ["verify", "prelu", str(tmp_path / "y.npy"), "--inputs", str(tmp_path / "x.npy")]
+    assert main([*arguments, "--param", "weight=0.25,0.5,2", "--axis", "1"]) == 0
+    assert main([*arguments, "--param", "weight=0.25,2,0.5", "--axis", "1"]) == FAULTY
+
+
+def test_a_service_that_is_busy_is_asked_again(
+    relu: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its whole file, also where the function is to be found."""
+    asked: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(len(request.read()))
+        if len(asked) < 3:
+            return httpx.Response(503, headers={"Retry-After": "0"})
+        problem = {"type": "about:blank", "title": "no", "status": 422, "detail": "enough"}
+        return httpx.Response(422, json=problem, headers={"Content-Type": "application/problem+json"})
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr("app.command.AsyncClient", partial(AsyncClient, transport=transport))
+    path = files(tmp_path, relu)["safetensors"]
+    assert main(["verify", "?", str(path), "--server", "http://lab.test"]) == 1
+    assert len(asked) == 3
+    assert asked[0] == asked[1] == asked[2] > 256
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.npy"], ["raw.npy"], ["text.npy"]])

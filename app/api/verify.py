@@ -21,7 +21,7 @@ from app.core.activations.registry import Call, check_constraints
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import check_nan, number_format, round_to
 from app.core.errors import InvalidValue
-from app.core.verification.exact import doubles, every_number
+from app.core.verification.exact import doubles, every_number, spread
 from app.core.verification.job import Report, Verification
 from app.core.verification.rows import RowVerification, check_rows
 from app.core.verification.suspects.rows import has_weights
@@ -116,12 +116,9 @@ def _call(function: str, body: VerifyRequest) -> Call:
     if isinstance(call.activation, Rowwise):
         _check_row_request(call.activation, body)
         return call
-    if body.axis is not None:
-        raise InvalidValue("must be absent: the function mixes no elements", loc=("axis",))
-    for name, value in call.params.items():
-        if np.ndim(value):
-            raise InvalidValue("must be one number here", loc=("params", name))
-    check_constraints(call.activation, call.params)
+    if body.axis is not None and len(call.scalars) == len(call.params):
+        message = "must be absent: the function mixes no elements, and no parameter is an array"
+        raise InvalidValue(message, loc=("axis",))
     return call
 
 
@@ -161,7 +158,9 @@ def _job(call: Call | None, body: VerifyRequest) -> Verification | RowVerificati
     outputs = [
         None if values is None else _of_format(values.ravel(), dtype, name) for name, values in given.items()
     ]
-    return Verification(call, dtype, x.ravel(), tuple(outputs), flush, body.tolerance_ulp, compute)
+    if call is not None:
+        check_constraints(call.activation, spread(call, x.shape).params)
+    return Verification(call, dtype, x, tuple(outputs), flush, body.tolerance_ulp, compute)
 
 
 def _compute_format(name: str) -> np.dtype[Any]:

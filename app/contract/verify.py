@@ -21,13 +21,16 @@ class VerifyRequest(Model):
         "among the elementwise ones of the catalogue; the judgement is then that of the best candidate."
     )
     params: dict[str, ParamValue] = Field(
-        default_factory=dict, description="The function's parameters, a number each."
+        default_factory=dict,
+        description="The function's parameters: numbers, or of an elementwise function arrays that broadcast "
+        "against the inputs (a slope for each channel).",
     )
     dtype: DtypeName = Field("float32", description="The format of the kernel's numbers.")
     axis: AxisNumber | Annotated[list[AxisNumber], Field(min_length=1, max_length=64)] | None = Field(
         None,
         description="Of a function that mixes elements: the axis of a row, or for softmax's kin a list of "
-        "axes. The last one, unless the framework's name says otherwise.",
+        "axes. Of an elementwise one: the axis that a one-dimensional parameter runs along. The last one, "
+        "unless the framework's name says otherwise.",
     )
     inputs: NumberArray | None = Field(
         None,
@@ -79,7 +82,9 @@ class WorstInput(Model):
         "kink, a root, where there is no number, and for functions that mix elements."
     )
     place: list[int] | None = Field(
-        None, description="Of a function that mixes elements: where in the outputs, one index an axis."
+        None,
+        description="Of a function that mixes elements, or has arrays as parameters: where in the outputs, "
+        "one index an axis.",
     )
 
 

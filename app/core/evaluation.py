@@ -216,6 +216,7 @@ def _rowwise(
     if order == 2:
         raise InvalidValue(f"{activation.name} mixes elements: its order is 0 or 1", loc=("order",))
     axes = mixed_axes(activation, inputs.ndim, call.axis)
+    _check_most(activation, call, inputs.size)
     rows = rows_of(inputs, axes)
     count, length = rows.shape
     kept = [size for place, size in enumerate(inputs.shape) if place not in axes]
@@ -376,6 +377,12 @@ def check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:
     """Raises `InvalidValue` where it has not the outputs' ``shape``."""
     if upstream.shape != shape:
         raise InvalidValue(f"must have the shape of the outputs, {list(shape)}", loc=("upstream",))
+
+
+def _check_most(activation: Rowwise, call: Call, size: int) -> None:
+    most = activation.most(**call.params)
+    if size > most:
+        raise LimitExceeded(activation.name, estimate=size, limit=most, unit="elements", loc=("inputs",))
 
 
 def _check_jacobian(size: int) -> None:

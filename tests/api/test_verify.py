@@ -86,7 +86,11 @@ def test_all_numbers_of_a_format_in_the_order_of_their_bits(client: InProcess) -
         ({"function": "glu", "inputs": [[], []], "outputs": [[]], "axis": 0}, "outputs"),
         ({"inputs": [1.0], "outputs": [0.5], "axis": 0}, "axis"),
         ({"function": None, "inputs": [1.0], "outputs": [0.5], "axis": 0}, "axis"),
-        ({"function": "prelu", "inputs": [1.0], "outputs": [0.5], "params": {"weight": [1.0]}}, "weight"),
+        ({"function": "prelu", "inputs": [1.0], "outputs": [1], "params": {"weight": [1, 2]}}, "weight"),
+        (
+            {"function": "clip", "inputs": [1, 2], "outputs": [1, 2], "params": {"min": [0, 3], "max": 2}},
+            "params",
+        ),
         ({"function": None, "inputs": [1.0], "outputs": [0.5], "params": {"beta": 1}}, "params"),
         ({"inputs": [1.0], "outputs": [0.5], "tolerance_ulp": -1}, "tolerance_ulp"),
         ({"inputs": [1.0]}, "outputs"),
@@ -98,6 +102,31 @@ def test_what_cannot_be_judged_is_refused_and_named(
     answer = post(client, **fields)
     assert answer.status_code == 422, answer.text
     assert loc in answer.text
+
+
+def test_a_slope_for_each_channel(client: InProcess) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 4, 3)).astype(np.float32).astype(np.float64)
+    weight = np.array([0.1, 0.3, 0.5, 0.7])
+
+    def judged(slopes: NDArray[Any], **fields: Any) -> Any:
+        wrong = np.where(x > 0, x, slopes * x).astype(np.float32).astype(np.float64)
+        given = {"function": "prelu", "params": {"weight": weight.tolist()}, "axis": 1, **fields}
+        answer = post(client, inputs=x.tolist(), outputs=wrong.tolist(), **given).json()
+        VerifyResponse.model_validate(answer)
+        return answer
+
+    right = judged(weight[:, None])
+    assert right["verdict"]["state"] == "correctly_rounded"
+    assert right["params"] == {"weight": weight.tolist()}
+    turned = judged(weight[:, None, None])
+    assert (turned["causes"][0]["cause"], turned["causes"][0]["detail"]) == ("wrong_parameter", "axis=0")
+    place = tuple(turned["orders"][0]["worst"][0]["place"])
+    assert turned["orders"][0]["worst"][0]["input"] == x[place]
+    one = judged(np.array(0.25))
+    assert one["causes"][0]["detail"] == "weight 0.25 for an array"
+    formula = judged(weight[:, None], function="formula:x if x > 0 else weight * x", dtype="float64")
+    assert formula["orders"][0]["max_ulp"] > 1e6  # float32 numbers
+    assert formula["causes"][0]["cause"] == "low_precision"
 
 
 def test_a_gated_unit_whose_halves_are_swapped(client: InProcess) -> None:

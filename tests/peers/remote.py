@@ -233,6 +233,72 @@ class Openvino(Local):
         return {}
 
 
+class Litert(Local):
+    """One operator, as a model of its own: its file is a flatbuffer."""
+
+    def __init__(self) -> None:
+        import flatbuffers  # noqa: PLC0415
+        from ai_edge_litert import interpreter, schema_py_generated  # noqa: PLC0415
+
+        self._buffers, self._schema, self._interpreter = flatbuffers, schema_py_generated, interpreter
+
+    def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
+        given = dict(arguments)
+        slope = given.pop("alpha", None) if name == "PRELU" else None
+        model = self._model(name, given, x.shape, None if slope is None else np.full(x.shape[-1:], slope))
+        running = self._interpreter.Interpreter(model_content=model, num_threads=1)
+        running.allocate_tensors()
+        running.set_tensor(0, x.astype(np.float32))
+        running.invoke()
+        return np.array(running.get_tensor(1))
+
+    def _model(
+        self, name: str, options: Mapping[str, Any], shape: tuple[int, ...], slope: Array | None
+    ) -> bytes:
+        schema = self._schema
+        model, graph, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        held = [b"", b"", *([] if slope is None else [slope.astype(np.float32).tobytes()])]
+        shapes = [shape, shape, *([] if slope is None else [slope.shape])]
+        model.version, model.operatorCodes = 3, [code]
+        model.buffers = [self._buffer(each) for each in (b"", *held)]
+        graph.tensors = [self._tensor(each, number) for number, each in enumerate(shapes, 1)]
+        graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
+        operator.inputs, operator.outputs = [0] if slope is None else [0, 2], [1]
+        self._tell(operator, name, options)
+        model.subgraphs = [graph]
+        builder = self._buffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _buffer(self, data: bytes) -> Any:
+        buffer = self._schema.BufferT()
+        buffer.data = np.frombuffer(data, np.uint8) if data else None
+        return buffer
+
+    def _tensor(self, shape: tuple[int, ...], buffer: int) -> Any:
+        tensor = self._schema.TensorT()
+        tensor.shape, tensor.buffer, tensor.type = list(shape), buffer, self._schema.TensorType.FLOAT32
+        tensor.name = f"tensor {buffer}".encode()
+        return tensor
+
+    def _tell(self, operator: Any, name: str, options: Mapping[str, Any]) -> None:
+        """The operator's options; SOFTMAX multiplies by one that is 0 where nothing is told."""
+        kinds = {"LEAKY_RELU": "LeakyReluOptions", "GELU": "GeluOptions", "SOFTMAX": "SoftmaxOptions"}
+        if name not in kinds:
+            return
+        operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, kinds[name])
+        operator.builtinOptions = getattr(self._schema, f"{kinds[name]}T")()
+        for key, value in ({"beta": 1.0} if name == "SOFTMAX" else options).items():
+            setattr(operator.builtinOptions, key, value)
+
+    def defaults(self, _name: str) -> dict[str, Any]:
+        """None: an operator's options stand in the file."""
+        return {}
+
+
 KINDS: Mapping[str, Callable[[], Local]] = {
     "transformers": Transformers,
     "timm": Timm,
@@ -242,9 +308,10 @@ KINDS: Mapping[str, Callable[[], Local]] = {
     "mindspore": Mindspore,
     "keras2": Keras2,
     "openvino": Openvino,
+    "tflite": Litert,
 }
 
-MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn"}
+MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn", "tflite": "ai_edge_litert.interpreter"}
 """What is imported for a framework, where that is not its own name."""
 
 

@@ -36,11 +36,27 @@ class MpArithmetic:
             "min": min,
             "log2": lambda x: mp.log(x, 2),
             "max": max,
-            "sigmoid": lambda x: 1 / (1 + mp.exp(self._near(-x))),
-            "softplus": lambda x: mp.log1p(mp.exp(max(x, -mp.mpf("1e100")))),
+            "root": self._root,
+            "exp": self._exp,
+            "sigmoid": lambda x: 1 / (1 + self._exp(self._near(-x))),
+            "softplus": lambda x: mp.log1p(self._exp(max(x, -mp.mpf("1e100")))),
             "Phi": lambda x: mp.erfc(self._near(-x) / mp.sqrt(2)) / 2,
-            "phi": lambda x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
+            "phi": lambda x: self._exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
         }
+
+    def _root(self, falling: Callable[[Any], Any], low: Any, high: Any) -> Any:
+        step = self.context.mpf(2) ** (8 - self.context.prec)
+        return self.context.findroot(
+            falling, (low, high), solver="anderson", tol=step, maxsteps=400, verify=False
+        )
+
+    def _exp(self, x: Any) -> Any:
+        """e^x. Of a large integer mpmath takes e's power, which lasts a hundred times as long."""
+        mp = self.context
+        if not mp.isfinite(x) or abs(x) < 2**40:
+            return mp.exp(x)
+        with mp.workprec(mp.prec + mp.mag(x)):
+            return mp.exp(x - mp.mpf(1) / 3) * mp.exp(mp.mpf(1) / 3)
 
     def _near(self, x: Any) -> Any:
         """x, cut where e^−|x| is far below any double: mpmath labours on e^1e900 and refuses erfc(1e154)."""

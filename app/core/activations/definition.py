@@ -217,6 +217,10 @@ class Elementwise(Activation):
         return sorted(point for point in points if math.isfinite(point))
 
 
+def _unlimited(**_: Value) -> float:
+    return math.inf
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rowwise(Activation):
     """An activation that mixes the elements along one axis, which is always the last one here.
@@ -230,6 +234,7 @@ class Rowwise(Activation):
     ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
     and raises `InvalidValue` where they contradict each other.
     ``interleaved`` says of a gated unit that gates and values alternate: output i is that of x_2i and x_2i+1.
+    ``most(**params)`` is how many elements one request may hold.
     ``group(z, outputs, slopes)`` writes value and Jacobian at once for rows of one output each that lie along
     the middle axis of z, (m, n, B); only for functions that have no array among their parameters then.
 
@@ -257,6 +262,7 @@ class Rowwise(Activation):
     deduce: Callable[[Mapping[str, Value]], dict[str, Value]] = dict
     several_axes: bool = False
     interleaved: bool = False
+    most: Callable[..., float] = _unlimited
     group: Callable[[Array, Array, Array], None] | None = None
 
 

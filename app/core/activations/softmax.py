@@ -114,7 +114,7 @@ def _hardmax_pullback(x: Array, keep: NDArray[np.bool_], odd: bool, upstream: Ar
     out[...] = np.where(unknown.any(axis=-1, keepdims=True), np.nan, 0.0)
 
 
-_MASK = Parameter(
+MASK = Parameter(
     name="mask",
     symbol="m",
     description=(
@@ -163,7 +163,7 @@ SOFTMAX = Rowwise(
         "s[i] * (1 - s[i]) if k == i else -s[i] * s[k]",
         **{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"},
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_SOFTMAX.value,
@@ -193,7 +193,7 @@ SOFTMIN = Rowwise(
         "-s[i] * (1 - s[i]) if k == i else s[i] * s[k]",
         **{"s[i]": "exp(-x[i]) / sum(exp(-x[j]) for j in n)"},
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_SOFTMIN.value,
@@ -225,7 +225,7 @@ LOG_SOFTMAX = Rowwise(
         "1 - s[k] if k == i else -s[k]",
         **{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"},
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_LOG_SOFTMAX.value,
@@ -256,7 +256,7 @@ HARDMAX = Rowwise(
         "0",
         w="min(j for j in n if x[j] == max(x[l] for l in n))",
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_HARDMAX.value,
@@ -291,7 +291,7 @@ SPARSEMAX = Rowwise(
         t="max((sum(x[l] for l in n if x[l] >= x[j]) - 1) / sum(1 for l in n if x[l] >= x[j]) for j in n)",
         c="sum(1 for j in n if x[j] > t)",
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_SPARSEMAX.value,
@@ -338,7 +338,7 @@ ENTMAX15 = Rowwise(
             "w": "sum(r[j] for j in n)",
         },
     ),
-    parameters=(_MASK,),
+    parameters=(MASK,),
     several_axes=True,
     width=_same,
     value=_ENTMAX15.value,
@@ -378,7 +378,7 @@ SOFTMAX_SINK = Rowwise(
         **{"s[i]": "exp(x[i]) / (exp(sink) + sum(exp(x[j]) for j in n))"},
     ),
     parameters=(
-        _MASK,
+        MASK,
         Parameter(
             name="sink",
             symbol="z",

@@ -7,7 +7,8 @@ same tree. What a reader sees is therefore what the tests evaluate.
 
 Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over as many indices as
 a number says: in ``exp(x[i]) / sum(exp(x[j]) for j in n)``, j = 0 … n − 1. A definition may be a vector too:
-``{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"}`` (see `define`).
+``{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"}`` (see `define`). ``root(f(s) for s in (a, b))`` is the
+number between a and b at which f, which falls, is 0.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, Protocol
+
+from app.core.arithmetic.roots import falling_root
 
 FUNCTIONS: Mapping[str, str] = {
     "exp": r"e^{{{0}}}",
@@ -99,6 +102,7 @@ class FloatArithmetic:
         "abs": abs,
         "min": min,
         "max": max,
+        "root": falling_root,
     }
 
     def number(self, text: str) -> float:
@@ -126,7 +130,7 @@ class Expression:
     def __post_init__(self) -> None:
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and not (
-                isinstance(node.func, ast.Name) and node.func.id in {*FUNCTIONS, "sum"}
+                isinstance(node.func, ast.Name) and node.func.id in {*FUNCTIONS, "sum", "root"}
             ):
                 raise ValueError(f"{ast.unparse(node.func)} is not a function of the formula language")
 
@@ -261,6 +265,8 @@ class _Evaluator:
         return reduce(operator.and_, [_RELATIONS[type(op)][1](a, b) for op, a, b in pairs])
 
     def _over(self, name: str, each: ast.GeneratorExp, names: Mapping[str, Any]) -> Any:
+        if name == "root":
+            return self._root(each, names)
         (generator,) = each.generators
         assert isinstance(generator.target, ast.Name)
         variable = generator.target.id
@@ -272,6 +278,23 @@ class _Evaluator:
         if name == "sum":
             return sum(values, self._arithmetic.number("0"))
         return reduce(self._arithmetic.function(name), values)
+
+    def _root(self, each: ast.GeneratorExp, names: Mapping[str, Any]) -> Any:
+        variable, (low, high) = _between(each)
+        return self._arithmetic.function("root")(
+            lambda at: self.value(each.elt, {**names, variable: at}),
+            self.value(low, names),
+            self.value(high, names),
+        )
+
+
+def _between(each: ast.GeneratorExp) -> tuple[str, tuple[ast.expr, ast.expr]]:
+    """The variable of a ``root``, and the ends that it lies between."""
+    (generator,) = each.generators
+    assert isinstance(generator.target, ast.Name)
+    assert isinstance(generator.iter, ast.Tuple)
+    low, high = generator.iter.elts
+    return generator.target.id, (low, high)
 
 
 class _Printer:
@@ -343,7 +366,15 @@ class _Printer:
         rows.append(rf"{self.text(rest, _SUM)} & \text{{otherwise}}")
         return r"\begin{cases}" + r" \\ ".join(rows) + r"\end{cases}"
 
+    def _root(self, each: ast.GeneratorExp) -> str:
+        variable, ends = _between(each)
+        low, high = (self.text(end, _SUM) for end in ends)
+        within = rf"{low} \le {self._symbols.get(variable, variable)} \le {high}"
+        return rf"\operatorname{{root}}_{{{within}}}\left({self.text(each.elt, _SUM)}\right)"
+
     def _over(self, name: str, each: ast.GeneratorExp) -> str:
+        if name == "root":
+            return self._root(each)
         (generator,) = each.generators
         sign = r"\sum" if name == "sum" else rf"\{name}"
         variable, count = self.text(generator.target, _ATOM), self.text(generator.iter, _PRODUCT)

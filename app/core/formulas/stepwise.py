@@ -5,7 +5,7 @@ An elementary function is taken to be correctly rounded itself: what goes wrong 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -34,9 +34,12 @@ class Steps(NamedTuple):
     overflow: NDArray[np.bool_]
 
 
-def stepwise(root: Tree, x: Array, params: Mapping[str, float], rounded: Round) -> Steps:
-    """The formula at ``x`` with every operation, constant and parameter ``rounded``."""
-    watch = _Watch(rounded(np.asarray(x, np.float64)), rounded)
+def stepwise(
+    root: Tree, variables: Mapping[str, Array], params: Mapping[str, float], rounded: Round
+) -> Steps:
+    """The formula at ``variables``, arrays of one length, with these and every operation ``rounded``."""
+    given = [rounded(np.asarray(each, np.float64)) for each in variables.values()]
+    watch = _Watch(given, rounded)
     table = {name: watch.step(name, operation) for name, operation in DOUBLES.fixed.items()}
     arithmetic = replace(
         DOUBLES,
@@ -47,18 +50,18 @@ def stepwise(root: Tree, x: Array, params: Mapping[str, float], rounded: Round) 
     )
     fixed = {name: watch.constant(value) for name, value in params.items()}
     with np.errstate(all="ignore"):
-        run = function(root, arithmetic, ["x"], frozenset(), fixed)
-        found: Array = np.broadcast_to(run([watch.x]), x.shape)
+        run = function(root, arithmetic, list(variables), frozenset(), fixed)
+        found: Array = np.broadcast_to(run(given), given[0].shape)
     return Steps(found, watch.cancellation, watch.overflow)
 
 
 class _Watch:
     """Rounds each step, and keeps what happened in it."""
 
-    def __init__(self, x: Array, rounded: Round) -> None:
-        self.x = x
-        self.cancellation: Array = np.ones_like(x)
-        self.overflow: NDArray[np.bool_] = np.zeros(x.shape, bool)
+    def __init__(self, given: Sequence[Array], rounded: Round) -> None:
+        self._given = given
+        self.cancellation: Array = np.ones_like(given[0])
+        self.overflow: NDArray[np.bool_] = np.zeros(given[0].shape, bool)
         self._rounded = rounded
 
     def constant(self, value: Any) -> Any:
@@ -80,8 +83,8 @@ class _Watch:
         return run
 
     def _sum(self, found: Array, terms: tuple[Any, ...]) -> None:
-        """Terms that are exact, the input and constants, lose nothing when they cancel."""
-        if all(term is self.x or np.ndim(term) == 0 for term in terms):
+        """Terms that are exact, inputs and constants, lose nothing when they cancel."""
+        if all(np.ndim(term) == 0 or any(term is each for each in self._given) for term in terms):
             return
         size = np.maximum(*map(np.abs, terms))
         factor = np.where(size > 0, size / np.abs(found), 1.0)

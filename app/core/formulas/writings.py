@@ -165,6 +165,30 @@ def _tanh_by_products(node: Tree) -> Tree:
     return node
 
 
+def _one_plus_value(node: Tree) -> Tree:
+    """α·e^u beside a constant slope as α·(e^u − 1) + α: by the value of an ELU."""
+    match node.op, node.args:
+        case "if", (condition, yes, no):
+            for place, (branch, other) in enumerate(((yes, no), (no, yes))):
+                if other.number is None and other.op != "name":
+                    continue
+                rest, by_value = _by_value(branch)
+                if rest is not None:
+                    return Tree(
+                        "if", (condition, by_value, other) if place == 0 else (condition, other, by_value)
+                    )
+    return node
+
+
+def _by_value(branch: Tree) -> tuple[Tree | None, Tree]:
+    match branch.op, branch.args:
+        case "exp", _:
+            return ONE, _plus(_minus(branch, ONE), ONE)
+        case "*", (factor, Tree(op="exp") as power):
+            return factor, _plus(_times(factor, _minus(power, ONE)), factor)
+    return None, branch
+
+
 _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
     (
         ("(1 + e)² − 1", _tanh_of_softplus),
@@ -191,6 +215,7 @@ _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
         ("1 + tanh", _of("sigmoid", _half_sum)),
     ),
     (("exp − 1", _of("expm1", lambda u: _minus(_exp(u), ONE))),),
+    (("f + α", _one_plus_value),),
     (
         ("log(1 + exp)", _log_of_one_plus),
         ("log1p(exp)", _of("softplus", lambda u: Tree("log1p", (_exp(u),)))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from app.core.activations.definition import Text
 from app.core.activations.registry import Call
 from app.core.verification.evidence import (
+    CHEAP,
     FEW,
     QUIET,
     SINGLE,
@@ -29,9 +31,14 @@ from app.core.verification.evidence import (
     evidence,
 )
 from app.core.verification.judgement import Errors
-from app.core.verification.suspects.ends import clipped_arguments, early_ends
-from app.core.verification.suspects.formulas import other_constants, other_parameters, relatives
-from app.core.verification.suspects.insides import passing_formats, stepwise_kernels
+from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
+from app.core.verification.suspects.formulas import (
+    other_constants,
+    other_parameters,
+    relatives,
+    turned_parameters,
+)
+from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.tables import even_tables, tables
@@ -51,6 +58,9 @@ SMALL = 256
 CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
 """Of the errors, and of their digits: what accounts for so many makes heavier suspects superfluous."""
 
+LEAST_WRONG = 0.02
+"""Of the numbers: fewer are no other function's."""
+
 LEAST_ERRORS = 3
 
 CLEARLY = 2.0**-10
@@ -64,14 +74,19 @@ __all__ = ["Cause", "causes"]
 
 
 def causes(
-    call: Call, found: Mapping[int, Errors], dtype: np.dtype[Any], compute: np.dtype[Any] | None
+    call: Call,
+    found: Mapping[int, Errors],
+    dtype: np.dtype[Any],
+    compute: np.dtype[Any] | None,
+    turned: Mapping[int, Call] = MappingProxyType({}),
 ) -> tuple[Cause, ...]:
     """The causes that fit, the best first; none where none does.
 
-    The order whose errors are explained best comes first.
+    The order whose errors are explained best comes first. ``turned`` are the calls whose array parameters are
+    laid along other axes, by the axis.
     """
     by_order = [
-        sorted(_of_order(evidence(call, order, each, dtype), compute), key=_rank, reverse=True)
+        sorted(_of_order(evidence(call, order, each, dtype, turned), compute), key=_rank, reverse=True)
         for order, each in found.items()
     ]
     by_order.sort(key=lambda causes: -sum(each.explains for each in causes))
@@ -120,7 +135,10 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         places = np.flatnonzero(met)
         if not places.size:
             return
-        for cause in suspect.causes(places):
+        told = suspect.causes(places)
+        if place == 0 and sum(cause.explains for cause in told) * places.size < SOME * total:
+            return  # how careful kernels err as well
+        for cause in told:
             share = cause.explains * places.size / total
             if share >= SOME / 2 or share * total >= FEW:
                 yield cause._replace(explains=share)
@@ -157,23 +175,30 @@ def _likeliest(
     if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
         return best(seen, other_constants(seen, base, remaining), remaining, LEAST)
     light = best(seen, _light_suspects(seen, base, remaining), remaining, LEAST)
-    if light is not None and light[1].share >= CLEAR_SHARE and light[1].gain >= CLEAR_GAIN:
+    if light is not None and _is_clear(*light):
         return light
     heavy = best(seen, _heavy_suspects(seen, base, remaining, compute), remaining, LEAST)
     both = [each for each in (light, heavy) if each is not None]
     return max(both, key=lambda each: each[1].worth - each[0].price, default=None)
 
 
+def _is_clear(suspect: Suspect, fit: Fit) -> bool:
+    return fit.share >= CLEAR_SHARE and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
+
+
 def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """Each takes one evaluation of a formula at most, or some."""
     yield from flushing_kernels(seen, base)
     yield from fixed_point_answers(seen)
+    yield from turned_parameters(seen, base)
+    yield from other_parameters(seen, base, remaining)
     yield from early_ends(seen)
     yield from clipped_arguments(seen, base, remaining)
+    yield from cut_answers(seen)
     yield from passing_formats(seen, base)
-    yield from other_parameters(seen, base, remaining)
     yield from other_constants(seen, base, remaining)
     yield from relatives(seen)
+    yield from other_slopes(seen)
 
 
 def _heavy_suspects(
@@ -232,7 +257,7 @@ def unrelated(seen: Evidence) -> Cause:
 def is_unrelated(seen: Evidence) -> bool:
     """Fewer than half of the numbers have the right sign and half to twice the right size."""
     use = np.isfinite(seen.right) & (seen.right != 0)
-    if use.sum() < FEW:
+    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG:
         return False
     with np.errstate(all="ignore"):
         ratio = seen.output[use] / seen.right[use]

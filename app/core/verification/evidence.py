@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,12 +27,22 @@ FAR = 2.0**40
 SAMPLE = 1500
 """Wrong numbers, and others, that a supposed kernel is tried on first."""
 
+GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
+"""Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
+to; not where it has to meet less than this."""
+
 QUIET = 4.0
 """Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
+
+ROOM = 0.25
+"""Ulps that errors may have for a cause to be seen in them; and of such errors so many must be there."""
 
 SINGLE = np.dtype(np.float32)
 
 NEIGHBOURS = 8
+
+CHEAP = 0.05
+"""Of a price: what costs more may have a simpler rival that fits as well."""
 
 PERFECT = 0.9995
 """Of the errors' bits are gone: no other suspect can do better."""
@@ -58,7 +69,8 @@ class Suspect:
 
     ``base`` is the formula that it computes where that is not the one asked for. ``noisy`` says that its
     errors depend on the last digit of elementary functions, so that their size can be predicted, not their
-    value. ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
+    value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
+    ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
     has in different places.
     """
 
@@ -70,6 +82,7 @@ class Suspect:
     noisy: bool = False
     price: float = 0.0
     split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
+    room: Callable[[Places], Array] | None = None
 
     def causes(self, met: Places) -> list[Cause]:
         """The causes of the errors that it meets, with their shares of these."""
@@ -102,7 +115,11 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Outputs at finite inputs whose right answer is known, in the order of the inputs."""
+    """Outputs at finite inputs whose right answer is known, in the order of the inputs.
+
+    ``arrays`` are the parameters that differ from input to input; ``turned`` are the same along other axes,
+    by the axis.
+    """
 
     call: Call
     order: int
@@ -115,6 +132,8 @@ class Evidence:
     faithful: Mask
     correct: Mask
     smallest_normal: float
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    turned: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
 
     @cached_property
     def wrong(self) -> Mask:
@@ -150,6 +169,11 @@ class Evidence:
         fixed = {name: value for name, value in self.call.scalars.items() if name not in infinite}
         return Base(with_infinite(root, infinite), fixed)
 
+    def variables(self, base: Base, places: Places, x: Array | None = None) -> dict[str, Array]:
+        """The inputs, or others in their place, and the parameters that the base leaves to them."""
+        arrays = {name: each[places] for name, each in self.arrays.items() if name not in base.params}
+        return {"x": self.x[places] if x is None else x, **arrays}
+
     @cached_property
     def own_writings(self) -> tuple[Tree, ...]:
         """Other ways to write the value that the entry itself lists."""
@@ -176,6 +200,20 @@ class Evidence:
         result: Array = np.where(same, 0.0, np.where(np.isfinite(found), found, FAR))
         return np.minimum(result, FAR)
 
+    def apart(self, predicted: Array, places: Places) -> Array:
+        """How far the outputs lie from what is predicted, in ulps of whichever is larger, exact or output.
+
+        Where the exact answer has nearly vanished, its ulps tell nothing of an output that has not.
+        """
+        output, largest = self.output[places], float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
+        digits = 2.0 ** -int(ml_dtypes.finfo(self.dtype).nmant)  # type: ignore[no-untyped-call]
+        with np.errstate(all="ignore"):
+            own = np.where(np.abs(output) <= largest, digits * np.abs(output), 0.0)
+            share = self.unit[places] / np.maximum(self.unit[places], own)
+            found = np.abs(output - predicted) / self.unit[places] * share
+        same = (output == predicted) | (np.isnan(output) & np.isnan(predicted))
+        return np.where(same, 0.0, np.minimum(np.where(np.isfinite(found), found, FAR), FAR))
+
     def sample(self, remaining: Mask) -> Places:
         """Places of ``remaining`` errors and of good answers, spread evenly, in order."""
         places = [_thinned(np.flatnonzero(remaining)), _thinned(np.flatnonzero(~self.wrong))]
@@ -185,7 +223,9 @@ class Evidence:
         """The fit at ``places``, and which of the errors there are met."""
         predicted = self.rounded(suspect.predicted(places))
         size, exact = self.size[places], self.exact[places]
-        left = self.off(predicted, places)
+        left = self.apart(predicted, places)
+        if suspect.room is not None:
+            return self._within(suspect.room(places), places, left, remaining)
         wrong = remaining[places]
         with np.errstate(all="ignore"):
             claimed = np.abs(predicted - exact) / self.unit[places]
@@ -209,6 +249,20 @@ class Evidence:
         before, after = _bits(size), _bits(left)
         gain = 1 - after / before if before else 0.0
         return Fit(share, max(-1.0, gain)), met
+
+    def _within(self, room: Array, places: Places, left: Array, remaining: Mask) -> tuple[Fit, Mask]:
+        """The fit of errors that may be so large; it is none if most of them are not there."""
+        size, wrong = self.size[places], remaining[places]
+        with np.errstate(all="ignore"):
+            room = np.minimum(room / self.unit[places], FAR)
+        within = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
+        met = within & wrong
+        likely = room > 1
+        share = float(met.sum() / max(1, wrong.sum()))
+        if likely.any() and (size[likely] > 0.5).mean() < ROOM:
+            share = 0.0
+        before, after = _bits(size), _bits(np.where(within, np.minimum(left, 0.5), left))
+        return Fit(share, max(-1.0, 1 - after / before if before else 0.0)), met
 
 
 def _least_gain(seen: Evidence, suspect: Suspect) -> float:
@@ -240,11 +294,22 @@ def _largest_nearby(size: Array) -> Array:
     return largest
 
 
-def evidence(call: Call, order: int, found: Errors, dtype: np.dtype[Any]) -> Evidence:
-    """The evidence in the errors that were found."""
+def evidence(
+    call: Call, order: int, found: Errors, dtype: np.dtype[Any], turned: Mapping[int, Call]
+) -> Evidence:
+    """The evidence in the errors that were found; ``turned`` has the parameters along other axes."""
     use = np.flatnonzero(found.judged & np.isfinite(found.x))
     use = use[np.argsort(found.x[use], kind="stable")]
-    return evidence_at(call, order, found, use, dtype)
+    seen = evidence_at(call, order, found, use, dtype)
+    return replace(
+        seen,
+        arrays=_arrays(call, use),
+        turned={axis: _arrays(other, use) for axis, other in turned.items()},
+    )
+
+
+def _arrays(call: Call, use: Places) -> dict[str, Array]:
+    return {name: value[use] for name, value in call.params.items() if isinstance(value, np.ndarray)}
 
 
 def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype[Any]) -> Evidence:
@@ -265,6 +330,13 @@ def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype
     )
 
 
+def _glance(places: Places) -> Places:
+    """Some runs of neighbours, spread evenly."""
+    starts = np.linspace(0, places.size - RUN, GLANCE // RUN).astype(np.intp)
+    found: Places = places[(starts[:, None] + np.arange(RUN)).ravel()]
+    return found
+
+
 def best(
     seen: Evidence,
     suspects: Iterable[Suspect],
@@ -274,14 +346,17 @@ def best(
 ) -> tuple[Suspect, Fit] | None:
     """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
     places = seen.sample(remaining)
+    few = _glance(places) if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE else None
     found: tuple[Suspect, Fit] | None = None
     worth = -np.inf
     for suspect in suspects:
+        if few is not None and seen.fit(suspect, few, remaining)[0].share < least / 2:
+            continue
         fit, _ = seen.fit(suspect, places, remaining)
         if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
             continue
         if fit.worth - suspect.price > worth:
             found, worth = (suspect, fit), fit.worth - suspect.price
-        if fit.share == 1 and fit.gain > PERFECT:
+        if fit.share == 1 and fit.gain > PERFECT and suspect.price <= CHEAP:
             break
     return found

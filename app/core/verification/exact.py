@@ -7,9 +7,11 @@ ball arithmetic decides.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -22,6 +24,8 @@ from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.balls import precision
 from app.core.arithmetic.rounding import Rounding
+from app.core.errors import InvalidValue
+from app.core.evaluation import aligned
 from app.core.formulas.proving import CHUNK, FIRST_BITS, Part, enclosures
 from app.core.formulas.tree import with_infinite
 from app.core.jobs import ignore
@@ -36,6 +40,9 @@ NEAR = 2.0**-12
 
 TINY = 1e-300
 """Below every format but doubles."""
+
+MOST_REMEMBERED = 20_000
+"""Numbers that were proved for one kernel and are kept for the next: half a megabyte."""
 
 _SMALLEST = 5e-324
 
@@ -54,6 +61,38 @@ class Exact:
     margin: Array
     rounded: Array
     known: NDArray[np.bool_]
+
+
+def spread(call: Call, shape: tuple[int, ...]) -> Call:
+    """The call for inputs of this shape in one row: each array among its parameters has one number an input.
+
+    Raises `InvalidValue` for an array that does not broadcast.
+    """
+    params = {name: aligned(value, shape, call.axis, name) for name, value in call.params.items()}
+    flat = {name: value.ravel() if isinstance(value, np.ndarray) else value for name, value in params.items()}
+    return replace(call, params=flat, axis=-1)
+
+
+def turned(call: Call, shape: tuple[int, ...]) -> dict[int, Call]:
+    """The calls, spread, whose one-dimensional parameters run along another axis, where they fit; by axis."""
+    found: dict[int, Call] = {}
+    own = spread(call, shape)
+    if len(own.scalars) == len(own.params):
+        return found
+    for axis in range(len(shape)):
+        with contextlib.suppress(InvalidValue):
+            other = spread(replace(call, axis=axis), shape)
+            if any(not np.array_equal(value, own.params[name]) for name, value in other.params.items()):
+                found[axis] = other
+    return found
+
+
+def call_at(call: Call, places: Any) -> Call:
+    """The call for some of the inputs, of one that is `spread`."""
+    params = {
+        name: value[places] if isinstance(value, np.ndarray) else value for name, value in call.params.items()
+    }
+    return replace(call, params=params)
 
 
 class Digits(NamedTuple):
@@ -86,7 +125,7 @@ class Near(NamedTuple):
 
 def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Near]:
     """From the entry's values in double precision."""
-    params = call.scalars
+    params = call.params
     with np.errstate(all="ignore"):
         here, above, below = (
             activation.orders(points, count, **params) for points in (x, x * (1 + NEAR), x * (1 - NEAR))
@@ -104,7 +143,7 @@ def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None
     for part in parts_of_call(call, count - 1):
         for start in range(0, x.size, CHUNK):
             block = slice(start, start + CHUNK)
-            found = _enclosures(call, part, x[block], FIRST_BITS)
+            found = _enclosures(call_at(call, block), part, x[block], FIRST_BITS)
             with precision(2 * FIRST_BITS):
                 for place, balls in enumerate(found, start):
                     for number, each in enumerate(balls or (), row):
@@ -126,14 +165,14 @@ def read_ball(ball: Any) -> tuple[float, float, float]:
 def parts_of_call(call: Call, order: int) -> list[Part]:
     """What is to be evaluated for f and its derivatives, infinite parameters written in."""
     assert isinstance(call.activation, Elementwise)
-    _, infinite = finite_and_infinite(call.scalars)
+    _, infinite = finite_and_infinite(call.params)
     return [
         replace(part, tree=with_infinite(part.tree, infinite)) for part in parts_of(call.activation, order)
     ]
 
 
 def _enclosures(call: Call, part: Part, x: Array, bits: int) -> list[list[Any] | None]:
-    fixed, _ = finite_and_infinite(call.scalars)
+    fixed, _ = finite_and_infinite(call.params)
     return enclosures(part, {"x": x, **fixed}, bits)
 
 
@@ -169,14 +208,47 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
         each.rounded[no_number] = np.nan
     if not places.size:
         return orders
-    proved = ProvedActivation(call, x[places], len(orders) - 1, rounding)(map, ignore)
-    for each, right in zip(orders, proved.orders, strict=True):
+    proved = _proved(_Question(call_at(call, places), x[places], len(orders), rounding))
+    for each, right in zip(orders, proved, strict=True):
         each.rounded[places] = right
         # Nothing proved, or no number at all: the latter where double precision has none either.
         each.known[places] = ~np.isnan(right) | ~np.isfinite(each.value[places]) | ~np.isfinite(x[places])
         lost = places[~np.isfinite(each.value[places])]
         each.value[lost], each.rest[lost] = each.rounded[lost], 0.0
     return orders
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is proved again and again: the hard numbers of a whole format are the same for every kernel."""
+
+    call: Call
+    x: Array
+    count: int
+    rounding: Rounding
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        params = {name: np.asarray(value).tobytes() for name, value in self.call.params.items()}
+        return self.call.activation.name, *params.items(), self.x.tobytes(), self.count, self.rounding
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _proved(question: _Question) -> tuple[Array, ...]:
+    return _remembered(question) if question.x.size <= MOST_REMEMBERED else _answered(question)
+
+
+def _answered(question: _Question) -> tuple[Array, ...]:
+    job = ProvedActivation(question.call, question.x, question.count - 1, question.rounding)
+    return job(map, ignore).orders
+
+
+_remembered = lru_cache(maxsize=32)(_answered)
 
 
 def digits(call: Call, order: int, x: float) -> Digits | None:

@@ -15,7 +15,7 @@ from app.core.evaluation import Mapper
 from app.core.jobs import Progress
 from app.core.verification.candidates import Candidate, candidates
 from app.core.verification.causes import Cause, causes
-from app.core.verification.exact import doubles, exact_orders
+from app.core.verification.exact import doubles, exact_orders, spread, turned
 from app.core.verification.judgement import Judgement, errors, judgement
 from app.core.verification.verdict import Verdict, verdict
 
@@ -34,8 +34,8 @@ class Report(NamedTuple):
 class Verification:
     """A kernel's numbers at ``x``: ``outputs`` by order, None for one that is not judged.
 
-    All are numbers of ``dtype``, held as doubles, in one row. With ``flush`` subnormal inputs and answers
-    are zero. Without a ``call`` the function is looked for first.
+    All are numbers of ``dtype``, held as doubles, the outputs in one row. With ``flush`` subnormal inputs and
+    answers are zero. Without a ``call`` the function is looked for first.
     """
 
     call: Call | None
@@ -54,16 +54,17 @@ class Verification:
     def __call__(self, _: Mapper, progress: Progress, /) -> Report:
         """Judges them."""
         rounding = Rounding(self.dtype, flush=self.flush)
-        x = doubles(rounding.array(self.x))
+        x = doubles(rounding.array(self.x.ravel()))
         if self.call is not None:
-            return self._judged(self.call, x, rounding, progress)
+            found = self._judged(spread(self.call, self.x.shape), x, rounding, progress)
+            return found._replace(call=self.call)
         value = self.outputs[0]
         assert value is not None
-        found = candidates(x, value, self.dtype)
-        if not found:
+        likely = candidates(x, value, self.dtype)
+        if not likely:
             return Report((), (), verdict((), self.tolerance, explained=True), None)
-        call = REGISTRY.resolve(found[0].function, found[0].params)
-        return self._judged(call, x, rounding, progress)._replace(candidates=found)
+        call = REGISTRY.resolve(likely[0].function, likely[0].params)
+        return self._judged(call, x, rounding, progress)._replace(candidates=likely)
 
     def _judged(self, call: Call, x: Array, rounding: Rounding, progress: Progress) -> Report:
         count = 1 + max(order for order, each in enumerate(self.outputs) if each is not None)
@@ -73,7 +74,8 @@ class Verification:
             for order, output in enumerate(self.outputs)
             if output is not None
         }
-        judged = tuple(judgement(call, order, each) for order, each in found.items())
-        explained = causes(call, found, self.dtype, self.compute)
+        judged = tuple(judgement(call, order, each, self.x.shape) for order, each in found.items())
+        others = {} if self.call is None else turned(self.call, self.x.shape)
+        explained = causes(call, found, self.dtype, self.compute, others)
         told = verdict(judged, self.tolerance, explained=bool(explained))
         return Report(judged, explained, told, call)

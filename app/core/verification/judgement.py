@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
-from app.core.verification.exact import Digits, Exact, digits, doubles
+from app.core.verification.exact import Digits, Exact, call_at, digits, doubles
 
 BINS = (0.5, 1.0, 2.0, 4.0, 10.0, 100.0, 1e3, 1e4, 1e6, np.inf)
 """Upper ends of the histogram's bins."""
@@ -36,7 +36,7 @@ class Bin:
 class Worst:
     """One of the largest errors. ``condition`` is |x f′/f|; None at a kink or a root.
 
-    ``place`` is where in the outputs it stands, for functions that mix elements.
+    ``place`` is where in the outputs it stands, for functions that mix elements or have arrays as parameters.
     """
 
     input: float
@@ -168,10 +168,13 @@ def _neighbour(values: Array, dtype: np.dtype[Any], towards: float) -> Array:
         return moved
 
 
-def judgement(call: Call, order: int, found: Errors) -> Judgement:
-    """The errors of one order, counted; the worst with their digits."""
+def judgement(call: Call, order: int, found: Errors, shape: tuple[int, ...]) -> Judgement:
+    """The errors of one order, counted; the worst with their digits. The kernel's arrays have a ``shape``."""
+    varies = len(call.scalars) < len(call.params)
     return replace(
-        counted(order, found), worst=tuple(_worst(call, order, found)), not_monotone=_breaks(found)
+        counted(order, found),
+        worst=tuple(_worst(call, order, found, shape if varies else None)),
+        not_monotone=None if varies else _breaks(found),
     )
 
 
@@ -219,19 +222,21 @@ def _histogram(size: Array) -> Iterator[Bin]:
         before = end
 
 
-def _worst(call: Call, order: int, found: Errors) -> Iterator[Worst]:
+def _worst(call: Call, order: int, found: Errors, shape: tuple[int, ...] | None) -> Iterator[Worst]:
+    """Each input once; where one input has many answers, all of them, with their places in the ``shape``."""
     size = np.where(found.judged & ~found.correct, np.abs(found.ulps), 0.0)
-    _, first = np.unique(found.x, return_index=True)
+    first = np.unique(found.x, return_index=True)[1] if shape is None else np.arange(size.size)
     ranked = first[np.argsort(-size[first], kind="stable")][:WORST]
     for place in ranked.tolist():
         if size[place] == 0:
             return
         x, right = float(found.x[place]), float(found.exact.rounded[place])
-        shown = digits(call, order, x) if np.isfinite(x) else None
+        shown = digits(call_at(call, place), order, x) if np.isfinite(x) else None
         if shown is None:
             shown = Digits(named(right), None)
+        where = None if shape is None else tuple(int(each) for each in np.unravel_index(place, shape))
         output = float(found.output[place])
-        yield Worst(x, output, shown.text, right, float(size[place]), shown.condition)
+        yield Worst(x, output, shown.text, right, float(size[place]), shown.condition, where)
 
 
 def named(value: float) -> str:

@@ -13,12 +13,19 @@ from app.core.arithmetic import Array
 from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best, evidence_at
 from app.core.verification.judgement import Errors
+from app.core.verification.suspects.row_arithmetic import (
+    flushing_rows,
+    held_halves,
+    rounded_rows,
+    short_gates,
+)
 from app.core.verification.suspects.rows import (
     RowKernel,
     careless_gates,
     gated_kernels,
     other_axes,
     other_rows,
+    other_settings,
     softmax_kernels,
 )
 
@@ -61,11 +68,16 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
         if remaining.sum() < max(SOME * total, FEW if turn == 0 else 4 * FEW):
             return
         suspects = chain(
+            flushing_rows(kernel, seen),
             gated_kernels(kernel),
-            careless_gates(kernel, seen),
-            softmax_kernels(kernel),
             other_axes(kernel),
             other_rows(kernel),
+            other_settings(kernel, seen, remaining),
+            held_halves(kernel, remaining),
+            rounded_rows(kernel, seen),
+            short_gates(kernel, seen),
+            careless_gates(kernel, seen),
+            softmax_kernels(kernel),
         )
         found = best(seen, suspects, remaining, LEAST)
         if found is None:

@@ -55,7 +55,7 @@ def test_steps_are_rounded_and_watched() -> None:
         return round_to(np.asarray(values, np.float64), FORMATS["bfloat16"]).astype(np.float64)
 
     x = np.array([-8.0, 1.0, 4.0, 100.0])
-    steps = stepwise(root, x, {}, rounded)
+    steps = stepwise(root, {"x": x}, {}, rounded)
     # e^1 is 2.71875; 1 + that 3.71875; its logarithm 1.3125; minus 1
     assert steps.values[1] == 0.3125
     assert steps.values[0] == 8.0  # e^−8 is lost beside 1

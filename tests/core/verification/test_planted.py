@@ -8,7 +8,12 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
 from app.core.jobs import ignore
 from app.core.verification.job import Report, Verification
-from tests.core.verification.planted import FAULTS, RIGHT, Planted, outputs
+from tests.core.verification import planted
+from tests.core.verification.planted import Planted, outputs
+from tests.core.verification.planted_others import OTHER_FAULTS, OTHER_RIGHT
+
+FAULTS = (*planted.FAULTS, *OTHER_FAULTS)
+RIGHT = (*planted.RIGHT, *OTHER_RIGHT)
 
 ALLOWED = 27 / 30
 """Of the faults have the right cause first at least."""
@@ -17,10 +22,10 @@ assert len(FAULTS) >= 30
 assert len(RIGHT) >= 10
 
 
-def judged(planted: Planted) -> Report:
-    x, answers = outputs(planted)
-    call = REGISTRY.resolve(planted.function, planted.params)
-    return Verification(call, FORMATS[planted.dtype], x, (answers, None, None))(map, ignore)
+def judged(kernel: Planted) -> Report:
+    x, answers = outputs(kernel)
+    call = REGISTRY.resolve(kernel.function, kernel.params)
+    return Verification(call, FORMATS[kernel.dtype], x, (answers, None, None))(map, ignore)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +56,9 @@ def test_shares_are_shares(reports: list[tuple[Planted, Report]]) -> None:
         assert all(cause.summary.en and cause.summary.ko and cause.detail for cause in report.causes), each
 
 
-@pytest.mark.parametrize("planted", RIGHT, ids=lambda each: f"{each.name} {each.function} {each.dtype}")
-def test_right_kernels_are_not_accused(planted: Planted) -> None:
-    assert not judged(planted).causes
+@pytest.mark.parametrize("kernel", RIGHT, ids=lambda each: f"{each.name} {each.function} {each.dtype}")
+def test_right_kernels_are_not_accused(kernel: Planted) -> None:
+    assert not judged(kernel).causes
 
 
 def test_three_right_kernels_are_not_correctly_rounded() -> None:

@@ -214,6 +214,86 @@ def test_another_axis_another_function_no_mask() -> None:
     assert not verify("softmax", "float32", x, kept, mask=mask).causes
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "detail"),
+    [
+        ("swiglu_oai", {"alpha": 1.0}, "alpha 1 for 1.702"),
+        ("swiglu_oai", {"limit": 5.0}, "limit 5 for 7"),
+        ("clamped_swiglu", {"limit": 3.0}, "limit 3 for 7"),
+        ("clamped_swiglu", {"offset": 1.0}, "offset 1 for 0"),
+        ("gated_fatrelu", {"threshold": 0.5}, "threshold 0.5 for 0.01"),
+        ("softmax_sink", {"sink": 1.0}, "sink 1 for 0"),
+        ("entmax", {"alpha": 1.25}, "alpha 1.25 for 1.5"),
+    ],
+)
+def test_another_parameter(name: str, changed: dict[str, float], detail: str) -> None:
+    shape, scale = ((8, 32), 0.5) if name == "entmax" else ((40, 32), 4.0)
+    x = drawn(*shape, dtype="float32", scale=scale)
+    outputs = activate(REGISTRY.resolve(name, changed), x, order=0).orders[0]
+    assert first_cause(verify(name, "float32", x, outputs)) == ("wrong_parameter", detail)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"])
+def test_a_gate_that_is_rounded_first(dtype: str) -> None:
+    x = drawn(64, 64, dtype=dtype, scale=3.0)
+    z, value = halves("swiglu", x)
+    outputs = held(gate("swiglu", z), dtype) * value
+    assert first_cause(verify("swiglu", dtype, x, outputs)) == ("low_precision", f"{dtype} gate")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float8_e4m3fn", "float8_e5m2"])
+def test_flushed_shares(dtype: str) -> None:
+    x = drawn(64, 64, dtype=dtype, scale=9.0)
+    shares = held(special.softmax(x, axis=1), dtype)
+    smallest = {"float16": 2.0**-14, "float8_e4m3fn": 2.0**-6, "float8_e5m2": 2.0**-14}[dtype]
+    shares[shares < smallest] = 0
+    assert first_cause(verify("softmax", dtype, x, shares)) == ("flushed_subnormals", "outputs")
+
+
+def test_numbers_of_a_shorter_format() -> None:
+    x = drawn(64, 64, dtype="float32", scale=6.0)
+    shares = special.softmax(x, axis=1)
+    cut = (shares.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    faults = {
+        "bfloat16 inputs": special.softmax(held(x, "bfloat16"), axis=1),
+        "float16 answers": held(shares, "float16"),
+        "to bfloat16": cut,
+        "sum in bfloat16": powers / held(powers.sum(axis=1, keepdims=True), "bfloat16"),
+    }
+    for detail, outputs in faults.items():
+        cause = "truncation" if detail == "to bfloat16" else "low_precision"
+        assert first_cause(verify("softmax", "float32", x, outputs)) == (cause, detail)
+
+
+def test_a_half_that_is_clamped() -> None:
+    x = drawn(64, 64, dtype="float32", scale=6.0)
+    z, value = halves("swiglu", x)
+    outputs = gated("swiglu", np.clip(z, -3, 3), value)
+    assert first_cause(verify("swiglu", "float32", x, outputs)) == ("clamp", "first half at ±3")
+
+
+def test_a_row_function_for_another() -> None:
+    x = drawn(64, 64, dtype="bfloat16", scale=3.0)
+    sparse = activate(REGISTRY.resolve("sparsemax"), x, order=0).orders[0]
+    assert first_cause(verify("softmax", "bfloat16", x, sparse)) == ("other_variant", "sparsemax")
+    shares = held(special.softmax(x, axis=1), "bfloat16")
+    report = verify("log_softmax", "bfloat16", x, np.log(shares))
+    assert first_cause(report) == ("cancellation", "log of softmax in bfloat16")
+
+
+def test_no_sink_is_softmax() -> None:
+    x = drawn(40, 32, dtype="float32", scale=4.0)
+    report = verify("softmax_sink", "float32", x, special.softmax(x, axis=1))
+    assert first_cause(report) == ("other_variant", "softmax")
+
+
+def test_scores_that_are_scaled() -> None:
+    x = drawn(40, 32, dtype="float32", scale=4.0)
+    report = verify("softmax", "float32", x, special.softmax(x / 8, axis=1))
+    assert first_cause(report) == ("wrong_parameter", "scale of the scores 0.125 for 1")
+
+
 def test_noise_has_no_cause_but_being_unrelated() -> None:
     x = drawn(12, 12, dtype="float32")
     noise = np.random.default_rng(1).normal(size=x.shape)

@@ -16,7 +16,7 @@ from app.core.formulas.tree import Tree, dependent, number, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import CLAMPED
 from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
-from app.core.verification.suspects.insides import exactly
+from app.core.verification.suspects.insides import exactly_at
 from app.core.verification.suspects.trees import replaced
 
 LEAST_BOUND = 2.0**-7
@@ -55,6 +55,29 @@ def early_ends(seen: Evidence) -> Iterator[Suspect]:
         yield _suspect(seen, [each])
     for pair in product(ends["above"], ends["below"]):
         yield _suspect(seen, pair)
+
+
+def other_slopes(seen: Evidence) -> Iterator[Suspect]:
+    """A line through zero on one side, with another slope than it should have."""
+    for sign, side, korean in ((1, "x > 0", "양"), (-1, "x < 0", "음")):
+        places = np.flatnonzero((sign * seen.x > 0) & np.isfinite(seen.output) & (seen.output != 0))
+        if places.size < FEW:
+            continue
+        ratio = seen.output[places] / seen.x[places]
+        slope = plainest(*np.quantile(ratio, (0.4, 0.6)).tolist())
+        if (seen.off(seen.rounded(slope * seen.x[places]), places) <= 1).mean() < NEARLY_ALL:
+            continue
+        summary = Text(
+            f"For {side} the kernel multiplies the input by {slope:.10g}.",
+            f"입력이 {korean}수이면 커널이 입력에 {slope:.10g}을(를) 곱합니다.",
+        )
+        run = partial(_sloped, seen, sign, slope)
+        yield Suspect("wrong_parameter", f"slope {slope:.10g} for {side}", summary, run, price=0.02)
+
+
+def _sloped(seen: Evidence, sign: int, slope: float, places: Places) -> Array:
+    x = seen.x[places]
+    return np.where(sign * x > 0, slope * x, seen.right[places])
 
 
 def _ends_of(seen: Evidence, side: str) -> Iterator[_End]:
@@ -97,7 +120,8 @@ def _cause(seen: Evidence, end: _End, last: int, first: int) -> str:
     if end.side == "inside" or end.answer[1] != 0:
         return "threshold"
     low, high = sorted((seen.right[last], seen.right[first]))
-    room = 4 * abs(high - low) + 2 * seen.unit[last]
+    with np.errstate(all="ignore"):
+        room = 4 * abs(high - low) + 2 * seen.unit[last]
     if end.answer[0] != 0 and low - room <= end.answer[0] <= high + room:
         return "clamp"
     level = max(abs(float(seen.right[0])), abs(float(seen.right[-1])))
@@ -175,16 +199,16 @@ def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[S
 def _clipped(
     seen: Evidence, base: Base, root: Tree, node: Tree, remaining: Mask, places: Places
 ) -> Iterator[Suspect]:
-    (argument,) = evaluate([node.args[0]], {"x": seen.x[places]}, base.params)
+    (argument,) = evaluate([node.args[0]], seen.variables(base, places), base.params)
     wrong = remaining[places]
-    bounds = {side: _onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
+    bounds = {side: onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
     for side, bound in bounds.items():
         if bound is not None:
             for sides in ((side,), ("above", "below")):
                 yield _clip(seen, base, root, node, sides, bound)
 
 
-def _onset(size: Array, wrong: Mask) -> float | None:
+def onset(size: Array, wrong: Mask) -> float | None:
     """Beyond which nearly all answers are wrong, though before it they are right."""
     order = np.argsort(-size, kind="stable")
     size, wrong = size[order], wrong[order]
@@ -215,11 +239,7 @@ def _clip(
         "clamp",
         f"argument of {node.op} at {sign}{bound:.10g}",
         summary,
-        partial(_exactly, seen, changed),
+        partial(exactly_at, seen, changed),
         base=changed,
         price=0.02 + 0.001 * len(sides),
     )
-
-
-def _exactly(seen: Evidence, base: Base, places: Places) -> Array:
-    return exactly(base, seen.x[places])

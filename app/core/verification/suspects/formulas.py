@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from functools import cache, partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +22,8 @@ from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
 from app.core.verification.evidence import FAR, Base, Evidence, Mask, Places, Suspect
-from app.core.verification.suspects.insides import SHORT, exactly
+from app.core.verification.suspects.ends import plainest
+from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
 from app.core.verification.suspects.trees import replaced
 
 FREE = "a constant"
@@ -33,6 +36,9 @@ MOST_DIGITS = 9
 
 MOST_FORMS = 6
 """Writings whose constants are looked at."""
+
+ROUNDED = 0.12
+"""Of a constant: farther away it is another one, not a rounding."""
 
 AGREE = 0.35
 """Of the wrong outputs must have one parameter in common; the others may have errors of their own."""
@@ -49,11 +55,22 @@ CLOSE = 0.02
 
 def relatives(seen: Evidence) -> Iterator[Suspect]:
     """Every other function of the catalogue, as it stands and as frameworks have it."""
-    for label, base in catalogue(seen.order):
+    for label, base in chain(catalogue(seen.order), _namesakes(seen)):
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
-        yield Suspect("other_variant", label, summary, partial(_exactly, seen, base), base=base, price=0.05)
+        yield Suspect("other_variant", label, summary, partial(exactly_at, seen, base), base=base, price=0.05)
+
+
+def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
+    """Entries whose parameters have the names of the function's, with its values."""
+    given = seen.base.params
+    for label, base in catalogue(seen.order):
+        shared = {key: given[key] for key in base.params if key in given}
+        if shared and any(base.params[key] != value for key, value in shared.items()):
+            params = {**base.params, **shared}
+            told = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
+            yield f"{label.partition('(')[0]}({told})", Base(base.tree, params)
 
 
 @cache
@@ -79,46 +96,77 @@ def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:
                 yield entry_name, params
 
 
-def _exactly(seen: Evidence, base: Base, places: Places) -> Array:
-    return exactly(base, seen.x[places])
-
-
 # Parameters and constants
 
 
-class _Unknown(NamedTuple):
-    """A number in a formula: what it is called and should be, and the formula with another in its place."""
+class Unknown(NamedTuple):
+    """A number in a formula: what it is called and should be, and the formula with another in its place.
+
+    ``varies`` says that it should be an array, whose median the ``value`` is.
+    """
 
     label: str
     value: float
     run: Callable[[float, Places], Array]
-    base: Callable[[float], Base]
+    base: Callable[[float], Base] | None = None
+    varies: bool = False
+
+    def with_value(self, value: float) -> Base | None:
+        """The formula with this number, where there is one."""
+        return None if self.base is None else self.base(value)
 
 
 def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """One of the function's parameters with another value."""
-    for key in base.params:
+    for key in (*base.params, *(each for each in seen.arrays if each not in base.params)):
         unknown = _parameter(seen, base, key)
-        found = _searched(seen, unknown, remaining)
+        found = searched(seen, unknown, remaining)
         if found is not None:
-            yield _other_parameter(seen, unknown, found)
+            yield other_parameter(seen, unknown, found)
+        for edge in edges(seen.x, remaining) if found is None else ():
+            yield other_parameter(seen, unknown, edge)
+
+
+def edges(x: Array, wrong: Mask) -> Iterator[float]:
+    """Where the outermost wrong answers end: a parameter that only moves a step shows itself nowhere else.
+
+    Both numbers that lie on each side, and what is plainest between.
+    """
+    size = np.abs(x)
+    top = float(size[wrong].max(initial=0.0))
+    beyond = size[size > top]
+    if top and beyond.size:
+        nearest = float(beyond.min())
+        for edge in dict.fromkeys((plainest(top, nearest), top, nearest)):
+            yield from (edge, -edge)
+
+
+def turned_parameters(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """Array parameters laid along another axis."""
+    for axis, arrays in seen.turned.items():
+        other = replace(seen, arrays=arrays)
+        summary = Text(
+            f"The array parameters run along axis {axis} of the inputs.",
+            f"배열 매개변수를 입력의 {axis}번 축을 따라 적용했습니다.",
+        )
+        yield Suspect("wrong_parameter", f"axis={axis}", summary, partial(exactly_at, other, base))
 
 
 def fitted(seen: Evidence, base: Base, parameter: str) -> float | None:
     """The value of one parameter that most outputs agree on, in few digits; None where there is none."""
     unknown = _parameter(seen, base, parameter)
-    found = _searched(seen, unknown, seen.wrong)
+    found = searched(seen, unknown, seen.wrong)
     return None if found is None else _shortest(seen, unknown, found)
 
 
-def _parameter(seen: Evidence, base: Base, key: str) -> _Unknown:
+def _parameter(seen: Evidence, base: Base, key: str) -> Unknown:
     def with_value(found: float) -> Base:
         return Base(base.tree, {**base.params, key: found})
 
-    def run(found: float, places: Places) -> Array:
-        return exactly(with_value(found), seen.x[places])
-
-    return _Unknown(key, base.params[key], run, with_value)
+    run = with_free(seen, base, base.tree, key)
+    varies = key not in base.params
+    value = float(np.median(seen.arrays[key])) if varies else base.params[key]
+    return Unknown(key, value, run, with_value, varies)
 
 
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
@@ -133,7 +181,7 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
                 continue
             known.add(key)
             unknown = _unknown(seen, base, root, part)
-            found = _searched(seen, unknown, remaining)
+            found = searched(seen, unknown, remaining)
             if found is not None:
                 yield from _near_constants(seen, unknown, found)
     yield from _all_rounded(seen, base)
@@ -149,18 +197,14 @@ def _base_two(root: Tree) -> Tree:
     return replaced(root, by_two)
 
 
-def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> _Unknown:
+def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
     (value,) = evaluate([part], {"x": np.zeros(1)}, {})
-    free = stable(replaced(root, {part: name(FREE)}))
-
-    def run(found: float, places: Places) -> Array:
-        (values,) = evaluate([free], {"x": seen.x[places]}, {**base.params, FREE: found})
-        return values
+    run = with_free(seen, base, replaced(root, {part: name(FREE)}), FREE)
 
     def with_value(found: float) -> Base:
         return Base(replaced(root, {part: number(Fraction(found))}), base.params)
 
-    return _Unknown(text(part), float(value[0]), run, with_value)
+    return Unknown(text(part), float(value[0]), run, with_value)
 
 
 def _constants(root: Tree) -> Iterator[Tree]:
@@ -183,12 +227,12 @@ def _constants(root: Tree) -> Iterator[Tree]:
             yield node
 
 
-def _searched(seen: Evidence, unknown: _Unknown, remaining: Mask) -> float | None:
+def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:
     """The number that most wrong outputs agree on, by Newton's method on each and the median of all."""
     places = seen.sample(remaining)
     places = places[remaining[places] & np.isfinite(seen.output[places])]
     output, unit = seen.output[places], seen.unit[places]
-    found = unknown.value
+    found = unknown.value if start is None else start
     for _ in range(STEPS):
         width = 1e-6 * max(abs(found), 1e-3)
         with np.errstate(all="ignore"):
@@ -218,17 +262,22 @@ def _agreed(values: Array) -> float:
     return float(np.median(values[start : start + count]))
 
 
-def _other_parameter(seen: Evidence, unknown: _Unknown, found: float) -> Suspect:
+def other_parameter(seen: Evidence, unknown: Unknown, found: float) -> Suspect:
+    """The kernel with the parameter that was ``found``, in as few digits as do."""
     found = _shortest(seen, unknown, found)
-    detail = f"{unknown.label} {found:.10g} for {unknown.value:.10g}"
+    right = "an array" if unknown.varies else f"{unknown.value:.10g}"
+    asked = "배열" if unknown.varies else right
+    detail = f"{unknown.label} {found:.10g} for {right}"
     summary = Text(
-        f"The numbers are those of {unknown.label} = {found:.10g}, not {unknown.value:.10g}.",
-        f"{unknown.label}의 값이 {unknown.value:.10g}이(가) 아니라 {found:.10g}일 때의 값입니다.",
+        f"The numbers are those of {unknown.label} = {found:.10g}, not {right}.",
+        f"{unknown.label}의 값이 {asked}이(가) 아니라 {found:.10g}일 때의 값입니다.",
     )
-    return Suspect("wrong_parameter", detail, summary, partial(unknown.run, found), base=unknown.base(found))
+    return Suspect(
+        "wrong_parameter", detail, summary, partial(unknown.run, found), base=unknown.with_value(found)
+    )
 
 
-def _shortest(seen: Evidence, unknown: _Unknown, found: float) -> float:
+def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
     """The shortest decimal that does as well as what was found."""
     places = seen.sample(seen.wrong)
 
@@ -243,7 +292,7 @@ def _shortest(seen: Evidence, unknown: _Unknown, found: float) -> float:
     return found
 
 
-def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator[Suspect]:
+def _near_constants(seen: Evidence, unknown: Unknown, found: float) -> Iterator[Suspect]:
     """The constant's roundings near what was found; else what was found."""
     right = unknown.value
     if not math.isfinite(right) or right == 0:
@@ -251,7 +300,9 @@ def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator
     near = [
         (value, how)
         for value, how in _roundings(right)
-        if value != right and abs(value - found) <= 0.5 * abs(found - right)
+        if value != right
+        and abs(value - right) <= ROUNDED * abs(right)
+        and abs(value - found) <= 0.5 * abs(found - right)
     ]
     for place, (value, how) in enumerate(near):
         summary = Text(
@@ -263,7 +314,7 @@ def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator
             f"{value:.10g} for {unknown.label}",
             summary,
             partial(unknown.run, value),
-            base=unknown.base(value),
+            base=unknown.with_value(value),
             price=0.001 * place,
         )
     value = _shortest(seen, unknown, found)
@@ -278,8 +329,8 @@ def _near_constants(seen: Evidence, unknown: _Unknown, found: float) -> Iterator
         f"{value:.10g} for {unknown.label}",
         summary,
         partial(unknown.run, value),
-        base=unknown.base(value),
-        price=0.05,
+        base=unknown.with_value(value),
+        price=0.06,
     )
 
 
@@ -326,5 +377,5 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
         )
         changed = Base(root, base.params)
         yield Suspect(
-            "rounded_constant", f"all to {how}", summary, partial(_exactly, seen, changed), base=changed
+            "rounded_constant", f"all to {how}", summary, partial(exactly_at, seen, changed), base=changed
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
-from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.tree import Tree
+from app.core.formulas.vectorised import evaluator, stable
 from app.core.formulas.writings import Writing, writings
-from app.core.verification.evidence import QUIET, Base, Cause, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FEW, QUIET, SINGLE, Base, Cause, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
 
 CANCELS = 4.0
@@ -23,6 +25,9 @@ CANCELS = 4.0
 
 LOUD = 256.0
 """Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
+
+SMALL = 16.0
+"""Ulps of a short format that roundings in a longer one inside may come to without showing their pattern."""
 
 NEARLY_ALL = 0.98
 
@@ -60,6 +65,11 @@ def _cut(dtype: np.dtype[Any], bits: int) -> Inside:
 
 DOUBLE = Inside("float64", 52, lambda values: values)
 SHORT = (_format("float32", 23), _format("float16", 10), _format("bfloat16", 7))
+SHORTEST = (_format("float8_e4m3fn", 3), _format("float8_e5m2", 2))
+CUT = tuple(
+    Inside(name, bits, lambda values, bits=bits: _shortened(np.asarray(values), bits, cut=True))  # type: ignore[misc]
+    for name, bits in (("bfloat16", 7), ("float16", 10))
+)
 TF32 = Inside("TF32", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=False))
 TF32_CUT = Inside(
     "TF32, cut off", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=True)
@@ -82,7 +92,9 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
     if compute is not None:
         return [own_format(compute)]
     own = own_format(seen.dtype)
-    others = [each for each in SHORT if each.name != own.name]
+    others = [each for each in (DOUBLE, *SHORT, TF32) if each.name != own.name]
+    if seen.dtype != SINGLE:
+        others.remove(TF32)
     found = sorted([own, *others], key=lambda each: -each.bits)
     return [*found, _cut(seen.dtype, own.bits)] if own.bits < SHORT[0].bits else found
 
@@ -97,7 +109,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
             continue
         for number, writing in enumerate(forms):
             run = partial(_steps, seen, base, writing, inside)
-            yield Suspect(
+            suspect = Suspect(
                 "low_precision",
                 inside.name,
                 _low(inside),
@@ -107,6 +119,17 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
                 price=0.001 * number,
                 split=partial(_split, seen, writing, inside, run),
             )
+            yield suspect
+            if suspect.noisy and seen.dtype.itemsize < SINGLE.itemsize and seen.worst <= SMALL:
+                yield replace(suspect, price=0.2 + suspect.price, room=partial(_room, inside, run))
+
+
+def _room(inside: Inside, run: Callable[[Places], Steps], places: Places) -> Array:
+    """An error in the last digit of a step, where the digits before it cancel."""
+    steps = run(places)
+    cancelled = steps.cancellation > CANCELS
+    with np.errstate(all="ignore"):
+        return np.where(cancelled, steps.cancellation * np.abs(steps.values) * 2.0**-inside.bits, 0.0)
 
 
 def _usual(seen: Evidence, inside: Inside) -> bool:
@@ -124,7 +147,7 @@ def _writings(base: Base) -> Iterator[Writing]:
 
 
 def _steps(seen: Evidence, base: Base, writing: Writing, inside: Inside, places: Places) -> Steps:
-    return stepwise(writing.tree, seen.x[places], base.params, inside.rounded)
+    return stepwise(writing.tree, seen.variables(base, places), base.params, inside.rounded)
 
 
 def _split(
@@ -188,23 +211,25 @@ def _low(inside: Inside) -> Text:
 def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """The exact function of inputs that were rounded to a shorter format, or answers rounded to one."""
     own = mantissa_bits(seen.dtype)
-    for inside in (*SHORT, TF32, TF32_CUT):
+    for inside in (*SHORT, TF32, TF32_CUT, *SHORTEST):
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
+        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1.
+        price = 0.06 if inside.bits >= own else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
-            exact = seen.exact[places] if asked else exactly(base, seen.x[places])
+            exact = seen.exact[places] if asked else exactly_at(seen, base, places)
             return inside.rounded(exact)
 
         def both(places: Places, inside: Inside = inside, taken: Any = taken) -> Array:
             return inside.rounded(taken(places))
 
-        yield _passing(inside, "inputs", "입력", taken, base)
-        if inside.bits < own and _holds(seen, inside):
-            yield _passing(inside, "answers", "결과", answers, base)
-        if inside.name == "float16" and own >= SHORT[0].bits:
+        yield passing(inside, "inputs", "입력", taken, base, price)
+        if inside.bits < own and holds(seen, inside):
+            yield passing(inside, "answers", "결과", answers, base)
+        if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
                 "table of all float16 numbers.",
@@ -213,33 +238,93 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             )
             yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
         else:
-            yield _passing(inside, "inputs and answers", "입력과 결과", both, base)
+            yield passing(inside, "inputs and answers", "입력과 결과", both, base, price)
 
 
-def _holds(seen: Evidence, inside: Inside) -> bool:
+def cut_answers(seen: Evidence) -> Iterator[Suspect]:
+    """The exact answers with their last bits cut off."""
+    for inside in CUT:
+        if inside.bits < mantissa_bits(seen.dtype) and holds(seen, inside):
+            summary = Text(
+                f"The answers are cut off to the digits of {inside.name}, not rounded.",
+                f"결과를 반올림하지 않고 {inside.name}의 자릿수에서 잘라 냈습니다.",
+            )
+            run = partial(_shorter, seen, inside)
+            yield Suspect("truncation", f"to {inside.name}", summary, run)
+
+
+def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
+    return inside.rounded(seen.exact[places])
+
+
+def _is_looked_up(seen: Evidence, base: Base) -> bool:
+    """Whether right float16 answers take a table: one elementary function has them anyway.
+
+    What lies beyond a table passes it by and is not rounded.
+    """
+    elementary = all(each.op == "name" for each in _stable(base.tree).args)
+    beyond = (seen.output == seen.x) & (SHORT[1].rounded(seen.x) != seen.x)
+    return not elementary or int(beyond.sum()) >= FEW
+
+
+def holds(seen: Evidence, inside: Inside) -> bool:
     """Whether nearly all outputs are numbers of the format."""
     output = seen.output[np.isfinite(seen.output)]
     return bool(output.size) and float((inside.rounded(output) == output).mean()) > NEARLY_ALL
 
 
-def _passing(
-    inside: Inside, what: str, what_ko: str, predicted: Callable[[Places], Array], base: Base
+def passing(
+    inside: Inside,
+    what: str,
+    what_ko: str,
+    predicted: Callable[[Places], Array],
+    base: Base | None = None,
+    price: float = 0.0,
 ) -> Suspect:
+    """A kernel whose ``what`` are rounded to a format."""
     summary = Text(
         f"The errors are those of {what} rounded to {inside.name}.",
         f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",
     )
-    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base)
+    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base, price=price)
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
-    return exactly(base, inside.rounded(seen.x[places]))
+    return exactly_at(seen, base, places, inside.rounded(seen.x[places]))
 
 
 _stable = lru_cache(maxsize=1024)(stable)
 
 
+@lru_cache(maxsize=2048)
+def _compiled(
+    root: Tree, names: tuple[str, ...], params: tuple[tuple[str, float], ...]
+) -> Callable[[Sequence[Any]], Sequence[Array]]:
+    return evaluator([_stable(root)], names, dict(params))
+
+
 def exactly(base: Base, x: Array) -> Array:
     """The formula in double precision."""
-    (found,) = evaluate([_stable(base.tree)], {"x": x}, base.params)
+    (found,) = _compiled(base.tree, ("x",), tuple(base.params.items()))([x])
     return found
+
+
+def exactly_at(seen: Evidence, base: Base, places: Places, x: Array | None = None) -> Array:
+    """The formula in double precision at places of the evidence, or of other inputs there."""
+    variables = seen.variables(base, places, x)
+    (found,) = _compiled(base.tree, tuple(variables), tuple(base.params.items()))(list(variables.values()))
+    return found
+
+
+def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float, Places], Array]:
+    """The formula ``root`` in double precision as a function of what is called ``free`` in it."""
+    params = {key: value for key, value in base.params.items() if key != free}
+    known = Base(base.tree, {**params, free: 0.0})
+
+    def run(value: float, places: Places) -> Array:
+        variables = seen.variables(known, places)
+        at = _compiled(root, (*variables, free), tuple(params.items()))
+        (found,) = at([*variables.values(), np.float64(value)])
+        return found
+
+    return run

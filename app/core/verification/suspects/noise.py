@@ -31,7 +31,8 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
     error = (seen.output - seen.exact)[use]
     if (np.sign(error[1:]) * np.sign(error[:-1]) < 0).mean() < CHANGES:
         return
-    size = float(np.median(np.log2(np.abs(error / seen.exact[use]))))
+    with np.errstate(all="ignore"):
+        size = float(np.median(np.log2(np.abs(error / seen.exact[use]))))
     shorter = [each for each in SHORT if each.bits < mantissa_bits(seen.dtype)]
     if not shorter:
         return

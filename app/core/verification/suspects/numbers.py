@@ -16,7 +16,7 @@ from app.core.formulas.stepwise import stepwise
 from app.core.formulas.vectorised import stable
 from app.core.verification.evidence import Base, Evidence, Places, Suspect
 from app.core.verification.exact import doubles
-from app.core.verification.suspects.insides import SHORT, exactly, own_format
+from app.core.verification.suspects.insides import SHORT, exactly_at, own_format
 
 _FLUSHED = {
     "outputs": Text("answers", "결과"),
@@ -26,22 +26,26 @@ _FLUSHED = {
 }
 
 
+def flushed(values: Array, smallest: float) -> Array:
+    """Numbers below the ``smallest`` as zero."""
+    return np.where(np.abs(values) < smallest, 0.0, values)
+
+
 def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """Zero for subnormal inputs, answers, or results on the way."""
-
-    def flushed(values: Array) -> Array:
-        return np.where(np.abs(values) < seen.smallest_normal, 0.0, values)
+    tiny = seen.smallest_normal
 
     def outputs(places: Places) -> Array:
-        return flushed(seen.right[places])
+        return flushed(seen.right[places], tiny)
 
     def inputs(places: Places) -> Array:
-        return np.where(flushed(seen.x[places]) == seen.x[places], seen.right[places], at_zero)
+        x = seen.x[places]
+        at_zero = exactly_at(seen, base, places, np.zeros_like(x))
+        return np.where(flushed(x, tiny) == x, seen.right[places], at_zero)
 
     def both(places: Places) -> Array:
-        return flushed(inputs(places))
+        return flushed(inputs(places), tiny)
 
-    at_zero = float(exactly(base, np.zeros(1))[0])
     kinds: dict[str, Callable[[Places], Array]] = {
         "outputs": outputs,
         "inputs": inputs,
@@ -63,9 +67,9 @@ def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: Places) -> Array:
     """What a kernel says that flushes on the way, where that changes more than a digit."""
-    x, right = seen.x[places], seen.right[places]
-    flushed = stepwise(base.tree, x, base.params, step).values
-    return np.where((flushed == 0) & (right != 0), flushed, right)
+    right = seen.right[places]
+    found = stepwise(base.tree, seen.variables(base, places), base.params, step).values
+    return np.where((found == 0) & (right != 0), found, right)
 
 
 MOST_LEVELS = 4096
@@ -83,6 +87,9 @@ def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:
     if not np.isfinite(counts).all() or (np.abs(counts - np.rint(counts)) > 2.0**-10).any():
         return
     low, high = float(levels[0]), float(levels[-1])
+    top = np.abs(seen.output) == max(-low, high)
+    if step <= float(seen.unit[top].max(initial=0.0)):  # the format's own numbers there
+        return
 
     def predicted(places: Places) -> Array:
         with np.errstate(all="ignore"):
@@ -117,7 +124,7 @@ def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
         def taken(places: Places, other: np.dtype[Any] = other) -> Array:
             patterns = round_to(seen.x[places], seen.dtype).view(bits)
-            return exactly(base, doubles(patterns.view(other)))
+            return exactly_at(seen, base, places, doubles(patterns.view(other)))
 
         def given(values: Array, other: np.dtype[Any] = other) -> Array:
             return doubles(round_to(values, other).view(bits).view(seen.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,18 +13,37 @@ from numpy.typing import NDArray
 
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise, Text
+from app.core.activations.parameters import POSITIVE
 from app.core.activations.registry import Call
 from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.evaluation import activate, aligned, rows_of
-from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
+from app.core.verification.evidence import FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.exact import doubles
-from app.core.verification.suspects.formulas import catalogue, settings
+from app.core.verification.suspects.formulas import (
+    Unknown,
+    catalogue,
+    edges,
+    other_parameter,
+    searched,
+    settings,
+)
 from app.core.verification.suspects.insides import exactly, stepwise_kernels
 
 LONGEST = 10_000
 """Elements of a row whose sum is followed step by step."""
+
+SCALE = "scale of the scores"
+
+STARTS = (0.5, 0.25, 2.0, 4.0, 0.1, 10.0)
+"""Multiples of a parameter that another is looked for from, where it changes nothing nearby."""
+
+MOST_NUMBERS = 500_000
+"""Of the inputs, for which a whole other answer is worked out some ten times."""
+
+MOST_ELEMENTS, FEW_ELEMENTS = 30_000, 1_000
+"""Of the rows by which another parameter is found; where that takes long."""
 
 POINTS = 1000
 """Answers by which the gate is found."""
@@ -90,7 +110,50 @@ class RowKernel:
 
     def of_rows(self, rows: Array) -> Array:
         """The function of other rows."""
-        return activate(replace(self.call, axis=-1), rows, order=0).orders[0].ravel()
+        params = dict(self.call.params)
+        if "mask" in params:
+            params["mask"] = self.keep.astype(np.float64)
+        return activate(Call(self.call.activation, params), rows, order=0).orders[0].ravel()
+
+    @cached_property
+    def _most(self) -> float:
+        """How many elements a request may hold, at these parameters or close by."""
+        activation, near = self.call.activation, self.call.scalars
+        assert isinstance(activation, Rowwise)
+        others = ({**near, name: value * 1.1} for name, value in near.items())
+        return min(activation.most(**each) for each in (near, *others))
+
+    @property
+    def is_light(self) -> bool:
+        """Whether all rows can be worked out anew some ten times."""
+        return self.rows.size <= (MOST_NUMBERS if math.isinf(self._most) else FEW_ELEMENTS)
+
+    def of_parameter(self, name: str, value: float, places: Places) -> Array:
+        """What it would answer at ``places`` of the evidence if a parameter, or the scale, were another."""
+        rows, row = np.unique(self.use[places] // self.width, return_inverse=True)
+        x, params = self.rows[rows], dict(self.call.params)
+        if "mask" in params:
+            params["mask"] = self.keep[rows].astype(np.float64)
+        if name == SCALE:
+            x = x * value
+        else:
+            params[name] = value
+        call = Call(self.call.activation, params)
+        found: Array = activate(call, x, order=0).orders[0][row, self.use[places] % self.width]
+        return found
+
+    def allows(self, name: str, value: float) -> bool:
+        """Whether a parameter, or a scale, may have this value."""
+        domains = {each.name: each.domain for each in self.call.activation.parameters}
+        return domains.get(name, POSITIVE).contains(value)
+
+    def in_a_few_rows(self, remaining: Mask) -> Mask:
+        """The errors of the first rows that have some, as many rows as can be worked out again and again."""
+        row = self.use // self.width
+        most = MOST_ELEMENTS if math.isinf(self._most) else FEW_ELEMENTS
+        rows = np.unique(row[remaining])[: max(1, most // self.rows.shape[1])]
+        found: Mask = remaining & np.isin(row, rows)
+        return found
 
     def suspect(self, cause: str, detail: str, summary: Text, values: Array, price: float = 0.0) -> Suspect:
         """A kernel that answers ``values``, row by row."""
@@ -173,7 +236,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         return
     first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
     for gate, value in ((first, second), (second, first)):
-        call = _gate(seen, gate, value)
+        call = gate_of(seen, gate, value)
         if call is None:
             continue
         gates = replace(seen, call=call, x=gate)
@@ -183,7 +246,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
             yield replace(suspect, predicted=predicted, base=None, noisy=False)
 
 
-def _gate(seen: Evidence, gate: Array, value: Array) -> Call | None:
+def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
     """The elementwise entry that ``gate`` goes through; None where the catalogue has none."""
     some = np.linspace(0, gate.size - 1, min(gate.size, POINTS)).astype(np.intp)
     right = seen.exact[some]
@@ -229,6 +292,47 @@ def other_axes(kernel: RowKernel) -> Iterator[Suspect]:
         )
 
 
+def other_settings(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """One of the function's numbers with another value; of softmax's kin the scores times a number."""
+    for unknown in _numbers(kernel):
+        right = unknown.value
+        yield from _without(kernel, unknown)
+        for start in (right, *(right * step for step in STARTS if right)):
+            found = searched(seen, unknown, kernel.in_a_few_rows(remaining), start)
+            if found is not None and kernel.allows(unknown.label, found):
+                yield other_parameter(seen, unknown, found)
+                break
+        else:
+            for half in kernel.pairs if kernel.gates else ():
+                for edge in edges(half.ravel()[kernel.use], remaining):
+                    if kernel.allows(unknown.label, edge):
+                        yield other_parameter(seen, unknown, edge)
+
+
+def _without(kernel: RowKernel, unknown: Unknown) -> Iterator[Suspect]:
+    """A bound that nothing reaches, a score that counts for nothing."""
+    largest = float(np.abs(kernel.rows[np.isfinite(kernel.rows)]).max(initial=0.0))
+    if unknown.label == SCALE:
+        return
+    for value in (-math.inf, largest):
+        if value > unknown.value > 0 or (math.isinf(value) and kernel.allows(unknown.label, value)):
+            summary = Text(
+                f"{unknown.label} = {unknown.value:.10g} is not applied.",
+                f"{unknown.label} = {unknown.value:.10g}을(를) 적용하지 않았습니다.",
+            )
+            without = partial(unknown.run, value)
+            yield Suspect("wrong_parameter", f"{unknown.label} not applied", summary, without)
+
+
+def _numbers(kernel: RowKernel) -> Iterator[Unknown]:
+    for each in kernel.call.activation.parameters:
+        value = kernel.call.params.get(each.name)
+        if isinstance(value, float) and math.isfinite(value) and not each.broadcasts:
+            yield Unknown(each.name, value, partial(kernel.of_parameter, each.name))
+    if not kernel.gates:
+        yield Unknown(SCALE, 1.0, partial(kernel.of_parameter, SCALE))
+
+
 def other_rows(kernel: RowKernel) -> Iterator[Suspect]:
     """Every other function that makes as many outputs of a row."""
     for name, entry in REGISTRY.items():
@@ -257,8 +361,8 @@ def softmax_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
         return
     scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
-    formats = [kernel.compute] if kernel.compute is not None else [kernel.dtype, FORMATS["float32"]]
-    for dtype in dict.fromkeys(formats):
+    usual = [kernel.dtype, *(FORMATS[each] for each in ("float32", "float16", "bfloat16"))]
+    for dtype in dict.fromkeys(usual if kernel.compute is None else [kernel.compute]):
         if dtype.itemsize <= SINGLE.itemsize or dtype == kernel.dtype:
             yield from _in_format(kernel, scores, dtype, entry is LOG_SOFTMAX)
 
@@ -278,9 +382,10 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
     short = Text(f"All steps are rounded to {called}.", f"모든 단계를 {called}로 반올림했습니다.")
     steps = partial(_steps, scores, dtype)
     if logarithm:
-        yield kernel.suspect("cancellation", f"log of softmax in {called}", afterwards, steps("log", True))
+        for end in ("log", "log of share"):
+            yield kernel.suspect("cancellation", f"log of softmax in {called}", afterwards, steps(end, True))
         yield kernel.suspect(
-            "overflow", f"log of exp without the maximum in {called}", overflow, steps("log", False)
+            "overflow", f"log of exp without the maximum in {called}", overflow, steps("log", False), 0.03
         )
         yield kernel.suspect(
             "overflow", f"exp without the maximum in {called}", overflow, steps("difference", False)
@@ -292,21 +397,37 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
     if dtype.itemsize < SINGLE.itemsize:  # in float32 it is how right kernels work
         end = "difference" if logarithm else "share"
         yield kernel.suspect("low_precision", called, short, steps(end, True), 0.02)
+        if dtype.itemsize < kernel.dtype.itemsize or kernel.rows.shape[1] > FEW:
+            added = Text(f"The sum is added up in {called}.", f"합을 {called}로 더했습니다.")
+            for how in ("sum", "total"):
+                values = steps(f"{end} of {how}", True)
+                yield kernel.suspect("low_precision", f"sum in {called}", added, values, 0.02)
 
 
 def _steps(scores: Array, dtype: np.dtype[Any], end: str, subtract: bool) -> Array:
-    """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``)."""
+    """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``).
 
-    def held(values: Array) -> Array:
+    ``… of share``, ``… of sum``, ``… of total``: nothing is rounded but the shares, the sum at every step, or
+    once it is complete.
+    """
+
+    def rounded(values: Array) -> Array:
         return doubles(round_to(values, dtype))
 
+    end, _, alone = end.partition(" of ")
+
+    def held(values: Array, what: str = "") -> Array:
+        return rounded(values) if alone in ("", what) else values
+
     with np.errstate(all="ignore"):
+        scores = held(scores)
         shifted = held(scores - scores.max(axis=1, keepdims=True)) if subtract else scores
         powers = held(np.exp(shifted))
         total: Array = np.zeros((len(scores), 1))
         for column in powers.T:
-            total = held(total + column[:, None])
+            total = held(total + column[:, None], "sum")
+        total = held(total, "total")
         if end == "difference":
             return held(shifted - held(np.log(total)))
-        share = held(powers / total)
+        share = held(powers / total, "share")
         return held(np.log(share)) if end == "log" else share

@@ -10,25 +10,35 @@ import numpy as np
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
-from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
+GLANCE = 50
+"""Numbers by which most evenly spaced tables are ruled out."""
+
 MOST_STEPS = 0.65
 """Of the answers: with more, neighbours are rarely alike."""
+
+SMOOTH = 0.5
+"""Of the points lie with their neighbours on one piece: a piece holds many more than it is made of."""
+
+SHORT_RUN, LEAN = 32, 0.7
+"""Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
+on the average."""
 
 FEWER = 0.7
 """Of the segments that the right answers would take: with more, it is no table."""
 
 MOSTLY = 0.99
 
-SLACK = 0.52
+SLACK = 0.6
 """Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
 
 SINGLE_SLACK = 4.0
-"""The same where the line itself is worked out in the format of the output."""
+"""The same where the line itself is worked out in the format of the output, as 1 − y beside y perhaps."""
 
 _KINDS = (
     Text("steps", "계단"),
@@ -62,18 +72,22 @@ MOST_END = 1e3
 def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     """Pieces of degree 0 to 3, where fewer do than the right answers take."""
     places = _window(seen, remaining)
-    if places.size < 4 * FEW:
+    if places.size < 4 * FEW or seen.arrays:  # one curve only
         return
-    slack = SLACK if seen.dtype.itemsize < 4 else SINGLE_SLACK
+    single = seen.dtype.itemsize >= SINGLE.itemsize
+    slack = SINGLE_SLACK if single else SLACK
+    least = float(seen.unit[places].max()) / 2 if single else 1 / HUGE
     with np.errstate(all="ignore"):
         unit = (
             seen.unit[places]
             * np.maximum(1.0, np.exp2(_exponent(seen.output) - _exponent(seen.right)))[places]
         )
     x = seen.x[places]
-    made = _Points(x, seen.output[places], np.clip(slack * unit, 1 / HUGE, HUGE))
-    right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], 1 / HUGE, HUGE))
+    made = _Points(x, seen.output[places], np.clip(slack * unit, least, HUGE))
+    right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], least, HUGE))
     for degree in range(int(_is_short(seen, places)), 4):
+        if degree and _smooth(made, degree) < SMOOTH:
+            continue
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
         cut = _segments(made, degree, most)
         if cut is None or len(cut) < 2:
@@ -88,7 +102,7 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
 def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The function's own values at evenly spaced knots, and steps or straight lines between them."""
     inner = _inner(seen)
-    if np.count_nonzero(remaining & inner) < FEW:
+    if np.count_nonzero(remaining & inner) < FEW or seen.arrays:
         return
     sample = seen.sample(remaining & inner)
     sample = sample[remaining[sample] & (np.abs(seen.x[sample]) >= TINY)]
@@ -101,8 +115,9 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
             for kind, look in _LOOKS.items():
                 run = partial(_even, seen, inner, (knots, values), look)
                 within = sample[np.abs(seen.x[sample]) <= high]
-                same = seen.off(seen.rounded(run(within)), within) <= 1
-                if within.size < FEW or same.mean() < 0.9:
+                if not _agrees(seen, run, within[:: max(1, within.size // GLANCE)], 0.6):
+                    continue
+                if not _agrees(seen, run, within, 0.9):
                     continue
                 detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
                 summary = Text(
@@ -111,6 +126,11 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
                     "표의 값과 같습니다.",
                 )
                 yield Suspect("table", detail, summary, run, base=base)
+
+
+def _agrees(seen: Evidence, run: Callable[[Places], Array], places: Places, least: float) -> bool:
+    same = seen.off(seen.rounded(run(places)), places) <= 1
+    return places.size >= FEW and float(same.mean()) >= least
 
 
 def _even(seen: Evidence, inner: Mask, table: tuple[Array, Array], look: _Look, places: Places) -> Array:
@@ -198,12 +218,25 @@ def _segments(points: _Points, degree: int, most: int) -> list[_Segment] | None:
     found: list[_Segment] = []
     start, size = 0, points.x.size
     while start < size:
-        if len(found) == most:
+        if len(found) == most or (len(found) >= SHORT_RUN and start < LEAN * (2 * degree + 4) * len(found)):
             return None
         stop, piece = _longest(points, start, degree)
         found.append(_Segment(start, stop, float(points.x[start]), piece))
         start = stop
     return found
+
+
+def _smooth(points: _Points, degree: int) -> float:
+    """The share of neighbours, one more than a polynomial of this degree passes, that one comes near to."""
+    count = points.x.size - degree - 1
+    x, values, slack = (
+        np.stack([each[start : start + count] for start in range(degree + 2)]) for each in points
+    )
+    apart = x[:, None] - x[None]
+    apart[np.arange(degree + 2), np.arange(degree + 2)] = 1.0
+    weight = 1 / apart.prod(axis=1)
+    lack = np.abs((weight * values).sum(axis=0))
+    return float((lack <= (np.abs(weight) * slack).sum(axis=0)).mean())
 
 
 def _longest(points: _Points, start: int, degree: int) -> tuple[int, Array]:
@@ -274,7 +307,7 @@ def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspec
         detail,
         summary,
         partial(_looked_up, seen, cut, starts, (low, high)),
-        price=0.05 + 0.0005 * len(cut),
+        price=(0.05 if each else 0.15) + 0.0005 * (degree + 1) * len(cut),
     )
 
 

@@ -1,0 +1,115 @@
+"""Kernels of functions that mix elements, by what they do to numbers: rounded, cut off, flushed, held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.verification.evidence import Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.ends import onset
+from app.core.verification.suspects.insides import (
+    SHORT,
+    SHORTEST,
+    TF32,
+    TF32_CUT,
+    Inside,
+    cut_answers,
+    exactly,
+    holds,
+    mantissa_bits,
+    own_format,
+    passing,
+)
+from app.core.verification.suspects.numbers import flushed
+from app.core.verification.suspects.rows import RowKernel, gate_of
+
+
+def rounded_rows(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Inputs, or answers, that were rounded to a shorter format."""
+    own = mantissa_bits(kernel.dtype)
+    for inside in (*SHORT, TF32, TF32_CUT, *SHORTEST):
+        if inside.bits >= own:
+            continue
+        short = holds(seen, inside)
+        if short:
+            yield passing(inside, "answers", "결과", partial(_at, inside.rounded(seen.exact)))
+        if kernel.is_light:
+            values = kernel.of_rows(inside.rounded(kernel.rows))[kernel.use]
+            yield passing(inside, "inputs", "입력", partial(_at, values))
+            if short:
+                both = partial(_at, inside.rounded(values))
+                yield passing(inside, "inputs and answers", "입력과 결과", both)
+    yield from cut_answers(seen)
+
+
+def flushing_rows(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Subnormal inputs taken, or answers given, as zero."""
+    tiny = seen.smallest_normal
+    summaries = {
+        "outputs": Text("Subnormal answers are flushed to zero.", "비정규수인 결과를 0으로 처리합니다."),
+        "inputs": Text("Subnormal inputs are flushed to zero.", "비정규수인 입력을 0으로 처리합니다."),
+    }
+    answers = {"outputs": flushed(seen.right, tiny)}
+    if kernel.is_light:
+        answers["inputs"] = kernel.of_rows(flushed(kernel.rows, tiny))[kernel.use]
+    for detail, values in answers.items():
+        yield Suspect("flushed_subnormals", detail, summaries[detail], partial(_at, values))
+
+
+def held_halves(kernel: RowKernel, remaining: Mask) -> Iterator[Suspect]:
+    """One half of a gated unit held between bounds."""
+    if not kernel.gates:
+        return
+    for place, (name, korean) in enumerate((("first", "앞쪽"), ("second", "뒤쪽"))):
+        half = kernel.pairs[place].ravel()[kernel.use]
+        bounds = {sign: onset(sign * half, remaining) for sign in (1, -1)}
+        for sign, bound in bounds.items():
+            if bound is None:
+                continue
+            for low, high in ((-bound, bound), (-np.inf, bound) if sign > 0 else (-bound, np.inf)):
+                pairs = list(kernel.pairs)
+                pairs[place] = np.clip(pairs[place], low, high)
+                told = "±" if np.isfinite(low + high) else "" if sign > 0 else "−"
+                summary = Text(
+                    f"The {name} half is clamped at {told}{bound:.10g}.",
+                    f"{korean} 절반이 {told}{bound:.10g}에서 잘립니다.",
+                )
+                detail = f"{name} half at {told}{bound:.10g}"
+                yield kernel.suspect("clamp", detail, summary, kernel.of_pairs(*pairs), 0.02)
+
+
+def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """The gate rounded before it meets the value: what a kernel does that is made of two."""
+    if not kernel.gates:
+        return
+    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
+    own = own_format(kernel.dtype)
+    insides = [each for each in (own, *SHORT, TF32) if each.bits <= own.bits and each.bits < SHORT[0].bits]
+    for gate, value in ((first, second), (second, first)):
+        found = gate_of(seen, gate, value)
+        if found is None:
+            continue
+        answers = exactly(replace(seen, call=found).base, gate)
+        for inside in dict.fromkeys(insides):
+            summary = Text(
+                f"The gate is rounded to {inside.name} before it is multiplied.",
+                f"게이트를 곱하기 전에 {inside.name}으로 반올림했습니다.",
+            )
+            values = partial(_times, inside, answers, value)
+            yield Suspect("low_precision", f"{inside.name} gate", summary, values, price=0.01)
+
+
+def _times(inside: Inside, gate: Array, value: Array, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        found: Array = inside.rounded(gate[places]) * value[places]
+    return found
+
+
+def _at(values: Array, places: Places) -> Array:
+    found: Array = values[places]
+    return found
