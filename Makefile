@@ -43,12 +43,12 @@ test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTo
 frameworks: $(PEERS) ## hold the names of transformers, timm, tinygrad, MLX, Paddle and others against them
 	@grep -v '^#' requirements-frameworks.txt | while read -r name packages; do \
 	  at=.venv-frameworks/$$name; \
-	  if [ ! -x $$at/bin/python ]; then \
+	  if [ ! -e $$at/made ]; then \
 	    echo "Installing $$packages into $$at, once"; \
 	    .venv-peers/bin/python -m venv $$at; \
 	    echo "$(CURDIR)/.venv-peers/lib/python$(VERSION)/site-packages" \
 	      > $$at/lib/python$(VERSION)/site-packages/peers.pth; \
-	    $$at/bin/python $(INSTALL) $$packages || true; \
+	    $$at/bin/python $(INSTALL) $$packages && touch $$at/made; \
 	  fi; \
 	  $$at/bin/python -m pytest -m peers -rs tests/peers/test_frameworks.py -k "$$name:" < /dev/null || exit 1; \
 	done
