@@ -93,20 +93,37 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 """The comparisons, of balls or of series at their points."""
 
 
-def maximum(first: Any, *others: Any) -> Any:
-    """The largest, with its series; the first of those that tie."""
-    for each in others:
-        if COMPARE["<"](first, each):
-            first = each
-    return first
+def _untied(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def untied(a: Any, b: Any) -> bool:
+        if (isinstance(a, arb_series) or isinstance(b, arb_series)) and _constant(a) == _constant(b):
+            raise Undecided
+        return compare(a, b)
+
+    return untied
 
 
-def minimum(first: Any, *others: Any) -> Any:
-    """The smallest, with its series; the first of those that tie."""
-    for each in others:
-        if COMPARE[">"](first, each):
-            first = each
-    return first
+UNTIED = {op: _untied(compare) for op, compare in COMPARE.items()}
+"""The same, but that a tie at a point of which a side may be another is left open."""
+
+
+def _choosing(compare: Mapping[str, Callable[[Any, Any], bool]]) -> dict[str, Callable[..., Any]]:
+    """The functions that choose between branches, with their series; the first of those that tie."""
+    less, more = compare["<"], compare[">"]
+
+    def maximum(first: Any, *others: Any) -> Any:
+        for each in others:
+            first = each if less(first, each) else first
+        return first
+
+    def minimum(first: Any, *others: Any) -> Any:
+        for each in others:
+            first = each if more(first, each) else first
+        return first
+
+    def sign(u: Any) -> arb:
+        return arb(int(more(u, 0)) - int(less(u, 0)))
+
+    return {"sign": sign, "min": minimum, "max": maximum}
 
 
 # Balls
@@ -168,7 +185,6 @@ BALL: Mapping[str, Callable[..., Any]] = {
     "log10": _log(10),
     "sqrt": arb.sqrt,
     "abs": abs,
-    "sign": lambda u: arb(int(COMPARE[">"](u, 0)) - int(COMPARE["<"](u, 0))),
     "sinh": arb.sinh,
     "cosh": arb.cosh,
     "tanh": arb.tanh,
@@ -188,8 +204,7 @@ BALL: Mapping[str, Callable[..., Any]] = {
     "softplus": _softplus,
     "Phi": lambda u: (-u * (arb(1) / 2).sqrt()).erfc() / 2,
     "phi": lambda u: (-u * u / 2).exp() / (2 * arb.pi()).sqrt(),
-    "min": minimum,
-    "max": maximum,
+    **_choosing(COMPARE),
     "root": enclosed_root,
 }
 """The functions and operations of the formula language over balls."""
@@ -250,11 +265,6 @@ def _series_sech(u: arb_series) -> arb_series:
     return 2 * e / (1 + e * e)
 
 
-def _series_abs(u: arb_series) -> arb_series:
-    sign: arb = BALL["sign"](u)
-    return u * sign
-
-
 def _series_asinh(u: arb_series) -> arb_series:
     square = u * u
     size = -u if u[0] < 0 else u
@@ -277,7 +287,6 @@ _OVER_SERIES: Mapping[str, Callable[[Any], Any]] = {
     "log2": _log(2),
     "log10": _log(10),
     "sqrt": arb_series.sqrt,
-    "abs": _series_abs,
     "sinh": _series_sinh,
     "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
     "tanh": _series_tanh,
@@ -312,6 +321,15 @@ def _over_either(name: str) -> Callable[[Any], Any]:
 SERIES: Mapping[str, Callable[..., Any]] = {
     **{op: BALL[op] for op in ("neg", "+", "-", "*", "**", "sign", "min", "max")},
     "/": _quotient,
+    "abs": lambda u: u * BALL["sign"](u) if isinstance(u, arb_series) else abs(u),
     **{name: _over_either(name) for name in _OVER_SERIES},
 }
 """The same over series. A kink's slope is that of the branch that holds at the point."""
+
+_UNTIED = _choosing(UNTIED)
+UNTIED_SERIES: Mapping[str, Callable[..., Any]] = {
+    **SERIES,
+    **_UNTIED,
+    "abs": lambda u: u * _UNTIED["sign"](u) if isinstance(u, arb_series) else abs(u),
+}
+"""The same, but that ties are left open."""

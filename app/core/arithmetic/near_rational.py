@@ -13,6 +13,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from flint import arb, arb_series, fmpq, fmpq_series
 
@@ -94,10 +95,18 @@ class NearRational:
     @property
     def sign(self) -> int:
         """Of the value at the point."""
-        if self.rest is None or self.rest[0].is_zero():
-            value = self.exact[0]
+        return self._sign_of(0)
+
+    def sign_beside(self, side: int) -> int:
+        """Of the values just right (1) or left (−1) of the point; 0 where the series is 0."""
+        signs = ((order, self._sign_of(order)) for order in range(self.exact.prec))
+        return next((sign * side**order for order, sign in signs if sign), 0)
+
+    def _sign_of(self, order: int) -> int:
+        if self.rest is None or self.rest[order].is_zero():
+            value = self.exact[order]
             return int(value > 0) - int(value < 0)
-        ball = self.rest[0] if self.exact[0] == 0 else arb(self.exact[0]) + self.rest[0]
+        ball = self.rest[order] if self.exact[order] == 0 else arb(self.exact[order]) + self.rest[order]
         if ball > 0:
             return 1
         if ball < 0:
@@ -358,28 +367,6 @@ def _normal_density(u: NearRational) -> NearRational:
     return _exp(-(u * u) / _constant(2, u)) * inexact(1 / (2 * arb.pi()).sqrt(), u.exact.prec)
 
 
-def _sign(u: NearRational) -> NearRational:
-    return _constant(u.sign, u)
-
-
-def _abs(u: NearRational) -> NearRational:
-    return u * _sign(u)
-
-
-def _maximum(first: NearRational, *others: NearRational) -> NearRational:
-    for each in others:
-        if each is not first and (each - first).sign > 0:
-            first = each
-    return first
-
-
-def _minimum(first: NearRational, *others: NearRational) -> NearRational:
-    for each in others:
-        if each is not first and (each - first).sign < 0:
-            first = each
-    return first
-
-
 def _power(base: NearRational, exponent: NearRational) -> NearRational:
     known = exponent.whole_number
     if known is None or abs(known) > _MOST_FACTORS or known.denominator > 2:
@@ -431,8 +418,6 @@ NEAR_RATIONAL: Mapping[str, Callable[..., NearRational]] = {
     "log2": _logarithm(2),
     "log10": _logarithm(10),
     "sqrt": _sqrt,
-    "abs": _abs,
-    "sign": _sign,
     "sinh": _SINH,
     "cosh": _COSH,
     "tanh": _tanh,
@@ -452,23 +437,48 @@ NEAR_RATIONAL: Mapping[str, Callable[..., NearRational]] = {
     "softplus": _softplus,
     "Phi": _normal_cdf,
     "phi": _normal_density,
-    "min": _minimum,
-    "max": _maximum,
 }
-"""The functions and operations of the formula language over these series."""
+"""The functions and operations of the formula language over these series, but for those that choose."""
 
 
-def _relation(holds: Callable[[int], bool]) -> Callable[[NearRational, NearRational], bool]:
-    # One part of a formula against itself, which is one object, needs no bits.
-    return lambda a, b: holds(0 if a is b else (a - b).sign)
+class Choices(NamedTuple):
+    """The functions that choose between branches, and the comparisons."""
+
+    functions: Mapping[str, Callable[..., NearRational]]
+    compare: Mapping[str, Callable[[NearRational, NearRational], bool]]
 
 
-COMPARE: Mapping[str, Callable[[NearRational, NearRational], bool]] = {
-    "<": _relation(lambda sign: sign < 0),
-    "<=": _relation(lambda sign: sign <= 0),
-    ">": _relation(lambda sign: sign > 0),
-    ">=": _relation(lambda sign: sign >= 0),
-    "==": _relation(lambda sign: sign == 0),
-    "!=": _relation(lambda sign: sign != 0),
-}
-"""The comparisons at the point."""
+def _choices(sign: Callable[[NearRational], int]) -> Choices:
+    def signum(u: NearRational) -> NearRational:
+        return _constant(sign(u), u)
+
+    def compared(a: NearRational, b: NearRational) -> int:
+        # One part of a formula against itself, which is one object, needs no bits.
+        return 0 if a is b else sign(a - b)
+
+    def maximum(first: NearRational, *others: NearRational) -> NearRational:
+        for each in others:
+            first = each if compared(each, first) > 0 else first
+        return first
+
+    def minimum(first: NearRational, *others: NearRational) -> NearRational:
+        for each in others:
+            first = each if compared(each, first) < 0 else first
+        return first
+
+    return Choices(
+        {"sign": signum, "abs": lambda u: u * signum(u), "min": minimum, "max": maximum},
+        {
+            "<": lambda a, b: compared(a, b) < 0,
+            "<=": lambda a, b: compared(a, b) <= 0,
+            ">": lambda a, b: compared(a, b) > 0,
+            ">=": lambda a, b: compared(a, b) >= 0,
+            "==": lambda a, b: compared(a, b) == 0,
+            "!=": lambda a, b: compared(a, b) != 0,
+        },
+    )
+
+
+AT_THE_POINT = _choices(lambda u: u.sign)
+BESIDE = _choices(lambda u: u.sign_beside(1)), _choices(lambda u: u.sign_beside(-1))
+"""Choices as they are just right and just left of it."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,12 +21,19 @@ from numpy.typing import NDArray
 
 from app.core.arithmetic import balls, near_rational
 from app.core.arithmetic.balls import Undecided, ball, precision
-from app.core.arithmetic.near_rational import NearRational, Singular, Undefined, inexact, rational
+from app.core.arithmetic.near_rational import (
+    Choices,
+    NearRational,
+    Singular,
+    Undefined,
+    inexact,
+    rational,
+)
 from app.core.arithmetic.rounding import Rounding
 from app.core.formulas.calculus import derivative
 from app.core.formulas.closures import Arithmetic, function
 from app.core.formulas.limits import limits
-from app.core.formulas.tree import Tree, written_size
+from app.core.formulas.tree import Tree, walk, written_size
 from app.core.formulas.vectorised import evaluate
 
 FIRST_BITS = 90
@@ -48,6 +55,9 @@ CHUNK = 2048
 Doubles: TypeAlias = NDArray[np.floating[Any]]
 
 BALLS = Arithmetic(ball, arb.pi, balls.BALL, balls.SERIES, balls.COMPARE)
+UNTIED_BALLS = replace(BALLS, varying=balls.UNTIED_SERIES, compare=balls.UNTIED)
+
+CHOOSING = frozenset({"abs", "sign", "min", "max", "if"})
 
 
 @dataclass(frozen=True)
@@ -218,7 +228,7 @@ class _Prover:
         low = np.full((self._part.count, len(points)), np.nan)
         high = low.copy()
         with precision(bits):
-            run = self._function(BALLS, arb, lambda value: arb_series([value, 1], self._terms))
+            run = self._function(UNTIED_BALLS, arb, lambda value: arb_series([value, 1], self._terms))
             for place, point in enumerate(points):
                 if not all(map(math.isfinite, point)):
                     continue
@@ -267,7 +277,7 @@ class _Prover:
         decisions: list[float | None] = [None] * self._part.count
         for bits in self._bits:
             try:
-                decisions = self._near_rational(point, bits)
+                decisions = self._near_rational(point, bits, self._range())
             except Undecided:
                 continue
             except Undefined:
@@ -276,7 +286,42 @@ class _Prover:
                 return self._at_singularity(point)
             if None not in decisions:
                 break
+        if self._chooses and None not in decisions:
+            for order, value in self._beside(point):
+                decisions[order - self._part.first] = value
         return decisions
+
+    def _beside(self, point: Sequence[float]) -> Iterator[tuple[int, float | None]]:
+        """Derivatives that are the same on both sides of the point, where f is continuous.
+
+        There is no kink then, whatever branches meet, and no convention is needed: log cosh x written with
+        |x| has the second derivative 1 at 0.
+        """
+        orders = range(self._terms)
+        choices = near_rational.AT_THE_POINT, *near_rational.BESIDE
+        for bits in self._bits:
+            try:
+                here, right, left = (self._near_rational(point, bits, orders, each) for each in choices)
+            except Undecided:
+                continue
+            except (ArithmeticError, ValueError):
+                return
+            if None not in (here[0], *right, *left):
+                break
+        else:
+            return
+        if here[0] != right[0]:
+            return
+        for order in orders:
+            if right[order] != left[order]:
+                return
+            if order >= self._part.first:
+                yield order, right[order]
+
+    @cached_property
+    def _chooses(self) -> bool:
+        """Whether branches of the formula may meet at a point."""
+        return self._terms > 1 and any(node.op in CHOOSING for node in walk(self._part.tree))
 
     def _at_infinity(self, point: Sequence[float]) -> list[float | None]:
         """NaN for NaN, limits in x; nothing for an upstream gradient that is infinite."""
@@ -319,19 +364,28 @@ class _Prover:
     def _overflowed(self, value: float) -> float:
         return value if math.isnan(value) else math.copysign(1.0, value) * self._rounding.beyond
 
-    def _near_rational(self, point: Sequence[float], bits: int) -> list[float | None]:
+    def _near_rational(
+        self,
+        point: Sequence[float],
+        bits: int,
+        orders: range,
+        choices: Choices = near_rational.AT_THE_POINT,
+    ) -> list[float | None]:
         with precision(bits):
-            value: NearRational = self._near_rational_function()(point)
-            return [self._decided(value, order) for order in self._range()]
+            value: NearRational = self._near_rational_function(choices)(point)
+            return [self._decided(value, order) for order in orders]
 
-    def _near_rational_function(self) -> Callable[[Sequence[float]], NearRational]:
+    def _near_rational_function(
+        self, choices: Choices = near_rational.AT_THE_POINT
+    ) -> Callable[[Sequence[float]], NearRational]:
         terms = self._terms
+        functions = {**near_rational.NEAR_RATIONAL, **choices.functions}
         arithmetic = Arithmetic(
             lambda value: rational(value, terms),
             lambda: inexact(arb.pi(), terms),
-            near_rational.NEAR_RATIONAL,
-            near_rational.NEAR_RATIONAL,
-            near_rational.COMPARE,
+            functions,
+            functions,
+            choices.compare,
             undefined=Undefined,
         )
         return self._function(

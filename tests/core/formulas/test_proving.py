@@ -218,6 +218,46 @@ def test_the_slope_at_a_kink_is_that_of_the_branch_that_holds(text: str, slope: 
     assert proved(text, 0.0, 1).orders[1, 0] == slope
 
 
+SMOOTH = ("x", "0", "x**2", "sin(x)", "x * erf(x)", "-tanh(x)", "1 - cos(x)", "expm1(x)")
+
+
+@pytest.mark.parametrize("u", SMOOTH)
+@pytest.mark.parametrize("v", SMOOTH)
+def test_where_branches_meet_and_nothing_bends_derivatives_are_the_function_s(u: str, v: str) -> None:
+    """At 0, where all of these meet, and beside it."""
+    for whole, plain in (
+        (f"max({u}, {v}) + min({u}, {v})", f"({u}) + ({v})"),
+        (f"abs({u}) * abs({u}) + abs({v})**2", f"({u})**2 + ({v})**2"),
+        (f"({u} if {u} < {v} else {v}) + ({v} if {u} < {v} else {u})", f"({u}) + ({v})"),
+    ):
+        ours, theirs = (proved(text, [0.0, 1.5, -0.5], 4) for text in (whole, plain))
+        np.testing.assert_array_equal(ours.proved, theirs.proved, whole)
+        np.testing.assert_array_equal(ours.orders + 0.0, theirs.orders + 0.0, whole)
+
+
+def test_a_sum_that_is_smooth_though_its_terms_are_not() -> None:
+    found = proved("abs(x) + log1p(exp(-2 * abs(x))) - log(2)", 0.0, 8)
+    context = arithmetic(600).context
+    exact = context.taylor(lambda at: context.log(context.cosh(at)), 0, 8)
+    right = [nearest_float(each * math.factorial(order)) for order, each in enumerate(exact)]
+    assert found.proved.all()
+    np.testing.assert_allclose(found.orders[:, 0], right, atol=1e-60)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x * abs(x)", [0.0, 0.0, 0.0]),  # bends in f″
+        ("1 if x == 0 else 0", [1.0, 0.0, 0.0]),
+        ("x if x != 0 else 5", [5.0, 0.0, 0.0]),
+        ("x if x > 0 else expm1(x)", [0.0, 1.0, 1.0]),
+        ("max(x, 2 * x)", [0.0, 1.0, 0.0]),
+    ],
+)
+def test_from_the_first_bend_on_the_convention_holds(text: str, expected: list[float]) -> None:
+    assert proved(text, 0.0, 2).orders[:, 0].tolist() == expected
+
+
 @pytest.mark.parametrize("called", sorted(set(filter(str.isalnum, SERIES)) - {"min", "max", "neg", "sign"}))
 def test_a_part_that_is_constant_where_it_stands_has_no_slope(called: str) -> None:
     """A sign, or a branch without x, is a ball and no series."""
