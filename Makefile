@@ -23,7 +23,7 @@ PEERS := .venv-peers/peers-$(VERSION)
 BENCH := .venv-bench/bench-$(VERSION)
 LOCKER := .venv-lock/$(UV)-$(VERSION)
 
-.PHONY: help run test test-all study bench load fuzz picture lint lock image clean
+.PHONY: help run test test-all frameworks study bench load fuzz picture lint lock image clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,8 +34,24 @@ run: $(LOOPS) ## serve on http://127.0.0.1:8000
 test: $(TOOLS) ## run the tests that need a few minutes
 	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
-test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras and ONNX
+test-all: test $(PEERS) ## the same, then the slow ones and those that need PyTorch, JAX, Keras, ONNX and others
 	.venv-peers/bin/python -m pytest $(SIDE_BY_SIDE) -m 'slow or peers'
+	@$(MAKE) --no-print-directory frameworks
+
+# Frameworks that do not bear each other: an environment each, before that of the peers, which serves what it lacks.
+# One that cannot be had here is skipped, and its own words are the reason.
+frameworks: $(PEERS) ## hold the names of transformers, timm, tinygrad, MLX, Paddle and others against them
+	@grep -v '^#' requirements-frameworks.txt | while read -r name packages; do \
+	  at=.venv-frameworks/$$name; \
+	  if [ ! -e $$at/made ]; then \
+	    echo "Installing $$packages into $$at, once"; \
+	    .venv-peers/bin/python -m venv $$at; \
+	    echo "$(CURDIR)/.venv-peers/lib/python$(VERSION)/site-packages" \
+	      > $$at/lib/python$(VERSION)/site-packages/peers.pth; \
+	    $$at/bin/python $(INSTALL) $$packages && touch $$at/made; \
+	  fi; \
+	  $$at/bin/python -m pytest -m peers -rs tests/peers/test_frameworks.py -k "$$name:" < /dev/null || exit 1; \
+	done
 
 study: $(TOOLS) ## the tests that take many minutes: a hundred thousand formulas, verdicts held against training
 	.venv/bin/python -m pytest -m study -o faulthandler_timeout=0
@@ -70,7 +86,7 @@ image: ## build the container image
 	$(CONTAINER) build -t activation-lab .
 
 clean: ## remove everything that make made
-	rm -rf .venv .venv-peers .venv-bench .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-frameworks .venv-bench .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 define environment
 	$(if $(filter $(VERSION),$(SUPPORTED)),,$(error Activation Lab needs Python $(SUPPORTED), and $(PYTHON) is $(or $(VERSION),missing): name another one with PYTHON=python3.13))

@@ -74,6 +74,10 @@ RANDOM = {"mindspore:RReLU", "mindspore:rrelu"}
 """Frameworks that draw the slope in evaluation too: it lies between the bounds, whose mean we take."""
 
 
+BELOW = {"transformers:xielu": (("beta", "alpha_n_init"),)}
+"""Arguments that a framework takes only in this order: it keeps the logarithm of what lies between."""
+
+
 @cache
 def framework(name: str) -> Any:
     """The framework to compare with; one that is not to be had skips the test and says why."""
@@ -107,7 +111,10 @@ def drawn(binding: Binding) -> dict[str, float]:
     # Rounded to float32, so that a framework that stores it so stores the same number.
     values = [float(np.float32(rng.uniform(*typical[each.parameter]))) for each in name.arguments]
     ordered = sorted(values) if entry.constraints else values  # a lower bound stays below an upper one
-    return {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
+    found = {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
+    for low, high in BELOW.get(binding.spellings[0], ()):
+        found[low], found[high] = sorted((found[low], found[high]))
+    return found
 
 
 def points(binding: Binding) -> np.ndarray:

@@ -236,6 +236,16 @@ def test_units_that_die_are_given_an_activation_whose_units_cannot() -> None:
     assert not any(has_flat_piece(REGISTRY.resolve(name)) for name in names)
 
 
+def test_layers_scaled_one_by_one_heal_a_network_that_loses_its_signal() -> None:
+    """LSUV (Mishkin and Matas, arXiv:1511.06422) gives each layer the variance 1, whatever the activation."""
+    sick = experiment("tanh", gaussian(0.3))
+    found = Remedies(sick.network, 8, frozenset({"vanishing"}))(map, ignore)
+    (scaled,) = (each.network for each in found if each.change == {"init": "lsuv"})
+    report = diagnose(replace(sick, network=scaled, networks=2), remedies=False)
+    assert report.layers["preactivation_variance"].median == pytest.approx(np.ones(30), abs=0.05)
+    assert report.verdict.state == "healthy"
+
+
 def test_remedies_are_such_as_the_batch_allows() -> None:
     """One input has no batch to be normalised over."""
     alone = replace(experiment("sigmoid", initialiser("xavier_normal")), inputs=GaussianInputs(1))
