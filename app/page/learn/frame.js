@@ -116,8 +116,11 @@ export async function frame(article, scene, own) {
     call: calls.show,
     fail: (error, again) => {
       if (error?.kind === "cancelled") return;
-      const anew = again && (() => (tools.fail(null), again())); // what is tried again has not failed yet
-      message.replaceChildren(...(error ? [problem(error, anew)] : []));
+      const retry = () => {
+        message.replaceChildren(); // what is tried again has not failed yet
+        return again();
+      };
+      message.replaceChildren(...(error ? [problem(error, again && retry)] : []));
     },
     tell: (text) => (status.textContent = text),
     move: (next) => {
