@@ -98,6 +98,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
             _declare_binary_twins(document)
             _declare_streams(document)
             _declare_answers(document)
+            _declare_refusals(document)
             _declare_timeouts(document)
             document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
             document["servers"] = [
@@ -219,6 +220,9 @@ def _declare_answers(document: dict[str, Any]) -> None:
             content = document["paths"].get(path, {}).get(method, {})
             for media_type, text in texts.items() if content else ():
                 content["responses"]["200"]["content"][media_type]["example"] = text
+
+
+def _declare_refusals(document: dict[str, Any]) -> None:
     for operation in operations(document):
         for status, refusal in REFUSALS.items():
             for media_type, told in operation["responses"].get(str(status), {}).get("content", {}).items():

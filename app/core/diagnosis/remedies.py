@@ -21,7 +21,7 @@ from app.core.diagnosis.verdict import State, Verdict, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
 from app.core.propagation.block import Block
-from app.core.propagation.initialisers import Initialiser, detailed, gaussian, initialiser
+from app.core.propagation.initialisers import LSUV, Initialiser, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.recurrent_block import RecurrentBlock
@@ -165,9 +165,11 @@ def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candida
 
 
 def _initialisations(network: Network) -> Iterator[Candidate]:
-    """Weights on the edge of chaos, weights that keep the signal's size, and orthogonal ones."""
+    """Weights on the edge of chaos, weights that keep the signal's size, orthogonal ones, and such scaled."""
     orthogonal = replace(network, weights=initialiser("orthogonal"))
     yield Candidate({"init": "orthogonal"}, Effort.NUMBERS, orthogonal)
+    if not (network.convolves or network.tied):
+        yield Candidate({"init": "lsuv"}, Effort.NUMBERS, replace(network, weights=LSUV))
     dual, entry = dual_or_none(network.call), network.call.activation
     if dual is None:
         return

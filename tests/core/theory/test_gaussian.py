@@ -187,7 +187,9 @@ PIECEWISE = {
 """The value far to the left, and the corners with their change of slope."""
 
 
-@pytest.mark.parametrize("name", PIECEWISE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow if each == "zigzag" else ()) for each in PIECEWISE]
+)
 def test_covariance_with_kinks_off_the_origin(name: str) -> None:
     level, corners = PIECEWISE[name]
 
