@@ -35,6 +35,15 @@ const MENDS = {
   ".highlight-code > pre, .microlight": (each) => each.setAttribute("tabindex", "0"),
 };
 
+/** Texts are shown as they are: Swagger UI would wrap a picture in XML, and fail, and put a stream into quotes. */
+const texts = {
+  afterLoad({ fn: { jsonSchema202012: samples } }) {
+    const json = samples.getJsonSampleSchema;
+    samples.getXmlSampleSchema = (_schema, _config, sample) => sample;
+    samples.getJsonSampleSchema = (...given) => (typeof given[3] === "string" ? given[3] : json(...given));
+  },
+};
+
 function mend() {
   for (const [selector, change] of Object.entries(MENDS))
     for (const each of main.querySelectorAll(selector)) change(each);
@@ -47,6 +56,7 @@ addEventListener("DOMContentLoaded", () => {
   SwaggerUIBundle({
     url: "openapi.json",
     dom_id: "#swagger-ui",
+    plugins: [texts],
     presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
     layout: "BaseLayout",
     deepLinking: true,
