@@ -132,6 +132,13 @@ def in_bits_of(function: Kernel, other: Any, *, given: bool = True) -> Kernel:
 OTHER_FAULTS: tuple[Planted, ...] = (
     Planted("log(1 + exp)", "mish", "float32", "cancellation", careless_mish),
     Planted("log(1 + exp)", "mish", "bfloat16", "cancellation", wide(careless_mish)),
+    Planted(
+        "exp − 1",
+        "elu",
+        "float16",
+        "cancellation",
+        wide(lambda x: np.where(x > 0, x, np.exp(x) - F32(1))),
+    ),
     Planted("log1p(exp)", "softplus", "float32", "overflow", lambda x: np.log1p(np.exp(x))),
     Planted(
         "0.16667", "hard_swish", "float32", "rounded_constant", lambda x: hard_swish(x, 0.16667).astype(F32)

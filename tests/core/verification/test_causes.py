@@ -48,6 +48,18 @@ def test_cancellation() -> None:
     assert named("elu", "float32", SINGLE, held(elu, "float32")) == [("cancellation", "exp − 1 in float32")]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_slope_of_an_elu_by_its_value(dtype: str) -> None:
+    """f + α loses what exp has beyond float32's last digit beside 1."""
+    x = SINGLE if dtype == "float32" else numbers(dtype)
+    x = x[np.isfinite(x)]
+    single = x.astype(np.float32)
+    with np.errstate(over="ignore"):
+        slope = np.where(single > 0, np.float32(1), (np.exp(single) - np.float32(1)) + np.float32(1))
+    value = right("elu", x, dtype)[0]
+    assert named("elu", dtype, x, value, held(slope, dtype))[0] == ("cancellation", "f + α in float32")
+
+
 def test_cancellation_inside_a_shorter_format() -> None:
     x = numbers("bfloat16")
     single = x.astype(np.float32)
