@@ -31,6 +31,7 @@ def lab(server: Server) -> Iterator[Client]:
         yield connected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_table_is_what_the_service_answers(
     lab: Client, digits: NDArray[np.float64], activation: str

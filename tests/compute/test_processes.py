@@ -116,6 +116,7 @@ def test_a_kill_in_the_middle_of_an_answer_is_seen_by_its_length(workers: Worker
     assert running.future.result(timeout=30) == bytes([7]) * 2**28
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_replaced_and_its_job_done_by_another(workers: Workers) -> None:
     parent = fork_server(workers)
     running = [workers.submit(Sleep(0.5), 1) for _ in range(2)]

@@ -21,7 +21,7 @@ from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.errors import InvalidValue
-from app.core.evaluation import BLOCK, LONG_BLOCK, Evaluation, activate
+from app.core.evaluation import BLOCK, FLOAT32, FLOAT64, LONG_BLOCKS, Evaluation, activate
 from tests.core.activations.test_promise import ELEMENTWISE, example, over
 from tests.core.arithmetic.test_formats import fraction, rounded, same
 from tests.support.oracle import exact
@@ -150,32 +150,38 @@ def backwards(function: Callable[[slice], None], blocks: Iterable[slice]) -> Ite
 
 def cut(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     """Has work be done in blocks of this length."""
-    for name in ("BLOCK", "LONG_BLOCK"):
-        monkeypatch.setattr(evaluation_module, name, block)
+    monkeypatch.setattr(evaluation_module, "BLOCK", block)
+    monkeypatch.setattr(evaluation_module, "LONG_BLOCKS", {})
 
 
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("block", [1, 7, 64, 100_000])
 def test_blocks_change_no_bit(entry: Elementwise, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.concatenate([sample(150), [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, 5e-324]])
-    expected = activate(call(entry), x, order=2)
+    dtypes: tuple[np.dtype[Any], ...] = FLOAT64, FLOAT32
+    expected = [activate(call(entry), x, order=2, dtype=dtype) for dtype in dtypes]
     cut(monkeypatch, block)
-    for mapper in (forwards, backwards):
-        assert_same_bits(activate(call(entry), x, order=2, map_blocks=mapper), expected)
+    for dtype, known in zip(dtypes, expected, strict=True):
+        for mapper in (forwards, backwards):
+            assert_same_bits(activate(call(entry), x, order=2, dtype=dtype, map_blocks=mapper), known)
 
 
 @over(ELEMENTWISE)
 def test_alone_or_in_company_an_element_gets_the_same_bits(entry: Elementwise) -> None:
     """Vectorised loops treat the last few elements apart from the rest; the answer must not show it."""
     x = np.concatenate([sample(61), [1e300, -1e300, 700.0, -700.0]])
-    together = activate(call(entry), x, order=2).orders
-    for place in range(x.size):
-        alone = activate(call(entry), x[place], order=2).orders
-        for values, single in zip(together, alone, strict=True):
-            np.testing.assert_array_equal(values[place], single)
+    for dtype in (FLOAT64, FLOAT32):
+        together = activate(call(entry), x, order=2, dtype=dtype).orders
+        for place in range(x.size):
+            alone = activate(call(entry), x[place], order=2, dtype=dtype).orders
+            for values, single in zip(together, alone, strict=True):
+                np.testing.assert_array_equal(values[place], single)
 
 
-@pytest.mark.parametrize(("name", "step"), [("float64", LONG_BLOCK), ("bfloat16", BLOCK)])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("float64", LONG_BLOCKS[FLOAT64]), ("float32", LONG_BLOCKS[FLOAT32]), ("bfloat16", BLOCK)],
+)
 def test_threads_compute_every_block_once(name: str, step: int) -> None:
     entry = ELEMENTWISE[0]
     x = sample(5 * step + 3)

@@ -76,6 +76,7 @@ def learned(answer: httpx.Response) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing_that_is_learned(house: Server) -> None:
     learn = partial(
         httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500, "runs": 2}, timeout=120
@@ -138,6 +139,7 @@ def test_a_deadline(house: Server) -> None:
     until(lambda: busy(house) == 0, 3)
 
 
+@pytest.mark.slow
 def test_the_deadline_of_a_job_whose_worker_is_stopped(house: Server) -> None:
     def ask() -> httpx.Response:
         headers = {"Request-Timeout": "4"}

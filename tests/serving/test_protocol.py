@@ -182,13 +182,16 @@ def unread(house: Server, numbers: int, accept: str) -> socket.socket:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
-@pytest.mark.parametrize("numbers", [15_000, 100_000, 2_000_000])
+@pytest.mark.parametrize(
+    "numbers", [100_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (15_000, 2_000_000))]
+)
 def test_a_client_that_does_not_read_is_closed(house: Server, numbers: int, accept: str) -> None:
     with unread(house, numbers, accept) as connection:
         connection.settimeout(0.1)
         until(lambda: closed(connection), 3 * SEND_TIMEOUT + 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
 def test_unread_answers_hold_bounded_memory(house: Server, accept: str) -> None:
     """Sixty answers of 16 MB: those that have waited longest are cut off, whoever reads is served."""

@@ -181,7 +181,10 @@ def test_relu_at_he_has_hanin_s_mean_and_variance() -> None:
     assert deviation**2 == pytest.approx(5 * beta, rel=1e-9)
 
 
-@pytest.mark.parametrize(("width", "depth"), [(3, 20), (5, 40), (2, 3)])
+@pytest.mark.parametrize(
+    ("width", "depth"),
+    [(2, 3), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((3, 20), (5, 40)))],
+)
 def test_narrow_relu_networks_are_born_dead_as_often_as_that(width: int, depth: int) -> None:
     net = network("relu", width, depth, weights=initialiser("he_normal"))
     found = theory(net, GaussianInputs(1)).finite_width
