@@ -116,6 +116,7 @@ def test_what_would_fail_again_is_not_sent_again(slept: list[float], answer: Any
         (formatdate(time.time() + 10**6, usegmt=True), 60, 60),
         ("soon", 0.3, 0.7),
     ],
+    ids=["seconds", "many seconds", "a date", "no time"],  # a date in a name differs between processes
 )
 def test_retry_after_in_both_its_forms(slept: list[float], text: str, low: float, high: float) -> None:
     ask(answering(busy(**{"retry-after": text}), drawn()), asynchronous=False)
