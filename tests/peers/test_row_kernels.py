@@ -29,7 +29,10 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
 }
 
 FAITHFUL = {"softmax", "softmin", "glu"}
-"""In short formats; two kernels in turn round in between, and log_softmax is off by 2.1 ulp at most here."""
+"""In short formats; log_softmax is off by 2.1 ulp at most here."""
+
+IN_TURN = {"swiglu", "geglu"}
+"""Two kernels one after the other, which round the gate to the format in between: that is the cause."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -41,8 +44,10 @@ def test_no_cause_is_made_up(name: str, dtype: str) -> None:
     report = RowVerification(REGISTRY.resolve(name, {}), FORMATS[dtype], x, outputs)(map, ignore)
     (order,) = report.orders
     assert order.unproved == 0
-    true = {("cancellation", "1 + erf in float32")} if name == "geglu" else set()
-    assert {each[:2] for each in report.causes} <= true
+    found = {each[:2] for each in report.causes}
+    between = {("low_precision", f"{dtype} gate")} if name in IN_TURN and dtype != "float32" else set()
+    assert between <= found
+    assert found - between <= ({("cancellation", "1 + erf in float32")} if name == "geglu" else set())
     if (name, dtype) == ("geglu", "bfloat16"):
         assert report.causes, "torch's GELU is 0.5x(1 + erf) in float32, whose digits cancel"
     if dtype != "float32" and name in FAITHFUL:
