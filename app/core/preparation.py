@@ -14,18 +14,18 @@ from app.core.arithmetic.compiled import DECLARED
 from app.core.arithmetic.loops import FEW
 from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
 
-_MOST_USED = (np.float64, 2, False), (np.float32, 2, False)
-"""Values with slopes, of arrays and in networks."""
+_MOST_USED = (np.float64, 2, False), (np.float32, 2, False), (np.float64, 1, False)
+"""Values with slopes, of arrays and in networks, and values alone, which integrals take."""
 
 _OTHERS = (
-    *((np.float64, count, odd) for count in (1, 2, 3) for odd in (False, True)),
+    *((np.float64, count, odd) for count in (2, 3) for odd in (False, True)),
+    (np.float64, 1, True),
     *((np.float32, count, True) for count in (1, 2, 3)),
 )
 """Curvatures as well, and all of them for shorter formats."""
 
 _SIZES = 1, FEW + 1
 """Few numbers have a loop of their own, which leaves nothing out."""
-
 
 _MOST_PROCESSES = 8
 """Side by side; each takes a seventh of a gigabyte."""
