@@ -268,7 +268,7 @@ def _doubtful(value: float) -> bool:
     """
     bits, short = np.float64(value).view(np.int64), np.float32(value).view(np.int32)
     beyond = (bits - _MIDDLE) & _BEYOND_SINGLE
-    doubt: bool = (beyond <= _WIDTH) | ((short & _SIZE < _LEAST_NORMAL) & (bits != 0))
+    doubt: bool = (beyond <= _WIDTH) | ((short & _SIZE <= _LEAST_NORMAL) & (bits != 0))
     return doubt
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llvmlite import binding as llvm
@@ -189,7 +190,10 @@ def test_low_parts_are_as_small_as_a_kernel_says(entry: Elementwise) -> None:
 doubtful: Any = njit(lambda value: loops._doubtful(value))  # noqa: PLW0108 - which Python cannot call
 
 
-@settings(deadline=None)  # the first example compiles
+@settings(deadline=None, max_examples=1000)  # the first compiles
+@case(single=-float(np.nextafter(np.float32(2.0**-126), np.float32(0))), beside=0.0, moved=-1.0, size=0.0)
+@case(single=0.0, beside=0.0, moved=1.0, size=0.0)
+@case(single=-(2.0**-126), beside=0.0, moved=-1.0, size=0.0)
 @given(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.floats(-2, 2),
