@@ -84,19 +84,15 @@ def activate(
     raise TypeError(f"{type(call.activation).__name__} is no kind of activation")
 
 
-def _held(values: Array, dtype: np.dtype[Any]) -> Array:
-    """``values`` as ``dtype`` holds them, in float64 and aligned: a copy only where they are not so yet."""
-    return _as(FLOAT64, round_to(values, dtype))
-
-
-def _as(dtype: np.dtype[Any], values: Array) -> Array:
-    """``values`` in this format and aligned."""
-    return values.astype(dtype, copy=not values.flags.aligned)
+def _held(values: Array, dtype: np.dtype[Any], given: np.dtype[Any] = FLOAT64) -> Array:
+    """``values`` as ``dtype`` holds them, ``given`` in another format, aligned: a copy only where need be."""
+    held = round_to(values, dtype)
+    return held.astype(given, copy=not held.flags.aligned)
 
 
 def _points(values: Array, dtype: np.dtype[Any]) -> Array:
     """``values`` as ``dtype`` holds them, in the format in which an elementwise function takes them."""
-    return _as(FLOAT32, round_to(values, dtype)) if dtype == FLOAT32 else _held(values, dtype)
+    return _held(values, dtype, FLOAT32 if dtype == FLOAT32 else FLOAT64)
 
 
 def _elementwise(

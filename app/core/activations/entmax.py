@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from app.core.activations.definition import Reference, Rowwise, Text, formulas
+from app.core.activations.definition import Rowwise, Text, formulas
 from app.core.activations.parameters import Interval, Parameter
 from app.core.activations.softmax import ENTMAX15, MASK, SPARSEMAX
 from app.core.arithmetic import Array, Value
@@ -254,10 +254,6 @@ def _pulled(slopes: list[Ball], upstream: Array, odd: bool) -> Array:
 _ENTMAX = _Entmax()
 
 
-def _same(n: int, **_: Value) -> int:
-    return n
-
-
 def _most(alpha: Value = 1.5, **_: Value) -> float:
     return math.inf if float(alpha) in _LOOPS else MOST_ELEMENTS
 
@@ -299,7 +295,7 @@ ENTMAX = Rowwise(
         ),
     ),
     several_axes=True,
-    width=_same,
+    width=ENTMAX15.width,
     most=_most,
     value=_ENTMAX.value,
     jacobian=_ENTMAX.jacobian,
@@ -311,14 +307,7 @@ ENTMAX = Rowwise(
     monotone=True,
     smoothness=1,
     saturates=frozenset({"negative", "positive"}),
-    references=(
-        Reference(
-            authors="Peters, Niculae, Martins",
-            title="Sparse Sequence-to-Sequence Models",
-            year=2019,
-            identifier="arXiv:1905.05702",
-        ),
-    ),
+    references=ENTMAX15.references,
 )
 
 FAMILY = (ENTMAX,)

@@ -132,7 +132,7 @@ def _decades(verdict: Verdict) -> float:
 def _candidates(network: Network, batch: int, states: frozenset[State]) -> Iterator[Candidate]:
     """Changes of the initialisation, the activation, the normalisation and the residual branches."""
     if isinstance(network.weights, Initialiser) and not (network.calls or network.laws):
-        yield from _initialisations(network)
+        yield from (each for each in _initialisations(network) if each.network.weights != network.weights)
         for name in _other_activations(network, states):
             call = REGISTRY.resolve(name)
             change = {"activation": name, "params": {}}

@@ -200,9 +200,8 @@ class Stretch:
 
 
 class _Known(NamedTuple):
-    """The gradient that a frame found at a step, and how long that took."""
+    """The gradient that a frame found, and how long that took."""
 
-    step: int
     gradient: Array
     seconds: float
 
@@ -226,14 +225,13 @@ class _Trainer:
         training, state = self._training, self._state
         for step in range(state.step, until):
             progress(step / training.steps)
+            self._known = None
             if step % training.every == 0:
                 self._frames.append(self._frame(step))
             started = self._clock()
             self._step(step)
             spent = self._clock() - started
-            if self._known is not None and self._known.step == step:
-                spent += self._known.seconds
-            self._timing.steps.append(spent)
+            self._timing.steps.append(spent if self._known is None else spent + self._known.seconds)
         state.step = until
         if until == training.steps:
             self._frames.append(self._frame(until))
@@ -254,7 +252,7 @@ class _Trainer:
     def _gradient(self, step: int) -> Array:
         """In all numbers, of the step's examples; who diverges and who is right is told on the way."""
         state, training = self._state, self._training
-        if self._known is not None and self._known.step == step:
+        if self._known is not None:
             return self._known.gradient
         inputs, targets = self._batches.of(step)
         gradient = np.empty_like(state.values)
@@ -294,7 +292,7 @@ class _Trainer:
 
     def _frame(self, step: int) -> Frame:
         state, training, learner = self._state, self._training, self._learner
-        seen = self._observe(step)
+        seen = self._observe()
         if step == 0:
             state.ceiling = _ceiling(training, seen.loss)
         self._judge(step, slice(None), seen.loss)
@@ -325,7 +323,7 @@ class _Trainer:
             weights=weights,
         )
 
-    def _observe(self, step: int) -> Observation:
+    def _observe(self) -> Observation:
         """All training examples; where a step takes them all too, it need not look at them again."""
         training, state = self._training, self._state
         examples, held_out = training.split
@@ -339,7 +337,7 @@ class _Trainer:
         self._time_elements(parts[0], state.values[self._groups[0]])
         seen = figures.joined(parts)
         if training.batch is None:
-            self._known = _Known(step, seen.gradient, seconds)
+            self._known = _Known(seen.gradient, seconds)
         return seen
 
     def _time_elements(self, seen: Observation, values: Array) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -110,10 +110,14 @@ class RowKernel:
 
     def of_rows(self, rows: Array) -> Array:
         """The function of other rows."""
-        params = dict(self.call.params)
+        return self._answered(rows, self.keep, {}).ravel()
+
+    def _answered(self, rows: Array, keep: Mask, changed: Mapping[str, float]) -> Array:
+        """The function of ``rows`` of which these elements are kept, with some parameters ``changed``."""
+        params = {**self.call.params, **changed}
         if "mask" in params:
-            params["mask"] = self.keep.astype(np.float64)
-        return activate(Call(self.call.activation, params), rows, order=0).orders[0].ravel()
+            params["mask"] = keep.astype(np.float64)
+        return activate(Call(self.call.activation, params), rows, order=0).orders[0]
 
     @cached_property
     def _most(self) -> float:
@@ -131,16 +135,9 @@ class RowKernel:
     def of_parameter(self, name: str, value: float, places: Places) -> Array:
         """What it would answer at ``places`` of the evidence if a parameter, or the scale, were another."""
         rows, row = np.unique(self.use[places] // self.width, return_inverse=True)
-        x, params = self.rows[rows], dict(self.call.params)
-        if "mask" in params:
-            params["mask"] = self.keep[rows].astype(np.float64)
-        if name == SCALE:
-            x = x * value
-        else:
-            params[name] = value
-        call = Call(self.call.activation, params)
-        found: Array = activate(call, x, order=0).orders[0][row, self.use[places] % self.width]
-        return found
+        scale, changed = (value, {}) if name == SCALE else (1.0, {name: value})
+        found = self._answered(scale * self.rows[rows], self.keep[rows], changed)
+        return np.asarray(found[row, self.use[places] % self.width])
 
     def allows(self, name: str, value: float) -> bool:
         """Whether a parameter, or a scale, may have this value."""
