@@ -27,10 +27,10 @@ from app.core.verification.evidence import (
     Fit,
     Mask,
     Suspect,
-    best,
     evidence,
 )
 from app.core.verification.judgement import Errors
+from app.core.verification.lineup import best
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
 from app.core.verification.suspects.formulas import (
     other_constants,

@@ -59,7 +59,8 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
-        yield Suspect("other_variant", label, summary, partial(exactly_at, seen, base), base=base, price=0.05)
+        run = partial(exactly_at, seen, base)
+        yield Suspect("other_variant", label, summary, run, base=base, price=0.05, key=("exactly", *base.key))
 
 
 def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
@@ -376,6 +377,6 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
             f"수식의 상수들이 {how.replace('digits', '자리')}로 반올림되어 있습니다.",
         )
         changed = Base(root, base.params)
-        yield Suspect(
-            "rounded_constant", f"all to {how}", summary, partial(exactly_at, seen, changed), base=changed
-        )
+        run = partial(exactly_at, seen, changed)
+        key = ("exactly", *changed.key)
+        yield Suspect("rounded_constant", f"all to {how}", summary, run, base=changed, key=key)
