@@ -46,6 +46,9 @@ PERFECT = 0.9995
 FEW = 8
 """Numbers that show no pattern."""
 
+MANY, IRREGULAR = 200, 0.4
+"""Pairs of neighbours that show a pattern, if they have one, and changes of sign, a share, that show none."""
+
 Mask: TypeAlias = NDArray[np.bool_]
 Places: TypeAlias = NDArray[np.intp]
 
@@ -164,6 +167,20 @@ class Evidence:
         """The largest error in ulps."""
         return float(self.size.max(initial=0.0))
 
+    def is_irregular(self, remaining: Mask) -> bool:
+        """Whether what lies beside a ``remaining`` error is off the other way about as often as not.
+
+        What is wrong with a function moves neighbours the same way; a rounding does not.
+        """
+        if not self.by_size:
+            return False
+        with np.errstate(invalid="ignore"):
+            off = np.sign(self.output - self.right)
+        inexact = np.flatnonzero(np.abs(off) == 1)
+        sign, wrong = off[inexact], remaining[inexact]
+        changes = (sign[1:] != sign[:-1])[wrong[1:] | wrong[:-1]]
+        return changes.size >= MANY and float(changes.mean()) > IRREGULAR
+
     @cached_property
     def base(self) -> Base:
         """The formula that is asked for."""
@@ -242,9 +259,7 @@ class Evidence:
         gain = 1 - after / before if before else 0.0
         return Fit(float(share), max(-1.0, gain)), met
 
-    def shares(
-        self, predicted: Array, places: Places, remaining: Mask, *, noisy: bool
-    ) -> tuple[Array, Mask]:
+    def shares(self, predicted: Array, places: Places, remaining: Mask, *, noisy: bool) -> tuple[Array, Mask]:
         """What share of the errors at ``places`` each kernel meets, a row of ``predicted``, and which.
 
         It is none if most of the errors that a kernel would make are not there.

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
+from app.core.arithmetic.formats import round_to
 from app.core.verification.evidence import (
     CHEAP,
     PERFECT,
@@ -24,18 +26,23 @@ from app.core.verification.evidence import (
     Places,
     Suspect,
 )
+from app.core.verification.exact import doubles
 
 GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
 """Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
 to; not where it has to meet less than this."""
 
-PROBES, WRONG_PROBES = 512, 64
-"""Numbers, in runs, by which suspects are ruled out together, if so many of them are wrong."""
+PROBES, MOST_PROBES, WRONG_PROBES = 2048, 512, 32
+"""Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
+suspects out together, if so many are wrong."""
 
-TOGETHER = 64
-"""Suspects that are looked at together."""
+CLOSE = 0.6
+"""Of what a suspect has to meet, it meets at least so much at the probes."""
 
-ALBUMS = 12
+TOGETHER, FOREMOST = 64, 12
+"""Suspects that are looked at together, and those of them that are looked at more closely."""
+
+ALBUMS = 9
 """Functions, each order for itself, for which a worker keeps what suspects say: up to 2 MB each."""
 
 
@@ -72,9 +79,12 @@ def _likely(
     seen: Evidence, suspects: Iterable[Suspect], places: Places, remaining: Mask, least: float
 ) -> Iterator[Suspect]:
     """Those that a few numbers do not rule out."""
-    probes = _runs(np.arange(seen.x.size), PROBES) if seen.by_size and seen.x.size >= PROBES else None
-    if probes is not None and remaining[probes].sum() >= WRONG_PROBES:
-        return _of_album(_Album.of(seen, probes), seen, suspects, remaining, least / 2)
+    if seen.by_size and seen.x.size >= PROBES:
+        probes = _runs(np.arange(seen.x.size), PROBES)
+        telling = _telling(remaining[probes])
+        if remaining[probes[telling]].sum() >= WRONG_PROBES:
+            album = _Album.of(seen, probes)
+            return _not_ruled_out(album, telling, seen, suspects, remaining, CLOSE * least)
     if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
         few = _runs(places, GLANCE)
         return (each for each in suspects if seen.fit(each, few, remaining)[0].share >= least / 2)
@@ -88,21 +98,38 @@ def _runs(places: Places, count: int) -> Places:
     return found
 
 
-def _of_album(
-    album: _Album, seen: Evidence, suspects: Iterable[Suspect], remaining: Mask, least: float
+def _telling(wrong: Mask) -> Places:
+    """Which of the probes are looked at: runs with errors, if there are enough, spread evenly."""
+    count = wrong.reshape(-1, RUN).sum(axis=1)
+    runs = np.flatnonzero(count)
+    if runs.size < MOST_PROBES // RUN:
+        runs = np.arange(count.size)
+    chosen = runs[np.linspace(0, runs.size - 1, MOST_PROBES // RUN).astype(np.intp)]
+    found: Places = (chosen[:, None] * RUN + np.arange(RUN)).ravel()
+    return found
+
+
+def _not_ruled_out(
+    album: _Album,
+    telling: Places,
+    seen: Evidence,
+    suspects: Iterable[Suspect],
+    remaining: Mask,
+    least: float,
 ) -> Iterator[Suspect]:
-    """Those that meet so much of what the probes show."""
+    """Those that meet so much of what the telling probes show, the foremost of each group."""
     rest = iter(suspects)
     while together := list(islice(rest, TOGETHER)):
-        shares = album.shares(seen, together, remaining)
-        yield from (each for each, share in zip(together, shares, strict=True) if share >= least)
+        shares = album.shares(seen, together, remaining, telling)
+        foremost = np.sort(np.argsort(-shares, kind="stable")[:FOREMOST])
+        yield from (together[place] for place in foremost[shares[foremost] >= least])
 
 
 class _Said(NamedTuple):
-    """What a suspect predicts at the probes, or how large errors it allows there."""
+    """What a suspect predicts at the probes, in the kernel's format, or how large errors it allows there."""
 
     kind: str
-    numbers: Array
+    numbers: NDArray[Any]
 
 
 class _Album:
@@ -120,17 +147,18 @@ class _Album:
         numbers = (seen.x[probes].tobytes(), seen.right[probes].tobytes())
         return _kept_album(seen.base.key, seen.order, seen.dtype, seen.x.size, numbers)
 
-    def shares(self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask) -> Array:
-        """What share of the errors at the probes each meets."""
+    def shares(self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, telling: Places) -> Array:
+        """What share of the errors at the ``telling`` probes each meets."""
+        probes = self._probes[telling]
         said = [self._said(seen, each) for each in suspects]
         found = np.zeros(len(said))
         for kind in {each.kind for each in said}:
             places = [place for place, each in enumerate(said) if each.kind == kind]
-            numbers = np.stack([said[place].numbers for place in places])
+            numbers = doubles(np.stack([said[place].numbers[telling] for place in places]))
             if kind == "room":
-                found[places], _ = seen.shares_within(numbers, self._probes, remaining)
+                found[places], _ = seen.shares_within(numbers, probes, remaining)
             else:
-                found[places], _ = seen.shares(numbers, self._probes, remaining, noisy=kind == "noisy")
+                found[places], _ = seen.shares(numbers, probes, remaining, noisy=kind == "noisy")
         return found
 
     def _said(self, seen: Evidence, suspect: Suspect) -> _Said:
@@ -143,8 +171,9 @@ class _Album:
 
 def _asked(seen: Evidence, suspect: Suspect, places: Places) -> _Said:
     if suspect.room is not None:
-        return _Said("room", suspect.room(places))
-    return _Said("noisy" if suspect.noisy else "plain", seen.rounded(suspect.predicted(places)))
+        return _Said("room", suspect.room(places).astype(np.float32))
+    said = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
+    return _Said("noisy" if suspect.noisy else "plain", said)
 
 
 @lru_cache(maxsize=ALBUMS)

@@ -17,8 +17,9 @@ from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
-GLANCE, ALIKE = 50, 0.6
-"""Numbers by which most evenly spaced tables are ruled out: those that say less of them than this share."""
+GLANCE, ALIKE, OFF = 50, 0.6, 0.5
+"""Numbers by which most evenly spaced tables are ruled out: those that say less of them than this share, or
+the right answer of more."""
 
 MOST_STEPS = 0.65
 """Of the answers: with more, neighbours are rarely alike."""
@@ -70,8 +71,8 @@ MOST_END = 1e3
 """Evenly spaced tables end here at the latest."""
 
 
-def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
-    """Pieces of degree 0 to 3, where fewer do than the right answers take."""
+def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
+    """Pieces of degree 0 to the ``highest``, where fewer do than the right answers take."""
     places = _window(seen, remaining)
     if places.size < 4 * FEW or seen.arrays:  # one curve only
         return
@@ -86,7 +87,7 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     x = seen.x[places]
     made = _Points(x, seen.output[places], np.clip(slack * unit, least, HUGE))
     right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], least, HUGE))
-    for degree in range(int(_is_short(seen, places)), 4):
+    for degree in range(int(_is_short(seen, places)), highest + 1):
         if degree and _smooth(made, degree) < SMOOTH:
             continue
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
@@ -116,13 +117,12 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
         for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // GLANCE)]):
             table = np.linspace(-high, high, count + 1), finest[:: COUNTS[-1] // count]
             run = partial(_even, seen, inner, zero, table, _LOOKS[kind])
-            if not _agrees(seen, run, within, 0.9):
+            if not _agrees(seen, seen.rounded(run(within)), within, 0.9).all():
                 continue
             detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
             summary = Text(
                 f"The answers are those of a table: {detail}.",
-                f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 "
-                "표의 값과 같습니다.",
+                f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 표의 값과 같습니다.",
             )
             yield Suspect("table", detail, summary, run, base=base)
 
@@ -150,13 +150,16 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
         _BEFORE: start,
     }
     for kind, values in said.items():
-        same = (seen.off(seen.rounded(values), places) <= 1).mean(axis=1)
-        yield from ((COUNTS[row], kind) for row in np.flatnonzero(same >= ALIKE))
+        agree = _agrees(seen, seen.rounded(values), places, ALIKE)
+        yield from ((COUNTS[row], kind) for row in np.flatnonzero(agree))
 
 
-def _agrees(seen: Evidence, run: Callable[[Places], Array], places: Places, least: float) -> bool:
-    same = seen.off(seen.rounded(run(places)), places) <= 1
-    return places.size >= FEW and float(same.mean()) >= least
+def _agrees(seen: Evidence, predicted: Array, places: Places, least: float) -> Mask:
+    """Whether errors are so often those of a table, a row of ``predicted``, which is off there too."""
+    same = (seen.off(predicted, places) <= 1).mean(axis=-1)
+    off = (predicted != seen.right[places]).mean(axis=-1)
+    found: Mask = (same >= least) & (off >= OFF)
+    return found
 
 
 def _even(
@@ -254,7 +257,7 @@ def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> li
         ):
             return None
         found.append(piece)
-        if len(found) % SHORT_RUN == 0:
+        if len(found) % SHORT_RUN == 0 or len(found) == SHORT_RUN // 2:
             while reached < piece.stop:
                 count, reached = count + 1, next(rights).stop
             if count <= len(found):
