@@ -124,10 +124,11 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
     for place in range(ROUNDS):
-        if remaining.sum() < max(SOME * total, 1 if place == 0 else 4 * FEW):
+        few = LEAST_ERRORS if seen.x.size <= SMALL else FEW
+        if remaining.sum() < max(SOME * total, few if place == 0 else 4 * FEW):
             return
         found = _Round(seen, base, remaining, compute).found()
-        if found is None or not _enough(seen, remaining, found[1]):
+        if found is None or not _enough(remaining, found[1]):
             return
         suspect, _ = found
         everywhere = np.arange(seen.x.size)
@@ -146,12 +147,9 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         base = suspect.base or base
 
 
-def _enough(seen: Evidence, remaining: Mask, fit: Fit) -> bool:
-    """A handful of errors shows a pattern only in a format of a few numbers, if nothing is left open."""
-    count = int(remaining.sum())
-    if count >= FEW:
-        return True
-    return seen.x.size <= SMALL and count >= LEAST_ERRORS and fit.share > 0.99 and fit.gain > 0.9
+def _enough(remaining: Mask, fit: Fit) -> bool:
+    """A handful of errors shows a pattern only if nothing is left open."""
+    return int(remaining.sum()) >= FEW or (fit.share > 0.99 and fit.gain > 0.9)
 
 
 @dataclass(frozen=True)

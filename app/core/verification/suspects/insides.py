@@ -33,6 +33,9 @@ NEARLY_ALL = 0.98
 
 TF32_BITS = 10
 
+FAR_OUT = 1e300
+"""An input in the place of infinity, where a formula may be no number."""
+
 
 class Inside(NamedTuple):
     """A format that a kernel computes in, by its name."""
@@ -215,8 +218,8 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
-        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1.
-        price = 0.06 if inside.bits >= own else 0.0
+        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1; float8 is rarer.
+        price = 0.06 if inside.bits >= own else 0.08 if inside in SHORTEST else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
@@ -228,7 +231,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
         yield passing(inside, "inputs", "입력", taken, base, price)
         if inside.bits < own and holds(seen, inside):
-            yield passing(inside, "answers", "결과", answers, base)
+            yield passing(inside, "answers", "결과", answers, base, price)
         if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
@@ -293,7 +296,9 @@ def passing(
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
-    return exactly_at(seen, base, places, inside.rounded(seen.x[places]))
+    """Where the input overflows, the limit: what double precision says far out."""
+    taken = np.clip(inside.rounded(seen.x[places]), -FAR_OUT, FAR_OUT)
+    return exactly_at(seen, base, places, taken)
 
 
 _stable = lru_cache(maxsize=1024)(stable)
