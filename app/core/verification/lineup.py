@@ -32,9 +32,12 @@ GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
 """Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
 to; not where it has to meet less than this."""
 
-PROBES, MOST_PROBES, WRONG_PROBES = 2048, 512, 32
+PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 """Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
 suspects out together, if so many are wrong."""
+
+MIDDLE, IN_THE_MIDDLE = (2.0**-12, 2.0**8), 0.75
+"""Sizes of inputs where most kernels err, and the share of the probes that lies there."""
 
 CLOSE = 0.6
 """Of what a suspect has to meet, it meets at least so much at the probes."""
@@ -42,8 +45,8 @@ CLOSE = 0.6
 TOGETHER, FOREMOST = 64, 12
 """Suspects that are looked at together, and those of them that are looked at more closely."""
 
-ALBUMS = 9
-"""Functions, each order for itself, for which a worker keeps what suspects say: up to 2 MB each."""
+ALBUMS = 6
+"""Functions, each order for itself, for which a worker keeps what suspects say: up to 4 MB each."""
 
 
 def best(
@@ -80,7 +83,7 @@ def _likely(
 ) -> Iterator[Suspect]:
     """Those that a few numbers do not rule out."""
     if seen.by_size and seen.x.size >= PROBES:
-        probes = _runs(np.arange(seen.x.size), PROBES)
+        probes = _probes(seen.x)
         telling = _telling(remaining[probes])
         if remaining[probes[telling]].sum() >= WRONG_PROBES:
             album = _Album.of(seen, probes)
@@ -89,6 +92,14 @@ def _likely(
         few = _runs(places, GLANCE)
         return (each for each in suspects if seen.fit(each, few, remaining)[0].share >= least / 2)
     return iter(suspects)
+
+
+def _probes(x: Array) -> Places:
+    size = np.abs(x)
+    middle = np.flatnonzero((size >= MIDDLE[0]) & (size <= MIDDLE[1]))
+    inner = int(min(IN_THE_MIDDLE * PROBES, middle.size)) // RUN * RUN
+    places = [_runs(middle, inner)] if inner else []
+    return np.concatenate([*places, _runs(np.arange(x.size), PROBES - inner)])
 
 
 def _runs(places: Places, count: int) -> Places:
@@ -144,8 +155,8 @@ class _Album:
         """The one that is kept for this function, order and format at these inputs."""
         if seen.arrays:
             return cls(probes)
-        numbers = (seen.x[probes].tobytes(), seen.right[probes].tobytes())
-        return _kept_album(seen.base.key, seen.order, seen.dtype, seen.x.size, numbers)
+        numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
+        return _kept_album(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))
 
     def shares(self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, telling: Places) -> Array:
         """What share of the errors at the ``telling`` probes each meets."""
@@ -177,7 +188,5 @@ def _asked(seen: Evidence, suspect: Suspect, places: Places) -> _Said:
 
 
 @lru_cache(maxsize=ALBUMS)
-def _kept_album(*function: object) -> _Album:
-    *_, size, _ = function
-    assert isinstance(size, int)
-    return _Album(_runs(np.arange(size), PROBES))
+def _kept_album(probes: bytes, _: tuple[object, ...]) -> _Album:
+    return _Album(np.frombuffer(probes, np.intp))
