@@ -116,8 +116,8 @@ class _Kept(NullCache):
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The loop for ``signature``, or None.
 
-        numba's own cache calls ``target.refresh()`` first, which imports all that compiles Python, 212 modules
-        in a tenth of a second. What is compiled already needs numba's runtime alone; compiling calls it itself.
+        numba's own cache calls ``target.refresh()`` first, which imports all that compiles Python: 212
+        modules in a tenth of a second. What is compiled needs numba's runtime alone; compiling calls it.
         """
         _runtime.initialize(target)
         with suppress(OSError, ValueError):
