@@ -32,7 +32,10 @@ _MOST_PROCESSES = 8
 
 
 def compile_loops(*, most_used: bool) -> None:
-    """Compiles the loops on all cores; parameters for each element are left to who has them."""
+    """Compiles the loops on all cores.
+
+    Parameters for each element are left to who has them, but for those that every network learns.
+    """
     uses = _MOST_USED if most_used else (*_MOST_USED, *_OTHERS)
     names = [name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise)]
     count = min(_MOST_PROCESSES, cpu_count())
@@ -56,3 +59,8 @@ def _compile_entry(name: str, uses: tuple[tuple[type, int, bool], ...]) -> None:
     for dtype, count, odd in uses:
         for size in _SIZES:
             entry.orders(np.zeros(size, dtype), count, odd, **params)
+    if any(each.trained for each in entry.parameters):
+        for size in _SIZES:
+            learned = {each.name: np.ones(size) for each in entry.parameters}
+            entry.orders(np.zeros(size), 2, **learned)
+            entry.parameter_derivatives(np.zeros(size), **learned)
