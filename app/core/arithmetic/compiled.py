@@ -26,7 +26,7 @@ from numba import config, njit
 from numba.core.caching import NullCache
 from numba.core.codegen import get_host_cpu_features
 from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from app.core.arithmetic.fingerprint import fingerprint
