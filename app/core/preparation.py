@@ -13,6 +13,7 @@ from app.core.activations.definition import Elementwise
 from app.core.arithmetic.compiled import DECLARED
 from app.core.arithmetic.loops import FEW
 from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
+from app.core.training import figures  # noqa: F401  so do these
 
 _MOST_USED = (np.float64, 2, False), (np.float32, 2, False), (np.float64, 1, False)
 """Values with slopes, of arrays and in networks, and values alone, which integrals take."""
