@@ -70,7 +70,7 @@ def test_moments_of_the_identity(batch: int) -> None:
     assert found.second == pytest.approx(1, rel=1e-9)
     assert found.both == pytest.approx(-1 / (batch - 1), rel=1e-7)
     assert found.slope == pytest.approx(1, rel=1e-9)
-    assert found.left(1.0, 0.0) == pytest.approx(1 - 2 / batch, rel=1e-8)
+    assert found.projected(1.0, 0.0) == pytest.approx(1 - 2 / batch, rel=1e-8)
 
 
 def test_relu_at_a_large_batch() -> None:
