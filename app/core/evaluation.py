@@ -85,7 +85,7 @@ def activate(
 
 
 def _held(values: Array, dtype: np.dtype[Any], given: np.dtype[Any] = FLOAT64) -> Array:
-    """``values`` rounded to ``dtype``, as an aligned array of the format ``given``; copied only if need be."""
+    """``values`` rounded to ``dtype``, as an aligned array of format ``given``; copied only if need be."""
     held = round_to(values, dtype)
     return held.astype(given, copy=not held.flags.aligned)
 
