@@ -59,7 +59,7 @@ class MpArithmetic:
             return mp.exp(x - mp.mpf(1) / 3) * mp.exp(mp.mpf(1) / 3)
 
     def _near(self, x: Any) -> Any:
-        """x, clamped where e^−|x| is far below any double: mpmath is slow at e^1e900, fails at erfc(1e154)."""
+        """x, clamped where e^−|x| is negligible: mpmath is slow at e^1e900, fails at erfc(1e154)."""
         return max(min(x, self.context.mpf("1e100")), -self.context.mpf("1e100"))
 
     def number(self, text: str) -> Any:
