@@ -83,7 +83,7 @@ def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
         else _given_blocks(body, body.weights, calls[0], listed, settings)
     )
     whole = _with_upstream(_experiment(body, network, _inputs(body), 1), body)
-    _afford(whole.cost.work, whole.cost.bytes + network.depth * LAYER_BYTES, settings, "weights")
+    _afford(whole.cost.work, whole.cost.bytes + _layers(network) * LAYER_BYTES, settings, "weights")
     return whole
 
 
@@ -240,8 +240,15 @@ def _inputs(body: GradientFlowRequest) -> Inputs:
 
 def _check_size(layer: Experiment, depth: int, settings: Settings, field: str = "width") -> None:
     """Refuses what one layer's cost already tells, before anything of the network's depth is made."""
-    work = depth * max(layer.cost.work, FLOPS_PER_DEFERRAL) * layer.networks
-    _afford(work, layer.cost.bytes + depth * layer.networks * LAYER_BYTES, settings, field)
+    layers = depth * _layers(layer.network)
+    work = max(depth * layer.cost.work, layers * FLOPS_PER_DEFERRAL) * layer.networks
+    _afford(work, layer.cost.bytes + layers * layer.networks * LAYER_BYTES, settings, field)
+
+
+def _layers(network: Network) -> int:
+    """How many there are, those of each step counted that lie one over the other."""
+    block = network.block
+    return network.depth * (block.layers if isinstance(block, RecurrentBlock) else 1)
 
 
 def _afford(work: float, size: float, settings: Settings, field: str) -> None:

@@ -49,17 +49,17 @@ before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the
 - `transformer`: `torch.nn.TransformerEncoderLayer`, or GPT-2's (`h.3.attn.c_attn.weight`, as `Conv1D` or as
   `Linear`). State dicts say neither `heads` nor `norm` nor `causal`: give them. A decoder layer with a second
   attention is refused.
-- `recurrent`: one layer of `torch.nn.RNN`, `LSTM` or `GRU`, or their cells; `depth` is the number of times,
-  or `inputs` are batch × times × features.
+- `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers that run forward, or one of their cells;
+  `depth` is the number of times, or `inputs` are batch × times × features.
 - `convolution`: `torch.nn.Conv1d` or `Conv2d` with as many channels out as in and "same" padding; give
   `size`.
 - `residual`: `linear1`, `linear2`, `linear3` (or `fc1` …) in each block, with `norm`, or with `norm1` … (or
   `bn1` …) where `norm` is `inside`.
 
 Gains and offsets of normalisations and all biases are used; batch normalisation takes the batch's own
-statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `features`) need not be given. Tensors of
-no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what became of
-each.
+statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `features`) need not be given.
+Tensors of no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what
+became of each.
 """
 )
 """The same with blocks, which can be diagnosed and not trained."""

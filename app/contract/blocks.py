@@ -67,11 +67,14 @@ class RecurrentBlockFields(Model):
     """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
 
     `depth` counts the times, at all of which the weights are the same; x_t is drawn anew, or `inputs` are
-    batch × times × features. The loss looks at the last time.
+    batch × times × features. The loss looks at the last time. Of several `layers` the h_t
+    of one is the x_t of the next; figures are over all of them, and from the second layer on the names of
+    matrices end with `_l1` and so on.
     """
 
     kind: Literal["recurrent"]
     cell: Literal["rnn", "lstm", "gru"] = "rnn"
+    layers: int = Field(1, ge=1, le=100, strict=True, description="One over the other, as `num_layers`.")
     forget_bias: float = Field(
         1.0, ge=-1e6, le=1e6, description="Added to the bias of an LSTM's forget gate; others have none."
     )

@@ -24,7 +24,12 @@ export const BLOCKS = {
   },
   transformer: { heads: { usual: 8 }, mlp_ratio: { usual: 4 }, norm: NORMS, causal: [true, false], branch: BRANCH },
   convolution: { kernel: { usual: 3 }, size: { usual: 32 }, dimensions: [1, 2], padding: ["circular", "zeros"] },
-  recurrent: { cell: ["rnn", "lstm", "gru"], forget_bias: { usual: 1 }, features: { usual: null } },
+  recurrent: {
+    cell: ["rnn", "lstm", "gru"],
+    layers: { usual: 1 },
+    forget_bias: { usual: 1 },
+    features: { usual: null },
+  },
 };
 
 /** What a block's field stands at: the choice or number that was given, else the usual one. */

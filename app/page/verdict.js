@@ -96,10 +96,10 @@ export function layerTable({ layers }) {
   return h(
     "details",
     { class: "layers" },
-    h("summary", {}, t("flow.layers")),
+    h("summary", {}, t("flow.everyLayer")),
     h(
       "div",
-      { class: "scroll tall", tabindex: 0, role: "region", "aria-label": t("flow.layers") },
+      { class: "scroll tall", tabindex: 0, role: "region", "aria-label": t("flow.everyLayer") },
       h(
         "table",
         {},

@@ -77,14 +77,17 @@ def stack(layer: Callable[[], Tensors], prefix: str = "layers.", count: int = 2)
     }
 
 
-def recurrent(gates: int, features: int = 3) -> Tensors:
+def recurrent(gates: int, features: int = 3, layers: int = 1) -> Tensors:
     rows = gates * WIDTH
-    return {
-        "weight_ih_l0": drawn(rows, features),
-        "weight_hh_l0": drawn(rows, WIDTH),
-        "bias_ih_l0": drawn(rows),
-        "bias_hh_l0": drawn(rows),
-    }
+    found: Tensors = {}
+    for layer in range(layers):
+        found |= {
+            f"weight_ih_l{layer}": drawn(rows, WIDTH if layer else features),
+            f"weight_hh_l{layer}": drawn(rows, WIDTH),
+            f"bias_ih_l{layer}": drawn(rows),
+            f"bias_hh_l{layer}": drawn(rows),
+        }
+    return found
 
 
 ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
@@ -118,6 +121,7 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
         ({"0.weight": drawn(4, 4, 2, 2)}, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 1, 1, [])),
         (prefixed("model.lstm.", recurrent(4)), LSTM, ("torch.nn.LSTM", 1, 4, [])),
         (recurrent(1), {"kind": "recurrent"}, ("torch.nn.RNN", 1, 4, [])),
+        (recurrent(4, layers=3), LSTM, ("torch.nn.LSTM", 1, 12, [])),
         (recurrent(3), {"kind": "recurrent", "cell": "gru"}, ("torch.nn.GRU", 1, 4, [])),
         (
             {name.removesuffix("_l0"): each for name, each in recurrent(4).items()},
@@ -200,6 +204,27 @@ def test_real_inputs_of_a_recurrent_network(client: InProcess) -> None:
     assert len(answer["layers"]) == 6
 
 
+def test_layers_one_over_the_other_by_hand(client: InProcess) -> None:
+    """The h of a layer is the x of the next; figures are over both."""
+    tensors, x = recurrent(1, layers=2), drawn(2, 6, 3)
+    answer = post(client, tensors, {"kind": "recurrent"}, inputs=x.tolist()).json()
+    states = [np.zeros((2, WIDTH)) for _ in range(2)]
+    for time, step in enumerate(answer["layers"]):
+        below = x[:, time]
+        for layer in range(2):
+            given = below @ tensors[f"weight_ih_l{layer}"].T + tensors[f"bias_ih_l{layer}"]
+            asked = states[layer] @ tensors[f"weight_hh_l{layer}"].T + tensors[f"bias_hh_l{layer}"]
+            below = states[layer] = np.tanh(given + asked)
+        mean_square = float(np.mean(np.square(states)))
+        assert step["activation_mean_square"]["median"] == pytest.approx(mean_square, rel=1e-12)
+    assert [each["name"] for each in answer["layers"][0]["matrices"]] == [
+        "W_hh",
+        "W_ih",
+        "W_hh_l1",
+        "W_ih_l1",
+    ]
+
+
 def test_recurrent_networks_that_are_drawn_have_features_of_their_own(client: InProcess) -> None:
     fields = {"activation": "tanh", "width": 8, "depth": 5, "networks": 2, "block": {**LSTM, "features": 3}}
     for inputs in ({}, {"inputs": drawn(4, 5, 3).tolist()}):
@@ -211,6 +236,10 @@ def test_recurrent_networks_that_are_drawn_have_features_of_their_own(client: In
 
 def without(tensors: Tensors, *names: str) -> Tensors:
     return {name: each for name, each in tensors.items() if name not in names}
+
+
+def without_layer(tensors: Tensors, layer: int) -> Tensors:
+    return {name: each for name, each in tensors.items() if not name.endswith(f"_l{layer}")}
 
 
 def with_nan(tensors: Tensors, name: str) -> Tensors:
@@ -300,7 +329,37 @@ REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
         CONVOLUTION,
         "a vector belongs to no block",
     ),
-    "layers": ({**recurrent(4), "weight_hh_l1": drawn(4 * WIDTH, WIDTH)}, LSTM, "there are several layers"),
+    "half a layer": ({**recurrent(4), "weight_hh_l1": drawn(4 * WIDTH, WIDTH)}, LSTM, "has no weight_ih_l1"),
+    "a layer left out": (
+        without_layer(recurrent(4, layers=3), 1),
+        LSTM,
+        "the last here is weight_hh_l2",
+    ),
+    "the first layer left out": (
+        without_layer(recurrent(4, layers=2), 0),
+        LSTM,
+        "the last here is weight_hh_l1",
+    ),
+    "too many layers": (recurrent(4, layers=101), LSTM, "there are 101 layers; the most is 100"),
+    "a layer of another width": (
+        {**recurrent(4, layers=2), "weight_ih_l1": drawn(4 * WIDTH, 3)},
+        LSTM,
+        f"weight_ih_l1 must be {4 * WIDTH} × {WIDTH}",
+    ),
+    "a bias missing in one layer": (
+        without(recurrent(4, layers=2), "bias_hh_l1"),
+        LSTM,
+        "there is a bias_hh_l0 and no bias_hh_l1",
+    ),
+    "two cells": (
+        {
+            f"{place}.{name.removesuffix('_l0')}": each
+            for place in range(2)
+            for name, each in recurrent(4, WIDTH).items()
+        },
+        LSTM,
+        "send one of them",
+    ),
     "both ways": ({**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)}, LSTM, "runs both ways"),
     "projections": ({**recurrent(4), "weight_hr_l0": drawn(3, WIDTH)}, LSTM, "projected"),
     "another cell": (recurrent(3), LSTM, "have 4 rows for each unit"),
@@ -333,6 +392,7 @@ def test_state_dicts_that_are_no_such_blocks(client: InProcess, name: str) -> No
         (CONVOLUTIONS, {**CONVOLUTION, "dimensions": 2}, {}, ["block", "dimensions"]),
         (recurrent(4), {**LSTM, "forget_bias": 1.0}, {}, ["block", "forget_bias"]),
         (recurrent(4), {**LSTM, "features": 8}, {}, ["block", "features"]),
+        (recurrent(4, layers=3), {**LSTM, "layers": 2}, {}, ["block", "layers"]),
         (RESIDUAL, {"kind": "residual", "matrices": 3}, {}, ["block", "matrices"]),
         (RESIDUAL, {"kind": "residual", "ratio": 1.0}, {}, ["block", "ratio"]),
         (RESIDUAL, {"kind": "residual", "norm": None}, {}, ["block", "norm"]),

@@ -175,43 +175,69 @@ def test_convolutions(client: InProcess, dimensions: int, padding: str) -> None:
     assert_same(answer, Autograd(entering, [{"W": each.weight.grad} for each in layers]))
 
 
+@pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
-def test_recurrent_networks(client: InProcess, cell: str) -> None:
+def test_recurrent_networks(client: InProcess, cell: str, layers: int) -> None:
     """What each time adds to the gradients of the shared weights: a cell for each, of equal weights."""
     torch = pytest.importorskip("torch")
     features, times, batch = 3, 6, 5
-    module = shaken(getattr(torch.nn, cell)(features, WIDTH, batch_first=True, dtype=torch.float64))
+    module = shaken(getattr(torch.nn, cell)(features, WIDTH, layers, batch_first=True, dtype=torch.float64))
     x = torch.randn(batch, times, features, dtype=torch.float64)
     upstream = torch.randn(batch, WIDTH, dtype=torch.float64)
-    state = {name.removesuffix("_l0"): each for name, each in module.state_dict().items()}
-    cells, hiddens = [], []
-    hidden = memory = torch.zeros(batch, WIDTH, dtype=torch.float64)
+    steps, hiddens, memories = [], [], []
+    hidden = [torch.zeros(batch, WIDTH, dtype=torch.float64)] * layers
+    memory = list(hidden)
     for time in range(times):
-        step = getattr(torch.nn, f"{cell}Cell")(features, WIDTH, dtype=torch.float64)
-        step.load_state_dict(state)
-        if cell == "LSTM":
-            hidden, memory = step(x[:, time], (hidden, memory))
-        else:
-            hidden = step(x[:, time], hidden)
-        hidden.retain_grad()
-        cells.append(step)
-        hiddens.append(hidden)
-    torch.testing.assert_close(module(x)[0][:, -1], hidden, rtol=1e-12, atol=1e-12)
-    hidden.backward(upstream)
+        below, cells = x[:, time], []
+        for layer in range(layers):
+            state = {
+                name.removesuffix(f"_l{layer}"): each
+                for name, each in module.state_dict().items()
+                if name.endswith(f"_l{layer}")
+            }
+            step = getattr(torch.nn, f"{cell}Cell")(below.shape[1], WIDTH, dtype=torch.float64)
+            step.load_state_dict(state)
+            if cell == "LSTM":
+                hidden[layer], memory[layer] = step(below, (hidden[layer], memory[layer]))
+                memory[layer].retain_grad()
+            else:
+                hidden[layer] = step(below, hidden[layer])
+            hidden[layer].retain_grad()
+            below = hidden[layer]
+            cells.append(step)
+        steps.append(cells)
+        hiddens.append(list(hidden))
+        memories.append(list(memory))
+    torch.testing.assert_close(module(x)[0][:, -1], hidden[-1], rtol=1e-12, atol=1e-12)
+    hidden[-1].backward(upstream)
     letters = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[cell]
     weights = [
         {
-            f"W_{side}{letter}": part
+            f"W_{side}{letter}{f'_l{layer}' if layer else ''}": part
+            for layer, each in enumerate(cells)
             for side, stacked in (("h", each.weight_hh.grad), ("i", each.weight_ih.grad))
             for letter, part in zip(letters, stacked.split(WIDTH), strict=True)
         }
-        for each in cells
+        for cells in steps
     ]
     block = {"kind": "recurrent", "cell": cell.lower()}
     answer = answered(client, module.state_dict(), x, upstream, activation="tanh", block=block)
-    assert_same(answer, Autograd(hiddens, weights))
+    assert_same(answer, Autograd([Piled(each) for each in hiddens], weights))
+    if cell == "LSTM":
+        told = [layer["cell_gradient_log10_rms"]["median"] for layer in answer["layers"]]
+        rms = [float(Piled(each).grad.square().mean().sqrt().log10()) for each in memories]
+        np.testing.assert_allclose(told, rms, rtol=0, atol=1e-10)
     by_module = [each["tensor"] for each in answer["weights"]["tensors"]]
     assert sorted(by_module) == sorted(module.state_dict())
+
+
+class Piled:
+    """The states of several layers, as one tensor with one gradient."""
+
+    def __init__(self, states: Sequence[Any]) -> None:
+        torch = pytest.importorskip("torch")
+        grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in states]
+        self.grad = torch.stack(grads)
 
 
 @pytest.mark.parametrize(

@@ -229,17 +229,20 @@ def _convolution_cost(weights: Weights, layer: Layer, columns: int, kind: Kind) 
 
 
 def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
-    """The same for one of two maps that all steps share, a step's part; only one of them is asked back."""
+    """The same for one of the maps that all steps share, a step's part; x_t's is not asked back."""
     rows, fan_in, steps = layer.rows, layer.fan_in, network.depth
+    back = 1 - 1 / len(network.matrices)
     if kind == "dense":
-        return Cost(3 * rows * fan_in * batch, rows * fan_in / steps, fan_in * batch)
+        return Cost((2 + 2 * back) * rows * fan_in * batch, rows * fan_in / steps, fan_in * batch)
     right, left = (min(steps * batch, each) for each in (fan_in, rows))
     forward = (4 * fan_in + rows) * right
     backward = (4 * rows + fan_in) * left + (2 * rows + 4 * fan_in) * right
     small = 20 * (rows + fan_in) * batch
-    drawn = (rows * right + fan_in * left / 2) / steps
-    kept = ((rows + fan_in) * (right + left / 2)) / steps
-    return Cost((forward + backward / 2 + small) * batch + FLOPS_PER_DEFERRAL, drawn, kept + fan_in * batch)
+    drawn = (rows * right + fan_in * left * back) / steps
+    kept = ((rows + fan_in) * (right + left * back)) / steps
+    return Cost(
+        (forward + backward * back + small) * batch + FLOPS_PER_DEFERRAL, drawn, kept + fan_in * batch
+    )
 
 
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:

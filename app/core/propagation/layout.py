@@ -39,6 +39,7 @@ class Layout:
         axes: how many axes the first entry may have, where its name alone says too little.
         either_way: matrices may be inputs × outputs; the first, which is not square, tells.
         counted: blocks are numbered one by one, so that a number left out is a block left out.
+        together: tensors of which all are there or none.
         complete: tensors of one axis that belong to no block are refused, because they might stand between.
     """
 
@@ -49,6 +50,7 @@ class Layout:
     axes: tuple[int, ...] = ()
     either_way: bool = False
     counted: bool = False
+    together: tuple[tuple[Entry, ...], ...] = ()
     complete: bool = False
 
 

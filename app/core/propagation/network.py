@@ -162,7 +162,7 @@ class Network:
     @property
     def state(self) -> int:
         """How many numbers a step hands on for each input."""
-        states = self.block.states if isinstance(self.block, RecurrentBlock) else 1
+        states = self.block.layers * self.block.states if isinstance(self.block, RecurrentBlock) else 1
         return states * max(self.sizes) * self.places
 
     def check_inputs(self, inputs: GaussianInputs | Array) -> None:

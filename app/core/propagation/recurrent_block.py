@@ -8,11 +8,15 @@ Gates are those of PyTorch's ``nn.RNN``, ``nn.LSTM`` (Hochreiter and Schmidhuber
 al. 2014), in its order, with one bias, added to what the inputs give; ``forget_bias`` is added to that of f.
 x is N(0, variance) anew at every time, or the caller's own; h and c start at 0, and the loss looks at the
 last h. Weights that are sent have both of PyTorch's biases, each where PyTorch adds it.
+
+With several ``layers`` (PyTorch's ``num_layers``) the h of one is the x of the next at the same time, and the
+loss looks at the last layer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -34,18 +38,22 @@ _FLOPS: dict[Cell, float] = {"rnn": 0.0, "lstm": 1000.0, "gru": 600.0}
 """What the gates take, for each element of h."""
 
 
+LAYERS = 100
+"""Most layers one over the other."""
+
 _REFUSED = {
-    "weight_hh_l1": "there are several layers, and a block is one: send the tensors of one, named _l0",
-    "weight_hh_l0_reverse": "the network runs both ways, and a block forward: send the tensors of one way",
+    "weight_hh_l0_reverse": "the network runs both ways, and a block forward: send the tensors of one way of "
+    "a network of one layer",
     "weight_hr_l0": "the states are projected (proj_size), and a block's are not",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentBlock:
-    """One step in time of a ``cell``; ``forget_bias`` is an lstm's, x has ``features`` numbers."""
+    """A step in time of ``layers`` of a ``cell``; ``forget_bias`` is an lstm's, ``features`` those of x."""
 
     cell: Cell = "rnn"
+    layers: int = 1
     forget_bias: float = 1.0
     features: int | None = None
     kind: ClassVar[str] = "recurrent"
@@ -59,7 +67,7 @@ class RecurrentBlock:
 
     @property
     def states(self) -> int:
-        """How many times the width is handed from time to time: h, and c of an lstm."""
+        """How many times the width each layer hands from time to time: h, and c of an lstm."""
         return 2 if self.cell == "lstm" else 1
 
     def inputs(self, width: int) -> int:
@@ -70,29 +78,54 @@ class RecurrentBlock:
         """As `block.Block.check`: it can have any width."""
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
-        """As `block.Block.shapes`: what is asked about h, and what about x."""
+        """As `block.Block.shapes`: of each layer what is asked about its h, and what about its x."""
         gates = GATES[self.cell]
         count = len(gates) * pieces
-        return Matrix(tuple(f"W_h{each}" for each in gates), Layer(width, width, count)), Matrix(
-            tuple(f"W_i{each}" for each in gates), Layer(self.inputs(width), width, count)
+        return tuple(
+            Matrix(tuple(f"W_{side}{gate}{_mark(layer)}" for gate in gates), Layer(features, width, count))
+            for layer in range(self.layers)
+            for side, features in (("h", width), ("i", width if layer else self.inputs(width)))
         )
+
+    def stacked(self, names: Iterable[str]) -> Self:
+        """The block with as many layers as a state dict of these names has.
+
+        Raises `InvalidValue` where a layer is left out, or there are too many.
+        """
+        matches = (re.search(r"(?:^|\.)weight_hh_l([0-9]{1,9})$", name) for name in names)
+        found = {int(each[1]) for each in matches if each}
+        if found - set(range(len(found))):
+            refuse(
+                "layers are missing: they are named weight_hh_l0, weight_hh_l1 and so on, and the last here "
+                f"is weight_hh_l{max(found)}"
+            )
+        if len(found) > LAYERS:
+            refuse(f"there are {len(found):,} layers; the most is {LAYERS}")
+        return replace(self, layers=max(1, len(found)))
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """As `block.Block.layouts`."""
+        """As `block.Block.layouts`: a cell's own names are those of one layer."""
         module = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[self.cell]
+        layers = [self._entries(layer, f"_l{layer}") for layer in range(self.layers)]
+        together = tuple(
+            each for each in zip(*layers, strict=True) if len(layers) > 1 and each[0].kind == "bias"
+        )
+        whole = tuple(entry for layer in layers for entry in layer)
+        return (
+            Layout(f"torch.nn.{module}", whole, refused=_REFUSED, together=together),
+            Layout(f"torch.nn.{module}Cell", self._entries(0, ""), refused=_REFUSED),
+        )
+
+    def _entries(self, layer: int, end: str) -> tuple[Entry, ...]:
+        """The tensors of one layer, whose names end so."""
         first = GATES[self.cell][0]
         return tuple(
-            Layout(
-                f"torch.nn.{module}{kind}",
-                tuple(
-                    Entry(f"W_{side[0]}{first}", each, (f"{each}_{side}{end}",), required=each == "weight")
-                    for side in ("hh", "ih")
-                    for each in ("weight", "bias")
-                ),
-                refused=_REFUSED,
+            Entry(
+                f"W_{side[0]}{first}{_mark(layer)}", each, (f"{each}_{side}{end}",), required=each == "weight"
             )
-            for kind, end in (("", "_l0"), ("Cell", ""))
+            for side in ("hh", "ih")
+            for each in ("weight", "bias")
         )
 
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:  # noqa: ARG002  there are none
@@ -118,5 +151,10 @@ class RecurrentBlock:
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `block.Block.load`."""
-        elements = float(width * batch * pieces)
+        elements = float(self.layers * width * batch * pieces)
         return Load(_FLOPS[self.cell] * elements, _KEPT[self.cell] * elements)
+
+
+def _mark(layer: int) -> str:
+    """What the names of a layer's matrices end with: nothing for the first, as where there is one alone."""
+    return f"_l{layer}" if layer else ""

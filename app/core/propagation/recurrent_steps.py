@@ -1,4 +1,7 @@
-"""A recurrent network, time by time. What is handed on is the state: h, and over it c below for an lstm.
+"""A recurrent network, time by time. What is handed on is the state: of each layer h, and c of an lstm.
+
+The last layer's state stands first, h over c, so that the loss looks at the first rows. Where there are
+several layers, h_t and c_t below are those of all of them.
 
 gradient_log10_rms              of dL/dh_t, h_t what step t hands on
 cell_gradient_log10_rms         of dL/dc_t, through h_t and c_{t+1}
@@ -28,15 +31,15 @@ from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.recurrent_cells import LongShortTerm, RecurrentCell, cell
 from app.core.propagation.responses import Response
-from app.core.propagation.statistics import variance_and_correlation
+from app.core.propagation.statistics import Figures, variance_and_correlation
 from app.core.propagation.steps import Run, mean, rescaled
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
 from app.core.propagation.tied_maps import TiedGaussian
 
 
-class Tape(NamedTuple):
-    """A step after its way forward: what was asked about h and x, and the cell."""
+class Stage(NamedTuple):
+    """A layer after its way forward: what was asked about h and x, and the cell."""
 
     state: Linear
     inputs: Linear
@@ -82,52 +85,80 @@ class RecurrentSteps:
             tied_map(law, matrix, kind, run.weights.at(place), most, run)
             for place, (matrix, kind) in enumerate(zip(self._shapes, kinds, strict=True))
         )
-        self._offsets = None, self._biases(law)
-
-    def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
-        """As `steps.Steps.forward`."""
-        run = self._run
-        state, inputs = (
-            Linear(*each, run.blocks) for each in zip(self._shapes, self._maps, self._offsets, strict=True)
+        self._offsets = tuple(
+            offset for layer in range(block.layers) for offset in (None, self._biases(law, layer))
         )
-        made = cell(self._block.cell, self._activations(number, measured=measured))
-        answers = state.forward(h.values[: self._width]), inputs.forward(self._input(number))
-        output = Batch(made.forward(h.values, *answers), run.blocks)
+
+    def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, list[Stage]]:
+        """As `steps.Steps.forward`; the tape is the layers, the first first."""
+        figures, blocks, heard = self._run.figures, self._run.blocks, _Heard()
+        stages: list[Stage] = []
+        states: list[Array] = []
+        x = self._input(number)
+        for layer, before in enumerate(reversed(np.split(h.values, self._block.layers))):
+            state, inputs = self._linear(2 * layer), self._linear(2 * layer + 1)
+            made = cell(self._block.cell, self._activations(heard, measured=measured))
+            answers = state.forward(before[: self._width]), inputs.forward(x)
+            states.append(made.forward(before, *answers))
+            stages.append(Stage(state, inputs, made))
+            heard.peak = max(heard.peak, *(largest(each) for each in (*answers, states[-1])))
+            x = states[-1][: self._width]
+        output = Batch(_stacked(states[::-1]), blocks)
         if measured:
-            sizes = [largest(each) for each in (*answers, output.values)]
-            run.figures.signal_peak[number] = np.log10(max(sizes))
-        if measured:
-            shown = output if self._block.states == 1 else Batch(output.values[: self._width], run.blocks)
-            figures = run.figures
+            shown = output if self._block.states == 1 else Batch(self._shown(output.values), blocks)
             # A cell that overflows is lost, whatever is shown of it.
             figures.activation_mean[number] = mean(shown) if math.isfinite(output.mean_square) else math.nan
             figures.activation_mean_square[number] = np.ldexp(shown.mean_square, 2 * shown.exponent)
             figures.correlation[number] = cosine(shown)
-        return output, Tape(state, inputs, made)
+            heard.tell(figures, number)
+        return output, stages
 
     def backward(
-        self, number: int, tape: Tape, gradient: Array, logarithm: float
+        self, number: int, tape: list[Stage], gradient: Array, logarithm: float
     ) -> tuple[Array, int] | None:
         """As `steps.Steps.backward`."""
         figures = self._run.figures
+        earlier: list[Array] = []
+        cells: list[Array] = []
+        norms: dict[str, float] = {}
+        above: Array | None = None
+        for stage, own in zip(reversed(tape), np.split(gradient, self._block.layers), strict=True):
+            if above is not None:
+                own[: self._width] += above
+            asked, given, past = stage.cell.backward(own)
+            if isinstance(stage.cell, LongShortTerm):
+                cells.append(stage.cell.cell_gradient)
+            if stage is tape[0]:
+                stage.inputs.measure(given)
+            else:
+                above = stage.inputs.backward(given)
+            if number:
+                below = stage.state.backward(asked)
+                if past is not None:
+                    past[: self._width] += below
+                    below = past
+                earlier.append(below)
+            else:
+                stage.state.measure(asked)
+            norms |= stage.state.log10_norms | stage.inputs.log10_norms
         figures.gradient_peak[number] = logarithm + np.log10(largest(gradient))
-        square = self._measured("gradient_log10_rms", number, gradient[: self._width], logarithm)
-        asked, given, past = tape.cell.backward(gradient)
-        if isinstance(tape.cell, LongShortTerm):
-            square += self._measured(CELL_GRADIENT, number, tape.cell.cell_gradient, logarithm)
-        tape.inputs.measure(given)
-        tape.state.measure(asked)
-        norms = tape.state.log10_norms | tape.inputs.log10_norms
+        square = self._measured("gradient_log10_rms", number, self._shown(gradient), logarithm)
+        if cells:
+            square += self._measured(CELL_GRADIENT, number, _stacked(cells), logarithm)
         for name, each in norms.items():
             figures.matrices[name][number] = logarithm + each
         figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(norms.values())))
-        if number == 0 or not math.isfinite(square):
-            return None
-        below = tape.state.backward(asked)
-        if past is not None:
-            past[: self._width] += below
-            below = past
-        return rescaled(below)
+        return rescaled(_stacked(earlier)) if earlier and math.isfinite(square) else None
+
+    def _linear(self, place: int) -> Linear:
+        """The shared matrix number ``place``, to be asked once."""
+        return Linear(self._shapes[place], self._maps[place], self._offsets[place], self._run.blocks)
+
+    def _shown(self, states: Array) -> Array:
+        """h of all layers, without c."""
+        layers, batch = self._block.layers, states.shape[1]
+        rows = states.reshape(layers, self._block.states, self._width, batch)[:, 0]
+        return np.ascontiguousarray(rows).reshape(layers * self._width, batch)
 
     def _input(self, number: int) -> Array:
         """x at this time, features × B."""
@@ -145,32 +176,54 @@ class RecurrentSteps:
         column[number] = logarithm + float(np.log10(square)) / 2
         return square
 
-    def _activations(self, number: int, *, measured: bool) -> list[Part]:
+    def _activations(self, heard: _Heard, *, measured: bool) -> list[Part]:
         """φ for the candidate, which is measured, and for an lstm's output."""
         figures, blocks = self._run.figures, self._run.blocks
 
         def measure(z: Array, response: Response) -> None:
-            variance, _ = variance_and_correlation(z, blocks)
-            figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
-            figures.saturated_fraction[number] = response.counts.saturated / response.outputs.size
-            figures.dead_fraction[number] = response.counts.dead / len(response.outputs)
+            heard.variances.append(variance_and_correlation(z, blocks)[0])
+            heard.saturated.append(response.counts.saturated / response.outputs.size)
+            heard.dead.append(response.counts.dead / len(response.outputs))
             look(z, response)
 
         def look(z: Array, _response: Response) -> None:
             if measured and self._network.units.estimated:
                 figures.seen(z)
 
-        heard = [measure if measured else look, look]
+        listening = [measure if measured else look, look]
         return [
-            Activation(self._network.units, self._width, blocks, each) for each in heard[: self._block.states]
+            Activation(self._network.units, self._width, blocks, each)
+            for each in listening[: self._block.states]
         ]
 
-    def _biases(self, law: Initialiser) -> Array | None:
-        """One for each row of the inputs' matrices."""
-        layer = self._shapes[1].layer
-        offset = drawn_biases(law, layer, self._run.biases.at(0), self._run.dtype)
+    def _biases(self, law: Initialiser, layer: int) -> Array | None:
+        """One for each row of the matrices of a layer's inputs."""
+        shape = self._shapes[2 * layer + 1].layer
+        offset = drawn_biases(law, shape, self._run.biases.at(layer), self._run.dtype)
         if self._block.cell != "lstm" or not self._block.forget_bias:
             return offset
-        offset = np.zeros(layer.rows, self._run.dtype) if offset is None else offset
+        offset = np.zeros(shape.rows, self._run.dtype) if offset is None else offset
         offset[self._width : 2 * self._width] += self._block.forget_bias
         return offset
+
+
+def _stacked(states: list[Array]) -> Array:
+    return states[0] if len(states) == 1 else np.concatenate(states)
+
+
+class _Heard:
+    """What the layers' candidates had before φ, one number a layer of each; and the largest value of all."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self.variances: list[float] = []
+        self.saturated: list[float] = []
+        self.dead: list[float] = []
+
+    def tell(self, figures: Figures, number: int) -> None:
+        """Their means become the step's figures."""
+        figures.signal_peak[number] = np.log10(self.peak)
+        variance = float(np.mean(self.variances))
+        figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
+        figures.saturated_fraction[number] = np.mean(self.saturated)
+        figures.dead_fraction[number] = np.mean(self.dead)

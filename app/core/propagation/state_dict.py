@@ -25,6 +25,9 @@ from app.core.propagation.recurrent_block import RecurrentBlock
 LISTED = 100
 """Most names of tensors left out that are listed."""
 
+LISTED_NAMES = 16
+"""Most names of a module's tensors that a refusal lists."""
+
 Parts: TypeAlias = dict[Entry, Tensor]
 AnyBlock: TypeAlias = Block | RecurrentBlock
 
@@ -50,11 +53,17 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
         InvalidValue: tensors that are missing, given twice, of another shape or not finite, or no such block.
         LimitExceeded: more numbers than may be.
     """
+    asked = block
+    if isinstance(block, RecurrentBlock):
+        block = block.stacked(each.name for each in given.tensors)
     layout = _layout(block, given.tensors)
     blocks, rest = _blocks(layout, given.tensors)
+    if isinstance(block, RecurrentBlock) and len(blocks) > 1:
+        refuse(f"there are {len(blocks)} such networks or cells under names of their own: send one of them")
     _check_same(blocks)
     required = [each for each in layout.entries if each.required]
     _check_required(blocks[0], (each for each in required if each.kind == "weight"))
+    _check_together(layout, blocks[0])
     transposed = layout.either_way and _is_transposed(blocks[0][layout.entries[0]])
     shapes = {
         entry.part: tensor.shape[::-1] if transposed else tensor.shape
@@ -62,7 +71,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
         if entry.kind == "weight"
     }
     fitted, width = block.fitted(shapes, pieces)
-    _check_said(block, fitted, said)
+    _check_said(asked, fitted, said)
     features = dict(fitted.norms(width))
     _check_required(blocks[0], (each for each in required if each.part in features))
     expected = _expected(fitted, width, pieces, blocks[0], transposed=transposed)
@@ -86,14 +95,15 @@ def _layout(block: AnyBlock, tensors: Sequence[Tensor]) -> Layout:
     fitting = [layout for layout in block.layouts if any(_anchor(layout, each) for each in tensors)]
     if len(fitting) == 1:
         return fitting[0]
-    known = "; or ".join(f"{_names(each.entries)} as in {each.module}" for each in block.layouts)
+    known = "; or ".join(f"{_names(each)} as in {each.module}" for each in block.layouts)
     if fitting:
         refuse(f"the names are those of two modules: one is taken at a time, {known}")
     return refuse(f"no tensor has the name of such a block's first matrix; a block has {known}")
 
 
-def _names(entries: Iterable[Entry]) -> str:
-    return ", ".join(each.names[0] for each in entries)
+def _names(layout: Layout) -> str:
+    names = [each.names[0] for each in layout.entries]
+    return ", ".join(names if len(names) <= LISTED_NAMES else [*names[:LISTED_NAMES], "and so on"])
 
 
 def _anchor(layout: Layout, tensor: Tensor) -> bool:
@@ -134,7 +144,7 @@ def _blocks(layout: Layout, tensors: Sequence[Tensor]) -> tuple[list[Parts], lis
         if entry is None:
             refuse(
                 f"block {order.index(owner) + 1} has a tensor that is none of its own; a block of "
-                f"{layout.module} has {_names(layout.entries)}"
+                f"{layout.module} has {_names(layout)}"
             )
         if entry in blocks[owner]:
             refuse(
@@ -145,7 +155,7 @@ def _blocks(layout: Layout, tensors: Sequence[Tensor]) -> tuple[list[Parts], lis
     if layout.complete and any(len(each.shape) == 1 for each in rest):
         refuse(
             "a vector belongs to no block: normalisation and learned slopes between blocks would be left out "
-            f"unseen. A block of {layout.module} has {_names(layout.entries)}"
+            f"unseen. A block of {layout.module} has {_names(layout)}"
         )
     return [blocks[each] for each in order], rest
 
@@ -181,6 +191,15 @@ def _check_same(blocks: Sequence[Parts]) -> None:
         for entry in union:
             if entry not in parts:
                 refuse(f"block {number} has no {entry.names[0]}, and others have")
+
+
+def _check_together(layout: Layout, parts: Parts) -> None:
+    """Raises `InvalidValue` where of tensors that go together only some are there."""
+    for entries in layout.together:
+        here = [each for each in entries if each in parts]
+        for entry in entries if here else ():
+            if entry not in parts:
+                refuse(f"there is a {here[0].names[0]} and no {entry.names[0]}")
 
 
 def _check_required(parts: Parts, entries: Iterable[Entry]) -> None:

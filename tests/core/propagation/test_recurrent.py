@@ -52,6 +52,7 @@ class Case:
     steps: int = 4
     batch: int = 2
     forget_bias: float = 1.0
+    layers: int = 1
     inputs: GaussianInputs | None = None
 
     @property
@@ -60,7 +61,7 @@ class Case:
             sizes=(self.width,) * (self.steps + 1),
             call=REGISTRY.resolve(self.activation),
             weights=self.weights,
-            block=RecurrentBlock(cell=self.cell, forget_bias=self.forget_bias),
+            block=RecurrentBlock(cell=self.cell, layers=self.layers, forget_bias=self.forget_bias),
         )
 
     def figures(self, engine: Engine = "auto", seed: int = 1, index: int = 0, **options: Any) -> Figures:
@@ -76,6 +77,9 @@ CASES = {
     "gru": Case("gru", weights=gaussian(2.0, 0.3)),
     "more questions than units": Case("rnn", width=6, steps=5),
     "lstm, more questions than units": Case("lstm", width=5),
+    "rnn, two layers": Case("rnn", layers=2, width=8),
+    "lstm, three layers": Case("lstm", layers=3, weights=gaussian(1.5, 0.3), steps=3),
+    "gru, two layers": Case("gru", layers=2, weights=gaussian(2.0, 0.3)),
     "inputs alike": Case("gru", inputs=GaussianInputs(3, 2.0, 1.0)),
 }
 
@@ -128,7 +132,7 @@ def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Fig
 
 
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
-    figures, (state, _) = recorded(case, engine, seed, index)
+    figures, (state, *_) = recorded(case, engine, seed, index)
     columns = [*(getattr(figures, name) for name in COMPARED), *figures.own.values()]
     # h and c are 0 at first, and so is what that step adds to some gradients.
     columns += [each[1:] for each in figures.matrices.values()]
@@ -271,3 +275,21 @@ def test_a_wide_network_is_deferred_and_its_cost_is_that_of_what_it_is_asked() -
     dense = cost(network, 32, ("dense", "dense"), 4, 2.0**31)
     assert deferred.bytes < 4 * 2**30 < 8 * 2**30 < dense.bytes
     assert deferred.work < dense.work / 2
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_figures_of_a_step_are_over_all_its_layers(cell: Cell) -> None:
+    """At the first time nothing comes from before: it is a pile of cells."""
+    one, two = (Case(cell, steps=1, layers=layers).figures("dense") for layers in (1, 2))
+    assert list(two.matrices) == [*one.matrices, *(f"{name}_l1" for name in one.matrices)]
+    assert one.preactivation_variance[0] != two.preactivation_variance[0]
+    candidate = {"rnn": "W_ih", "lstm": "W_ig", "gru": "W_in"}[cell]
+    assert two.matrices[candidate][0] > -math.inf < two.matrices[f"{candidate}_l1"][0]
+
+
+def test_a_pile_costs_what_its_layers_do() -> None:
+    """All but the first layer's inputs are asked back as well."""
+    one, four = (Case("gru", width=64, steps=10, layers=layers).network for layers in (1, 4))
+    single, piled = (cost(each, 8, engines(each, 8, "dense"), 8, 2.0**31) for each in (one, four))
+    assert 4 * single.work < piled.work < 5 * single.work
+    assert 3 * single.bytes < piled.bytes < 5 * single.bytes
