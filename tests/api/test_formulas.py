@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.api.describe import _soon
+from app.api.describe import _computed_here
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import FormulaActivation
 from app.core.card import Description
@@ -205,7 +205,7 @@ def test_a_card_is_found_sooner_than_a_worker_is_started(text: str) -> None:
     call = REGISTRY.resolve(f"formula:{text}", {})
     assert isinstance(call.activation, FormulaActivation)
     start = time.thread_time()
-    assert _soon(Description(call.activation)) is not None
+    assert _computed_here(Description(call.activation)) is not None
     assert time.thread_time() - start < 0.3
 
 
