@@ -3,7 +3,7 @@
 PYTHON ?= python3
 CONTAINER ?= docker
 
-SUPPORTED := 3.11 3.12 3.13
+SUPPORTED := 3.11 3.12 3.13 3.14
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 UV := uv==0.13.9
 BIOME := @biomejs/biome@2.6.8

@@ -13,6 +13,7 @@ from app.core.activations.definition import Elementwise
 from app.core.arithmetic.compiled import DECLARED
 from app.core.arithmetic.loops import FEW
 from app.core.propagation import simulation  # noqa: F401  its modules declare their loops
+from app.core.training import figures  # noqa: F401  so do these
 
 _MOST_USED = (np.float64, 2, False), (np.float32, 2, False), (np.float64, 1, False)
 """Values with slopes, of arrays and in networks, and values alone, which integrals take."""
@@ -32,7 +33,10 @@ _MOST_PROCESSES = 8
 
 
 def compile_loops(*, most_used: bool) -> None:
-    """Compiles the loops on all cores; parameters for each element are left to who has them."""
+    """Compiles the loops on all cores.
+
+    Parameters for each element are left to who has them, but for those that every network learns.
+    """
     uses = _MOST_USED if most_used else (*_MOST_USED, *_OTHERS)
     names = [name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise)]
     count = min(_MOST_PROCESSES, cpu_count())
@@ -56,3 +60,8 @@ def _compile_entry(name: str, uses: tuple[tuple[type, int, bool], ...]) -> None:
     for dtype, count, odd in uses:
         for size in _SIZES:
             entry.orders(np.zeros(size, dtype), count, odd, **params)
+    if any(each.trained for each in entry.parameters):
+        for size in _SIZES:
+            learned = {each.name: np.ones(size) for each in entry.parameters}
+            entry.orders(np.zeros(size), 2, **learned)
+            entry.parameter_derivatives(np.zeros(size), **learned)

@@ -287,7 +287,16 @@ def _defaults(entry: Activation) -> dict[str, float | None]:
 
 def tree_of(entry: Activation, expression: Expression) -> Tree:
     """An entry's formula as a tree in x and the parameters, constants and definitions written out."""
-    names: dict[str, Tree] = {name: number(Fraction(digits)) for name, (_, digits) in entry.constants.items()}
-    for name, definition in entry.formulas.where.items():
-        names[name] = substitute(tree(definition.text), names)
-    return substitute(tree(expression.text), names)
+    constants = tuple((name, digits) for name, (_, digits) in entry.constants.items())
+    where = tuple((name, definition.text) for name, definition in entry.formulas.where.items())
+    return _written_out(expression.text, constants, where)
+
+
+@lru_cache(maxsize=1024)
+def _written_out(
+    text: str, constants: tuple[tuple[str, str], ...], where: tuple[tuple[str, str], ...]
+) -> Tree:
+    names: dict[str, Tree] = {name: number(Fraction(digits)) for name, digits in constants}
+    for name, definition in where:
+        names[name] = substitute(tree(definition), names)
+    return substitute(tree(text), names)

@@ -26,12 +26,14 @@ from numba import config, njit
 from numba.core.caching import NullCache
 from numba.core.codegen import get_host_cpu_features
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from app.core.arithmetic.fingerprint import fingerprint
 
 _result: Any = CompileResult
 _pickled: Any = dumps
+_runtime: Any = rtsys
 _config: Any = config
 _host_features: Any = get_host_cpu_features
 
@@ -112,8 +114,12 @@ class _Kept(NullCache):
         self._stamp = stamp
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The loop for ``signature``, or None."""
-        target.refresh()
+        """The loop for ``signature``, or None.
+
+        numba's own cache calls ``target.refresh()`` first, which imports all that compiles Python: 212
+        modules in a tenth of a second. What is compiled needs numba's runtime alone; compiling calls it.
+        """
+        _runtime.initialize(target)
         with suppress(OSError, ValueError):
             seal, code = self._path(signature, target.codegen()).read_bytes().split(b"\n", maxsplit=1)
             if seal == self._seal(code):

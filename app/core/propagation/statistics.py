@@ -126,20 +126,22 @@ def spread(values: Array) -> Spread:
     """
     ordered = np.sort(np.asarray(values, np.float64), axis=0)  # NaN comes last
     count = np.count_nonzero(~np.isnan(ordered), axis=0)
-    return Spread(*(_quantile(ordered, count, fraction) for fraction in (0.5, 0.05, 0.95)))
-
-
-def _quantile(ordered: Column, count: NDArray[np.intp], fraction: float) -> Column:
+    fractions = np.reshape(_FRACTIONS, (-1, *[1] * count.ndim))
     if count.size and (count == len(ordered)).all():
-        place = np.asarray(fraction * (len(ordered) - 1))
-        below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+        place = fractions * (len(ordered) - 1)
+        below, above = (ordered[side(place).astype(np.intp).ravel()] for side in (np.floor, np.ceil))
     else:
-        place = fraction * np.maximum(count - 1, 0)
+        place = fractions * np.maximum(count - 1, 0)
         below, above = (
-            np.take_along_axis(ordered, side(place).astype(np.intp)[None], axis=0)[0]
-            for side in (np.floor, np.ceil)
+            np.take_along_axis(ordered, side(place).astype(np.intp), axis=0) for side in (np.floor, np.ceil)
         )
-    weight = place - np.floor(place)
+    return Spread(*_between(below, above, place - np.floor(place)))
+
+
+_FRACTIONS = (0.5, 0.05, 0.95)
+
+
+def _between(below: Column, above: Column, weight: Column) -> Column:
     # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
     single = (below == above) | (weight == 0)
     with np.errstate(invalid="ignore"):

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from app.core.activations.exponential import SOFTPLUS
 from app.core.arithmetic import Array
+from app.core.arithmetic.compiled import compiled
 from app.core.propagation.statistics import Spread, spread
 from app.core.training.data import Examples
 from app.core.training.learner import Evaluation, Learner, Pass, Tape
@@ -183,12 +184,19 @@ def _binned(outputs: Array) -> _Binned | None:
     low, high = float(outputs.min()), float(outputs.max())  # NaN where there is one
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
-    width = (high - low) or 1.0
-    scaled = outputs - low
-    scaled *= BINS / width
-    places = np.minimum(scaled, BINS - 1, out=scaled).astype(np.intp)
-    counts = [np.bincount(each.ravel(), minlength=BINS) / each.size for each in places]
-    return _Binned(low, high, np.stack(counts))
+    counts = np.zeros((len(outputs), BINS), np.int64)
+    _count(np.ascontiguousarray(outputs).reshape(len(outputs), -1), low, BINS / ((high - low) or 1.0), counts)
+    return _Binned(low, high, counts / (outputs[0].size or 1))
+
+
+@compiled("void(f8[:,::1], f8, f8, i8[:,::1])")
+def _count(outputs: Array, low: float, bins: float, counts: NDArray[np.int64]) -> None:
+    """Adds each row's numbers to its bins, of which there are so many from ``low`` to ``low + 1``."""
+    last = counts.shape[1] - 1
+    for row in range(outputs.shape[0]):
+        for column in range(outputs.shape[1]):
+            place = int((outputs[row, column] - low) * bins)
+            counts[row, min(place, last)] += 1
 
 
 @dataclass(frozen=True)
@@ -254,9 +262,17 @@ def _held_out(
 
 def _log10_rms(delta: Array) -> Array:
     """By run, of numbers whose squares may be beyond the doubles."""
-    largest = np.abs(delta).max(axis=(1, 2))
+    rows = delta.reshape(len(delta), -1)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    if (squares >= _PLAIN_SQUARES).all() and (squares < np.inf).all():
+        return np.asarray(np.log10(squares / rows.shape[1]) / 2)
+    largest = np.abs(rows).max(axis=1)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-    return np.asarray(np.log10(scale) + np.log10(((delta / scale[:, None, None]) ** 2).mean(axis=(1, 2))) / 2)
+    return np.asarray(np.log10(scale) + np.log10(((rows / scale[:, None]) ** 2).mean(axis=1)) / 2)
+
+
+_PLAIN_SQUARES = 1e-200
+"""A sum of squares above this has lost nothing that matters to squares below the doubles."""
 
 
 def _dead(slopes: Array, pieces: int) -> NDArray[np.bool_]:
@@ -273,10 +289,22 @@ def _saturated(learner: Learner, tape: Tape) -> Array:
 
 def _agreement(gradients: Array, axis: int, runs: int) -> Array:
     """By run the mean over units or examples of the share that has the sign of most along ``axis``."""
-    positive, negative = (
-        np.add.reduce(each, axis=axis, dtype=np.intp) for each in (gradients > 0, gradients < 0)
-    )
+    groups = np.moveaxis(gradients[None] if gradients.ndim == 2 else gradients, axis, 1)
+    groups = np.ascontiguousarray(groups)
+    positive, negative = np.zeros((2, len(groups), groups.shape[2]), np.int64)
+    _count_signs(groups, positive, negative)
     signed = positive + negative
     share = np.where(signed > 0, np.maximum(positive, negative) / np.maximum(signed, 1), 0.0)
     mean = share.sum(axis=-1) / np.count_nonzero(signed, axis=-1)
     return np.asarray(np.broadcast_to(mean, runs))  # the data are the same for all runs
+
+
+@compiled("void(f8[:,:,::1], i8[:,::1], i8[:,::1])")
+def _count_signs(gradients: Array, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> None:
+    """Counts along the middle axis."""
+    for group in range(gradients.shape[0]):
+        for member in range(gradients.shape[1]):
+            for column in range(gradients.shape[2]):
+                value = gradients[group, member, column]
+                positive[group, column] += value > 0
+                negative[group, column] += value < 0

@@ -243,9 +243,11 @@ class _Trainer:
             return
         gradient = self._gradient(step)
         before = state.values.copy() if self._measures_update(step) else None
-        watched = state.values[:, training.watched]
+        watched = training.watched
+        places = state.values[:, watched] if watched.size else None
         training.optimiser.step(state.values, gradient, state.memory, step)
-        self._follow(state.values[:, training.watched] - watched)
+        if places is not None:
+            self._follow(state.values[:, watched] - places)
         if before is not None:
             state.update = _update_to_weight(self._learner, before, state.values)
 
@@ -281,6 +283,8 @@ class _Trainer:
     def _score(self, step: int, runs: slice, accuracy: Array) -> None:
         """Who has reached an accuracy for the first time."""
         for goal, reached in zip(GOALS, self._state.reached, strict=True):
+            if not (accuracy >= goal).any():
+                return
             reached[runs][(accuracy >= goal) & (reached[runs] < 0) & self._state.alive[runs]] = step
 
     def _follow(self, moved: Array) -> None:

@@ -7,7 +7,9 @@ What it leaves open is looked at again, as long as another one accounts for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -27,10 +29,10 @@ from app.core.verification.evidence import (
     Fit,
     Mask,
     Suspect,
-    best,
     evidence,
 )
 from app.core.verification.judgement import Errors
+from app.core.verification.lineup import best
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
 from app.core.verification.suspects.formulas import (
     other_constants,
@@ -122,12 +124,11 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
     for place in range(ROUNDS):
-        if remaining.sum() < max(SOME * total, 1 if place == 0 else 4 * FEW):
+        few = LEAST_ERRORS if seen.x.size <= SMALL else FEW
+        if remaining.sum() < max(SOME * total, few if place == 0 else 4 * FEW):
             return
-        found = _likeliest(seen, base, remaining, compute)
-        if found is None:
-            found = _two_at_once(seen, base, remaining, compute)
-        if found is None or not _enough(seen, remaining, found[1]):
+        found = _Round(seen, base, remaining, compute).found()
+        if found is None or not _enough(remaining, found[1]):
             return
         suspect, _ = found
         everywhere = np.arange(seen.x.size)
@@ -146,70 +147,90 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         base = suspect.base or base
 
 
-def _two_at_once(
-    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
-) -> tuple[Suspect, Fit] | None:
-    """A fault of the function that meets some errors, where its arithmetic accounts for the others."""
-    functions = chain(
-        other_parameters(seen, base, remaining), relatives(seen), other_constants(seen, base, remaining)
-    )
-    found = best(seen, functions, remaining, SOME, 0.05)
-    if found is None or found[0].base is None:
-        return None
-    together = best(seen, stepwise_kernels(seen, found[0].base, compute), remaining, LEAST, 0.3)
-    return None if together is None else found
+def _enough(remaining: Mask, fit: Fit) -> bool:
+    """A handful of errors shows a pattern only if nothing is left open."""
+    return int(remaining.sum()) >= FEW or (fit.share > 0.99 and fit.gain > 0.9)
 
 
-def _enough(seen: Evidence, remaining: Mask, fit: Fit) -> bool:
-    """A handful of errors shows a pattern only in a format of a few numbers, if nothing is left open."""
-    count = int(remaining.sum())
-    if count >= FEW:
-        return True
-    return seen.x.size <= SMALL and count >= LEAST_ERRORS and fit.share > 0.99 and fit.gain > 0.9
+@dataclass(frozen=True)
+class _Round:
+    """The search for one cause of the ``remaining`` errors; ``base`` is what the kernel seems to compute."""
 
+    seen: Evidence
+    base: Base
+    remaining: Mask
+    compute: np.dtype[Any] | None
 
-def _likeliest(
-    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
-) -> tuple[Suspect, Fit] | None:
-    """The best of those that cost little where it leaves next to nothing open, else of all."""
-    if seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize:
-        return best(seen, other_constants(seen, base, remaining), remaining, LEAST)
-    light = best(seen, _light_suspects(seen, base, remaining), remaining, LEAST)
-    if light is not None and _is_clear(*light):
-        return light
-    heavy = best(seen, _heavy_suspects(seen, base, remaining, compute), remaining, LEAST)
-    both = [each for each in (light, heavy) if each is not None]
-    return max(both, key=lambda each: each[1].worth - each[0].price, default=None)
+    def found(self) -> tuple[Suspect, Fit] | None:
+        """The best of those that cost little where it leaves next to nothing open, else of all."""
+        if self.seen.worst <= QUIET and self.seen.dtype.itemsize >= SINGLE.itemsize:
+            return None if self._irregular else self._best(self._constants)
+        light = self._best(self._light_suspects())
+        if light is not None and _is_clear(*light):
+            return light
+        both = [each for each in (light, self._best(self._heavy_suspects())) if each is not None]
+        return max(both, key=lambda each: each[1].worth - each[0].price, default=None) or self._two_at_once()
+
+    def _best(self, suspects: Iterable[Suspect]) -> tuple[Suspect, Fit] | None:
+        return best(self.seen, suspects, self.remaining, LEAST)
+
+    def _two_at_once(self) -> tuple[Suspect, Fit] | None:
+        """A fault of the function that meets some errors, where its arithmetic accounts for the others."""
+        if self._irregular:
+            return None
+        functions = chain(self._parameters, relatives(self.seen), self._constants)
+        found = best(self.seen, functions, self.remaining, SOME, 0.05)
+        if found is None or found[0].base is None:
+            return None
+        stepwise = stepwise_kernels(self.seen, found[0].base, self.compute)
+        together = best(self.seen, stepwise, self.remaining, LEAST, 0.3)
+        return None if together is None else found
+
+    def _light_suspects(self) -> Iterator[Suspect]:
+        """Each takes one evaluation of a formula at most, or some.
+
+        What moves neighbours the same way is left out where the errors are irregular.
+        """
+        seen, base, regular = self.seen, self.base, not self._irregular
+        yield from flushing_kernels(seen, base)
+        yield from fixed_point_answers(seen)
+        yield from turned_parameters(seen, base)
+        if regular:
+            yield from self._parameters
+            yield from early_ends(seen)
+            yield from clipped_arguments(seen, base, self.remaining)
+        yield from cut_answers(seen)
+        yield from passing_formats(seen, base)
+        if regular:
+            yield from self._constants
+        yield from relatives(seen)
+        if regular:
+            yield from other_slopes(seen)
+
+    def _heavy_suspects(self) -> Iterator[Suspect]:
+        """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
+        yield from stepwise_kernels(self.seen, self.base, self.compute)
+        if self.base == self.seen.base:
+            yield from even_tables(self.seen, self.base, self.remaining)
+            yield from tables(self.seen, self.remaining, 0 if self._irregular else 3)
+        yield from other_formats(self.seen, self.base)
+        yield from noise(self.seen)
+
+    @cached_property
+    def _irregular(self) -> bool:
+        return self.seen.is_irregular(self.remaining)
+
+    @cached_property
+    def _parameters(self) -> list[Suspect]:
+        return list(other_parameters(self.seen, self.base, self.remaining))
+
+    @cached_property
+    def _constants(self) -> list[Suspect]:
+        return list(other_constants(self.seen, self.base, self.remaining))
 
 
 def _is_clear(suspect: Suspect, fit: Fit) -> bool:
     return fit.share >= CLEAR_SHARE and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
-
-
-def _light_suspects(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
-    """Each takes one evaluation of a formula at most, or some."""
-    yield from flushing_kernels(seen, base)
-    yield from fixed_point_answers(seen)
-    yield from turned_parameters(seen, base)
-    yield from other_parameters(seen, base, remaining)
-    yield from early_ends(seen)
-    yield from clipped_arguments(seen, base, remaining)
-    yield from cut_answers(seen)
-    yield from passing_formats(seen, base)
-    yield from other_constants(seen, base, remaining)
-    yield from relatives(seen)
-    yield from other_slopes(seen)
-
-
-def _heavy_suspects(
-    seen: Evidence, base: Base, remaining: Mask, compute: np.dtype[Any] | None
-) -> Iterator[Suspect]:
-    """Steps rounded one by one, pieces fitted one after the other."""
-    yield from stepwise_kernels(seen, base, compute)
-    yield from even_tables(seen, base, remaining)
-    yield from tables(seen, remaining)
-    yield from other_formats(seen, base)
-    yield from noise(seen)
 
 
 def truncation(seen: Evidence) -> Cause | None:

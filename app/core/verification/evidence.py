@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -27,10 +27,6 @@ FAR = 2.0**40
 SAMPLE = 1500
 """Wrong numbers, and others, that a supposed kernel is tried on first."""
 
-GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
-"""Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
-to; not where it has to meet less than this."""
-
 QUIET = 4.0
 """Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
 
@@ -49,6 +45,9 @@ PERFECT = 0.9995
 
 FEW = 8
 """Numbers that show no pattern."""
+
+MANY, IRREGULAR = 200, 0.4
+"""Pairs of neighbours that show a pattern, if they have one, and changes of sign, a share, that show none."""
 
 Mask: TypeAlias = NDArray[np.bool_]
 Places: TypeAlias = NDArray[np.intp]
@@ -71,7 +70,7 @@ class Suspect:
     errors depend on the last digit of elementary functions, so that their size can be predicted, not their
     value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
     ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
-    has in different places.
+    has in different places. What it predicts is the same for all outputs where it has a ``key``, and is kept.
     """
 
     cause: str
@@ -83,6 +82,7 @@ class Suspect:
     price: float = 0.0
     split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
     room: Callable[[Places], Array] | None = None
+    key: tuple[object, ...] | None = None
 
     def causes(self, met: Places) -> list[Cause]:
         """The causes of the errors that it meets, with their shares of these."""
@@ -96,6 +96,11 @@ class Base(NamedTuple):
 
     tree: Tree
     params: Mapping[str, float]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others."""
+        return (self.tree, *self.params.items())
 
 
 class Fit(NamedTuple):
@@ -115,7 +120,7 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Outputs at finite inputs whose right answer is known, in the order of the inputs.
+    """Outputs at finite inputs whose right answer is known; ``by_size`` says: in the order of the inputs.
 
     ``arrays`` are the parameters that differ from input to input; ``turned`` are the same along other axes,
     by the axis.
@@ -134,6 +139,7 @@ class Evidence:
     smallest_normal: float
     arrays: Mapping[str, Array] = field(default_factory=dict)
     turned: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+    by_size: bool = False
 
     @cached_property
     def wrong(self) -> Mask:
@@ -152,9 +158,28 @@ class Evidence:
         return np.where(self.faithful, np.minimum(self.off(self.exact), 1.0), self.off(self.exact))
 
     @cached_property
+    def gap(self) -> Array:
+        """The errors in ulps of whichever is larger, exact answer or output, as `apart` has them."""
+        return np.minimum(self.size, self.apart(self.exact, np.arange(self.x.size)))
+
+    @cached_property
     def worst(self) -> float:
         """The largest error in ulps."""
         return float(self.size.max(initial=0.0))
+
+    def is_irregular(self, remaining: Mask) -> bool:
+        """Whether what lies beside a ``remaining`` error is off the other way about as often as not.
+
+        What is wrong with a function moves neighbours the same way; a rounding does not.
+        """
+        if not self.by_size:
+            return False
+        with np.errstate(invalid="ignore"):
+            off = np.sign(self.output - self.right)
+        inexact = np.flatnonzero(np.abs(off) == 1)
+        sign, wrong = off[inexact], remaining[inexact]
+        changes = (sign[1:] != sign[:-1])[wrong[1:] | wrong[:-1]]
+        return changes.size >= MANY and float(changes.mean()) > IRREGULAR
 
     @cached_property
     def base(self) -> Base:
@@ -222,54 +247,60 @@ class Evidence:
     def fit(self, suspect: Suspect, places: Places, remaining: Mask) -> tuple[Fit, Mask]:
         """The fit at ``places``, and which of the errors there are met."""
         predicted = self.rounded(suspect.predicted(places))
-        size, exact = self.size[places], self.exact[places]
         left = self.apart(predicted, places)
-        if suspect.room is not None:
-            return self._within(suspect.room(places), places, left, remaining)
-        wrong = remaining[places]
+        if suspect.room is None:
+            share, met = self.shares(predicted, places, remaining, noisy=suspect.noisy)
+            after = _bits(left)
+        else:
+            room = suspect.room(places)
+            share, met = self.shares_within(room, places, remaining)
+            after = _bits(np.where(self._is_within(room, places), np.minimum(left, 0.5), left))
+        before = _bits(self.gap[places])
+        gain = 1 - after / before if before else 0.0
+        return Fit(float(share), max(-1.0, gain)), met
+
+    def shares(self, predicted: Array, places: Places, remaining: Mask, *, noisy: bool) -> tuple[Array, Mask]:
+        """What share of the errors at ``places`` each kernel meets, a row of ``predicted``, and which.
+
+        It is none if most of the errors that a kernel would make are not there.
+        """
+        size, exact, wrong = self.size[places], self.exact[places], remaining[places]
+        left = self.apart(predicted, places)
         with np.errstate(all="ignore"):
             claimed = np.abs(predicted - exact) / self.unit[places]
-            same = np.sign(predicted - exact) == np.sign(self.output[places] - exact)
         claimed = np.minimum(np.where(np.isfinite(claimed), claimed, FAR), FAR)
         claimed = np.where(predicted == self.right[places], 0.0, claimed)
-        met = left <= _allowed(size)
+        met = left <= _allowed(self.gap[places])
         true = left <= _allowed(claimed)
-        if suspect.noisy:
+        if noisy:
             nearby = _largest_nearby(np.where(claimed < FAR, claimed, 0.0))
             alike = (nearby > 2) & (size <= 4 * nearby) & (size >= nearby / 16)
+            with np.errstate(all="ignore"):
+                same = np.sign(predicted - exact) == np.sign(self.output[places] - exact)
             met |= alike | (same & (left <= np.maximum(2.0, size / 4)) & (claimed > 1))
             true |= alike
         else:
             met &= (claimed > 0.5) | (size == FAR)
-        made = claimed > (4 if suspect.noisy else 1)
+        made = claimed > (4 if noisy else 1)
         met &= wrong
-        share = float(met.sum() / max(1, wrong.sum()))
-        if made.any() and (true & made).sum() < 0.5 * made.sum():
-            share = 0.0
-        before, after = _bits(size), _bits(left)
-        gain = 1 - after / before if before else 0.0
-        return Fit(share, max(-1.0, gain)), met
+        share = met.sum(axis=-1) / max(1, wrong.sum())
+        return np.where((true & made).sum(axis=-1) < 0.5 * made.sum(axis=-1), 0.0, share), met
 
-    def _within(self, room: Array, places: Places, left: Array, remaining: Mask) -> tuple[Fit, Mask]:
-        """The fit of errors that may be so large; it is none if most of them are not there."""
-        size, wrong = self.size[places], remaining[places]
+    def shares_within(self, room: Array, places: Places, remaining: Mask) -> tuple[Array, Mask]:
+        """The same of errors that may be as large as the ``room``; none if most of them are not there."""
+        met = self._is_within(room, places) & remaining[places]
+        with np.errstate(all="ignore"):
+            likely = room / self.unit[places] > 1
+        there = (likely & (self.size[places] > 0.5)).sum(axis=-1)
+        share = met.sum(axis=-1) / max(1, remaining[places].sum())
+        return np.where(there < ROOM * likely.sum(axis=-1), 0.0, share), met
+
+    def _is_within(self, room: Array, places: Places) -> Mask:
+        size = self.size[places]
         with np.errstate(all="ignore"):
             room = np.minimum(room / self.unit[places], FAR)
-        within = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
-        met = within & wrong
-        likely = room > 1
-        share = float(met.sum() / max(1, wrong.sum()))
-        if likely.any() and (size[likely] > 0.5).mean() < ROOM:
-            share = 0.0
-        before, after = _bits(size), _bits(np.where(within, np.minimum(left, 0.5), left))
-        return Fit(share, max(-1.0, 1 - after / before if before else 0.0)), met
-
-
-def _least_gain(seen: Evidence, suspect: Suspect) -> float:
-    """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
-    if not suspect.noisy:
-        return 0.3
-    return -0.5 if seen.dtype.itemsize >= SINGLE.itemsize else 0.2
+        within: Mask = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
+        return within
 
 
 def _allowed(size: Array) -> Array:
@@ -289,8 +320,9 @@ def _thinned(places: Places) -> Places:
 
 def _largest_nearby(size: Array) -> Array:
     """The largest size among the `NEIGHBOURS` inputs on each side; the sizes are in the inputs' order."""
-    padded = np.pad(size, NEIGHBOURS)
-    largest: Array = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).max(axis=1)
+    padded = np.pad(size, [*[(0, 0)] * (size.ndim - 1), (NEIGHBOURS, NEIGHBOURS)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=-1)
+    largest: Array = windows.max(axis=-1)
     return largest
 
 
@@ -303,6 +335,7 @@ def evidence(
     seen = evidence_at(call, order, found, use, dtype)
     return replace(
         seen,
+        by_size=True,
         arrays=_arrays(call, use),
         turned={axis: _arrays(other, use) for axis, other in turned.items()},
     )
@@ -328,35 +361,3 @@ def evidence_at(call: Call, order: int, found: Errors, use: Any, dtype: np.dtype
         found.correct[use],
         found.smallest_normal,
     )
-
-
-def _glance(places: Places) -> Places:
-    """Some runs of neighbours, spread evenly."""
-    starts = np.linspace(0, places.size - RUN, GLANCE // RUN).astype(np.intp)
-    found: Places = places[(starts[:, None] + np.arange(RUN)).ravel()]
-    return found
-
-
-def best(
-    seen: Evidence,
-    suspects: Iterable[Suspect],
-    remaining: Mask,
-    least: float,
-    least_gain: float | None = None,
-) -> tuple[Suspect, Fit] | None:
-    """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
-    places = seen.sample(remaining)
-    few = _glance(places) if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE else None
-    found: tuple[Suspect, Fit] | None = None
-    worth = -np.inf
-    for suspect in suspects:
-        if few is not None and seen.fit(suspect, few, remaining)[0].share < least / 2:
-            continue
-        fit, _ = seen.fit(suspect, places, remaining)
-        if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
-            continue
-        if fit.worth - suspect.price > worth:
-            found, worth = (suspect, fit), fit.worth - suspect.price
-        if fit.share == 1 and fit.gain > PERFECT and suspect.price <= CHEAP:
-            break
-    return found

@@ -162,7 +162,7 @@ def _neighbour(values: Array, dtype: np.dtype[Any], towards: float) -> Array:
         sign = np.where(values == 0, 1.0, np.sign(values)) * np.sign(towards)
         mantissa, exponent = np.frexp(np.abs(values))
         inwards = (sign < 0) & (mantissa == 0.5)
-        step = np.ldexp(1.0, exponent - 1 - int(facts.nmant) - inwards)
+        step = np.where(values == 0, 0.0, np.ldexp(1.0, exponent - 1 - int(facts.nmant) - inwards))
         step = np.maximum(step, float(facts.smallest_subnormal))
         moved: Array = values + np.copysign(step, towards)
         return moved

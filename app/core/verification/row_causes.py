@@ -11,8 +11,9 @@ import numpy as np
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
-from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, best, evidence_at
+from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, evidence_at
 from app.core.verification.judgement import Errors
+from app.core.verification.lineup import best
 from app.core.verification.suspects.row_arithmetic import (
     flushing_rows,
     held_halves,

@@ -32,6 +32,9 @@ FREE = "a constant"
 STEPS = 20
 """Of a search for a parameter."""
 
+FEW_WRONG, HOPE = 300, 6
+"""Outputs, and steps by these, after which a search is given up that does not come to an end."""
+
 MOST_DIGITS = 9
 
 MOST_FORMS = 6
@@ -59,7 +62,8 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
-        yield Suspect("other_variant", label, summary, partial(exactly_at, seen, base), base=base, price=0.05)
+        run = partial(exactly_at, seen, base)
+        yield Suspect("other_variant", label, summary, run, base=base, price=0.05, key=("exactly", *base.key))
 
 
 def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
@@ -228,12 +232,28 @@ def _constants(root: Tree) -> Iterator[Tree]:
 
 
 def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:
-    """The number that most wrong outputs agree on, by Newton's method on each and the median of all."""
+    """The number that most wrong outputs agree on, by Newton's method on each and the median of all.
+
+    A few of them say whether there is hope.
+    """
     places = seen.sample(remaining)
     places = places[remaining[places] & np.isfinite(seen.output[places])]
+    near = unknown.value if start is None else start
+    if places.size > FEW_WRONG:
+        few = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
+        *_, before, near = _approach(seen, unknown, few, near, HOPE)
+        if not abs(near - before) <= max(0.1 * abs(near - unknown.value), 1e-3 * abs(near)):
+            return None
+    *_, found = _approach(seen, unknown, places, near, STEPS)
+    return None if found == unknown.value or not math.isfinite(found) else found
+
+
+def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, steps: int) -> Iterator[float]:
+    """Numbers ever closer to what the outputs agree on, at most so many; NaN where there is none."""
     output, unit = seen.output[places], seen.unit[places]
-    found = unknown.value if start is None else start
-    for _ in range(STEPS):
+    found = start
+    yield found
+    for _ in range(steps):
         width = 1e-6 * max(abs(found), 1e-3)
         with np.errstate(all="ignore"):
             slope = (unknown.run(found + width, places) - unknown.run(found - width, places)) / (2 * width)
@@ -241,16 +261,15 @@ def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | N
             lack = (output - unknown.run(found, places)) / slope
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
-            return None
+            yield math.nan
+            return
         weight = np.minimum(weight, FAR) * min(max(abs(found), abs(unknown.value), 1e-3), FAR)
         use &= weight >= min(TELLING, float(np.median(weight[use])))
         step = _agreed(lack[use])
         found += step
-        if not math.isfinite(found):
-            return None
-        if abs(step) <= 1e-10 * abs(found):
-            break
-    return None if found == unknown.value else found
+        yield found
+        if not abs(step) > 1e-10 * abs(found):
+            return
 
 
 def _agreed(values: Array) -> float:
@@ -376,6 +395,6 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
             f"수식의 상수들이 {how.replace('digits', '자리')}로 반올림되어 있습니다.",
         )
         changed = Base(root, base.params)
-        yield Suspect(
-            "rounded_constant", f"all to {how}", summary, partial(exactly_at, seen, changed), base=changed
-        )
+        run = partial(exactly_at, seen, changed)
+        key = ("exactly", *changed.key)
+        yield Suspect("rounded_constant", f"all to {how}", summary, run, base=changed, key=key)

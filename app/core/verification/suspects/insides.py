@@ -33,6 +33,9 @@ NEARLY_ALL = 0.98
 
 TF32_BITS = 10
 
+FAR_OUT = 1e300
+"""An input in the place of infinity, where a formula may be no number."""
+
 
 class Inside(NamedTuple):
     """A format that a kernel computes in, by its name."""
@@ -101,7 +104,7 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
 
 def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) -> Iterator[Suspect]:
     """The formula, in every writing, with every step rounded."""
-    forms = list(_writings(base))
+    forms = list(_writings(base.tree))
     if base == seen.base:
         forms += [Writing("", each) for each in seen.own_writings]
     for inside in insides(seen, compute):
@@ -118,10 +121,13 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
                 noisy=inside.bits >= SHORT[0].bits,
                 price=0.001 * number,
                 split=partial(_split, seen, writing, inside, run),
+                key=("steps", inside.name, writing.tree, *base.params.items()),
             )
             yield suspect
             if suspect.noisy and seen.dtype.itemsize < SINGLE.itemsize and seen.worst <= SMALL:
-                yield replace(suspect, price=0.2 + suspect.price, room=partial(_room, inside, run))
+                room = partial(_room, inside, run)
+                key = ("room", *(suspect.key or ()))
+                yield replace(suspect, price=0.2 + suspect.price, room=room, key=key)
 
 
 def _room(inside: Inside, run: Callable[[Places], Steps], places: Places) -> Array:
@@ -137,13 +143,10 @@ def _usual(seen: Evidence, inside: Inside) -> bool:
     return inside.name == seen.dtype.name and inside.bits >= SHORT[0].bits
 
 
-def _writings(base: Base) -> Iterator[Writing]:
-    found = set()
-    for root in dict.fromkeys((base.tree, stable(base.tree))):
-        for each in writings(root):
-            if each.tree not in found:
-                found.add(each.tree)
-                yield each
+@lru_cache(maxsize=256)
+def _writings(tree: Tree) -> tuple[Writing, ...]:
+    forms = [each for root in dict.fromkeys((tree, stable(tree))) for each in writings(root)]
+    return tuple({each.tree: each for each in reversed(forms)}.values())[::-1]
 
 
 def _steps(seen: Evidence, base: Base, writing: Writing, inside: Inside, places: Places) -> Steps:
@@ -215,8 +218,8 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
-        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1.
-        price = 0.06 if inside.bits >= own else 0.0
+        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1; float8 is rarer.
+        price = 0.06 if inside.bits >= own else 0.08 if inside in SHORTEST else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
@@ -228,7 +231,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
         yield passing(inside, "inputs", "입력", taken, base, price)
         if inside.bits < own and holds(seen, inside):
-            yield passing(inside, "answers", "결과", answers, base)
+            yield passing(inside, "answers", "결과", answers, base, price)
         if inside.name == "float16" and own >= SHORT[0].bits and _is_looked_up(seen, base):
             summary = Text(
                 "Each answer is the float16 number that belongs to the input rounded to float16, as from a "
@@ -236,7 +239,8 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
                 "모든 결과가 float16으로 반올림한 입력에 대응하는 float16 수입니다. float16의 모든 수를 담은 "
                 "표에서 찾은 값으로 보입니다.",
             )
-            yield Suspect("table", "float16 inputs and answers", summary, both, base=base)
+            key = ("passing", "both", inside.name, *base.key)
+            yield Suspect("table", "float16 inputs and answers", summary, both, base=base, key=key)
         else:
             yield passing(inside, "inputs and answers", "입력과 결과", both, base, price)
 
@@ -250,7 +254,7 @@ def cut_answers(seen: Evidence) -> Iterator[Suspect]:
                 f"결과를 반올림하지 않고 {inside.name}의 자릿수에서 잘라 냈습니다.",
             )
             run = partial(_shorter, seen, inside)
-            yield Suspect("truncation", f"to {inside.name}", summary, run)
+            yield Suspect("truncation", f"to {inside.name}", summary, run, key=("cut", inside.name))
 
 
 def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
@@ -286,11 +290,15 @@ def passing(
         f"The errors are those of {what} rounded to {inside.name}.",
         f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",
     )
-    return Suspect("low_precision", f"{inside.name} {what}", summary, predicted, base=base, price=price)
+    key = None if base is None else ("passing", what, inside.name, *base.key)
+    detail = f"{inside.name} {what}"
+    return Suspect("low_precision", detail, summary, predicted, base=base, price=price, key=key)
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
-    return exactly_at(seen, base, places, inside.rounded(seen.x[places]))
+    """Where the input overflows, the limit: what double precision says far out."""
+    taken = np.clip(inside.rounded(seen.x[places]), -FAR_OUT, FAR_OUT)
+    return exactly_at(seen, base, places, taken)
 
 
 _stable = lru_cache(maxsize=1024)(stable)

@@ -52,7 +52,7 @@ def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
         "inputs and outputs": both,
     }
     for detail, predicted in kinds.items():
-        yield _flushing(detail, predicted, 0.0)
+        yield _flushing(detail, predicted, 0.0, (detail, *base.key))
     single = float(np.finfo(np.float32).tiny)
     smallest = max(seen.smallest_normal, single if seen.dtype != FORMATS["float64"] else 0.0)
     inside = own_format(seen.dtype) if seen.dtype == FORMATS["float64"] else SHORT[0]
@@ -62,7 +62,8 @@ def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
         return np.where(np.abs(rounded) < smallest, 0.0, rounded)
 
     for root in dict.fromkeys((base.tree, stable(base.tree))):
-        yield _flushing("inside", partial(_steps, seen, Base(root, base.params), step), 0.01)
+        other = Base(root, base.params)
+        yield _flushing("inside", partial(_steps, seen, other, step), 0.01, ("inside", *other.key))
 
 
 def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: Places) -> Array:
@@ -104,12 +105,14 @@ def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:
     yield Suspect("low_precision", detail, summary, predicted)
 
 
-def _flushing(detail: str, predicted: Callable[[Places], Array], price: float) -> Suspect:
+def _flushing(
+    detail: str, predicted: Callable[[Places], Array], price: float, key: tuple[object, ...]
+) -> Suspect:
     what = _FLUSHED[detail]
     summary = Text(
         f"Subnormal {what.en} are flushed to zero.", f"비정규수인 {what.ko}을(를) 0으로 처리합니다."
     )
-    return Suspect("flushed_subnormals", detail, summary, predicted, price=price)
+    return Suspect("flushed_subnormals", detail, summary, predicted, price=price, key=("flushed", *key))
 
 
 def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
@@ -139,7 +142,8 @@ def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
                 f"The {what} are those of {name}: their bits were taken for {seen.dtype.name}.",
                 f"{_KOREAN[what]}이 {name}의 것입니다. 그 비트를 {seen.dtype.name}로 읽었습니다.",
             )
-            yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted)
+            key = ("bits", name, what, *base.key)
+            yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted, key=key)
 
 
 _KOREAN = {"inputs": "입력", "outputs": "출력", "inputs and outputs": "입력과 출력"}

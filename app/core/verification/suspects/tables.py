@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
+from app.core.formulas.tree import Tree
 from app.core.verification.evidence import FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
-GLANCE = 50
-"""Numbers by which most evenly spaced tables are ruled out."""
+GLANCE, ALIKE, OFF = 50, 0.6, 0.5
+"""Numbers by which most evenly spaced tables are ruled out: those that say less of them than this share, or
+the right answer of more."""
 
 MOST_STEPS = 0.65
 """Of the answers: with more, neighbours are rarely alike."""
@@ -69,8 +71,8 @@ MOST_END = 1e3
 """Evenly spaced tables end here at the latest."""
 
 
-def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
-    """Pieces of degree 0 to 3, where fewer do than the right answers take."""
+def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
+    """Pieces of degree 0 to the ``highest``, where fewer do than the right answers take."""
     places = _window(seen, remaining)
     if places.size < 4 * FEW or seen.arrays:  # one curve only
         return
@@ -85,18 +87,17 @@ def tables(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     x = seen.x[places]
     made = _Points(x, seen.output[places], np.clip(slack * unit, least, HUGE))
     right = _Points(x, seen.right[places], np.clip(slack * seen.unit[places], least, HUGE))
-    for degree in range(int(_is_short(seen, places)), 4):
+    for degree in range(int(_is_short(seen, places)), highest + 1):
         if degree and _smooth(made, degree) < SMOOTH:
             continue
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
-        cut = _segments(made, degree, most)
+        cut = _fewer_segments(made, right, degree, most)
         if cut is None or len(cut) < 2:
             continue
         if degree == 0 and not _are_even(np.array([x[each.start] for each in cut])):
             continue
-        if _segments(right, degree, int(len(cut) / FEWER)) is None:
-            yield _table(seen, x, cut, degree)
-            return
+        yield _table(seen, x, cut, degree)
+        return
 
 
 def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
@@ -109,37 +110,67 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
     edges = seen.x[inner][[0, -1]]
     seen_ends = {plainest(0.98 * abs(each), 1.02 * abs(each)) for each in edges.tolist() if each}
     for high in sorted({*ENDS, *(each for each in seen_ends if each < MOST_END)}):
-        for count in COUNTS:
-            knots = np.linspace(-high, high, count + 1)
-            values = exactly(base, knots)
-            for kind, look in _LOOKS.items():
-                run = partial(_even, seen, inner, (knots, values), look)
-                within = sample[np.abs(seen.x[sample]) <= high]
-                if not _agrees(seen, run, within[:: max(1, within.size // GLANCE)], 0.6):
-                    continue
-                if not _agrees(seen, run, within, 0.9):
-                    continue
-                detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
-                summary = Text(
-                    f"The answers are those of a table: {detail}.",
-                    f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 "
-                    "표의 값과 같습니다.",
-                )
-                yield Suspect("table", detail, summary, run, base=base)
+        within = sample[np.abs(seen.x[sample]) <= high]
+        if within.size < FEW:
+            continue
+        finest, zero = _finest(base, high), _Zero.of(seen, TINY * high)
+        for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // GLANCE)]):
+            table = np.linspace(-high, high, count + 1), finest[:: COUNTS[-1] // count]
+            run = partial(_even, seen, inner, zero, table, _LOOKS[kind])
+            if not _agrees(seen, seen.rounded(run(within)), within, 0.9).all():
+                continue
+            detail = f"{count} {kind.en} from {-high:.4g} to {high:.4g}"
+            summary = Text(
+                f"The answers are those of a table: {detail}.",
+                f"결과가 {-high:.4g}부터 {high:.4g}까지를 {count}개의 {kind.ko}으로 나눈 표의 값과 같습니다.",
+            )
+            yield Suspect("table", detail, summary, run, base=base)
 
 
-def _agrees(seen: Evidence, run: Callable[[Places], Array], places: Places, least: float) -> bool:
-    same = seen.off(seen.rounded(run(places)), places) <= 1
-    return places.size >= FEW and float(same.mean()) >= least
+def _finest(base: Base, high: float) -> Array:
+    """The values at the knots of the longest table; those of shorter ones are among them."""
+    return _kept_values(base.tree, tuple(base.params.items()), high)
 
 
-def _even(seen: Evidence, inner: Mask, table: tuple[Array, Array], look: _Look, places: Places) -> Array:
+@lru_cache(maxsize=128)
+def _kept_values(tree: Tree, params: tuple[tuple[str, float], ...], high: float) -> Array:
+    return exactly(Base(tree, dict(params)), np.linspace(-high, high, COUNTS[-1] + 1))
+
+
+def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Iterator[tuple[int, Text]]:
+    """The tables up to ``high`` that say much of what the kernel says at a few places."""
+    counts = np.array(COUNTS)[:, None]
+    every = COUNTS[-1] // counts
+    u = (seen.x[places] + high) / (2 * high) * counts
+    before = np.minimum(np.floor(u).astype(np.intp), counts - 1)
+    start, stop = finest[before * every], finest[(before + 1) * every]
+    said = {
+        _LINES: start + (u - before) * (stop - start),
+        _NEAREST: finest[np.rint(u).astype(np.intp) * every],
+        _BEFORE: start,
+    }
+    for kind, values in said.items():
+        agree = _agrees(seen, seen.rounded(values), places, ALIKE)
+        yield from ((COUNTS[row], kind) for row in np.flatnonzero(agree))
+
+
+def _agrees(seen: Evidence, predicted: Array, places: Places, least: float) -> Mask:
+    """Whether errors are so often those of a table, a row of ``predicted``, which is off there too."""
+    same = (seen.off(predicted, places) <= 1).mean(axis=-1)
+    off = (predicted != seen.right[places]).mean(axis=-1)
+    found: Mask = (same >= least) & (off >= OFF)
+    return found
+
+
+def _even(
+    seen: Evidence, inner: Mask, zero: _Zero, table: tuple[Array, Array], look: _Look, places: Places
+) -> Array:
     x = seen.x[places]
     knots, values = table
     within = (x >= knots[0]) & (x <= knots[-1])
     answers = look(np.clip(x, knots[0], knots[-1]), knots, values)
     beyond = np.where(inner[places], seen.right[places], seen.output[places])
-    near = _next_to_zero(seen, TINY * float(knots[-1]), places)
+    near = zero.near(seen, places)
     return np.where(within & ~near, answers, np.where(near, seen.output[places], beyond))
 
 
@@ -153,11 +184,10 @@ def _before(x: Array, knots: Array, values: Array) -> Array:
     return found
 
 
-_LOOKS: dict[Text, _Look] = {
-    Text("straight lines", "직선"): np.interp,
-    Text("steps", "계단"): _nearest,
-    Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)"): _before,
-}
+_LINES = Text("straight lines", "직선")
+_NEAREST = Text("steps", "계단")
+_BEFORE = Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)")
+_LOOKS: dict[Text, _Look] = {_LINES: np.interp, _NEAREST: _nearest, _BEFORE: _before}
 
 
 def _is_short(seen: Evidence, places: Places) -> bool:
@@ -213,17 +243,39 @@ class _Segment(NamedTuple):
     coefficients: Array
 
 
-def _segments(points: _Points, degree: int, most: int) -> list[_Segment] | None:
-    """The fewest pieces, from the left, each as long as it can be; None where it takes more than ``most``."""
+def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> list[_Segment] | None:
+    """The pieces of what was ``made``; None where it takes ``most``, or nearly as many as the right answers.
+
+    Every `SHORT_RUN` pieces it is seen how many the right answers have taken that far.
+    """
     found: list[_Segment] = []
+    rights = _segments(right, degree)
+    count, reached = 0, 0
+    for piece in _segments(made, degree):
+        if len(found) == most or (
+            len(found) >= SHORT_RUN and piece.start < LEAN * (2 * degree + 4) * len(found)
+        ):
+            return None
+        found.append(piece)
+        if len(found) % SHORT_RUN == 0 or len(found) == SHORT_RUN // 2:
+            while reached < piece.stop:
+                count, reached = count + 1, next(rights).stop
+            if count <= len(found):
+                return None
+    while count <= len(found) / FEWER:
+        if next(rights, None) is None:
+            return None
+        count += 1
+    return found
+
+
+def _segments(points: _Points, degree: int) -> Iterator[_Segment]:
+    """The fewest pieces, from the left, each as long as it can be."""
     start, size = 0, points.x.size
     while start < size:
-        if len(found) == most or (len(found) >= SHORT_RUN and start < LEAN * (2 * degree + 4) * len(found)):
-            return None
         stop, piece = _longest(points, start, degree)
-        found.append(_Segment(start, stop, float(points.x[start]), piece))
+        yield _Segment(start, stop, float(points.x[start]), piece)
         start = stop
-    return found
 
 
 def _smooth(points: _Points, degree: int) -> float:
@@ -306,7 +358,7 @@ def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspec
         "table",
         detail,
         summary,
-        partial(_looked_up, seen, cut, starts, (low, high)),
+        partial(_looked_up, seen, cut, starts, (low, high), _Zero.of(seen, TINY * max(abs(low), abs(high)))),
         price=(0.05 if each else 0.15) + 0.0005 * (degree + 1) * len(cut),
     )
 
@@ -318,25 +370,34 @@ def _are_even(starts: Array) -> bool:
 
 
 def _looked_up(
-    seen: Evidence, cut: list[_Segment], starts: Array, ends: tuple[float, float], places: Places
+    seen: Evidence, cut: list[_Segment], starts: Array, ends: tuple[float, float], zero: _Zero, places: Places
 ) -> Array:
     x = seen.x[places]
-    x_least = TINY * max(map(abs, ends))
     segment = np.clip(np.searchsorted(starts, x, side="right") - 1, 0, len(cut) - 1)
     values = seen.right[places].copy()
     within = (x >= ends[0]) & (x <= ends[1])
     for number in np.unique(segment[within]):
         here = within & (segment == number)
         values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
-    beyond = ~_inner(seen)[places] | _next_to_zero(seen, x_least, places)
+    beyond = ~_inner(seen)[places] | zero.near(seen, places)
     return np.where(beyond, seen.output[places], values)
 
 
-def _next_to_zero(seen: Evidence, least: float, places: Places) -> Mask:
+class _Zero(NamedTuple):
     """Nearer to zero than what was looked at, and no farther off: a table's errors are absolute."""
-    size = np.abs(seen.x)
-    with np.errstate(all="ignore"):
-        off = np.abs(seen.output - seen.right)
-        edge = off[(size >= least) & (size <= 8 * least) & np.isfinite(off)]
-        near: Mask = (size < least) & (off <= edge.max(initial=0.0))
-    return near[places]
+
+    least: float
+    most_off: float
+
+    @classmethod
+    def of(cls, seen: Evidence, least: float) -> _Zero:
+        edge = (np.abs(seen.x) >= least) & (np.abs(seen.x) <= 8 * least)
+        with np.errstate(all="ignore"):
+            off = np.abs(seen.output[edge] - seen.right[edge])
+        return cls(least, float(off[np.isfinite(off)].max(initial=0.0)))
+
+    def near(self, seen: Evidence, places: Places) -> Mask:
+        with np.errstate(all="ignore"):
+            off = np.abs(seen.output[places] - seen.right[places])
+        found: Mask = (np.abs(seen.x[places]) < self.least) & (off <= self.most_off)
+        return found

@@ -1,0 +1,192 @@
+"""Which of the suspects accounts best for a kernel's errors.
+
+Most are ruled out by a few numbers. What a suspect says there is kept for the next kernel of that function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import round_to
+from app.core.verification.evidence import (
+    CHEAP,
+    PERFECT,
+    SAMPLE,
+    SINGLE,
+    Evidence,
+    Fit,
+    Mask,
+    Places,
+    Suspect,
+)
+from app.core.verification.exact import doubles
+
+GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
+"""Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
+to; not where it has to meet less than this."""
+
+PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
+"""Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
+suspects out together, if so many are wrong."""
+
+MIDDLE, IN_THE_MIDDLE = (2.0**-12, 2.0**8), 0.75
+"""Sizes of inputs where most kernels err, and the share of the probes that lies there."""
+
+CLOSE = 0.6
+"""Of what a suspect has to meet, it meets at least so much at the probes."""
+
+TOGETHER, FOREMOST = 64, 12
+"""Suspects that are looked at together, and those of them that are looked at more closely."""
+
+ALBUMS = 6
+"""Functions, each order for itself, for which a worker keeps what suspects say: up to 4 MB each."""
+
+
+def best(
+    seen: Evidence,
+    suspects: Iterable[Suspect],
+    remaining: Mask,
+    least: float,
+    least_gain: float | None = None,
+) -> tuple[Suspect, Fit] | None:
+    """The suspect that accounts best for the ``remaining`` errors; the first that leaves nothing open."""
+    places = seen.sample(remaining)
+    found: tuple[Suspect, Fit] | None = None
+    worth = -np.inf
+    for suspect in _likely(seen, suspects, places, remaining, least):
+        fit, _ = seen.fit(suspect, places, remaining)
+        if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
+            continue
+        if fit.worth - suspect.price > worth:
+            found, worth = (suspect, fit), fit.worth - suspect.price
+        if fit.share == 1 and fit.gain > PERFECT and suspect.price <= CHEAP:
+            break
+    return found
+
+
+def _least_gain(seen: Evidence, suspect: Suspect) -> float:
+    """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
+    if not suspect.noisy:
+        return 0.3
+    return -0.5 if seen.dtype.itemsize >= SINGLE.itemsize else 0.2
+
+
+def _likely(
+    seen: Evidence, suspects: Iterable[Suspect], places: Places, remaining: Mask, least: float
+) -> Iterator[Suspect]:
+    """Those that a few numbers do not rule out."""
+    if seen.by_size and seen.x.size >= PROBES:
+        probes = _probes(seen.x)
+        telling = _telling(remaining[probes])
+        if remaining[probes[telling]].sum() >= WRONG_PROBES:
+            album = _Album.of(seen, probes)
+            return _not_ruled_out(album, telling, seen, suspects, remaining, CLOSE * least)
+    if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
+        few = _runs(places, GLANCE)
+        return (each for each in suspects if seen.fit(each, few, remaining)[0].share >= least / 2)
+    return iter(suspects)
+
+
+def _probes(x: Array) -> Places:
+    size = np.abs(x)
+    middle = np.flatnonzero((size >= MIDDLE[0]) & (size <= MIDDLE[1]))
+    inner = int(min(IN_THE_MIDDLE * PROBES, middle.size)) // RUN * RUN
+    places = [_runs(middle, inner)] if inner else []
+    return np.concatenate([*places, _runs(np.arange(x.size), PROBES - inner)])
+
+
+def _runs(places: Places, count: int) -> Places:
+    """Some runs of neighbours, spread evenly."""
+    starts = np.linspace(0, places.size - RUN, count // RUN).astype(np.intp)
+    found: Places = places[(starts[:, None] + np.arange(RUN)).ravel()]
+    return found
+
+
+def _telling(wrong: Mask) -> Places:
+    """Which of the probes are looked at: runs with errors, if there are enough, spread evenly."""
+    count = wrong.reshape(-1, RUN).sum(axis=1)
+    runs = np.flatnonzero(count)
+    if runs.size < MOST_PROBES // RUN:
+        runs = np.arange(count.size)
+    chosen = runs[np.linspace(0, runs.size - 1, MOST_PROBES // RUN).astype(np.intp)]
+    found: Places = (chosen[:, None] * RUN + np.arange(RUN)).ravel()
+    return found
+
+
+def _not_ruled_out(
+    album: _Album,
+    telling: Places,
+    seen: Evidence,
+    suspects: Iterable[Suspect],
+    remaining: Mask,
+    least: float,
+) -> Iterator[Suspect]:
+    """Those that meet so much of what the telling probes show, the foremost of each group."""
+    rest = iter(suspects)
+    while together := list(islice(rest, TOGETHER)):
+        shares = album.shares(seen, together, remaining, telling)
+        foremost = np.sort(np.argsort(-shares, kind="stable")[:FOREMOST])
+        yield from (together[place] for place in foremost[shares[foremost] >= least])
+
+
+class _Said(NamedTuple):
+    """What a suspect predicts at the probes, in the kernel's format, or how large errors it allows there."""
+
+    kind: str
+    numbers: NDArray[Any]
+
+
+class _Album:
+    """What suspects of one function say at the probes."""
+
+    def __init__(self, probes: Places) -> None:
+        self._probes = probes
+        self._kept: dict[tuple[object, ...], _Said] = {}
+
+    @classmethod
+    def of(cls, seen: Evidence, probes: Places) -> _Album:
+        """The one that is kept for this function, order and format at these inputs."""
+        if seen.arrays:
+            return cls(probes)
+        numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
+        return _kept_album(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))
+
+    def shares(self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, telling: Places) -> Array:
+        """What share of the errors at the ``telling`` probes each meets."""
+        probes = self._probes[telling]
+        said = [self._said(seen, each) for each in suspects]
+        found = np.zeros(len(said))
+        for kind in {each.kind for each in said}:
+            places = [place for place, each in enumerate(said) if each.kind == kind]
+            numbers = doubles(np.stack([said[place].numbers[telling] for place in places]))
+            if kind == "room":
+                found[places], _ = seen.shares_within(numbers, probes, remaining)
+            else:
+                found[places], _ = seen.shares(numbers, probes, remaining, noisy=kind == "noisy")
+        return found
+
+    def _said(self, seen: Evidence, suspect: Suspect) -> _Said:
+        if suspect.key is None:
+            return _asked(seen, suspect, self._probes)
+        if suspect.key not in self._kept:
+            self._kept[suspect.key] = _asked(seen, suspect, self._probes)
+        return self._kept[suspect.key]
+
+
+def _asked(seen: Evidence, suspect: Suspect, places: Places) -> _Said:
+    if suspect.room is not None:
+        return _Said("room", suspect.room(places).astype(np.float32))
+    said = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
+    return _Said("noisy" if suspect.noisy else "plain", said)
+
+
+@lru_cache(maxsize=ALBUMS)
+def _kept_album(probes: bytes, _: tuple[object, ...]) -> _Album:
+    return _Album(np.frombuffer(probes, np.intp))
