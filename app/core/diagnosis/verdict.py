@@ -25,13 +25,13 @@ State: TypeAlias = Illness | Literal["healthy"]
 
 VANISHING = 2.8
 """Decades that ‖dL/dz‖ may lose between the last layer and another, less log10 D of D layers. The steps of
-all layers add up, so that the largest rate at which a network is stable falls as 1/D, and with it how much of a
-gradient can be made up for."""
+all layers add up, so that the largest rate at which a network is stable falls as 1/D, and with it how much of
+a gradient can be made up for."""
 
 DEEPEST = 50
 """Layers beyond which that falls no further: deeper networks were not tried."""
 
-NARROW = 1.0
+NARROW = 0.85
 """Σ 1/width of the layers beyond which a gradient survives in a few directions alone."""
 
 EXPLODING = 1.6
@@ -257,6 +257,9 @@ def _usable_depth(figures: Medians) -> int:
     """Layers from the loss up to the first whose gradient is too small or too large."""
     if figures.overflow is not None:
         return 0
-    fits = (figures.gradients >= -figures.vanishing) & (figures.weight_gradients <= EXPLODING)
+    # No gradient in a layer, and one before it: that is a branch which is dead by itself.
+    dead_branch = (figures.gradients == -np.inf) & (np.isfinite(figures.gradients).cumsum() > 0)
+    fits = (figures.gradients >= -figures.vanishing) | dead_branch
+    fits &= figures.weight_gradients <= EXPLODING
     fits &= figures.depths_over_widths <= NARROW
     return len(fits) if fits.all() else int(np.argmin(fits[::-1]))

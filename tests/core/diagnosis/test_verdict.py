@@ -16,6 +16,7 @@ from app.core.diagnosis.report import diagnose, underflow
 from app.core.diagnosis.theory import Prediction, critical
 from app.core.errors import InvalidValue
 from app.core.jobs import ignore
+from app.core.propagation.dropout import Dropout
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
@@ -153,7 +154,7 @@ def test_layers_too_narrow_for_their_number(width: int, change: dict[str, Any], 
     if state != "healthy":
         (finding,) = report.verdict.findings
         assert finding.evidence == {"depth_over_width": pytest.approx(23 / 16)}
-        assert report.verdict.usable_depth == 17  # sixteen sixteenths are one
+        assert report.verdict.usable_depth == 14  # thirteen sixteenths are 0.81
         assert "1.44" in report.summary.en
         assert "critical" not in report.summary.en
         assert report.remedies
@@ -167,6 +168,27 @@ def test_a_caller_s_own_narrow_network_is_judged_by_its_figures() -> None:
         remedies=False,
     ).verdict
     assert verdict.state == "healthy"
+
+
+def test_a_dead_branch_is_no_end_of_what_can_learn() -> None:
+    """Every other layer leaves out its one unit, and the gradient goes past it."""
+    network = Network(
+        sizes=(1,) * 61,
+        call=REGISTRY.resolve("mish"),
+        weights=initialiser("he_normal"),
+        residual=0.1,
+        dropout=Dropout(0.5, "standard"),
+    )
+    verdicts = [
+        diagnose(
+            Experiment(network=network, inputs=GaussianInputs(1), networks=1, seed=seed), remedies=False
+        ).verdict
+        for seed in range(8)
+    ]
+    healthy = [each for each in verdicts if each.state == "healthy"]
+    assert healthy
+    assert any((each.figures.gradients == -math.inf).any() for each in healthy)
+    assert all(each.usable_depth == 60 for each in healthy)
 
 
 @pytest.mark.parametrize(
