@@ -223,7 +223,7 @@ def test_a_signal_that_small_inputs_do_not_make_has_not_exploded(variance: float
 
 
 def test_rank_collapse_is_found() -> None:
-    """ReLU at He's initialisation keeps the gradient and loses what tells inputs apart: 1 − c ~ 1/l²."""
+    """ReLU at He's initialisation keeps the gradient, while all inputs converge to one: 1 − c ~ 1/l²."""
     report = diagnose(shaped((256,) * 301, initialiser("he_normal")), remedies=False)
     assert report.verdict.state == "collapsed"
     assert report.verdict.layer is not None
