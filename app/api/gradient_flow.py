@@ -42,11 +42,14 @@ answer.
 **States.** The verdict lists its `findings`, worst first, from medians over the networks; `state` is that of
 the first, or `healthy`.
 
-- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs to the last
-  layer, or the norm of a layer's weight gradient is more than 10^{verdict.EXPLODING} times the last layer's.
+- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs (from one,
+  where they are smaller) to the last layer, or the norm of a layer's weight gradient is more than
+  10^{verdict.EXPLODING} times the last layer's.
 - `dead`: in half of the networks or more no gradient at all reaches the first layer.
 - `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
-- `vanishing`: the norm of a layer's gradient is less than 10^-{verdict.VANISHING} of the last layer's.
+- `vanishing`: of D layers, the norm of a layer's gradient is less than D · 10^-{verdict.VANISHING} of the
+  last layer's (with D = {verdict.DEEPEST} for more layers than that); or the layers are so narrow that it
+  survives in a few directions alone, the sum of 1/width above {verdict.NARROW:g}.
 - `collapsed`: the inputs have become one with more than {verdict.COLLAPSED} layers still to go.
 - `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
   or most of them and the gradient is lost as well.

@@ -120,6 +120,14 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {**LSTM, "forget_bias": 1e9}}, ["body", "block", "recurrent", "forget_bias"]),
         ({"block": {**LSTM, "forget_bias": "NaN"}}, ["body", "block", "recurrent", "forget_bias"]),
         ({"block": {"kind": "residual"}, "width": 10**12}, ["body", "width"]),
+        ({"block": {"kind": "residual", "matrices": True}}, ["body", "block", "residual", "matrices"]),
+        (
+            {"block": {"kind": "convolution", "dimensions": True}},
+            ["body", "block", "convolution", "dimensions"],
+        ),
+        ({"block": {**LSTM, "layers": 0}}, ["body", "block", "recurrent", "layers"]),
+        ({"block": {**LSTM, "layers": 101}}, ["body", "block", "recurrent", "layers"]),
+        ({"block": {**LSTM, "layers": 100}, "depth": 10**5}, ["body", "width"]),
     ],
 )
 def test_what_a_block_cannot_be(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:

@@ -58,10 +58,13 @@ SETTINGS = {"workers": 2, "simulators": 2, "picture_cache_bytes": 0}
 
 
 def workers_below(process: int) -> list[int]:
-    """The worker processes of a service: what its fork server has forked."""
-    below = descendants(process)
-    alike = {each for each in below if "fork_server" in command_of(each)}
-    return [each for each in alike if parent_of(each) in alike]
+    """The worker processes of a service: what its fork server has forked.
+
+    The fork server is a process of its own or a fork of the service; either way workers go by its command.
+    """
+    parents = {each: parent_of(each) for each in descendants(process)}
+    forked = {each: parent for each, parent in parents.items() if parent in parents}
+    return [each for each, parent in forked.items() if command_of(each) == command_of(parent)]
 
 
 def renderers_below(process: int) -> list[int]:

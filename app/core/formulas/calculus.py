@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 from app.core.formulas.tree import CONDITIONS, ONE, PI, TWO, ZERO, Tree, number, walk
@@ -210,8 +210,12 @@ _OUTER: Mapping[str, Callable[[Tree], Tree]] = {
 """The derivative of each function of one number."""
 
 
+@lru_cache(maxsize=16)
 def derivative(root: Tree, variable: str = "x") -> Tree:
-    """∂root/∂variable. At a kink it is that of the branch that holds at the point."""
+    """∂root/∂variable. At a kink it is that of the branch that holds at the point.
+
+    The last ones are kept: a formula is proved block by block, and with each the same ones are asked for.
+    """
     made: dict[Tree, Tree] = {}
     for node in walk(root):
         if node.op not in CONDITIONS and node.op != "and":

@@ -34,7 +34,7 @@ from app.core.formulas.calculus import derivative
 from app.core.formulas.closures import Arithmetic, function
 from app.core.formulas.limits import limits
 from app.core.formulas.tree import Tree, walk, written_size
-from app.core.formulas.vectorised import evaluate
+from app.core.formulas.vectorised import evaluator
 
 FIRST_BITS = 90
 """Enough for all but ties and near ties of double precision."""
@@ -339,13 +339,10 @@ class _Prover:
 
         The value itself may be a number all the same: √0.
         """
-        values = {**self._fixed, **dict(zip(self._names, point, strict=True))}
-        roots = [self._part.tree]
-        for _ in range(self._part.last):
-            roots.append(derivative(roots[-1], self._part.variable))
-            if written_size(roots[-1]) > MOST_WRITTEN:
-                return [None] * self._part.count
-        found = evaluate(roots, {name: np.array([value]) for name, value in values.items()}, {})
+        in_doubles = self._in_doubles
+        if in_doubles is None:
+            return [None] * self._part.count
+        found = in_doubles([np.array([value]) for value in (*self._fixed.values(), *point)])
         quick = [float(each[0]) for each in found]
         decisions: list[float | None] = [
             None if math.isfinite(each) else self._overflowed(each) for each in quick
@@ -360,6 +357,16 @@ class _Prover:
             )
             decisions[0] = alone._decide_hard(point)[0]
         return decisions[self._part.first :]
+
+    @cached_property
+    def _in_doubles(self) -> Callable[[Sequence[Doubles]], list[NDArray[np.float64]]] | None:
+        """f and its derivatives, in double precision; None where their formulas are too long."""
+        roots = [self._part.tree]
+        for _ in range(self._part.last):
+            roots.append(derivative(roots[-1], self._part.variable))
+            if written_size(roots[-1]) > MOST_WRITTEN:
+                return None
+        return evaluator(roots, [*self._fixed, *self._names], {})
 
     def _overflowed(self, value: float) -> float:
         return value if math.isnan(value) else math.copysign(1.0, value) * self._rounding.beyond

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from app.core.arithmetic.balls import SERIES, precision
 from app.core.arithmetic.formats import FORMATS
 from app.core.arithmetic.rounding import Rounding
+from app.core.formulas import calculus
 from app.core.formulas.calculus import derivative
 from app.core.formulas.language import Expression
 from app.core.formulas.proving import FIRST_BITS, Part, Proved, enclosures, prove
-from app.core.formulas.tree import tree
+from app.core.formulas.tree import Tree, tree
 from tests.support.formulas import formulas, settled
 from tests.support.oracle import arithmetic, nearest_float
 
@@ -369,3 +370,22 @@ def test_subnormals_are_kept_or_flushed() -> None:
     flushed = proved("x", x, rounding=Rounding(FORMATS["float16"], flush=True)).orders[0]
     assert kept.tolist() == x.tolist()
     assert flushed.tolist() == [0.0, 0.0, 2.0**-14]
+
+
+def test_a_formula_is_differentiated_once_however_many_poles_are_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    whole = calculus._derivative
+
+    def counted(node: Tree, found: Any, variable: str) -> Tree:
+        made.append(node.op)
+        return whole(node, found, variable)
+
+    monkeypatch.setattr(calculus, "_derivative", counted)
+    numbers = []
+    for count in (1, 200):
+        calculus.derivative.cache_clear()
+        made.clear()
+        found = proved("sin(x)*max(x, 2)**(3/0)/(x*0)", np.linspace(1, 2, count), 2)
+        assert not np.isfinite(found.orders).any()
+        numbers.append(len(made))
+    assert numbers[0] == numbers[1] > 0

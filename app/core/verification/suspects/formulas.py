@@ -306,7 +306,7 @@ def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
     least = lack(found)
     for digits in range(1, 12):
         short = float(f"{found:.{digits}g}")
-        if lack(short) <= least + 0.02:
+        if math.isfinite(short) and lack(short) <= least + 0.02:
             return short
     return found
 
@@ -380,6 +380,8 @@ def _all_rounded(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Suspect]:
     parts = {part: float(evaluate([part], {"x": np.zeros(1)}, {})[0][0]) for part in nodes}
+    if not all(map(math.isfinite, parts.values())):
+        return
     ways: dict[str, Callable[[float], float]] = {
         f"{digits} digits": lambda value, digits=digits: _decimal(Decimal(value), digits, ROUND_HALF_EVEN)  # type: ignore[misc]
         for digits in range(2, MOST_DIGITS)
@@ -389,7 +391,10 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
         for each in SHORT
     }
     for how, rounded in ways.items():
-        root = replaced(base.tree, {part: number(Fraction(rounded(value))) for part, value in parts.items()})
+        found = {part: rounded(value) for part, value in parts.items()}
+        if not all(map(math.isfinite, found.values())):  # beyond the format
+            continue
+        root = replaced(base.tree, {part: number(Fraction(value)) for part, value in found.items()})
         summary = Text(
             f"The formula's constants are rounded to {how}.",
             f"수식의 상수들이 {how.replace('digits', '자리')}로 반올림되어 있습니다.",

@@ -322,8 +322,8 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
         return np.array([values[0]]) if flat and low <= high else None
     x = points.x[start:stop] - points.x[start]
     if stop - start <= degree + 1:
-        return _solved(x, values, 1 / slack, min(degree, stop - start - 1))
-    weight = 1 / slack
+        return _solved(x, values, slack.min() / slack, min(degree, stop - start - 1))
+    weight = slack.min() / slack
     for _ in range(3):  # towards the smallest largest deviation
         piece = _solved(x, values, weight, degree)
         off = np.abs(np.polyval(piece, x) - values) / slack
