@@ -176,7 +176,8 @@ def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
         "exploding": f"more than 10^{verdict.GROWING:g} from .* more than 10^{verdict.EXPLODING:g} times",
         "saturated": f"more than {100 * verdict.SATURATED:.0f} % of the activations have a slope below "
         f"{100 * units.SATURATED:.0f} % of the largest, on a side where the function is flat",
-        "vanishing": f"less than 10^−{verdict.VANISHING:g} of the last",
+        "vanishing": f"less than D · 10^−{verdict.VANISHING:g} of the last .*D = {verdict.DEEPEST} "
+        f".* above {verdict.NARROW:g}",
         "collapsed": f"more than {verdict.COLLAPSED} layers still to go",
     }
     for state, words in rows.items():

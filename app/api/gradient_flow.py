@@ -1,4 +1,4 @@
-"""``POST /gradient-flow``: does the gradient survive?"""
+"""``POST /gradient-flow``: simulates and diagnoses a network's signal and gradient."""
 
 from __future__ import annotations
 
@@ -42,11 +42,14 @@ answer.
 **States.** The verdict lists its `findings`, worst first, from medians over the networks; `state` is that of
 the first, or `healthy`.
 
-- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs to the last
-  layer, or the norm of a layer's weight gradient is more than 10^{verdict.EXPLODING} times the last layer's.
+- `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs (from one,
+  where they are smaller) to the last layer, or the norm of a layer's weight gradient is more than
+  10^{verdict.EXPLODING} times the last layer's.
 - `dead`: in half of the networks or more no gradient at all reaches the first layer.
 - `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
-- `vanishing`: the norm of a layer's gradient is less than 10^-{verdict.VANISHING} of the last layer's.
+- `vanishing`: of D layers, the norm of a layer's gradient is less than D · 10^-{verdict.VANISHING} of the
+  last layer's (with D = {verdict.DEEPEST} for more layers than that); or the layers are so narrow that it
+  survives in a few directions alone, the sum of 1/width above {verdict.NARROW:g}.
 - `collapsed`: the inputs have become one with more than {verdict.COLLAPSED} layers still to go.
 - `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
   or most of them and the gradient is lost as well.
@@ -82,7 +85,7 @@ after the start is an `error` event with a problem document. A `progress` event 
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
-    """Checks and estimates, has it simulated, answers at once or as events."""
+    """Validates, estimates the cost, simulates on the workers, and answers as JSON or as events."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
     admission = admitted(request, timeout(request, settings.request_timeout))
@@ -92,7 +95,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     if media_type == EVENTS:
 
         def events(emit: Emit) -> Coroutine[Any, Any, None]:
-            return admission.run(partial(_tell, body, experiment, trial, emit))
+            return admission.run(partial(_emit_events, body, experiment, trial, emit))
 
         return streamed(events, EVENTS, _error)
     work = partial(_answered, body, experiment, trial)
@@ -100,7 +103,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
 
 
 def _described(body: GradientFlowRequest, settings: Settings) -> tuple[Experiment, PlannedTrial | None]:
-    """What is simulated, and what is trained where that was asked for."""
+    """The experiment, and the planned trial if one was requested."""
     experiment = described(body, settings)
     return experiment, planned_trial(body, experiment.network, settings.max_flow_bytes)
 
@@ -118,10 +121,10 @@ def _answered(
     return orjson.dumps(found if trial is None else {**found, "training": tried(trial, run)})
 
 
-def _tell(
+def _emit_events(
     body: GradientFlowRequest, experiment: Experiment, trial: PlannedTrial | None, emit: Emit, run: Runner
 ) -> None:
-    """``progress`` events, at most one a percent or a network, then ``result``."""
+    """Emits ``progress`` events, at most one per percent or network, then ``result``."""
     last: tuple[str, int, int] | None = None
 
     def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
@@ -138,7 +141,7 @@ def _error(problem: Problem) -> tuple[str, bytes]:
 
 
 def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
-    """The event's data, with the gradient of the networks that are done so far."""
+    """The data of a ``progress`` event, with the gradients of the networks that are done."""
     gradient = None
     if networks:
         middle = spread(np.stack([each.gradient_log10_rms for each in networks])).median

@@ -1,4 +1,4 @@
-"""The kinds of block that a network may be made of: one model a kind, one name in `BlockFields`.
+"""The kinds of blocks in a network: one model for each, all of them in `BlockFields`.
 
 The field names are those of the kind's own class in `app.core.propagation`.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from app.contract.arrays import Model
 
@@ -20,6 +21,13 @@ _NORM = "Where n(·), `normalization` or else layer_norm, stands: before a branc
 _BRANCH = "Factor of a branch; `depth_scaled` is 1/√(number of branches)."
 
 
+def _whole(value: Any) -> Any:
+    """Refuses true, which is 1 to a list of choices."""
+    if type(value) is not int:
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
 class ResidualBlockFields(Model):
     """h ← skip · h + branch · f(n(h)), f(u) = W₂ φ(W₁ u); with one matrix f(u) = φ(W₁ u).
 
@@ -27,7 +35,7 @@ class ResidualBlockFields(Model):
     """
 
     kind: Literal["residual"]
-    matrices: Literal[1, 2, 3] = 2
+    matrices: Annotated[Literal[1, 2, 3], BeforeValidator(_whole)] = 2
     norm: Literal["pre", "post", "inside"] | None = Field(
         "pre", description=_NORM + " `inside` is after each matrix, with φ after the sum, as in ResNet."
     )
@@ -59,7 +67,7 @@ class ConvolutionBlockFields(Model):
     kind: Literal["convolution"]
     kernel: int = Field(3, ge=1, le=10**6, strict=True, description="At most the size.")
     size: int = Field(32, ge=1, le=10**6, strict=True, description="Positions along each dimension.")
-    dimensions: Literal[1, 2] = 1
+    dimensions: Annotated[Literal[1, 2], BeforeValidator(_whole)] = 1
     padding: Literal["circular", "zeros"] = "circular"
 
 
@@ -84,7 +92,7 @@ class RecurrentBlockFields(Model):
 
 
 def _kind(value: Any) -> str | None:
-    """The kind of a block as it was sent, or as it was read."""
+    """The kind of a block, as JSON or as a model."""
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return kind if isinstance(kind, str) else None
 

@@ -1,4 +1,4 @@
-"""Blocks over threads: each once, no waiting for a helper that is busy elsewhere, and a core for each."""
+"""Blocks on several threads: each runs once, busy helpers are not waited for, each thread has a core."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_helpers_wake_on_another_processor_than_the_caller() -> None:
 
     with Helpers(1) as helpers:
         run = helpers.mapper()
-        list(run(look, BLOCKS[:2]))  # the thread is made here
+        list(run(look, BLOCKS[:2]))  # creates the thread
         os.sched_setaffinity(0, {min(mine)})
         try:
             list(run(look, BLOCKS[:2]))

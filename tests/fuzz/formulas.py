@@ -1,4 +1,4 @@
-"""Formulas, wherever one may stand, and the two routes that came with them."""
+"""Formulas in all routes that take them, verification and training."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text(source: random.Random, depth: int = 5) -> str:
 
 
 def name(source: random.Random) -> str:
-    """What stands where a function's name may."""
+    """A ``formula:`` in place of a function's name."""
     if source.random() < 0.1:
         return "formula:" + source.choice(TEXTS)
     whole = text(source)
@@ -62,7 +62,7 @@ def name(source: random.Random) -> str:
 
 
 def formula(source: random.Random) -> Case:
-    """A formula's values, its card, or a picture of it."""
+    """A request for a formula's values, its description, or a picture of it."""
     fields: dict[str, Any] = {"function": name(source), "params": {"a": source.choice((2, -0.5, 0, 1e300))}}
     match source.randrange(4):
         case 0:
@@ -91,7 +91,7 @@ def verification(source: random.Random) -> Case:
 
 
 def training(source: random.Random) -> Case:
-    """``POST /training``, of networks that cost next to nothing."""
+    """``POST /training`` with tiny networks."""
     fields: dict[str, Any] = {
         "activations": source.choice((["tanh"], ["relu", "prelu"], [name(source)], value(source, 2))),
         "data": {"kind": source.choice(("rings", "xor", "line", MARKER.decode())), "count": 16},

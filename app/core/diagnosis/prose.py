@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.core.activations.definition import Text
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
-from app.core.diagnosis.verdict import Finding, Verdict
+from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, Finding, State, Verdict
 
 _OFF = 0.01
 """Relative distance from the critical σ_w that is worth a sentence."""
@@ -19,6 +19,11 @@ _CROWDED = 0.25
 _VANISHING = (
     "The gradient vanishes: its norm shrinks by 10^{decades:.3g} from the last layer to the first.",
     "그래디언트가 소실됩니다. 마지막 층에서 첫 층까지 크기가 10^{decades:.3g}분의 1로 줄어듭니다.",
+)
+_NARROW = (
+    "The gradient vanishes in all but a few directions: the layers are too narrow for so many of them, the "
+    "sum of 1/width is {sum:.3g}.",
+    "그래디언트가 몇몇 방향을 빼고 소실됩니다. 층 수에 비해 너비가 좁아 1/너비의 합이 {sum:.3g}에 이릅니다.",
 )
 _EXPLODING = (
     "The gradient explodes: that of the weights grows by 10^{decades:.3g} from the last layer to the first.",
@@ -70,6 +75,8 @@ def sentence(finding: Finding, verdict: Verdict) -> Text:
     """One finding."""
     evidence, values = finding.evidence, {"layer": finding.layer}
     match finding.state:
+        case "vanishing" if DEPTH_OVER_WIDTH in evidence:
+            return _said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
             return _said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
         case "exploding" if finding.layer is not None:
@@ -108,7 +115,7 @@ def _healthy(verdict: Verdict) -> Text:
 
 def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Iterator[Text]:
     """What the networks, the activation's own facts and the theory say about the cause."""
-    figures, states = verdict.figures, {each.state for each in verdict.findings}
+    figures, states = verdict.figures, _states(verdict)
     if figures.dead > 0 and "dead" not in states:
         yield Text(
             f"No gradient at all reaches the first layer in {figures.dead} of {figures.networks} networks.",
@@ -128,12 +135,17 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
         yield from _criticality(experiment, verdict, theory)
 
 
+def _states(verdict: Verdict) -> set[State]:
+    """What has a reason in the activation or the initialisation: layers that are too narrow have not."""
+    return {each.state for each in verdict.findings if DEPTH_OVER_WIDTH not in each.evidence}
+
+
 def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> Iterator[Text]:
     """On which side of the edge of chaos the network is, where that is why it is ill."""
     sigmas, edge = shared_sigmas(experiment.network), theory.critical_sigma_w
     if sigmas is None or not abs(sigmas[0] / edge - 1) > _OFF:  # NaN is no edge
         return
-    states, chi = {each.state for each in verdict.findings}, float(theory.point.chi_1)
+    states, chi = _states(verdict), float(theory.point.chi_1)
     crowded = float(max(verdict.figures.of("saturated_fraction"), default=math.nan)) > _CROWDED
     crowded &= len(experiment.network.call.activation.saturates) > 1
     if states & {"vanishing", "collapsed"} and chi < 1 and sigmas[0] < edge and not crowded:

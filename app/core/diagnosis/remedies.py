@@ -116,7 +116,7 @@ def _helped(before: Verdict, after: Verdict) -> bool:
     """Whether the network is healthy now, or its gradient, one way or the other, is off by far less."""
     if after.state == "healthy":
         return True
-    if not {before.state, after.state} <= {"vanishing", "exploding"}:
+    if before.narrow or not {before.state, after.state} <= {"vanishing", "exploding"}:
         return False
     return _decades(after) <= BETTER * _decades(before)
 

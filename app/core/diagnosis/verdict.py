@@ -16,19 +16,30 @@ import numpy as np
 
 from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
+from app.core.propagation.initialisers import Initialiser, Orthogonal
+from app.core.propagation.network import Network
 from app.core.propagation.statistics import Figures, summarise
 
 Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 State: TypeAlias = Illness | Literal["healthy"]
 
-VANISHING = 1.25
-"""Decades that ‖dL/dz‖ may lose between the last layer and another: a factor of 18."""
+VANISHING = 2.8
+"""Decades that ‖dL/dz‖ may lose between the last layer and another, less log10 D of D layers. The steps of
+all layers add up, so that the largest rate at which a network is stable falls as 1/D, and with it how much of
+a gradient can be made up for."""
+
+DEEPEST = 50
+"""Layers beyond which that falls no further: deeper networks were not tried."""
+
+NARROW = 0.85
+"""Σ 1/width of the layers beyond which a gradient survives in a few directions alone."""
 
 EXPLODING = 1.6
 """Decades that ‖dL/dW‖ may gain between the last layer and another: a factor of 40."""
 
 GROWING = 2.4
-"""Decades that the signal's root mean square may gain from the inputs to the last layer: a factor of 250."""
+"""Decades that the last layer's root mean square may lie above that of the inputs, or above one where the
+inputs are smaller: a factor of 250. Rates of learning are made for signals of size one."""
 
 COLLAPSED = 4
 """Layers that may follow after the inputs have become one (`propagation.collapse`)."""
@@ -38,6 +49,8 @@ DYING = 0.9
 
 SATURATED = 0.95
 """Share of saturated pairs of unit and input beyond which a layer passes too little on."""
+
+DEPTH_OVER_WIDTH = "depth_over_width"
 
 MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
 """The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
@@ -67,6 +80,11 @@ class Verdict:
         return self.findings[0].state if self.findings else "healthy"
 
     @property
+    def narrow(self) -> bool:
+        """Whether a gradient is lost in all but a few directions, and nowhere else."""
+        return any(DEPTH_OVER_WIDTH in each.evidence for each in self.findings)
+
+    @property
     def layer(self) -> int | None:
         """That of the first finding."""
         return self.findings[0].layer if self.findings else None
@@ -81,6 +99,7 @@ class Medians:
         self.dead = sum(each.dead for each in networks)
         self.overflow = _median_layer([each.overflow for each in networks])
         self.collapse = _median_layer([each.collapse for each in networks])
+        self.depths_over_widths = _depths_over_widths(experiment.network)
         self._inputs = experiment.mean_square
         self._peak = float(np.median([each.signal_peak[-1] for each in networks]))
         self._spreads = summarise(networks)
@@ -91,25 +110,29 @@ class Medians:
 
     @cached_property
     def gradients(self) -> Array:
-        """log10 of ‖dL/dz‖ over that of the last layer; −∞ where no gradient arrives."""
+        """log10 of ‖dL/dz‖ over that of the last layer that has one; −∞ where no gradient arrives."""
         rows = np.array([each.rows for each in self.layers], np.float64)
-        norms = self.of("gradient_log10_rms") + np.log10(rows) / 2
-        return np.where(norms == -np.inf, norms, norms - norms[-1])
+        return _over_the_last(self.of("gradient_log10_rms") + np.log10(rows) / 2)
 
     @cached_property
     def weight_gradients(self) -> Array:
-        """log10 of ‖dL/dW‖ over that of the last layer; −∞ where no gradient arrives."""
-        norms = self.of("weight_gradient_log10_norm")
-        return np.where(norms == -np.inf, norms, norms - norms[-1])
+        """log10 of ‖dL/dW‖ over that of the last layer that has one; −∞ where no gradient arrives."""
+        return _over_the_last(self.of("weight_gradient_log10_norm"))
+
+    @property
+    def vanishing(self) -> float:
+        """Decades that ‖dL/dz‖ may lose in a network this deep."""
+        return VANISHING - math.log10(min(len(self.layers), DEEPEST))
 
     @cached_property
     def growth(self) -> float:
-        """log10 of the root mean square of the last layer's output over that of the inputs."""
+        """log10 of the root mean square of the last layer's output over that of the inputs, or over one."""
         last = float(self.of("activation_mean_square")[-1])
-        if last == math.inf and 0 < self._inputs < math.inf:  # the values are numbers, their squares are not
-            return self._peak - math.log10(self._inputs) / 2
-        known = 0 < last < math.inf and 0 < self._inputs < math.inf
-        return math.log10(last / self._inputs) / 2 if known else 0.0
+        inputs = max(1.0, self._inputs)
+        if last == math.inf and inputs < math.inf:  # the values are numbers, their squares are not
+            return self._peak - math.log10(inputs) / 2
+        known = 0 < last < math.inf and inputs < math.inf
+        return (math.log10(last) - math.log10(inputs)) / 2 if known else 0.0
 
 
 def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
@@ -137,7 +160,10 @@ def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     dying = _first(figures.of("dead_fraction"), DYING)
     if dying is not None:
         yield Finding("dying", dying, {"dead_fraction": float(figures.of("dead_fraction")[dying - 1])})
-    lost = [*_explosions(figures), *_losses(figures, blocked), *_collapses(figures)]
+    lost = [*_explosions(figures), *(() if blocked else _losses(figures)), *_collapses(figures)]
+    narrow = float(figures.depths_over_widths[0])
+    if narrow > NARROW and not {"vanishing", "exploding"} & {each.state for each in lost} and not blocked:
+        lost.append(Finding("vanishing", None, {DEPTH_OVER_WIDTH: narrow}))
     yield from lost
     sides = len(experiment.network.call.activation.saturates)
     limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
@@ -177,9 +203,10 @@ def _explosions(figures: Medians) -> Iterator[Finding]:
         yield Finding("exploding", None, {"signal_log10_ratio": figures.growth})
 
 
-def _losses(figures: Medians, blocked: int | None) -> Iterator[Finding]:
-    least = float(np.nanmin(figures.gradients))
-    if least < -VANISHING and blocked is None:
+def _losses(figures: Medians) -> Iterator[Finding]:
+    # A branch that is dead by itself is no loss to the layers before it.
+    least = float(np.min(figures.gradients, where=np.isfinite(figures.gradients), initial=0.0))
+    if least < -figures.vanishing:
         yield Finding("vanishing", None, {"gradient_log10_ratio": least})
 
 
@@ -187,7 +214,31 @@ def _collapses(figures: Medians) -> Iterator[Finding]:
     depth = len(figures.layers)
     if figures.collapse is not None and depth - figures.collapse > COLLAPSED:
         correlation = float(figures.of("correlation")[-1])
-        yield Finding("collapsed", figures.collapse, {"correlation": correlation})
+        known = not math.isnan(correlation)  # of a signal that has died out there is none
+        yield Finding("collapsed", figures.collapse, {"correlation": correlation} if known else {})
+
+
+def _over_the_last(log10_norms: Array) -> Array:
+    (there,) = np.nonzero(np.isfinite(log10_norms))
+    if not there.size:
+        return log10_norms
+    return np.where(log10_norms == -np.inf, log10_norms, log10_norms - log10_norms[there[-1]])
+
+
+def _depths_over_widths(network: Network) -> Array:
+    """Σ 1/width from each layer to the one before the last.
+
+    It is what sets the directions of a product of random matrices apart: from one to the next the gradient
+    loses 1/(2 width) nats in each layer. 0 where something keeps them together, orthogonal weights, branches
+    or a normalisation over the batch; and for weights that are not drawn.
+    """
+    laws = [network.weights_at(number) for number in range(network.depth)]
+    drawn = all(isinstance(each, Initialiser) and not isinstance(each.weights, Orthogonal) for each in laws)
+    over_batch = network.normalisation is not None and network.normalisation.over == "batch"
+    if network.block is not None or network.passes or over_batch or not drawn:
+        return np.zeros(network.depth)
+    widths = np.array([each.units for each in network.layers[:-1]], np.float64)
+    return np.append(np.cumsum(1 / widths[::-1])[::-1], 0.0)
 
 
 def _first(layers: Array, limit: float) -> int | None:
@@ -206,5 +257,9 @@ def _usable_depth(figures: Medians) -> int:
     """Layers from the loss up to the first whose gradient is too small or too large."""
     if figures.overflow is not None:
         return 0
-    fits = (figures.gradients >= -VANISHING) & (figures.weight_gradients <= EXPLODING)
+    # No gradient in a layer, and one before it: that is a branch which is dead by itself.
+    dead_branch = (figures.gradients == -np.inf) & (np.isfinite(figures.gradients).cumsum() > 0)
+    fits = (figures.gradients >= -figures.vanishing) | dead_branch
+    fits &= figures.weight_gradients <= EXPLODING
+    fits &= figures.depths_over_widths <= NARROW
     return len(fits) if fits.all() else int(np.argmin(fits[::-1]))

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.core.theory.duals import Dual
 from app.core.theory.gaussian import Array
+from app.core.theory.length_map import LARGEST, SMALLEST
 from app.core.theory.roots import Cells, descend
 
 _ALIKE = 1e-8
@@ -21,8 +22,9 @@ def fixed_angles(dual: Dual, weight: Array, q: Array, chi: Array) -> tuple[Array
     angle, stretch = np.where(np.isfinite(q), 0.0, np.nan), np.where(np.isfinite(q), chi, np.nan)
     unstable = (chi > 1) | (dual.power == 1)
     (cells,) = np.nonzero(unstable & (q > 0) & np.isfinite(q) & (weight > 0))
-    scale = weight[cells] / (2 * q[cells])
-    series = dual.distance(q[cells])
+    lengths = np.clip(q[cells], SMALLEST, LARGEST)  # beyond, the map is what it is there
+    scale = weight[cells] / (2 * lengths)
+    series = dual.distance(lengths)
 
     def excess(at: Array, active: Cells) -> tuple[Array, Array]:
         value, slope = series.select(active)(at)

@@ -23,6 +23,7 @@ from app.core.activations.definition import Elementwise
 from app.core.activations.registry import Call
 from app.core.propagation.units import flat_pieces
 from app.core.theory.gaussian import expectation
+from app.core.theory.length_map import LARGEST, SMALLEST
 
 QUANTILE = 1.6448536269514722
 """Of the standard normal distribution, at 95 %."""
@@ -77,7 +78,7 @@ def _kappa(call: Call, q: float) -> float:
     kinks = entry.break_points({**entry.defaults, **params})
     second, fourth = expectation(
         lambda x: np.stack([entry.orders(x, 2, **params)[1] ** power for power in (2, 4)]),
-        np.array([q]),
+        np.clip([q], SMALLEST, LARGEST),  # beyond, the ratio is what it is there
         kinks,
     )
     return 3 * float(fourth[0] / second[0] ** 2) - 1

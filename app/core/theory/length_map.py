@@ -125,11 +125,11 @@ def basins(dual: Dual, weight: float, bias: float, start: float) -> list[Basin]:
     cell = np.array([weight]), np.array([bias])
     own = float(fixed_lengths(dual, *cell, start)[0])
     found = [Basin(0.0, math.inf, own)]
-    start = min(max(start, _LEAST_START), _MOST_START)
     for direction in (-1, 1):
         nearest = min(start, own) if direction < 0 else max(start, own)
         if not 0 < nearest < math.inf:
             continue
+        nearest = min(max(nearest, _LEAST_START), _MOST_START)
         way = _Way(nearest * (1 + direction * VERIFIED), direction, _NEAR_BANDS, leaving=True)
         border = float(_march(dual, *cell, way)[0])
         if not 0 < border < math.inf:

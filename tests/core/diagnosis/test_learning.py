@@ -14,9 +14,12 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.statistics import Figures, spread, summarise
 from tests.support.learning import Setting, digits, grid, learns
 
-SETTINGS = 400
-AGREEMENT = {0: 0.95, 1: 0.93}
-"""By seed: the thresholds were fitted on seed 0; one choice was compared on some settings of seed 1."""
+SETTINGS = {0: 400, 1: 400, 2: 300, 3: 400, 4: 400}
+"""By seed: the thresholds were chosen on the first four; the last was judged once, after that."""
+
+AGREEMENT = 0.95
+SPARED = 0.01
+"""What one seed may fall short: the labels themselves change in 1 to 2 % of the settings."""
 
 
 def simulated(setting: Setting) -> tuple[Experiment, list[Figures]]:
@@ -51,13 +54,16 @@ def by_root_mean_squares(experiment: Experiment, networks: list[Figures]) -> boo
 @pytest.mark.study
 def test_verdict_and_training_agree() -> None:
     """docs/verdicts.md holds the table that this prints."""
-    for seed, least in AGREEMENT.items():
+    total = 0
+    for seed, count in SETTINGS.items():
         agreed = {"verdict": 0, "before": 0}
-        for setting in grid(SETTINGS, seed):
+        for setting in grid(count, seed):
             experiment, networks = simulated(setting)
             learned = learns(setting)
             agreed["verdict"] += (judge(experiment, networks).state == "healthy") == learned
             agreed["before"] += by_root_mean_squares(experiment, networks) == learned
-        print(f"seed {seed}: {agreed} of {SETTINGS}")
-        assert agreed["verdict"] >= least * SETTINGS
+        print(f"seed {seed}: {agreed} of {count}")
+        assert agreed["verdict"] >= (AGREEMENT - SPARED) * count
         assert agreed["verdict"] > agreed["before"]
+        total += agreed["verdict"]
+    assert total >= AGREEMENT * sum(SETTINGS.values())

@@ -16,8 +16,10 @@ from app.core.diagnosis.report import diagnose, underflow
 from app.core.diagnosis.theory import Prediction, critical
 from app.core.errors import InvalidValue
 from app.core.jobs import ignore
+from app.core.propagation.dropout import Dropout
+from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
-from app.core.propagation.network import GaussianInputs, Network
+from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.units import has_flat_piece
 
@@ -35,7 +37,7 @@ def test_relu_loses_half_its_square_gradient_a_layer_at_unit_weights() -> None:
     assert report.theory.predicted_log10_ratio == pytest.approx(expected, abs=1e-10)
     assert float(report.log10_ratio.median) == pytest.approx(expected, abs=0.5)
     assert report.verdict.state == "vanishing"
-    assert 5 <= report.verdict.usable_depth <= 9  # a decade is 6.6 halvings of the square
+    assert 7 <= report.verdict.usable_depth <= 11  # a decade is 6.6 halvings of the square
 
 
 def test_relu_survives_with_he() -> None:
@@ -115,6 +117,109 @@ def test_a_deep_residual_network_with_layer_norm_is_healthy() -> None:
     weights = report.layers["weight_gradient_log10_norm"].median
     assert abs(weights[0] - weights[-1]) < 0.6
     assert report.verdict.state == "healthy"
+
+
+def test_a_deep_network_can_make_up_for_less_of_a_gradient() -> None:
+    """Rates of learning fall as 1/depth: 10^-1.6 is little of four layers and much of thirty."""
+    for depth, expected in ((4, "healthy"), (30, "vanishing")):
+        loss = 10 ** (-1.6 / (depth - 1))
+        run = Experiment(
+            network=Network(
+                sizes=(256,) * (depth + 1), call=REGISTRY.resolve("linear"), weights=gaussian(loss)
+            ),
+            inputs=GaussianInputs(8),
+            networks=4,
+        )
+        verdict = diagnose(run, remedies=False).verdict
+        assert float(verdict.figures.gradients[0]) == pytest.approx(-1.6, abs=0.15)
+        assert verdict.state == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "change", "state"),
+    [
+        (16, {}, "vanishing"),
+        (64, {}, "healthy"),
+        (16, {"weights": initialiser("orthogonal")}, "healthy"),
+        (16, {"residual": 0.25}, "healthy"),
+        (16, {"normalisation": NORMALISATIONS["batch_norm"]}, "healthy"),
+    ],
+)
+def test_layers_too_narrow_for_their_number(width: int, change: dict[str, Any], state: str) -> None:
+    """Σ 1/width, which sets the directions of a product of random matrices apart (arXiv:1803.01719)."""
+    fields = {"weights": initialiser("lecun_normal"), **change}
+    network = Network(sizes=(width,) * 25, call=REGISTRY.resolve("selu"), **fields)
+    report = diagnose(Experiment(network=network, inputs=GaussianInputs(8), networks=4))
+    assert report.verdict.state == state
+    if state != "healthy":
+        (finding,) = report.verdict.findings
+        assert finding.evidence == {"depth_over_width": pytest.approx(23 / 16)}
+        assert report.verdict.usable_depth == 14  # thirteen sixteenths are 0.81
+        assert "1.44" in report.summary.en
+        assert "critical" not in report.summary.en
+        assert report.remedies
+        assert all(each.state == "healthy" for each in report.remedies)
+
+
+def test_a_caller_s_own_narrow_network_is_judged_by_its_figures() -> None:
+    weights = GivenWeights([np.eye(4)] * 20, [None] * 20)
+    verdict = diagnose(
+        Experiment(network=given_network(REGISTRY.resolve("linear"), weights), inputs=GaussianInputs(4)),
+        remedies=False,
+    ).verdict
+    assert verdict.state == "healthy"
+
+
+def test_a_dead_branch_is_no_end_of_what_can_learn() -> None:
+    """Every other layer leaves out its one unit, and the gradient goes past it."""
+    network = Network(
+        sizes=(1,) * 61,
+        call=REGISTRY.resolve("mish"),
+        weights=initialiser("he_normal"),
+        residual=0.1,
+        dropout=Dropout(0.5, "standard"),
+    )
+    verdicts = [
+        diagnose(
+            Experiment(network=network, inputs=GaussianInputs(1), networks=1, seed=seed), remedies=False
+        ).verdict
+        for seed in range(8)
+    ]
+    healthy = [each for each in verdicts if each.state == "healthy"]
+    assert healthy
+    assert any((each.figures.gradients == -math.inf).any() for each in healthy)
+    assert all(each.usable_depth == 60 for each in healthy)
+
+
+@pytest.mark.parametrize(
+    ("activation", "width", "init", "residual", "batch"),
+    [
+        ("relu6", 1, initialiser("he_normal"), -1.0, 2),  # dead branches, in the last layer too
+        ("hard_sigmoid", 2, gaussian(6.0), -1.0, 3),
+        ("gelu", 3, gaussian(0.1), None, 3),  # the signal rounds to 0 on its way
+    ],
+)
+def test_a_layer_without_gradient_makes_no_infinite_ratio(
+    activation: str, width: int, init: Initialiser, residual: float | None, batch: int
+) -> None:
+    network = Network(sizes=(width,) * 61, call=REGISTRY.resolve(activation), weights=init, residual=residual)
+    run = Experiment(
+        network=network, inputs=GaussianInputs(batch), networks=5, dtype=np.dtype(np.float32), engine="dense"
+    )
+    report = diagnose(run, remedies=False)
+    assert "inf" not in report.summary.en
+    assert all(math.isfinite(value) for each in report.verdict.findings for value in each.evidence.values())
+
+
+@pytest.mark.parametrize("variance", [0.0, 5e-324, 1e-200, 1e-6])
+def test_a_signal_that_small_inputs_do_not_make_has_not_exploded(variance: float) -> None:
+    """A sigmoid's outputs are a half whatever comes in."""
+    network = Network(sizes=(16,) * 4, call=REGISTRY.resolve("sigmoid"), weights=initialiser("he_normal"))
+    report = diagnose(
+        Experiment(network=network, inputs=GaussianInputs(8, variance), networks=3), remedies=False
+    )
+    assert report.verdict.state == "healthy"
+    assert "inf" not in report.summary.en
 
 
 def test_inputs_that_have_become_one_are_found() -> None:

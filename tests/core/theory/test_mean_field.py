@@ -15,6 +15,8 @@ from app.core.activations.definition import Elementwise
 from app.core.errors import InvalidValue
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, ElementwiseDual, MaximumDual, dual_of, gains
+from app.core.theory.finite_width import finite_width
+from app.core.theory.length_map import basins
 from app.core.theory.mean_field import CRITICAL, MeanField, mean_field
 from app.core.theory.trajectory import trajectory
 from tests.core.activations.test_promise import example
@@ -481,3 +483,15 @@ def test_depth_scales_are_the_rates_of_the_trajectory() -> None:
 def test_bad_inputs_of_a_trajectory_are_refused(variance: float, correlation: float) -> None:
     with pytest.raises(InvalidValue):
         trajectory(dual("tanh"), 1.0, 0.1, 5, variance, correlation)
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "selu", "softplus"])
+@pytest.mark.parametrize("variance", [5e-324, 1e-323, 1e-310, 1e-306, 1e300])
+def test_variances_at_the_ends_of_the_range(name: str, variance: float) -> None:
+    """What lies beyond the integrals' range is the limit, or the edge of that range."""
+    point = mean_field(dual(name), 1.0, 0.0, variance)
+    assert np.isfinite(point.chi_1).all()
+    assert basins(dual(name), 1.0, 0.0, variance)[0].low == 0
+    spread = finite_width([REGISTRY.resolve(name)] * 3, [8] * 3, [variance] * 3, 0.0)
+    assert spread is not None
+    assert np.isfinite(spread.low)
