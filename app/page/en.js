@@ -445,6 +445,10 @@ export default {
   "cause.halves": "Halves exchanged",
   "cause.table": "A table or polynomial",
   "cause.wrong_parameter": "A wrong parameter",
+  "cause.tail": "Wrong at the end of the array",
+  "cause.misplaced": "Answers in the wrong places",
+  "cause.approximation": "An approximated function",
+  "cause.special_values": "Special inputs",
   "cause.unrelated": "Unrelated numbers",
 
   "call.title": "The same by program",

@@ -443,6 +443,10 @@ export default {
   "cause.halves": "앞뒤 절반의 뒤바뀜",
   "cause.table": "표 또는 다항식 근사",
   "cause.wrong_parameter": "잘못된 매개변수",
+  "cause.tail": "배열 끝부분의 오류",
+  "cause.misplaced": "자리가 어긋난 결과",
+  "cause.approximation": "근사식",
+  "cause.special_values": "특수 입력",
   "cause.unrelated": "무관한 수",
 
   "call.title": "프로그램에서 같은 요청 보내기",

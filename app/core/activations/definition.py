@@ -77,6 +77,7 @@ class Activation:
         name: canonical name, PyTorch's where PyTorch has the function.
         formulas: f, f′, f″: shown as LaTeX, tested with mpmath.
         writings: f as kernels write it where no rule of `formulas.writings` leads there.
+        slope_writings: f′ so.
         constants: decimal constants in the formulas: name to (LaTeX symbol, decimal digits).
         constraints: relations between parameters, such as ``lower <= upper``.
         range: the set of values, as an interval of formulas: ``"(-alpha, inf)"``.
@@ -96,6 +97,7 @@ class Activation:
     formulas: Formulas
     parameters: tuple[Parameter, ...] = ()
     writings: tuple[Expression, ...] = ()
+    slope_writings: tuple[Expression, ...] = ()
     constants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     constraints: tuple[Expression, ...] = ()
     range: str

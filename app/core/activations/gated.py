@@ -465,6 +465,13 @@ MISH = Elementwise(
         "2 * s + x * s * (sigmoid(-x) - 2 * tanh(softplus(x)) * sigmoid(x))",
         s="sech(softplus(x))**2 * sigmoid(x)",
     ),
+    slope_writings=(
+        Expression(
+            "exp(x) * (4 * (x + 1) + 4 * exp(2 * x) + exp(3 * x) + exp(x) * (4 * x + 6))"
+            " / (2 * exp(x) + exp(2 * x) + 2)**2"
+        ),
+        Expression("x * (1 - tanh(softplus(x))**2) * (1 - exp(-softplus(x))) + tanh(softplus(x))"),
+    ),
     kernel=_mish,
     range="[-0.3088434130172504066288, inf)",
     limits=("0", "inf"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,12 +36,19 @@ class Steps(NamedTuple):
 
 
 def stepwise(
-    root: Tree, variables: Mapping[str, Array], params: Mapping[str, float], rounded: Round
+    root: Tree,
+    variables: Mapping[str, Array],
+    params: Mapping[str, float],
+    rounded: Round,
+    functions: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
 ) -> Steps:
-    """The formula at ``variables``, arrays of one length, with these and every operation ``rounded``."""
+    """The formula at ``variables``, arrays of one length, with these and every operation ``rounded``.
+
+    ``functions`` are taken for those of the same names.
+    """
     given = [rounded(np.asarray(each, np.float64)) for each in variables.values()]
     watch = _Watch(given, rounded)
-    table = {name: watch.step(name, operation) for name, operation in DOUBLES.fixed.items()}
+    table = {name: watch.step(name, operation) for name, operation in {**DOUBLES.fixed, **functions}.items()}
     arithmetic = replace(
         DOUBLES,
         number=lambda value: watch.constant(DOUBLES.number(value)),

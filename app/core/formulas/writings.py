@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import reduce
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from app.core.formulas.calculus import negative
 from app.core.formulas.tree import ONE, TWO, ZERO, Tree, number, walk
 
-MOST = 24
-"""Forms of one formula."""
+MOST, TRIED = 36, 400
+"""Most forms of one formula, and most combinations of rules tried for it."""
 
 CLAMPED = frozenset({"exp", "expm1", "sigmoid", "tanh", "softplus", "erf", "erfc", "Phi", "sech"})
 """Functions whose argument kernels may clamp."""
@@ -27,13 +28,18 @@ class Writing(NamedTuple):
 
 
 def writings(root: Tree) -> Iterator[Writing]:
-    """The formula as it stands and its other forms, `MOST` in all: at most one rule for each kind of part."""
+    """The formula as it stands and its other forms, at most `MOST`: at most one rule for each kind of part.
+
+    Forms with the fewest changes, and with the commonest rules, come first.
+    """
     found: set[Tree] = set()
     used = [kind for kind in _RULES if any(_rewritten(root, rule) is not root for _, rule in kind)]
-    for chosen in product(*([("", None), *kind] for kind in used)):
+    options: list[list[tuple[str, Rule | None]]] = [[("", None), *kind] for kind in used]
+    ranks = sorted(product(*(range(len(each)) for each in options)), key=sum)
+    for chosen in ranks[:TRIED]:
         tree = root
         names: list[str] = []
-        for name, rule in chosen:
+        for name, rule in (each[rank] for each, rank in zip(options, chosen, strict=True)):
             changed = tree if rule is None else _rewritten(tree, rule)
             if changed is not tree:
                 tree, names = changed, [*names, name]
@@ -126,11 +132,50 @@ def _one_minus_tanh_squared(node: Tree) -> Tree:
     return node
 
 
-def _sigmoid_times_rest(node: Tree) -> Tree:
-    """s(1 − s): σ(−u) as 1 − σ(u), and the slope e^−u / (1 + e^−u)² by it."""
+def _product(node: Tree) -> list[Tree]:
+    """The factors, from the left."""
+    return [each for side in node.args for each in _product(side)] if node.op == "*" else [node]
+
+
+def _step_and_slope(node: Tree) -> tuple[Tree, list[Tree]] | None:
+    """The step s and the other factors of a gate's slope, s + x·s and so on."""
+    match node.op, node.args:
+        case "+", (step, Tree(op="*") as rest) if step.op in {"sigmoid", "Phi", "tanh"}:
+            factors = _product(rest)
+            if step in factors:
+                factors.remove(step)
+                return step, factors
+    return None
+
+
+def _step_times_sum(node: Tree) -> Tree:
+    """s + x·s·(1 − s) as s·(1 + x·(1 − s))."""
+    found = _step_and_slope(node)
+    return node if found is None else _times(found[0], _plus(ONE, reduce(_times, found[1])))
+
+
+def _value_and_rest(node: Tree) -> Tree:
+    """s + y·(1 − s) as y + s·(1 − y)."""
+    step, factors = _step_and_slope(node) or (ONE, [])
+    opposite = [each for each in factors if step.args and each is Tree(step.op, (negative(step.args[0]),))]
+    if step.op != "sigmoid" or not opposite:
+        return node
+    factors.remove(opposite[0])
+    value = reduce(_times, [*factors, step])
+    return _plus(value, _times(step, _minus(ONE, value)))
+
+
+def _complement(node: Tree) -> Tree:
+    """σ(−u) as 1 − σ(u)."""
     match node.op, node.args:
         case "sigmoid", (Tree(op="neg", args=(u,)),):
             return _minus(ONE, Tree("sigmoid", (u,)))
+    return node
+
+
+def _sigmoid_times_rest(node: Tree) -> Tree:
+    """s(1 − s): the slope e^−u / (1 + e^−u)² by σ(u)."""
+    match node.op, node.args:
         case "/", (Tree(op="exp", args=(e,)), Tree(op="**", args=(Tree(op="+", args=(one, other)), two))):
             if one is ONE and two is TWO and other is _exp(e):
                 value = _over(ONE, _plus(ONE, other))
@@ -191,6 +236,11 @@ def _by_value(branch: Tree) -> tuple[Tree | None, Tree]:
 
 _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
     (
+        ("s(1 + x(1 − s))", _step_times_sum),
+        ("y + s(1 − y)", _value_and_rest),
+    ),
+    (("s(1 − s)", _complement),),
+    (
         ("(1 + e)² − 1", _tanh_of_softplus),
         ("e(e + 2)", _tanh_by_products),
     ),
@@ -213,6 +263,7 @@ _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
         ("1 / (1 + exp)", _of("sigmoid", lambda u: _over(ONE, _plus(ONE, _exp(negative(u)))))),
         ("exp / (1 + exp)", _of("sigmoid", lambda u: _over(_exp(u), _plus(ONE, _exp(u))))),
         ("1 + tanh", _of("sigmoid", _half_sum)),
+        ("1 − 1 / (1 + exp)", _of("sigmoid", lambda u: _minus(ONE, _over(ONE, _plus(ONE, _exp(u)))))),
     ),
     (("exp − 1", _of("expm1", lambda u: _minus(_exp(u), ONE))),),
     (("f + α", _one_plus_value),),

@@ -33,6 +33,9 @@ from app.core.verification.evidence import (
 )
 from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
+from app.core.verification.placement import placement
+from app.core.verification.special import special_cause
+from app.core.verification.suspects.approximations import approximations
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
 from app.core.verification.suspects.formulas import (
     other_constants,
@@ -60,6 +63,9 @@ SMALL = 256
 CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
 """Of the errors, and of their digits: what accounts for so many makes heavier suspects superfluous."""
 
+ODD = 2.5
+"""Errors that may stay open beside a clear cause."""
+
 LEAST_WRONG = 0.02
 """Of the numbers: fewer are no other function's."""
 
@@ -81,16 +87,23 @@ def causes(
     dtype: np.dtype[Any],
     compute: np.dtype[Any] | None,
     turned: Mapping[int, Call] = MappingProxyType({}),
+    shape: tuple[int, ...] = (),
 ) -> tuple[Cause, ...]:
     """The causes that fit, the best first; none where none does.
 
     The order whose errors are explained best comes first. ``turned`` are the calls whose array parameters are
-    laid along other axes, by the axis.
+    laid along other axes, by the axis. The kernel's arrays have a ``shape``.
     """
-    by_order = [
-        sorted(_of_order(evidence(call, order, each, dtype, turned), compute), key=_rank, reverse=True)
-        for order, each in found.items()
-    ]
+    by_order = []
+    for order, each in found.items():
+        place = placement(each, shape, order, dtype)
+        if place is not None:
+            by_order.append([place])
+            continue
+        seen = evidence(call, order, each, dtype, turned)
+        special = special_cause(call, order, each)
+        explained = sorted(_of_order(seen, compute), key=_rank, reverse=True)
+        by_order.append([*explained, *([] if special is None else [special])])
     by_order.sort(key=lambda causes: -sum(each.explains for each in causes))
     best_of: dict[str, Cause] = {}
     for cause in chain.from_iterable(by_order):
@@ -166,10 +179,15 @@ class _Round:
         if self.seen.worst <= QUIET and self.seen.dtype.itemsize >= SINGLE.itemsize:
             return None if self._irregular else self._best(self._constants)
         light = self._best(self._light_suspects())
-        if light is not None and _is_clear(*light):
+        if light is not None and self._is_clear(*light):
             return light
         both = [each for each in (light, self._best(self._heavy_suspects())) if each is not None]
         return max(both, key=lambda each: each[1].worth - each[0].price, default=None) or self._two_at_once()
+
+    def _is_clear(self, suspect: Suspect, fit: Fit) -> bool:
+        left = (1 - fit.share) * int(self.remaining.sum())
+        few = fit.share >= CLEAR_SHARE or left < ODD
+        return few and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
 
     def _best(self, suspects: Iterable[Suspect]) -> tuple[Suspect, Fit] | None:
         return best(self.seen, suspects, self.remaining, LEAST)
@@ -211,6 +229,8 @@ class _Round:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
         yield from stepwise_kernels(self.seen, self.base, self.compute)
         if self.base == self.seen.base:
+            yield from approximations(self.seen, self.base)
+        if self.base == self.seen.base and not self._unrelated:
             yield from even_tables(self.seen, self.base, self.remaining)
             yield from tables(self.seen, self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
@@ -221,16 +241,17 @@ class _Round:
         return self.seen.is_irregular(self.remaining)
 
     @cached_property
+    def _unrelated(self) -> bool:
+        """No table and no rounded constant makes most numbers so wrong."""
+        return is_unrelated(self.seen)
+
+    @cached_property
     def _parameters(self) -> list[Suspect]:
         return list(other_parameters(self.seen, self.base, self.remaining))
 
     @cached_property
     def _constants(self) -> list[Suspect]:
-        return list(other_constants(self.seen, self.base, self.remaining))
-
-
-def _is_clear(suspect: Suspect, fit: Fit) -> bool:
-    return fit.share >= CLEAR_SHARE and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
+        return [] if self._unrelated else list(other_constants(self.seen, self.base, self.remaining))
 
 
 def truncation(seen: Evidence) -> Cause | None:

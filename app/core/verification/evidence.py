@@ -201,9 +201,10 @@ class Evidence:
 
     @cached_property
     def own_writings(self) -> tuple[Tree, ...]:
-        """Other ways to write the value that the entry itself lists."""
+        """Other ways to write the value, or the slope, that the entry itself lists."""
         activation = self.call.activation
-        return tuple(tree_of(activation, each) for each in activation.writings) if self.order == 0 else ()
+        listed = (activation.writings, activation.slope_writings)[self.order] if self.order < 2 else ()
+        return tuple(tree_of(activation, each) for each in listed)
 
     @property
     def has_formula(self) -> bool:

@@ -76,6 +76,6 @@ class Verification:
         }
         judged = tuple(judgement(call, order, each, self.x.shape) for order, each in found.items())
         others = {} if self.call is None else turned(self.call, self.x.shape)
-        explained = causes(call, found, self.dtype, self.compute, others)
+        explained = causes(call, found, self.dtype, self.compute, others, self.x.shape)
         told = verdict(judged, self.tolerance, explained=bool(explained))
         return Report(judged, explained, told, call)

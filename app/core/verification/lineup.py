@@ -45,7 +45,7 @@ CLOSE = 0.6
 TOGETHER, FOREMOST = 64, 12
 """Suspects that are looked at together, and those of them that are looked at more closely."""
 
-ALBUMS = 6
+ALBUMS = 9
 """Functions, each order for itself, for which a worker keeps what suspects say: up to 4 MB each."""
 
 
@@ -90,7 +90,8 @@ def _likely(
             return _not_ruled_out(album, telling, seen, suspects, remaining, CLOSE * least)
     if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
         few = _runs(places, GLANCE)
-        return (each for each in suspects if seen.fit(each, few, remaining)[0].share >= least / 2)
+        telling = np.arange(few.size)
+        return _not_ruled_out(_Album.of(seen, few), telling, seen, suspects, remaining, least / 2)
     return iter(suspects)
 
 
@@ -153,7 +154,7 @@ class _Album:
     @classmethod
     def of(cls, seen: Evidence, probes: Places) -> _Album:
         """The one that is kept for this function, order and format at these inputs."""
-        if seen.arrays:
+        if seen.arrays or not seen.by_size:
             return cls(probes)
         numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
         return _kept_album(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))

@@ -25,6 +25,7 @@ from app.core.jobs import Progress
 from app.core.verification.exact import DOUBLE, TINY, Exact, Near, doubles, read_ball, rounded_near
 from app.core.verification.job import Report
 from app.core.verification.judgement import WORST, Errors, Judgement, Worst, counted, errors, named
+from app.core.verification.placement import placement
 from app.core.verification.row_causes import row_causes
 from app.core.verification.row_formula import DIGITS_TERMS, RowFormula
 from app.core.verification.verdict import verdict
@@ -76,7 +77,12 @@ class RowVerification:
         ]
         if self.jacobian is not None:
             judged.append(self._slopes(self.jacobian, progress))
-        causes = row_causes(self.call, found, finite, self._held, self._axes, self.dtype, self.compute)
+        place = placement(found, (len(self._rows), self._width), 0, self.dtype)
+        causes = (
+            row_causes(self.call, found, finite, self._held, self._axes, self.dtype, self.compute)
+            if place is None
+            else (place,)
+        )
         told = verdict(judged, self.tolerance, explained=bool(causes))
         return Report(tuple(judged), causes, told, self.call)
 

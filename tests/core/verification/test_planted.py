@@ -8,8 +8,9 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
 from app.core.jobs import ignore
 from app.core.verification.job import Report, Verification
-from tests.core.verification import planted
+from tests.core.verification import planted, planted_examiner
 from tests.core.verification.planted import Planted, outputs
+from tests.core.verification.planted_examiner import Examined, answers
 from tests.core.verification.planted_others import OTHER_FAULTS, OTHER_RIGHT
 
 FAULTS = (*planted.FAULTS, *OTHER_FAULTS)
@@ -64,3 +65,35 @@ def test_right_kernels_are_not_accused(kernel: Planted) -> None:
 def test_three_right_kernels_are_not_correctly_rounded() -> None:
     states = [judged(each).verdict.state for each in RIGHT]
     assert sum(state != "correctly_rounded" for state in states) >= 3
+
+
+# Kernels of an examiner
+
+
+def examined(kernel: Examined) -> Report:
+    x, found = answers(kernel)
+    call = REGISTRY.resolve(kernel.planted.function, kernel.planted.params)
+    return Verification(call, FORMATS[kernel.planted.dtype], x, (found, None, None))(map, ignore)
+
+
+@pytest.mark.slow
+def test_an_examiner_s_faults_are_caught_and_named() -> None:
+    missed, wrong = [], []
+    for each in planted_examiner.FAULTS:
+        report = examined(each)
+        if report.verdict.state in {"correctly_rounded", "faithful"} and not report.causes:
+            missed.append(each.planted[:4])
+        first = report.causes[0].cause if report.causes else None
+        if first != each.planted.cause and first not in each.also:
+            wrong.append((*each.planted[:4], first))
+    assert not missed
+    assert len(wrong) <= (1 - ALLOWED) * len(planted_examiner.FAULTS), wrong
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    planted_examiner.RIGHT,
+    ids=lambda each: f"{each.planted.name} {each.planted.function} {each.planted.dtype}",
+)
+def test_an_examiner_s_right_kernels_are_not_accused(kernel: Examined) -> None:
+    assert not examined(kernel).causes

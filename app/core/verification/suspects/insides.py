@@ -33,6 +33,9 @@ NEARLY_ALL = 0.98
 
 TF32_BITS = 10
 
+OVERFLOWING = ("e(e + 2)", "(1 + e)²", "exp / (1 + exp)", "(exp − 1)/(exp + 1)", "(exp − exp)")
+"""Writings that are no number far out, so that kernels have a branch there."""
+
 FAR_OUT = 1e300
 """An input in the place of infinity, where a formula may be no number."""
 
@@ -104,14 +107,14 @@ def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
 
 def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) -> Iterator[Suspect]:
     """The formula, in every writing, with every step rounded."""
-    forms = list(_writings(base.tree))
+    forms = list(written(base.tree))
     if base == seen.base:
         forms += [Writing("", each) for each in seen.own_writings]
     for inside in insides(seen, compute):
         if _usual(seen, inside) and seen.worst <= QUIET:
             continue
         for number, writing in enumerate(forms):
-            run = partial(_steps, seen, base, writing, inside)
+            run = _Kept(partial(_steps, seen, base, writing, inside))
             suspect = Suspect(
                 "low_precision",
                 inside.name,
@@ -124,10 +127,23 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
                 key=("steps", inside.name, writing.tree, *base.params.items()),
             )
             yield suspect
+            if any(each in writing.name for each in OVERFLOWING):
+                yield _guarded(seen, suspect)
             if suspect.noisy and seen.dtype.itemsize < SINGLE.itemsize and seen.worst <= SMALL:
                 room = partial(_room, inside, run)
                 key = ("room", *(suspect.key or ()))
                 yield replace(suspect, price=0.2 + suspect.price, room=room, key=key)
+
+
+def _guarded(seen: Evidence, suspect: Suspect) -> Suspect:
+    """The same with a branch for inputs where it would be no number."""
+
+    def predicted(places: Places) -> Array:
+        values = suspect.predicted(places)
+        return np.where(np.isnan(values), seen.right[places], values)
+
+    key = ("guarded", *(suspect.key or ()))
+    return replace(suspect, predicted=predicted, price=0.01 + suspect.price, key=key)
 
 
 def _room(inside: Inside, run: Callable[[Places], Steps], places: Places) -> Array:
@@ -144,9 +160,23 @@ def _usual(seen: Evidence, inside: Inside) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _writings(tree: Tree) -> tuple[Writing, ...]:
+def written(tree: Tree) -> tuple[Writing, ...]:
+    """The ways to write it, as it stands or in its stable form."""
     forms = [each for root in dict.fromkeys((tree, stable(tree))) for each in writings(root)]
     return tuple({each.tree: each for each in reversed(forms)}.values())[::-1]
+
+
+class _Kept:
+    """Steps that several suspects ask for at the same places, one after the other."""
+
+    def __init__(self, run: Callable[[Places], Steps]) -> None:
+        self._run = run
+        self._last: tuple[Places, Steps] | None = None
+
+    def __call__(self, places: Places) -> Steps:
+        if self._last is None or self._last[0] is not places:
+            self._last = places, self._run(places)
+        return self._last[1]
 
 
 def _steps(seen: Evidence, base: Base, writing: Writing, inside: Inside, places: Places) -> Steps:

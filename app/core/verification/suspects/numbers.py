@@ -78,29 +78,29 @@ MOST_LEVELS = 4096
 
 
 def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:
-    """The exact answers as whole multiples of one step, between a least and a largest one."""
+    """The exact answers as whole steps from a least to a largest one."""
     levels = np.unique(seen.output[np.isfinite(seen.output)])
     if not 2 < levels.size <= MOST_LEVELS:
         return
-    step = float(np.diff(levels).min())
+    low, high = float(levels[0]), float(levels[-1])
     with np.errstate(all="ignore"):
-        counts = levels / step
+        step = (high - low) / np.rint((high - low) / np.diff(levels).min())
+        counts = (levels - low) / step
     if not np.isfinite(counts).all() or (np.abs(counts - np.rint(counts)) > 2.0**-10).any():
         return
-    low, high = float(levels[0]), float(levels[-1])
     top = np.abs(seen.output) == max(-low, high)
     if step <= float(seen.unit[top].max(initial=0.0)):  # the format's own numbers there
         return
 
     def predicted(places: Places) -> Array:
         with np.errstate(all="ignore"):
-            found: Array = np.clip(np.rint(seen.exact[places] / step) * step, low, high)
+            found: Array = np.clip(low + np.rint((seen.exact[places] - low) / step) * step, low, high)
         return found
 
-    detail = f"multiples of {step:.10g} from {low:.10g} to {high:.10g}"
+    detail = f"steps of {step:.10g} from {low:.10g} to {high:.10g}"
     summary = Text(
         f"The answers are fixed-point numbers: {detail}.",
-        f"결과가 고정소수점 수입니다. {low:.10g}부터 {high:.10g}까지 {step:.10g}의 배수입니다.",
+        f"결과가 고정소수점 수입니다. {low:.10g}부터 {high:.10g}까지 {step:.10g} 간격입니다.",
     )
     yield Suspect("low_precision", detail, summary, predicted)
 

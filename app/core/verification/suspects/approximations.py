@@ -1,0 +1,165 @@
+"""Kernels in which an elementary function is one of the well-known approximations of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.formulas.stepwise import stepwise
+from app.core.formulas.tree import Tree, walk
+from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
+from app.core.verification.suspects.insides import DOUBLE, SHORT, written
+
+Approximate: TypeAlias = Callable[[Any], Any]
+
+MOST_FORMS = 2
+"""Writings of a formula in which one function is replaced."""
+
+
+class _Way(NamedTuple):
+    """An approximation of ``op`` and what it is called."""
+
+    op: str
+    name: str
+    values: Approximate
+
+
+def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """The formula, in writings that have the function in them, with each way to approximate it."""
+    forms = [each.tree for each in written(base.tree)]
+    for place, way in enumerate(_WAYS):
+        having = [each for each in forms if any(node.op == way.op for node in walk(each))]
+        for number, root in enumerate(having[:MOST_FORMS]):
+            summary = Text(
+                f"{way.op} inside is approximated: {way.name}.",
+                f"내부의 {way.op}을(를) 근사식으로 계산합니다: {way.name}.",
+            )
+            run = partial(_answers, seen, base, root, way)
+            price = 0.03 + 0.001 * number
+            key = ("approximation", place, root, *base.params.items())
+            yield Suspect("approximation", f"{way.op}: {way.name}", summary, run, price=price, key=key)
+
+
+def _answers(seen: Evidence, base: Base, root: Tree, way: _Way, places: Places) -> Array:
+    """In float32, the approximation rounded once; of float64 in double precision."""
+    rounded = SHORT[0].rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
+    return stepwise(root, seen.variables(base, places), base.params, rounded, {way.op: way.values}).values
+
+
+# The error function
+
+
+def _by_terms(p: float, terms: tuple[float, ...]) -> Approximate:
+    def values(u: Any) -> Any:
+        t = 1 / (1 + p * np.abs(u))
+        return np.copysign(1 - t * np.polyval(terms, t) * np.exp(-u * u), u)
+
+    return values
+
+
+def _by_power(terms: tuple[float, ...], power: int) -> Approximate:
+    return lambda u: np.copysign(1 - 1 / np.polyval(terms, np.abs(u)) ** power, u)
+
+
+def _winitzki(u: Any) -> Any:
+    a, square = 0.147, u * u
+    inner = -square * (4 / math.pi + a * square) / (1 + a * square)
+    return np.copysign(np.sqrt(-np.expm1(inner)), u)
+
+
+def _erf_by_tanh(u: Any) -> Any:
+    return np.tanh(2 / math.sqrt(math.pi) * (u + 11 / 123 * u**3))
+
+
+_ERF = (
+    _Way("erf", "Abramowitz and Stegun 7.1.25", _by_terms(0.47047, (0.7478556, -0.0958798, 0.3480242))),
+    _Way(
+        "erf",
+        "Abramowitz and Stegun 7.1.26",
+        _by_terms(0.3275911, (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)),
+    ),
+    _Way(
+        "erf",
+        "Abramowitz and Stegun 7.1.27",
+        _by_power((0.078108, 0.000972, 0.230389, 0.278393, 1.0), 4),
+    ),
+    _Way(
+        "erf",
+        "Abramowitz and Stegun 7.1.28",
+        _by_power(
+            (0.0000430638, 0.0002765672, 0.0001520143, 0.0092705272, 0.0422820123, 0.0705230784, 1.0), 16
+        ),
+    ),
+    _Way("erf", "Winitzki's", _winitzki),
+    _Way("erf", "tanh of a cubic", _erf_by_tanh),
+)
+
+
+# The exponential
+
+
+def _by_bits(shift: float) -> Approximate:
+    """A straight line in each binade (Schraudolph 1999)."""
+
+    def values(u: Any) -> Any:
+        bits = np.asarray(u / math.log(2) - shift)
+        whole = np.floor(bits)
+        return np.ldexp(1 + (bits - whole), np.clip(whole, -1100, 1100).astype(np.int64))
+
+    return values
+
+
+def _by_limit(count: int) -> Approximate:
+    return lambda u: (1 + u / count) ** count
+
+
+def _by_series(degree: int) -> Approximate:
+    terms = [1 / math.factorial(power) for power in range(degree, -1, -1)]
+    return lambda u: np.polyval(terms, u)
+
+
+_SHIFTS = {"60801": 0.0579848, "45799": 0.0436774, "0": 0.0}
+_EXP = (
+    *(_Way("exp", f"by the bits of a float, shift {name}", _by_bits(each)) for name, each in _SHIFTS.items()),
+    *(_Way("exp", f"(1 + x/{count})^{count}", _by_limit(count)) for count in (64, 256, 1024, 4096)),
+    *(_Way("exp", f"its series to degree {degree}", _by_series(degree)) for degree in range(3, 7)),
+)
+
+
+# tanh and sigmoid
+
+
+def _quotient(top: tuple[float, ...], bottom: tuple[float, ...]) -> Approximate:
+    def values(u: Any) -> Any:
+        square = u * u
+        return np.clip(u * np.polyval(top, square) / np.polyval(bottom, square), -1.0, 1.0)
+
+    return values
+
+
+_TANH = (
+    _Way("tanh", "x(27 + x²)/(27 + 9x²)", _quotient((1, 27), (9, 27))),
+    _Way("tanh", "x(15 + x²)/(15 + 6x²)", _quotient((1, 15), (6, 15))),
+    _Way("tanh", "a continued fraction to x⁵", _quotient((1, 105, 945), (15, 420, 945))),
+    _Way(
+        "tanh",
+        "a continued fraction to x⁷",
+        _quotient((1, 378, 17325, 135135), (28, 3150, 62370, 135135)),
+    ),
+    _Way("tanh", "x/(1 + |x|)", lambda u: u / (1 + np.abs(u))),
+    _Way("tanh", "x − x³/3", lambda u: u - u**3 / 3),
+)
+_SIGMOID = (
+    _Way("sigmoid", "x/(1 + |x|)", lambda u: 0.5 + 0.5 * u / (1 + np.abs(u))),
+    _Way("sigmoid", "a line between ±2.5", lambda u: np.clip(0.2 * u + 0.5, 0, 1)),
+    _Way("sigmoid", "a line between ±3", lambda u: np.clip(u / 6 + 0.5, 0, 1)),
+    _Way("sigmoid", "a line between ±2", lambda u: np.clip(0.25 * u + 0.5, 0, 1)),
+)
+
+_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID)
