@@ -1,9 +1,9 @@
 """Blocks from a state dict: which tensor is which, by the names that PyTorch's modules give them.
 
-A name's suffix identifies the tensor, its prefix the module: blocks are ordered by the numbers in it. Names and shapes of all tensors are checked against the block before a value is read.
-Tensors that belong to no block (embeddings, a head, a normalisation after the last block) are left out, and
-listed as such; a tensor inside a block that has no place there is refused, since the answer would be another
-network's.
+A name's suffix identifies the tensor, its prefix the module: blocks are ordered by the numbers in it. Names
+and shapes of all tensors are checked against the block before a value is read. Tensors that belong to no
+block (embeddings, a head, a normalisation after the last block) are left out, and listed as such; a tensor
+inside a block that has no place there is refused, since the answer would be another network's.
 """
 
 from __future__ import annotations
