@@ -159,6 +159,8 @@ def _message(kind: str, loc: Sequence[str | int], message: str) -> str:
     """pydantic's message; for an unknown field, the nearest known names."""
     if kind != "extra_forbidden":
         return message
+    if loc[-1] in FIELD_NAMES:
+        return "unknown field here: it belongs to another part of a request"
     near = nearest(str(loc[-1]), FIELD_NAMES)
     return f"unknown field; did you mean {' or '.join(near)}?" if near else "unknown field"
 

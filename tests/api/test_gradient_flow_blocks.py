@@ -139,6 +139,15 @@ def test_invalid_blocks(client: InProcess, fields: dict[str, Any], loc: list[str
     assert len(answer.content) < 10_000
 
 
+def test_a_field_of_another_kind_is_not_taken_for_a_misspelling(client: InProcess) -> None:
+    for block, said in (
+        ({"kind": "residual", "heads": 2}, "belongs to another part"),
+        ({"kind": "transformer", "head": 2}, "did you mean heads?"),
+    ):
+        (error,) = post(client, block=block).json()["errors"]
+        assert said in error["msg"]
+
+
 def test_layers_that_differ(client: InProcess) -> None:
     fields = {
         "activation": ["relu", {"activation": "leaky_relu", "params": {"negative_slope": 0.2}}, "identity"],

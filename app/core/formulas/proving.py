@@ -161,6 +161,7 @@ class _Prover:
         self._fixed = fixed
         self._rounding = rounding
         self._terms = part.last + 1
+        self._near_rational_functions: dict[tuple[int, int], Callable[[Sequence[float]], NearRational]] = {}
 
     @property
     def count(self) -> int:
@@ -378,8 +379,12 @@ class _Prover:
         orders: range,
         choices: Choices = near_rational.AT_THE_POINT,
     ) -> list[float | None]:
+        # Built once for many points; ``choices`` are the module's own, which stay where they are.
+        key = (bits, id(choices))
         with precision(bits):
-            value: NearRational = self._near_rational_function(choices)(point)
+            if key not in self._near_rational_functions:
+                self._near_rational_functions[key] = self._near_rational_function(choices)
+            value = self._near_rational_functions[key](point)
             return [self._decided(value, order) for order in orders]
 
     def _near_rational_function(
