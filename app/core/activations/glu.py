@@ -76,7 +76,7 @@ def product(gate: Kernel) -> Unit:
 
 
 class GatedUnit:
-    """The three functions a `Rowwise` entry needs, from the ``unit`` that a value and its gate go through.
+    """The three functions a `Rowwise` entry needs, from the ``unit`` that combines a value with its gate.
 
     ``unit(value, gate, *parameters)`` gives y, ∂y/∂value and ∂y/∂gate, with mantissas near 1. The gates are
     the first or the second half of a row, or where they are ``interleaved`` the elements 0, 2, 4, ….

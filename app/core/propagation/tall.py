@@ -201,8 +201,8 @@ def times(tall: Array, small: Array, blocks: Blocks) -> Array:
 def orthonormal(batch: Batch) -> Basis:
     """H / scale = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
 
-    The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
-    what sets them apart. There the leading columns are taken out, and what remains is factored at its own
+    The Gram matrix squares the condition number: where inputs are nearly equal, its factor has lost their
+    differences. There the leading columns are taken out, and what remains is factored at its own
     scale, again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block
     classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype, whatever
     H is. A column that lies within rounding of the others, `indistinct`, adds nothing to the rank.

@@ -322,7 +322,7 @@ def test_fixed_points_are_fixed(entry: Elementwise) -> None:
 
 
 @over(CONTINUOUS)
-def test_order_is_where_inputs_become_alike(entry: Elementwise) -> None:
+def test_inputs_converge_in_the_ordered_phase_only(entry: Elementwise) -> None:
     found = diagram(entry.name)
     known = np.isfinite(found.c_star)
     assert ((found.c_star == 1) | (found.chi_1 > 1))[known].all()
