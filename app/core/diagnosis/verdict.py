@@ -34,6 +34,9 @@ DEEPEST = 50
 NARROW = 0.85
 """Σ 1/width of the layers beyond which a gradient survives in a few directions alone."""
 
+NARROWEST = 4
+"""Units that a narrower layer counts as: alone it is a bottleneck by design, and none narrower was tried."""
+
 EXPLODING = 1.6
 """Decades that ‖dL/dW‖ may gain between the last layer and another: a factor of 40."""
 
@@ -237,7 +240,7 @@ def _depths_over_widths(network: Network) -> Array:
     over_batch = network.normalisation is not None and network.normalisation.over == "batch"
     if network.block is not None or network.passes or over_batch or not drawn:
         return np.zeros(network.depth)
-    widths = np.array([each.units for each in network.layers[:-1]], np.float64)
+    widths = np.array([max(NARROWEST, each.units) for each in network.layers[:-1]], np.float64)
     return np.append(np.cumsum(1 / widths[::-1])[::-1], 0.0)
 
 

@@ -161,6 +161,14 @@ def test_layers_too_narrow_for_their_number(width: int, change: dict[str, Any], 
         assert all(each.state == "healthy" for each in report.remedies)
 
 
+def test_one_unit_between_wide_layers_is_a_bottleneck_by_design() -> None:
+    network = Network(sizes=(64, 1, 64, 64), call=REGISTRY.resolve("tanh"), weights=gaussian(1.0))
+    verdict = diagnose(
+        Experiment(network=network, inputs=GaussianInputs(8), networks=4), remedies=False
+    ).verdict
+    assert "depth_over_width" not in {name for each in verdict.findings for name in each.evidence}
+
+
 def test_a_caller_s_own_narrow_network_is_judged_by_its_figures() -> None:
     weights = GivenWeights([np.eye(4)] * 20, [None] * 20)
     verdict = diagnose(
