@@ -35,6 +35,9 @@ from app.core.verification.suspects.rows import (
 ROUNDS = 2
 """Causes that are looked for one after the other."""
 
+LEFT_GAIN = 0.2
+"""Of the digits of what a first cause leaves open: these are the errors that are small or of two causes."""
+
 
 def row_causes(
     call: Call,
@@ -96,7 +99,7 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
             softmax_kernels(kernel),
             normalisations(kernel, seen),
         )
-        found = best(seen, suspects, remaining, LEAST)
+        found = best(seen, suspects, remaining, LEAST, LEFT_GAIN if turn else None)
         if found is None:
             return
         _, met = seen.fit(found[0], np.arange(seen.x.size), remaining)
