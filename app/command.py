@@ -358,8 +358,8 @@ async def _answer(server: str | None, key: str | None, exchange: Exchange[Result
         sys.exit("computing here needs the extra: pip install 'activation-lab[server]'; or name a --server")
     logs.configure("json", "error")
     settings = Settings()
-    patience = max(settings.request_timeout, PATIENCE)
-    app = create_app(settings.model_copy(update={"request_timeout": patience}))
+    timeout = max(settings.request_timeout, PATIENCE)
+    app = create_app(settings.model_copy(update={"request_timeout": timeout}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with AsyncClient("http://here", transport=transport, progress=False) as lab:

@@ -23,7 +23,7 @@ def start(plan: Plan) -> dict[str, Any]:
     """The fields of `TrainingStart`."""
     first = plan.trainings[0]
     examples, held_out = first.split
-    ground = first.ground
+    ground = first.grid
     return {
         "type": "start",
         "steps": first.steps,

@@ -14,9 +14,9 @@ from app.core.jobs import Runner
 from app.core.propagation.network import Network
 from app.core.training.course import train
 from app.core.training.run import Training
-from app.core.training.trial import CHANCE, STEPS, Came, fitting, judged, learner, trial
+from app.core.training.trial import CHANCE, STEPS, TrialState, fitting, judged, learner, trial
 
-_SAYS: dict[Came, Text] = {
+_SAYS: dict[TrialState, Text] = {
     "learns": Text(
         "It learns: in {steps} steps it tells {accuracy:.0%} of handwritten digits right that it never saw.",
         "학습됩니다. {steps}스텝 만에 처음 보는 손글씨 숫자의 {accuracy:.0%}를 맞힙니다.",

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 0.5
+DELAY = 0.5
 """Seconds before the bar is shown."""
 
 _WIDTH = 30
@@ -27,7 +27,7 @@ class Bar:
 
     def show(self, part: float, label: str) -> None:
         """Draws the bar with ``part`` of it filled, 0 to 1."""
-        if time.monotonic() - self._start < PATIENCE:
+        if time.monotonic() - self._start < DELAY:
             return
         filled = round(_WIDTH * part)
         text = f"{'█' * filled}{'·' * (_WIDTH - filled)} {100 * part:3.0f} % {label}"

@@ -20,7 +20,7 @@ from contextlib import suppress
 from app.compute.messages import packed, receive, send
 from app.compute.perform import perform, pin_blas
 
-PATIENCE = 0.4
+GRACE = 0.4
 """Seconds that a cancelled job has to stop, at its next block or step; then the process exits."""
 
 SILENCE = 10.0
@@ -127,7 +127,7 @@ class _Watch:
         # The client sends nothing more: the socket becomes readable at the end of the stream.
         select.select([self._connection], [], [])
         self._cancelled.set()
-        if not self._ended.wait(PATIENCE):
+        if not self._ended.wait(GRACE):
             os._exit(1)  # within one long step; the fork server starts another worker
 
 

@@ -26,7 +26,7 @@ ATTEMPTS = 3
 TICK = 0.25
 """Seconds between two checks whether a worker has dropped a cancelled job."""
 
-PATIENCE = 0.8
+GRACE = 0.8
 """Seconds that a worker has to drop a cancelled job; then it is taken to be stopped or stuck, and killed."""
 
 CROWDED = 0.01
@@ -135,15 +135,15 @@ class Workers:
         """Runs the job on one worker: whether it failed there, and its error or result."""
         with self._connect(task) as connection:
             task.use(connection)
-            _, worker = receive(connection, task.look)
+            _, worker = receive(connection, task.kill_if_late)
             task.taken_by(worker)
-            send(connection, task.message, task.look)
+            send(connection, task.message, task.kill_if_late)
             while True:
-                kind, value = receive(connection, task.look)
+                kind, value = receive(connection, task.kill_if_late)
                 if kind != "progress":
                     return kind == "failed", value
                 task.part = value
-                task.look()
+                task.kill_if_late()
 
     def _connect(self, task: _Task) -> socket.socket:
         """A connection to the worker that takes its other end."""
@@ -205,12 +205,12 @@ class _Task:
         if self._cancelled_at is not None:
             raise CancelledError
 
-    def look(self) -> None:
+    def kill_if_late(self) -> None:
         """Kills a worker that does not drop a cancelled job.
 
         Its process id cannot have been reused: the worker still holds its end of the connection, which would
         be closed if it had died.
         """
-        late = self._cancelled_at is not None and time.monotonic() - self._cancelled_at > PATIENCE
+        late = self._cancelled_at is not None and time.monotonic() - self._cancelled_at > GRACE
         if late and self.worker is not None:
             os.kill(self.worker, signal.SIGKILL)

@@ -665,8 +665,9 @@ class Exchange:
     """One request and its response, as ASGI defines them."""
 
     __slots__ = (
-        "_bodiless", "_broken", "_chunked", "_connection", "_end_told", "_expects", "_pieces", "_remaining",
-        "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope", "started",
+        "_bodiless", "_broken", "_chunked", "_connection", "_end_delivered", "_expects", "_pieces",
+        "_remaining", "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope",
+        "started",
     )  # fmt: skip
 
     def __init__(
@@ -687,7 +688,7 @@ class Exchange:
         self._connection = connection
         self._expects = expects
         self._pieces: list[bytes] = []
-        self._whole = self._end_told = False
+        self._whole = self._end_delivered = False
         self._waiters: set[asyncio.Future[None]] = set()
         self._bodiless = self._chunked = False
         self._remaining: int | None = None  # bytes left of the response's declared length
@@ -759,10 +760,10 @@ class Exchange:
             self._connection.flush()
         self._expects = False
         while not (self.disconnected or self._broken or self.complete):
-            if self._pieces or (self._whole and not self._end_told):
+            if self._pieces or (self._whole and not self._end_delivered):
                 pieces, self._pieces, self.held = self._pieces, [], 0
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                self._end_told = self._whole
+                self._end_delivered = self._whole
                 message = {"type": "http.request", "body": body, "more_body": not self._whole}
                 self._connection.body_taken()
                 return message
@@ -919,7 +920,7 @@ def _split_target(target: bytes) -> tuple[bytes, bytes] | None:
 def _refusing(status: int) -> ASGIApp:
     """An application that answers with this status.
 
-    A malformed request has no path that tells the API: the body is both a problem document and an Open
+    A malformed request has no path that determines the API: the body is both a problem document and an Open
     Inference Protocol error.
     """
     detail = _DETAILS[status]

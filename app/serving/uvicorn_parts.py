@@ -31,7 +31,7 @@ SETTLING = 0.1
 
 def configuration(chosen: Settings) -> uvicorn.Config:
     """uvicorn's configuration: this service's protocol, and no headers that uvicorn would add."""
-    patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
+    timeout = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
     return uvicorn.Config(
         f"{__package__}.process:application",
         factory=True,
@@ -50,7 +50,7 @@ def configuration(chosen: Settings) -> uvicorn.Config:
         proxy_headers=False,  # no answer depends on who asks
         # Both are only passed to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
-        timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
+        timeout_graceful_shutdown=max(0.0, timeout),  # type: ignore[arg-type]
     )
 
 

@@ -22,7 +22,7 @@ from app.core.activations import REGISTRY
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
-from tests.support.drawn import patient
+from tests.support.drawn import without_deadline
 
 
 def test_every_function_is_listed(client: InProcess) -> None:
@@ -221,7 +221,7 @@ def keeps_to_its_document(case: Case[Any]) -> None:
         response_schema_conformance,
     ]
     # Longer than any computation may take, so that the client does not disconnect before the answer.
-    patient(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
+    without_deadline(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
 
 
 @requests.exclude(path_regex="verify").parametrize()

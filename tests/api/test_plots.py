@@ -22,7 +22,7 @@ from app.core.activations.definition import Rowwise
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
-from tests.support.drawn import patient
+from tests.support.drawn import without_deadline
 
 NETWORK = {"activation": "tanh", "depth": 3, "width": 16, "batch": 4, "networks": 2}
 DIAGRAM = {"activation": "tanh", "sigma_w": [[0.5, 1.5, 2.5]], "sigma_b": [[0.0], [0.5]]}
@@ -256,7 +256,7 @@ drawn = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_functions_conform_to_their_document(case: Case[Any]) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance]
-    patient(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
+    without_deadline(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
 
 
 TRAINED = {

@@ -173,7 +173,7 @@ def test_a_tolerance(client: InProcess) -> None:
     assert answer["verdict"]["state"] == "within_tolerance", answer
 
 
-def test_which_function_it_is(client: InProcess) -> None:
+def test_the_function_is_identified(client: InProcess) -> None:
     x = np.linspace(-4, 4, 200).astype(np.float32).astype(np.float64)
     sent = (x / (1 + np.exp(-1.702 * x))).astype(np.float32).astype(np.float64)
     answer = post(client, function=None, inputs=x.tolist(), outputs=sent.tolist()).json()

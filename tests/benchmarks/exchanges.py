@@ -20,7 +20,7 @@ from tests.benchmarks.timing import NotRun
 
 Array: TypeAlias = NDArray[np.float64]
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that an answer may take."""
 
 _JSON = "application/json"
@@ -50,7 +50,7 @@ class Connection:
     """One persistent connection."""
 
     def __init__(self, port: int) -> None:
-        self._http = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+        self._http = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
         self._buffer = bytearray(2**20)
 
     def send(self, exchange: Exchange) -> Answer:

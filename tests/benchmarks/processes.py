@@ -55,7 +55,7 @@ def served(
     ready: str,
     *,
     environment: Mapping[str, str] | None = None,
-    patience: float = 60.0,
+    timeout: float = 60.0,
 ) -> Iterator[Server]:
     """A server, once it answers at ``ready``; raises `NotRun` if it does not in time."""
     try:
@@ -69,19 +69,19 @@ def served(
     except OSError as error:
         raise NotRun(f"{name} cannot be started ({error.strerror})") from None
     try:
-        _wait(name, process, port, ready, patience)
+        _wait(name, process, port, ready, timeout)
         yield Server(process, port)
     finally:
         end(process)
 
 
-def _wait(name: str, process: subprocess.Popen[bytes], port: int, ready: str, patience: float) -> None:
-    last = time.monotonic() + patience
+def _wait(name: str, process: subprocess.Popen[bytes], port: int, ready: str, timeout: float) -> None:
+    last = time.monotonic() + timeout
     while not answers(port, ready):
         if process.poll() is not None:
             raise NotRun(f"{name} ended by itself (exit code {process.returncode})")
         if time.monotonic() > last:
-            raise NotRun(f"{name} did not answer within {patience:g} s")
+            raise NotRun(f"{name} did not answer within {timeout:g} s")
         time.sleep(0.005)
 
 

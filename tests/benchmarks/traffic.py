@@ -17,7 +17,7 @@ import orjson
 from tests.benchmarks.peers import MODEL
 from tests.benchmarks.processes import HOST
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 """Seconds that an answer may take."""
 
 IDLE = 2.0
@@ -95,7 +95,7 @@ class Pool:
     async def answer(self, request: bytes) -> tuple[int, bytes]:
         """Status and body; `BROKEN` if there is no complete answer in time."""
         try:
-            return await asyncio.wait_for(self._exchange(request), PATIENCE)
+            return await asyncio.wait_for(self._exchange(request), TIMEOUT)
         except (OSError, EOFError, TimeoutError, ValueError):
             return BROKEN, b""
 

@@ -142,7 +142,7 @@ def test_long_work_shows_how_far_it_is(
         plain = lab.send(asked)
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(Bar, "has_a_place", staticmethod(lambda: True))
-        monkeypatch.setattr("app.client.progress.PATIENCE", 0.0)
+        monkeypatch.setattr("app.client.progress.DELAY", 0.0)
         followed = lab.send(asked)
     assert followed == plain
     shown = capsys.readouterr().err

@@ -148,7 +148,7 @@ def test_workers_of_another_version_get_no_jobs(monkeypatch: pytest.MonkeyPatch)
         engine.close()
 
 
-def test_a_job_whose_workers_have_all_gone_is_given_up() -> None:
+def test_a_job_whose_workers_have_all_died_is_abandoned() -> None:
     """The nanny starts another worker, at another address; Dask would wait for the old one."""
     with cluster(1) as address, closing(Cluster(address)) as engine:
         running = engine.submit(Sleep(60), 1)

@@ -68,7 +68,7 @@ class Run:
             for kind in self._kinds:  # loops are compiled at first use
                 warm = random.Random(0)
                 for _ in range(50):
-                    connection.faults(KINDS[kind](warm)._replace(patience=60))
+                    connection.faults(KINDS[kind](warm)._replace(timeout=60))
             first = memory = 0
             for _ in range(self._count):
                 if time.monotonic() > self._end or server.process.poll() is not None:

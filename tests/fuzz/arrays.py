@@ -169,7 +169,7 @@ def form(source: random.Random, file: bytes, damage: int) -> Case:
         head = b'Content-Disposition: form-data; name="' + name + b'"\r\nContent-Type: ' + kind
         pieces.append(b"--xyz\r\n" + damaged(source, head, damage) + b"\r\n\r\n" + data + b"\r\n")
     body = damaged(source, b"".join([*pieces, b"--xyz--\r\n"]), damage)
-    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz", patience=SIMULATED)
+    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz", timeout=SIMULATED)
 
 
 def npz(source: random.Random) -> Case:
@@ -241,7 +241,7 @@ def activate(source: random.Random) -> Case:
 def flow(source: random.Random) -> Case:
     """``POST /gradient-flow`` in JSON."""
     body = written(source, flow_fields(source))
-    return request("/gradient-flow", body, "application/json", patience=SIMULATED)
+    return request("/gradient-flow", body, "application/json", timeout=SIMULATED)
 
 
 def sweep(source: random.Random) -> Case:
@@ -257,4 +257,4 @@ def sweep(source: random.Random) -> Case:
         fields["cells"] = value(source, 2)
     # A cell's line repeats the requested point if its values are short, so the marker would be an echo.
     body = written(source, fields).replace(MARKER, b"named")
-    return request("/gradient-flow/sweep", body, "application/json", patience=SIMULATED)
+    return request("/gradient-flow/sweep", body, "application/json", timeout=SIMULATED)

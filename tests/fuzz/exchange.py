@@ -64,7 +64,7 @@ class Connection:
         found = [fault for answer in answers for fault in _wrong(answer)]
         if case.answers not in (None, len(answers)):
             found.append(f"{len(answers)} answers to {case.answers}")
-        if time.monotonic() - start > case.patience:
+        if time.monotonic() - start > case.timeout:
             found.append("slow")
         return found
 
@@ -103,8 +103,8 @@ class Connection:
     def _send(self, case: Case) -> None:
         fresh = self._socket is None
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), case.patience)
-        self._socket.settimeout(case.patience)
+            self._socket = socket.create_connection(("127.0.0.1", self._port), case.timeout)
+        self._socket.settimeout(case.timeout)
         try:
             self._socket.sendall(case.sent)
         except (BrokenPipeError, ConnectionResetError):

@@ -72,7 +72,7 @@ def formula(source: random.Random) -> Case:
             return Case(f"GET {path} HTTP/1.1\r\nHost: fuzz\r\n\r\n".encode())
         case _:
             fields |= {"inputs": value(source, 3), "order": source.choice((0, 1, 2, 3, 8, 9))}
-            return request("/activate", written(source, fields), "application/json", patience=SIMULATED)
+            return request("/activate", written(source, fields), "application/json", timeout=SIMULATED)
 
 
 def verification(source: random.Random) -> Case:
@@ -87,7 +87,7 @@ def verification(source: random.Random) -> Case:
     if source.random() < 0.4:
         key = source.choice(("derivative", "second_derivative", "tolerance_ulp", "params", "compute_dtype"))
         fields[key] = source.choice((numbers, value(source, 2)))
-    return request("/verify", written(source, fields), "application/json", patience=SIMULATED)
+    return request("/verify", written(source, fields), "application/json", timeout=SIMULATED)
 
 
 def training(source: random.Random) -> Case:
@@ -103,4 +103,4 @@ def training(source: random.Random) -> Case:
         key = source.choice(("optimizer", "watch", "loss", "init", "frames", "seed", "data", "runs"))
         fields[key] = value(source, 2)
     body = written(source, fields)
-    return request("/training", body, "application/json", "Request-Timeout: 3", patience=SIMULATED)
+    return request("/training", body, "application/json", "Request-Timeout: 3", timeout=SIMULATED)

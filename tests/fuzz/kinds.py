@@ -16,7 +16,7 @@ class Case(NamedTuple):
     sent: bytes
     answers: int | None = 1
     """The number of complete answers; None if the bytes need not be valid HTTP and any number is right."""
-    patience: float = 5.0
+    timeout: float = 5.0
     """Seconds after which an answer counts as slow or hung."""
 
 
@@ -28,11 +28,11 @@ SIMULATED = 20.0
 """Seconds that an answer with a simulation may take; the simulation's own deadline is shorter."""
 
 
-def request(path: str, body: bytes, media_type: str, *headers: str, patience: float = 5.0) -> Case:
+def request(path: str, body: bytes, media_type: str, *headers: str, timeout: float = 5.0) -> Case:
     """A POST that is valid HTTP, whatever its body is."""
     head = [f"POST {path} HTTP/1.1", "Host: fuzz", f"Content-Type: {media_type}", *headers]
     lines = "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""])
-    return Case(lines.encode("latin-1") + body, patience=patience)
+    return Case(lines.encode("latin-1") + body, timeout=timeout)
 
 
 def damaged(source: random.Random, text: bytes, most: int = 4) -> bytes:

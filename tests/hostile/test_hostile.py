@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Server, large, started
 
-PATIENCE = 2.0
+RECEIVE_TIMEOUT = 2.0
 """The server's receive timeout in these tests, in seconds."""
 
 GOOD = b'{"function":"sigmoid","inputs":[0]}'
@@ -174,7 +174,7 @@ def test_an_incomplete_request_is_closed_in_time(server: Server, data: bytes) ->
         connection.sendall(data)
         start = time.monotonic()
         rest(connection)
-        assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
+        assert RECEIVE_TIMEOUT - 0.5 < time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 @pytest.mark.parametrize("data", [b"\r\n", b"POST /activate"])
@@ -185,19 +185,19 @@ def test_an_incomplete_second_request_is_closed_in_time(server: Server, data: by
         start = time.monotonic()
         connection.sendall(data)
         rest(connection)
-        assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
+        assert RECEIVE_TIMEOUT - 0.5 < time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 def test_a_trickle_is_closed_in_time(server: Server) -> None:
     with connect(server) as connection:
         start = time.monotonic()
         try:
-            while time.monotonic() - start < PATIENCE + 5:
+            while time.monotonic() - start < RECEIVE_TIMEOUT + 5:
                 connection.sendall(b"X" if time.monotonic() - start > 0.1 else b"GET / HTTP/1.1\r\nX: ")
                 time.sleep(0.05)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        assert time.monotonic() - start < PATIENCE + 3
+        assert time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 def test_disconnects_in_the_middle(server: Server) -> None:

@@ -111,7 +111,7 @@ def test_well_formed_and_wrong(server: Server, route: Route, name: str) -> None:
 
 @routes
 @pytest.mark.parametrize(
-    ("activation", "params", "told"),
+    ("activation", "params", "message"),
     [
         (b"tahn", b"{}", b"tanh"),
         (b"leaky_relu", b'{"negative_slop":0.1}', b"negative_slope"),
@@ -122,13 +122,13 @@ def test_well_formed_and_wrong(server: Server, route: Route, name: str) -> None:
     ],
 )
 def test_the_answer_names_what_is_allowed(
-    server: Server, route: Route, activation: bytes, params: bytes, told: bytes
+    server: Server, route: Route, activation: bytes, params: bytes, message: bytes
 ) -> None:
     body = route.named(activation)[:-1] + b',"params":' + params + b"}"
     status, answer = exchange(server, route.json(body))
     assert status == 422
     assert_problem(status, answer)
-    assert told in answer
+    assert message in answer
 
 
 @routes
@@ -240,7 +240,7 @@ def test_fields_that_do_not_fit(server: Server, fields: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("upstream", "told"),
+    ("upstream", "message"),
     [
         (b"1", "batch × units: [2, 2]"),
         (b"[]", "batch × units: [2, 2]"),
@@ -254,13 +254,13 @@ def test_fields_that_do_not_fit(server: Server, fields: bytes) -> None:
     ],
     ids=lambda each: each[:20],
 )
-def test_loss_gradients_that_do_not_fit(server: Server, upstream: bytes, told: str) -> None:
+def test_loss_gradients_that_do_not_fit(server: Server, upstream: bytes, message: str) -> None:
     status, answer = exchange(server, FLOW.json(FLOW.field(b'"upstream":' + upstream)))
     assert status == 422
     assert_problem(status, answer)
     (error,) = json.loads(answer)["errors"]
     assert error["loc"] == ["body", "upstream"]
-    assert told in error["msg"]
+    assert message in error["msg"]
 
 
 @pytest.mark.parametrize("number", [b"5e-324", b"-1e308"])

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save
 
 from tests.conftest import Server
-from tests.hostile.test_hostile import PATIENCE, assert_problem, connect, exchange, rest
+from tests.hostile.test_hostile import RECEIVE_TIMEOUT, assert_problem, connect, exchange, rest
 from tests.wire.test_weights import BROKEN_ARCHIVES, BROKEN_SAFETENSORS, OURS_ALONE, deflated, header_of
 
 REQUEST = b'{"activation":"tanh","inputs":[[0.5,-0.5]]}'
@@ -65,7 +65,7 @@ FILES = {**BROKEN_SAFETENSORS, **OURS_ALONE, **BROKEN_ARCHIVES}
 def test_invalid_weight_files(server: Server, name: str) -> None:
     start = time.monotonic()
     sent(server, part(b"request", REQUEST) + weights(FILES[name]) + END, 422)
-    assert time.monotonic() - start < PATIENCE
+    assert time.monotonic() - start < RECEIVE_TIMEOUT
 
 
 def square(length: int) -> bytes:
@@ -99,7 +99,7 @@ def test_bombs(server: Server, file: bytes, said: str) -> None:
 def peak_memory(server: Server) -> int:
     status = Path(f"/proc/{server.process.pid}/status")
     if not status.exists():
-        pytest.skip("only Linux tells a process's peak")
+        pytest.skip("only Linux reports a process's peak memory")
     kilobytes = next(line.split()[1] for line in status.read_text().splitlines() if "VmHWM" in line)
     return 1024 * int(kilobytes)
 
@@ -216,7 +216,7 @@ def test_a_form_that_never_ends_is_closed_in_time(server: Server) -> None:
         connection.sendall(post(part(b"request", REQUEST), FORM, "Content-Length: 100000"))
         start = time.monotonic()
         rest(connection)
-        assert time.monotonic() - start < PATIENCE + 3
+        assert time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 def test_small_requests_are_served_while_a_large_file_is_read(server: Server) -> None:

@@ -90,10 +90,10 @@ def answer(count: int = 3, points: int = 21, **start: Any) -> dict[str, Any]:
     place = {"low": [-1.0, -1.0], "high": [1.0, 1.0], "points": points}
     frames = []
     for index in range(count):
-        gone = spread(None if index else 0.7)
+        diverged = spread(None if index else 0.7)
         figures = [
             {"loss": spread(0.7 / (index + 1)), "accuracy": spread(0.5), "boundary": ring(points).tolist()},
-            {"loss": gone, "accuracy": gone, "boundary": None if index else ring(points).tolist()},
+            {"loss": diverged, "accuracy": diverged, "boundary": None if index else ring(points).tolist()},
         ]
         frames.append({"step": 10 * index, "activations": figures})
     return {"start": {"runs": 2, "classes": 2, "boundary": place, **start}, "frames": frames}

@@ -57,7 +57,7 @@ def simulate(server: Server, **fields: Any) -> httpx.Response:
     return httpx.post(f"{server.url}/gradient-flow", json={**SHORT, **fields}, timeout=120)
 
 
-def test_a_killed_worker_costs_nobody_an_answer(service: Server) -> None:
+def test_no_answer_is_lost_when_a_worker_is_killed(service: Server) -> None:
     deep = {"depth": 500, "init": "critical"}  # survives, so that no remedies are tried
     expected = simulate(service, **deep).content
     with ThreadPoolExecutor(1) as client:

@@ -149,7 +149,7 @@ def test_it_does_not_matter_where_the_pieces_end(service: Server, step: int) -> 
     assert [each.status for each in found] == [200, 200, 200, 200]
 
 
-def test_a_pipeline_whose_answers_nobody_reads_is_not_held(service: Server) -> None:
+def test_a_pipeline_with_unread_responses_is_not_buffered(service: Server) -> None:
     before = memory(service)
     with connected(service, 4096) as connection:
         connection.settimeout(1)

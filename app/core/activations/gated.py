@@ -1,8 +1,8 @@
 """Gated functions: the input times a soft step of itself. They dip below zero, then approach the identity.
 
-What makes them hard is the left side, where the step decays and its derivative has to beat it: there every
-order is a short sum times an exponential, whose exponent stays apart to the end, so that a product with a
-large number keeps its digits.
+The left side is the difficult one, where the step and its derivatives decay: there every order is a short sum
+times an exponential, whose exponent is kept separate to the end, so that a product with a large number keeps
+its digits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pieces chosen by a condition, with NaN in giving NaN out.
 
-A comparison with NaN is false, so a plain choice would turn NaN into whatever the other piece says.
+A comparison with NaN is false, so a plain choice would turn NaN into the other piece's value.
 """
 
 from __future__ import annotations

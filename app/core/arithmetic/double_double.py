@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 def scalar(function: Callable[P, R]) -> Callable[P, R]:
-    """``function`` of numbers, for use in other such functions and in kernels, where it dissolves.
+    """``function`` of numbers, for use in other such functions and in kernels, where it is inlined.
 
     Without the wrappers, Python cannot call it, and it takes half the time to compile.
     """

@@ -1,7 +1,7 @@
-"""Functions that many activations are made of, on both sides to the end of their tails.
+"""Functions that many activations are made of, accurate to the ends of both tails.
 
-Arguments are double-doubles, results have an exponent of their own, so that nothing vanishes before it meets
-what it is multiplied by.
+Arguments are double-doubles, results have an exponent of their own, so that nothing underflows before it is
+multiplied.
 """
 
 from __future__ import annotations

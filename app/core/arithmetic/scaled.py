@@ -1,7 +1,7 @@
 """Numbers (high + low)·2^exponent: a double-double's digits, and an exponent of their own.
 
-A kernel's results are such numbers. Nothing has under- or overflowed when they meet what they are multiplied
-by, and they are rounded once, when they are complete: to the nearest double, or to odd on the way to a
+A kernel's results are such numbers. Nothing has under- or overflowed before they are multiplied by others,
+and they are rounded once, when they are complete: to the nearest double, or to odd on the way to a
 shorter format.
 
 Where a function asks for a mantissa near 1, some hundred powers of two either way do no harm.

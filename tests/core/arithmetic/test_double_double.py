@@ -1,4 +1,4 @@
-"""The bounds that the arithmetic of pairs promises, each judged with mpmath."""
+"""The error bounds of double-double arithmetic, each checked with mpmath."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ EXPONENTS = np.concatenate([RANDOM.uniform(-700, 700, COUNT), RANDOM.uniform(-1,
 NEGATIVE = -np.concatenate([RANDOM.uniform(0, 60, COUNT), np.geomspace(1e-300, 60, COUNT)])
 UP_TO_ONE = np.concatenate([RANDOM.uniform(0, 1, COUNT), np.geomspace(1e-290, 1, COUNT)])
 LOW = 2.0**-54
-"""The low part of a pair, against its high part."""
+"""The low part of a pair, relative to its high part."""
 
 
 @scalar
@@ -151,7 +151,7 @@ def _end(x: float) -> tuple[Scaled, Scaled]:
 
 
 class Claim(NamedTuple):
-    """``kernel`` is ``formula`` to 2^``bound`` of ``size``, of the result where there is none."""
+    """``kernel`` is ``formula`` with an error up to 2^``bound`` of ``size``, by default of the result."""
 
     kernel: Kernel
     formula: Callable[..., Any]
@@ -205,7 +205,7 @@ def test_pairs_keep_their_bounds(claim: Claim) -> None:
             assert high + low == high
 
 
-def test_a_vanished_power_times_a_huge_factor_keeps_its_digits() -> None:
+def test_an_underflowed_power_times_a_huge_factor_keeps_its_digits() -> None:
     x = np.linspace(-1400, -760, 500)
     y = np.exp(np.linspace(690, 700, 500))
     rows = np.empty((1, x.size))

@@ -149,8 +149,8 @@ def several_params(entry: Elementwise, count: int) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
-def test_float32_has_the_bits_that_care_gives(entry: Elementwise) -> None:
-    """Quickly, or rounded to odd from twice a double's digits and then once more."""
+def test_the_quick_float32_loop_gives_the_same_bits(entry: Elementwise) -> None:
+    """Computed quickly, or in double-double arithmetic, rounded to odd and then to float32."""
     for params in several_params(entry, 1):
         x = float32_points(entry, params)
         quick = entry.orders(x, 3, True, **params)
@@ -168,7 +168,7 @@ assert len(SMALL) >= 30
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", SMALL, ids=lambda entry: entry.name)
 def test_low_parts_are_as_small_as_a_kernel_says(entry: Elementwise) -> None:
-    """Where they may be anything, float32 results are computed with care."""
+    """Only kernels with such a bound have a quick loop for float32."""
     kernel = entry.kernel
     most = {"none": 0.0, "small": SLACK / 2}[kernel.low]  # and rounding the sum takes less than as much again
     names, double = kernel._parameters, np.dtype(np.float64)
