@@ -43,9 +43,9 @@ Result = TypeVar("Result")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does what the ``arguments`` say.
+    """Runs the command in ``arguments``.
 
-    The exit code is 0, 1 for a refusal, 2 for a wrong call and 3 for a faulty kernel.
+    The exit code is 0, 1 for an error, 2 for invalid arguments and 3 for a faulty kernel.
     """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
@@ -202,10 +202,10 @@ def _yes_or_no(fact: bool | None) -> str:
 
 
 PATIENCE = 3600.0
-"""Seconds that an answer may take which is worked out here, for nobody else."""
+"""Seconds that a request may take when it is computed in this process."""
 
 FAULTY = 3
-"""The exit code for a kernel that is faulty."""
+"""The exit code for a faulty kernel."""
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -241,7 +241,7 @@ def _asked(options: argparse.Namespace) -> Exchange[Judgement]:
 
 
 def _array(path: Path, dtype: str | None) -> NDArray[Any]:
-    """The array in a file; raw bytes, as NumPy writes those of ml_dtypes, are numbers of ``dtype``."""
+    """The array in a file; void elements, as NumPy writes ml_dtypes' formats, are read as ``dtype``."""
     body = path.read_bytes()
     header = npy.header(body)
     held = header.dtype
@@ -342,7 +342,7 @@ def _flow(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace, exchange: Exchange[Result]) -> Result:
-    """The answer of the service that was named, or of the application in this process."""
+    """The answer of the service given by ``--server``, or of the application in this process."""
     return asyncio.run(_answer(options.server, options.key, exchange))
 
 
@@ -358,8 +358,8 @@ async def _answer(server: str | None, key: str | None, exchange: Exchange[Result
         sys.exit("computing here needs the extra: pip install 'activation-lab[server]'; or name a --server")
     logs.configure("json", "error")
     settings = Settings()
-    patience = max(settings.request_timeout, PATIENCE)
-    app = create_app(settings.model_copy(update={"request_timeout": patience}))
+    timeout = max(settings.request_timeout, PATIENCE)
+    app = create_app(settings.model_copy(update={"request_timeout": timeout}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with AsyncClient("http://here", transport=transport, progress=False) as lab:
@@ -394,7 +394,7 @@ def _param(text: str) -> tuple[str, float | list[float] | str | bool]:
 
 
 def _digits(value: float, digits: int = 17) -> str:
-    """The shortest text that reads back as the same number, or so many ``digits``."""
+    """``value`` to so many ``digits``, by default as the shortest text that reads back as the same number."""
     if digits == 17 or not math.isfinite(value):
         return repr(float(value))
     return f"{value:.{digits}g}"
@@ -405,7 +405,7 @@ def _unless_none(value: Any) -> str:
 
 
 def _table(heads: Sequence[str] | None, rows: Any) -> None:
-    """Columns beside each other, as wide as they must be."""
+    """Prints the rows in aligned columns."""
     lines = [*([list(heads)] if heads else []), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:

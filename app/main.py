@@ -1,4 +1,4 @@
-"""Makes the application: routers, error handlers, documentation. Nothing else happens here."""
+"""Creates the application: routers, error handlers, documentation, middleware, lifespan."""
 
 from __future__ import annotations
 
@@ -82,19 +82,19 @@ ROUTES = (
 
 
 def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> FastAPI:
-    """The application with these settings, or with the environment's.
+    """The application with these settings, or with those from the environment.
 
-    With the workers that are ``shared`` by several server processes, or with its own.
+    It uses the workers that are ``shared`` by several server processes, or its own.
     """
     own = settings() if chosen is None else chosen
     app = FastAPIOffline(
         title="Activation Lab",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,  # app.api.docs has it, with a policy
+        docs_url=None,  # app.api.docs serves it, with a Content-Security-Policy
         redoc_url=None,
         lifespan=_lifespan,
-        separate_input_output_schemas=False,  # an array looks the same both ways
+        separate_input_output_schemas=False,  # arrays have the same schema in requests and responses
         telemetry=_telemetry(on=own.telemetry),
     )
     fastapi_parts.set_state(
@@ -112,7 +112,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))
     openapi.install(app, picture_examples())
     stack: ASGIApp = Head(fastapi_parts.middleware_stack(app))
-    if not own.telemetry:  # which looks at what FastAPI does
+    if not own.telemetry:  # which instruments FastAPI's own request handling
         stack = Direct(stack, app.routes, own.root_path)
     stack = BodyLimit(stack, own.max_body_bytes)
     if own.cors_origins:
@@ -122,7 +122,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
 
 
 def _telemetry(*, on: bool) -> TelemetryConfig:
-    """FastAPI's OpenTelemetry: what there is to tell, and exporters from the environment, or nothing."""
+    """FastAPI's OpenTelemetry: all signals, with exporters from the environment, or none."""
     return {"tracing": on, "metrics": on, "logs": on, "auto_configure": on}
 
 
@@ -157,7 +157,7 @@ def _own_workers(own: Settings) -> Iterator[Mapping[str, socket]]:
 
 
 def _executor(own: Settings, dispatch: socket) -> Executor:
-    """A cluster where there is one, else worker processes here."""
+    """The cluster, if one is set, else local worker processes."""
     if own.dask_scheduler is None:
         return Workers(dispatch, own.simulators)
     from app.compute.cluster import Cluster  # noqa: PLC0415  Dask is an extra, and slow to import

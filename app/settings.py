@@ -13,13 +13,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.machine import cores, memory
 
 SERVER_BYTES = 150 * 2**20
-"""What a server process takes before it is asked anything."""
+"""Memory of an idle server process."""
 
 ELEMENT_BYTES = 100
-"""What a number of a request takes at most, as text, as float64, and with its answers."""
+"""Memory that each number of a request takes at most: as text, as float64, and with its results."""
 
 SIMULATIONS_SHARE, ARRAYS_SHARE, BODY_SHARE = 0.5, 0.15, 0.125
-"""Parts of the memory that there is: for simulations, for one request's arrays, for one body."""
+"""Shares of the available memory: for simulations, for one request's arrays, for one body."""
 
 
 def _share(most: float, part: float, data: dict[str, Any]) -> float:
@@ -33,7 +33,7 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
-    """What an operator may choose. The table in docs/operations.md is made of these descriptions."""
+    """All settings. The table in docs/operations.md is generated from these descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="ACTIVATION_LAB_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     )
 
     def impossible(self) -> str | None:
-        """Why this machine cannot run so many server processes, if it cannot."""
+        """The reason why this machine cannot run so many server processes, if it cannot."""
         needed, there = self.workers * SERVER_BYTES, memory()
         if needed <= there:
             return None
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
 
     @property
     def clearing(self) -> float:
-        """Seconds at the end of the grace period in which what has not finished is ended."""
+        """Seconds at the end of the grace period for cancelling what has not finished."""
         return min(2.0, self.shutdown_grace / 5)
 
     @model_validator(mode="before")

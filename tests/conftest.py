@@ -26,7 +26,7 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 
 
 class InProcess:
-    """The application over ASGI, spoken to without waiting. An unforeseen error shows as its 500."""
+    """The application over ASGI, without a socket. An unexpected exception shows as its 500."""
 
     def __init__(self, portal: BlockingPortal, app: FastAPI) -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -43,7 +43,7 @@ class InProcess:
         return self.request("POST", url, **options)
 
     def begun(self, url: str, **options: Any) -> httpx.Response:
-        """A stream that its deadline ends, after its start: longer ones are tried until that is enough."""
+        """A stream that its deadline ends once it has started: longer deadlines are tried until it does."""
         headers = options.pop("headers")
         for seconds in ("1", "4", "16"):
             answer = self.post(url, headers={**headers, "Request-Timeout": seconds}, **options)
@@ -93,8 +93,8 @@ def started(
 ) -> Iterator[Server]:
     """`python -m app` with these settings in its environment and its log there, stopped by SIGTERM.
 
-    It is there once ``sign`` is answered with 200. It runs in ``folder``, and ``below`` a program that is
-    given the command, such as one that lowers a limit.
+    It has started once ``sign`` is answered with 200. It runs in ``folder``, and ``below`` is a command to
+    run it under, such as one that lowers a limit.
     """
     port = free_port()
     prompt = {"shutdown_notice": "0", **settings}

@@ -1,4 +1,4 @@
-"""The shape of the house: what may know what."""
+"""The architecture: which packages may import which, and where names and clocks may be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "app" / "core").rglob("*.py"))
 INSIDE = {"activations", "vocabularies", "formulas", "arithmetic"}
-"""Rooms that may name an activation: entries, vocabularies, and functions of the same name."""
+"""Packages that may name an activation: entries, vocabularies, and functions of the same name."""
 OUTSIDE = sorted(path for path in (ROOT / "app").rglob("*.py") if not INSIDE & set(path.parts))
 ALLOWED = {"numpy", "numba", "llvmlite", "scipy", "ml_dtypes", "flint", "app"}
 OTHER_MEANINGS = {"clip", "gaussian", "step", "threshold"}
@@ -63,16 +63,16 @@ assert CONTRACT
 
 @pytest.mark.parametrize("module", [*(f"app.contract.{stem}" for stem in CONTRACT), "app.client"])
 def test_requests_and_answers_need_no_server(module: str) -> None:
-    """A client that talks to the service shall not have to install or load what serves."""
+    """A client of the service must not have to install or load the server's libraries."""
     program = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"fastapi", "starlette", "uvicorn", "numba", "scipy"} & set(loaded.stdout.split())
 
 
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
-"""The time of day, which jumps when somebody sets it: no deadline and no duration is made of it."""
+"""The wall clock, which jumps when it is set: no deadline and no duration may depend on it."""
 
-TELL_THE_TIME = {
+MAY_READ_THE_WALL_CLOCK = {
     ("observation/logs.py", "datetime.now"),  # when something was logged
     ("observation/models.py", "time.time_ns"),  # when a model was last asked, as Triton tells it
     ("client/connections.py", "time.time"),  # how far off the date of a Retry-After is
@@ -80,12 +80,12 @@ TELL_THE_TIME = {
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "app").rglob("*.py")), ids=lambda path: path.stem)
-def test_nothing_is_measured_by_the_time_of_day(path: Path) -> None:
+def test_nothing_is_measured_by_the_wall_clock(path: Path) -> None:
     asked = {
         ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
     }
     name = path.relative_to(ROOT / "app").as_posix()
-    assert {(name, each) for each in asked & CLOCKS} <= TELL_THE_TIME
+    assert {(name, each) for each in asked & CLOCKS} <= MAY_READ_THE_WALL_CLOCK
     assert "time" not in {
         alias.name
         for node in ast.walk(ast.parse(path.read_text()))

@@ -1,4 +1,4 @@
-"""The main job on real input: scikit-learn's handwritten digits over a real socket, held against mpmath."""
+"""The main job on real input: scikit-learn's handwritten digits over a real socket, compared with mpmath."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def digits() -> np.ndarray:
     return standardised
 
 
-def spoken(server: Server, entry: Elementwise, digits: np.ndarray) -> list[Any]:
+def by_json(server: Server, entry: Elementwise, digits: np.ndarray) -> list[Any]:
     body = {"function": entry.name, "order": 2, "inputs": digits}
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     headers = {"Content-Type": "application/json"}
@@ -44,7 +44,7 @@ def spoken(server: Server, entry: Elementwise, digits: np.ndarray) -> list[Any]:
     return [answer[field] for field in FIELDS]
 
 
-def binary(server: Server, entry: Elementwise, digits: np.ndarray) -> np.ndarray:
+def by_npy(server: Server, entry: Elementwise, digits: np.ndarray) -> np.ndarray:
     stream = io.BytesIO()
     np.save(stream, digits)
     query: dict[str, str | int] = {"function": entry.name, "order": 2}
@@ -57,9 +57,9 @@ def binary(server: Server, entry: Elementwise, digits: np.ndarray) -> np.ndarray
 
 @pytest.mark.parametrize("entry", READY, ids=lambda entry: entry.name)
 def test_digits(server: Server, digits: np.ndarray, entry: Elementwise) -> None:
-    stacked = binary(server, entry, digits)
+    stacked = by_npy(server, entry, digits)
     assert stacked.shape == (3, 1797, 64)
-    for read, exact_bits in zip(spoken(server, entry, digits), stacked, strict=True):
+    for read, exact_bits in zip(by_json(server, entry, digits), stacked, strict=True):
         np.testing.assert_array_equal(np.array(read, dtype=float), exact_bits)
     sample = np.random.default_rng(0).choice(digits.size, 40, replace=False)
     points = digits.ravel()[sample]

@@ -10,7 +10,7 @@ from app.client import FormulaFacts
 from app.command import main
 
 
-def test_what_is_found_out_of_a_formula(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_facts_of_a_formula(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "formula:max(0, b * x)", "--param", "b=2"]) == 0
     shown = {line[:14].strip(): line[14:].strip() for line in capsys.readouterr().out.splitlines()}
     assert shown["range"] == "0.0 to inf"

@@ -115,7 +115,7 @@ def test_server_processes_share_what_there_is(monkeypatch: pytest.MonkeyPatch, w
     assert own.impossible() is None
 
 
-def test_what_is_chosen_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explicit_settings_are_not_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "memory", lambda: GIB)
     own = Settings(workers=4, threads=7, simulators=9, max_flow_bytes=5e9, max_elements=11)
     assert (own.threads, own.simulators, own.max_flow_bytes, own.max_elements) == (7, 9, 5e9, 11)
@@ -137,7 +137,7 @@ def test_less_memory_than_one_process_takes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("workers", [1, 64])
-def test_what_cannot_be_run_ends_with_a_sentence(
+def test_impossible_settings_end_the_server_with_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: int
 ) -> None:
     monkeypatch.setattr(settings, "memory", lambda: 100 * 2**20)

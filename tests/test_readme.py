@@ -1,4 +1,4 @@
-"""What the README shows, and the documents it leads to, is what happens."""
+"""The examples in the README and the documents it links to run and answer as printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text()
 NETWORKS = (ROOT / "docs" / "networks.md").read_text()
 CLIENTS = (ROOT / "docs" / "clients.md").read_text()
 KOREAN = (ROOT / "README.ko.md").read_text()
-TOLD = "\n".join((README, NETWORKS, CLIENTS, KOREAN))
+DOCUMENTS = "\n".join((README, NETWORKS, CLIENTS, KOREAN))
 """All text whose examples are run."""
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -33,8 +33,8 @@ ADDRESS = "http://127.0.0.1:8000"
 LEFT_OUT = "…"
 
 
-def blocks(language: str, text: str = TOLD) -> list[str]:
-    """Each once: the Korean one shows the same."""
+def blocks(language: str, text: str = DOCUMENTS) -> list[str]:
+    """The code blocks in a language, each once: the Korean README repeats them."""
     return list(dict.fromkeys(re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)))
 
 
@@ -93,8 +93,8 @@ def agrees(printed: Any, answer: Any) -> bool:
 
 @pytest.mark.parametrize(("command", "printed"), CALLS)
 def test_every_call_answers_as_printed(server: Server, command: str, printed: str) -> None:
-    answer, told = curl(command, server), json.loads(printed)
-    assert agrees(told, answer) if LEFT_OUT in printed else answer == told
+    answer, expected = curl(command, server), json.loads(printed)
+    assert agrees(expected, answer) if LEFT_OUT in printed else answer == expected
 
 
 def run(code: str, server: Server) -> None:
@@ -146,14 +146,14 @@ def test_the_form_sends_what_pytorch_exports(server: Server, code: str, command:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("code", [code for code in IN_TORCH if code not in PYTORCH])
-def test_what_asks_with_pytorch_runs(server: Server, code: str) -> None:
+def test_python_with_pytorch_runs(server: Server, code: str) -> None:
     run(code, server)
 
 
 def test_every_setting_is_in_the_table() -> None:
     rows = dict(re.findall(r"^\| `ACTIVATION_LAB_(\w+)` \|[^|]*\| (.*) \|$", OPERATIONS, flags=re.MULTILINE))
-    told = {name.upper(): field.description for name, field in Settings.model_fields.items()}
-    assert rows == told
+    described = {name.upper(): field.description for name, field in Settings.model_fields.items()}
+    assert rows == described
 
 
 def test_a_shortened_answer_is_still_held_to_what_it_shows() -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".readme"
 SVG = "{http://www.w3.org/2000/svg}"
 MOST_BYTES = 200_000
-"""Of a moving picture: it is the first thing that a reader waits for."""
+"""Largest size of an animated picture, the first thing that a reader waits for."""
 
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
 
@@ -87,9 +87,9 @@ def frames(svg: str) -> list[ET.Element]:
 
 @pytest.mark.parametrize("picture", MOVING, ids=lambda each: each.file)
 def test_the_moving_picture_is_what_the_service_draws(client: InProcess, picture: Picture) -> None:
-    """As many frames, each with the same words and grounds, but for two points of accuracy and a few pixels.
+    """As many frames, each with the same words and areas, up to two points of accuracy and a few pixels.
 
-    What moves is a training's, whose last digits are the processor's.
+    The animation is of a training, whose last digits depend on the processor.
     """
     before, now = kept(picture), drawn(client, picture)
     assert len(before) <= MOST_BYTES
@@ -106,7 +106,7 @@ def test_the_moving_picture_is_what_the_service_draws(client: InProcess, picture
     assert NUMBER.sub("0", rest[0]) == NUMBER.sub("0", rest[1])
 
 
-def test_the_readme_opens_with_what_moves() -> None:
+def test_the_readme_opens_with_the_animation() -> None:
     for text, end in ((README, ""), (KOREAN, "-ko")):
         opening = text[: text.index("```")]
         shown = re.findall(r"\.readme/([\w-]+\.svg)", opening)

@@ -1,4 +1,4 @@
-"""What SECURITY.md says is what the code does."""
+"""SECURITY.md agrees with the code."""
 
 from __future__ import annotations
 

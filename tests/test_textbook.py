@@ -1,4 +1,4 @@
-"""What textbooks say of activations in deep networks: each claim with its number, asked of the service."""
+"""Textbook claims about activations in deep networks, each with its number, checked against the service."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def figure(report: GradientFlowResponse, name: str) -> NDArray[np.float64]:
 
 
 def factors(report: GradientFlowResponse) -> NDArray[np.float64]:
-    """What each layer multiplies the root mean square of the gradient by, on its way back."""
+    """The factor by which each layer multiplies the root mean square of the gradient in the backward pass."""
     steps: NDArray[np.float64] = 10 ** -np.diff(figure(report, "gradient_log10_rms"))
     return steps
 

@@ -214,7 +214,7 @@ def test_configuration_and_statistics_as_a_performance_analyzer_asks(client: Any
     assert [each["name"] for each in every] == list(REGISTRY)
 
 
-def test_what_other_servers_want_to_know_is_passed_over(server: Server) -> None:
+def test_parameters_meant_for_other_servers_are_ignored(server: Server) -> None:
     body = {
         "parameters": {"content_type": "np", "headers": "{}", "sequence_id": 7, "priority": 1},
         "inputs": [

@@ -61,7 +61,7 @@ def test_a_faulty_kernel_as_a_table_and_as_json(
     assert answer.verdict.state == "faulty"
 
 
-def test_which_function_it_is(relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finding_the_function(relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = files(tmp_path, relu)["safetensors"]
     main(["verify", "?", str(path)])
     assert "candidates" in capsys.readouterr().out
@@ -108,7 +108,7 @@ def test_a_service_that_is_busy_is_asked_again(
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.npy"], ["raw.npy"], ["text.npy"]])
-def test_files_that_do_not_do(
+def test_unusable_files(
     arguments: list[str], relu: NDArray[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "raw.npy", relu)
@@ -127,7 +127,7 @@ def test_the_client_sends_formats_as_they_are(relu: NDArray[Any]) -> None:
     assert json.loads(exchange.files["request"][1]) == {"function": None, "dtype": "float8_e5m2"}
 
 
-def test_what_is_worked_out_here_has_no_deadline_of_a_service(
+def test_a_local_verification_has_no_request_timeout(
     relu: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Settings] = []

@@ -1,1 +1,1 @@
-"""HTTP: one file per resource, thin handlers around the core."""
+"""The HTTP API: one file per resource, thin handlers around the core."""

@@ -1,4 +1,4 @@
-"""``POST /activate``: what is the value?"""
+"""``POST /activate``: values and derivatives."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from app.wire.sizes import size_of
 Found = TypeVar("Found")
 
 FEW_NUMBERS = 256
-"""Numbers that are proved beside the event loop in some milliseconds, most often."""
+"""Numbers up to which a proof is tried on a thread of this process: it usually takes some milliseconds."""
 
 BYTES_PER_NUMBER = 200.0
-"""Of a worker's memory, for each number that it proves."""
+"""A worker's memory for each number that it proves."""
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -91,7 +91,7 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
     openapi_extra=_NPY_BODY,
 )
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
-    """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    """Validates, computes (on threads where the arrays are large), and encodes as negotiated."""
     settings: Settings = request.app.state.settings
     axis = tuple(body.axis) if isinstance(body.axis, list) else body.axis
     seconds = timeout(request, settings.request_timeout)
@@ -100,9 +100,9 @@ async def post_activate(body: ACTIVATE, request: Request) -> Response:
     def resolved(_: Mapper) -> Call:
         return REGISTRY.resolve(body.function, body.params, axis)
 
-    # Each number of a parameter is held against its domain.
+    # Each number of a parameter is checked against its domain.
     call = await computed(request, resolved, size=given, seconds=seconds) if given > SMALL else resolved(map)
-    state = request.scope["state"]  # what `request.state` is after making two objects
+    state = request.scope["state"]  # `request.state`, without creating two objects
     state["function"] = label(call.activation)
     media_type = negotiate(request, *_offered(call, body))
     size = answer_size(call, body.inputs.shape, body.order)
@@ -137,7 +137,7 @@ def _is_proved(call: Call, body: ActivateRequest) -> bool:
         check_provable(call.activation, body.order)
         return True
     if (body.overflow, body.subnormals) != ("format", "keep"):
-        # Which numbers overflow is only known of the exact ones.
+        # Which numbers overflow is known only from the exact values.
         if not isinstance(call.activation, Elementwise):
             message = "overflow and subnormals have policies for elementwise functions only"
             raise InvalidValue(message, loc=("overflow",))
@@ -151,9 +151,10 @@ def _is_proved(call: Call, body: ActivateRequest) -> bool:
 async def _proved(
     request: Request, call: Call, body: ActivateRequest, media_type: str, seconds: float
 ) -> Response:
-    """The answer with every number proved, ``seconds`` from now at the latest.
+    """The answer with every number proved, at most ``seconds`` from now.
 
-    Few numbers are tried here, with few bits; what they leave open, and many numbers, is the workers'.
+    Few numbers are first tried in this process, with few bits; if some stay unproved, or for many numbers, a
+    worker proves them.
     """
     rounding = Rounding(number_format(body.dtype), body.overflow == "saturate", body.subnormals == "flush")
     job = ProvedActivation(call, body.inputs, body.order, rounding, body.upstream)
@@ -186,7 +187,7 @@ async def _proved(
 
 
 async def _in_time(running: Coroutine[Any, Any, Found], seconds: float) -> Found:
-    """What is found within ``seconds``; raises `DeadlineExceeded`."""
+    """The result of ``running``; raises `DeadlineExceeded` after ``seconds``."""
     try:
         return await asyncio.wait_for(running, seconds)
     except TimeoutError:
@@ -194,7 +195,7 @@ async def _in_time(running: Coroutine[Any, Any, Found], seconds: float) -> Found
 
 
 def _offered(call: Call, body: ActivateRequest) -> tuple[str, ...]:
-    """The forms this answer can take: one array holds orders of one shape, and no gradients."""
+    """The media types of this answer: one array can hold orders of one shape, and no gradients."""
     stacks = body.order == 0 or isinstance(call.activation, Elementwise)
     return (JSON, NPY) if stacks and body.upstream is None else (JSON,)
 

@@ -1,4 +1,4 @@
-"""``GET /functions``: everything the registry knows, for people and programs."""
+"""``GET /functions``: the facts in the registry, for people and programs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def get_function(name: Annotated[str, NAME], request: Request) -> Response:
 
 
 def check_name(name: str) -> None:
-    """Raises `Problem` 404 for a name that there is not."""
+    """Raises `Problem` 404 for an unknown name."""
     if name not in REGISTRY and name not in REGISTRY.framework_names:
         near = nearest(name, [*REGISTRY, *REGISTRY.framework_names])
         advice = f"did you mean {' or '.join(near)}?" if near else "GET /functions lists all"
@@ -134,8 +134,8 @@ def _facts(name: str) -> Fixed:
 
 @cache
 def mathml(latex: str) -> str:
-    """The formula as a browser draws it."""
-    from latex2mathml.converter import convert  # noqa: PLC0415  (its tables are no part of starting)
+    """The formula as MathML, for browsers."""
+    from latex2mathml.converter import convert  # noqa: PLC0415  (its tables would slow down the start)
 
     return convert(latex)
 
@@ -159,7 +159,7 @@ def _canonical_facts(entry: Activation) -> FunctionFacts:
 
 
 def _framework_facts(name: str) -> FunctionFacts:
-    """The facts at the framework's defaults, under its parameters' names."""
+    """The facts at the framework's defaults, with the framework's names of parameters."""
     bindings = REGISTRY.bindings(name)
     binding = bindings[0]
     entry = binding.activation
@@ -243,7 +243,7 @@ def _parameter(parameter: Parameter) -> ParameterFacts:
 
 
 def _argument(argument: Argument, parameter: Parameter) -> ParameterFacts:
-    """A framework's parameter: our facts, its name and default."""
+    """A framework's parameter: the entry's facts, with the framework's name and default."""
     theirs = {
         "name": argument.name,
         "default": argument.default,

@@ -1,4 +1,4 @@
-"""``POST /functions/describe``: the card of a formula."""
+"""``POST /functions/describe``: the facts of a formula, found by computation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.http.problems import responses
 router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])
 
 QUICK = 0.4
-"""Seconds of a core that a card may take here; one that takes longer is begun anew by a worker."""
+"""Seconds of processor time that a card may take in this process; longer ones are computed by a worker."""
 
 
 @router.post(
@@ -45,7 +45,7 @@ async def post_describe(body: DESCRIBE, request: Request) -> Response:
     request.state.function = label(call.activation)
     job = Description(call.activation)
     admission = admitted(request, timeout(request, request.app.state.settings.request_timeout))
-    found = await planned(request, admission, partial(_soon, job))
+    found = await planned(request, admission, partial(_computed_here, job))
     if found is None:
         found = await answered_by(request, admission, job)
     admission.end()
@@ -53,11 +53,11 @@ async def post_describe(body: DESCRIBE, request: Request) -> Response:
 
 
 class _TakesLong(Exception):
-    """A card that is a worker's to find."""
+    """The card takes longer than `QUICK`."""
 
 
-def _soon(job: Description) -> Card | None:
-    """The card, where it is found within `QUICK`: sooner than a worker is started."""
+def _computed_here(job: Description) -> Card | None:
+    """The card, or None if it takes longer than `QUICK`, which is less than starting a worker takes."""
     end = time.thread_time() + QUICK
 
     def in_time(_: float) -> None:
@@ -114,5 +114,5 @@ def _range(found: Card) -> dict[str, Any]:
 
 
 def _number(value: float) -> Any:
-    """A number that may be infinite, as the wire has it."""
+    """A number that may be infinite, as an array, which `whole` can encode."""
     return np.asarray(float(value))

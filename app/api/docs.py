@@ -1,4 +1,4 @@
-"""``GET /docs``: Swagger UI, its files from here, all addresses relative; the document that it shows."""
+"""``GET /docs``: Swagger UI, served from here with relative addresses; ``GET /openapi.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",  # Swagger UI styles its elements one by one
+        "style-src 'self' 'unsafe-inline'",  # Swagger UI sets inline styles
         "img-src 'self' data:",
         "connect-src 'self'",
         "base-uri 'none'",
@@ -23,21 +23,21 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""What the page may do: run Swagger UI, and talk to its own host."""
+"""Content-Security-Policy of the page: its own scripts, and requests to its own host."""
 
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
 
 
 @router.get("/docs")
 async def get_docs(request: Request) -> Response:
-    """The page that sends requests to try the service out."""
+    """The page with Swagger UI."""
     page: Page = request.app.state.page
     return (await page.file("docs/index.html")).response(request, HEADERS)
 
 
 @router.get("/openapi.json")
 async def get_document(request: Request) -> Response:
-    """The OpenAPI document, made when first asked for, in place of FastAPI's, which is not compressed."""
+    """The OpenAPI document, made at the first request; FastAPI's own route would not compress it."""
     state = request.app.state
     if state.document is None:
         state.document = Fixed.of(orjson.dumps(request.app.openapi()), JSON)

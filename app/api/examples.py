@@ -1,6 +1,6 @@
-"""Worked examples for the OpenAPI document. Each runs as it stands; the tests run them.
+"""Examples for the OpenAPI document. Each is a complete request; the tests run them.
 
-They are made from the registry: the first activation of each kind stands for its kind.
+They are made from the registry, with the first activation of each kind.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _first(kind: type[Activation], *, learnable: bool = False) -> Activation | N
 
 
 def activate_examples() -> dict[str, Any]:
-    """Requests for ``POST /activate``: plain, with a framework's name, with an upstream gradient, mixing."""
+    """Requests for ``POST /activate``: values, gradients, a framework's name, and a Jacobian."""
     examples: dict[str, Any] = {}
 
     def add(key: str, summary: str, **fields: Any) -> None:
@@ -68,7 +68,7 @@ def activate_examples() -> dict[str, Any]:
 
 
 def _prefixed() -> str | None:
-    """A framework's name with a default of the framework's own."""
+    """A framework's name whose parameters all have defaults."""
     for binding in (each for entry in REGISTRY for each in REGISTRY.bindings(entry)):
         arguments = binding.name.arguments
         if arguments and all(each.default is not None for each in arguments):
@@ -122,7 +122,7 @@ MEAN_FIELD: TypeAlias = Annotated[MeanFieldRequest, Body(openapi_examples=mean_f
 
 
 def gradient_flow_examples() -> dict[str, Any]:
-    """Requests for ``POST /gradient-flow``: a deep network, and one with its own sizes and weights' law."""
+    """Requests for ``POST /gradient-flow``: plain layers, own sizes and σ_w, and each kind of block."""
     entry = _first(Elementwise)
     if entry is None:
         return {}
@@ -177,7 +177,7 @@ GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=
 
 
 def drawn_examples() -> dict[str, Any]:
-    """A request for ``POST /plots/gradient-flow-answers``: the drawn part of an answer about three layers."""
+    """A request for ``POST /plots/gradient-flow-answers``: the part of an answer that is drawn."""
     layers = [
         {
             "layer": layer,
@@ -194,7 +194,7 @@ DRAWN_ANSWERS: TypeAlias = Annotated[AnswersPictureRequest, Body(openapi_example
 
 
 def infer_examples() -> dict[str, Any]:
-    """Requests for ``POST /v2/models/{name}/infer``, to be sent to any model."""
+    """Requests for ``POST /v2/models/{name}/infer``, valid for any model."""
     tensor = {
         "name": "inputs",
         "shape": [2, 2],

@@ -1,4 +1,4 @@
-"""From a request for a network to the experiment that it describes, if the service can afford it."""
+"""Converts a request for a network to an experiment, and checks its cost against the service's limits."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from app.core.training.initial import fair
 from app.settings import Settings
 
 LAYER_BYTES = 10_000
-"""A layer's figures as Python objects and in the answer, whatever its width."""
+"""Memory of a layer's figures as Python objects and in the answer, whatever its width."""
 
 
 def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
-    """What the request describes, if the service can afford it."""
+    """The experiment that the request describes; raises `LimitExceeded` if it costs too much."""
     calls = _calls(body)
     return _drawn(body, calls, settings) if body.weights is None else _given(body, calls, settings)
 
 
 def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
-    """Random networks of the sizes and the laws that the request names."""
+    """Random networks with the sizes and initialisations of the request."""
     laws = _laws(body, calls)
     depth = _depth(body)
     inputs = _inputs(body)
@@ -58,7 +58,7 @@ def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
         return _experiment(body, network, inputs, body.networks)
 
     one = max(set(pairwise(_sizes(body, 1))), key=math.prod)
-    # One step of a recurrent network sees one time of its inputs.
+    # A step of a recurrent network reads one time of its inputs.
     _check_size(
         experiment(one, inputs if _times(body) is None else GaussianInputs(_batch(body))), depth, settings
     )
@@ -69,7 +69,7 @@ def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
 
 
 def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
-    """The one network that the caller's own weights are."""
+    """The network of the caller's own weights."""
     assert body.weights is not None
     tied = isinstance(body.block, RecurrentBlockFields)
     for name in REPLACED_BY_WEIGHTS:
@@ -90,7 +90,7 @@ def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
 def _given_blocks(
     body: GradientFlowRequest, given: StateDict, call: Call, listed: tuple[Call, ...], settings: Settings
 ) -> Network:
-    """The network of the blocks that a state dict has."""
+    """The network of the blocks in a state dict."""
     architecture = _architecture(body)
     assert body.block is not None
     said = body.block.model_fields_set
@@ -103,14 +103,14 @@ def _given_blocks(
         fields = {**architecture, "block": block}
         return Network(sizes=sizes, call=call, calls=listed, weights=weights, **fields)
 
-    if isinstance(block, RecurrentBlock):  # a number alone says how long it is
+    if isinstance(block, RecurrentBlock):  # the file does not bound its depth, a number in the request
         step = _experiment(body, network(1), GaussianInputs(_batch(body)), 1)
         _check_size(step, depth, settings, "depth")
     return network(depth)
 
 
 def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
-    """What a network has besides sizes and weights."""
+    """The arguments of `Network` besides sizes and weights."""
     return {
         "normalisation": None if body.normalization is None else normalisation(body.normalization),
         "residual": None if body.residual is None else body.residual.scale,
@@ -129,12 +129,12 @@ def _experiment(body: GradientFlowRequest, network: Network, inputs: Inputs, net
 
 
 def _with_upstream(experiment: Experiment, body: GradientFlowRequest) -> Experiment:
-    """The same with the caller's own loss gradient, batch × units in the request, where one was given."""
+    """The experiment with the caller's loss gradient, which is batch × units in the request, if given."""
     return experiment if body.upstream is None else replace(experiment, upstream=body.upstream.T)
 
 
 def _calls(body: GradientFlowRequest) -> list[Call]:
-    """The activation, or each layer's; equal ones are one object."""
+    """The activation, or one per layer; equal ones are the same object."""
     if not isinstance(body.activation, list):
         return [named(body.activation, body.params)]
     if body.params:
@@ -148,7 +148,7 @@ def _calls(body: GradientFlowRequest) -> list[Call]:
 
 
 def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
-    """How the weights are drawn, or each layer's."""
+    """The initialiser of the weights, or one per layer."""
     listed = body.init if isinstance(body.init, list) else [body.init]
     if body.sigma_b and "critical" not in listed:
         raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
@@ -157,7 +157,7 @@ def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
     if len(calls) not in (1, len(listed)):
         raise InvalidValue("must be as many as activations", loc=("init",))
     pairs = list(zip(listed, calls * (len(listed) // len(calls)), strict=True))
-    # Critical points and fair gains take integrals: one of each for an activation.
+    # Critical points and fair gains take integrals: each is computed once per activation.
     found: dict[tuple[str, int], Initialiser] = {}
     for law, call in pairs:
         if isinstance(law, str) and (law, id(call)) not in found:
@@ -202,7 +202,7 @@ def _depth(body: GradientFlowRequest) -> int:
 
 
 def _times(body: GradientFlowRequest) -> int | None:
-    """How many times real inputs of a recurrent network have; None for others."""
+    """The number of times in a recurrent network's own inputs; None without such inputs."""
     if not isinstance(body.block, RecurrentBlockFields) or isinstance(body.inputs, GaussianInputFields):
         return None
     if body.inputs.ndim != 3 or not body.inputs.size:
@@ -211,7 +211,7 @@ def _times(body: GradientFlowRequest) -> int | None:
 
 
 def _sizes(body: GradientFlowRequest, depth: int) -> tuple[int, ...]:
-    """All sizes; a real batch has features of its own number."""
+    """All layer sizes; the first may be the number of features of the caller's own inputs."""
     if isinstance(body.width, list):
         return tuple(body.width)
     own = isinstance(body.block, ConvolutionBlockFields | RecurrentBlockFields)
@@ -239,14 +239,14 @@ def _inputs(body: GradientFlowRequest) -> Inputs:
 
 
 def _check_size(layer: Experiment, depth: int, settings: Settings, field: str = "width") -> None:
-    """Refuses what one layer's cost already tells, before anything of the network's depth is made."""
+    """Checks the cost of ``depth`` layers from one layer's, before anything of that depth is created."""
     layers = depth * _layers(layer.network)
     work = max(depth * layer.cost.work, layers * FLOPS_PER_DEFERRAL) * layer.networks
     _afford(work, layer.cost.bytes + layers * layer.networks * LAYER_BYTES, settings, field)
 
 
 def _layers(network: Network) -> int:
-    """How many there are, those of each step counted that lie one over the other."""
+    """The number of layers, with all stacked layers of each step of a recurrent network."""
     block = network.block
     return network.depth * (block.layers if isinstance(block, RecurrentBlock) else 1)
 

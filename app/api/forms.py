@@ -1,4 +1,4 @@
-"""How routes document a form: a JSON part ``request`` and a file."""
+"""OpenAPI documentation of forms: a JSON part ``request`` and a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.http.bodies import FORM, JSON
 
 
 def form_with(model: str, part: str, description: str, example: dict[str, Any]) -> dict[str, Any]:
-    """The form as an addition to the operation whose request is ``model``; ``part`` is the file's name."""
+    """``openapi_extra`` of an operation whose request is ``model``; ``part`` is the file's part."""
     request = {"$ref": f"#/components/schemas/{model}", "example": example}
     file = {"type": "string", "format": "binary", "description": description}
     schema = {

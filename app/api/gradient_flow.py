@@ -1,4 +1,4 @@
-"""``POST /gradient-flow``: does the gradient survive?"""
+"""``POST /gradient-flow``: simulates and diagnoses a network's signal and gradient."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ after the start is an `error` event with a problem document. A `progress` event 
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
-    """Checks and estimates, has it simulated, answers at once or as events."""
+    """Validates, estimates the cost, simulates on the workers, and answers as JSON or as events."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS)
     admission = admitted(request, timeout(request, settings.request_timeout))
@@ -95,7 +95,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
     if media_type == EVENTS:
 
         def events(emit: Emit) -> Coroutine[Any, Any, None]:
-            return admission.run(partial(_tell, body, experiment, trial, emit))
+            return admission.run(partial(_emit_events, body, experiment, trial, emit))
 
         return streamed(events, EVENTS, _error)
     work = partial(_answered, body, experiment, trial)
@@ -103,7 +103,7 @@ async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:
 
 
 def _described(body: GradientFlowRequest, settings: Settings) -> tuple[Experiment, PlannedTrial | None]:
-    """What is simulated, and what is trained where that was asked for."""
+    """The experiment, and the planned trial if one was requested."""
     experiment = described(body, settings)
     return experiment, planned_trial(body, experiment.network, settings.max_flow_bytes)
 
@@ -121,10 +121,10 @@ def _answered(
     return orjson.dumps(found if trial is None else {**found, "training": tried(trial, run)})
 
 
-def _tell(
+def _emit_events(
     body: GradientFlowRequest, experiment: Experiment, trial: PlannedTrial | None, emit: Emit, run: Runner
 ) -> None:
-    """``progress`` events, at most one a percent or a network, then ``result``."""
+    """Emits ``progress`` events, at most one per percent or network, then ``result``."""
     last: tuple[str, int, int] | None = None
 
     def watch(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
@@ -141,7 +141,7 @@ def _error(problem: Problem) -> tuple[str, bytes]:
 
 
 def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
-    """The event's data, with the gradient of the networks that are done so far."""
+    """The data of a ``progress`` event, with the gradients of the networks that are done."""
     gradient = None
     if networks:
         middle = spread(np.stack([each.gradient_log10_rms for each in networks])).median

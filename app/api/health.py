@@ -1,4 +1,4 @@
-"""``GET /healthz`` and ``GET /readyz``: for whoever keeps the service running."""
+"""``GET /healthz`` and ``GET /readyz``: probes for orchestrators and load balancers."""
 
 from __future__ import annotations
 

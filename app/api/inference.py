@@ -145,7 +145,7 @@ inference = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 42
 @models.get("", summary="What a model takes and gives")
 async def get_model(entry: MODEL) -> ModelMetadata:
     """Tensors, and the function's parameters with their defaults."""
-    # The protocol has no word for "any number of axes": one row stands for what is taken.
+    # The protocol cannot declare "any number of axes": the shapes are those of one row.
     shapes = [[-1]] * 3 if isinstance(entry, Elementwise) else [[-1], [-1, -1]]
     return ModelMetadata(
         name=entry.name,
@@ -201,7 +201,7 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     openapi_extra={"requestBody": {"content": {OCTETS: _BYTES}}},
 )
 async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
-    """Checks, computes off the event loop where that pays, and encodes as the client asked."""
+    """Validates, computes (on threads where the arrays are large), and encodes as requested."""
     with request.app.state.models.asked(entry.name):
         return await _infer(entry, body, request)
 
@@ -221,7 +221,7 @@ async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) 
     def resolved(_: Mapper) -> Call:
         return REGISTRY.resolve(entry.name, _params(body, given), body.parameters.axis)
 
-    # Each number of a parameter is held against its domain.
+    # Each number of a parameter is checked against its domain.
     call = (
         await computed(request, resolved, size=beside, seconds=seconds) if beside > SMALL else resolved(map)
     )
@@ -239,7 +239,7 @@ async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) 
 
 
 class _Wanted(NamedTuple):
-    """An output tensor to compute, and the form it travels in."""
+    """An output tensor to compute, and whether it is sent as raw bytes."""
 
     name: str
     order: int
@@ -251,7 +251,7 @@ def _outputs(entry: Activation) -> tuple[str, ...]:
 
 
 def _wanted(entry: Activation, body: InferRequest) -> list[_Wanted]:
-    """The output tensors asked for, or all there are."""
+    """The requested output tensors, by default all."""
     known = _outputs(entry)
     forms = {each.name: each.parameters.binary_data for each in body.outputs} or dict.fromkeys(known)
     _refuse_twice(each.name for each in body.outputs)
@@ -265,7 +265,7 @@ def _wanted(entry: Activation, body: InferRequest) -> list[_Wanted]:
 
 
 def _arrays(entry: Activation, given: list[InputTensor], binary: memoryview) -> dict[str, NDArray[Any]]:
-    """The input tensors by name: `INPUTS`, and arrays for parameters."""
+    """The input tensors by name: `INPUTS`, and arrays of parameters."""
     known = [INPUTS, *(each.name for each in entry.parameters)]
     for tensor in given:
         if tensor.name not in known:
@@ -288,14 +288,14 @@ def _array(tensor: InputTensor, binary: memoryview | None) -> NDArray[Any]:
 
 
 def _params(body: InferRequest, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Value | str | bool]:
-    """The function's own parameters: scalars of the request, and arrays."""
+    """The function's parameters: scalars from the request's ``parameters``, and arrays from tensors."""
     scalars: dict[str, Scalar] = body.parameters.__pydantic_extra__
     _refuse_twice([*scalars, *arrays])
     numbers = {
         name: NON_FINITE.get(value, value) if isinstance(value, str) else value
         for name, value in scalars.items()
     }
-    # Raw bytes lie anywhere; arithmetic on unaligned arrays is slow, and may group its sums otherwise.
+    # Raw bytes may be unaligned: arithmetic on them is slow, and may group sums differently.
     return numbers | {name: np.require(array, np.float64, "A") for name, array in arrays.items()}
 
 
@@ -352,7 +352,7 @@ def _statistics(name: str, tally: Tally) -> ModelStatistics:
 
 
 def _scalar(value: float) -> float | str:
-    """A number as JSON can hold it."""
+    """A number in JSON: non-finite ones as strings."""
     return name_of(value) if value in NON_FINITE.values() else value
 
 

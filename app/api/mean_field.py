@@ -1,4 +1,4 @@
-"""``POST /mean-field``: what theory says of infinitely wide networks, a whole phase diagram at a time."""
+"""``POST /mean-field``: the theory of infinitely wide networks, up to a whole phase diagram at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Where there is no such number the answer says so: `q_star` is `"Infinity"` where
     responses=responses(400, 406, 413, 415, 422, 503, 504),
 )
 async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
-    """Checks the size, computes off the event loop."""
+    """Checks the size, and computes on the workers."""
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
     call, shape = checked(body, settings)
@@ -65,7 +65,7 @@ async def post_mean_field(body: MEAN_FIELD, request: Request) -> Response:
 
 
 def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int, ...]]:
-    """The activation, and the shape of the diagram if the service can afford it."""
+    """The activation and the shape of the diagram; raises `LimitExceeded` for too many cells."""
     call = resolve(body)
     shape = _broadcast(body.sigma_w, body.sigma_b)
     cells = int(np.prod(shape, dtype=np.float64))
@@ -76,12 +76,12 @@ def checked(body: MeanFieldRequest, settings: Settings) -> tuple[Call, tuple[int
 
 
 def resolve(body: MeanFieldRequest) -> Call:
-    """The activation of the request; an unknown one is reported under the field's own name."""
+    """The activation of the request."""
     return named(body.activation, body.params)
 
 
 def named(name: str, params: Mapping[str, Any]) -> Call:
-    """The activation of that name."""
+    """The activation called ``name``; errors are reported in the field ``activation``."""
     try:
         return REGISTRY.resolve(_canonical(name), params)
     except ActivationLabError as error:
@@ -91,7 +91,7 @@ def named(name: str, params: Mapping[str, Any]) -> Call:
 
 
 def _canonical(name: str) -> str:
-    """``name``, or the one activation that every framework with a function of that name means by it."""
+    """``name``, or the activation that it has in all frameworks, if these agree."""
     if name in REGISTRY or ":" in name:
         return name
     theirs = [each for each in REGISTRY.framework_names if each.partition(":")[2] == name]

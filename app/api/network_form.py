@@ -1,4 +1,4 @@
-"""How routes document that they take a real network: a form with a file of weights."""
+"""OpenAPI documentation of requests with a network's own weights: a form with a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NumPy archive (`.npz`) of matrices and, where there are any, bias vectors, and n
   before it.
 - Normalisation layers and learned slopes are left out of the file: `normalization` and `params` say them.
 """
-"""How `app.wire.weights` reads a file, for users."""
+"""How `app.wire.weights` reads a file, for the users' documentation."""
 
 NETWORK_DESCRIPTION = (
     PLAIN_DESCRIPTION
@@ -62,4 +62,4 @@ Tensors of no block (embeddings, a head, a last normalisation) are left out; the
 became of each.
 """
 )
-"""The same with blocks, which can be diagnosed and not trained."""
+"""The same with blocks, which can be diagnosed but not trained."""

@@ -1,4 +1,4 @@
-"""``GET /``: the page, its files from memory."""
+"""``GET /``: the page, served from memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ POLICY = "; ".join(
         "form-action 'none'",
     )
 )
-"""What the page may do: run its own files and talk to its own host."""
+"""Content-Security-Policy of the page: its own files, and requests to its own host."""
 
 
 def _headers(ancestors: str) -> dict[str, str]:
@@ -50,11 +50,11 @@ def _headers(ancestors: str) -> dict[str, str]:
 HEADERS = _headers("'none'")
 
 EMBEDDED = _headers("*")
-"""For ``/?embed=1``, which shows scenes and takes no key: anybody's page may frame it."""
+"""For ``/?embed=1``, which shows scenes and asks for no key: any page may frame it."""
 
 
 class Page:
-    """The page's files by name. Vega's script is made beside, from the start of the service."""
+    """The page's files by name. Vega's script is bundled in the background, when the service starts."""
 
     def __init__(self) -> None:
         self._files = {
@@ -73,7 +73,7 @@ class Page:
         return self._files[name]
 
     async def close(self) -> None:
-        """Ends what was begun."""
+        """Cancels the bundling of Vega's script."""
         self._vega.cancel()
         with suppress(asyncio.CancelledError, RuntimeError):
             await self._vega
@@ -95,6 +95,6 @@ async def get_summary(request: Request) -> Response:
 
 @router.get("/page/{name:path}")
 async def get_file(name: str, request: Request) -> Response:
-    """One of its files."""
+    """One of the page's files."""
     page: Page = request.app.state.page
     return (await page.file(name)).response(request, HEADERS)

@@ -1,4 +1,4 @@
-"""``/plots``: the answers as pictures. One specification each, as Vega-Lite JSON, SVG or PNG."""
+"""``/plots``: pictures of the answers, each from one specification, as Vega-Lite JSON, SVG or PNG."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
 from app.http.computing import admitted, computed, failures, planned, reserve, simulated, timeout
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
-from app.pictures.captions import caption, label, training_caption, unlike
+from app.pictures.captions import caption, distinct, label, training_caption
 from app.pictures.curves import MOST_POINTS, NO_CURVE, Curve, curves
 from app.pictures.film import Points, film
 from app.pictures.render import Drawing, Form, Renderer, tag_of
@@ -64,13 +64,13 @@ FORMS: Mapping[Form, str] = {"svg": "image/svg+xml", "png": "image/png", "vl.jso
 """The forms of a picture and their media types."""
 
 MOST_PIXELS = 24_000_000
-"""Pixels of a PNG: a hundred megabytes while it is drawn."""
+"""Pixels of a PNG: it takes a hundred megabytes while it is drawn."""
 
 HOUR = "max-age=3600"
-"""How long a picture may be shown without asking again; then its ETag is compared."""
+"""How long a picture is cached without revalidation."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""What an SVG may do that is opened by itself: show."""
+"""Content-Security-Policy of an SVG that is opened by itself: no scripts, no requests."""
 
 DESCRIPTION = """\
 `svg` and `png` are drawn from the specification that `vl.json` is (Vega-Lite, no browser). The address works
@@ -160,7 +160,7 @@ async def get_functions(
         return {name: curves(call, query.low, query.high, orders[-1]) for name, call in calls.items()}
 
     size = MOST_POINTS * len(calls) * (orders[-1] + 1)
-    left = _left(request)
+    left = _time_left(request)
     found = await computed(request, work, size=size, seconds=left())
     draw = partial(plots.functions, found, orders)
     return await _picture(form, query, draw, request, left, panels=len(orders))
@@ -213,11 +213,11 @@ async def post_gradient_flow_answers(
     runs = [Run(each.label, each.answer.model_dump(), each.faint) for each in body.networks]
 
     def draw(look: Look) -> Spec:
-        labels = unlike(run.label for run in runs)
+        labels = distinct(run.label for run in runs)
         named = [replace(run, label=label) for label, run in zip(labels, runs, strict=True)]
         return plots.gradient_flow(named, look, query.figure)
 
-    return await _picture(form, query, draw, request, _left(request))
+    return await _picture(form, query, draw, request, _time_left(request))
 
 
 @posted.post(
@@ -289,7 +289,7 @@ async def get_training_film(query: Annotated[TrainingPictureQuery, Query()], req
     """What `POST /training` answers, as a moving picture."""
     negotiate(request, FORMS["svg"])
     body = _body(TrainingRequest, query.request)
-    left = _left(request)
+    left = _time_left(request)
     plan, found = await _trained(body, request, left())
     look = Look(query.theme, query.lang, query.width, query.height)
 
@@ -299,13 +299,13 @@ async def get_training_film(query: Annotated[TrainingPictureQuery, Query()], req
 
     content = await computed(request, drawn, size=DRAWN * len(found["frames"]), seconds=left())
     headers = _headers(tag_of(content), query.lang)
-    if _known(request, headers):
+    if _is_current(request, headers):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=FORMS["svg"])
 
 
 def _points(plan: Plan) -> Points | None:
-    """The examples, where they are of two classes in a plane."""
+    """The training examples, if they are of two classes in a plane."""
     examples = plan.trainings[0].split.training
     if examples.features != 2 or examples.classes != 2:
         return None
@@ -313,7 +313,7 @@ def _points(plan: Plan) -> Points | None:
 
 
 def _calls(spelled: list[str]) -> dict[str, Call]:
-    """The functions by their labels; the same one twice is one line."""
+    """The functions by their labels; duplicates give one line."""
     calls: dict[str, Call] = {}
     for place, text in enumerate(spelled):
         try:
@@ -333,18 +333,18 @@ def _calls(spelled: list[str]) -> dict[str, Call]:
 async def _gradient_flow(
     form: Form, query: PictureQuery, bodies: Sequence[GradientFlowRequest], request: Request
 ) -> Response:
-    left = _left(request)
+    left = _time_left(request)
     answers = [await _simulated(body, request, left()) for body in bodies]
 
     def draw(look: Look) -> Spec:
-        captions = unlike(caption(*each, look.lang) for each in zip(bodies, answers, strict=True))
+        captions = distinct(caption(*each, look.lang) for each in zip(bodies, answers, strict=True))
         return plots.gradient_flow([Run(*each) for each in zip(captions, answers, strict=True)], look)
 
     return await _picture(form, query, draw, request, left)
 
 
 async def _simulated(body: GradientFlowRequest, request: Request, seconds: float) -> dict[str, Any]:
-    """What `POST /gradient-flow` answers, without remedies."""
+    """The answer of `POST /gradient-flow`, without remedies."""
     admission = admitted(request, seconds)
     experiment = await planned(request, admission, partial(described, body, request.app.state.settings))
     reserve(admission, experiment.cost.bytes)
@@ -356,7 +356,7 @@ async def _simulated(body: GradientFlowRequest, request: Request, seconds: float
 
 
 async def _training(form: Form, query: PictureQuery, body: TrainingRequest, request: Request) -> Response:
-    left = _left(request)
+    left = _time_left(request)
     _, found = await _trained(body, request, left())
     names = _trained_names(body)
 
@@ -367,7 +367,7 @@ async def _training(form: Form, query: PictureQuery, body: TrainingRequest, requ
 
 
 async def _trained(body: TrainingRequest, request: Request, seconds: float) -> tuple[Plan, dict[str, Any]]:
-    """What is trained, and what `POST /training` answers."""
+    """The plan, and the answer of `POST /training`."""
     admission = admitted(request, seconds)
     plan = await planned(request, admission, partial(planned_training, body, request.app.state.settings))
     reserve(admission, plan.cost.bytes)
@@ -375,7 +375,7 @@ async def _trained(body: TrainingRequest, request: Request, seconds: float) -> t
 
 
 def _trained_names(body: TrainingRequest) -> list[str]:
-    return unlike(label(each.activation, each.params) for each in body.activations)
+    return distinct(label(each.activation, each.params) for each in body.activations)
 
 
 async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, request: Request) -> Response:
@@ -385,7 +385,7 @@ async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, r
     def work(run: Runner) -> dict[str, Any]:
         return diagram(call, body.sigma_w, body.sigma_b, run=run)
 
-    left = _left(request)
+    left = _time_left(request)
     found = await simulated(request, admitted(request, left()), work)
 
     def draw(look: Look) -> Spec:
@@ -396,7 +396,7 @@ async def _mean_field(form: Form, query: PictureQuery, body: MeanFieldRequest, r
 
 
 DRAWN = 100_000
-"""Numbers that a picture's specification counts as: enough to be made by a thread, in its turn."""
+"""Numbers that a picture's specification counts as in `computed`: enough for it to be made on a thread."""
 
 
 async def _picture(
@@ -408,7 +408,7 @@ async def _picture(
     *,
     panels: int = 1,
 ) -> Response:
-    """The specification, or what is drawn from it, or the news that the client's copy is right."""
+    """The specification or the picture drawn from it, or 304 if the client's copy is current."""
     negotiate(request, FORMS[form])
     pixels = query.width * query.height * panels * query.scale**2
     if form == "png" and pixels > MOST_PIXELS:
@@ -424,7 +424,7 @@ async def _picture(
     specification = await computed(request, drawn, size=DRAWN, seconds=left())
     drawing = Drawing(specification, form, query.scale)
     headers = _headers(drawing.tag, lang)
-    if _known(request, headers):
+    if _is_current(request, headers):
         return Response(status_code=304, headers=headers)
     with failures:
         content = await renderer.draw(drawing, left())
@@ -440,13 +440,13 @@ def _headers(tag: str, lang: str) -> dict[str, str]:
     }
 
 
-def _known(request: Request, headers: Mapping[str, str]) -> bool:
-    """Whether the client's copy is right."""
+def _is_current(request: Request, headers: Mapping[str, str]) -> bool:
+    """Whether the client's copy is current."""
     return request.method == "GET" and headers["ETag"] in request.headers.get("if-none-match", "")
 
 
 def _body(model: type[Asked], text: str) -> Asked:
-    """The request that stands in the address, as checked as one that is a body."""
+    """The request in a query field, validated like a body."""
     with readable:
         fields = json_body.loads(text.encode(), ARRAY_FIELDS)
     try:
@@ -456,8 +456,8 @@ def _body(model: type[Asked], text: str) -> Asked:
         raise RequestValidationError(found) from None
 
 
-def _left(request: Request) -> Callable[[], float]:
-    """What is left of the request's time whenever it is asked: simulating and drawing share one deadline."""
+def _time_left(request: Request) -> Callable[[], float]:
+    """A function for the seconds left until the deadline, which simulating and drawing share."""
     settings: Settings = request.app.state.settings
     end = time.monotonic() + timeout(request, settings.request_timeout)
     return lambda: max(0.0, end - time.monotonic())

@@ -1,4 +1,4 @@
-"""``GET /functions/{name}/reference.safetensors`` and ``.npz``: the truth to test a kernel against."""
+"""``GET /functions/{name}/reference.safetensors`` and ``.npz``: reference values to test a kernel against."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Form: TypeAlias = Literal["safetensors", "npz"]
 MEDIA: dict[Form, str] = {"safetensors": "application/octet-stream", "npz": "application/zip"}
 
 KEPT = 16
-"""Files that are kept, the last ones asked for: half a megabyte each."""
+"""Files in the cache, those most recently requested: half a megabyte each."""
 
 NUMBERS = 65_536
 BYTES_PER_NUMBER = 300.0
@@ -72,7 +72,7 @@ async def get_reference(
     dtype: Annotated[DtypeName, Query(description="The kernel's format.")] = "bfloat16",
     order: Annotated[int, Query(ge=0, le=2, description="The highest derivative.")] = 2,
 ) -> Response:
-    """Looks it up, or has a worker compute it."""
+    """Answers from the cache, or has a worker compute the file."""
     check_name(name)
     call = _call(name)
     kept: OrderedDict[tuple[str, str, int, str], Fixed] = request.app.state.references

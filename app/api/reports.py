@@ -1,4 +1,4 @@
-"""From a report to the answer of ``POST /gradient-flow``."""
+"""Converts a report to the answer of ``POST /gradient-flow``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.wire.nested import name_of
 
 
 def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[str, Any]:
-    """The fields of `GradientFlowResponse`, plain enough for JSON."""
+    """The fields of `GradientFlowResponse`, as JSON values."""
     kinds = set(report.kinds)
     return {
         "engine": kinds.pop() if len(kinds) == 1 else "mixed",
@@ -48,7 +48,7 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
 
 
 def _origin(network: Network) -> dict[str, Any]:
-    """What became of a state dict's tensors, where blocks are made of one."""
+    """Which tensors of a state dict were used for blocks, and which were left out."""
     if not isinstance(network.weights, GivenWeights) or network.weights.origin is None:
         return {}
     module, taken, left_out = network.weights.origin
@@ -139,7 +139,7 @@ def _spread(values: Spread, place: int | tuple[()] = ()) -> dict[str, float | st
 
 
 def number(value: Any) -> float | str | None:
-    """As JSON has it: null where it is not defined, which is NaN inside."""
+    """A number in JSON: null for NaN, which means undefined; strings for infinities."""
     figure = float(value)
     if math.isnan(figure):
         return None

@@ -1,4 +1,4 @@
-"""What a request for values costs, before anything is made for it."""
+"""The size of answers with values, found before anything is allocated for them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.wire.sizes import size_of
 
 
 def answer_size(call: Call, shape: Sequence[int], order: int) -> int:
-    """Numbers of the answer, or of what it is made from, an empty row counting as one.
+    """Numbers of the answer, or of its largest intermediate; an empty row counts as one.
 
-    Functions that mix elements may have more outputs than inputs, and learned weights make as many candidates
-    of each row as they have rows themselves. A Jacobian has a limit of its own.
+    Functions that mix elements may have more outputs than inputs, and learned weights compute as many
+    candidates for each row as they have rows themselves. Jacobians have a separate limit.
     """
     size = size_of(shape)
     axis = call.axis
-    # Functions that mix several axes, or PyTorch's choice of one, have as many outputs as inputs.
+    # Functions that mix several axes, or the axis that PyTorch chooses, have as many outputs as inputs.
     if isinstance(call.activation, Rowwise) and isinstance(axis, int) and -len(shape) <= axis < len(shape):
         length = shape[axis]
         learned = [
@@ -40,5 +40,5 @@ def check_answer_size(size: int, limit: int) -> None:
 
 
 def numbers_in(values: Iterable[Any]) -> int:
-    """Numbers that stand in ``values`` beside the inputs: parameters and an upstream gradient."""
+    """Numbers in ``values``, besides the inputs: parameters and an upstream gradient."""
     return sum([np.size(value) for value in values if value is not None])

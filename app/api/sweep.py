@@ -1,4 +1,4 @@
-"""``POST /gradient-flow/sweep``: many networks, cell by cell as each completes."""
+"""``POST /gradient-flow/sweep``: diagnoses many networks, and streams each cell as it completes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ repeated: `point` has `{"value": n}` in its stead, its place in the grid's list,
 """
 
 HEARTBEAT = 1.0
-"""Seconds between two lines of progress, at least."""
+"""Least seconds between two lines of progress."""
 
 
 LONGEST_VALUE = 200
@@ -54,7 +54,7 @@ LONGEST_PATH = 100
 
 
 class Lines(Response):
-    """What the OpenAPI document says of the answer: `SweepLine` by line."""
+    """The response in the OpenAPI document: one `SweepLine` per line."""
 
     media_type = LINES
 
@@ -71,7 +71,7 @@ VARIED = {name: each for name, each in GradientFlowRequest.model_fields.items() 
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_sweep(body: SWEEP, request: Request) -> Response:
-    """Estimates all cells, then hands them out and answers as they come."""
+    """Estimates the cost of all cells, then computes them on the workers and streams the results."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, LINES, EVENTS)
     admission = admitted(request, timeout(request, settings.sweep_timeout))
@@ -91,7 +91,7 @@ def _planned(body: SweepRequest, settings: Settings, admission: Admission) -> tu
 
 
 class _Grid:
-    """The cells of a request, made when they are asked for."""
+    """The cells of a request, created on demand."""
 
     def __init__(self, body: SweepRequest, settings: Settings) -> None:
         self._body = body
@@ -109,11 +109,11 @@ class _Grid:
         self._shown = {path: list(map(_shown, count(), values)) for path, values in body.grid.items()}
 
     def point(self, index: int) -> dict[str, Any]:
-        """The grid's values at a cell, as a line shows them."""
+        """The grid's values at a cell, as they are shown in a line."""
         return {path: self._shown[path][place] for path, place in self._places(index).items()}
 
     def experiment(self, index: int) -> Experiment:
-        """What a cell asks for; raises `Problem`."""
+        """The experiment of a cell; raises `Problem`."""
         values = {path: self._body.grid[path][place] for path, place in self._places(index).items()}
         try:
             request = _placed(self._body.base, values)
@@ -124,14 +124,14 @@ class _Grid:
             raise from_core(error) from None
 
     def estimate(self, admission: Admission) -> float:
-        """The bytes of the largest cell; raises `LimitExceeded` as soon as the cells are too much work."""
+        """The bytes of the largest cell; raises `LimitExceeded` once the cells add up to too much work."""
         work = size = 0.0
         limit = self._settings.max_sweep_work
         for index in self.indices:
             try:
                 experiment = admission.plan(partial(self.experiment, index))
             except Problem:
-                continue  # told when its turn comes
+                continue  # reported as a failed cell later
             work += experiment.cost.work * experiment.networks
             size = max(size, experiment.cost.bytes)
             if work > limit:
@@ -139,7 +139,7 @@ class _Grid:
         return size
 
     def _places(self, index: int) -> dict[str, int]:
-        """Where a cell's values are in the grid's lists; the last field's change fastest."""
+        """The index of a cell's value in each of the grid's lists; that of the last field changes fastest."""
         places = {}
         for path, length in reversed(list(zip(self._body.grid, self._shape, strict=True))):
             index, places[path] = divmod(index, length)
@@ -147,7 +147,7 @@ class _Grid:
 
 
 def _shown(place: int, value: Any) -> Any:
-    """A grid's value in a line: itself, or its place in the grid's list where it would be long."""
+    """A grid's value as shown in a line: itself, or if it is long, its index in the grid's list."""
     if value is None or isinstance(value, bool | float):
         return value
     try:
@@ -181,7 +181,7 @@ def _placed(base: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class _Tally:
-    """What came of the cells so far, told now and then."""
+    """Counts of completed and failed cells, and the lines of the stream."""
 
     emit: Emit
     cells: int
@@ -213,7 +213,7 @@ class _Tally:
 def _sweep(grid: _Grid, emit: Emit, admission: Admission) -> None:
     tally = _Tally(emit, len(grid.indices))
     tally.line("start", cells=tally.cells)
-    handed: list[int] = []
+    submitted: list[int] = []
 
     def jobs() -> Iterator[Cell]:
         for index in grid.indices:
@@ -222,11 +222,11 @@ def _sweep(grid: _Grid, emit: Emit, admission: Admission) -> None:
             except Problem as problem:
                 tally.failure(index, grid.point(index), problem)
                 continue
-            handed.append(index)
+            submitted.append(index)
             yield job
 
     for number, future in admission.completed(jobs(), progress=tally.heartbeat):
-        index = handed[number]
+        index = submitted[number]
         try:
             tally.success(index, grid.point(index), _report(future))
         except Problem as problem:
@@ -235,7 +235,7 @@ def _sweep(grid: _Grid, emit: Emit, admission: Admission) -> None:
 
 
 def _report(future: Future[Report]) -> Report:
-    """What the cell's job returned; raises `Problem`."""
+    """The result of the cell's job; raises `Problem`."""
     try:
         with failures:
             return future.result()
@@ -243,7 +243,7 @@ def _report(future: Future[Report]) -> Report:
         raise
     except ActivationLabError as error:
         raise from_core(error) from None
-    except Exception:  # noqa: BLE001  one cell's surprise is that cell's, not the sweep's
+    except Exception:  # noqa: BLE001  an unexpected error fails its cell, not the whole sweep
         raise Problem(500, "something went wrong on our side; this cell may be tried again") from None
 
 

@@ -1,4 +1,4 @@
-"""``POST /training``: learning, seen as it happens."""
+"""``POST /training``: trains small networks side by side, and streams frames of the training."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ last matrix is the head's), all runs start from these weights and differ in the 
     },
 )
 async def post_training(body: TRAINING, request: Request) -> Response:
-    """Checks and estimates, has it trained, answers at once or as it happens."""
+    """Validates, estimates the cost, trains on the workers, and answers as JSON or as a stream."""
     settings: Settings = request.app.state.settings
     media_type = negotiate(request, JSON, EVENTS, LINES)
     longest = settings.request_timeout if media_type == JSON else settings.sweep_timeout
@@ -71,7 +71,7 @@ async def post_training(body: TRAINING, request: Request) -> Response:
         return Response(await simulated(request, admission, partial(_encoded, plan)), media_type=JSON)
 
     def events(emit: Emit) -> Coroutine[Any, Any, None]:
-        return admission.run(partial(_tell, plan, emit))
+        return admission.run(partial(_emit_events, plan, emit))
 
     return streamed(events, media_type, _error)
 
@@ -90,8 +90,8 @@ def _encoded(plan: Plan, run: Runner) -> bytes:
     return orjson.dumps(answered(plan, run))
 
 
-def _tell(plan: Plan, emit: Emit, run: Runner) -> None:
-    """``start``, a ``frame`` after the other, ``result``."""
+def _emit_events(plan: Plan, emit: Emit, run: Runner) -> None:
+    """Emits ``start``, each ``frame``, and ``result``."""
 
     def show(seen: list[Frame]) -> None:
         emit("frame", orjson.dumps(reports.frame(plan, seen)))

@@ -1,4 +1,4 @@
-"""From trainings, frames and outcomes to the lines of ``POST /training``."""
+"""Converts trainings, frames and outcomes to the events of ``POST /training``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.core.training.run import Frame, Outcome, Training
 from app.wire.nested import to_lists
 
 PLACES = 3
-"""Decimals of a boundary's probabilities: a picture shows no more."""
+"""Decimals of a boundary's probabilities: more would not be visible in a picture."""
 
 
 def start(plan: Plan) -> dict[str, Any]:
     """The fields of `TrainingStart`."""
     first = plan.trainings[0]
     examples, held_out = first.split
-    ground = first.ground
+    ground = first.grid
     return {
         "type": "start",
         "steps": first.steps,
@@ -97,29 +97,29 @@ def result(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"type": "result", "activations": activations}
 
 
-def _outcome(name: str, came: Outcome) -> dict[str, Any]:
-    last = came.last
+def _outcome(name: str, outcome: Outcome) -> dict[str, Any]:
+    last = outcome.last
     means = last.layers["activation_mean"]
     return {
         "activation": name,
         **{figure: spread(last.whole[figure]) for figure in WHOLE},
         "steps_to": {
             f"{100 * goal:g}": {**spread(steps), "runs": runs}
-            for goal, (steps, runs) in came.steps_to.items()
+            for goal, (steps, runs) in outcome.steps_to.items()
         },
-        "dead_units": spread(came.dead_units),
-        "dead_units_by_layer": [spread(each) for each in came.dead_for_good],
+        "dead_units": spread(outcome.dead_units),
+        "dead_units_by_layer": [spread(each) for each in outcome.dead_for_good],
         "activation_mean": [
             spread(Spread(*(each[number] for each in means))) for number in range(len(means.median))
         ],
         "learned": [{name: spread(each) for name, each in layer.items()} for layer in last.learned],
         "zigzag": None
-        if came.path is None or came.turns is None
-        else {"path_over_distance": spread(came.path), "reversals": spread(came.turns)},
-        "diverged": [{"run": run, "step": step} for run, step in came.diverged],
+        if outcome.path is None or outcome.turns is None
+        else {"path_over_distance": spread(outcome.path), "reversals": spread(outcome.turns)},
+        "diverged": [{"run": run, "step": step} for run, step in outcome.diverged],
         "timing": {
-            "step_seconds": spread(came.step_seconds),
-            "nanoseconds_per_element": spread(came.element_nanoseconds),
+            "step_seconds": spread(outcome.step_seconds),
+            "nanoseconds_per_element": spread(outcome.element_nanoseconds),
         },
     }
 
@@ -130,6 +130,6 @@ def spread(values: Spread) -> dict[str, Any]:
 
 
 def _plain(values: NDArray[Any]) -> Any:
-    """Numbers as JSON has them, infinities by their names, and null for what is undefined."""
+    """Numbers in JSON: infinities as strings, and null if all are undefined."""
     array = np.asarray(values, np.float64)
     return None if array.size and np.isnan(array).all() else to_lists(array)

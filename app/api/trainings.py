@@ -1,4 +1,4 @@
-"""From a request for a training to what is trained, if the service can afford it."""
+"""Converts a request for a training to a plan, and checks its cost against the service's limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OWN: Mapping[str, Callable[[Call], Initialiser]] = {"critical": partial(critica
 
 @dataclass(frozen=True)
 class Plan:
-    """Trainings side by side, their names, and what they cost together."""
+    """Trainings side by side, their names, and their total cost."""
 
     names: list[str]
     trainings: list[Training]
@@ -49,7 +49,7 @@ class Plan:
 
 
 def described(body: TrainingRequest, settings: Settings) -> Plan:
-    """What the request describes, if the service can afford it; raises the core's errors where not."""
+    """The plan that the request describes; raises the core's errors, `LimitExceeded` if it costs too much."""
     features, outputs, count = _shape(body.data, body.loss)
     _check_elements(count * features, settings)
     learners = [
@@ -89,7 +89,7 @@ def described(body: TrainingRequest, settings: Settings) -> Plan:
 
 
 def _shape(fields: DataFields, loss_name: str) -> tuple[int, int, int]:
-    """Features, outputs and examples, before any are made."""
+    """The numbers of features, outputs and examples, before any examples are created."""
     if fields.inputs is None and fields.targets is None:
         kind = "rings" if fields.kind is None else fields.kind
         if fields.classes is not None and kind != "blobs":
@@ -151,7 +151,7 @@ def _learner(choice: TrainedActivation, body: TrainingRequest, ends: tuple[int, 
 
 
 def _hidden(body: TrainingRequest, call: Call) -> list[int]:
-    """Units of the hidden layers, the caller's own matrices' where there are some."""
+    """Units of the hidden layers, from the caller's own matrices if given."""
     if body.weights is None:
         return body.hidden
     if "hidden" in body.model_fields_set:
@@ -173,7 +173,7 @@ def _learned(choice: TrainedActivation, call: Call) -> tuple[str, ...]:
 
 
 def _weights(body: TrainingRequest, call: Call) -> tuple[Initialiser | GivenWeights, Initialiser]:
-    """Of the hidden layers, and of the head."""
+    """Weights or initialiser of the hidden layers, and initialiser of the head."""
     if body.weights is not None:
         if "init" in body.model_fields_set:
             raise InvalidValue("must not be given beside weights, which say it", loc=("init",))
@@ -199,7 +199,7 @@ def _watch(body: TrainingRequest, learners: list[Learner]) -> Watch:
 
 
 def _check_watched(body: TrainingRequest, learner: Learner) -> None:
-    """Raises `InvalidValue` for a weight that is not there."""
+    """Raises `InvalidValue` for a watched weight that does not exist."""
     for number, (layer, row, column) in enumerate(body.watch.weights):
         if layer >= len(learner.layers):
             message = f"the layer must be below {len(learner.layers)}"

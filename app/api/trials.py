@@ -1,4 +1,4 @@
-"""``"train": true`` of ``POST /gradient-flow``: the verdict tried by a short training."""
+"""``"train": true`` of ``POST /gradient-flow``: tests the verdict by a short training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.core.jobs import Runner
 from app.core.propagation.network import Network
 from app.core.training.course import train
 from app.core.training.run import Training
-from app.core.training.trial import CHANCE, STEPS, Came, fitting, judged, learner, trial
+from app.core.training.trial import CHANCE, STEPS, TrialState, fitting, judged, learner, trial
 
-_SAYS: dict[Came, Text] = {
+_SAYS: dict[TrialState, Text] = {
     "learns": Text(
         "It learns: in {steps} steps it tells {accuracy:.0%} of handwritten digits right that it never saw.",
         "학습됩니다. {steps}스텝 만에 처음 보는 손글씨 숫자의 {accuracy:.0%}를 맞힙니다.",
@@ -46,7 +46,7 @@ _NOT_TRIED = Text(
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial that was asked for: the training, None where it would take too much, and the bytes it takes."""
+    """A requested trial: the training, or None if it would take too long, and the bytes it takes."""
 
     training: Training | None
     bytes: float
@@ -54,15 +54,15 @@ class PlannedTrial:
 
 
 def planned_trial(body: GradientFlowRequest, network: Network, most_bytes: float) -> PlannedTrial | None:
-    """The trial that was asked for, of networks that take no more than ``most_bytes``."""
+    """The requested trial, of networks that take no more than ``most_bytes``; None without a request."""
     if not body.train:
         return None
-    asked = learner(network)
-    fitted = fitting(asked, most_bytes)
+    original = learner(network)
+    fitted = fitting(original, most_bytes)
     if fitted is None:
         return PlannedTrial(None, 0.0, narrowed=False)
     return PlannedTrial(
-        trial(fitted, body.seed), fitted.cost.bytes, narrowed=fitted.learner.sizes != asked.sizes
+        trial(fitted, body.seed), fitted.cost.bytes, narrowed=fitted.learner.sizes != original.sizes
     )
 
 
@@ -79,8 +79,8 @@ def tried(planned: PlannedTrial, run: Runner) -> dict[str, Any]:
             "accuracy": nothing,
             "summary": _said([_NOT_TRIED], {"steps": STEPS}),
         }
-    (came,) = train([training], run, time.perf_counter, lambda _: None)
-    found = judged(came, training.runs)
+    (outcome,) = train([training], run, time.perf_counter, lambda _: None)
+    found = judged(outcome, training.runs)
     counted = {
         "width": max(training.learner.sizes[1:-1]),
         "steps": training.steps,

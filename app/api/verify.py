@@ -1,4 +1,4 @@
-"""``POST /verify``: a kernel's numbers, judged."""
+"""``POST /verify``: judges a kernel's numbers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from app.http.problems import responses
 from app.settings import Settings
 
 BYTES_PER_NUMBER = 400.0
-"""Of a worker's memory, for each number that it judges."""
+"""A worker's memory for each number that it judges."""
 
 PRINTED = np.dtype(np.float32)
-"""What many programs print shorter formats as."""
+"""The format as which many programs print shorter ones."""
 
 VERIFY_FORM = form_with(
     "VerifyRequest",
@@ -74,7 +74,7 @@ float32, tells apart.
     openapi_extra=VERIFY_FORM,
 )
 async def post_verify(body: VERIFY, request: Request) -> Response:
-    """Checks, has a worker judge, and tells."""
+    """Validates, judges on a worker, and answers."""
     settings: Settings = request.app.state.settings
     negotiate(request, JSON)
     seconds = timeout(request, settings.request_timeout)
@@ -99,7 +99,7 @@ async def post_verify(body: VERIFY, request: Request) -> Response:
 
 
 def _held(body: VerifyRequest, job: Verification | RowVerification) -> int:
-    """Numbers of one order, or inputs where they are more."""
+    """Numbers of the largest array: an order's outputs, the inputs or the derivative."""
     return max(job.count, *(each.size for each in (body.inputs, body.derivative) if each is not None), 0)
 
 
@@ -191,7 +191,7 @@ def _check_shape(body: VerifyRequest, name: str, values: Array, x: Array) -> Non
 
 
 def _of_format(values: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """The numbers of the format that are meant: each exactly, or by decimals that tell it apart."""
+    """The numbers of the format that ``values`` stand for: exactly, or as a shortest decimal."""
     rounded = round_to(values, dtype)
     held = doubles(rounded)
     for place in np.flatnonzero((held != values) & ~(np.isnan(held) & np.isnan(values))).tolist():
@@ -219,7 +219,7 @@ def _fields(body: VerifyRequest, job: Verification | RowVerification, report: Re
 
 
 def _wire(value: Any) -> Any:
-    """Objects, lists and numbers as the wire has them: floats may be none."""
+    """Objects, lists and numbers for `whole`, which encodes non-finite floats as arrays only."""
     if isinstance(value, dict):
         return {name: _wire(each) for name, each in value.items()}
     if isinstance(value, tuple):

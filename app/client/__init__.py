@@ -1,13 +1,13 @@
-"""A typed client: NumPy or PyTorch in, NumPy out, binary by itself for big arrays.
+"""A typed client: NumPy or PyTorch arrays in, NumPy arrays out, in binary for large arrays.
 
-An operation is a value, an `Exchange`: what to send and how to read the answer. `Client` sends it and waits,
-`AsyncClient` sends it and awaits; nothing else differs, so nothing is written twice.
+An operation is a value, an `Exchange`: the request, and how to read the response. `Client` sends it
+synchronously, `AsyncClient` asynchronously; the operations are the same for both.
 
     with Client("http://127.0.0.1:8000") as lab:
         values = lab.send(activate("tanh", np.linspace(-3, 3, 7), order=2))
         values.derivative
 
-Nothing that serves is needed here: httpx, pydantic, NumPy and ml-dtypes are enough.
+None of the server's dependencies are needed: httpx, pydantic, NumPy and ml-dtypes are enough.
 """
 
 from app.client.connections import AsyncClient, Client

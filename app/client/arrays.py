@@ -1,4 +1,4 @@
-"""Arrays of whatever make to what travels: NumPy, ml-dtypes, nested lists, PyTorch tensors."""
+"""Conversion of arrays for requests: from NumPy, ml-dtypes, nested lists and PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tensor(Protocol):
     """A PyTorch tensor, of any dtype and device, with or without requires_grad."""
 
     def detach(self) -> Any:
-        """The tensor without its history."""
+        """The tensor without its autograd history."""
 
 
 Values: TypeAlias = ArrayLike | Tensor
@@ -33,11 +33,11 @@ _STORED = {
     np.dtype(np.float16): "F16",
     np.dtype(ml_dtypes.bfloat16): "BF16",
 }
-"""The formats of weights, by their name in a safetensors file."""
+"""The dtypes of weights, and their names in a safetensors file."""
 
 
 def numpy(values: Values) -> NDArray[Any]:
-    """``values`` as an ndarray; of PyTorch's own formats, which NumPy lacks, as float32, exactly."""
+    """``values`` as an ndarray; PyTorch's formats that NumPy lacks are converted to float32, exactly."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     tensor = values.detach().cpu()
@@ -49,24 +49,24 @@ def numpy(values: Values) -> NDArray[Any]:
 
 
 def format_name(values: Values) -> str:
-    """What the service calls the format that ``values`` are in."""
+    """The service's name of the format of ``values``."""
     if isinstance(values, Tensor):
         return str(getattr(values, "dtype", "float32")).removeprefix("torch.")
     return np.asarray(values).dtype.name
 
 
 def numbers(values: Values) -> Any:
-    """``values`` as JSON has them: Python numbers in nested lists."""
+    """``values`` for JSON: Python numbers in nested lists."""
     return to_lists(numpy(values).astype(np.float64))
 
 
 def params(given: Mapping[str, Param]) -> dict[str, Any]:
-    """Parameters as JSON has them."""
+    """Parameters for JSON."""
     return {name: value if isinstance(value, str | bool) else numbers(value) for name, value in given.items()}
 
 
 def safetensors(tensors: Mapping[str, Values]) -> bytes:
-    """A file of named tensors: https://huggingface.co/docs/safetensors."""
+    """A safetensors file of named tensors: https://huggingface.co/docs/safetensors."""
     header: dict[str, Any] = {}
     pieces: list[bytes] = []
     end = 0

@@ -1,4 +1,4 @@
-"""Sending exchanges: retries, events that tell how far the work is, pictures of results; sync and async."""
+"""Sends exchanges, synchronously or asynchronously: with retries, progress events and pictures of results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import httpx
 
@@ -22,16 +22,17 @@ from app.contract.problems import ProblemDocument
 
 Result = TypeVar("Result")
 Line = TypeVar("Line")
+_Outcome: TypeAlias = httpx.Response | Exception
 
 BUSY = frozenset({429, 502, 503})
-"""Answers that say: not now. Every request is a computation, so that asking again does no harm."""
+"""Status codes after which a request is retried. All requests are idempotent computations."""
 
 _SHORTEST, _LONGEST, _LONGEST_ASKED = 0.5, 8.0, 60.0
-"""Seconds of the first pause, of the longest one, and of the longest that a ``Retry-After`` is heeded for."""
+"""Seconds of the first pause, of the longest, and of the longest that a ``Retry-After`` can ask for."""
 
 
 class _Connection:
-    """What both clients share: everything but waiting."""
+    """The part that both clients share: everything but I/O."""
 
     def __init__(self, url: str, key: str | None, retries: int) -> None:
         self._url = url
@@ -52,13 +53,13 @@ class _Connection:
             files=exchange.files,
         )
 
-    def _pauses(self) -> Iterator[Callable[[httpx.Response | Exception], float | None]]:
-        """For each attempt, a function from what came of it to the seconds before the next, or None."""
+    def _pauses(self) -> Iterator[Callable[[_Outcome], float | None]]:
+        """For each attempt, a function from its outcome to the seconds before a retry, None for no retry."""
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
 
-            def pause(came: httpx.Response | Exception, n: int = attempt, last: bool = last) -> float | None:
-                return None if last or not _may_pass(came) else _seconds(came, n)
+            def pause(outcome: _Outcome, n: int = attempt, last: bool = last) -> float | None:
+                return None if last or not _is_temporary(outcome) else _seconds(outcome, n)
 
             yield pause
 
@@ -72,21 +73,21 @@ class _Connection:
         return result
 
     def _drawn(self, drawing: Exchange[Picture]) -> Picture | None:
-        """The picture, or None where there is none: a notebook then shows the result as text."""
+        """The picture, or None if it cannot be drawn: a notebook then shows the result as text."""
         with contextlib.suppress(ServiceError, httpx.HTTPError), Client(self._url, key=self._key) as lab:
             return lab.send(drawing)
         return None
 
 
 class Client(_Connection):
-    """Sends exchanges and waits.
+    """Sends exchanges synchronously.
 
     Args:
-        url: where the service is.
-        key: an API key, where it asks for one.
-        retries: how often a request is sent again that found the service busy or away; a ``Retry-After`` is
-            heeded, else the pause doubles from half a second.
-        progress: whether long work shows a bar, where there is a terminal or a notebook to show it.
+        url: the address of the service.
+        key: an API key, if the service requires one.
+        retries: how often a request is retried while the service is busy or unreachable; ``Retry-After`` is
+            respected, otherwise the pause doubles from half a second.
+        progress: whether long requests show a progress bar, in a terminal or a notebook.
         options: of `httpx.Client`; ``timeout`` is 60 seconds by default.
     """
 
@@ -114,11 +115,11 @@ class Client(_Connection):
                 raise refused(response)
             events = _Events(bar)
             for text in response.iter_lines():
-                events.hear(text)
+                events.feed(text)
         return self._read(exchange, events.response(response))
 
     def stream(self, exchange: Lines[Any, Line]) -> Iterator[Line]:
-        """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
+        """The lines of the answer as they arrive; leaving the loop cancels the work. Raises like `send`."""
         with contextlib.closing(self._answer(_with(exchange, LINES), stream=True)) as response:
             if not response.is_success:
                 response.read()
@@ -131,20 +132,20 @@ class Client(_Connection):
 
     def _answer(self, exchange: Exchange[Any], *, stream: bool) -> httpx.Response:
         for pause in self._pauses():
-            came: httpx.Response | Exception
+            outcome: _Outcome
             try:
-                came = self._client.send(self._request(self._client, exchange), stream=stream)
+                outcome = self._client.send(self._request(self._client, exchange), stream=stream)
             except httpx.TransportError as error:
-                came = error
-            seconds = pause(came)
+                outcome = error
+            seconds = pause(outcome)
             if seconds is None:
                 break
-            if isinstance(came, httpx.Response):
-                came.close()
+            if isinstance(outcome, httpx.Response):
+                outcome.close()
             time.sleep(seconds)
-        if isinstance(came, Exception):
-            raise came
-        return came
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +157,7 @@ class Client(_Connection):
 
 
 class AsyncClient(_Connection):
-    """Sends exchanges and awaits; arguments as `Client`'s, ``options`` go to `httpx.AsyncClient`."""
+    """Sends exchanges asynchronously; arguments as for `Client`, ``options`` are of `httpx.AsyncClient`."""
 
     def __init__(
         self,
@@ -185,11 +186,11 @@ class AsyncClient(_Connection):
                     raise refused(response)
                 events = _Events(bar)
                 async for text in response.aiter_lines():
-                    events.hear(text)
+                    events.feed(text)
         return self._read(exchange, events.response(response))
 
     async def stream(self, exchange: Lines[Any, Line]) -> AsyncIterator[Line]:
-        """The lines of the answer as they come; leaving the loop ends the work. Raises as `send` does."""
+        """The lines of the answer as they arrive; leaving the loop cancels the work. Raises like `send`."""
         async with contextlib.aclosing(await self._answer(_with(exchange, LINES), stream=True)) as response:
             if not response.is_success:
                 await response.aread()
@@ -203,20 +204,20 @@ class AsyncClient(_Connection):
 
     async def _answer(self, exchange: Exchange[Any], *, stream: bool) -> httpx.Response:
         for pause in self._pauses():
-            came: httpx.Response | Exception
+            outcome: _Outcome
             try:
-                came = await self._client.send(self._request(self._client, exchange), stream=stream)
+                outcome = await self._client.send(self._request(self._client, exchange), stream=stream)
             except httpx.TransportError as error:
-                came = error
-            seconds = pause(came)
+                outcome = error
+            seconds = pause(outcome)
             if seconds is None:
                 break
-            if isinstance(came, httpx.Response):
-                await came.aclose()
+            if isinstance(outcome, httpx.Response):
+                await outcome.aclose()
             await asyncio.sleep(seconds)
-        if isinstance(came, Exception):
-            raise came
-        return came
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def __aenter__(self) -> Self:
         return self
@@ -228,15 +229,15 @@ class AsyncClient(_Connection):
 
 
 class _Events:
-    """Server-sent events of long work: shows how far it is, keeps the result."""
+    """Parses the server-sent events of a long request: shows its progress, keeps its result."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
         self._kind = ""
         self._result: bytes | None = None
 
-    def hear(self, text: str) -> None:
-        """Takes in a line; raises `ServiceError` for an event that says the work failed."""
+    def feed(self, text: str) -> None:
+        """Parses a line; raises `ServiceError` for an ``error`` event."""
         name, _, value = text.partition(": ")
         if name == "event":
             self._kind = value
@@ -249,7 +250,7 @@ class _Events:
             self._bar.show(progress["percent"] / 100, str(progress["stage"]))
 
     def response(self, streamed: httpx.Response) -> httpx.Response:
-        """The result as if it had come alone."""
+        """A response with just the result."""
         if self._result is None:
             raise httpx.RemoteProtocolError("the stream ended without a result", request=streamed.request)
         return httpx.Response(200, content=self._result, request=streamed.request)
@@ -259,18 +260,18 @@ def _with(exchange: Exchange[Result], accepted: str) -> Exchange[Result]:
     return replace(exchange, headers={**exchange.headers, "Accept": accepted})
 
 
-def _may_pass(came: httpx.Response | Exception) -> bool:
-    """Whether the same request may fare better later; after a read timeout the service is still at work."""
-    if isinstance(came, httpx.Response):
-        return came.status_code in BUSY
-    return not isinstance(came, httpx.ReadTimeout)
+def _is_temporary(outcome: _Outcome) -> bool:
+    """Whether a retry may succeed; not after a read timeout, as the service is still computing."""
+    if isinstance(outcome, httpx.Response):
+        return outcome.status_code in BUSY
+    return not isinstance(outcome, httpx.ReadTimeout)
 
 
-def _seconds(came: httpx.Response | Exception, attempt: int) -> float:
-    asked = _retry_after(came.headers.get("retry-after")) if isinstance(came, httpx.Response) else None
+def _seconds(outcome: _Outcome, attempt: int) -> float:
+    asked = _retry_after(outcome.headers.get("retry-after")) if isinstance(outcome, httpx.Response) else None
     if asked is not None:
         return min(asked, _LONGEST_ASKED)
-    # Some clients earlier, some later: those that were refused together do not come again together.
+    # Jitter, so that clients that were refused together do not retry together.
     return float(min(_SHORTEST * 2**attempt, _LONGEST) * random.uniform(0.75, 1.25))  # noqa: S311
 
 
@@ -287,7 +288,7 @@ def _retry_after(text: str | None) -> float | None:
 
 
 def _bearer(key: str | None) -> Callable[[httpx.Request], httpx.Request] | None:
-    """What puts an API key into each request."""
+    """httpx's ``auth`` that adds an API key to each request."""
     if key is None:
         return None
 

@@ -1,4 +1,4 @@
-"""Requests as values: what to send, how to read the answer, and how to follow it while it comes."""
+"""Requests as values: what to send, and how to read the response, as a whole or as a stream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 Line = TypeVar("Line")
 
 Told: TypeAlias = TrainingStart | TrainingFrame | TrainingResult
-"""A line of a training's answer."""
+"""A line of a training's stream."""
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -42,11 +42,11 @@ EVENTS = "text/event-stream"
 SVG = "image/svg+xml"
 
 BIG = 1_000
-"""Elements from which on an array travels in binary."""
+"""Elements from which on an array is sent in binary."""
 
 
 class ServiceError(Exception):
-    """The service said no; ``problem`` says why."""
+    """The service answered with an error, described by ``problem``."""
 
     def __init__(self, problem: ProblemDocument) -> None:
         errors = problem.errors or ()
@@ -59,10 +59,10 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Exchange(Generic[Result]):
-    """One request and the way to read its answer.
+    """One request, and the function that reads its response.
 
-    ``picture`` is the request for a picture of the answer. ``streams`` says that the answer may come as
-    events, which tell how far the work is.
+    ``picture`` is the request for a picture of the answer. ``streams`` means that the answer may also be sent
+    as events, which report progress.
     """
 
     method: str
@@ -78,7 +78,7 @@ class Exchange(Generic[Result]):
 
 @dataclass(frozen=True, kw_only=True)
 class Lines(Exchange[Result], Generic[Result, Line]):
-    """An exchange whose answer may come line by line; ``line`` reads one."""
+    """An exchange whose answer may be streamed line by line; ``line`` parses one."""
 
     line: Callable[[str], Line]
 
@@ -105,7 +105,7 @@ def activate(
     """``POST /activate``: values and derivatives of ``function`` at ``inputs``.
 
     ``function`` may be ``formula:`` and an expression in x. Parameters and defaults are the service's; arrays
-    of `BIG` elements and more travel as ``.npy``.
+    of `BIG` elements and more are sent as ``.npy``.
     """
     array = numpy(inputs).astype(np.float64)
     fields: dict[str, Any] = {"order": order, "params": sent(params or {}), **policy}
@@ -121,7 +121,7 @@ def activate(
 
 
 class NetworkOptions(TypedDict, total=False):
-    """What a network may be told beside its activation: the fields of `GradientFlowRequest`, all optional."""
+    """Options of a network besides its activation: the fields of `GradientFlowRequest`, all optional."""
 
     params: Mapping[str, Param]
     depth: int
@@ -146,17 +146,17 @@ Layer: TypeAlias = Given | tuple[Given, Given | None]
 """A matrix, outputs × inputs, or a matrix and its bias."""
 
 Weights: TypeAlias = Sequence[Layer] | Mapping[str, Given]
-"""Layers, first to last; or, for blocks, a state dict."""
+"""Layers, first to last, or a state dict for blocks."""
 
 
 def gradient_flow(
     activation: str, *, weights: Weights | None = None, **options: Unpack[NetworkOptions]
 ) -> Exchange[Network]:
-    """``POST /gradient-flow``: does the gradient survive a network of this ``activation``?
+    """``POST /gradient-flow``: simulates and diagnoses a network with this ``activation``.
 
-    ``weights`` are a real network's own layers, first to last, or beside ``block`` its state dict, sent in
-    the format they are in; ``depth``, ``width``, ``init``, ``sigma_b`` and ``networks`` are then not given.
-    Defaults are the service's.
+    ``weights`` are a real network's layers, first to last, or with ``block`` its state dict, sent in their
+    own format; ``depth``, ``width``, ``init``, ``sigma_b`` and ``networks`` must then be left out. Defaults
+    are the service's.
     """
     fields: dict[str, Any] = {"activation": activation, **options}
     if "params" in options:
@@ -192,7 +192,7 @@ def sweep(
 ) -> Lines[list[SweepLine], SweepLine]:
     """``POST /gradient-flow/sweep``: ``base`` with every combination of the values in ``grid``.
 
-    `Client.send` waits for all lines, `Client.stream` yields them as they come.
+    `Client.send` waits for all lines, `Client.stream` yields them as they arrive.
     """
     body = {"base": base, "grid": grid, "cells": cells}
     plain = _json("/gradient-flow/sweep", body, _lines)
@@ -201,7 +201,7 @@ def sweep(
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What a training may be told beside its activations: the fields of `TrainingRequest`, all optional."""
+    """Options of a training besides its activations: the fields of `TrainingRequest`, all optional."""
 
     data: Mapping[str, Any]
     hidden: Sequence[int]
@@ -225,9 +225,9 @@ def training(
 ) -> Lines[Training, Told]:
     """``POST /training``: networks of these ``activations`` trained side by side.
 
-    `Client.send` waits for the whole; `Client.stream` yields the start, every frame as it comes, and the
-    result. All runs start from ``weights``, the head's last, where they are given; ``hidden`` and ``init``
-    are then not. Defaults are the service's.
+    `Client.send` waits for the whole answer; `Client.stream` yields the start, every frame as it arrives, and
+    the result. If ``weights`` are given, the head's last, all runs start from them; ``hidden`` and ``init``
+    must then be left out. Defaults are the service's.
     """
     fields = {"activations": activations, **options}
     plain = _with_weights(_json("/training", fields, _trained), weights)
@@ -245,7 +245,7 @@ def training(
 
 
 class VerifyOptions(TypedDict, total=False):
-    """What a verification may be told beside the numbers: the fields of `VerifyRequest`, all optional."""
+    """Options of a verification besides the arrays: the fields of `VerifyRequest`, all optional."""
 
     params: Mapping[str, Param]
     dtype: str
@@ -264,10 +264,10 @@ def verify(
     second_derivative: Given | None = None,
     **options: Unpack[VerifyOptions],
 ) -> Exchange[Judgement]:
-    """``POST /verify``: a kernel's own numbers, judged; which function they are of, where it is None.
+    """``POST /verify``: judges a kernel's numbers; if ``function`` is None, also finds out which it computes.
 
     Without ``inputs`` the outputs are those for every number of the format, in the order of the bit patterns.
-    The format is that of the outputs where ``dtype`` does not say it.
+    The format is ``dtype``, by default that of the outputs.
     """
     given = {
         "outputs": outputs,
@@ -282,7 +282,7 @@ def verify(
 
 
 def verify_file(function: str | None, arrays: bytes, **options: Unpack[VerifyOptions]) -> Exchange[Judgement]:
-    """`verify`, of a safetensors file or a NumPy archive with the members ``outputs``, ``inputs``, …."""
+    """`verify` for a safetensors file or a NumPy archive with the members ``outputs``, ``inputs``, …."""
     fields: dict[str, Any] = {"function": function, **options}
     if "params" in options:
         fields["params"] = sent(options["params"])
@@ -300,7 +300,7 @@ def describe(function: str) -> Exchange[Facts]:
 
 
 def describe_formula(function: str, *, params: Mapping[str, Param] | None = None) -> Exchange[FormulaFacts]:
-    """``POST /functions/describe``: what is found out about ``formula:…``, which entry it is if it is one."""
+    """``POST /functions/describe``: the facts about ``formula:…``, found by computation."""
     fields = {"function": function, "params": sent(params or {})}
     return _json("/functions/describe", fields, _formula_facts, picture=picture(function, params=params))
 
@@ -308,7 +308,7 @@ def describe_formula(function: str, *, params: Mapping[str, Param] | None = None
 def picture(*functions: str, params: Mapping[str, Param] | None = None, order: int = 1) -> Exchange[Picture]:
     """``GET /plots/functions.svg``: the curves of ``functions`` and of their derivatives up to ``order``.
 
-    ``params`` are those of all functions; arrays have no place in a picture's address and are left out.
+    ``params`` apply to all functions; arrays cannot be given in a picture's address and are left out.
     """
     given = {name: numpy_or_text(value) for name, value in (params or {}).items()}
     scalars = {name: _number(value) for name, value in given.items() if np.ndim(value) == 0}
@@ -322,7 +322,7 @@ def _sweep_line(text: str) -> SweepLine:
 
 
 def _training_line(text: str) -> Told:
-    """A line of a training's answer; raises `ServiceError` for one that says that it failed."""
+    """A line of a training's stream; raises `ServiceError` for an error."""
     found = TrainingLine.model_validate(json.loads(text)).root
     if isinstance(found, TrainingError):
         raise ServiceError(ProblemDocument.model_validate(found.problem))
@@ -330,7 +330,7 @@ def _training_line(text: str) -> Told:
 
 
 def refused(response: httpx.Response) -> Exception:
-    """What to raise for a ``response`` that is no success."""
+    """The exception for a ``response`` that is not a success."""
     if response.headers.get("content-type") == "application/problem+json":
         return ServiceError(ProblemDocument.model_validate_json(response.content))
     message = f"unexpected answer: {response.status_code}"
@@ -338,12 +338,12 @@ def refused(response: httpx.Response) -> Exception:
 
 
 def numpy_or_text(value: Param) -> Any:
-    """``value`` as an array, or the switch that it is."""
+    """``value`` as an array, unless it is a switch."""
     return value if isinstance(value, str | bool) else numpy(value)
 
 
 def _number(value: Any) -> Any:
-    """What is no switch as a number of Python's."""
+    """``value`` as a Python number, unless it is a switch."""
     return value if isinstance(value, str | bool) else float(value)
 
 
@@ -361,7 +361,7 @@ def _json(
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number or array, or a tensor, inside fields that are passed on as they are."""
+    """JSON for a NumPy number or array, or a tensor, within fields that are passed on unchanged."""
     return numbers(value)
 
 
@@ -411,7 +411,7 @@ def _rounded(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> NDArray[Any] |
 
 
 def _with_weights(exchange: Exchange[Result], weights: Weights | None) -> Exchange[Result]:
-    """The same as a form with a network's own layers, where there are some."""
+    """The exchange as a form with ``weights``, if given."""
     if weights is None:
         return exchange
     tensors = weights if isinstance(weights, Mapping) else _named(weights)
@@ -423,7 +423,7 @@ def _with_weights(exchange: Exchange[Result], weights: Weights | None) -> Exchan
 
 
 def _named(weights: Sequence[Layer]) -> dict[str, Given]:
-    """The tensors, named as PyTorch would: layer 0 is ``0.weight`` and ``0.bias``."""
+    """The tensors by PyTorch's names: layer 0 has ``0.weight`` and ``0.bias``."""
     tensors: dict[str, Given] = {}
     for number, layer in enumerate(weights):
         matrix, bias = layer if isinstance(layer, tuple) else (layer, None)

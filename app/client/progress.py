@@ -1,4 +1,4 @@
-"""A bar for long work, on one line of a terminal or below a notebook's cell."""
+"""A progress bar for long requests, in a terminal or below a notebook's cell."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 0.5
-"""Seconds of work before a bar is worth a line."""
+DELAY = 0.5
+"""Seconds before the bar is shown."""
 
 _WIDTH = 30
 
 
 class Bar:
-    """Shows the part that is done, and leaves nothing behind."""
+    """Shows the completed fraction, and erases itself at the end."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -22,12 +22,12 @@ class Bar:
 
     @staticmethod
     def has_a_place() -> bool:
-        """Whether somebody looks: at a terminal, or at a notebook."""
+        """Whether the bar can be shown: in a terminal or a notebook."""
         return sys.stderr.isatty() or "ipykernel" in sys.modules
 
     def show(self, part: float, label: str) -> None:
         """Draws the bar with ``part`` of it filled, 0 to 1."""
-        if time.monotonic() - self._start < PATIENCE:
+        if time.monotonic() - self._start < DELAY:
             return
         filled = round(_WIDTH * part)
         text = f"{'█' * filled}{'·' * (_WIDTH - filled)} {100 * part:3.0f} % {label}"

@@ -1,4 +1,4 @@
-"""What the service answered; a notebook shows it as the picture that the service draws of it."""
+"""The service's answers; notebooks show them as pictures, which the service draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.contract.verify import VerifyResponse
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the service, which a notebook shows."""
+    """A picture from the service, which notebooks show."""
 
     svg: str
 
@@ -28,7 +28,7 @@ class Picture:
 
 
 class Drawn:
-    """A result with a picture, drawn when a notebook shows the result."""
+    """A result with a picture, which is requested when a notebook shows the result."""
 
     _draw: Callable[[], Picture | None]
 
@@ -40,9 +40,9 @@ class Drawn:
 
 @dataclass
 class Values(Drawn):
-    """f, f′ and f″ as far as they were asked for, in the format asked for, and gradients for an upstream.
+    """f, f′ and f″ up to the requested order, in the requested format, and gradients for an upstream.
 
-    ``higher_derivatives`` are f‴ and on; ``proof`` counts the numbers that are proved, where that was asked.
+    ``higher_derivatives`` are f‴ and on; ``proof`` counts the proved numbers, where proofs were requested.
     """
 
     outputs: NDArray[Any]
@@ -55,24 +55,24 @@ class Values(Drawn):
 
 
 class Network(Drawn, GradientFlowResponse):
-    """What ``POST /gradient-flow`` answered."""
+    """The answer of ``POST /gradient-flow``."""
 
 
 class Diagram(Drawn, MeanFieldResponse):
-    """What ``POST /mean-field`` answered."""
+    """The answer of ``POST /mean-field``."""
 
 
 class Facts(Drawn, FunctionFacts):
-    """What ``GET /functions/{name}`` answered."""
+    """The answer of ``GET /functions/{name}``."""
 
 
 class FormulaFacts(Drawn, DescribeResponse):
-    """What ``POST /functions/describe`` answered."""
+    """The answer of ``POST /functions/describe``."""
 
 
 class Judgement(VerifyResponse):
-    """What ``POST /verify`` answered."""
+    """The answer of ``POST /verify``."""
 
 
 class Training(Drawn, TrainingResponse):
-    """What ``POST /training`` answered."""
+    """The answer of ``POST /training``."""

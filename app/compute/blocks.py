@@ -1,4 +1,4 @@
-"""Blocks of one piece of work over threads, side by side: NumPy and our loops let go of the interpreter."""
+"""Runs the blocks of one computation on several threads: NumPy and the compiled loops release the GIL."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.core.evaluation import Mapper
 
 
 def unchecked() -> None:
-    """Lets the work go on."""
+    """A check that never ends the work."""
 
 
 class Helpers:
-    """Threads that take blocks from whoever has many: that thread works as well, with ``count`` beside it."""
+    """``count`` threads that help whichever thread maps over blocks; the calling thread works too."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -37,7 +37,7 @@ class Helpers:
         self.close()
 
     def close(self) -> None:
-        """Ends the threads once their work is done."""
+        """Waits for the threads' work and ends them."""
         self._pool.shutdown()
 
     def mapper(self, check: Callable[[], None] = unchecked) -> Mapper:
@@ -47,7 +47,7 @@ class Helpers:
         """
 
         def map_blocks(function: Callable[[slice], None], blocks: Iterable[slice]) -> Iterable[None]:
-            waiting = iter(list(blocks))  # a list's iterator may be shared: each block is handed out once
+            waiting = iter(list(blocks))  # threads may share a list's iterator: each block is taken once
 
             def drain() -> None:
                 for block in waiting:
@@ -58,7 +58,7 @@ class Helpers:
             helpers = [self._pool.submit(drain) for _ in range(self._count)]
             drain()
             for helper in helpers:
-                if not helper.cancel():  # one that is busy elsewhere and has not begun finds nothing left
+                if not helper.cancel():  # one that has not begun would find no block left
                     helper.result()
             return ()
 
@@ -68,16 +68,16 @@ class Helpers:
         self._ids.append(threading.get_native_id())
 
     def _keep_off_this_processor(self) -> None:
-        """Has the helpers wake beside the calling thread, not behind it, where the system knows such things.
+        """Lets the helpers run on all processors but the caller's, where the system supports affinity.
 
         Linux takes a virtual processor that its host has put to sleep for a busy one. After a pause it
-        therefore wakes helpers on the caller's processor, and while the other idles, two threads take as long
-        as one.
+        therefore wakes helpers on the caller's processor, and two threads take as long as one while the other
+        processor idles.
         """
         with suppress(AttributeError, OSError):
             others = os.sched_getaffinity(0) - {_c_library().sched_getcpu()}
             allowed = others, len(self._ids)
-            if not others or allowed == self._allowed:  # saying it anew takes 30 µs
+            if not others or allowed == self._allowed:  # setting it again takes 30 µs
                 return
             for thread in self._ids:
                 os.sched_setaffinity(thread, others)

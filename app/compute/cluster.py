@@ -1,8 +1,8 @@
-"""Jobs on a Dask cluster: the same `Executor` as the worker processes here, on other machines.
+"""Jobs on a Dask cluster: an `Executor` like the local worker processes, on other machines.
 
-The cluster is an engine one can lose. A thread keeps a connection to the scheduler and asks it every second
-who is there. While it does not answer, every job ends as `Unavailable`, at once and not at its deadline; once
-it answers again, so do jobs.
+The cluster may become unreachable at any time. A thread keeps a connection to the scheduler and polls its
+list of workers every second. While the scheduler does not answer, every job fails with `Unavailable`, at once
+and not at its deadline; once it answers again, jobs are accepted again.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from app.compute.workers import Running, Unavailable, WorkerLost
 from app.core.jobs import Job, Result
 
 INTERVAL = 1.0
-"""Seconds between two looks who is there."""
+"""Seconds between two polls of the scheduler."""
 
 SILENCE = 5.0
-"""Seconds in which a scheduler answers; one that does not is lost."""
+"""Seconds that a scheduler has to answer; then it counts as lost."""
 
 FIRST_ANSWER = 30.0
-"""Seconds in which workers say what they are: the first question has them import everything."""
+"""Seconds that workers have to report their `Kind`: the first call makes them import everything."""
 
 
 class Kind(NamedTuple):
-    """What decides whether a worker can do our jobs, and whether in the same bits."""
+    """What decides whether a worker can run our jobs, and whether its results agree to the last bit."""
 
     versions: tuple[str, ...]
     arithmetic: tuple[str, ...]
 
 
 def kind() -> Kind:
-    """What this process is: its versions, and the processor's kernels that NumPy and BLAS have chosen."""
+    """The kind of this process: its versions, and the kernels that NumPy and BLAS chose for the processor."""
     kernels = sorted(str(each.get("architecture")) for each in threadpool_info())
     python = platform.python_version_tuple()[:2]
     return Kind((__version__, np.__version__, ".".join(python)), (platform.machine(), *kernels))
 
 
 class Cluster:
-    """An `Executor` on the workers of the Dask scheduler at ``address``, whether it is there yet or not.
+    """An `Executor` on the workers of the Dask scheduler at ``address``, which need not be running yet.
 
-    A worker that dies has its tasks done by another; Dask gives a task up after three workers. Workers of
-    another version than this service's get none.
+    Dask runs the tasks of a worker that dies on another one, and gives up on a task after three workers.
+    Workers whose versions differ from this service's get no jobs.
     """
 
     restarts = 0
-    """Dask starts its own workers again, and tells nobody."""
+    """Always 0: Dask restarts its own workers without reporting it."""
 
     def __init__(self, address: str) -> None:
         self.capacity = 1
@@ -66,21 +66,21 @@ class Cluster:
         self._workers: frozenset[str] = frozenset()
         self._unfit: frozenset[str] = frozenset()
         self._scheduler: str | None = None
-        self._outcomes: dict[Future[Any], frozenset[str]] = {}  # and the workers that may bring them about
+        self._outcomes: dict[Future[Any], frozenset[str]] = {}  # with the workers that each may run on
         self._closed = threading.Event()
-        self._looked = threading.Event()
+        self._polled = threading.Event()
         self._cancelling = ThreadPoolExecutor(1, "cancel")
-        self._thread = threading.Thread(target=self._keep, name="cluster", daemon=True)
+        self._thread = threading.Thread(target=self._poll_until_closed, name="cluster", daemon=True)
         self._thread.start()
-        self._looked.wait(2 * SILENCE)
+        self._polled.wait(2 * SILENCE)
 
     @property
     def available(self) -> bool:
-        """Whether the scheduler answers, and has workers that can do our jobs."""
+        """Whether the scheduler answers, and has workers that can run our jobs."""
         return bool(self._workers)
 
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
-        """Starts a job on one thread of some worker: Dask counts threads, and tells nothing of the way."""
+        """Starts a job on one thread of some worker: Dask schedules by threads, and reports no progress."""
         del threads
         outcome: Future[Result] = Future()
         client, workers = self._client, self._workers
@@ -95,39 +95,39 @@ class Cluster:
         return Running(outcome, lambda: 0.0, lambda: True)
 
     def close(self) -> None:
-        """Forgets all jobs and says goodbye."""
+        """Abandons all jobs and disconnects."""
         self._closed.set()
         self._thread.join(2 * SILENCE)
         self._cancelling.shutdown(wait=False, cancel_futures=True)
 
-    def _keep(self) -> None:
-        """Looks who is there until this is closed."""
+    def _poll_until_closed(self) -> None:
+        """Polls the scheduler every `INTERVAL` seconds."""
         while not self._closed.is_set():
             try:
-                self._look()
-            except Exception as error:  # noqa: BLE001  whatever Dask raises: the scheduler is not to be had
+                self._poll()
+            except Exception as error:  # noqa: BLE001  whatever Dask raises: the scheduler is unreachable
                 self._lose(type(error).__name__)
-            self._looked.set()
+            self._polled.set()
             self._closed.wait(INTERVAL)
         self._lose(None)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if self._client is None:
             self._client = Client(self._address, timeout=SILENCE, set_as_default=False, name="activation-lab")  # type: ignore[no-untyped-call]
         client = self._client
         identity = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=SILENCE)
         if self._scheduler not in (None, identity["id"]):
-            raise _Restarted  # the one at this address now knows nothing of our jobs
+            raise _Restarted  # the new scheduler at this address does not know our jobs
         self._scheduler, there = identity["id"], identity["workers"]
         if there.keys() != self._workers | self._unfit:
             asked = client._run  # noqa: SLF001  `run` itself has no timeout
             self._sort(client.sync(asked, kind, on_error="return", callback_timeout=FIRST_ANSWER))
-            # Dask would keep a job for workers that have gone, in case they come back under the same address.
+            # Dask would keep a job for workers that have gone, in case they return at the same address.
             self._abandon({each for each, able in list(self._outcomes.items()) if not able & self._workers})
         self.capacity = max(1, sum(int(there[each]["nthreads"]) for each in self._workers if each in there))
 
     def _sort(self, kinds: dict[str, Any]) -> None:
-        """Takes note of the workers there are, and says where they are unlike."""
+        """Updates the sets of usable and unusable workers, and logs where they differ."""
         own = kind()
         alike = {
             each for each, its in kinds.items() if isinstance(its, Kind) and its.versions == own.versions
@@ -148,7 +148,7 @@ class Cluster:
         self._workers = frozenset(alike)
 
     def _lose(self, reason: str | None) -> None:
-        """The scheduler does not answer: nobody is to wait for it."""
+        """Drops the connection to a scheduler that does not answer, and fails all jobs."""
         client, self._client, self._scheduler = self._client, None, None
         if self._workers and reason is not None:
             structlog.get_logger().warning("the cluster's scheduler does not answer", reason=reason)
@@ -159,7 +159,7 @@ class Cluster:
 
     @staticmethod
     def _abandon(outcomes: Collection[Future[Any]]) -> None:
-        """Nobody does these jobs any more."""
+        """Fails these jobs: no worker is left to run them."""
         for outcome in outcomes:
             with suppress(InvalidStateError):
                 outcome.set_exception(Unavailable())
@@ -170,11 +170,11 @@ class _Restarted(Exception):
 
 
 def _perform(job: Job[Result]) -> Result:
-    """On a worker: the job's result; it ends between two blocks once nobody wants it."""
-    return perform(job, 1, check=_wanted())
+    """On a worker: the job's result; stops between two blocks once the task is cancelled."""
+    return perform(job, 1, check=_cancellation_check())
 
 
-def _wanted() -> Callable[[], None]:
+def _cancellation_check() -> Callable[[], None]:
     # Dask has no public way to ask whether a running task was cancelled.
     worker = get_worker()
     tasks, key = worker.state.tasks, worker.get_current_task()
@@ -182,27 +182,27 @@ def _wanted() -> Callable[[], None]:
     def check() -> None:
         task = tasks.get(key)
         if task is None or task.state == "cancelled":
-            raise _Unwanted
+            raise _Cancelled
 
     return check
 
 
-class _Unwanted(Exception):
+class _Cancelled(Exception):
     """The task was cancelled."""
 
 
 def _settle(outcome: Future[Result], inner: Any) -> None:
-    """Gives ``outcome`` what became of Dask's future."""
-    with suppress(InvalidStateError):  # nobody waits any more
+    """Copies the result or error of Dask's future to ``outcome``."""
+    with suppress(InvalidStateError):  # cancelled
         try:
             if inner.status == "finished":
                 outcome.set_result(inner.result(timeout=SILENCE * 10))
             elif inner.status == "error":
                 failure = inner.exception(timeout=SILENCE)
                 outcome.set_exception(WorkerLost() if isinstance(failure, KilledWorker) else failure)
-            else:  # cancelled by the scheduler's end
+            else:  # cancelled because the scheduler ended
                 outcome.set_exception(Unavailable())
         except InvalidStateError:
             raise
-        except Exception:  # noqa: BLE001  the way to the result was cut
+        except Exception:  # noqa: BLE001  the result could not be fetched
             outcome.set_exception(Unavailable())

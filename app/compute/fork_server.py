@@ -1,8 +1,8 @@
-"""The fork server: has the libraries in memory, and forks workers that have them too.
+"""The fork server: loads the libraries once, and forks workers that share them.
 
-It is a process of its own (``python -m app.compute.fork_server``), or a fork of the service's (`become`). It
-runs without threads, which forks do not survive. A worker is started when a pool has work waiting and
-fewer workers than it may; one that died is replaced the same way, in some hundredths of a second.
+It is a separate process (``python -m app.compute.fork_server``), or a fork of the service (`become`). It has
+no threads, as they do not survive a fork. A worker is started when its pool has work waiting and fewer
+workers than allowed; one that died is replaced the same way, in some hundredths of a second.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NoReturn
 
-from app.compute.memory import made_to_stay
+from app.compute.memory import gc_frozen
 from app.compute.worker import begin
 
 NICENESS = 10
-"""Simulations yield the processor to the process that answers: small requests go on being served."""
+"""Simulations yield the processor to the server process, so that small requests are still served."""
 
 STOPPED = 5.0
-"""Seconds that a worker may be stopped, as by SIGSTOP; then it is ended, and its job done by another."""
+"""Seconds that a worker may be stopped, as by SIGSTOP; then it is killed, and its job retried on another."""
 
 EXIT_GRACE = 1.0
-"""Seconds that workers have to end by themselves when the service ends."""
+"""Seconds that workers have to exit by themselves when the service ends."""
 
 PAUSE = 0.1
-"""Seconds before the next fork where a worker died young or could not be started."""
+"""Seconds before the next fork where a worker died at once or could not be started."""
 
 
 @dataclass
 class Group:
-    """The workers of one pool: what they read, how many there may be, and since when each is there."""
+    """The workers of one pool: their dispatch socket, how many there may be, and when each was started."""
 
     dispatch: socket.socket
     count: int
@@ -50,7 +50,7 @@ class Group:
 
 
 class ForkServer:
-    """Keeps each group's workers until the pipe ``life`` closes, whose other end the service holds."""
+    """Keeps each group's workers running until the pipe ``life`` closes; the service holds the other end."""
 
     def __init__(self, groups: Sequence[Group], life: int) -> None:
         self._groups = groups
@@ -60,11 +60,11 @@ class ForkServer:
         self._changed, changes = socket.socketpair()
         for each in (self._changed, changes):
             each.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that the wakeup descriptor hears of it
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # the wakeup descriptor needs a handler
         signal.set_wakeup_fd(changes.detach(), warn_on_full_buffer=False)
 
     def run(self) -> None:
-        """Forks and reaps until the service ends, then has all workers end."""
+        """Forks and reaps workers until the service ends, then ends all of them."""
         while True:
             hiring = {each.dispatch: each for each in self._groups if len(each.started) < each.count}
             timeout = 1.0 if self._stopped else None
@@ -93,7 +93,7 @@ class ForkServer:
         group.started[worker] = time.monotonic()
 
     def _reap(self) -> None:
-        """Takes note of workers that ended or stopped, and ends those that stay stopped."""
+        """Records which workers ended or were stopped, and kills those that stay stopped."""
         with suppress(ChildProcessError):
             while True:
                 worker, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
@@ -115,7 +115,7 @@ class ForkServer:
                 time.sleep(PAUSE)
 
     def _end(self) -> None:
-        os.close(self._own_life)  # idle workers leave; busy ones once their client's end closes
+        os.close(self._own_life)  # idle workers exit; busy ones once their client closes the connection
         end = time.monotonic() + EXIT_GRACE
         while any(group.started for group in self._groups) and time.monotonic() < end:
             self._reap()
@@ -126,14 +126,14 @@ class ForkServer:
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Has the modules in memory."""
-    with made_to_stay():  # or the first search for garbage in a worker would copy every page
+    """Imports the modules."""
+    with gc_frozen():  # or the first garbage collection in a worker would copy every page
         for module in modules:
             importlib.import_module(module)
 
 
 def become(groups: Sequence[tuple[socket.socket, int, float]], life: int) -> NoReturn:
-    """Makes a process that was just forked the fork server of these groups, for the rest of its life."""
+    """Runs the fork server of these groups in a process that was just forked, until it exits."""
     status = 1
     try:
         _ignore_signals()
@@ -148,20 +148,20 @@ def become(groups: Sequence[tuple[socket.socket, int, float]], life: int) -> NoR
 
 
 def _ignore_signals() -> None:
-    """The service is told to end, and it tells its workers: signals to the whole group are not for them."""
+    """Ignores signals sent to the whole process group: the service itself ends its workers."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
 
 
 def _close_all_but(kept: Sequence[int]) -> None:
-    """Closes the service's descriptors, such as its port, beside those of input, output and errors."""
+    """Closes all descriptors of the service, such as its port, but ``kept`` and the standard streams."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     for below, above in pairwise([2, *sorted(kept), soft]):
         os.closerange(below + 1, above)
 
 
 def main() -> None:
-    """Serves as the arguments say: JSON from `app.compute.processes`."""
+    """Runs with the options in the first argument: JSON from `app.compute.processes`."""
     _ignore_signals()
     os.nice(NICENESS)
     options = json.loads(sys.argv[1])

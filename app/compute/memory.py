@@ -1,4 +1,4 @@
-"""What stays in memory: modules, unsearched for garbage, and what arrays leave behind."""
+"""Memory that is kept: modules, outside of garbage collection, and the freed memory of arrays."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's numbers for these settings (malloc.h)."""
 
 BLOCKS = 32 * 2**20
-"""Bytes that a heap keeps though they are free, for the temporaries of blocks; each thread has a heap."""
+"""Freed bytes that each thread's heap keeps for the temporaries of the next block."""
 
 NETWORK = 128 * 2**20
-"""The same where networks are simulated one after the other: what one of 4,096 units and 50 layers holds for
-the way back is 100 MB, and would take a fifth of its time to fault in anew."""
+"""The same where networks are simulated one after the other: one of 4,096 units and 50 layers holds 100 MB
+for the backward pass, and page faults for them would take a fifth of its time."""
 
 _LARGEST = 32 * 2**20
-"""Bytes from which an array gets pages of its own; the most that glibc takes here."""
+"""Bytes above which an array is mapped separately; the most that glibc accepts here."""
 
 
 @cache
 def keep_freed_memory(most: int = BLOCKS) -> None:
-    """Has ``most`` bytes of freed memory wait for the next array instead of the kernel; for this process.
+    """Keeps up to ``most`` bytes of freed memory in this process, for the next array.
 
-    By default glibc gives back whatever exceeds 128 KB at the top of a heap. A block's temporaries do, so
-    that every block would fault their pages in anew, which can take longer than computing them. Other C
-    libraries have no such setting and are left alone.
+    By default glibc returns whatever exceeds 128 KB at the top of a heap to the kernel. A block's temporaries
+    do, so that every block would fault in their pages again, which can take longer than computing them. Other
+    C libraries have no such setting; nothing is changed there.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -37,11 +37,11 @@ def keep_freed_memory(most: int = BLOCKS) -> None:
 
 
 @contextmanager
-def made_to_stay() -> Iterator[None]:
-    """What is made inside is never searched for garbage: there is next to none among modules and classes.
+def gc_frozen() -> Iterator[None]:
+    """Disables garbage collection inside, and excludes the objects that are alive at the end for good.
 
-    Looking for it over and over, while they grow in number, takes a seventh of the start; and each later
-    search of everything would hold the event loop for some 60 ms.
+    It is for imports: modules and classes hold next to no garbage. Collections while they load take a seventh
+    of the start, and each later full collection would block the event loop for some 60 ms.
     """
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""Messages between processes: a pickled value behind its length, on a connection that two processes share.
+"""Messages between two processes over a socket: a length, and a pickled value.
 
-Nothing is locked, so that a process may be killed at any instruction: whoever is at the other end reads the
-end of the stream, and knows a message that was cut off by its length.
+There are no locks, so that a process may be killed at any instruction: the other end then reads the end of
+the stream, and detects a truncated message by its length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 _LENGTH = struct.Struct("!Q")
 
 Idle: TypeAlias = Callable[[], None]
-"""Called whenever the connection's timeout has passed without a byte; what it raises ends the exchange."""
+"""Called whenever the connection's timeout has passed without a byte; what it raises is passed on."""
 
 
 def packed(value: Any) -> bytes:
@@ -25,7 +25,7 @@ def packed(value: Any) -> bytes:
 
 
 def send(connection: socket, message: bytes, idle: Idle) -> None:
-    """Sends what `packed` made. Raises `ConnectionError` where nobody reads any more."""
+    """Sends what `packed` made. Raises `ConnectionError` if the other end is closed."""
     left = memoryview(message)
     while left:
         try:
@@ -35,9 +35,9 @@ def send(connection: socket, message: bytes, idle: Idle) -> None:
 
 
 def receive(connection: socket, idle: Idle) -> Any:
-    """The next message's value. Raises `EOFError` or `ConnectionError` where the other end is closed.
+    """The next message's value. Raises `EOFError` or `ConnectionError` if the other end is closed.
 
-    Both ends are processes of this service: nothing that a client sent is ever unpickled.
+    Both ends are processes of this service: data from clients is never unpickled.
     """
     (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size, idle))
     return pickle.loads(_exactly(connection, length, idle))  # noqa: S301

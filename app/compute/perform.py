@@ -1,4 +1,4 @@
-"""A job done where it has arrived: in a worker process of this service, or on another machine."""
+"""Runs a job in the process that received it: a worker process of this service, or one on another machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def perform(
 ) -> Result:
     """The job's result, its blocks spread over ``threads``.
 
-    ``check`` is called before each block; what it raises ends the job, as what ``progress`` raises does.
+    ``check`` is called before each block; an exception from it or from ``progress`` ends the job.
     """
     pin_blas()
     keep_freed_memory(NETWORK)
@@ -31,5 +31,5 @@ def perform(
 
 @cache
 def pin_blas() -> Any:
-    """BLAS on one thread for the process's life: its own are slow on thin matrices and change last bits."""
+    """Limits BLAS to one thread for good: its own threads are slow on thin matrices and change last bits."""
     return threadpool_limits(1, user_api="blas")

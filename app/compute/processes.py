@@ -1,7 +1,7 @@
-"""The worker processes of a service: their fork server, started in time, and again when it dies.
+"""The worker processes of a service: starts their fork server, and restarts it when it dies.
 
-Whoever is to use a pool needs its dispatch socket alone. It can be handed to other server processes, which
-then share the same workers. Nothing needs a file or an address.
+To use a pool, its dispatch socket is enough. It can be passed to other server processes, which then share the
+same workers. No files or addresses are needed.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from typing import Literal, NamedTuple, TypeAlias
 import structlog
 
 PAUSE = 1.0
-"""Seconds before a fork server is started again that ended at once."""
+"""Seconds before a fork server that ended at once is restarted."""
 
 STOPPED = 5.0
-"""Seconds that a fork server may be stopped, as by SIGSTOP; then another takes its place."""
+"""Seconds that a fork server may be stopped, as by SIGSTOP; then it is killed and replaced."""
 
 POLL = 0.1
-"""Seconds between two looks at one that is stopped: it may be continued, or end."""
+"""Seconds between two polls of a stopped fork server: it may be continued, or end."""
 
 EXIT_GRACE = 3.0
 """Seconds that the fork server has to end its workers and itself."""
 
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""BLAS would start others as it is loaded, and forks do not survive threads."""
+"""Environment that keeps BLAS from starting threads when it is loaded: they do not survive a fork."""
 
 Start: TypeAlias = Literal["with the first job", "at once", "forked"]
-"""When there is a fork server. One ``forked`` from this process shares the memory of the modules, which are
-loaded here; there must be no threads then, none of BLAS either."""
+"""When the fork server is started. One ``forked`` from this process shares the memory of the modules, which
+are loaded here; this process must have no threads then, not even those of BLAS."""
 
 
 class Pool(NamedTuple):
@@ -51,9 +51,9 @@ class Pool(NamedTuple):
 
 
 class WorkerProcesses:
-    """Workers in ``pools``, by name, with the modules of ``preload`` in memory from the start.
+    """Workers in ``pools``, by name, with the modules of ``preload`` loaded before they start.
 
-    They end with this object, and with the process that made it, however that ends.
+    They end when this object is closed, and with the process that made it, however that ends.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class WorkerProcesses:
         self._groups = [(receiver, *pool) for receiver, pool in read]
         self._preload = list(preload)
         early = self._fork() if start == "forked" else self._start() if start == "at once" else None
-        self._thread = threading.Thread(target=self._keep, args=(early,), name="workers", daemon=True)
+        self._thread = threading.Thread(target=self._keep_running, args=(early,), name="workers", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends all workers, whatever they are doing."""
+        """Ends all workers, busy ones included."""
         self._closing.close()
         os.close(self._own_life)
         self._thread.join(EXIT_GRACE)
@@ -87,8 +87,8 @@ class WorkerProcesses:
             each.close()
         os.close(self._life)
 
-    def _keep(self, early: int | None) -> None:
-        """Has a fork server as long as there is work; ``early`` is one that is there already."""
+    def _keep_running(self, early: int | None) -> None:
+        """Keeps a fork server running while there is work; ``early`` is one that already runs."""
         if early is not None:
             _wait(early)
         while self._work_waits():
@@ -105,11 +105,11 @@ class WorkerProcesses:
         return self._closed not in ready
 
     def _start(self) -> int | None:
-        """A fork server with a program of its own."""
+        """Starts a fork server as a new program; its process id."""
         groups = [(receiver.fileno(), *bounds) for receiver, *bounds in self._groups]
         descriptors = [self._life, *(receiver.fileno() for receiver in self._receivers)]
         arguments = json.dumps({"life": self._life, "groups": groups, "preload": self._preload})
-        # The path: jobs are found where they are found here.
+        # The same path, so that jobs can be unpickled there.
         path = os.pathsep.join(filter(None, sys.path))
         environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
         command = [sys.executable, "-m", f"{__package__}.fork_server", arguments]
@@ -118,11 +118,11 @@ class WorkerProcesses:
         except OSError as error:
             _warn(error)
             return None
-        process.returncode = 0  # `_wait` sees its end, and nothing of it is left to subprocess
+        process.returncode = 0  # `_wait` reaps it, so that subprocess need not
         return process.pid
 
     def _fork(self) -> int | None:
-        """A fork server that is a fork of this process."""
+        """Starts a fork server as a fork of this process; its process id."""
         from app.compute import fork_server  # noqa: PLC0415  NumPy and numba come with it
 
         fork_server.preload(self._preload)
@@ -141,7 +141,7 @@ def _warn(error: OSError) -> None:
 
 
 def _wait(process: int) -> None:
-    """Returns once the process has ended; ends it where it stays stopped."""
+    """Waits until the process has ended; kills it if it stays stopped."""
     since = math.inf  # when it was stopped
     with suppress(ChildProcessError):
         while True:

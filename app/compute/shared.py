@@ -1,4 +1,4 @@
-"""What the server processes of a service share: its worker processes, and the life of its supervisor."""
+"""What the server processes of a service share: its worker processes, its supervisor and its metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.observation.shared import SharedNumbers
 SIMULATIONS, PICTURES = "simulations", "pictures"
 
 PICTURE_BYTES = 2 * 2.0**30
-"""What the drawing process may take."""
+"""Bytes of memory that the process that draws pictures may take."""
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -21,14 +21,14 @@ PRELOADED = (
     f"{_PACKAGE}.core.theory.diagram",
     f"{_PACKAGE}.core.training.run",
 )
-"""Modules whose jobs the workers do: in memory before the first fork."""
+"""Modules whose jobs the workers run: imported before the first fork."""
 
 
 @dataclass(frozen=True)
 class Shared:
     """What a server process is given: dispatch sockets, and one that closes when its supervisor ends.
 
-    It can be sent to a process that is being started. One without a supervisor has the first alone.
+    It can be sent to a process that is being started. Without a supervisor it has the dispatch sockets only.
     """
 
     dispatch: Mapping[str, socket.socket]

@@ -1,13 +1,13 @@
-"""Room for work on the workers: requests admitted, their jobs handed to an executor, ended when nobody waits.
+"""Admission of requests to the workers: a limit on requests and on their memory, deadlines and cancellation.
 
     admission = simulations.admit(seconds)     a place, or `Busy`
-    plan = await admission.prepare(describe)   describe(admission) on a thread: what comes before the jobs
+    plan = await admission.prepare(describe)   describe(admission) on a thread: what precedes the jobs
     admission.reserve(plan.bytes)              memory for its jobs, or `Busy`
-    answer = await admission.run(work)         work(admission) on a thread: admission(jobs, progress) has
-                                               them done
+    answer = await admission.run(work)         work(admission) on a thread: admission(jobs, progress) runs
+                                               the jobs
 
-All of it has one deadline, and ends when the caller is cancelled. A request's jobs are handed over a few at a
-time, so that a large request does not keep the workers from the small one that comes after it.
+All steps share one deadline, and end when the caller is cancelled. A request's jobs are submitted a few at a
+time, so that a large request does not block a small one that comes after it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.compute.workers import Executor, Running
 from app.core.jobs import Job, Progress, Result, ignore
 
 PROGRESS_INTERVAL = 0.2
-"""Seconds between two looks at how far the jobs are."""
+"""Seconds between two reports of the jobs' progress."""
 
 
 class Simulations:
@@ -37,18 +37,18 @@ class Simulations:
         self._places = places
         self._max_bytes = max_bytes
         self._admitted: set[Admission] = set()
-        # These threads wait for results and put them together; the work is the executor's.
+        # These threads wait for results and combine them; the work itself is done by the executor.
         self.pool = ThreadPoolExecutor(places, "admitted")
         self.planner = ThreadPoolExecutor(1, "planner")
 
     @property
     def running(self) -> int:
-        """Jobs in work."""
+        """Jobs that a worker is running."""
         return sum(each.begun for each in self._admitted)
 
     @property
     def waiting(self) -> int:
-        """Jobs handed over that no worker has taken yet."""
+        """Jobs submitted that no worker has taken yet."""
         return sum(each.under_way for each in self._admitted) - self.running
 
     @property
@@ -57,7 +57,7 @@ class Simulations:
         return self.executor.restarts
 
     def admit(self, seconds: float, job_bytes: float = 0.0) -> Admission:
-        """A place for a request for ``seconds`` from now on, whose jobs take ``job_bytes`` each.
+        """Admits a request for ``seconds`` from now on, whose jobs take ``job_bytes`` each.
 
         Raises `Busy` where there is no place, or no memory for one job.
         """
@@ -83,14 +83,14 @@ class Simulations:
         return self._max_bytes - sum(each.bytes for each in self._admitted)
 
     def leave(self, admission: Admission) -> None:
-        """Gives its place and memory to others."""
+        """Releases the admission's place and memory."""
         self._admitted.discard(admission)
 
 
 class Admission:
-    """A request that was let in: its memory, its deadline, and its way to the workers, as a `Runner`.
+    """An admitted request: its memory, its deadline, and its access to the workers, as a `Runner`.
 
-    ``width`` jobs at a time are handed over: as many as fit the memory that is left, one at least.
+    Up to ``_width`` jobs are submitted at a time: as many as fit in the memory that is left, at least one.
     """
 
     def __init__(self, simulations: Simulations, seconds: float) -> None:
@@ -106,9 +106,9 @@ class Admission:
         self._planning: Future[Any] | None = None
 
     def reserve(self, job_bytes: float) -> None:
-        """Memory for jobs that take ``job_bytes`` each.
+        """Reserves memory for jobs that take ``job_bytes`` each.
 
-        Raises `Busy`, and gives the place back, where there is none for one.
+        Raises `Busy`, and releases the place, if there is not enough for one job.
         """
         left = self._simulations.memory_left
         if job_bytes > left:
@@ -121,9 +121,9 @@ class Admission:
         self.bytes = self._width * job_bytes
 
     async def prepare(self, work: Callable[[Admission], Result]) -> Result:
-        """``work(self)`` on a thread of its own; the place is kept, unless it raises.
+        """``work(self)`` on another thread; keeps the place, unless ``work`` raises.
 
-        Raises `DeadlineExceeded` once the time is over.
+        Raises `DeadlineExceeded` after the deadline.
         """
         try:
             return await self._on_a_thread(work)
@@ -132,10 +132,10 @@ class Admission:
             raise
 
     async def run(self, work: Callable[[Admission], Result]) -> Result:
-        """``work(self)`` on a thread of its own; gives the place back.
+        """``work(self)`` on another thread; releases the place.
 
-        Raises `DeadlineExceeded` once the time is over; the jobs are then ended, as they are when the caller
-        is cancelled.
+        Raises `DeadlineExceeded` after the deadline. The jobs are ended then, and when the caller is
+        cancelled.
         """
         try:
             return await self._on_a_thread(work)
@@ -143,15 +143,15 @@ class Admission:
             self.end()
 
     def check(self) -> None:
-        """Raises `CancelledError` once nobody waits any more: for work that takes long on its own thread."""
+        """Raises `CancelledError` if the request has ended: for long computations on the request's thread."""
         if self._ended:
             raise CancelledError
 
     def plan(self, step: Callable[[], Result]) -> Result:
-        """``step()``, in its turn among all requests' steps; raises as `check` does.
+        """``step()`` on the one planner thread, behind other requests' steps; raises as `check` does.
 
-        It is for Python that takes long, of which one thread runs at a time: several that compete would only
-        keep the event loop waiting. Steps are to be short, so that nobody waits for long.
+        It is for long computations in pure Python: several threads would only compete for the GIL with the
+        event loop. Steps should be short, as others wait behind them.
         """
         with self._lock:
             self.check()
@@ -159,7 +159,7 @@ class Admission:
         return planning.result()
 
     def __call__(self, jobs: Sequence[Job[Result]], progress: Progress) -> Iterator[Result]:
-        """The results in the jobs' order. The first jobs start now, not when their results are asked for."""
+        """The results in the order of the jobs. The first jobs start now, not at the first ``next``."""
         threads = max(1, self._simulations.threads // min(self._width, max(1, len(jobs))))
         done = 0
 
@@ -184,9 +184,10 @@ class Admission:
     def completed(
         self, jobs: Iterable[Job[Result]], *, threads: int = 1, progress: Progress = ignore
     ) -> Iterator[tuple[int, Future[Result]]]:
-        """The jobs' numbers and futures as they end, in any order; jobs are taken as there is room.
+        """The jobs' numbers and futures as they end, in any order; ``jobs`` is consumed as there is room.
 
-        ``progress`` hears now and then the sum of the parts done of the jobs not yielded yet.
+        ``progress`` is called now and then with the sum of the completed fractions of the jobs not yielded
+        yet.
         """
         waiting = enumerate(jobs)
         started: dict[Future[Result], int] = {}
@@ -212,20 +213,20 @@ class Admission:
 
     @property
     def under_way(self) -> int:
-        """Jobs handed over and not done."""
+        """Jobs submitted and not done."""
         return sum(not future.done() for future in list(self._started))
 
     @property
     def begun(self) -> int:
-        """Those of them that are being worked at."""
+        """Jobs that a worker is running."""
         return sum(each.begun() and not each.future.done() for each in list(self._started.values()))
 
     def end(self) -> None:
-        """Ends the jobs that are under way, and gives the place back once its thread has seen it."""
+        """Cancels the jobs, and releases the place once the request's thread has ended."""
         with self._lock:
             self._ended = True
         if self._planning is not None:
-            self._planning.cancel()  # where others' steps come first
+            self._planning.cancel()  # has an effect while it waits behind others' steps
         for future in list(self._started):
             future.cancel()
         if self._working is None:

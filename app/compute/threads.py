@@ -1,8 +1,8 @@
-"""Array work on threads, off the event loop: NumPy lets go of the interpreter, so blocks run side by side.
+"""Array computations on threads, off the event loop: NumPy releases the GIL, so blocks run in parallel.
 
-Small arrays are computed where they are, since handing them over would cost more than the work; but the first
-time a kind of work is asked for, its loops are compiled, and the event loop shall not wait. Large ones are
-admitted up to a fixed number; one more is refused at once rather than queued without bound.
+Small arrays are computed inline, as a thread switch would cost more than the work; but the first time of each
+kind of work runs on a thread, as its loops may have to be compiled. Large ones are admitted up to a fixed
+number; one more is refused at once rather than queued without bound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.core.evaluation import Mapper
 Result = TypeVar("Result")
 
 SMALL = 20_000
-"""Numbers computed inline: well under a millisecond of work."""
+"""Numbers up to which work runs inline: it takes well under a millisecond."""
 
 
 class Busy(Exception):
@@ -32,11 +32,11 @@ class Busy(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """The work did not end in the time it had."""
+    """The work did not finish before its deadline."""
 
 
 class ComputeThreads:
-    """Threads for large arrays, with room for ``places`` requests and ``max_numbers`` in work or waiting."""
+    """Threads for large arrays: up to ``places`` requests of ``max_numbers`` in all, running or waiting."""
 
     def __init__(self, threads: int, places: int, max_numbers: float = math.inf) -> None:
         self._threads = threads
@@ -55,15 +55,15 @@ class ComputeThreads:
     async def run(
         self, work: Callable[[Mapper], Result], *, size: int, seconds: float, kind: Hashable = None
     ) -> Result:
-        """``work(map_blocks)``: inline up to `SMALL` numbers, once such a ``kind`` was done, else on threads.
+        """``work(map_blocks)``: inline up to `SMALL` numbers if this ``kind`` ran before, else on threads.
 
-        Raises `Busy` where there is no room, `DeadlineExceeded` after ``seconds``; the work then ends at its
-        next block, and only then gives its room to others.
+        Raises `Busy` if there is no place, `DeadlineExceeded` after ``seconds``; the work then stops before
+        its next block, and only then releases its place.
         """
         if size <= SMALL and kind in self._done:
             return work(map)
         if size <= SMALL:
-            # However short its time is: what takes long here, compiling, is the service's own and done once.
+            # No deadline: what may take long here is compiling, which is done once, not the client's work.
             result = await asyncio.wrap_future(self._first.submit(work, map))
             self._done.add(kind)
             return result
@@ -91,12 +91,12 @@ class ComputeThreads:
             self._taken -= 1
             self._numbers -= size
 
-        with suppress(RuntimeError):  # the loop has ended, and nobody asks any more
+        with suppress(RuntimeError):  # the loop is closed: the service has ended
             loop.call_soon_threadsafe(leave)
 
     @property
     def running(self) -> int:
-        """Large requests in work."""
+        """Large requests that a thread is computing."""
         return min(self._taken, self._threads)
 
     @property
@@ -105,7 +105,7 @@ class ComputeThreads:
         return self._taken - self.running
 
     def close(self) -> None:
-        """Ends the threads once their work is done."""
+        """Waits for the threads' work and ends them."""
         self._first.shutdown()
         self._requests.shutdown()
         self._helpers.close()

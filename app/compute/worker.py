@@ -1,8 +1,8 @@
-"""What a worker process does: takes connections from the dispatch socket, and does the job of each in turn.
+"""A worker process: receives connections through the dispatch socket, and runs the job of each in turn.
 
-All workers of a pool read that socket, and connections are passed to them through it: the kernel gives each
-to one worker that is free. On a connection the worker says who it is, reads one job, and writes progress and
-the result. A client that closes its side no longer wants the job.
+All workers of a pool read that socket, through which connections are passed as descriptors: the kernel gives
+each to one idle worker. On a connection the worker sends its process id, reads one job, and writes progress
+and the result. A client that closes its side cancels the job.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from contextlib import suppress
 from app.compute.messages import packed, receive, send
 from app.compute.perform import perform, pin_blas
 
-PATIENCE = 0.4
-"""Seconds that a job has to end, at its next block or step, once nobody wants it; then the process ends."""
+GRACE = 0.4
+"""Seconds that a cancelled job has to stop, at its next block or step; then the process exits."""
 
 SILENCE = 10.0
-"""Seconds that a client may take to write or read; a stopped one must not hold a worker that others share."""
+"""Seconds that a client may take to write or read; a stopped one must not block a shared worker."""
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two messages about progress."""
 
 
-class Unwanted(Exception):
-    """Nobody waits for this job any more."""
+class Cancelled(Exception):
+    """The client has cancelled this job."""
 
 
 def work(dispatch: socket.socket, life: int, max_bytes: float) -> None:
-    """Does jobs until the pipe ``life`` closes, whose other end the fork server holds."""
+    """Runs jobs until the pipe ``life`` closes, whose other end the fork server holds."""
     pin_blas()
     _limit_memory(max_bytes)
     while (connection := _next(dispatch, life)) is not None:
@@ -63,15 +63,15 @@ def _next(dispatch: socket.socket, life: int) -> socket.socket | None:
 
 
 def _do(connection: socket.socket) -> None:
-    """One job, from its connection's first message to its last."""
+    """Runs one job, from the connection's first message to the last."""
     send(connection, packed(("taken", os.getpid())), _give_up)
     job, threads = receive(connection, _give_up)
     watch = _Watch(connection)
     try:
         answer = packed(("done", perform(job, threads, watch.progress, watch.check)))
-    except Unwanted:
+    except Cancelled:
         answer = b""
-    except Exception as error:  # noqa: BLE001  whatever it is, whoever asked shall hear of it
+    except Exception as error:  # noqa: BLE001  any error is reported to the client
         answer = _failure(error)
     try:
         send(connection, answer, _give_up)
@@ -92,28 +92,28 @@ def _give_up() -> None:
 
 
 class _Watch:
-    """Sees a client leave while its job runs, and tells it how far the job is while it is there."""
+    """Detects that a client disconnects while its job runs, and reports the job's progress to it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._unwanted = threading.Event()
+        self._cancelled = threading.Event()
         self._ended = threading.Event()
         self._last = 0.0
-        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._await_disconnect, name="watch", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises `Unwanted` where nobody waits any more."""
-        if self._unwanted.is_set():
-            raise Unwanted
+        """Raises `Cancelled` if the client has disconnected."""
+        if self._cancelled.is_set():
+            raise Cancelled
 
     def progress(self, part: float) -> None:
-        """Tells it now and then; raises as `check` does."""
+        """Reports progress, at most every `PROGRESS_INTERVAL` seconds; raises as `check` does."""
         self.check()
         now = time.monotonic()
         if now - self._last >= PROGRESS_INTERVAL:
             self._last = now
-            with suppress(OSError):  # `check` will tell
+            with suppress(OSError):  # `check` will raise
                 send(self._connection, packed(("progress", part)), _give_up)
 
     def end(self) -> None:
@@ -123,16 +123,16 @@ class _Watch:
             self._connection.shutdown(socket.SHUT_RD)  # wakes the thread
         self._thread.join()
 
-    def _look(self) -> None:
-        # The client has nothing more to say: what can be read is the end.
+    def _await_disconnect(self) -> None:
+        # The client sends nothing more: the socket becomes readable at the end of the stream.
         select.select([self._connection], [], [])
-        self._unwanted.set()
-        if not self._ended.wait(PATIENCE):
-            os._exit(1)  # deep in one long step; another worker is started from a warm copy
+        self._cancelled.set()
+        if not self._ended.wait(GRACE):
+            os._exit(1)  # within one long step; the fork server starts another worker
 
 
 def begin(dispatch: socket.socket, life: int, max_bytes: float) -> None:
-    """Makes a process that was just forked a worker, for the rest of its life."""
+    """Runs a worker in a process that was just forked, until it exits."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)

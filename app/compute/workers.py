@@ -1,8 +1,7 @@
-"""Jobs on worker processes: one that dies costs its own job a retry and nobody else anything.
+"""Jobs on worker processes: when a worker dies, only its own job is retried.
 
-A job has a connection of its own to the worker that takes it, and a thread here that attends to it. The
-connection's end says that the worker died, at whatever instruction; closing it says that the job is not
-wanted.
+Each job has its own connection to the worker that takes it, and a thread here that serves the connection. Its
+end means that the worker died, at whatever instruction; closing it from here cancels the job.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from app.compute.messages import packed, receive, send
 from app.core.jobs import Job, Result
 
 ATTEMPTS = 3
-"""How often a job is tried whose worker dies."""
+"""How often a job is tried at most if its worker dies."""
 
 TICK = 0.25
-"""Seconds between two looks whether a worker has let go of a job that is not wanted."""
+"""Seconds between two checks whether a worker has dropped a cancelled job."""
 
-PATIENCE = 0.8
-"""Seconds that a worker has to let go, one way or the other; it is then stopped or stuck, and ended."""
+GRACE = 0.8
+"""Seconds that a worker has to drop a cancelled job; then it is taken to be stopped or stuck, and killed."""
 
 CROWDED = 0.01
 """Seconds to wait where the dispatch socket is full or descriptors are short."""
@@ -39,11 +38,11 @@ class WorkerLost(Exception):
 
 
 class Unavailable(Exception):
-    """There is nobody just now who could do a job."""
+    """No worker is available at present."""
 
 
 class Running(NamedTuple, Generic[Result]):
-    """A job handed over: its future, the part of it that is done, and whether somebody works at it."""
+    """A submitted job: its future, the completed fraction, and whether a worker has begun it."""
 
     future: Future[Result]
     part: Callable[[], float]
@@ -51,7 +50,7 @@ class Running(NamedTuple, Generic[Result]):
 
 
 class Executor(Protocol):
-    """Where jobs are done: processes here, or a cluster."""
+    """Where jobs run: local processes, or a cluster."""
 
     @property
     def capacity(self) -> int:
@@ -63,7 +62,7 @@ class Executor(Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether jobs can be done just now."""
+        """Whether jobs can run at present."""
 
     def submit(self, job: Job[Result], threads: int) -> Running[Result]:
         """Starts a job; cancelling its future ends it."""
@@ -76,7 +75,7 @@ class Workers:
     """An `Executor` on the ``capacity`` worker processes that read ``dispatch`` (`WorkerProcesses`)."""
 
     available = True
-    """They are started when they are needed."""
+    """Worker processes are started on demand."""
 
     def __init__(self, dispatch: socket.socket, capacity: int) -> None:
         self.capacity = capacity
@@ -93,7 +92,7 @@ class Workers:
 
         def ended(_: Future[Result]) -> None:
             if outcome.cancelled():
-                outcome.set_running_or_notify_cancel()  # whoever waits for it need not wait longer
+                outcome.set_running_or_notify_cancel()  # wakes the threads that wait for it
                 task.cancel()
 
         outcome.add_done_callback(ended)
@@ -110,7 +109,7 @@ class Workers:
         with suppress(InvalidStateError):  # cancelled
             try:
                 failed, value = self._tried(task)
-            except BaseException as error:  # noqa: BLE001  the future tells whoever waits
+            except BaseException as error:  # noqa: BLE001  passed on through the future
                 failed, value = True, error
             finally:
                 self._tasks.discard(task)
@@ -127,27 +126,27 @@ class Workers:
             except (EOFError, ConnectionError):
                 task.check()
                 task.part = 0.0
-                # One that died before it took the job was idle, and is none of the job's business.
+                # A worker that died before it took the job was idle: that is not the job's fault.
                 lost += task.worker is not None
                 self.restarts += task.worker is not None
         raise WorkerLost
 
     def _exchange(self, task: _Task) -> tuple[bool, Any]:
-        """From one worker: whether the job failed there, and its error or result."""
+        """Runs the job on one worker: whether it failed there, and its error or result."""
         with self._connect(task) as connection:
             task.use(connection)
-            _, worker = receive(connection, task.look)
+            _, worker = receive(connection, task.kill_if_late)
             task.taken_by(worker)
-            send(connection, task.message, task.look)
+            send(connection, task.message, task.kill_if_late)
             while True:
-                kind, value = receive(connection, task.look)
+                kind, value = receive(connection, task.kill_if_late)
                 if kind != "progress":
                     return kind == "failed", value
                 task.part = value
-                task.look()
+                task.kill_if_late()
 
     def _connect(self, task: _Task) -> socket.socket:
-        """A connection to whichever worker takes its other end."""
+        """A connection to the worker that takes its other end."""
         while True:
             task.check()
             with suppress(OSError):
@@ -164,7 +163,7 @@ class Workers:
 
 
 class _Task:
-    """A job on its way: what is sent, how far it is, and who is at it."""
+    """A job being run: its message, its progress, and its worker."""
 
     def __init__(self, job: Any, threads: int) -> None:
         self.part = 0.0
@@ -172,46 +171,46 @@ class _Task:
         self._job = job, threads
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
-        self._unwanted: float | None = None
+        self._cancelled_at: float | None = None
 
     @cached_property
     def message(self) -> bytes:
-        """The job as it is sent, each time that it is tried."""
+        """The job as it is sent, at each attempt."""
         return packed(self._job)
 
     def use(self, connection: socket.socket) -> None:
-        """Goes over ``connection`` from now on."""
+        """Uses ``connection`` for this attempt."""
         with self._lock:
             self.worker, self._connection = None, connection
         self.check()
 
     def taken_by(self, worker: int) -> None:
-        """A worker process has taken it; from now on it is waited for, even by those who want it no more."""
+        """Records the worker process; from now on, even a cancelled job waits until the worker drops it."""
         with self._lock:
             self.check()
             self.worker = worker
 
     def cancel(self) -> None:
-        """Lets whoever is at it know that it is not wanted."""
+        """Cancels the job, on its worker too."""
         with self._lock:
-            self._unwanted = time.monotonic()
+            self._cancelled_at = time.monotonic()
             if self._connection is not None:
-                # The worker's end is to show when it has let go; there is none before it is taken.
+                # With a worker, ours stays readable: its end closes when the worker drops the job.
                 how = socket.SHUT_RDWR if self.worker is None else socket.SHUT_WR
                 with suppress(OSError):
                     self._connection.shutdown(how)
 
     def check(self) -> None:
-        """Raises `CancelledError` where it is not wanted."""
-        if self._unwanted is not None:
+        """Raises `CancelledError` if the job was cancelled."""
+        if self._cancelled_at is not None:
             raise CancelledError
 
-    def look(self) -> None:
-        """Ends a worker that does not let go.
+    def kill_if_late(self) -> None:
+        """Kills a worker that does not drop a cancelled job.
 
-        The process that is ended is no other that was given the same number meanwhile: it still holds its end
-        of the connection, which would be closed if it had died.
+        Its process id cannot have been reused: the worker still holds its end of the connection, which would
+        be closed if it had died.
         """
-        late = self._unwanted is not None and time.monotonic() - self._unwanted > PATIENCE
+        late = self._cancelled_at is not None and time.monotonic() - self._cancelled_at > GRACE
         if late and self.worker is not None:
             os.kill(self.worker, signal.SIGKILL)

@@ -1,1 +1,1 @@
-"""Requests and answers, as pydantic models: what server and client share."""
+"""Pydantic models of requests and responses, shared by server and client."""

@@ -48,7 +48,7 @@ Numbers = TypeAliasType(
 )
 """An array: an ndarray in Python, nested numbers in JSON.
 
-The schema does not say what the lists hold: it would have to name itself, which generators of clients refuse.
+The schema leaves the items of lists open: it would have to be recursive, which client generators refuse.
 """
 
 NumberArray: TypeAlias = Numbers

@@ -1,4 +1,4 @@
-"""The kinds of block that a network may be made of: one model a kind, one name in `BlockFields`.
+"""The kinds of blocks in a network: one model for each, all of them in `BlockFields`.
 
 The field names are those of the kind's own class in `app.core.propagation`.
 """
@@ -92,7 +92,7 @@ class RecurrentBlockFields(Model):
 
 
 def _kind(value: Any) -> str | None:
-    """The kind of a block as it was sent, or as it was read."""
+    """The kind of a block, as JSON or as a model."""
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return kind if isinstance(kind, str) else None
 

@@ -1,4 +1,4 @@
-"""``GET /functions``: what is told of each function."""
+"""``GET /functions``: the facts about each function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``POST /functions/describe``: what is found out about a formula."""
+"""``POST /functions/describe``: the computed facts about a formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of all fields of requests: those that an error may repeat, because they are ours."""
+"""The names of all fields of requests, which error messages may repeat."""
 
 from __future__ import annotations
 
@@ -59,4 +59,4 @@ FIELD_NAMES: frozenset[str] = frozenset(
     )
     for name in model.model_fields
 ) | frozenset(KINDS)
-"""The fields of all requests, and the kinds that their places may name."""
+"""The fields of all requests, and the kinds of blocks, which appear in the paths of errors."""

@@ -81,15 +81,15 @@ def _from_a_form(value: Any) -> GivenWeights | StateDict | None:
 WeightsPart: TypeAlias = SkipJsonSchema[
     Annotated[GivenWeights | StateDict | None, PlainValidator(_from_a_form)]
 ]
-"""What the part ``weights`` of a form became, a state dict beside blocks; no field of a JSON body."""
+"""The parsed part ``weights`` of a form: plain layers, or a state dict for blocks; not a field in JSON."""
 
 LayersPart: TypeAlias = SkipJsonSchema[Annotated[GivenWeights | None, PlainValidator(_from_a_form)]]
-"""The same where there are plain layers alone."""
+"""The same for plain layers only."""
 
 REPLACED_BY_WEIGHTS = ("depth", "width", "init", "sigma_b", "networks")
-"""Fields of `GradientFlowRequest` that must not be given beside weights, which say all of it.
+"""Fields of `GradientFlowRequest` that must not be given with weights, which determine them.
 
-A recurrent network's weights do not say its depth.
+The weights of a recurrent network do not determine its depth.
 """
 
 
@@ -150,7 +150,7 @@ class GradientFlowRequest(Model):
 
 
 Figure: TypeAlias = NumberArray | None
-"""A number; null where it is not defined."""
+"""A number, or null if it is undefined."""
 
 
 class SpreadFields(Model):

@@ -1,4 +1,4 @@
-"""Whether the service is there."""
+"""``GET /healthz`` and ``GET /readyz``: their answer."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Phase: TypeAlias = Literal["ordered", "critical", "chaotic"]
 Phases = TypeAliasType(
     "Phases",
     Annotated[
-        Any,  # nested as deep as the request's arrays were, which a schema says only by naming itself
+        Any,  # nested as deep as the request's arrays: only a recursive schema could declare that
         WithJsonSchema(
             {
                 "anyOf": [{"type": "string", "enum": list(get_args(Phase))}, {"type": "array", "items": {}}],

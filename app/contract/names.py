@@ -1,7 +1,7 @@
-"""Names that a request may hold and the service knows: functions, formats, initialisers, normalisations.
+"""Types of names in requests: functions, formats, initialisers, normalisations.
 
-Each is a component of its own in the OpenAPI document. Which names there are, the service writes in
-(`app.http.openapi`); a client needs no list of them.
+Each is a separate component of the OpenAPI document, in which the service lists the known names
+(`app.http.openapi`); clients need no such list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing_extensions import TypeAliasType
 _LONGEST = 100
 
 _LONGEST_FUNCTION = 1_200
-"""A formula's most characters, its prefix, and blanks around it."""
+"""Characters of the longest formula, with its prefix and some blanks."""
 
 FunctionName = TypeAliasType("FunctionName", Annotated[str, Field(max_length=_LONGEST_FUNCTION)])
 """A canonical name (``tanh``), a framework's own behind its prefix (``torch:Tanh``), or ``formula:…``."""
@@ -32,10 +32,10 @@ DataName = TypeAliasType("DataName", Annotated[str, Field(max_length=_LONGEST)])
 """A data set to learn."""
 
 LossName = TypeAliasType("LossName", Annotated[str, Field(max_length=_LONGEST)])
-"""What training makes small."""
+"""A loss to minimise."""
 
 OptimizerName = TypeAliasType("OptimizerName", Annotated[str, Field(max_length=_LONGEST)])
-"""By which steps."""
+"""An optimiser."""
 
 TrainingInitName = TypeAliasType("TrainingInitName", Annotated[str, Field(max_length=_LONGEST)])
-"""The same as `InitName`, or ``fair``."""
+"""A framework's name of an initialiser, ``critical`` or ``fair``."""

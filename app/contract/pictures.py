@@ -1,4 +1,4 @@
-"""What the addresses of pictures may say."""
+"""Query fields and bodies of requests for pictures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from app.contract.arrays import Model
 from app.contract.gradient_flow import Figure, Sentences, SpreadFields
 
 MOST_NETWORKS = 7
-"""Colours of a palette, one for each network."""
+"""Networks in a picture: a palette has one colour for each."""
 
 MOST_CURVES = 21
-"""Colours times dashes, one pair for each curve."""
+"""Curves in a picture: colours times dash patterns."""
 
 
 MOST_CHARACTERS = 1_500
-"""A function's in an address: the longest formula, and its parameters."""
+"""Characters of a function in a query field: the longest formula, and its parameters."""
 
 
 class PictureQuery(Model):

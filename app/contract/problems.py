@@ -1,4 +1,4 @@
-"""Errors: RFC 9457 problem documents, and what the Open Inference Protocol has for them."""
+"""Errors: RFC 9457 problem documents, and the error object of the Open Inference Protocol."""
 
 from __future__ import annotations
 

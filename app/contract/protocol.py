@@ -17,7 +17,7 @@ Shape: TypeAlias = Annotated[
     Any,
     WithJsonSchema({"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": DEEPEST}),
 ]
-"""The lengths of a tensor's axes; `wire.tensors` holds them against the data."""
+"""The lengths of a tensor's axes; `wire.tensors` checks them against the data."""
 
 ByteCount: TypeAlias = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0})]
 Datatype: TypeAlias = Annotated[
@@ -25,7 +25,7 @@ Datatype: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, Field(max_length=100)]
 Scalar: TypeAlias = bool | float | Annotated[str, Field(max_length=100)]
-"""What the protocol takes as a parameter."""
+"""Values that the protocol allows for a parameter."""
 
 
 class TensorParameters(Model):
@@ -72,14 +72,14 @@ OTHER_SERVERS = frozenset(
         "triton_enable_empty_final_response",
     }
 )
-"""Parameters that clients of other servers send by habit and that say nothing of an activation."""
+"""Parameters that clients of other servers send by default, and that are ignored here."""
 
 
 class InferParameters(BaseModel):
     """What the service itself understands; all others are the function's own parameters, by name."""
 
-    # The document says less of the others than is asked of them: TypeScript knows no object whose named
-    # fields are of one kind and all others of another, and some generators write it all the same.
+    # The schema declares less of the other fields than is validated: TypeScript has no type for an object
+    # whose named fields have one type and all others another, but some generators emit one.
     model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
     __pydantic_extra__: dict[str, Scalar]
 
@@ -267,4 +267,4 @@ FIELD_NAMES: frozenset[str] = frozenset(
     )
     for name in model.model_fields
 )
-"""Fields of a request: names that an error may repeat, because they are the protocol's."""
+"""Fields of a request, which error messages may repeat."""

@@ -1,4 +1,4 @@
-"""What the catalogue tells of an entry, found for a formula by computation; None where it is undecided."""
+"""The facts that the catalogue states of an entry, computed for a formula; None where undecided."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from app.core.jobs import Progress, ignore
 from app.core.theory.duals import Gains, gains
 
 LONGEST_PRINTED = 1500
-"""Parts of a derivative that is still printed; what is longer nobody reads."""
+"""Size of the largest derivative that is printed (`written_size`); longer ones are unreadable."""
 
 _DOUBLE = Rounding(np.dtype(np.float64))
 _PROBES = np.array([-7.31, -4.2, -2.9, -1.13, -0.37, -0.01, 0.21, 0.83, 1.9, 3.3, 5.7, 6.4, 11.3])
 """Where two functions are compared: on every side of every usual kink."""
 
 _ALIKE = 1e-6
-"""Functions that differ by more are not the same; of others it is proved."""
+"""Functions that differ by more are not the same; others are compared by their proved values."""
 
 
 class Kink(NamedTuple):
-    """A point where f, f′ or f″ jumps, and what is answered there."""
+    """A point where f, f′ or f″ jumps, and the derivatives that are answered there."""
 
     at: float
     derivative: float
@@ -78,7 +78,7 @@ class Description:
     activation: FormulaActivation
 
     def __call__(self, _: Mapper, progress: Progress, /) -> Card:
-        """Does it."""
+        """Executes it."""
         return card(self.activation, REGISTRY.values(), progress)
 
 
@@ -145,7 +145,7 @@ def _range(activation: FormulaActivation, ends: tuple[float | None, ...]) -> Ran
         return None
     low, high = float(values.min()), float(values.max())
     least, greatest = min(low, low_end, high_end), max(high, low_end, high_end)
-    # A bound that only the far end of the grid reaches is one that is tended to.
+    # A bound that only the far end of the grid reaches is a limit that is not attained.
     inner = values[: len(near)]
     return Range(
         _rounded(least, low_end, high_end),
@@ -156,7 +156,7 @@ def _range(activation: FormulaActivation, ends: tuple[float | None, ...]) -> Ran
 
 
 def _rounded(bound: float, *ends: float) -> float:
-    """A bound that is one of the limits but for rounding, as that limit."""
+    """The bound, or the limit that it equals up to rounding error."""
     near = [end for end in ends if math.isfinite(end) and abs(bound - end) <= 1e-14 * abs(end)]
     return near[0] if near else bound
 
@@ -207,13 +207,13 @@ def _same(activation: FormulaActivation, entries: Iterable[Activation]) -> str |
 
 @cache
 def _by_default(name: str) -> Array:
-    """An entry's values at the probes, one by one: a loop over arrays would have to be loaded first."""
-    formulas, numbers, judge = REGISTRY[name].formulas, REGISTRY[name].numbers, FloatArithmetic()
+    """An entry's values at the probes, one by one, as a compiled loop would have to be loaded first."""
+    formulas, numbers, arithmetic = REGISTRY[name].formulas, REGISTRY[name].numbers, FloatArithmetic()
     values = []
     for x in _PROBES.tolist():
         try:
-            at = define(formulas.where, judge, {**numbers, "x": x})
-            values.append(float(formulas.value.evaluate(judge, at)))
+            at = define(formulas.where, arithmetic, {**numbers, "x": x})
+            values.append(float(formulas.value.evaluate(arithmetic, at)))
         except ArithmeticError:
             values.append(math.inf)
     return np.array(values)

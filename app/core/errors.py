@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Iterable
 
 BEYOND = 10**18
-"""An estimate above it is not said to the last digit: whole numbers have no end, floats do."""
+"""An estimate above it is only said to be above: an integer may be too large for a float."""
 
 
 class ActivationLabError(ValueError):

@@ -1,8 +1,8 @@
 """Applying an activation to an array: values, derivatives, and gradients for a given upstream gradient.
 
 Everything is computed in float64 and rounded once into the format asked for. Work runs in blocks of elements
-or of rows that fit a core's cache; the caller may hand in a ``map`` that spreads the blocks over threads
-(NumPy lets them run side by side). The result does not depend on how the blocks are spread.
+or of rows that fit a core's cache; the caller may pass a ``map`` that spreads the blocks over threads, which
+NumPy lets run in parallel. The result does not depend on how the blocks are spread.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Mapper: TypeAlias = Callable[[Callable[[slice], None], Iterable[slice]], Iterabl
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 
 BLOCK = 65_536
-"""Elements a block: a pass over one takes longer than getting hold of the interpreter for the next, for which
+"""Elements a block: a pass over one takes longer than acquiring the interpreter lock for the next, for which
 two threads compete, and half a dozen temporaries still fit a cache."""
 
 LONG_BLOCKS = {FLOAT64: 131_072, FLOAT32: 262_144}
-"""The same where there are next to no temporaries: functions bound by memory take an eighth less time so, in
-float32 a quarter less."""
+"""The same where there are almost no temporaries: memory-bound functions take an eighth less time with these,
+in float32 a quarter less."""
 
 JACOBIAN_LIMIT = 4_000_000
 """Most elements of a Jacobian that one request may ask for."""
 
 
 class Evaluation(NamedTuple):
-    """What came out, in the format asked for.
+    """The results, in the format asked for.
 
     ``orders`` holds f, f′ and f″ as far as they were asked for, each the shape of the outputs; for a function
     that mixes elements the second is the Jacobian, (..., m, n) with the rows' axis moved to the end.
@@ -66,7 +66,7 @@ def activate(
         order: the highest derivative, 0 to 2.
         dtype: one of `formats.FORMATS`.
         upstream: dL/d(outputs), the shape of the outputs; asks for the gradients of inputs and parameters.
-        map_blocks: as the built-in ``map``; may run the calls side by side.
+        map_blocks: as the built-in ``map``; may run the calls in parallel.
 
     Raises:
         InvalidValue: an order, axis or shape that does not fit; NaN for a format that has none.
@@ -85,13 +85,13 @@ def activate(
 
 
 def _held(values: Array, dtype: np.dtype[Any], given: np.dtype[Any] = FLOAT64) -> Array:
-    """``values`` as ``dtype`` holds them, ``given`` in another format, aligned: a copy only where need be."""
+    """``values`` rounded to ``dtype``, as an aligned array of format ``given``; copied only if need be."""
     held = round_to(values, dtype)
     return held.astype(given, copy=not held.flags.aligned)
 
 
 def _points(values: Array, dtype: np.dtype[Any]) -> Array:
-    """``values`` as ``dtype`` holds them, in the format in which an elementwise function takes them."""
+    """``values`` rounded to ``dtype``, in the format in which an elementwise function takes them."""
     return _held(values, dtype, FLOAT32 if dtype == FLOAT32 else FLOAT64)
 
 
@@ -175,7 +175,7 @@ def _summed(
     params: Mapping[str, Value],
     odd: bool,
 ) -> Array:
-    """Σ upstream·∂f/∂θ for one learnable parameter, over what broadcasting repeats it."""
+    """Σ upstream·∂f/∂θ for one learnable parameter, over the elements that broadcasting repeats it for."""
     value = call.params[name]
     over = _spread_axes(value, x.shape, call.axis)
     groups = math.prod(length for axis, length in enumerate(x.shape) if axis not in over)
@@ -187,7 +187,7 @@ def _summed(
 
 
 def _grouped(values: Array, over: tuple[int, ...]) -> Array:
-    """``values`` in one row, what is to be added up side by side."""
+    """``values`` in one row, the elements of each sum next to each other."""
     kept = [axis for axis in range(values.ndim) if axis not in over]
     return np.ascontiguousarray(np.transpose(values, [*kept, *over])).reshape(-1)
 
@@ -261,7 +261,7 @@ def _pulled_back(
     dtype: np.dtype[Any],
     map_blocks: Mapper,
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-    """dL/d(rows), and dL/dθ: a sum over all rows, which is therefore not cut."""
+    """dL/d(rows), and dL/dθ: with this sum over all rows they are not split into blocks."""
     gradient = np.empty(rows.shape, dtype)
     learned = [each.name for each in activation.parameters if each.learnable and each.name in call.params]
     params = {name: np.zeros(np.shape(call.params[name]), dtype) for name in learned}
@@ -297,7 +297,7 @@ def _holds_weights(activation: Rowwise, call: Call) -> bool:
 def _by_rows(
     activation: Rowwise, call: Call, shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> Callable[[slice], Mapping[str, Value]]:
-    """The parameters for each block of rows: those that broadcast against the inputs are cut as they are."""
+    """The parameters for each block of rows; those that broadcast against the inputs are split like them."""
     whole = {
         each.name: rows_of(np.asarray(aligned(call.params[each.name], shape, call.axis, each.name)), axes)
         for each in activation.parameters
@@ -324,7 +324,7 @@ def mixed_axes(activation: Rowwise, ndim: int, axis: Axis) -> tuple[int, ...]:
 
 
 def _last(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """As many axes, the last ones."""
+    """The last axes, as many as ``axes``."""
     return tuple(range(-len(axes), 0))
 
 
@@ -371,7 +371,7 @@ def _along(value: Array, ndim: int, axis: Axis) -> Array:
 
 
 def check_upstream(upstream: Array, shape: tuple[int, ...]) -> None:
-    """Raises `InvalidValue` where it has not the outputs' ``shape``."""
+    """Raises `InvalidValue` unless it has the outputs' ``shape``."""
     if upstream.shape != shape:
         raise InvalidValue(f"must have the shape of the outputs, {list(shape)}", loc=("upstream",))
 

@@ -1,4 +1,4 @@
-"""Compiles loops before anybody waits for them, and keeps them for all processes."""
+"""Compiles loops ahead of time, and keeps them for all processes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from app.core.propagation import simulation  # noqa: F401  its modules declare t
 from app.core.training import figures  # noqa: F401  so do these
 
 _MOST_USED = (np.float64, 2, False), (np.float32, 2, False), (np.float64, 1, False)
-"""Values with slopes, of arrays and in networks, and values alone, which integrals take."""
+"""f with f′, for arrays and networks, and f alone, for integrals."""
 
 _OTHERS = (
     *((np.float64, count, odd) for count in (2, 3) for odd in (False, True)),
     (np.float64, 1, True),
     *((np.float32, count, True) for count in (1, 2, 3)),
 )
-"""Curvatures as well, and all of them for shorter formats."""
+"""With f″ as well, and all of these rounded to odd, for shorter formats."""
 
 _SIZES = 1, FEW + 1
 """Few numbers have a loop of their own, which leaves nothing out."""
 
 _MOST_PROCESSES = 8
-"""Side by side; each takes a seventh of a gigabyte."""
+"""In parallel; each takes a seventh of a gigabyte."""
 
 
 def compile_loops(*, most_used: bool) -> None:
     """Compiles the loops on all cores.
 
-    Parameters for each element are left to who has them, but for those that every network learns.
+    Loops for parameters given per element are compiled when first needed, except for those that every
+    network learns.
     """
     uses = _MOST_USED if most_used else (*_MOST_USED, *_OTHERS)
     names = [name for name, entry in REGISTRY.items() if isinstance(entry, Elementwise)]
@@ -53,7 +54,7 @@ def _compile_declared() -> None:
 
 
 def _compile_entry(name: str, uses: tuple[tuple[type, int, bool], ...]) -> None:
-    """An activation's loops, for numbers of these types, so many orders of them, rounded so."""
+    """An activation's loops for each use: format, number of orders, whether these are rounded to odd."""
     entry = REGISTRY[name]
     assert isinstance(entry, Elementwise)
     params = {each.name: 1.0 for each in entry.parameters}

@@ -32,7 +32,7 @@ UPSTREAM = "upstream gradient"
 
 
 class ProvedEvaluation(NamedTuple):
-    """What came out: numbers of the format, as doubles, and how many of them are proved.
+    """The results: numbers of the format, as doubles, and how many of them are proved.
 
     NaN where there is no number, or none was proved, also where the format has no NaN.
     """
@@ -64,7 +64,7 @@ class ProvedActivation:
     most_bits: int = MOST_BITS
 
     def __call__(self, _: Mapper, progress: Progress, /) -> ProvedEvaluation:
-        """Does it."""
+        """Executes it."""
         shape = self.inputs.shape
         check_nan(self.inputs, self.rounding.dtype, "inputs")
         values = self._values()
@@ -113,10 +113,10 @@ class ProvedActivation:
         orders: list[_Found] = []
         for number, part in enumerate(parts):
 
-            def heard(share: float, before: int = number) -> None:
+            def report(share: float, before: int = number) -> None:
                 progress((before + share) / len(parts))
 
-            found = prove(part, values, self.rounding, heard, most_bits=self.most_bits)
+            found = prove(part, values, self.rounding, report, most_bits=self.most_bits)
             orders += [_Found(*each) for each in zip(*found, strict=True)]
         return self._with_signs(orders, all_values)
 
@@ -142,7 +142,7 @@ class ProvedActivation:
         return (each.name for each in self._activation.parameters if each.learnable)
 
     def _param_gradient(self, parameter: str, values: Mapping[str, float | Array]) -> _Found:
-        """Σ upstream · ∂f/∂parameter over the numbers that share one number of the parameter."""
+        """Σ upstream · ∂f/∂parameter over the inputs that share one number of the parameter."""
         count = self.inputs.size
         values, infinite = finite_and_infinite(values)
         arrays = {each: np.broadcast_to(value, (count,)) for each, value in values.items()}
@@ -182,7 +182,7 @@ def parts_of(activation: Elementwise, order: int) -> list[Part]:
 
 
 def _slope_of(activation: Elementwise) -> tuple[Tree, int]:
-    """f′ as a tree, or f, whose first derivative it is; and which derivative of the tree."""
+    """A tree, and which derivative of it is f′: 0 for an entry's own formula of f′, 1 for f."""
     if isinstance(activation, FormulaActivation):
         return activation.formula.tree, 1
     return tree_of(activation, activation.formulas.slope), 0
@@ -211,6 +211,6 @@ def check_provable(activation: Activation, order: int) -> None:
 
 
 def as_sent(orders: tuple[Array, ...], dtype: np.dtype[Any]) -> list[Array]:
-    """The orders as arrays that every reader knows: formats of fewer bits than float16 travel as float32."""
+    """The orders in formats that every client knows: float16, float32, float64; all others as float32."""
     native = dtype in (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16))
     return [each.astype(dtype if native else np.float32) for each in orders]

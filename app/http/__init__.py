@@ -1,1 +1,1 @@
-"""HTTP: bodies in, answers out, streaming, problems, keys and limits."""
+"""HTTP: request bodies, responses, streaming, problem documents, API keys and limits."""

@@ -1,4 +1,4 @@
-"""Large answers leave piece by piece: no text is held whole, and nobody waits for the last to be encoded."""
+"""JSON responses: large ones are encoded and sent in pieces, so that the text is never held as a whole."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.http.bodies import JSON
 from app.wire.numbers import Piece, json_pieces, to_json
 
 FEW = 65_536
-"""Numbers of an answer that leaves whole: a millisecond's work, and one write is quicker than several."""
+"""Numbers up to which a response is sent as a whole: a millisecond of encoding, and a single write."""
 
 MESSAGE = 1_048_576
-"""Bytes that are worth being handed over by a thread: a few milliseconds of encoding."""
+"""Bytes that a thread encodes at a time: a few milliseconds of work, worth a switch of threads."""
 
 
 def encoded(fields: Mapping[str, Any], headers: Mapping[str, str], *, numbers: int) -> Response:
     """A JSON object of these ``fields``, whose arrays hold so many ``numbers``.
 
-    Few leave whole; many are encoded while the client reads.
+    Up to `FEW` are sent as a whole; more are encoded while the client reads.
     """
     if numbers <= FEW:
         return _Small(whole(fields), headers=headers)
@@ -59,7 +59,7 @@ def _joined(opening: bytes, values: Iterable[tuple[bytes, Any]], closing: bytes)
 
 
 async def _messages(pieces: Iterator[Piece]) -> AsyncIterator[bytes]:
-    """The ``pieces`` in messages of about `MESSAGE` bytes, each encoded by a thread as the last is sent."""
+    """The ``pieces`` in messages of about `MESSAGE` bytes; a thread encodes each while the last is sent."""
     loop = asyncio.get_running_loop()
     following = loop.run_in_executor(None, _message, pieces)
     while message := await following:
@@ -68,7 +68,7 @@ async def _messages(pieces: Iterator[Piece]) -> AsyncIterator[bytes]:
 
 
 def _message(pieces: Iterator[Piece]) -> bytes:
-    """The next pieces, joined; nothing behind the last."""
+    """The next pieces, joined; empty after the last."""
     waiting: list[Piece] = []
     length = 0
     for piece in pieces:
@@ -80,7 +80,7 @@ def _message(pieces: Iterator[Piece]) -> bytes:
 
 
 def ready(pieces: Sequence[bytes | memoryview], media_type: str, headers: Mapping[str, str]) -> Response:
-    """An answer of ``pieces`` that are there already, its length told."""
+    """A response of existing ``pieces``, with its Content-Length."""
 
     async def each() -> AsyncIterator[bytes | memoryview]:
         for piece in pieces:
@@ -94,7 +94,7 @@ _JSON = JSON.encode()
 
 
 class _Small(Response):
-    """A JSON answer with headers as the server sends them: starlette takes a while to see to that."""
+    """A JSON response that encodes its headers itself, faster than starlette does."""
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """Sets the headers."""

@@ -1,7 +1,7 @@
-"""How a body becomes a pydantic model: JSON with arrays in it, a ``.npy`` array and a query string, a form.
+"""Request bodies to pydantic models: JSON with arrays in it, a ``.npy`` array and a query string, or a form.
 
-FastAPI validates what `Request.json` returns. Here that is a dict whose arrays already are ndarrays, whatever
-the body was, so that routes declare one model and never see bytes. Every route takes JSON, and the media
+FastAPI validates what `Request.json` returns. Here that is a dict in which arrays are ndarrays, whatever the
+media type, so that routes declare one model and never see bytes. Every route accepts JSON, and the media
 types that its ``openapi_extra`` documents.
 """
 
@@ -33,7 +33,7 @@ from app.wire.errors import Malformed, Unsuitable
 Parsed = TypeVar("Parsed")
 
 SHORT = 262_144
-"""Bytes of a body that is read where it is: a millisecond, about what handing it to a thread takes."""
+"""Bytes up to which a body is parsed inline: a millisecond of work, about as long as a thread switch."""
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -45,7 +45,7 @@ ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", 
 
 @Translation
 def readable(error: BaseException) -> Problem | None:
-    """Problems for bytes that do not hold what they claim."""
+    """Problems for bodies that cannot be read."""
     if isinstance(error, Malformed):
         return Problem(400, str(error), code="urn:activation-lab:malformed")
     if isinstance(error, Unsuitable):
@@ -54,17 +54,17 @@ def readable(error: BaseException) -> Problem | None:
 
 
 class WholeRequest(Request):
-    """A request whose body is `parsed` once it is whole."""
+    """A request whose body is received as a whole and then `parsed`."""
 
     async def body(self) -> bytes:
-        """Something: FastAPI wants to see a body before it asks for `json`."""
+        """A placeholder: FastAPI calls `json` only if the body is not empty."""
         return JSON.encode()
 
     async def parsed(self, parse: Callable[[bytes], Parsed], *, packed: bool = False) -> Parsed:
-        """What ``parse`` makes of the body: here where that is short, else on a thread, admitted and in time.
+        """The result of ``parse``: inline for a short body, else on a thread, with admission and deadline.
 
-        What is ``packed`` is never short: an archive of 20 KB holds 20 million numbers.
-        Raises `Problem`: the client left, there is no body, no room or no time.
+        A ``packed`` body never counts as short: an archive of 20 KB may hold 20 million numbers. Raises
+        `Problem` if the client disconnects, the body is empty, the service is busy or the deadline passes.
         """
         pieces = await self._pieces()
         if not packed and sum(map(len, pieces)) <= SHORT:
@@ -80,7 +80,7 @@ class WholeRequest(Request):
         return await computed(self, work, size=SMALL + 1, seconds=seconds)
 
     async def _pieces(self) -> list[bytes]:
-        """The body as it came."""
+        """The body as it was received."""
         pieces: list[bytes] = []
         more = True
         while more:
@@ -96,25 +96,25 @@ class WholeRequest(Request):
 
 
 class ArrayRequest(WholeRequest):
-    """A request whose body is one of the media types ``taken``; `json` gives the model's fields.
+    """A request whose body has one of the ``accepted`` media types; `json` gives the model's fields.
 
-    ``queried`` says that the route itself declares what may stand in the query string, ``file`` what a form's
-    part besides ``request`` is called.
+    ``queried`` is whether the route itself declares query fields, ``file`` the name of a form's part besides
+    ``request``.
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, taken: Collection[str], *, queried: bool, file: str = ""
+        self, scope: Scope, receive: Receive, accepted: Collection[str], *, queried: bool, file: str = ""
     ) -> None:
         super().__init__(scope, receive)
         refuse_encoding(scope)
         self._content_type = header(scope, b"content-type") or ""
-        self.media_type = _media_type(self._content_type, taken)
+        self.media_type = _media_type(self._content_type, accepted)
         self._queried = queried
         self._file = file
 
     async def json(self) -> Any:
         """The fields of the request model; raises `Problem`."""
-        # Nearly always there is no query string, and taking it apart costs more than asking.
+        # Nearly always there is no query string, and parsing it costs more than the test.
         queried = self.scope["query_string"] and self.query_params
         if queried and self.media_type != NPY and not self._queried:
             raise Problem(422, f"with {self.media_type} no field stands in the query string")
@@ -137,7 +137,7 @@ class ArrayRequest(WholeRequest):
         return settings
 
     def _form_fields(self, body: bytes) -> Any:
-        """The fields of the part ``request``, and those that the file is."""
+        """The fields of the part ``request``, and those read from the file part."""
         parts = form.loads(body, self._content_type, ("request", self._file))
         if parts["request"].media_type not in _JSON_PARTS:
             raise Unsuitable(f"the part request must be {JSON}")
@@ -156,19 +156,19 @@ class ArrayRequest(WholeRequest):
         return {**filed, **fields}
 
     def _weights(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
-        """Plain layers, or, for the blocks that the request describes, a state dict."""
+        """Plain layers, or a state dict if the request describes blocks."""
         read = weights.named if fields.get("block") is not None else weights.loads
         return {"weights": read(data, self._settings.max_elements)}
 
     def _arrays(self, data: memoryview, fields: dict[str, Any]) -> dict[str, Any]:
-        """The arrays, and their format where the request names none."""
+        """The arrays and their format."""
         dtype = fields.get("dtype")
         named = dtype if isinstance(dtype, str) else None
         found = kernel_arrays.loads(data, named, self._settings.max_elements)
         return {**found.arrays, "dtype": found.dtype}
 
     def _query_fields(self) -> dict[str, Any]:
-        """The other fields of a binary request: words as they are, everything else as JSON."""
+        """The fields of a binary request besides its array: names as they are, everything else as JSON."""
         fields = {}
         for name, value in self.query_params.multi_items():
             key = "params" if name == PARAMS else name
@@ -180,14 +180,14 @@ class ArrayRequest(WholeRequest):
 
 
 PARAMS = "parameters"
-"""Another name of ``params`` in a query string: functions of generated clients have a variable ``params``."""
+"""An alias of ``params`` in a query string: in generated clients' functions that name is taken already."""
 
 _NAMES = frozenset({"function", "dtype"})
 _CHOICES = frozenset({"rounding", "overflow", "subnormals"})
-"""Query fields that are words as they are; choices may be JSON too, as they had to be once."""
+"""Query fields that need no quotes; choices may also be JSON strings, which were required once."""
 
 _JSON_PARTS = frozenset({JSON, "text/plain", None})
-"""A part that says nothing of its type is text/plain (RFC 7578, 4.4)."""
+"""A part without a media type is text/plain (RFC 7578, 4.4)."""
 
 
 def _json_value(text: str) -> Any:
@@ -198,21 +198,22 @@ def _json_value(text: str) -> Any:
 
 
 class ArrayRoute(ComputeRoute):
-    """A route that takes its body through `ArrayRequest`: JSON, and what its ``openapi_extra`` adds.
+    """A route that reads its body through `ArrayRequest`: JSON, and the media types in ``openapi_extra``.
 
-    An endpoint that takes ``body`` and ``request`` ``alone`` is called without what FastAPI does besides, for
-    dependencies, forms, files and models as answers: a fifth of a request with ten numbers.
+    An endpoint whose only parameters are ``body`` and ``request`` (``alone``) is called directly, without
+    FastAPI's handling of dependencies, forms, files and response models, which takes a fifth of the time of a
+    request with ten numbers.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         declared = (options.get("openapi_extra") or {}).get("requestBody", {}).get("content", {})
-        self._taken = tuple(dict.fromkeys((JSON, *declared)))
+        self._accepted = tuple(dict.fromkeys((JSON, *declared)))
         parts = declared.get(FORM, {}).get("schema", {}).get("properties", {})
         self._file = next((name for name in parts if name != "request"), "")
         self.alone = signature(endpoint).parameters.keys() == {"body", "request"}
         super().__init__(path, endpoint, **options)
         if not self.query_names:
-            self.query_names = None  # with some media types the body's fields stand there
+            self.query_names = None  # some media types put the body's fields into the query string
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, given an `ArrayRequest`."""
@@ -221,7 +222,7 @@ class ArrayRoute(ComputeRoute):
 
         async def decoded(request: Request) -> Response:
             arrays = ArrayRequest(
-                request.scope, request.receive, self._taken, queried=queried, file=self._file
+                request.scope, request.receive, self._accepted, queried=queried, file=self._file
             )
             arrays.scope = declared_json(request.scope)
             return await handle(arrays)
@@ -229,21 +230,21 @@ class ArrayRoute(ComputeRoute):
         return decoded
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, or raises what becomes a problem."""
+        """Answers the request, or raises an error that is answered as a problem."""
         if self.alone and scope["method"] == "POST":
             await self.answer(scope, receive, send)
         else:
             await super().handle(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a POST where the endpoint is ``alone``, or raises what becomes a problem."""
+        """Answers a POST without FastAPI, where the endpoint is ``alone``; raises as `handle` does."""
         admit(scope)
-        request = ArrayRequest(scope, receive, self._taken, queried=False, file=self._file)
+        request = ArrayRequest(scope, receive, self._accepted, queried=False, file=self._file)
         response: Response = await self.endpoint(body=await self._model(request), request=request)
         await response(scope, receive, send)
 
     async def _model(self, request: ArrayRequest) -> Any:
-        """The body as the endpoint's model, its errors as FastAPI's."""
+        """The body as the endpoint's model; raises validation errors in FastAPI's form."""
         model = body_model(self)
         fields = await request.json()
         try:
@@ -253,16 +254,16 @@ class ArrayRoute(ComputeRoute):
             raise RequestValidationError(found) from None
 
 
-def _media_type(content_type: str, taken: Collection[str]) -> str:
+def _media_type(content_type: str, accepted: Collection[str]) -> str:
     given = content_type.partition(";")[0].strip().lower()
-    if given not in taken:
-        offer = {"Accept": ", ".join(taken)}
-        raise Problem(415, f"the Content-Type must be {' or '.join(taken)}", headers=offer)
+    if given not in accepted:
+        offer = {"Accept": ", ".join(accepted)}
+        raise Problem(415, f"the Content-Type must be {' or '.join(accepted)}", headers=offer)
     return given
 
 
 def refuse_encoding(scope: Scope) -> None:
-    """Raises `Problem` 415 for a compressed body: a small one might unfold to anything."""
+    """Raises `Problem` 415 for a compressed body: a small one may expand to any size."""
     given = header(scope, b"content-encoding")
     if given is not None and given.strip().lower() != "identity":
         offer = {"Accept-Encoding": "identity"}

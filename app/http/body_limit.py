@@ -1,4 +1,4 @@
-"""A bound on bodies, declared or chunked, answered with a problem document and a closed connection."""
+"""A limit on the size of request bodies, with or without a declared length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; where it does not declare its length, its bytes are counted."""
+        """Passes the request on; counts the bytes of a body that does not declare its length."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -24,7 +24,7 @@ class BodyLimit:
         if length is None or not length.isdecimal():
             await self._app(scope, self._counted(receive), send)
         elif int(length) <= self._limit:
-            await self._app(scope, receive, send)  # the server hands on no more than was declared
+            await self._app(scope, receive, send)  # the server passes on no more bytes than declared
         else:
             await self._problem().response()(scope, receive, send)
 
@@ -42,6 +42,6 @@ class BodyLimit:
         return counted
 
     def _problem(self) -> Problem:
-        # Without closing, the server would go on reading what nobody wants.
+        # Otherwise the server would read the rest of the body only to drop it.
         detail = f"the body may hold at most {self._limit:,} bytes"
         return Problem(413, detail, headers={"Connection": "close"})

@@ -1,4 +1,4 @@
-"""Running a request's work off the event loop, with what can come of that as problems."""
+"""Runs a request's work off the event loop, and turns its failures into problems."""
 
 from __future__ import annotations
 
@@ -27,52 +27,52 @@ async def computed(
     seconds: float,
     kind: Hashable = None,
 ) -> Result:
-    """`ComputeThreads.run`, its exceptions as problems; large work is cancelled when the client has gone."""
+    """`ComputeThreads.run`, its exceptions as problems; large work is cancelled if the client disconnects."""
     threads: ComputeThreads = request.app.state.threads
     running = threads.run(work, size=size, seconds=seconds, kind=kind)
     with failures:
-        # A look at the client costs a small request more than its work.
-        return await (running if size <= SMALL else _while_there(request, running))
+        # Watching for a disconnect costs a small request more than its work.
+        return await (running if size <= SMALL else _until_disconnect(request, running))
 
 
 def admitted(request: Request, seconds: float) -> Admission:
-    """A place among the simulations for ``seconds`` from now on; a full house is a problem."""
+    """`Simulations.admit` for ``seconds`` from now on; raises `Problem` 503 if there is no place."""
     simulations: Simulations = request.app.state.simulations
     with failures:
         return simulations.admit(seconds)
 
 
 async def prepared(request: Request, admission: Admission, work: Callable[[Admission], Result]) -> Result:
-    """`Admission.prepare`, cancelled when the client has gone."""
+    """`Admission.prepare`, cancelled if the client disconnects."""
     with failures:
-        return await _while_there(request, admission.prepare(work))
+        return await _until_disconnect(request, admission.prepare(work))
 
 
 async def planned(request: Request, admission: Admission, step: Callable[[], Result]) -> Result:
-    """What is asked for, by ``step`` in its turn: integrals may be behind it, or a million layers."""
+    """The result of ``step`` on the planner thread: it may compute integrals, or walk a million layers."""
     return await prepared(request, admission, lambda own: own.plan(step))
 
 
 async def answered_by(request: Request, admission: Admission, job: Job[Result]) -> Result:
-    """`simulated`, of one job and nothing besides."""
+    """`simulated` for a single job."""
     return await simulated(request, admission, lambda run: next(run([job], ignore)))
 
 
 def reserve(admission: Admission, job_bytes: float) -> None:
-    """`Admission.reserve`; no memory left is a problem."""
+    """`Admission.reserve`; raises `Problem` 503 if there is not enough memory."""
     with failures:
         admission.reserve(job_bytes)
 
 
 async def simulated(request: Request, admission: Admission, work: Callable[[Admission], Result]) -> Result:
-    """`Admission.run`, cancelled when the client has gone."""
+    """`Admission.run`, cancelled if the client disconnects."""
     with failures:
-        return await _while_there(request, admission.run(work))
+        return await _until_disconnect(request, admission.run(work))
 
 
 @Translation
 def failures(error: BaseException) -> Problem | None:
-    """Problems for work that found no room, ran out of time or memory, or lost its worker."""
+    """Problems for work that was not admitted, ran out of time or memory, or lost its worker."""
     if isinstance(error, Busy):
         return Problem(503, "the service is busy; try again later", headers={"Retry-After": "1"})
     if isinstance(error, DeadlineExceeded):
@@ -87,27 +87,27 @@ def failures(error: BaseException) -> Problem | None:
     return None
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, which is cancelled when the client has gone."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``, which is cancelled if the client disconnects."""
+    task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise Problem(503, "the client has gone")
         return await task
     finally:
         task.cancel()
-        gone.cancel()
+        disconnect.cancel()
 
 
-async def _gone(request: Request) -> None:
-    """Returns once the client has gone."""
+async def _disconnected(request: Request) -> None:
+    """Waits until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def timeout(request: Request, longest: float) -> float:
-    """The client's own deadline in seconds, where it is shorter than the service's."""
+    """Seconds until the deadline: from the client's Request-Timeout, but at most ``longest``."""
     given = header(request.scope, b"request-timeout")
     if given is None:
         return longest

@@ -1,4 +1,4 @@
-"""The way past FastAPI, for requests whose routes need nothing of it.
+"""A shortcut around FastAPI for routes that need none of its features.
 
 Last measured: 7,700 small requests a second with it, 6,400 without.
 """
@@ -15,10 +15,10 @@ from app.http.problems import problem
 
 
 class Direct:
-    """ASGI middleware: a POST for one of the ``routes`` that are ``alone`` goes there, all else to ``app``.
+    """ASGI middleware: calls the ``routes`` that are ``alone`` directly on a POST, and ``app`` otherwise.
 
-    FastAPI and starlette pass each request through four middlewares and match its path with each route's
-    pattern: an eighth of a request with ten numbers.
+    FastAPI and starlette pass each request through four middlewares and match its path against the pattern of
+    each route: an eighth of the time of a request with ten numbers.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], prefix: str) -> None:
@@ -28,7 +28,7 @@ class Direct:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; errors are answered as the application would."""
+        """Passes the request on; errors are answered as by the application."""
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         route = self._routes.get(scope["path"]) if is_post else None
         if route is None:

@@ -1,7 +1,7 @@
-"""What is used of FastAPI and starlette beyond what they document, in one place.
+"""The adapter to FastAPI and starlette: everything that is used beyond their documented interfaces.
 
-``tests/http/test_fastapi_parts.py`` fails with a sentence when one of these changes; pyproject.toml holds
-both below the next version that may.
+``tests/http/test_fastapi_parts.py`` fails with an explanation when one of these changes; pyproject.toml
+excludes the next versions that may change them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def add_routes(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
-    """Puts ``routes`` before those that are there.
+    """Inserts ``routes`` before the existing ones.
 
-    Not through ``include_router``, which has each request's path matched twice.
+    Not through ``include_router``, with which each request's path is matched twice.
     """
     app.router.routes[:0] = routes
-    app.router.redirect_slashes = False  # it would send clients to the host that they named
+    app.router.redirect_slashes = False  # redirects would go to whatever Host the client sent
 
 
 def set_state(app: FastAPI, **values: Any) -> None:
-    """Makes ``app.state`` of plain attributes.
+    """Replaces ``app.state`` with a plain namespace of these ``values``.
 
-    starlette's own looks an attribute up by failing to find it first, half a microsecond each time.
+    Each attribute of starlette's `State` goes through ``__getattr__``, which takes half a microsecond.
     """
     app.state = SimpleNamespace(**values)  # type: ignore[assignment]
 
@@ -42,18 +42,18 @@ def middleware_stack(app: FastAPI) -> ASGIApp:
 
 
 def set_middleware_stack(app: FastAPI, stack: ASGIApp) -> None:
-    """Has ``stack`` answer all requests."""
+    """Makes ``stack`` the ASGI application that answers all requests."""
     app.middleware_stack = stack
 
 
 def body_model(route: APIRoute) -> Any:
-    """The model of the one field that is a route's body."""
+    """The model of a route's body."""
     assert route.body_field is not None
     return route.body_field.field_info.annotation
 
 
 def query_names(route: APIRoute) -> frozenset[str] | None:
-    """The names of a route's query fields; None where a model holds them, which knows what it forbids."""
+    """The names of a route's query fields; None where a model declares them, which checks them itself."""
     fields = list(route.dependant.query_params)
     for dependency in route.dependant.dependencies:
         fields += dependency.query_params
@@ -66,15 +66,15 @@ def query_names(route: APIRoute) -> frozenset[str] | None:
 
 
 def template(scope: Scope) -> str | None:
-    """The path of the route that was taken, with names in place of what a client chose."""
-    # A router included under a prefix keeps the whole path there; its route knows its own part.
+    """The path template of the matched route, such as ``/functions/{name}``."""
+    # For a router included under a prefix, this context has the whole path; its route has its own part only.
     included = scope.get("fastapi", {}).get("effective_route_context")
     return getattr(included or scope.get("route"), "path_format", None)
 
 
 def methods(scope: Scope) -> set[str]:
     """The methods that some route offers at the path of a request."""
-    root_path = scope.get("app_root_path", scope.get("root_path", ""))  # without that of a mount
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))  # without a mount's path
     found: set[str] = set()
     for route in scope["app"].routes:
         for method in ("GET",) if isinstance(route, Mount) else _METHODS:

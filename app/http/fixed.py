@@ -1,4 +1,4 @@
-"""Answers that stay the same while the service runs: compressed once, sent to clients that lack them."""
+"""Responses that stay the same while the service runs: compressed once, with an ETag for revalidation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from app.http.headers import accepts_gzip
 
 HEADERS = {
-    # Asked for again every time, answered by a few bytes where nothing changed.
+    # Clients revalidate every time, and get a short 304 if nothing changed.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
@@ -20,7 +20,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Fixed:
-    """A body, compressed, with the tag that tells whether a client has it already."""
+    """A compressed body and its entity tag."""
 
     compressed: bytes
     media_type: str
@@ -28,16 +28,16 @@ class Fixed:
 
     @classmethod
     def of(cls, body: bytes, media_type: str) -> Fixed:
-        """The answer with this body."""
+        """The response with this body."""
         return cls.compact(gzip.compress(body, 9, mtime=0), media_type)
 
     @classmethod
     def compact(cls, compressed: bytes, media_type: str) -> Fixed:
-        """The answer with this body, which gzip has compressed already."""
+        """The response with this body, already compressed by gzip."""
         return cls(compressed, media_type, f'"{hashlib.sha256(compressed).hexdigest()[:20]}"')
 
     def response(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
-        """The body, or the news that the client's copy is right."""
+        """The body, or 304 if the client's copy is current."""
         all_headers = {**HEADERS, **(headers or {}), "ETag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=all_headers)

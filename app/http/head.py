@@ -1,4 +1,4 @@
-"""HEAD wherever GET is: the same answer without its body (RFC 9110, 9.3.2)."""
+"""HEAD for every GET: the same response without its body (RFC 9110, 9.3.2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """ASGI middleware: ``app`` answers a HEAD as it answers a GET, and the body is left out."""
+    """ASGI middleware: passes a HEAD to ``app`` as a GET, and removes the body of the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

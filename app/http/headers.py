@@ -1,4 +1,4 @@
-"""Request headers, as the server hands them over: names in lower case, in the order they came."""
+"""Request headers in ASGI's form: names in lower case, in the order in which they were sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of this ``name``. Not through starlette's mapping, whose misses are exceptions."""
+    """The first header of this ``name``. Faster than starlette's mapping, which raises for a missing one."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")
@@ -15,7 +15,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def accepts_gzip(scope: Scope) -> bool:
-    """Whether an answer may be compressed (RFC 9110, 12.5.3): ``gzip;q=0`` says that it may not."""
+    """Whether the client accepts gzip (RFC 9110, 12.5.3); ``gzip;q=0`` means that it does not."""
     weights: dict[str, float] = {}
     for part in (header(scope, b"accept-encoding") or "").lower().split(","):
         coding, _, parameter = part.partition(";")
@@ -28,12 +28,12 @@ def accepts_gzip(scope: Scope) -> bool:
 
 
 def route_path(scope: Scope) -> str:
-    """The path that routes are matched with: without the prefix below which a proxy shows the service."""
+    """The path that routes are matched against: without the root path of a proxy."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
 def declared_json(scope: Scope) -> Scope:
-    """The scope of a request that says it holds JSON: FastAPI asks no other for its `json`."""
+    """The scope with a Content-Type of JSON: FastAPI calls `json` for no other media type."""
     headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
     return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}

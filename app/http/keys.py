@@ -1,4 +1,4 @@
-"""API keys, where an operator has set some: what computes asks for one of them."""
+"""API keys: where the operator has set some, requests that compute must carry one of them."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ SCHEME = "bearer"
 
 
 class Keys:
-    """The keys that are let in; where there are none, everybody is."""
+    """The accepted keys; if there are none, every request is accepted."""
 
     def __init__(self, keys: Iterable[SecretStr]) -> None:
-        # Digests are of one length, so that comparing them does not tell how long a key is.
+        # Digests have one length, so that the time of a comparison does not reveal the length of a key.
         self._digests = [_digest(key.get_secret_value()) for key in keys]
 
     def __bool__(self) -> bool:
-        """Whether a key is asked for."""
+        """Whether a key is required."""
         return bool(self._digests)
 
     def check(self, headers: Headers) -> None:
         """Raises `Problem` 401 unless ``Authorization: Bearer`` carries one of the keys."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         digest = _digest(given.strip())
-        # Every key is compared, so that the time does not tell which one it was.
+        # Every key is compared, so that the time does not reveal which one it was.
         found = sum(hmac.compare_digest(digest, own) for own in self._digests)
         if scheme.lower() != SCHEME or not found:
             detail = "this needs one of the service's API keys, as Authorization: Bearer <key>"
             raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-def declare(document: dict[str, Any], *, asked: bool) -> None:
-    """Puts the scheme into an OpenAPI document; where no keys are asked for, takes its mention out."""
+def declare(document: dict[str, Any], *, required: bool) -> None:
+    """Adds the security scheme to an OpenAPI document; if no key is ``required``, removes its uses."""
     for operation in chain.from_iterable(each.values() for each in document["paths"].values()):
         if "security" not in operation:
             continue
-        if not asked:
+        if not required:
             del operation["security"]
             continue
         answers = operation["responses"]
         refusal = next(answers[status] for status in answers if status.startswith("4"))
         answers["401"] = {**refusal, "description": HTTPStatus.UNAUTHORIZED.phrase}
-    if asked:
+    if required:
         document["components"]["securitySchemes"] = {SCHEME: {"type": "http", "scheme": SCHEME}}
 
 

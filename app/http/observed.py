@@ -1,4 +1,4 @@
-"""Each request with an id, counted, timed and logged: never its body, its query string or its key."""
+"""Gives each request an id, counts, times and logs it; never logs its body, query string or key."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from app.observation.metrics import Metrics
 
 HEADER = b"x-request-id"
 SANE = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
-"""A client's own id that is taken over: no spaces, quotes, control characters or novels."""
+"""Request ids that are accepted from clients: short, without spaces, quotes and control characters."""
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-"""No browser takes an answer for anything but what its Content-Type says."""
+"""Keeps browsers from guessing a media type other than the Content-Type."""
 
 NONE = "-"
-"""The label of what does not apply: the route of an unknown path, the function of a health check."""
+"""The label where none applies: the route of an unknown path, the function of a health check."""
 
 _PROCESS = secrets.token_hex(4)
 _NUMBERS = itertools.count(1)
 
 
 class Observed:
-    """ASGI middleware around everything else, so that it sees the answers to unforeseen errors too.
+    """ASGI middleware around all others, so that it also sees the responses to unexpected errors.
 
-    A handler says what it computed in ``request.state``: ``function``, a canonical name, and ``elements``.
+    Handlers report what they computed in ``request.state``: ``function``, a canonical name, and ``elements``.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self._metrics = metrics
-        self._log = structlog.get_logger().bind()  # get_logger's own makes another for every line
+        self._log = structlog.get_logger().bind()  # without bind(), every line would create a logger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on and says afterwards what became of it."""
+        """Passes the request on; counts and logs it afterwards."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class Observed:
 
 
 class _Exchange:
-    """One request and its answer as they pass."""
+    """One request and its response, as their messages pass through the middleware."""
 
     __slots__ = ("_id", "_receive", "_send", "bytes_in", "bytes_out", "scope", "start", "status")
 
@@ -105,7 +105,7 @@ class _Exchange:
         await self._send(message)
 
     async def refuse_unfinished(self) -> None:
-        """Answers a request that the server cancelled, as it does at the end of the grace period."""
+        """Answers 503 to a request that the server cancelled at the end of the grace period."""
         if not self.status:
             detail = "the service ended before this was done; send it again"
             refusal = Problem(503, detail, headers={"Retry-After": "1"})

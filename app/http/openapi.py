@@ -1,7 +1,7 @@
-"""The OpenAPI document: what FastAPI makes of routes and models, and what only the service knows.
+"""The OpenAPI document: what FastAPI generates from routes and models, and what only the service knows.
 
-That is which names there are (`app.contract.names` says where they stand), the one error document that all
-routes share, and whether API keys are asked for.
+The latter are the names that may be used (`app.contract.names` declares where), the error document that all
+routes share, examples, and whether API keys are required.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NAMES: dict[str, Iterable[str]] = {
     "LossName": LOSSES,
     "OptimizerName": optimisers.KINDS,
 }
-"""What the components of `app.contract.names` may be."""
+"""The values that the components of `app.contract.names` may have."""
 
 
 TAGS = {
@@ -55,18 +55,18 @@ TAGS = {
     "open inference protocol": "The same functions as models of the Open Inference Protocol (v2, REST).",
     "health": "For whoever runs the service.",
 }
-"""What the operations are about; each has one."""
+"""Tags of the operations; each operation has one."""
 
 STREAMS = {"text/event-stream", "application/jsonl"}
 
 ITEMS: dict[str, type[BaseModel]] = {"/gradient-flow/sweep": SweepLine, "/training": TrainingLine}
-"""What a line, or an event's data, holds, by path."""
+"""The model of a stream's lines, or of its events' data, by path."""
 
 ANSWERS = Path(__file__).parent / "answers.json"
-"""Answers that the service gave to the first example of each operation, by path and method."""
+"""The service's answers to the first example of each operation, by path and method."""
 
 TEXTS = Path(__file__).parent / "texts.json"
-"""The same of pictures, streams and metrics, by media type."""
+"""The same for pictures, streams and metrics, by media type too."""
 
 TIMEOUT = {
     "name": "Request-Timeout",
@@ -78,10 +78,10 @@ TIMEOUT = {
 
 
 def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
-    """Has ``app`` make its document here, once, when it is first asked for.
+    """Replaces ``app.openapi``: the document is made once, when it is first requested.
 
-    ``examples`` holds values of query fields by path: Swagger UI fills in a parameter's
-    own example, and not those of its schema, which is all that FastAPI writes.
+    ``examples`` holds values of query fields by path: Swagger UI fills in a parameter's own example, but
+    FastAPI only writes those of its schema.
     """
     made = app.openapi
 
@@ -105,22 +105,22 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
                 {"url": app.state.settings.root_path or "/", "description": "This service."}
             ]
             document["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
-            document["security"] = []  # nothing is asked for, but where an operation says so
-            keys.declare(document, asked=bool(app.state.keys))
+            document["security"] = []  # none is required, unless an operation declares it
+            keys.declare(document, required=bool(app.state.keys))
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _operation_id(method: str, path: str) -> str:
-    """``activate`` for POST /activate, ``get_function`` for GET /functions/{name}: one is singular."""
+    """``activate`` for POST /activate, ``get_function``, in the singular, for GET /functions/{name}."""
     one_of_many = re.sub(r"s/\{\w+\}", "", path)
     words = re.sub(r"\.?\{\w+\}|\.svg$", "", one_of_many).strip("/").replace("-", "_").replace("/", "_")
     return words if method == "post" else f"{method}_{words}"
 
 
 def _declare_operations(document: dict[str, Any]) -> None:
-    """Short names for clients' methods, and one tag each."""
+    """Short operation ids, which become methods of generated clients, and one tag each."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             operation["operationId"] = _operation_id(method, path)
@@ -128,7 +128,7 @@ def _declare_operations(document: dict[str, Any]) -> None:
 
 
 def _declare_binary_twins(document: dict[str, Any]) -> None:
-    """The fields that stand in the query string where the body is an array: scalars, and JSON as a string."""
+    """The query fields of requests whose body is an array: scalars, and JSON in a string."""
     for operation in operations(document):
         content = operation.get("requestBody", {}).get("content", {})
         if NPY not in content:
@@ -146,7 +146,7 @@ def _declare_binary_twins(document: dict[str, Any]) -> None:
 
 
 def _declare_streams(document: dict[str, Any]) -> None:
-    """Pieces that come one after the other: text, of which ``x-item-schema`` says what each piece holds."""
+    """Streams are declared as text; ``x-item-schema`` is the schema of each line or event."""
     for path, operation in document["paths"].items():
         content = operation.get("post", {}).get("responses", {}).get("200", {}).get("content", {})
         for media_type in STREAMS & content.keys():
@@ -158,7 +158,7 @@ def _declare_streams(document: dict[str, Any]) -> None:
 
 
 def _declare_tuples(schema: Any) -> None:
-    """What a tuple's elements are, for readers of a schema who look for ``items`` in every array."""
+    """Adds ``items`` to the schemas of tuples, for generators that expect it in every array."""
     if isinstance(schema, dict):
         if "prefixItems" in schema:
             kinds = [
@@ -172,7 +172,7 @@ def _declare_tuples(schema: Any) -> None:
 
 
 def _declare_defaults(schemas: dict[str, Any]) -> None:
-    """Defaults in words: for a ``default`` generators ask, or give a value of a wrong type."""
+    """Moves defaults into the description: generators make ``default`` required or mistype its value."""
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
             default = field.pop("default", None)
@@ -182,9 +182,9 @@ def _declare_defaults(schemas: dict[str, Any]) -> None:
 
 
 def _declare_members(schema: Any) -> None:
-    """Names of an enumeration's values where generators would make two of them alike, and drop one.
+    """Names the values of an enumeration where generators would give two the same name, and drop one.
 
-    ``candle:Relu`` and ``candle:relu`` are CANDLE_RELU and CANDLE_RELU_2.
+    ``candle:Relu`` and ``candle:relu`` become CANDLE_RELU and CANDLE_RELU_2.
     """
     if isinstance(schema, dict):
         values = schema.get("enum")
@@ -199,7 +199,7 @@ def _declare_members(schema: Any) -> None:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The same, numbered from the second of each on."""
+    """The names, with a number appended to the second of each and later ones."""
     found = dict[str, None]()
     for name in names:
         numbered = (f"{name}_{number}" for number in count(2))
@@ -209,7 +209,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _declare_answers(document: dict[str, Any]) -> None:
-    """Real answers, where a reader would else be shown "string" and 0."""
+    """Adds real answers as examples: Swagger UI would show "string" and 0."""
     for path, methods in orjson.loads(ANSWERS.read_bytes()).items():
         for method, answer in methods.items():
             content = document["paths"].get(path, {}).get(method, {}).get("responses", {}).get("200", {})
@@ -225,13 +225,13 @@ def _declare_answers(document: dict[str, Any]) -> None:
 def _declare_refusals(document: dict[str, Any]) -> None:
     for operation in operations(document):
         for status, refusal in REFUSALS.items():
-            for media_type, told in operation["responses"].get(str(status), {}).get("content", {}).items():
+            for media_type, content in operation["responses"].get(str(status), {}).get("content", {}).items():
                 protocol = media_type == "application/json"
-                told["example"] = {"error": refusal["detail"]} if protocol else refusal
+                content["example"] = {"error": refusal["detail"]} if protocol else refusal
 
 
 def _declare_timeouts(document: dict[str, Any]) -> None:
-    """The deadline that a client may set wherever a computation may miss one."""
+    """Adds the Request-Timeout header to every operation that may exceed a deadline."""
     for operation in operations(document):
         if "504" in operation["responses"]:
             operation.setdefault("parameters", []).append(TIMEOUT)
@@ -262,7 +262,7 @@ def _declare_examples(document: dict[str, Any], examples: Mapping[str, Mapping[s
 
 
 def _declare_problems(document: dict[str, Any]) -> None:
-    """Puts the problem document among the schemas and takes FastAPI's own error models out."""
+    """Adds the problem document to the schemas and removes FastAPI's own error models."""
     schemas = document["components"]["schemas"]
     models: list[type[BaseModel]] = [ProblemDocument, *ITEMS.values()]
     own: dict[str, Any] = {}
@@ -278,7 +278,7 @@ def _declare_problems(document: dict[str, Any]) -> None:
 
 
 def _definitions(model: type[BaseModel]) -> dict[str, Any]:
-    """The components that ``model`` is made of, itself included."""
+    """The component schemas of ``model`` and of the models that it refers to."""
     template = "#/components/schemas/{model}"
     _, document = models_json_schema([(model, "serialization")], ref_template=template)
     definitions: dict[str, Any] = document["$defs"]

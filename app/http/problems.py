@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what was wrong, where, what is allowed. Never what was sent."""
+"""Errors as RFC 9457 problem documents: what was wrong, where, what is allowed; never the input itself."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from app.http.headers import route_path
 MEDIA_TYPE = "application/problem+json"
 
 PROTOCOL = "/v2"
-"""Where the Open Inference Protocol is spoken."""
+"""The path of the Open Inference Protocol."""
 
 MOST_ERRORS = 20
-"""Errors listed in one problem. A body with a million bad fields gets a small answer."""
+"""Errors listed in one problem: a body with a million bad fields gets a short response."""
 
 LONGEST_MESSAGE = 300
 
@@ -51,31 +51,31 @@ class Problem(HTTPException):
         self.errors = errors
 
     def response(self) -> Response:
-        """The answer that says so."""
+        """The response that reports the problem."""
         return ProblemResponse(self)
 
 
 class Translation:
-    """A context whose errors leave it as the problems that ``translate`` makes of them, if it makes any.
+    """A context manager that raises ``translate(error)`` in place of an error, unless that is None.
 
-    Every request enters some, and contextlib's own, a generator, would take seven times as long.
+    Every request uses some; with contextlib's generators they would take seven times as long.
     """
 
     def __init__(self, translate: Callable[[BaseException], Problem | None]) -> None:
         self._translate = translate
 
     def __enter__(self) -> None:
-        """Nothing yet."""
+        """Does nothing."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Raises the problem."""
+        """Raises the problem, if there is one."""
         problem = None if error is None else self._translate(error)
         if problem is not None:
             raise problem from None
 
 
 class ProblemResponse(Response):
-    """A problem document; below `PROTOCOL` the one sentence that the protocol has for errors."""
+    """A problem document; below `PROTOCOL`, the protocol's error object with one sentence."""
 
     def __init__(self, problem: Problem) -> None:
         document: dict[str, Any] = {
@@ -91,19 +91,19 @@ class ProblemResponse(Response):
         self._sentence = Response(sentence, problem.status_code, problem.headers, "application/json")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers in the shape that the path asks for, whoever noticed the error."""
+        """Answers in the form that the path requires, wherever the error was raised."""
         below = f"{route_path(scope)}/".startswith(f"{PROTOCOL}/")
         await (self._sentence(scope, receive, send) if below else super().__call__(scope, receive, send))
 
 
 def install(app: FastAPI) -> None:
-    """Replaces FastAPI's own handlers: those repeat the input, at any length, and fail on NaN."""
+    """Replaces FastAPI's handlers, which repeat the input, of any length, and fail on NaN."""
     for kind in (HTTPException, RequestValidationError, ActivationLabError, Exception):
         app.add_exception_handler(kind, _answer)
 
 
 def problem(error: Exception) -> Problem:
-    """What a client is told of ``error``; what nobody foresaw is a 500."""
+    """The problem that a client is sent for ``error``; 500 for unexpected errors."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
@@ -119,7 +119,7 @@ def problem(error: Exception) -> Problem:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI declaration of problem answers with these statuses."""
+    """The OpenAPI declaration of problem documents with these statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
@@ -138,7 +138,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
-    """pydantic's errors as a problem with their fields."""
+    """pydantic's errors as a problem that lists the fields."""
     listed = [
         _field_error(each["loc"], _message(each["type"], each["loc"], each["msg"]), each["type"])
         for each in found[:MOST_ERRORS]
@@ -149,16 +149,18 @@ def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
 
 
 def from_core(error: ActivationLabError, part: Literal["body", "query"] = "body") -> Problem:
-    """The core's error as a problem with its field in this part of the request."""
+    """The core's error as a problem with its field, in this part of the request."""
     listed = [_field_error((part, *error.loc), error.message, error.code)]
     kind = error.code.replace("_", "-")
     return Problem(422, error.message, code=f"urn:activation-lab:{kind}", errors=listed)
 
 
 def _message(kind: str, loc: Sequence[str | int], message: str) -> str:
-    """pydantic's sentence, with the nearest right name where the client's own is unknown."""
+    """pydantic's message; for an unknown field, the nearest known names."""
     if kind != "extra_forbidden":
         return message
+    if loc[-1] in FIELD_NAMES:
+        return "unknown field here: it belongs to another part of a request"
     near = nearest(str(loc[-1]), FIELD_NAMES)
     return f"unknown field; did you mean {' or '.join(near)}?" if near else "unknown field"
 
@@ -168,7 +170,7 @@ def _field_error(loc: Iterable[str | int], message: str, kind: str) -> dict[str,
 
 
 def _known(part: str | int) -> str | int:
-    """``part`` of a path if it is a name of ours or an index; a client's own key is not repeated."""
+    """``part`` of a path if it is an index or a known name; a client's own key is not repeated."""
     return part if isinstance(part, int) or part in KNOWN_NAMES else "…"
 
 
@@ -186,4 +188,4 @@ def _parameter_names() -> frozenset[str]:
 _OTHER_NAMES = frozenset({"body", "query", "path", "header", "framework", "arrays"})
 
 KNOWN_NAMES = FIELD_NAMES | _parameter_names() | _OTHER_NAMES
-"""Names that an error may repeat, because they are ours."""
+"""Names that an error may repeat, because they are the service's own."""

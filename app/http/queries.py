@@ -1,4 +1,4 @@
-"""Query strings: a field that a route does not know is refused, as in a body."""
+"""Query strings: unknown fields are refused, as in a body."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StrictRoute(APIRoute):
         self.query_names = query_names(self)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, or raises what becomes a problem."""
+        """Answers the request, or raises an error that is answered as a problem."""
         if scope["query_string"] and self.query_names is not None:
             _check(scope["query_string"], self.query_names)
         await super().handle(scope, receive, send)

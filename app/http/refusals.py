@@ -1,4 +1,4 @@
-"""A refusal of each kind as the service words it, for the OpenAPI document; a test provokes each."""
+"""An example of each kind of error response, for the OpenAPI document; a test provokes each."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ REFUSALS: Mapping[int, Mapping[str, Any]] = {
     status: {"title": HTTPStatus(status).phrase, "status": status, **refusal}
     for status, refusal in _REFUSALS.items()
 }
-"""By status; titles are those of this Python."""
+"""By status; titles are the phrases of this Python's `HTTPStatus`."""

@@ -1,4 +1,4 @@
-"""Answers that come piece by piece: what a thread emits, encoded as server-sent events or JSON lines."""
+"""Streamed responses: pieces that a thread emits, encoded as server-sent events or JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENTS = "text/event-stream"
 LINES = "application/jsonl"
 
 Emit: TypeAlias = Callable[[str, bytes], None]
-"""Adds a piece, its kind and its JSON, from a thread of its own; waits where the reader is slow."""
+"""Adds a piece, given by its kind and its JSON, from another thread; blocks while the client is slow."""
 
 
 def event(kind: str, data: bytes) -> bytes:
@@ -27,20 +27,20 @@ def event(kind: str, data: bytes) -> bytes:
 
 
 def line(kind: str, data: bytes) -> bytes:
-    """A line of JSON, which names its kind itself."""
+    """A line of JSON, which contains its kind."""
     del kind
     return data + b"\n"
 
 
 QUIET = 15.0
-"""Seconds without a piece after which a comment is sent among events: proxies close quiet streams."""
+"""Seconds without an event after which a comment is sent: proxies close idle streams."""
 
 COMMENT = b": nothing yet\n\n"
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would hold pieces back
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would buffer the stream
 
 HELD = 2**22
-"""Bytes that wait for a slow reader, or one piece if it is longer; then whoever emits more waits."""
+"""Bytes that are buffered for a slow client, or one longer piece; beyond it, `Emit` blocks."""
 
 
 class _Pieces:
@@ -54,7 +54,7 @@ class _Pieces:
         self._ended = False
 
     def emit(self, kind: str, data: bytes) -> None:
-        """Adds a piece once there is room; raises `CancelledError` where no more are wanted."""
+        """Adds a piece once there is room; raises `CancelledError` after `end`."""
         with self._changed:
             while self._held and self._held + len(data) > HELD and not self._ended:
                 self._changed.wait()
@@ -64,15 +64,15 @@ class _Pieces:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, (kind, data))
 
     def end(self, *_: Any) -> None:
-        """No more are wanted; those that were emitted are still there."""
+        """Accepts no more pieces; those emitted before are still delivered."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        # Behind whatever the last pieces' own calls put there.
+        # After the callbacks that enqueue the last pieces.
         self._loop.call_soon(self._queue.put_nowait, None)
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, bytes] | None]:
-        """The pieces; None whenever there was none for `QUIET` seconds."""
+        """The pieces; None after each `QUIET` seconds without one."""
         while True:
             try:
                 piece = await asyncio.wait_for(self._queue.get(), QUIET)
@@ -92,10 +92,10 @@ def streamed(
     media_type: str,
     failed: Callable[[Problem], tuple[str, bytes]],
 ) -> StreamingResponse:
-    """Starts ``work`` and answers with what it emits; where it fails, with ``failed`` as the last piece.
+    """Starts ``work`` and streams what it emits; if it fails, ``failed`` gives the last piece.
 
-    The status is sent by then, so whatever can be refused has to be refused before. A client that leaves
-    cancels the work.
+    By then the status has been sent, so the request must be validated before. The work is cancelled if the
+    client disconnects.
     """
     encode = event if media_type == EVENTS else line
     pieces = _Pieces()
@@ -118,7 +118,7 @@ def streamed(
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> Problem | None:
-    """None, or what went wrong."""
+    """Runs ``work``; the problem if it failed."""
     try:
         with failures:
             await work

@@ -1,6 +1,6 @@
-"""How an inference request becomes a pydantic model with raw tensors beside it, and how its answer travels.
+"""Bodies of inference requests and responses: a JSON object, which may be followed by raw tensors.
 
-FastAPI validates the JSON object, which `Request.json` returns; the bytes behind it are in `binary`.
+FastAPI validates the JSON object, which `Request.json` returns; the bytes after it are in `binary`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class TensorRequest(WholeRequest):
-    """A request whose body is a JSON object, its `json`, and raw tensors behind it, its `binary`."""
+    """A request whose body is a JSON object, its `json`, followed by raw tensors, its `binary`."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.binary = memoryview(b"")
@@ -35,7 +35,7 @@ class TensorRequest(WholeRequest):
         super().__init__(declared_json(scope), receive)
 
     async def json(self) -> Any:
-        """The inference request; raises `Problem`, before anything is read for a form that is not offered."""
+        """The inference request; raises `Problem`, for an unsupported media type before the body is read."""
         refuse_encoding(self._given)
         given = header(self._given, b"content-type")
         if given is not None and given.partition(";")[0].strip().lower() not in {JSON, OCTETS}:
@@ -53,7 +53,7 @@ class TensorRequest(WholeRequest):
 
 
 class TensorRoute(ComputeRoute):
-    """A route that takes its body through `TensorRequest` and says in one sentence what is wrong with it."""
+    """A route that reads its body through `TensorRequest` and reports errors in one sentence."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, given a `TensorRequest`."""
@@ -74,7 +74,7 @@ class TensorRoute(ComputeRoute):
 
 
 def _first(error: RequestValidationError) -> str:
-    """The first thing that is wrong and the path to it, without repeating what the client named."""
+    """The first error and the path to its field, without repeating names that the client chose."""
     found = error.errors()[0]
     path = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part if part in FIELD_NAMES else '…'}"
@@ -88,7 +88,7 @@ def _first(error: RequestValidationError) -> str:
 
 
 class TensorResponse(Response):
-    """A JSON object and raw tensors behind it, each sent from where it lies in memory."""
+    """A JSON object followed by raw tensors, which are sent without copying."""
 
     media_type = OCTETS
 

@@ -1,1 +1,1 @@
-"""Seeing inside: what each request was, in logs and in numbers."""
+"""Observability: logs and metrics."""

@@ -1,6 +1,6 @@
-"""Logs: one line an event, JSON for programs, colours for a person at a terminal.
+"""Logs: one line per event, as JSON for programs, in colour at a terminal.
 
-uvicorn and every other library log through the standard library; those records take the same way out.
+uvicorn and every other library log through the standard library; those records are written the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from app.settings import LogFormat, LogLevel
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered; every line logged meanwhile carries it."""
+"""The id of the request being answered; every line logged meanwhile carries it."""
 
 
 def configure(form: LogFormat, level: LogLevel) -> None:
@@ -46,12 +46,12 @@ def configure(form: LogFormat, level: LogLevel) -> None:
 
 
 def flush() -> None:
-    """Writes out what is buffered."""
+    """Writes the buffered lines."""
     sys.stdout.flush()
 
 
 def _for_people() -> list[Processor]:
-    # structlog's own choice of exception formatter prints local variables: a request's body would be there.
+    # structlog's default exception formatter prints local variables, which may hold a request's body.
     return [
         structlog.processors.add_log_level,
         _add_request_id,
@@ -65,7 +65,7 @@ def _for_programs() -> list[Processor]:
 
 
 def _json(logger: WrappedLogger, level: str, event: EventDict) -> bytes:
-    """A line: the event's own fields, then what every line says. Each step takes time, so it is one."""
+    """A line: the event's own fields, then those of every line. One processor, as each takes time."""
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, level, event)
     event["level"] = level

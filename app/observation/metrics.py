@@ -1,6 +1,6 @@
-"""Numbers for Prometheus: what was asked for and how long it took, and how full the service is.
+"""Metrics for Prometheus: requests, their latency, and how busy the pools are.
 
-Labels are the service's own words, route templates and canonical names, so that no client can add series.
+Labels are route templates and canonical names only, so that no client can add series.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from prometheus_client.registry import Collector
 from app.observation.shared import Key, SharedNumbers, install
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Upper bounds of the latency histogram: from ten numbers to a deep network."""
+"""Upper bounds of the latency histogram, in seconds: from ten numbers to a deep network."""
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, on when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the number of series
 
 
 class Pool(Protocol):
-    """What computes: plain numbers about itself, read when somebody asks."""
+    """A pool that computes, and its numbers, which are read at each scrape."""
 
     @property
     def running(self) -> int:
-        """Jobs in work."""
+        """Jobs that are running."""
 
     @property
     def waiting(self) -> int:
-        """Jobs admitted that nothing works on yet."""
+        """Jobs admitted that are not running yet."""
 
     @property
     def rejected(self) -> int:
-        """Requests turned away since the start, because there was no room."""
+        """Requests refused since the start because the pool was full."""
 
 
 class Metrics:
-    """The numbers of one application, or of all server processes that share ``numbers``."""
+    """The metrics of one application, or of all server processes that share ``numbers``."""
 
     def __init__(self, numbers: SharedNumbers | None = None) -> None:
         self._numbers = numbers
@@ -80,7 +80,7 @@ class Metrics:
         }
 
     def count(self, route: str, function: str, status: int, seconds: float, elements: int) -> None:
-        """One request; ``function`` is a canonical name, and ``elements`` were computed."""
+        """Counts one request; ``function`` is a canonical name, and ``elements`` were computed."""
         key = (route, function, status)
         series = self._series.get(key)
         if series is None:
@@ -94,11 +94,11 @@ class Metrics:
             self._computed[function].inc(elements)
 
     def watch(self, name: str, pool: Pool) -> None:
-        """Tells from now on how full ``pool`` is."""
+        """Reports on ``pool`` from now on."""
         self._pools.add(name, pool)
 
     def refresh(self) -> None:
-        """Reads the pools: their numbers are told as they are now."""
+        """Updates the metrics of the pools to their current values."""
         self._pools.read()
 
     def text(self) -> bytes:
@@ -106,11 +106,11 @@ class Metrics:
         self.refresh()
         if self._numbers is not None:
             self._processes.pids = self._numbers.read()
-            self._meet_series_of_others(self._numbers.sums)
+            self._add_series_of_others(self._numbers.sums)
         return generate_latest(self._own)
 
-    def _meet_series_of_others(self, keys: Iterable[Key]) -> None:
-        """Makes the series that only other processes have counted."""
+    def _add_series_of_others(self, keys: Iterable[Key]) -> None:
+        """Creates the series that only other processes have counted so far."""
         for key in keys:
             metric = self._metrics.get(key.metric)
             if metric is not None and "le" not in key.label_names:
@@ -118,7 +118,7 @@ class Metrics:
 
 
 class _Pools:
-    """The pools' own numbers. Sums over server processes leave out the jobs of those that have ended."""
+    """The metrics of the pools. Sums of gauges over server processes leave out those that have ended."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._running = Gauge(
@@ -157,13 +157,13 @@ class _Pools:
             self._restarts.inc(self._new((name, "restarts"), getattr(pool, "restarts", 0)))
 
     def _new(self, what: tuple[str, str], total: int) -> int:
-        """How much of ``total`` was not told before."""
+        """How much ``total`` has grown since the last call."""
         before, self._counted[what] = self._counted[what], total
         return total - before
 
 
 class _Processes(Collector):
-    """prometheus-client's figures on memory, processor time and files: of this process, or of several."""
+    """prometheus-client's metrics of memory, processor time and files: of this process, or of several."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.pids: list[int] = []

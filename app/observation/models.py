@@ -1,4 +1,4 @@
-"""What became of the requests to each model of the Open Inference Protocol, in this process."""
+"""Statistics of the requests to each model of the Open Inference Protocol, in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Tally:
-    """Requests to one model: how many succeeded and failed, in how long, and when the last ended."""
+    """Requests to one model: how many succeeded and failed, their total time, and when the last ended."""
 
     succeeded: int = 0
     succeeded_ns: int = 0
@@ -21,7 +21,7 @@ class Tally:
 
 
 class Models:
-    """A `Tally` for each model that was asked."""
+    """A `Tally` for each model that was requested."""
 
     def __init__(self) -> None:
         self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -32,7 +32,7 @@ class Models:
 
     @contextmanager
     def asked(self, name: str) -> Iterator[None]:
-        """Counts and times what happens inside; what is raised is a failure."""
+        """Counts and times the request handled inside; an exception counts as a failure."""
         start = time.perf_counter_ns()
         tally = self._tallies[name]
         try:

@@ -1,7 +1,7 @@
-"""Numbers that several server processes add up, in memory that they share: no file, and no lock among them.
+"""Metrics of several server processes in shared memory, without files, and without locks on each update.
 
-Each process writes in a region of its own, and reads all. A process that takes the region of one that died
-counts on from there, so that nothing that was counted is lost.
+Each process writes to its own region, and reads all regions. A process that takes over the region of one that
+died continues its counters, so that no counts are lost.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any, NamedTuple, Self
 from prometheus_client import values
 
 REGION = 2**20
-"""Bytes of a process's region; what does not fit is told by that process alone."""
+"""Bytes of a process's region; series that do not fit are reported by that process only."""
 
 _HEADER = struct.Struct("=QQ")
-"""Bytes in use, and the process that writes here. A record follows the other: length, key, number."""
+"""Bytes in use, and the process id of the writer. Records follow: length, key, number."""
 
 _LENGTH = struct.Struct("=Q")
 _NUMBER = struct.Struct("=d")
 
 
 class Key(NamedTuple):
-    """What a number is: of which metric, under which name and labels; a gauge's dies with its process."""
+    """Identifies a number: its metric, name and labels; a gauge's number is dropped with its process."""
 
     gauge: bool
     metric: str
@@ -41,7 +41,7 @@ class Key(NamedTuple):
     label_values: tuple[str, ...]
 
     def encoded(self) -> bytes:
-        """As it stands in a record, in multiples of eight bytes."""
+        """The key as it is stored in a record, padded to a multiple of eight bytes."""
         text = json.dumps(self).encode()
         return text + b" " * (-len(text) % 8)
 
@@ -53,9 +53,9 @@ class Key(NamedTuple):
 
 
 class SharedNumbers:
-    """Memory for ``processes`` and those that replace the dead; it can be sent to them as they start.
+    """Regions for ``processes`` and their replacements; it can be sent to them as they start.
 
-    Raises `OSError` where there is no such memory.
+    Raises `OSError` if the memory cannot be allocated.
     """
 
     def __init__(self, processes: int, memory: int | None = None) -> None:
@@ -70,7 +70,7 @@ class SharedNumbers:
         return _attached, (self._processes, DupFd(self._memory))
 
     def join(self) -> None:
-        """Takes a region for this process; where all are taken, its numbers stay its own."""
+        """Takes a region for this process; if none is free, its numbers are not shared."""
         for start in range(0, len(self._map), REGION):
             if self._locked(start):
                 self._own = start
@@ -85,18 +85,18 @@ class SharedNumbers:
                 _NUMBER.pack_into(self._map, place, 0.0)
 
     def write(self, key: Key, number: float) -> None:
-        """This process's number."""
+        """Stores this process's number."""
         place = self._places.get(key) or self._new(key)
         if place is not None:
             _NUMBER.pack_into(self._map, place, number)
 
     def own(self, key: Key) -> float:
-        """What this process, and those before it in its region, have written."""
+        """The number that this process, or one before it in its region, has written."""
         place = self._places.get(key)
         return 0.0 if place is None else _NUMBER.unpack_from(self._map, place)[0]
 
     def read(self) -> list[int]:
-        """Sums all regions into ``sums``; returns the processes that are alive."""
+        """Sums all regions into ``sums``; returns the ids of the processes that are alive."""
         sums: dict[Key, float] = {}
         living = []
         for start in range(0, len(self._map), REGION):
@@ -112,7 +112,7 @@ class SharedNumbers:
         return living
 
     def _locked(self, start: int) -> bool:
-        """Locks a region that no living process has: the system takes a dead one's lock away."""
+        """Locks a region unless a living process has it: the system releases the lock of a dead one."""
         try:
             fcntl.lockf(self._memory, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, start)
         except OSError:
@@ -129,7 +129,7 @@ class SharedNumbers:
             return None
         begin = self._own + used
         self._map[begin : begin + len(record)] = record
-        _HEADER.pack_into(self._map, self._own, used + len(record), process)  # last: now others may read it
+        _HEADER.pack_into(self._map, self._own, used + len(record), process)  # last: publishes the record
         self._places[key] = begin + len(record) - _NUMBER.size
         return self._places[key]
 
@@ -149,7 +149,7 @@ def _attached(processes: int, memory: Any) -> SharedNumbers:
 
 
 def _memory(regions: int) -> int:
-    """A descriptor of memory; on macOS, of a file without a name whose space is there for good."""
+    """A descriptor of anonymous memory; on macOS, of an unnamed temporary file with its space allocated."""
     with suppress(AttributeError):
         memory = os.memfd_create("numbers")
         os.ftruncate(memory, regions * REGION)
@@ -161,7 +161,7 @@ def _memory(regions: int) -> int:
 
 
 class _Value:
-    """prometheus-client's value of one series, in shared memory: its own class keeps files."""
+    """prometheus-client's value of one series, in shared memory: its own multiprocess class uses files."""
 
     def __init__(
         self,
@@ -199,6 +199,6 @@ class _Value:
 
 
 def install(numbers: SharedNumbers) -> None:
-    """Has every metric made from now on keep its series in ``numbers``; for this process's life."""
+    """Makes every metric created from now on keep its series in ``numbers``, for good."""
     numbers.join()
     values.ValueClass = partial(_Value, numbers)

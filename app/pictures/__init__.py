@@ -1,1 +1,1 @@
-"""Figures to pictures: Vega-Lite specifications, sampling, captions and rendering."""
+"""Pictures of results: Vega-Lite specifications, sampling, captions and rendering."""

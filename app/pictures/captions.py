@@ -1,4 +1,4 @@
-"""What a request is called in a picture: the function as it was written, the network in a few words."""
+"""Labels and captions of pictures: the function as it was requested, a short description of the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.pictures.specifications import Language
 from app.wire.spelling import spell
 
 LONGEST = 6
-"""Layer sizes that are listed; of more, the first and the last ones."""
+"""Layer sizes that are listed; of longer lists, the first ones and the last."""
 
 _DEEP = Text("depth {depth}, width {width}", "깊이 {depth}, 너비 {width}")
 _OWN_WEIGHTS = Text("given weights", "주어진 가중치")
@@ -26,14 +26,14 @@ _RESIDUAL = Text("residual × {scale:g}", "잔차 연결 × {scale:g}")
 
 
 def label(name: str, params: Mapping[str, Any]) -> str:
-    """The function as it was written, without parameters that stand at their defaults."""
+    """The function as it was requested, without parameters at their defaults."""
     defaults = REGISTRY[name].defaults if name in REGISTRY else {}
     plain = {key: float(value) if _is_number(value) else value for key, value in params.items()}
     return spell(name, {key: value for key, value in plain.items() if not _same(value, defaults.get(key))})
 
 
 def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language) -> str:
-    """The network: activation, layers, initialisation, and what else was asked for."""
+    """The network: activation, layers, initialisation, normalisation and residual branches."""
     parts = [_activations(body), _shape(answer["layers"], lang), _weights(body, lang)]
     if body.normalization is not None:
         parts.append(body.normalization)
@@ -43,7 +43,7 @@ def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language
 
 
 def _activations(body: GradientFlowRequest) -> str:
-    """The activation, or those of the list, each named once."""
+    """The activation, or each different one of the list."""
     if isinstance(body.activation, str):
         return label(body.activation, body.params)
     listed = (
@@ -72,8 +72,8 @@ def _start(body: TrainingRequest, lang: Language) -> str:
     return body.init
 
 
-def unlike(captions: Iterable[str]) -> list[str]:
-    """The captions, numbered where one comes again: the networks differ in what a caption does not say."""
+def distinct(captions: Iterable[str]) -> list[str]:
+    """The captions, with a number after repeated ones: the networks differ in something not shown there."""
     seen: Counter[str] = Counter()
     numbered = []
     for each in captions:

@@ -1,4 +1,4 @@
-"""Lines of equal height over a grid: marching squares (Lorensen and Cline's marching cubes, in the plane)."""
+"""Contour lines of values on a grid: marching squares (Lorensen and Cline's marching cubes, in the plane)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from app.core.arithmetic import Array
 
 _Edge: TypeAlias = tuple[int, int, int]
-"""A side between two points of the grid: row and column of the first; 0 along the row, 1 along the column."""
+"""An edge between neighbouring grid points: row and column of the first; 0 if horizontal, 1 if vertical."""
 
-# A cell's corners are (row, column) and on from it to the next column, the next row, and back; its sides have
-# the same order. By which corners are above: the sides that a line enters and leaves by.
+# A cell's corners are numbered from (row, column) to the next column, the next row, and back; its sides in
+# the same order. For each set of corners above the level: the sides where lines enter and leave the cell.
 _CROSSINGS: dict[int, tuple[tuple[int, int], ...]] = {
     1: ((3, 0),),
     2: ((0, 1),),
@@ -34,10 +34,10 @@ _CROSSINGS: dict[int, tuple[tuple[int, int], ...]] = {
 
 
 def contours(grid: Array, level: float) -> Iterator[NDArray[np.float64]]:
-    """Closed lines around where ``grid`` is ``level`` or more: a row for each point, (row, column).
+    """Closed lines around the regions where ``grid`` is at least ``level``: one (row, column) per point.
 
-    Where such a place reaches the grid's edge, its line runs along the edge. Between two points of the grid
-    the height is taken to be linear; NaN is below.
+    Where a region reaches the border of the grid, its line runs along the border. Values are interpolated
+    linearly between grid points; NaN counts as below.
     """
     inside = np.pad(grid >= level, 1)
     heights = np.pad(np.where(np.isnan(grid), -np.inf, grid), 1, constant_values=-np.inf)
@@ -53,9 +53,9 @@ def contours(grid: Array, level: float) -> Iterator[NDArray[np.float64]]:
 
 
 def simplified(line: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """The line with fewer points, none of those left out farther than ``tolerance`` from it.
+    """The line with fewer points, such that no removed point is farther than ``tolerance`` from it.
 
-    Douglas and Peucker 1973: the farthest point from the chord stays, and parts the line in two.
+    Douglas and Peucker 1973: the point farthest from the chord is kept, and splits the line in two.
     """
     kept = np.zeros(len(line), bool)
     kept[[0, -1]] = True
@@ -79,7 +79,7 @@ def simplified(line: NDArray[np.float64], tolerance: float) -> NDArray[np.float6
 
 
 def _steps(inside: NDArray[np.bool_]) -> Iterator[tuple[_Edge, _Edge]]:
-    """From each side that a line crosses, the next one."""
+    """Pairs of edges that a line crosses one after the other."""
     corners = inside[:-1, :-1] + 2 * inside[:-1, 1:] + 4 * inside[1:, 1:] + 8 * inside[1:, :-1]
     for row, column in zip(*np.nonzero((corners > 0) & (corners < 15)), strict=True):
         sides = (
@@ -93,7 +93,7 @@ def _steps(inside: NDArray[np.bool_]) -> Iterator[tuple[_Edge, _Edge]]:
 
 
 def _crossing(heights: Array, edge: _Edge, level: float) -> tuple[float, float]:
-    """Where the line crosses a side; beside what has no height, at the point that has one."""
+    """Where the line crosses an edge; if one of its points has no value, at the other point."""
     row, column, along = edge
     one, other = heights[row, column], heights[row + along, column + 1 - along]
     if np.isneginf(one) or np.isneginf(other):

@@ -1,8 +1,8 @@
-"""f, f′ and f″ of one variable as lines to draw: dense where they bend, cut where they jump.
+"""Samples of f, f′ and f″ for drawing: dense where they bend, cut where they jump.
 
-A line runs up to a break point from both sides and never across it. Where both sides and the value meet, it
-goes through; where they do not, the line is cut and the point is marked: the value that the convention gives
-there, and the one-sided limits that differ from it.
+A line approaches a break point from both sides. Where both limits and the value agree, it continues through
+the point; elsewhere it is cut, and the point is marked with the value by convention and the one-sided limits
+that differ from it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Points = NDArray[np.float64]
 NO_CURVE = "mixes elements: elementwise functions alone are curves of one variable"
 
 INTERVALS = 64
-"""Intervals of the whole range to begin with."""
+"""Initial intervals of the whole range."""
 
 FEWEST = 8
-"""Intervals of the shortest piece to begin with."""
+"""Initial intervals of the shortest piece."""
 
 ROUNDS = 5
-"""Halvings of an interval at most: 2048 intervals are finer than the pixels of most screens."""
+"""Most halvings of an interval: 2048 intervals are finer than the pixels of most screens."""
 
 MOST_POINTS = 2 * INTERVALS * 2**ROUNDS
-"""Points of a line at most, but for one with very many break points."""
+"""Most points of a line, unless it has very many break points."""
 
 RESOLUTION = 1e-3
-"""Part of the height of the picture by which a line may miss the curve: under half a pixel."""
+"""Error of a line, as a fraction of the picture's height: less than half a pixel."""
 
 MEETING = 1e-6
-"""Part of the height below which two ends meet."""
+"""Distance below which two ends count as equal, as a fraction of the height."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ def curves(call: Call, low: float, high: float, order: int) -> tuple[Curve, ...]
 
 
 def _values(call: Call, order: int, x: Points) -> Points:
-    """The orders at these points, (order + 1, points)."""
+    """f and its derivatives at these points, (order + 1, points)."""
     return np.stack(activate(call, x, order=order).orders)
 
 
 def _piece(
     call: Call, order: int, ends: tuple[float, float], breaks: list[float], density: float
 ) -> tuple[Points, Points]:
-    """A line between its ends, halved where a chord misses the curve; at a break, the limit on this side."""
+    """Samples between two ends, refined where chords miss the curve; at a break, the one-sided limit."""
     left, right = ends
     count = max(FEWEST, round((right - left) * density))
     x = np.linspace(left, right, count + 1)
@@ -101,7 +101,7 @@ def _piece(
 
 
 def _bent(y: Points, middle: Points, fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether, in any order, the curve leaves the chord over an interval, or ends inside it."""
+    """Whether, in any order, the curve leaves the chord over an interval, or becomes non-finite in it."""
     left, right = y[:, :-1][:, fresh], y[:, 1:][:, fresh]
     with np.errstate(all="ignore"):
         off = np.abs(middle - (left + right) / 2) > RESOLUTION * _height(y)[:, np.newaxis]
@@ -111,7 +111,7 @@ def _bent(y: Points, middle: Points, fresh: NDArray[np.bool_]) -> NDArray[np.boo
 
 
 def _height(y: Points) -> Points:
-    """Highest less lowest finite value of each row."""
+    """Highest minus lowest finite value of each row."""
     finite = np.isfinite(y)
     top = np.where(finite, y, -np.inf).max(axis=-1)
     bottom = np.where(finite, y, np.inf).min(axis=-1)
@@ -120,7 +120,7 @@ def _height(y: Points) -> Points:
 
 
 def _joined(pieces: list[tuple[Points, Points]], kinks: Points, at_kinks: Points) -> Curve:
-    """The pieces of one order as one line, cut where they do not meet."""
+    """The pieces of one order as one line, cut where they do not agree."""
     height = float(_height(np.concatenate([y for _, y in pieces])[np.newaxis])[0])
     values, limits = [], []
     parts = [pieces[0]]

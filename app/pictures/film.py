@@ -1,8 +1,8 @@
-"""A training as a moving picture: one SVG whose frames follow each other, wherever a picture is shown.
+"""A training as an animated SVG, which plays wherever a picture can be shown.
 
-A map for each activation, where its network draws the line between two classes, stands above the losses up to
-the frame. The movement is CSS alone. For readers who ask for less motion, and for programs that know none,
-the last frame stands still.
+Each frame has a map for each activation, with its network's decision boundary between two classes, and below
+them the losses up to that frame. The animation uses CSS only. With reduced motion, and in programs without
+CSS animations, the last frame is shown.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from app.pictures.contours import contours, simplified
 from app.pictures.specifications import FONT, Look, number
 
 SECONDS = 6.0
-"""How long the frames take, however many there are."""
+"""Seconds that all frames take together."""
 
 REST = 2.5
-"""Seconds that the last one stays."""
+"""Seconds that the last frame stays."""
 
 MAPS_IN_A_ROW = 4
 
 MOST_POINTS = 200
-"""Examples that are drawn; of more, the first ones."""
+"""Most examples that are drawn: the first ones."""
 
 NEAR = 0.3
-"""Pixels that an outline may lie beside its place, to be shorter to write."""
+"""Pixels by which a simplified outline may be off."""
 
 SHARE = 0.22
-"""Of a class's hue in the ground where the network sees that class."""
+"""Share of a class's hue in the background where the network predicts that class."""
 
 _MARGIN, _GAP, _LINE = 12.0, 16.0, 18.0
 _LEFT = 44.0
-"""Room for the numbers at the losses' axis."""
+"""Left margin for the labels of the losses' axis."""
 
 _STEP = Text("step {step}", "스텝 {step}")
 _LOSS = Text("loss", "손실")
@@ -77,10 +77,10 @@ class _Box:
 def film(
     names: Sequence[str], title: str, answer: Mapping[str, Any], points: Points | None, look: Look
 ) -> str:
-    """What `POST /training` answered about activations of these ``names``, as an SVG.
+    """The answer of `POST /training` for activations with these ``names``, as an SVG.
 
-    ``look.width`` is that of the picture, ``look.height`` that of the losses' panel. Maps are drawn of two
-    classes in a plane, where a boundary was watched.
+    ``look.width`` is that of the picture, ``look.height`` that of the losses' panel. Maps are drawn for two
+    classes in a plane, if a boundary was watched.
     """
     frames = answer["frames"]
     maps = _boxes(len(names), look.width) if _mapped(answer) else []
@@ -110,7 +110,7 @@ def film(
 
 
 def _style(count: int) -> str:
-    """Each frame is seen for its share of the time, the last one until all begins anew."""
+    """CSS that shows each frame for its share of the time, and the last one until the animation restarts."""
     whole = SECONDS + REST
     share = 100 * SECONDS / count / whole
     begin = 100 * SECONDS * (count - 1) / count / whole
@@ -134,7 +134,7 @@ def _head(title: str, runs: int, look: Look) -> str:
 
 
 def _mapped(answer: Mapping[str, Any]) -> bool:
-    """Whether there are maps: of two classes in a plane."""
+    """Whether there are maps: for two classes in a plane."""
     place = answer["start"]["boundary"]
     return place is not None and len(place["low"]) == 2 and answer["start"]["classes"] == 2
 
@@ -150,7 +150,7 @@ def _boxes(count: int, width: int) -> list[_Box]:
 
 
 def _field(name: str, box: _Box, hue: str, look: Look) -> str:
-    """What stands still of a map: its ground in the hue of class 0, and the activation's name."""
+    """The static part of a map: its background in the hue of class 0, and the activation's name."""
     return (
         f'<rect x="{box.left:.5g}" y="{box.top:.5g}" width="{box.width:.5g}" height="{box.height:.5g}" '
         f'fill="{_ground(0, look)}"/>'
@@ -160,7 +160,7 @@ def _field(name: str, box: _Box, hue: str, look: Look) -> str:
 
 
 def _ground(which: int, look: Look) -> str:
-    """A class's hue, thinned with the background."""
+    """A class's hue, blended with the picture's background."""
     pairs = zip(_rgb(look.palette.hues[which]), _rgb(look.palette.background), strict=True)
     return "#" + "".join(f"{round(SHARE * hue + (1 - SHARE) * ground):02x}" for hue, ground in pairs)
 
@@ -170,7 +170,7 @@ def _rgb(colour: str) -> list[int]:
 
 
 def _moving(seen: Mapping[str, Any], maps: Sequence[_Box], look: Look) -> Iterator[str]:
-    """What a frame has of the maps: the ground of class 1 up to the line, and the accuracy."""
+    """The maps of a frame: the region of class 1 up to the decision boundary, and the accuracy."""
     for each, box in zip(seen["activations"], maps, strict=False):
         if (grid := each["boundary"]) is not None:
             yield (
@@ -185,7 +185,7 @@ def _moving(seen: Mapping[str, Any], maps: Sequence[_Box], look: Look) -> Iterat
 
 
 def _outline(grid: Array, box: _Box) -> str:
-    """Where the probability of class 1 is a half or more."""
+    """The outline of the region where the probability of class 1 is at least a half."""
     rows, columns = (max(each - 1, 1) for each in grid.shape)
     pieces = []
     for loop in contours(grid, 0.5):
@@ -205,7 +205,7 @@ def _dots(points: Points, box: _Box, place: Mapping[str, Any], look: Look) -> st
     parts = []
     for index in (0, 1):
         chosen = np.flatnonzero(inside & (points.classes == index))[: MOST_POINTS // 2]
-        # A line of no length with round ends is a dot, and half as long to write as a circle.
+        # A line of length zero with round caps is a dot, and takes half as much text as a circle.
         path = "".join(f"M{across[each]:.1f} {down[each]:.1f}h0" for each in chosen)
         parts.append(
             f'<path d="{path}" stroke="{look.palette.hues[index]}" stroke-width="4" stroke-linecap="round"/>'
@@ -232,7 +232,7 @@ class _Losses:
         self._low, self._high = math.floor(min(drawn)), math.ceil(max(drawn) + 1e-9)
 
     def still(self) -> Iterator[str]:
-        """Axes, and the whole lines."""
+        """The axes and the complete lines."""
         box, palette = self._box, self._look.palette
         for power in range(self._low, self._high + 1):
             y = self._down(power)
@@ -252,7 +252,7 @@ class _Losses:
         yield f'<g stroke-width="2.5" stroke-linejoin="round">{paths}</g>'
 
     def moving(self, frame: int) -> str:
-        """A veil over the lines beyond a frame, and which step it is."""
+        """A translucent cover over the lines after a frame, and the number of its step."""
         box, palette = self._box, self._look.palette
         here, beyond = self._across(frame), box.right + 2
         step = escape(self._look.say(_STEP).format(step=self._steps[frame]))
@@ -265,7 +265,7 @@ class _Losses:
         )
 
     def _path(self, index: int) -> str:
-        """The line of an activation; broken where there is no loss."""
+        """The line of an activation, with gaps where there is no loss."""
         pieces = []
         pen = "M"
         for frame, value in enumerate(self._logs[index]):

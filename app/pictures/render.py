@@ -1,8 +1,8 @@
-"""Vega-Lite specifications to SVG and PNG by vl-convert, in a worker process of its own.
+"""Renders Vega-Lite specifications as SVG and PNG by vl-convert, in a separate worker process.
 
-vl-convert keeps the interpreter while it draws, and V8 behind it takes 100 MB and may hang or die: none of
-that belongs beside an event loop. The process starts with the first picture that is asked for. What it drew
-is kept by content, up to a number of bytes.
+vl-convert holds the GIL while it draws, and its V8 takes 100 MB and may hang or crash, so it does not run in
+a process with an event loop. The process starts with the first picture that is requested. Pictures are cached
+by content, up to a number of bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tag_of(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The job of drawing a specification: SVG, or PNG with ``scale`` pixels for each of its own."""
+    """The job of drawing a specification as SVG, or as PNG with ``scale`` pixels per unit."""
 
     specification: bytes
     form: Form
@@ -41,7 +41,7 @@ class Drawing:
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> bytes:
         """The file."""
-        import vl_convert  # noqa: PLC0415  # V8 comes with it, for the worker alone
+        import vl_convert  # noqa: PLC0415  # it brings V8, which only the worker needs
 
         text = self.specification.decode()
         if self.form == "svg":
@@ -50,17 +50,17 @@ class Drawing:
 
     @property
     def tag(self) -> str:
-        """The entity tag: the same for the same content drawn by the same version."""
+        """The entity tag: the same for the same content and version of vl-convert."""
         scale = self.scale if self.form == "png" else None
         return tag_of(f"{self.form} {scale} {VERSION}".encode() + self.specification)
 
 
 @dataclass(frozen=True)
 class HangulFont:
-    """The job of finding out whether a font for Hangul is there: two syllables then look different."""
+    """The job of finding out whether a font for Hangul is installed: two syllables then look different."""
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> bool:
-        """Whether there is one."""
+        """Whether a font is installed."""
         import vl_convert  # noqa: PLC0415
 
         drawn = {vl_convert.svg_to_png(_SYLLABLE.format(each)) for each in "가뷁"}
@@ -74,17 +74,17 @@ _SYLLABLE = (
 
 
 class Renderer:
-    """Draws pictures with room for ``places``, and keeps ``kept_bytes`` of what it drew."""
+    """Draws up to ``places`` pictures at a time, and caches ``kept_bytes`` of them."""
 
     def __init__(self, executor: Executor, places: int, kept_bytes: int) -> None:
         self._executor = executor
         self._places = places
         self._taken = 0
-        self._kept = _Kept(kept_bytes)
+        self._cache = _Cache(kept_bytes)
         self._hangul: bool | None = None
 
     async def language(self, wanted: Language, form: Form, seconds: float) -> Language:
-        """``wanted``, or English for a PNG whose letters no font here has."""
+        """``wanted``, or English for a PNG if no font for Korean is installed."""
         if wanted != "ko" or form != "png":
             return wanted
         if self._hangul is None:
@@ -92,16 +92,16 @@ class Renderer:
         return wanted if self._hangul else "en"
 
     async def draw(self, drawing: Drawing, seconds: float) -> bytes:
-        """The file, perhaps from before.
+        """The file, from the cache or drawn now.
 
-        Raises `Busy` when every place is taken, `DeadlineExceeded` after ``seconds``, `WorkerLost`.
+        Raises `Busy` if all places are taken, `DeadlineExceeded` after ``seconds``, and `WorkerLost`.
         """
         if drawing.form == "vl.json":
             return drawing.specification
-        if (kept := self._kept.get(drawing.tag)) is not None:
-            return kept
+        if (cached := self._cache.get(drawing.tag)) is not None:
+            return cached
         drawn = await self._run(drawing, seconds)
-        self._kept.put(drawing.tag, drawn)
+        self._cache.put(drawing.tag, drawn)
         return drawn
 
     async def _run(self, job: Job[Result], seconds: float) -> Result:
@@ -117,12 +117,12 @@ class Renderer:
             self._taken -= 1
 
     def close(self) -> None:
-        """Ends what is being drawn."""
+        """Cancels all drawing."""
         self._executor.close()
 
 
-class _Kept:
-    """Files by key; those not asked for longest go first."""
+class _Cache:
+    """Files by key; the least recently used are evicted first."""
 
     def __init__(self, most: int) -> None:
         self._most = most

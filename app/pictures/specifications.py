@@ -1,7 +1,7 @@
-"""Figures to pictures: pure functions from curves and answers to Vega-Lite specifications.
+"""Vega-Lite specifications: pure functions of curves and answers.
 
-Each specification draws from named datasets, inlined under ``datasets``, whose names and fields stay. A page
-may take the specification once (``.vl.json``) and put new rows into the datasets; a ``null`` cuts a line.
+Each specification uses named datasets, inlined under ``datasets``, with stable names and fields. A page can
+fetch the specification once (``.vl.json``) and replace the rows of the datasets; a ``null`` cuts a line.
 
 `functions`: ``vconcat``, a panel for each order.
     curves   {series, order, x: [...], y: [...]}: a row is a line; ``series`` is the function as it was named
@@ -10,15 +10,15 @@ may take the specification once (``.vl.json``) and put new rows into the dataset
 `gradient_flow`: ``layer``.
     layers   {network, layer, median, low, high, faint}: log10 of the gradient's root mean square
     theory   {network, layer, log10_rms, faint}: the same at infinite width
-    limits   {format, log10}: gradients down there round to zero; only the lines that are reached
+    limits   {format, log10}: below it gradients round to zero; only those near the gradients
 `mean_field`: ``layer``.
     cells    {sigma_w, sigma_b, w_low, w_high, b_low, b_high, chi_1, log10_chi_1, xi_gradient, phase};
              ``log10_chi_1`` is clipped to ±`DECADES`
     edge     {sigma_w, sigma_b}: the edge of chaos, χ₁ = 1
-    regions  {sigma_w, sigma_b, label}: where a phase's name is written
+    regions  {sigma_w, sigma_b, label}: the positions of the phases' names
 
-The colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which people tell apart with every common
-kind of colour vision; dashes and labels say the same again.
+The colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which can be distinguished with every
+common kind of colour vision; dashes and labels repeat the information.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ LayerFigure: TypeAlias = Literal["gradient", "activation_mean"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-"""vl-convert carries the first; text in a font that neither it nor the machine has is left out of a PNG. The
-others are for viewers of SVG: Arial is as wide."""
+"""vl-convert includes the first; text in a font that neither it nor the machine has is missing in a PNG. The
+others are for viewers of SVG: Arial has the same widths."""
 
 MOST_LAYERS = 2_000
-"""Layers of a network that are drawn: more than a screen has columns of pixels."""
+"""Most layers of a network that are drawn: more than a screen has columns of pixels."""
 
 DECADES = 1.0
-"""χ₁ is coloured from 10⁻¹ to 10¹: beyond, a gradient is gone within a few layers either way."""
+"""χ₁ is coloured from 10⁻¹ to 10¹: beyond, a gradient vanishes or explodes within a few layers."""
 
 FACTORS = (0.33, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-"""√χ₁ at the ticks of the colours."""
+"""√χ₁ at the ticks of the colour scale."""
 
 PALE = 0.4
-"""Share of the usual opacity in which a faint network is drawn."""
+"""Factor of the opacity of a faint network."""
 
 REACH = 1.0
-"""A format's limit is drawn where the lowest figure lies below it or up to so many decades above."""
+"""A format's limit is drawn if the lowest figure is below it, or less than so many decades above."""
 
 
 class _Palette(NamedTuple):
@@ -95,9 +95,9 @@ PALETTES: Mapping[Theme, _Palette] = {
 DASHES = ([1, 0], [7, 3], [2, 2])
 
 WHOLE: Spec = {"tickMinStep": 1, "format": "d", "labelExpr": "datum.value % 1 ? '' : datum.label"}
-"""An axis of what is counted: where ticks fall between two numbers, they have no label."""
+"""An axis of integers: ticks between them have no label."""
 
-# The counts share no factor, so that no pair of hue and dash comes twice before the last.
+# The two counts are coprime, so that all pairs of hue and dash occur before one repeats.
 assert all(len(palette.hues) == MOST_NETWORKS for palette in PALETTES.values())
 assert len(DASHES) * MOST_NETWORKS == MOST_CURVES
 
@@ -123,7 +123,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Run:
-    """A network by its label, what `POST /gradient-flow` answered about it, and whether it is drawn pale."""
+    """A network: its label, its answer of `POST /gradient-flow`, and whether it is drawn faintly."""
 
     label: str
     answer: Mapping[str, Any]
@@ -159,7 +159,7 @@ _EDGE = Text(
     "선은 혼돈의 가장자리입니다. 여기에서는 그래디언트의 크기가 층을 지나도 유지됩니다.",
 )
 NARROW = 400
-"""Pixels; a narrower picture is a phone's."""
+"""Pixels below which a picture is laid out for a phone."""
 
 _PHASES = {
     "ordered": Text("ordered: gradients vanish", "질서: 기울기 소실"),
@@ -237,10 +237,10 @@ def _panel(order: int, last: bool, names: Iterable[str], look: Look) -> Spec:
 
 
 def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradient") -> Spec:
-    """The gradient of every layer over the networks, theory beside it, and where formats round it to zero.
+    """The gradient of every layer over the networks, with theory and the limits of formats.
 
-    One run is titled with its label and judged in the subtitle; several are told apart by a legend. Another
-    ``figure`` has the same picture, without theory and formats.
+    A single run has its label as title and its verdict as subtitle; several have a legend. Another ``figure``
+    is drawn the same way, without theory and formats.
     """
     layers = [row for run in runs for row in _layers(run, figure)]
     if figure != "gradient":
@@ -273,7 +273,7 @@ def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradie
 
 
 def _flows(look: Look, title: Text, *, several: bool, theory: bool) -> list[Spec]:
-    """Band, theory and median; a legend tells networks apart where there are several."""
+    """Band, theory and median, with a legend for several networks."""
     legend = {
         "title": None,
         "orient": "top",
@@ -348,7 +348,7 @@ def _flushed(look: Look) -> Spec:
     label = look.say(_ZERO).format(format="' + datum.format + '")
     y = {"field": "log10", "type": "quantitative"}
     text = {"type": "text", "align": "right", "baseline": "top", "dy": 4, "dx": -4, "fontSize": 11}
-    line = {"type": "rule", "strokeDash": [2, 2], "aria": False}  # its label says it
+    line = {"type": "rule", "strokeDash": [2, 2], "aria": False}  # its label is read aloud instead
     return {
         "data": {"name": "limits"},
         "transform": [{"calculate": f"'{label}'", "as": "label"}],
@@ -393,7 +393,7 @@ def _theory(run: Run) -> list[Spec]:
 
 
 def _thinned(rows: Sequence[Any]) -> list[Any]:
-    """At most `MOST_LAYERS` of the rows, evenly, and the last one always."""
+    """At most `MOST_LAYERS` of the rows, evenly spaced, always with the last one."""
     step = -(-len(rows) // MOST_LAYERS)
     return [*rows[:-1:step], *rows[-1:]]
 
@@ -417,7 +417,7 @@ def _verdict(runs: Sequence[Run], look: Look) -> Spec:
 
 
 def check_grid(sigma_w: ArrayLike, sigma_b: ArrayLike) -> None:
-    """Raises `InvalidValue` unless the places form a grid that extends both ways."""
+    """Raises `InvalidValue` unless the pairs form a grid with at least two values of each."""
     weight, bias = np.broadcast_arrays(np.asarray(sigma_w, np.float64), np.asarray(sigma_b, np.float64))
     places = {"sigma_w": weight, "sigma_b": bias}
     for name, values in places.items():
@@ -435,7 +435,7 @@ def check_grid(sigma_w: ArrayLike, sigma_b: ArrayLike) -> None:
 def mean_field(
     label: str, sigma_w: ArrayLike, sigma_b: ArrayLike, answer: Mapping[str, Any], look: Look
 ) -> Spec:
-    """The phase diagram over σ_w and σ_b: χ₁ as colour, its level 1 as a line, the phases by name.
+    """The phase diagram over σ_w and σ_b: χ₁ as colour, χ₁ = 1 as a line, and the names of the phases.
 
     Raises `InvalidValue` as `check_grid` does.
     """
@@ -459,7 +459,7 @@ def mean_field(
         "layer": [
             {
                 "data": {"name": "cells"},
-                # Each cell reaches a pixel under the next, or the background would shine through between.
+                # Cells overlap by a pixel, or the background would show between them.
                 "mark": {"type": "rect", "x2Offset": 1, "y2Offset": -1, "clip": True, "aria": False},
                 "encoding": {
                     "x": {"field": "w_low", **across},
@@ -503,7 +503,7 @@ def _chi(look: Look) -> Spec:
 
 
 def _names(across: Spec, up: Spec, look: Look) -> list[Spec]:
-    """The phases' names, each letter with a rim of the background's colour."""
+    """The phases' names, outlined in the background's colour."""
     rim = {"stroke": look.palette.background, "strokeWidth": 3, "strokeJoin": "round", "strokeOpacity": 0.8}
     return [
         {
@@ -541,7 +541,7 @@ def _cells(weight: NDArray[np.float64], bias: NDArray[np.float64], answer: Mappi
 
 
 def _borders(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left and right ends of the cells around ``places``: half-way to their neighbours."""
+    """Lower and upper ends of the cells around ``places``: half-way to their neighbours."""
     centres, which = np.unique(places, return_inverse=True)
     between = (centres[:-1] + centres[1:]) / 2
     ends = np.array([max(0.0, 2 * centres[0] - between[0]), *between, 2 * centres[-1] - between[-1]])
@@ -549,7 +549,7 @@ def _borders(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _edge(bias: NDArray[np.float64], answer: Mapping[str, Any], cells: Sequence[Spec]) -> list[Spec]:
-    """The critical line as far as it lies in the picture."""
+    """The part of the critical line that lies in the picture."""
     critical = np.asarray(answer["critical_sigma_w"], np.float64).ravel()
     low, high = min(each["w_low"] for each in cells), max(each["w_high"] for each in cells)
     rows = sorted(set(zip(bias.tolist(), critical.tolist(), strict=True)))
@@ -560,9 +560,9 @@ def _edge(bias: NDArray[np.float64], answer: Mapping[str, Any], cells: Sequence[
 
 
 def _regions(cells: Sequence[Spec], look: Look) -> list[Spec]:
-    """A phase's name in its midst, if a sixth of the picture or more is of that phase.
+    """The name of each phase that covers a sixth of the picture or more, at the median of its cells.
 
-    In two lines where the picture is narrow, so that it does not run into the other phase's.
+    In a narrow picture it takes two lines, so that it does not overlap the other phase's.
     """
     found = []
     for phase, name in _PHASES.items():
@@ -575,7 +575,7 @@ def _regions(cells: Sequence[Spec], look: Look) -> list[Spec]:
 
 
 def frame(look: Look) -> Spec:
-    """What all pictures share: schema, colours, type."""
+    """The part that all pictures share: schema, colours, fonts."""
     colours = look.palette
     zero = {"condition": {"test": "datum.value === 0", "value": colours.muted}, "value": colours.grid}
     return {
@@ -621,7 +621,7 @@ def frame(look: Look) -> Spec:
 
 
 def heading(title: str, subtitle: str, look: Look) -> Spec:
-    """A title and a subtitle, as many lines as they need."""
+    """A title and a subtitle, wrapped to the picture's width."""
     letters = look.width // (9 if look.lang == "ko" else 6)
     return {"title": {"text": wrap(title, look.width // 8), "subtitle": wrap(subtitle, letters)}}
 

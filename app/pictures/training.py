@@ -1,6 +1,6 @@
-"""A training as a picture: loss and accuracy step by step, and where the networks draw the line.
+"""A training as a picture: loss and accuracy by step, and the decision boundaries.
 
-`training`: ``vconcat``, panels of lines, and below them, where a boundary was watched, maps.
+`training`: ``vconcat``, panels of lines, and below them maps, if a boundary was watched.
     figures    {activation, step, loss, loss_low, loss_high, accuracy, accuracy_low, accuracy_high}: median,
                5th and 95th percentile over the runs
     boundary   {activation, x, y, value} of the last frame: run 0's probability of class 1, or its class
@@ -19,10 +19,10 @@ from app.pictures.specifications import DASHES, WHOLE, Look, Spec, frame, headin
 MAPS_IN_A_ROW = 4
 
 WIDEST = 180
-"""Pixels of a map's side, however few there are."""
+"""Most pixels of a map's side."""
 
 MOST_PLACES = 60
-"""Points along each axis of a map: more are thinned."""
+"""Most points along each axis of a map: more are thinned."""
 
 _STEP = Text("step", "스텝")
 _PANELS = {
@@ -38,7 +38,7 @@ _SIDE = Text("class 1", "클래스 1")
 
 
 def training(names: Sequence[str], title: str, answer: Mapping[str, Any], look: Look) -> Spec:
-    """What `POST /training` answered about activations of these ``names``."""
+    """The answer of `POST /training` for activations with these ``names``."""
     figures = [row for seen_at in answer["frames"] for row in _rows(names, seen_at)]
     places = _places(names, answer)
     panels = [name for name in _PANELS if any(row[name] is not None for row in figures)]
@@ -129,7 +129,7 @@ def _panel(figure: str, first: bool, look: Look) -> Spec:
 
 
 def _places(names: Sequence[str], answer: Mapping[str, Any]) -> list[Spec]:
-    """A row for each point of each activation's map in the last frame; none for one feature."""
+    """A row for each point of each activation's map in the last frame; none for a single feature."""
     place = answer["start"]["boundary"]
     if place is None or len(place["low"]) != 2:
         return []

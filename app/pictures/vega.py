@@ -1,8 +1,7 @@
-"""Vega for the page: one script with Vega, Vega-Lite and Vega-Embed, bundled by vl-convert from its own copy.
+"""Vega for the page: a script with Vega, Vega-Lite and Vega-Embed, bundled by vl-convert from its own copy.
 
-Run as a program, because bundling takes a second and 150 MB that a server has no use for afterwards. The
-script is kept, compressed, in a directory of the user's own, so that the next worker and the next start read
-a file instead.
+It runs as a program, because bundling takes a second and 150 MB, which the server would keep. The script is
+cached, compressed, in a directory of the user, so that other workers and later starts only read a file.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 async def bundle() -> bytes:
-    """The script, compressed with gzip, from a process of its own."""
-    # Isolated: the modules beside this file must not pass for others' modules.
+    """The script, compressed with gzip, made by a subprocess."""
+    # Isolated mode (-I): modules in this directory must not shadow others.
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", __file__, stdout=asyncio.subprocess.PIPE
     )
@@ -46,16 +45,16 @@ def _script() -> bytes:
         directory = Path(tempfile.gettempdir()) / f"activation-lab-{os.getuid()}"
         directory.mkdir(mode=0o700, exist_ok=True)
         if directory.lstat().st_uid != os.getuid():
-            return _made()  # someone else's: a browser would run what they put there
+            return _made()  # another user's: browsers would run whatever that user put there
         return _cached(directory)
-    except OSError:  # no place for it, or no room
+    except OSError:  # no directory, or no space
         return _made()
 
 
 def _cached(directory: Path) -> bytes:
     file = directory / f"vega-{version('vl-convert-python')}.js.gz"
     with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker makes it, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker makes the file, the others wait
         if not file.exists():
             unfinished = file.with_suffix(".part")
             unfinished.write_bytes(_made())
@@ -64,7 +63,7 @@ def _cached(directory: Path) -> bytes:
 
 
 def _made() -> bytes:
-    import vl_convert  # noqa: PLC0415  (its JavaScript engine is heavy, and the file may be there)
+    import vl_convert  # noqa: PLC0415  (its JavaScript engine is heavy, and the file may exist already)
 
     script: str = vl_convert.javascript_bundle(SNIPPET)
     return gzip.compress(script.encode(), 9, mtime=0)

@@ -1,7 +1,8 @@
-"""Small answers leave together, at the end of a turn of the event loop.
+"""Small responses are written together, at the end of an iteration of the event loop.
 
-Every write wakes who waits for it. A client with many connections that got each answer by itself would wake,
-and sleep again before the next one is there; waking it took the service a seventh of a small request's time.
+Every write to a socket wakes the client that waits for it. A client with many connections that received each
+response separately would wake and block again before the next arrives; waking it took a seventh of the time
+of a small request.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from functools import cache
 from typing import Protocol
 
 LONGEST_WAIT = 0.001
-"""Seconds after which an answer no longer waits for others to leave with."""
+"""Seconds that a response waits at most to be written together with others."""
 
 LARGE = 65_536
-"""Bytes above which a piece waits for no other."""
+"""Bytes above which a piece is written immediately."""
 
 
 class Sender(Protocol):
-    """What holds bytes back until it is asked to send them."""
+    """Something that buffers bytes until it is flushed."""
 
     def flush(self) -> None:
-        """Sends what is held back."""
+        """Writes the buffered bytes."""
 
 
 class Outbox:
-    """What waits for the end of this turn of an event loop."""
+    """The senders to flush at the end of this iteration of an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -34,7 +35,7 @@ class Outbox:
         self._since = 0.0
 
     def add(self, sender: Sender) -> None:
-        """Has ``sender`` send at the end of this turn, or once others have waited for long."""
+        """Flushes ``sender`` at the end of this iteration; flushes the others now if they waited too long."""
         now = time.perf_counter()
         if self._waiting and now - self._since > LONGEST_WAIT:
             self.send()
@@ -44,7 +45,7 @@ class Outbox:
         self._waiting.append(sender)
 
     def send(self) -> None:
-        """Sends all that waits."""
+        """Flushes all senders."""
         waiting, self._waiting = self._waiting, []
         for sender in waiting:
             sender.flush()

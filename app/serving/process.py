@@ -1,4 +1,4 @@
-"""What one server process runs: the application, its logs, and a SIGTERM that ends it in steps."""
+"""One server process: the application, its logs, and a graceful shutdown on SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,72 +14,72 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from app.compute.memory import made_to_stay
+from app.compute.memory import gc_frozen
 from app.compute.shared import Shared
 from app.observation import logs
 from app.observation.metrics import Metrics
 from app.settings import settings
 
 REFRESH = 1.0
-"""Seconds after which another process's running and waiting jobs are told anew."""
+"""Seconds between two updates of the gauges that this process shares with the others."""
 
 ORPHANED = 3.0
-"""Seconds in which running requests may finish once the supervisor has died."""
+"""Seconds that running requests have to finish once the supervisor has died."""
 
 EXIT_GRACE = 0.1
-"""Seconds in which requests that ran out of the grace period are still told so."""
+"""Seconds left to send an error to requests that outlived the grace period."""
 
 
 def application(shared: Shared | None = None) -> FastAPI:
-    """The application for uvicorn, with the environment's settings and what server processes share."""
+    """The application for uvicorn, with the settings from the environment and what server processes share."""
     own = settings()
     logs.configure(own.log_format, own.log_level)
-    with made_to_stay():
+    with gc_frozen():
         from app.main import create_app  # noqa: PLC0415  a thousand modules come with it
 
         app = create_app(own, shared)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
-    async def ending_in_steps(app: FastAPI) -> AsyncIterator[None]:
+    async def with_graceful_shutdown(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
-            _take_sigterm(app, own.shutdown_notice, own.shutdown_grace - own.clearing / 2)
+            _handle_sigterm(app, own.shutdown_notice, own.shutdown_grace - own.clearing / 2)
             if shared is not None and shared.life is not None:
-                _end_with(shared.life)
-            telling = asyncio.create_task(_tell(app.state.metrics))
+                _exit_with_supervisor(shared.life)
+            refreshing = asyncio.create_task(_refresh_gauges(app.state.metrics))
             yield
-            telling.cancel()
+            refreshing.cancel()
             await asyncio.sleep(EXIT_GRACE)
 
-    app.router.lifespan_context = ending_in_steps
+    app.router.lifespan_context = with_graceful_shutdown
     return app
 
 
 def load() -> None:
-    """Has the application's modules in memory, a thousand of them."""
-    with made_to_stay():
+    """Imports the application's modules, about a thousand."""
+    with gc_frozen():
         import app.main  # noqa: F401, PLC0415
 
 
-async def _tell(metrics: Metrics) -> None:
-    """Keeps the numbers up to date that another server process may be asked for."""
+async def _refresh_gauges(metrics: Metrics) -> None:
+    """Keeps this process's gauges up to date: any other server process may have to report them."""
     while True:
         metrics.refresh()
         await asyncio.sleep(REFRESH)
 
 
-def _take_sigterm(app: FastAPI, notice: float, end: float) -> None:
-    """Puts a step before and one after uvicorn's own, which are to stop listening and to wait for what runs.
+def _handle_sigterm(app: FastAPI, notice: float, end: float) -> None:
+    """Adds steps around uvicorn's shutdown, which stops listening and waits for running requests.
 
-    Before, for ``notice`` seconds, ``/readyz`` says no while everything is still answered, so that load
-    balancers turn away before connections are refused. After, ``end`` seconds from the signal, the process
-    ends, whatever still runs. A second SIGTERM cuts the notice short.
+    Before it, for ``notice`` seconds, ``/readyz`` reports that the service is not ready, but all requests are
+    still answered, so that load balancers can stop sending before connections are refused. After it, ``end``
+    seconds from the signal, the process exits, whatever is still running. A second SIGTERM ends the notice.
     """
     loop = asyncio.get_running_loop()
     stop = signal.getsignal(signal.SIGTERM)
     assert callable(stop)
 
-    def leave() -> None:
+    def shut_down() -> None:
         if not app.state.ready:
             stop(signal.SIGTERM, None)
             return
@@ -87,24 +87,24 @@ def _take_sigterm(app: FastAPI, notice: float, end: float) -> None:
         loop.call_later(notice, stop, signal.SIGTERM, None)
         _end_after(end)
 
-    signal.signal(signal.SIGTERM, _from_signal(loop, leave))
+    signal.signal(signal.SIGTERM, _from_signal(loop, shut_down))
 
 
-def _end_with(life: socket) -> None:
-    """Ends this process soon after the supervisor, at whose end ``life`` closes, however that ended."""
+def _exit_with_supervisor(life: socket) -> None:
+    """Ends this process soon after the supervisor, however that ended: ``life`` is closed when it does."""
     loop = asyncio.get_running_loop()
 
-    def leave() -> None:
+    def shut_down() -> None:
         loop.remove_reader(life)
         structlog.get_logger().warning("the supervisor has died: this server process ends too")
         _end_after(ORPHANED)
         signal.raise_signal(signal.SIGTERM)
 
-    loop.add_reader(life, leave)
+    loop.add_reader(life, shut_down)
 
 
 def _from_signal(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Callable[..., None]:
-    """A signal handler that runs ``callback`` on the loop: a handler itself may interrupt anything."""
+    """A signal handler that only schedules ``callback`` on the loop: handlers may interrupt any statement."""
 
     def handle(*_: Any) -> None:
         loop.call_soon_threadsafe(callback)
@@ -113,7 +113,7 @@ def _from_signal(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) 
 
 
 def _end_after(seconds: float) -> None:
-    """Ends this process then, whatever its threads are doing: a running computation is no reason to stay."""
+    """Exits this process after so many ``seconds``, whatever its threads are computing."""
 
     def end() -> None:
         structlog.get_logger().warning("the grace period is over: work was left unfinished")

@@ -1,24 +1,23 @@
-"""HTTP/1.1 between a socket and ASGI: one answer to each whole request, in order, whatever follows.
+"""HTTP/1.1 between a socket and ASGI: one response to each complete request, in order.
 
-llhttp, through httptools, finds where requests begin and end, strictly as RFC 9112 has it. This file decides
-the rest:
+llhttp, through httptools, finds where requests begin and end, strictly by RFC 9112. This file decides the
+rest:
 
-- **Heads** have a limit. Bytes are counted before the parser sees them, so that it never holds more: 414 for
-  a long request target, 431 for a long head or many headers.
-- **Pipelines** have a limit. The parser gets one message's head or body at a time; while `MOST_WAITING`
-  requests wait for their answers, or a body waits to be taken, nothing more is read from the socket.
-- **Answers** wait for their reader. The next request is answered once the answer before it has left. A client
-  that takes next to nothing for ``send_timeout`` seconds is cut off (`app.serving.unsent` has the other
-  bound).
-- **Leaving** is noticed on every connection, one that is not being read included, for every request on it. A
-  client that closes its side alone looks the same at first: work that listens for leaving ends at once, what
-  is answered within `HALF_CLOSED` seconds is still sent.
-- **Upgrades** are ignored, as RFC 9110 (7.8) allows; a body that follows is the request's.
-- **What is no HTTP** is answered after all that came before it, and ends the connection.
-- **Bodies that nobody wants**, because the answer came first, are read and dropped, so that the next request
-  is found. Where one is long, or its client still waits to be asked for it, the connection ends instead.
+- **Request heads** are limited. Bytes are counted before they are given to the parser, which therefore never
+  holds more: 414 for a long request target, 431 for a long head or many headers.
+- **Pipelining** is limited. The parser gets one message's head or body at a time; while `MOST_WAITING`
+  requests wait for their responses, or a body waits for the application, the socket is not read.
+- **Backpressure**: the next request is processed once the response before it has been sent. A client that
+  reads next to nothing for ``send_timeout`` seconds is disconnected (`app.serving.unsent` bounds the memory).
+- **Disconnects** are detected on every connection, also while its socket is not read, for every request on
+  it. A half-closed connection looks the same at first: a handler that listens for disconnects stops at once;
+  a response that is ready within `HALF_CLOSED` seconds is still sent.
+- **Upgrades** are ignored, as RFC 9110 (7.8) allows; a body that follows belongs to the request.
+- **Malformed requests** are answered after all requests before them, and the connection is then closed.
+- **Unread bodies**, of requests answered before their body arrived, are read and dropped, so that the next
+  request can be found. If one is long, or its client waits for ``100 Continue``, the connection is closed.
 
-uvicorn has one `Connection` made for each client; `app.serving.uvicorn_parts` has what is used of uvicorn.
+uvicorn creates one `Connection` per client; `app.serving.uvicorn_parts` adapts uvicorn's own objects.
 """
 
 from __future__ import annotations
@@ -51,38 +50,38 @@ LONGEST_TARGET = 16_384
 """Bytes of the request target: the path with its query string."""
 
 MOST_WAITING = 16
-"""Requests of one connection that are held until the first of them is answered."""
+"""Pipelined requests that a connection holds while the first of them is processed."""
 
 MOST_BODY = 65_536
-"""Bytes of a body that wait for the application before reading pauses."""
+"""Bytes of a body that are buffered for the application before reading pauses."""
 
 MOST_FRAMING = 65_536
-"""Bytes around a chunked body's data, such as extensions and trailers, beyond what small chunks need."""
+"""Bytes of a chunked body besides its data, such as trailers, without `FRAMING_OF_A_CHUNK` a chunk."""
 
 FRAMING_OF_A_CHUNK = 16
 MOST_DROPPED = 1 << 20
-"""Bytes of a body that are read although its request has been answered."""
+"""Bytes of a body that are read and dropped after its request has been answered."""
 
 LINGERING = 2.0
-"""Seconds in which what a client still sends is read and dropped, so that it gets to see the last answer."""
+"""Seconds of lingering close: further input is dropped, so that the client receives the last response."""
 
-LOOK = 0.125
-"""Seconds between two looks whether a client that is not being read is still there."""
+CLIENT_POLL = 0.125
+"""Seconds between two checks whether a client whose socket is not being read is still connected."""
 
 HALF_CLOSED = 0.25
-"""Seconds that a request may take whose client has closed its side: it has left, or sends no more."""
+"""Seconds that a request may take whose client has closed its side: it may be gone, or wait for responses."""
 
 LEAST_TAKEN = 1 << 20
-"""Bytes that a client takes in ``send_timeout`` seconds, if it does not take all."""
+"""Bytes that a client must read in ``send_timeout`` seconds, unless it reads all."""
 
 OWN_DESCRIPTORS = 40
-"""Descriptors for the service itself: 25 at rest, some for files while it works."""
+"""File descriptors of the service itself: 25 when idle, some for files while it works."""
 
 MOST_REFUSED = 8
-"""Connections beyond the most that are told so; further ones are closed without a word."""
+"""Connections beyond the limit that are answered 503; further ones are closed without a response."""
 
 SETTLING = 0.1
-"""Seconds in which a connection that has just been made is heard although the service stops."""
+"""Seconds in which a new connection may still send its request although the service is stopping."""
 
 _BLANK_LINE = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -91,10 +90,10 @@ _STATUS_LINES: dict[int, bytes] = {
 }
 _BODILESS = (204, 304)
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-_HEARD = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_INTERPRETED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _IN_HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]"
-_LEFT = getattr(select, "POLLRDHUP", 0)  # Linux: the client has closed its side
-_GONE: Message = {"type": "http.disconnect"}
+_PEER_CLOSED = getattr(select, "POLLRDHUP", 0)  # Linux: the client has closed its side
+_DISCONNECT: Message = {"type": "http.disconnect"}
 _DETAILS = {
     400: "not a valid HTTP request",
     414: f"the request target may hold at most {LONGEST_TARGET:,} bytes",
@@ -108,7 +107,7 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """What a connection needs of its server."""
+    """What a connection needs from its server."""
 
     __slots__ = ("app", "connections", "idle_timeout", "root_path", "state", "tasks")
 
@@ -121,12 +120,12 @@ class Service:
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers of every answer."""
+        """Headers of every response."""
         return []
 
 
 def most_connections() -> int:
-    """Connections at a time: as many as there are descriptors, but for those that the service needs."""
+    """Connections at a time: as many as the descriptor limit allows, without those that the service needs."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize
@@ -134,7 +133,7 @@ def most_connections() -> int:
 
 
 class Connection(asyncio.Protocol):
-    """One client: its bytes become requests, and each gets its answer.
+    """One client's connection: parses its requests, and writes their responses in order.
 
     The parser calls the methods that begin with ``on_``.
     """
@@ -144,15 +143,15 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.write_paused = False
         self.stopping = False
-        self.half_closed = False  # the client sends no more: it may have left, or wait for its answers
+        self.half_closed = False  # the client sends no more: it may be gone, or wait for its responses
         self._root_path = service.root_path
         self._receive_timeout = settings().receive_timeout
         self._send_timeout = settings().send_timeout
         self._outbox = outbox(self.loop)
         self._outgoing: list[bytes | memoryview] = []
-        # Requests without a whole answer, in order; the first one is in the application's hands.
+        # Requests without a complete response, in order; the application is processing the first one.
         self._exchanges: deque[Exchange] = deque()
-        self._arriving: Exchange | None = None  # the last of them, while its body is still to come
+        self._arriving: Exchange | None = None  # the last of them, until its body is complete
         self._parser = httptools.HttpRequestParser(self)
         self._data, self._position = b"", 0  # what has been read, and how much of it has been parsed
         self._seam = b""  # the last bytes parsed, which may be the beginning of a blank line
@@ -160,22 +159,22 @@ class Connection(asyncio.Protocol):
         self._refusal = 0
         self._upgrade = self._repeating = False
         self._begin_head()
-        self._ended = False  # whatever still comes is dropped
+        self._ended = False  # further input is dropped
         self._left = False
         self._read_paused = False
-        self.since = loop.time()  # when the last request was answered
+        self.idle_since = loop.time()
         self._clock = _Clock(loop, self._expired)
         self._receiving = False
         self._suspended = 0.0
-        self._look_timer: asyncio.TimerHandle | None = None
+        self._poll_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
-        self._watched: Exchange | None = None  # what a client that has closed its side may still wait for
+        self._watched: Exchange | None = None  # the request that a half-closed client may still wait for
         self._watched_since = 0.0
 
-    # The event loop's calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the clock: a connection that sends nothing is closed too."""
+        """Starts the receive timeout, which also closes connections that send nothing."""
         self.transport = transport
         self.service.connections.add(self)
         self._client = _address(transport.get_extra_info("peername"))
@@ -186,43 +185,43 @@ class Connection(asyncio.Protocol):
             self._make_room()
 
     def _make_room(self) -> None:
-        """Closes a connection on which nothing is going on; where there is none, refuses this one."""
+        """Closes the connection that has been idle longest; where there is none, refuses this one."""
         others = (each for each in self.service.connections if each is not self)
-        silent = min((each for each in others if each.is_silent), key=lambda each: each.since, default=None)
-        if silent is not None:
-            silent.abort()
+        idle = min((each for each in others if each.is_idle), key=lambda each: each.idle_since, default=None)
+        if idle is not None:
+            idle.abort()
         elif len(self.service.connections) <= most_connections() + MOST_REFUSED:
             self._refuse(503)
         else:
             self.abort()
 
     @property
-    def is_silent(self) -> bool:
-        """Whether no request is there or on its way."""
+    def is_idle(self) -> bool:
+        """Whether no request is being received or processed."""
         return not self._exchanges and not self._head_bytes
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Tells every request on the connection that its client has gone."""
+        """Signals the disconnect to every request on the connection."""
         self.service.connections.discard(self)
         self._ended = True
         self._clock.stop()
-        for timer in (self._look_timer, self._send_timer):
+        for timer in (self._poll_timer, self._send_timer):
             if timer is not None:
                 timer.cancel()
         unsent().remove(self)
         self._abandon()
         self._data, self._outgoing = b"", []
-        del self._parser  # which holds this object, which holds it
+        del self._parser  # breaks the reference cycle with this object
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come, as far as there is room for it."""
+        """Parses the data, as far as there is room for requests."""
         if not self._ended:
             self._data = self._data[self._position :] + data if self._data else data
             self._position = 0
             self._parse()
 
     def eof_received(self) -> bool:
-        """A client that closes its side may have left, or wait for its answers: it soon shows."""
+        """Starts watching a client that has closed its side: it may be gone, or wait for its responses."""
         self._left = self.half_closed = True
         self._end_reading()
         if self._exchanges:
@@ -231,13 +230,13 @@ class Connection(asyncio.Protocol):
         return bool(self._exchanges)
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is answered."""
+        """The transport's write buffer is full: the client reads too slowly."""
         self.write_paused = True
         unsent().add(self)
         self._await_reader()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         self.write_paused = False
         unsent().remove(self)
         if self._send_timer is not None and not self.transport.is_closing():
@@ -248,10 +247,10 @@ class Connection(asyncio.Protocol):
             front.wake()
             self._go_on()
 
-    # uvicorn's call.
+    # Called by uvicorn.
 
     def shutdown(self) -> None:
-        """Ends the connection once its requests are answered; one that has just been made is heard first."""
+        """Closes the connection once its requests are answered; a new one may still send its first."""
         self.stopping = True
         if not self._exchanges:
             self.loop.call_later(SETTLING, self._close_if_idle)
@@ -259,7 +258,7 @@ class Connection(asyncio.Protocol):
     # From bytes to requests.
 
     def _parse(self) -> None:
-        """Gives the parser a head or a body at a time, while there is room for one more."""
+        """Feeds the parser one head or body at a time, while there is room for one more."""
         data, size = self._data, len(self._data)
         while self._position < size and not self._ended:
             if self._is_full():
@@ -282,7 +281,7 @@ class Connection(asyncio.Protocol):
         return len(self._exchanges) >= MOST_WAITING
 
     def _piece_end(self, data: bytes, start: int) -> int:
-        """Where the piece ends that is parsed next; no message ends before."""
+        """The end of the next piece to parse; no message ends within it."""
         if self._arriving is not None and self._length is not None:
             return min(start + self._length, len(data))
         if self._seam:
@@ -328,10 +327,10 @@ class Connection(asyncio.Protocol):
             self._refusal = self._refusal or 400
 
     def _repeat(self) -> None:
-        """Has the parser read the body of a request whose upgrade is ignored.
+        """Makes the parser read the body of a request whose upgrade is ignored.
 
-        It takes such a request for the end of all HTTP, and begins anew; so it is told once more, without the
-        upgrade, what kind of body comes.
+        The parser stops at such a request as the end of HTTP, and then starts afresh; so it is fed a head
+        with the same framing headers and no upgrade, which the body continues.
         """
         self._upgrade = False
         framing = (b"content-length", b"transfer-encoding")
@@ -341,7 +340,7 @@ class Connection(asyncio.Protocol):
         self._repeating = False
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Called when a request begins."""
         if self._repeating:
             return
         self._begin_head()
@@ -354,7 +353,7 @@ class Connection(asyncio.Protocol):
         self._length: int | None = 0
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the request target."""
+        """Called with a piece of the request target."""
         if self._repeating:
             return
         self._url += url
@@ -362,15 +361,15 @@ class Connection(asyncio.Protocol):
             self._refusal = 414
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; or a trailer, which is not one."""
+        """Called with a header, or a trailer, which is ignored."""
         if self._repeating or self._arriving is not None:
             return
         name = name.lower()
         self._headers.append((name, value))
-        if name in _HEARD:
-            self._hear(name, value)
+        if name in _INTERPRETED:
+            self._interpret(name, value)
 
-    def _hear(self, name: bytes, value: bytes) -> None:
+    def _interpret(self, name: bytes, value: bytes) -> None:
         if name == b"host":
             self._hosts += 1
             if value.translate(None, _IN_HOST):
@@ -385,7 +384,7 @@ class Connection(asyncio.Protocol):
             self._refusal = 501
 
     def on_headers_complete(self) -> None:
-        """A head is whole: makes the request, or notes why there is none."""
+        """Called when a head is complete: creates the request, or notes the status that refuses it."""
         if self._repeating:
             return
         method, version = self._parser.get_method(), self._parser.get_http_version()
@@ -418,7 +417,7 @@ class Connection(asyncio.Protocol):
         self._append(exchange)
 
     def _prefixed(self, path: str) -> str:
-        """The path as ASGI has it, below the root path, whether or not a proxy has taken that away."""
+        """The path as ASGI defines it, with the root path, whether or not a proxy has removed that."""
         prefix = self._root_path
         below = not prefix or path == prefix or path.startswith(f"{prefix}/")
         return path if below else prefix + path
@@ -432,13 +431,13 @@ class Connection(asyncio.Protocol):
         if self._hosts > 1 or (not self._hosts and version == "1.1"):
             return 400
         if version == "1.0" and self._length is None:
-            return 400  # RFC 9112, 6.1: there is no telling where such a body ends
+            return 400  # RFC 9112, 6.1: the end of such a body is undefined
         if len(self._headers) > MOST_HEADERS:
             return 431
         return 501 if method == b"CONNECT" else 0
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """Called with a piece of a body."""
         if self._length is not None:
             self._length -= len(body)
         else:
@@ -447,7 +446,7 @@ class Connection(asyncio.Protocol):
             self._dropped += len(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """Called when a request is complete."""
         exchange = self._arriving
         if self._upgrade or exchange is None:
             return
@@ -458,7 +457,7 @@ class Connection(asyncio.Protocol):
         exchange.end()
 
     def _refuse(self, status: int) -> None:
-        """Answers what is no request once all before it is answered, in place of a request that broke off."""
+        """Refuses the input with ``status``, after the requests before it, in place of an incomplete one."""
         _log.warning("a request was refused: %s", _DETAILS[status])
         broken = self._arriving
         self._end_reading()
@@ -485,37 +484,37 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_last(self) -> bool:
-        """Whether no other request has come behind the one that is being answered."""
+        """Whether no other request has arrived after the one that is being answered."""
         return len(self._exchanges) == 1 and not self._data
 
     @property
     def is_long(self) -> bool:
-        """Whether more of the body that is arriving is to come than is read to be dropped."""
+        """Whether the rest of the arriving body is too long to be read and dropped."""
         return self._length is not None and self._length > MOST_DROPPED
 
-    def taken(self) -> None:
-        """The application has taken what there was of a body."""
+    def body_taken(self) -> None:
+        """Reads on, now that the application has taken the buffered part of a body."""
         if self._read_paused:
             self._parse()
 
     def answered(self, exchange: Exchange) -> None:
-        """Goes on once the answer to ``exchange`` is written."""
+        """Goes on once the response of ``exchange`` is written."""
         if len(self.service.tasks) == 1:
-            self.flush()  # no other answer is in the making that this one could leave with
+            self.flush()  # no other response is being made that this one could be sent together with
         if not exchange.keep_alive:
             self._finish()
         else:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Has the next request answered where the first is done, and reads on."""
+        """Starts the next request if the first is done, and reads on."""
         if self._is_done():
             self._advance()
         if self._read_paused:
             self._parse()
 
     def _is_done(self) -> bool:
-        """Whether the first request has come whole and its answer has left."""
+        """Whether the first request is complete and its response has been sent."""
         return bool(self._exchanges) and self._exchanges[0].is_over and not self.write_paused
 
     def _advance(self) -> None:
@@ -526,17 +525,17 @@ class Connection(asyncio.Protocol):
             self._settle()
 
     def _settle(self) -> None:
-        """Ends the connection or waits for another request, where there is none."""
+        """Where no request is left, closes the connection or waits for the next request."""
         if self._exchanges:
             return
         if self._ended or self.stopping:
             self._finish()
         elif not self._receiving:
-            self.since = self.loop.time()
+            self.idle_since = self.loop.time()
             self._clock.set(self.service.idle_timeout)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Holds ``data`` back until the end of this turn; what is large leaves at once."""
+        """Buffers ``data`` until the end of this iteration of the event loop; flushes what is large."""
         if not self._outgoing:
             self._outbox.add(self)
         self._outgoing.append(data)
@@ -544,15 +543,15 @@ class Connection(asyncio.Protocol):
             self.flush()
 
     def flush(self) -> None:
-        """Sends what is held back, to whoever is still there."""
+        """Writes the buffered data, unless the connection is closing."""
         if self._outgoing and not self.transport.is_closing():
             self.transport.writelines(self._outgoing)
         self._outgoing = []
 
-    # The end.
+    # Closing.
 
     def _end_reading(self) -> None:
-        """Takes no more requests; one that has not come whole will not."""
+        """Accepts no more input; a request that is incomplete is broken off."""
         self._ended = True
         self._data, self._position = b"", 0
         self._receiving = False
@@ -564,13 +563,13 @@ class Connection(asyncio.Protocol):
                 self._exchanges.remove(broken)
 
     def _expired(self) -> None:
-        """A request has not come in time, or none has come for long."""
+        """Called when a request was not received in time, or the connection was idle for too long."""
         self._end_reading()
         if not self._exchanges:
             self._close()
 
     def _finish(self) -> None:
-        """Closes behind the last answer, slowly: a reset would take it from a client that still sends."""
+        """Closes after the last response, lingering: a reset could destroy it if the client still sends."""
         self._end_reading()
         self._exchanges.clear()
         self.flush()
@@ -592,20 +591,20 @@ class Connection(asyncio.Protocol):
         self._await_reader()
 
     def abort(self) -> None:
-        """Closes at once, whatever has not been sent."""
+        """Closes at once and drops what has not been sent."""
         self.transport.abort()
 
     def _abandon(self) -> None:
-        """Tells every request that its client has gone."""
+        """Signals the disconnect to every request."""
         exchanges, self._exchanges = self._exchanges, deque()
         self._arriving = None
         for exchange in exchanges:
             exchange.disconnect()
 
-    # Clients that do not read, or are not read.
+    # Clients that do not read, or whose socket is not read.
 
     def unsent(self) -> int:
-        """Bytes that are held for the client: written and not taken, or still to be written."""
+        """Bytes held for the client: in the transport's write buffer, or still to be written."""
         written = self.transport.get_write_buffer_size()
         return max(written, self._exchanges[0].unsent) if self._exchanges else written
 
@@ -626,7 +625,7 @@ class Connection(asyncio.Protocol):
         if not self._read_paused and not self._left:
             self._read_paused = True
             self.transport.pause_reading()
-            if self._receiving:  # the client does not make us wait, we make it
+            if self._receiving:  # now the client waits for us, so its timeout is suspended
                 self._suspended = self._clock.left()
                 self._clock.clear()
             self._watch()
@@ -639,17 +638,17 @@ class Connection(asyncio.Protocol):
                 self._clock.set(self._suspended)
 
     def _watch(self) -> None:
-        """Looks now and then whether a client has left that would not be heard leaving."""
-        if self._look_timer is None:
-            self._look()
+        """Starts to poll for the disconnect of a client whose socket is not read."""
+        if self._poll_timer is None:
+            self._poll_client()
 
-    def _look(self) -> None:
-        """Gives up on a client that has closed its side, unless its requests are being answered quickly."""
-        self._look_timer = None
+    def _poll_client(self) -> None:
+        """Aborts if the client has closed its side and its current request takes too long."""
+        self._poll_timer = None
         if not self._exchanges or not (self._left or self._read_paused):
             return
         front, now = self._exchanges[0], self.loop.time()
-        if self._left or _has_left(self.transport):
+        if self._left or _peer_has_closed(self.transport):
             if not self.half_closed:
                 self.half_closed = True
                 front.wake()
@@ -659,15 +658,16 @@ class Connection(asyncio.Protocol):
                 self._abandon()
                 self.abort()
                 return
-        self._look_timer = self.loop.call_later(LOOK, self._look)
+        self._poll_timer = self.loop.call_later(CLIENT_POLL, self._poll_client)
 
 
 class Exchange:
-    """One request and its answer, as ASGI has them."""
+    """One request and its response, as ASGI defines them."""
 
     __slots__ = (
-        "_bodiless", "_broken", "_chunked", "_connection", "_end_told", "_expects", "_pieces", "_remaining",
-        "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope", "started",
+        "_bodiless", "_broken", "_chunked", "_connection", "_end_delivered", "_expects", "_pieces",
+        "_remaining", "_waiters", "_whole", "app", "complete", "disconnected", "held", "keep_alive", "scope",
+        "started",
     )  # fmt: skip
 
     def __init__(
@@ -688,15 +688,15 @@ class Exchange:
         self._connection = connection
         self._expects = expects
         self._pieces: list[bytes] = []
-        self._whole = self._end_told = False
+        self._whole = self._end_delivered = False
         self._waiters: set[asyncio.Future[None]] = set()
         self._bodiless = self._chunked = False
-        self._remaining: int | None = None  # bytes of the answer's declared length
+        self._remaining: int | None = None  # bytes left of the response's declared length
 
-    # The connection's calls.
+    # Called by the connection.
 
     def add(self, piece: bytes) -> bool:
-        """Takes a piece of the body; False where nobody wants it."""
+        """Buffers a piece of the body; False where the response is already complete."""
         if self.complete:
             return False
         self._pieces.append(piece)
@@ -705,40 +705,40 @@ class Exchange:
         return True
 
     def end(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         self._whole = True
         self.wake()
 
     def disconnect(self) -> None:
-        """The client has gone: nothing more is sent."""
+        """The client has disconnected: nothing more is sent."""
         self.disconnected = True
         self.wake()
 
     def break_off(self) -> None:
-        """The rest of the body will not come; an answer that has begun is still sent."""
+        """The rest of the body will not arrive; a response that has started is still sent."""
         self._broken = self._whole = True
         self.disconnected = not self.started
         self.wake()
 
     def wake(self) -> None:
-        """Has whoever waits look again."""
+        """Wakes the waiting coroutines, which then check the state again."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     @property
     def is_over(self) -> bool:
-        """Whether both the request and its answer are whole."""
+        """Whether both the request and its response are complete."""
         return self.complete and self._whole
 
     @property
     def unsent(self) -> int:
-        """Bytes of the answer that are still to be written, or that the application says it holds."""
+        """Bytes of the response still to be written, or that the application reports to hold."""
         held: int = self.scope.get("state", {}).get("answer_bytes", 0)
         return max(held, self._remaining or 0)
 
     async def run(self, app: ASGIApp) -> None:
-        """Has ``app`` answer; where it does not, says so."""
+        """Runs ``app``; answers 500 if it does not respond."""
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  whatever it is, the server goes on
@@ -751,29 +751,29 @@ class Exchange:
             self.keep_alive = False
             await _refusing(500)(self.scope, self.receive, self.send)
 
-    # The application's calls.
+    # Called by the application.
 
     async def receive(self) -> Message:
-        """The next piece of the body; behind the last, the client's leaving."""
+        """The next piece of the body; after the last one, the client's disconnect."""
         if self._expects and not self._whole and not self.started:
             self._connection.write(_CONTINUE)
             self._connection.flush()
         self._expects = False
         while not (self.disconnected or self._broken or self.complete):
-            if self._pieces or (self._whole and not self._end_told):
+            if self._pieces or (self._whole and not self._end_delivered):
                 pieces, self._pieces, self.held = self._pieces, [], 0
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                self._end_told = self._whole
+                self._end_delivered = self._whole
                 message = {"type": "http.request", "body": body, "more_body": not self._whole}
-                self._connection.taken()
+                self._connection.body_taken()
                 return message
             if self._whole and self._connection.half_closed:
-                break  # whoever asks wants to know; an answer that is made all the same is sent
+                break  # report it as a disconnect; a response that is made nevertheless is sent
             await self._wait()
-        return _GONE
+        return _DISCONNECT
 
     async def send(self, message: Message) -> None:
-        """Writes a part of the answer, and waits for a client that does not keep up."""
+        """Writes a part of the response, and waits while the client does not keep up."""
         if self.disconnected:
             return
         if self.complete:
@@ -800,7 +800,7 @@ class Exchange:
                 length = int(value)
             lines += 1
             parts += (name, b": ", value, b"\r\n")
-        # A wish to close waits for the last request that has come: each gets its answer.
+        # The connection closes only after the last request that has arrived, so that each gets its response.
         unwanted = not self._whole and (self._expects or connection.is_long)
         if not self.keep_alive or unwanted or (close and connection.is_last):
             self.keep_alive = False
@@ -853,9 +853,9 @@ class Exchange:
 
 
 class _Clock:
-    """One deadline that is moved with every request: its timer is left to run, and looks again when it ends.
+    """One deadline that moves with every request: its timer keeps running, and is restarted if it is early.
 
-    A timer made and cancelled for each request would cost more than reading its head.
+    Creating and cancelling a timer for each request would cost more than parsing its head.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
@@ -865,13 +865,13 @@ class _Clock:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
-        """Calls ``expired`` so many seconds from now, and not earlier."""
+        """Calls ``expired`` in so many seconds; replaces the deadline before."""
         self._deadline = self._loop.time() + seconds
         if self._deadline < self._due:
             self._arm()
 
     def clear(self) -> None:
-        """Calls nothing."""
+        """Removes the deadline."""
         self._deadline = inf
 
     def left(self) -> float:
@@ -888,9 +888,9 @@ class _Clock:
         if self._timer is not None:
             self._timer.cancel()
         self._due = self._deadline
-        self._timer = self._loop.call_later(self._deadline - self._loop.time(), self._look)
+        self._timer = self._loop.call_later(self._deadline - self._loop.time(), self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer, self._due = None, inf
         if self._deadline <= self._loop.time():
             self._deadline = inf
@@ -900,7 +900,7 @@ class _Clock:
 
 
 def _split_target(target: bytes) -> tuple[bytes, bytes] | None:
-    """Path and query of a request target; None for one that RFC 9112, 3.2 does not have."""
+    """Path and query of a request target; None for one that RFC 9112, 3.2 does not allow."""
     if b"#" in target:
         return None
     if not target.startswith(b"/"):
@@ -920,8 +920,8 @@ def _split_target(target: bytes) -> tuple[bytes, bytes] | None:
 def _refusing(status: int) -> ASGIApp:
     """An application that answers with this status.
 
-    What is no HTTP has no path: the answer reads as a problem document and as an Open Inference Protocol
-    error.
+    A malformed request has no path that determines the API: the body is both a problem document and an Open
+    Inference Protocol error.
     """
     detail = _DETAILS[status]
     problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
@@ -946,8 +946,8 @@ def _address(name: Any) -> tuple[str, int] | None:
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
 
 
-def _has_left(transport: asyncio.Transport) -> bool:
-    """Whether the client has closed its side of a connection that nobody reads from."""
+def _peer_has_closed(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed its side, found without reading from the socket."""
     poll = select.poll()
-    poll.register(transport.get_extra_info("socket"), _LEFT)
+    poll.register(transport.get_extra_info("socket"), _PEER_CLOSED)
     return bool(poll.poll(0))

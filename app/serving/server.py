@@ -1,4 +1,4 @@
-"""uvicorn with this service's protocol: started, supervised, and stopped without cutting anybody off."""
+"""uvicorn with this service's protocol: started, supervised, and stopped gracefully."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from app.serving.uvicorn_parts import STARTUP_FAILURE, Server, Supervisor, confi
 from app.settings import Settings
 
 MOST_DESCRIPTORS = 65_536
-"""Descriptors that are asked for, where the operator's hard limit lets a process have them."""
+"""File descriptors that a process requests, up to the operator's hard limit."""
 
 
 def serve(chosen: Settings) -> None:
-    """Serves until told to stop; a SIGTERM lets running requests finish and then is no failure."""
+    """Serves until stopped; after a SIGTERM running requests finish, and the exit code is 0."""
     logs.configure(chosen.log_format, chosen.log_level)
     descriptors = _raised_descriptor_limit()
     if (reason := _too_few(descriptors, chosen) or chosen.impossible()) is not None:
@@ -46,7 +46,7 @@ def serve(chosen: Settings) -> None:
 
 
 def _raised_descriptor_limit() -> int:
-    """Every connection takes a descriptor, and the soft limit is low for the sake of old programs."""
+    """Raises the soft limit, as every connection takes a descriptor; the limit that now holds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft < most:
@@ -55,7 +55,7 @@ def _raised_descriptor_limit() -> int:
 
 
 def _too_few(descriptors: int, chosen: Settings) -> str | None:
-    """Why nobody could be served with so few descriptors, where they are too few."""
+    """The reason why so few descriptors are not enough to serve, if they are not."""
     needed = OWN_DESCRIPTORS + 2 * chosen.simulators + MOST_REFUSED
     if descriptors > needed:
         return None
@@ -66,11 +66,11 @@ def _too_few(descriptors: int, chosen: Settings) -> str | None:
 
 
 def _serve_alone(config: uvicorn.Config, listener: socket, chosen: Settings) -> None:
-    # uvicorn raises the signal again once it has shut down, for whoever listened before it.
+    # uvicorn raises the signal again once it has shut down, for the handler that was installed before it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(ONE_THREAD)
     _load()
-    # While there are no threads: workers start in no time then, and share what is in memory.
+    # Forked before any threads exist: workers start at once and share the memory of the loaded modules.
     with closing(worker_processes(chosen.simulators, chosen.max_worker_bytes, "forked")) as processes:
         config.app = partial(_application, Shared(processes.dispatch))
         server = Server(config)

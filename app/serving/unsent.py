@@ -1,4 +1,4 @@
-"""A bound on the memory of answers that their clients do not read."""
+"""A bound on the memory of responses that clients do not read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Waiting(Protocol):
 
 
 class Unsent:
-    """Connections that wait for their readers, the longest first, and what all of them hold.
+    """Connections whose clients have stopped reading, the longest-waiting first, and the bytes they hold.
 
-    Where that is over ``limit`` bytes, those that have waited longest are cut off; one alone may hold any
-    answer that the service gives.
+    Above ``limit`` bytes in total, those that have waited longest are aborted; a single one may hold any
+    response.
     """
 
     def __init__(self, limit: int) -> None:
@@ -41,11 +41,11 @@ class Unsent:
             longest.abort()
 
     def remove(self, connection: Waiting) -> None:
-        """Counts it no more: it has sent, or is gone."""
+        """Stops counting ``connection``: its client has caught up or disconnected."""
         self.total -= self._held.pop(connection, 0)
 
 
 @cache
 def unsent() -> Unsent:
-    """The count of this process."""
+    """The connections of this process."""
     return Unsent(settings().max_unsent_bytes)

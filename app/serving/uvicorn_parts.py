@@ -1,8 +1,8 @@
-"""What is used of uvicorn beyond what it documents, in one place.
+"""The adapter to uvicorn: everything that is used beyond its documented interface.
 
-uvicorn makes one object for each connection, by the keywords of `connection`, with its own lists of
-connections and tasks, which it waits for when it stops. ``tests/serving/test_uvicorn_parts.py`` fails with a
-sentence when one of these changes; pyproject.toml holds uvicorn below the next version that may.
+uvicorn creates an object for each connection by calling `connection` with these keywords, and passes its own
+sets of connections and tasks, which it awaits when it stops. ``tests/serving/test_uvicorn_parts.py`` fails
+with an explanation when one of these changes; pyproject.toml excludes the next version that may change them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess
 
 from app.machine import cores
-from app.serving.listener import turn_away
+from app.serving.listener import drop_new_connections
 from app.serving.protocol import Connection, Service
 from app.settings import Settings
 
 __all__ = ["STARTUP_FAILURE", "Server", "Supervisor", "configuration", "connection"]
 
 SETTLING = 0.1
-"""Seconds in which everybody is accepted whom the kernel has let in."""
+"""Seconds in which the connections in the backlog are accepted."""
 
 
 def configuration(chosen: Settings) -> uvicorn.Config:
-    """uvicorn's configuration: this service's protocol, and nothing that uvicorn would add to an answer."""
-    patience = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
+    """uvicorn's configuration: this service's protocol, and no headers that uvicorn would add."""
+    timeout = chosen.shutdown_grace - chosen.shutdown_notice - chosen.clearing
     return uvicorn.Config(
         f"{__package__}.process:application",
         factory=True,
@@ -44,13 +44,13 @@ def configuration(chosen: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Many processes on few cores take long to start; one that is stopped is to be replaced soon.
+        # Many processes on few cores take long to start; one that hangs should be replaced soon.
         timeout_worker_healthcheck=max(5, chosen.workers // cores()),
         root_path=chosen.root_path,
         proxy_headers=False,  # no answer depends on who asks
-        # Both go to the event loop, which takes fractions of a second.
+        # Both are only passed to the event loop, which takes fractions of a second.
         timeout_keep_alive=chosen.keep_alive,  # type: ignore[arg-type]
-        timeout_graceful_shutdown=max(0.0, patience),  # type: ignore[arg-type]
+        timeout_graceful_shutdown=max(0.0, timeout),  # type: ignore[arg-type]
     )
 
 
@@ -67,7 +67,7 @@ def connection(
 
 
 class _Uvicorn(Service):
-    """uvicorn's objects, as a connection wants them."""
+    """uvicorn's objects as the `Service` of a connection."""
 
     __slots__ = ("_server_state",)
 
@@ -82,20 +82,20 @@ class _Uvicorn(Service):
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers of every answer: the date, renewed every second."""
+        """Headers of every response: the date, renewed every second."""
         return self._server_state.default_headers
 
 
-_CALLED: Any = connection  # uvicorn asks for a class, and calls it
+_CALLED: Any = connection  # typed as a class by uvicorn, which only calls it
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which accepts whoever has come before it stops listening."""
+    """uvicorn's server, which accepts the backlog before it stops listening."""
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Ends what is open and closes the port."""
+        """Closes the port and the open connections."""
         for each in sockets or ():
-            turn_away(each)
+            drop_new_connections(each)
         await asyncio.sleep(SETTLING)
         await super().shutdown(sockets)
 
@@ -106,12 +106,12 @@ class Supervisor(Multiprocess):
     def __init__(self, config: uvicorn.Config, listener: socket, notice: float) -> None:
         super().__init__(config, [listener])
         self._notice = notice
-        signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())  # uvicorn would look twice a second
+        signal.signal(signal.SIGTERM, lambda *_: self.should_exit.set())  # uvicorn polls only twice a second
 
     def terminate_all(self) -> None:
-        """Ends the processes, and keeps the port closed to newcomers from just before they leave it."""
+        """Ends the processes, and drops new connections from just before they stop listening."""
         super().terminate_all()
         time.sleep(max(0.0, self._notice - SETTLING))
         for each in self.sockets:
-            turn_away(each)
+            drop_new_connections(each)
             each.close()

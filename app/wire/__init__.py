@@ -1,4 +1,4 @@
-"""Arrays on the wire and back: nested JSON numbers, ``.npy`` files.
+"""Serialisation of arrays: nested JSON numbers, ``.npy``, ``.npz`` and safetensors files, raw tensors.
 
-Whatever arrives becomes a float64 ndarray or a `WireError`; whatever leaves is exact.
+Input becomes float64 ndarrays or raises a `WireError`; output is exact.
 """

@@ -1,15 +1,15 @@
-"""What can be wrong with bytes that claim to hold arrays."""
+"""Errors in the serialised form of arrays."""
 
 from __future__ import annotations
 
 
 class WireError(ValueError):
-    """The bytes do not hold what they claim. The message never repeats them."""
+    """The bytes cannot be read as arrays. The message never repeats them."""
 
 
 class Malformed(WireError):
-    """Not in the format at all: broken JSON, a number no float64 can hold, a key given twice."""
+    """Not in the format: broken JSON, a number that no float64 can hold, a duplicate key."""
 
 
 class Unsuitable(WireError):
-    """Well formed, but no array of numbers: ragged, of objects, longer or shorter than it says."""
+    """Well formed, but not an array of numbers: ragged, of objects, or not of the declared size."""

@@ -1,8 +1,8 @@
-"""``multipart/form-data`` (RFC 7578) as a body: whole, in memory, strictly.
+"""A strict parser of ``multipart/form-data`` (RFC 7578) bodies in memory.
 
-Every part has a name, and the reader knows beforehand which names there are. So a form costs as many searches
-as it may have parts, whatever it is filled with. Starlette's reader takes parts of any name and number and
-writes files of more than a megabyte to disk.
+The names of the parts are known beforehand, and each occurs once. So the number of searches in a form is
+bounded by the number of these names, whatever it contains. Starlette's parser accepts parts of any name and
+number, and writes files of more than a megabyte to disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from app.wire.errors import Malformed, Unsuitable
 
 LONGEST_HEAD = 4096
-"""Bytes of one part's headers; clients' own stay below 300."""
+"""Bytes of one part's headers; those of real clients stay below 300."""
 
 
 WINDOW = 2**20
@@ -23,7 +23,7 @@ WINDOW = 2**20
 
 
 class Part(NamedTuple):
-    """One part: its media type, if it says one, and its bytes, which are the body's own."""
+    """One part: its media type, if it has one, and its bytes, a view of the body."""
 
     media_type: str | None
     data: memoryview
@@ -33,8 +33,8 @@ def loads(body: bytes, content_type: str, names: Collection[str]) -> dict[str, P
     """The parts of ``body``, one for each of ``names``.
 
     Raises:
-        Malformed: no boundary, or none where one must be; headers that do not end.
-        Unsuitable: a part with another name or none, given twice or missing.
+        Malformed: no boundary, or none where one must be; headers without an end.
+        Unsuitable: a part that has an unknown name or none, occurs twice, or is missing.
     """
     delimiter = b"\r\n--" + _boundary(content_type)
     if not body.startswith(delimiter[2:]):
@@ -66,7 +66,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _find(body: bytes, delimiter: bytes, start: int) -> int:
-    """`bytes.find`, which holds the interpreter until it is done, over `WINDOW` bytes at a time."""
+    """`bytes.find` over `WINDOW` bytes at a time, as it holds the GIL until it returns."""
     for begin in range(start, len(body), WINDOW):
         place = body.find(delimiter, begin, begin + WINDOW + len(delimiter) - 1)
         if place >= 0:
@@ -75,7 +75,7 @@ def _find(body: bytes, delimiter: bytes, start: int) -> int:
 
 
 def _part(body: bytes, start: int, delimiter: bytes) -> tuple[str | None, Part, int]:
-    """The name and the part whose boundary ends at ``start``, and where it ends itself."""
+    """The name and the content of the part whose boundary ends at ``start``, and where the part ends."""
     if body[start : start + 2] != b"\r\n":
         raise Malformed("the form ends in the middle, or a line that begins with its boundary goes on")
     head = body.find(b"\r\n\r\n", start, start + LONGEST_HEAD)

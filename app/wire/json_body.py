@@ -1,7 +1,7 @@
-"""JSON bodies with big arrays in them, parsed without making a Python object for every number.
+"""JSON bodies with large arrays, parsed without creating a Python object for every number.
 
-simdjson parses; the fields that hold arrays leave it as buffers. Its `as_buffer` flattens any nesting, so
-the shape is read off separately and every row's length is compared.
+simdjson parses them, and gives arrays as buffers. Its `as_buffer` flattens any nesting, so the shape is found
+separately, and the lengths of all rows are compared.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _BOM = b"\xef\xbb\xbf"
 def loads(body: bytes | bytearray, arrays: Collection[str] = (), most: int | None = None) -> Any:
     """The JSON document ``body``, with every array in the top-level fields ``arrays`` as an ndarray.
 
-    A field that is an object has its own fields treated so; in one that is a list of objects, each object is
-    read as the document is. What is no array of numbers is left as nested lists, for validation to say what
-    is wrong with it.
+    If such a field is an object, the same holds for its own fields; if it is a list of objects, each object
+    is treated like the document. What is not an array of numbers is left as nested lists, for validation to
+    report what is wrong with it.
 
-    Raises `Malformed` for anything that is not JSON in UTF-8 without a byte order mark, for a number that no
-    float64 can hold, for a key given twice, for more than `MOST_VALUES` values, and for what is nested too
-    deeply to be walked; `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key;
-    `LimitExceeded` for more than ``most`` numbers or rows in one array of a long document.
+    Raises `Malformed` for anything but JSON in UTF-8 without a byte order mark, for a number that no float64
+    can hold, for a duplicate key, for more than `MOST_VALUES` values, and for nesting that is too deep;
+    `Unsuitable` for an object of more than `MOST_KEYS` keys and for U+0000 in a key; `LimitExceeded` for more
+    than ``most`` numbers or rows in one array of a long document.
     """
     if not body:
         raise Malformed("the body is empty")
@@ -46,10 +46,10 @@ def loads(body: bytes | bytearray, arrays: Collection[str] = (), most: int | Non
 
 
 def _parsed(body: bytes, arrays: Collection[str]) -> Any:
-    """The document, which is short enough to be parsed as a whole.
+    """The document, which must be short enough to be parsed as a whole.
 
-    simdjson's counts of elements end at 2²⁴ − 1, and pysimdjson sizes memory by them: nothing that long is
-    ever here.
+    simdjson's element counts are limited to 2²⁴ − 1, and pysimdjson sizes memory by them: longer arrays never
+    reach it.
     """
     try:
         document = parser.Parser().parse(body)
@@ -66,7 +66,7 @@ def _parsed(body: bytes, arrays: Collection[str]) -> Any:
 def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:
     if not isinstance(document, parser.Object):
         return _Reader(arrays, trusted=False).plain(document)
-    # simdjson's buffers hide nesting: [1, [2]] looks like [1, 2]. Counting the brackets tells.
+    # simdjson's buffers hide nesting: [1, [2]] looks like [1, 2]. The number of brackets differs.
     reader = _Reader(arrays, trusted=True)
     fields = reader.fields(document)
     if reader.brackets == body.count(b"["):
@@ -75,7 +75,7 @@ def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:
 
 
 class _Reader:
-    """Turns parsed JSON into Python values and counts the brackets it went through."""
+    """Converts parsed JSON to Python values and counts the brackets on the way."""
 
     def __init__(self, arrays: Collection[str], *, trusted: bool) -> None:
         self._arrays = arrays
@@ -120,7 +120,7 @@ class _Reader:
             raise Malformed(f"more than {MOST_VALUES:,} values outside arrays of numbers")
 
     def _buffered(self, value: parser.Array) -> NDArray[np.float64] | None:
-        """The array through its buffer, or None where it is not plainly numbers in equal rows."""
+        """The array from its buffer, or None if it is not clearly numbers in equal rows."""
         shape, count = _shape(value)
         if shape is None:
             return None
@@ -135,7 +135,7 @@ class _Reader:
 
 
 def _shape(value: parser.Array) -> tuple[tuple[int, ...] | None, int]:
-    """The shape that the rows agree on, and how many arrays there are; None where they disagree."""
+    """The shape, or None if rows differ in length, and the number of arrays."""
     level = [value]
     shape = [len(value)]
     count = 1
@@ -153,7 +153,7 @@ def _shape(value: parser.Array) -> tuple[tuple[int, ...] | None, int]:
 
 
 def _keys(document: parser.Object) -> list[str]:
-    """The object's keys, to ask for each value by: `items()` would make Python objects of everything."""
+    """The object's keys, for looking up each value: `items()` would convert all values to Python objects."""
     if len(document) > MOST_KEYS:
         raise Unsuitable(f"an object has {len(document):,} keys; the limit is {MOST_KEYS}")
     keys = list(document.keys())
@@ -163,7 +163,7 @@ def _keys(document: parser.Object) -> list[str]:
 
 
 def _beyond_64_bits(body: bytes, error: Exception) -> Any:
-    """The document again, for what simdjson refuses and JSON allows: integers of 64 bits and more."""
+    """The document if only simdjson refuses it: JSON allows integers of 64 bits and more."""
     if not {"NUMBER_ERROR", "BIGINT_ERROR"} & set(str(error).replace(":", " ").split()):
         raise Malformed(NOT_JSON) from None
     if len(body) > PIECE:
@@ -178,7 +178,7 @@ def _beyond_64_bits(body: bytes, error: Exception) -> Any:
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these ``pairs``; raises `Malformed` for a key given twice."""
+    """The object of these ``pairs``; raises `Malformed` for a duplicate key."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Malformed("a key is given twice in one object")

@@ -1,8 +1,8 @@
-"""Long JSON documents: the arrays of numbers are read from the text, and the parser gets the rest.
+"""Long JSON documents: arrays of numbers are read from the text, and the parser is given the rest.
 
-A parser that is given hundreds of megabytes keeps the interpreter from everybody until it is done. Arrays of
-numbers, which make documents long, are therefore found first and read piece by piece; an empty array stands
-for each in what is parsed. What is left is short, or refused.
+A parser holds the GIL until it is done, which is long for hundreds of megabytes. Arrays of numbers, which
+make documents long, are therefore found first and parsed piece by piece; in the text for the parser, an empty
+array replaces each. The remaining text is short, or refused.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from app.wire.errors import Malformed
 from app.wire.json_arrays import NOT_JSON, Read, Text
 
 LONGEST = 4 * 2**20
-"""Bytes of a document without its arrays of numbers."""
+"""Bytes of a document besides its arrays of numbers."""
 
 MOST_ARRAYS = 1000
-"""Arrays that are read beside the document; further ones count to its length."""
+"""Arrays that are read separately; further ones count towards `LONGEST`."""
 
 Path: TypeAlias = tuple[str | int, ...]
 
 MOST_KEYS = 200
-"""Keys of one object. The parser finds each by looking through all, so that many take their square."""
+"""Keys of one object. The parser searches them linearly, so that reading all takes quadratic time."""
 
 MOST_VALUES = 100_000
-"""Values outside arrays of numbers. Each is a step of the interpreter, for which others wait."""
+"""Values outside arrays of numbers. Each takes a step in Python, which holds the GIL."""
 
 _BLANK = re.compile(rb"[ \t\n\r]{0,%d}+" % LONGEST)
 _MARK = re.compile(rb'["\[\]{}]')
@@ -47,14 +47,14 @@ class Found(NamedTuple):
 
 
 class _TooMuch(Exception):
-    """Enough arrays were found, or too much text between them: the rest is for the parser to judge."""
+    """The most arrays were found, or too much text between them: the rest is left to the parser."""
 
 
 def loads(text: Text, arrays: Collection[str], most: int | None, parse: Callable[[bytes], Any]) -> Any:
-    """What ``parse`` makes of the document, with every array in the fields ``arrays`` as an ndarray.
+    """The document as ``parse`` returns it, with every array in the fields ``arrays`` as an ndarray.
 
     Raises as ``parse`` and `json_arrays.read` do, and `Malformed` for a document of more than `LONGEST`
-    bytes beside its arrays of numbers.
+    bytes besides its arrays of numbers.
     """
     outline = _Outline(text, arrays, most)
     document = parse(outline.rest())
@@ -73,7 +73,7 @@ def _put(document: Any, found: Found) -> None:
 
 
 class _Outline:
-    """A walk through a document as far as arrays of numbers may stand in it."""
+    """The arrays of numbers in a document, found by walking through the parts that may hold some."""
 
     def __init__(self, text: Text, arrays: Collection[str], most: int | None) -> None:
         self._text = text
@@ -86,7 +86,7 @@ class _Outline:
             self._walk(start)
 
     def rest(self) -> bytes:
-        """The document with an empty array in place of each that was found."""
+        """The document with an empty array in place of each array that was found."""
         if len(self._text) - self._taken > LONGEST:
             raise Malformed(f"what is no array of numbers takes more than {LONGEST:,} bytes")
         pieces = []
@@ -107,7 +107,7 @@ class _Outline:
             raise Malformed("nested too deeply") from None
 
     def _object(self, start: int, path: Path, *, given: bool) -> int:
-        """Walks through the object at ``start``; ``given`` where each of its fields may hold an array."""
+        """Walks through the object at ``start``; ``given`` means that each field may hold an array."""
         place = self._blank(start + 1)
         if self._at(place) == b"}":
             return place + 1
@@ -161,7 +161,7 @@ class _Outline:
         return read.end
 
     def _skipped(self, place: int) -> int:
-        """Where a value ends that holds no array for us."""
+        """Where the value at ``place`` ends, whose arrays are left to the parser."""
         if self._at(place) not in (b"{", b"[", b'"'):
             found = _SCALAR.match(self._text, place)
             if found is None:
@@ -220,6 +220,6 @@ class _Outline:
             raise Malformed(NOT_JSON)
 
     def _hold(self, place: int) -> None:
-        """Ends the walk where more text lies between arrays than may."""
+        """Ends the walk if there is too much text besides the arrays."""
         if place - self._taken > LONGEST:
             raise _TooMuch

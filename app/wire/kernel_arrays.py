@@ -1,7 +1,7 @@
-"""A kernel's numbers in a file: safetensors, which holds short formats as they are, or a NumPy archive.
+"""A kernel's arrays in a file: safetensors, which can store short formats, or a NumPy archive.
 
-NumPy writes the arrays of ml_dtypes as raw bytes (``V2``, ``V1``) that do not say which format they are; they
-are taken for the format that is asked for.
+NumPy writes arrays of ml_dtypes as raw bytes (``V2``, ``V1``) without naming the format; they are read in the
+format of the request.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _REFUSAL = (
     "archive, the raw bytes of the dtype"
 )
 _LONG = (np.dtype(np.float64), np.dtype(np.float32))
-"""Formats that may carry the numbers of a shorter one."""
+"""Formats in which the numbers of a shorter one may be stored."""
 
 
 class KernelArrays(NamedTuple):
-    """The arrays by their names, and the format of the outputs, where the file says it."""
+    """The arrays by name, and the format of the outputs."""
 
     arrays: dict[str, NDArray[np.float64]]
     dtype: str
 
 
 def loads(body: memoryview, dtype: str | None, most: int) -> KernelArrays:
-    """The arrays in ``body``, for a kernel of the format ``dtype``, or of that of its outputs.
+    """The arrays in ``body``, for a kernel in the format ``dtype``, by default that of its outputs.
 
     Raises:
-        Unsuitable: neither format, or broken.
-        InvalidValue: another array than there may be, or of another format.
+        Unsuitable: neither a safetensors file nor a NumPy archive, or broken.
+        InvalidValue: an array with an unknown name or of another format.
         LimitExceeded: more than ``most`` numbers.
     """
     wanted = FORMATS.get(dtype or "")

@@ -1,4 +1,4 @@
-"""Nested sequences of numbers to ndarrays and back, with nothing but NumPy.
+"""Nested lists of numbers to ndarrays and back, with NumPy only.
 
 Non-finite numbers are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in both directions.
 """
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from app.wire.errors import Unsuitable
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""The only strings that are numbers."""
+"""The strings that stand for numbers."""
 
 DEEPEST = 32
-"""Most axes an array may have; NumPy itself ends at 64."""
+"""Most axes an array may have; NumPy's own limit is 64."""
 
 
 def to_array(value: Any) -> NDArray[np.float64]:
-    """A number or nested sequences of numbers as float64, of any shape.
+    """A number or nested lists of numbers as a float64 array, of any shape.
 
     Raises `Unsuitable` for ragged nesting, for booleans, nulls and other strings.
     """
@@ -58,12 +58,12 @@ def _leaves(values: list[Any]) -> NDArray[np.float64]:
 
 
 def name_of(value: float) -> str:
-    """What a non-finite number is called in JSON."""
+    """The string that stands for a non-finite number in JSON."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def to_lists(array: NDArray[Any]) -> Any:
-    """``array`` as Python numbers in nested lists, non-finite ones as their names."""
+    """``array`` as Python numbers in nested lists, non-finite ones as strings."""
     values = np.asarray(array, dtype=np.float64)
     if np.isfinite(values).all():
         return values.tolist()

@@ -1,8 +1,8 @@
 """One ``.npy`` array as a body: https://numpy.org/neps/nep-0001-npy-format.html.
 
-Only real numbers pass. The header is read by a grammar of its own, in one pass: NumPy's reader takes any
-Python literal, and may take half a minute over ten kilobytes of it. Nothing is allocated before the header's
-claim has been held against the limit and against the bytes that are there.
+Only real numbers are accepted. The header is parsed with a strict grammar, in one pass: NumPy's reader
+accepts any Python literal, and may take half a minute for ten kilobytes of it. Nothing is allocated before
+the size in the header has been checked against the limit and the number of bytes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from app.wire.sizes import check_size
 _NAMED = frozenset(map(np.dtype, ("f8", "f4", "f2")))
 
 LONGEST_HEADER = 10_000
-"""Bytes of header that are read; NumPy's own writers stay below 200."""
+"""Bytes of header that are read; those that NumPy writes stay below 200."""
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
-"""Bytes that hold the header's length, by the format's version."""
+"""Size of the header's length field, in bytes, by the version of the format."""
 
 _NO_HEADER = "no valid .npy header, version 1.0 or 2.0, where one must be"
 
@@ -44,11 +44,11 @@ _FIELD = re.compile(
     """,
     re.VERBOSE,
 )
-"""One entry of the dictionary that a header is; Python 2 wrote an L behind long integers."""
+"""One entry of the header's dictionary; Python 2 wrote an L after long integers."""
 
 
 class Header(NamedTuple):
-    """What a ``.npy`` file says of its array, and where the array starts."""
+    """The header of a ``.npy`` file, and where the array starts."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -60,11 +60,11 @@ def loads(body: bytes | bytearray, most: int | None = None) -> NDArray[np.float6
     """The array in ``body`` as float64.
 
     Raises:
-        Unsuitable: no array of real numbers, or not of the size that it says.
+        Unsuitable: not an array of real numbers, or not of the declared size.
         LimitExceeded: more than ``most`` numbers or rows.
     """
     shape, fortran_order, dtype, start = header(body)
-    # float64 holds every value of these kinds, integers beyond 2^53 rounded as JSON's are.
+    # float64 holds every value of these kinds; integers beyond 2^53 are rounded, as in JSON.
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise Unsuitable("the array must hold integers or floats of at most 64 bits")
     if math.prod(shape) * dtype.itemsize != len(body) - start:
@@ -89,7 +89,7 @@ def header(body: bytes | bytearray) -> Header:
         raise Unsuitable(_NO_HEADER)
     descr = fields["descr"].decode()
     try:
-        # What NumPy calls some of the float8 formats that it does not know, and cannot read itself.
+        # NumPy writes f1 for some float8 formats of ml_dtypes, and cannot read it back.
         dtype = np.dtype("V1" if descr.endswith("f1") else descr)
     except TypeError:  # an integer of three bytes
         raise Unsuitable(_NO_HEADER) from None
@@ -102,7 +102,7 @@ def header(body: bytes | bytearray) -> Header:
 
 
 def _header_text(body: bytes | bytearray) -> tuple[bytes, int]:
-    """The header's text without blanks around it, and where the array's bytes begin."""
+    """The header's text, stripped, and where the array's bytes begin."""
     begin = len(_MAGIC) + 2
     width = _LENGTH_BYTES.get(bytes(body[len(_MAGIC) : begin]), 0)
     if not width or not body.startswith(_MAGIC):
@@ -115,20 +115,20 @@ def _header_text(body: bytes | bytearray) -> tuple[bytes, int]:
 
 
 def dumps(array: NDArray[Any]) -> bytes:
-    """``array`` as a ``.npy`` file. Formats that ``.npy`` has no name for travel as float32, exactly."""
+    """``array`` as a ``.npy`` file. Formats without a name in ``.npy`` are converted to float32, exactly."""
     held = np.ascontiguousarray(plain(array))
     return b"".join((_header(held.dtype, held.shape), _memory(held)))
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> list[bytes | memoryview]:
-    """What `dumps` makes of equally shaped ``arrays`` along a new first axis: in pieces, and not copied."""
+    """`dumps` of ``arrays`` of one shape, stacked along a new first axis: in pieces, without copying."""
     held = [np.ascontiguousarray(plain(array)) for array in arrays]
     return [_header(held[0].dtype, (len(held), *arrays[0].shape)), *map(_memory, held)]
 
 
 def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers in a format that NumPy has a name for."""
-    with np.errstate(invalid="ignore"):  # NaN that carry a message
+    """The same numbers in a format that ``.npy`` has a name for."""
+    with np.errstate(invalid="ignore"):  # signalling NaN
         return array if array.dtype in _NAMED else array.astype(np.float32)
 
 

@@ -21,7 +21,7 @@ Piece: TypeAlias = bytes | memoryview
 """A part of a text."""
 
 PIECE = 16_384
-"""Numbers encoded at a time: a third of a millisecond of the interpreter, and text that fits a cache."""
+"""Numbers encoded at a time: this holds the GIL for a third of a millisecond, and the text fits a cache."""
 
 
 def to_json(array: NDArray[Any]) -> bytes:
@@ -42,7 +42,7 @@ def _short(array: NDArray[Any]) -> bytes:
 
 
 def _long(array: NDArray[Any]) -> Iterator[Piece]:
-    """The pieces of an array of several: as many rows at a time as fit, or each row in pieces of its own."""
+    """The pieces of a long array: as many rows as fit in each, or pieces of each row."""
     count = len(array)
     rows = PIECE * count // size_of(array.shape)
     yield b"["
@@ -59,7 +59,7 @@ def _long(array: NDArray[Any]) -> Iterator[Piece]:
 def _encoded(array: NDArray[Any]) -> bytes:
     values = np.ascontiguousarray(array, dtype=np.float64)
     text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
-    # The encoder writes null for what JSON has no number for; nothing else in the text has an n.
+    # The encoder writes null for non-finite numbers; nothing else in the text contains an n.
     if b"n" not in text:
         return text
     names = [_NAMES[name_of(value)] for value in values[~np.isfinite(values)].tolist()]

@@ -1,7 +1,7 @@
-"""The JSON parser: simdjson, and what stands in for it where there is no wheel of it, as on Python 3.14.
+"""The JSON parser: simdjson, or a fallback where simdjson has no wheel, as on Python 3.14.
 
-The stand-in has of simdjson what is used here, in the standard library: slower, and the same answers. Which
-texts are JSON, orjson says.
+The fallback implements the part of simdjson's interface that is used here with the standard library: slower,
+with the same results. orjson decides which texts are valid JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 
 
 class Object:
-    """An object, with every pair that its text has."""
+    """An object, with all pairs of its text."""
 
     def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
         self._pairs = pairs
@@ -31,7 +31,7 @@ class Object:
         return _shown(self._values[key])
 
     def keys(self) -> list[str]:
-        """The keys; one that is given twice is there twice."""
+        """The keys, duplicates included."""
         return [key for key, _ in self._pairs]
 
 
@@ -51,11 +51,11 @@ class Array:
         return map(_shown, self._values)
 
     def as_list(self) -> list[Any]:
-        """Python's own lists and dictionaries."""
+        """The values as Python lists and dicts."""
         return [_plain(each) for each in self._values]
 
     def as_buffer(self, *, of_type: str) -> memoryview:
-        """The numbers, of any nesting, as doubles. Raises `TypeError` where something else is among them."""
+        """The numbers, flattened, as doubles. Raises `TypeError` if not all are numbers."""
         numbers = list(_leaves(self._values))
         if not set(map(type, numbers)) <= {int, float}:
             raise TypeError("not all are numbers")
@@ -63,20 +63,20 @@ class Array:
 
 
 class Parser:
-    """Reads one document after the other."""
+    """Parses documents."""
 
     @staticmethod
     def parse(text: bytes) -> Any:
-        """The document. Raises `ValueError` for what is no JSON."""
+        """The document. Raises `ValueError` for invalid JSON."""
         try:
             orjson.loads(text)
         except orjson.JSONDecodeError:
-            raise ValueError("NUMBER_ERROR") from None  # or no JSON: whoever is told looks which of the two
+            raise ValueError("NUMBER_ERROR") from None  # or invalid JSON: the caller finds out which
         return _shown(json.loads(text, object_pairs_hook=Object, parse_int=_integer))
 
 
 def _integer(digits: str) -> int | float:
-    """As an int where 64 bits hold it."""
+    """As an int if it fits in 64 bits, else as a float."""
     if len(digits) > 20:
         return float(digits)
     value = int(digits)

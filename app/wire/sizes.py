@@ -1,4 +1,4 @@
-"""How large an array may be, counted so that an empty axis hides no huge one."""
+"""Limits on the size of arrays, in a measure that an empty axis does not make zero."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from app.core.errors import LimitExceeded
 
 MOST = 2**40
-"""Numbers and rows that no array has, whatever the limits of a service are."""
+"""Numbers and rows beyond which any array is refused, whatever the service's limits are."""
 
 
 def size_of(shape: Sequence[int]) -> int:
-    """Π max(1, n): an array's numbers, and where an axis is empty the rows that it has all the same.
+    """Π max(1, n): the numbers of an array, or its rows if they are empty.
 
-    An array of 10⁹ rows of nothing takes no memory as an array, and gigabytes as text.
+    An array of 10⁹ empty rows takes no memory as an array, but gigabytes as text.
     """
     return math.prod(shape) or math.prod([max(1, length) for length in shape])
 
 
 def check_size(shape: Sequence[int], most: int | None, field: str = "inputs") -> None:
-    """Raises `LimitExceeded` for an array of this ``shape`` if it is larger than ``most`` or any limit."""
+    """Raises `LimitExceeded` if an array of this ``shape`` is larger than ``most``, by default `MOST`."""
     limit = MOST if most is None else most
     size = size_of(shape)
     if size > limit:

@@ -1,4 +1,4 @@
-"""A function with its parameters in one line, as a query string and a legend hold it.
+"""A function with its parameters in one line, as in a query string or a legend.
 
 name
 name(parameter=0.2, switch=tanh, other=true)
@@ -16,7 +16,7 @@ from app.wire.nested import NON_FINITE, name_of
 Setting = float | str | bool
 
 FORMULA = "formula:"
-"""What a formula begins with; its parameters follow behind a semicolon, which no formula holds."""
+"""The prefix of a formula; its parameters follow after a semicolon, which no formula contains."""
 
 SYNTAX = "must be a function's name, name(parameter=number, …), or formula:…; parameter=number, …"
 
@@ -52,7 +52,7 @@ def _parts(text: str) -> tuple[str, str | None]:
 
 
 def spell(name: str, settings: Mapping[str, object]) -> str:
-    """The line that `read` reads; for an array it shows three dots."""
+    """The line that `read` parses; an array is shown as an ellipsis."""
     inside = ", ".join(f"{parameter}={_shown(value)}" for parameter, value in settings.items())
     if name.startswith(FORMULA):
         return f"{name}; {inside}" if inside else name

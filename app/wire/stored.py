@@ -1,7 +1,7 @@
 """Named tensors in a file: safetensors, or a NumPy archive (``.npz``).
 
-Safetensors is described at https://huggingface.co/docs/safetensors. What the file declares is held against
-the bytes that are there before a tensor is inflated or made.
+Safetensors is described at https://huggingface.co/docs/safetensors. The declared sizes are checked against
+the number of bytes before a tensor is inflated or created.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from app.wire import json_body, npy
 from app.wire.errors import Malformed, Unsuitable
 
 MOST_TENSORS = 20_000
-"""Ten thousand layers with biases."""
+"""Tensors in a file: enough for ten thousand layers with biases."""
 
 LONGEST_DIRECTORY = 4 * 2**20
-"""Bytes of a file's own list of its tensors: 200 for each of the most there may be."""
+"""Bytes of a file's list of its tensors: 200 for each of `MOST_TENSORS`."""
 
 LONGEST_NAME = 500
 
@@ -37,7 +37,7 @@ _LOCAL_HEADER = 30
 
 
 class Stored(NamedTuple):
-    """A tensor as the file declares it, and how to get its values."""
+    """A tensor as the file declares it, and a function that reads its values."""
 
     name: str
     shape: tuple[int, ...]
@@ -46,10 +46,11 @@ class Stored(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What tensors may be.
+    """Which tensors are accepted.
 
-    ``safetensors`` has the formats by their names there, ``archived`` gives the format of an array in a NumPy
-    archive, None for one that is refused in the words of ``refusal``; ``check_shape`` raises `Unsuitable`.
+    ``safetensors`` maps the names of its formats to dtypes; ``archived`` gives the dtype to read an array of
+    a NumPy archive in, or None to refuse it with the message ``refusal``; ``check_shape`` raises
+    `Unsuitable`.
     """
 
     safetensors: Mapping[str, np.dtype[Any]]
@@ -59,19 +60,19 @@ class Taken(NamedTuple):
 
 
 def is_archive(body: memoryview) -> bool:
-    """Whether this is a NumPy archive, which keeps the order of its members."""
+    """Whether this is a NumPy archive, which, unlike safetensors, keeps the order of its members."""
     return body[: len(_ZIP)] == _ZIP
 
 
 def tensors(body: memoryview, taken: Taken) -> list[Stored]:
-    """The tensors in ``body``, none of them made yet; raises `Unsuitable`."""
+    """The tensors in ``body``, without reading their values; raises `Unsuitable`."""
     return _archive(body, taken) if is_archive(body) else _safetensors(body, taken)
 
 
 def _safetensors(body: memoryview, taken: Taken) -> list[Stored]:
     """The tensors that the header lists.
 
-    Read here, since the library copies every tensor and keeps the last of two with the same name.
+    Parsed here, since the library copies every tensor and keeps the last of two with the same name.
     """
     size = int.from_bytes(body[:8], "little")
     if not 2 <= size <= len(body) - 8 or body[8] != ord("{"):
@@ -133,7 +134,7 @@ def _whole_numbers(values: Any) -> TypeGuard[list[int]]:
 
 def _archive(body: memoryview, taken: Taken) -> list[Stored]:
     """The members of a NumPy archive, in their order."""
-    # What zipfile would read into memory as the directory is known from the last record alone.
+    # The last record has the size of the directory, which zipfile would read into memory.
     end = bytes(body[-22:])
     if end[:4] != _ZIP_END or end[20:] != b"\0\0" or body[-42:-38] == _ZIP64_LOCATOR:
         raise Unsuitable("the archive does not end with a plain ZIP directory of less than 65,536 members")
@@ -188,12 +189,12 @@ def _values(whole: bytes, header: npy.Header, dtype: np.dtype[Any]) -> NDArray[n
 
 
 def _doubles(values: NDArray[Any], *, copy: bool = False) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # NaN that carry a message
+    with np.errstate(invalid="ignore"):  # signalling NaN
         return values.astype(np.float64, order="C", copy=copy)
 
 
 def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """The first ``most`` bytes of a member; inflating ends there, whatever the member holds."""
+    """The first ``most`` bytes of a member; inflating stops there."""
     try:
         with archive.open(member) as stream:
             return stream.read(most)

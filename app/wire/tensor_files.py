@@ -1,4 +1,4 @@
-"""Named arrays written to a file, with a statement of what they are: safetensors, or a NumPy archive."""
+"""Writes named arrays, with a statement of what they are, to a safetensors file or a NumPy archive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn"
 
 
 def safetensors_file(arrays: Mapping[str, NDArray[Any]], statement: Mapping[str, str]) -> bytes:
-    """Arrays as they are; of a format that safetensors does not know, the same numbers in float32."""
+    """A safetensors file of the arrays; formats that it does not know are converted to float32, exactly."""
     held = {
         name: np.ascontiguousarray(each if each.dtype.name in _NAMED else plain(each))
         for name, each in arrays.items()
@@ -29,7 +29,7 @@ def safetensors_file(arrays: Mapping[str, NDArray[Any]], statement: Mapping[str,
 
 
 def archive(arrays: Mapping[str, NDArray[Any]], statement: str) -> bytes:
-    """Formats that NumPy does not know travel as float32, exactly; the ``statement`` is a member."""
+    """A NumPy archive with the ``statement``; formats unknown to ``.npy`` become float32, exactly."""
     stream = io.BytesIO()
     members: dict[str, Any] = {name: plain(each) for name, each in arrays.items()}
     np.savez(stream, allow_pickle=False, **members, **{STATEMENT: np.array(statement)})

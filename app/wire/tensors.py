@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: numbers in JSON, or raw bytes behind the JSON object.
+"""Tensors of the Open Inference Protocol: numbers in JSON, or raw bytes after the JSON object.
 
 The protocol: https://github.com/kserve/open-inference-protocol; raw bytes are its binary tensor data
 extension: little-endian, row-major, without gaps, in the order in which the JSON object names the tensors.
@@ -29,11 +29,11 @@ DATATYPES: Mapping[str, np.dtype[Any]] = {
 """The protocol's floating-point datatypes."""
 
 ARRAY_FIELDS = frozenset({"inputs", "data"})
-"""Where arrays lie in the JSON object."""
+"""The fields of the JSON object that hold arrays."""
 
 
 def loads(body: bytes, header_length: str | None, most: int | None = None) -> tuple[Any, memoryview]:
-    """The JSON object of an inference request and the raw bytes behind it.
+    """The JSON object of an inference request and the raw bytes after it.
 
     ``header_length`` is the header Inference-Header-Content-Length; without it all is JSON. Raises
     `Malformed`, and `LimitExceeded` for an array of more than ``most`` numbers.
@@ -51,9 +51,9 @@ def _header_length(text: str, most: int) -> int:
 
 
 def cut(binary: memoryview, sizes: Sequence[Any]) -> list[memoryview | None]:
-    """``binary`` in pieces of these ``sizes``, one a tensor; None for a tensor whose size is None.
+    """``binary`` in pieces of these ``sizes``, one per tensor; None for a tensor whose size is None.
 
-    Raises `Malformed` for a size that is none, and unless the sizes add up to the bytes that are there.
+    Raises `Malformed` for an invalid size, and unless the sizes add up to the length of ``binary``.
     """
     if not all(size is None or _is_length(size) for size in sizes):
         raise Malformed("binary_data_size must be a number of bytes")
@@ -64,10 +64,10 @@ def cut(binary: memoryview, sizes: Sequence[Any]) -> list[memoryview | None]:
 
 
 def array(datatype: str, shape: Any, data: NDArray[Any] | None, binary: memoryview | None) -> NDArray[Any]:
-    """The tensor of this ``shape``: its raw bytes as they lie there, or its numbers rounded to ``datatype``.
+    """The tensor of this ``shape``: a view of its raw bytes, or its numbers rounded to ``datatype``.
 
-    Numbers may come in the tensor's own nesting or flat. Raises `Malformed` where shape and contents
-    disagree, and unless there is either ``data`` or ``binary``.
+    Numbers may be nested like the tensor, or flat. Raises `Malformed` if shape and contents disagree, and
+    unless exactly one of ``data`` and ``binary`` is given.
     """
     dtype = DATATYPES[datatype]
     if not isinstance(shape, list) or len(shape) > DEEPEST or not all(map(_is_length, shape)):
@@ -87,16 +87,16 @@ def array(datatype: str, shape: Any, data: NDArray[Any] | None, binary: memoryvi
 
 
 def _check_rows(shape: Sequence[int]) -> None:
-    """An empty axis makes every product 0, and the others are as long as they please."""
+    """Refuses huge axes beside an empty one, which makes the product 0 whatever they are."""
     if size_of(shape) > MOST:
         raise Malformed(f"shape has an empty axis beside more than {MOST:,} rows")
 
 
 def _is_length(value: Any) -> bool:
-    return type(value) is int and value >= 0  # True is an int too, and a lie
+    return type(value) is int and value >= 0  # not isinstance: True is an int too
 
 
 def raw(values: NDArray[Any]) -> memoryview:
-    """The bytes of ``values`` as they travel, without a copy where they lie in row-major order."""
+    """The raw bytes of ``values``, without a copy if they are in row-major order."""
     flat: NDArray[Any] = np.ascontiguousarray(values).reshape(-1)
     return flat.view(np.uint8).data

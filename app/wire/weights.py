@@ -1,18 +1,19 @@
-"""A network's own weights as bytes: safetensors, or a NumPy archive (``.npz``).
+"""A network's weights in a file: safetensors, or a NumPy archive (``.npz``).
 
-Plain layers' matrices are rows × columns = outputs × inputs, as PyTorch's ``Linear`` keeps them, in float64,
-float32, float16 or, in safetensors, bfloat16; each becomes float64 once. What the file declares is held
-against the limits and against the bytes that are there before a tensor is inflated or made.
+The matrices of plain layers are outputs × inputs, as in PyTorch's ``Linear``, in float64, float32, float16
+or, in safetensors, bfloat16; each is converted to float64 once. The declared sizes are checked against the
+limits and the number of bytes before a tensor is inflated or created.
 
-A state dict of blocks is read as it is (`named`); `core.propagation.state_dict` knows the names.
+A state dict of blocks is returned as it is (`named`); `core.propagation.state_dict` knows the names.
 
-**Which vector is whose bias.** A name is read as words and numbers. A vector whose name says ``bias`` (or
-``b``) belongs to the matrix whose name is otherwise the same: ``0.weight`` and ``0.bias``, ``W1`` and ``b1``.
-Where no name says what it is (``arr_0``, ``arr_1``, …), a vector belongs to the matrix before it.
+**Which matrix a bias belongs to.** A name is split into words and numbers. A vector whose name contains
+``bias`` (or ``b``) belongs to the matrix whose name is otherwise the same: ``0.weight`` and ``0.bias``,
+``W1`` and ``b1``. If no name tells the role of its tensor (``arr_0``, ``arr_1``, …), a vector belongs to the
+matrix before it.
 
-**Which layer comes first.** Where names differ in their numbers alone, the numbers decide: ``2.weight`` comes
-before ``10.weight``. Other names stand in the order of the file, which a NumPy archive keeps; safetensors
-does not, so that such names are refused there.
+**The order of layers.** If names differ only in their numbers, the numbers decide: ``2.weight`` comes before
+``10.weight``. Other names are taken in the order of the file, which a NumPy archive keeps; safetensors does
+not, so such names are refused there.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _FLOATS = "tensors must be float64, float32, float16 or, in safetensors, bfloat1
 
 
 Key: TypeAlias = tuple[str | int, ...]
-"""A name as its words and numbers."""
+"""A name, split into words and numbers."""
 
 
 class Pair(NamedTuple):
@@ -54,7 +55,7 @@ def loads(body: memoryview, most: int) -> GivenWeights:
     """The layers in ``body``, first to last.
 
     Raises:
-        Unsuitable: neither format, broken, or no plain sequence of layers.
+        Unsuitable: neither format, broken, or not a plain sequence of layers.
         LimitExceeded: more than ``most`` numbers.
     """
     found = tensors(body, _TAKEN)
@@ -69,7 +70,7 @@ def loads(body: memoryview, most: int) -> GivenWeights:
 
 
 def named(body: memoryview, most: int) -> StateDict:
-    """All tensors in ``body``, none of them made: a block knows which are its own.
+    """All tensors in ``body``, without reading their values: a block selects those it needs.
 
     Raises `Unsuitable` for neither format and for broken files.
     """
@@ -96,7 +97,7 @@ _BUFFERS = {
     **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
     "BOOL": np.dtype(np.bool_),
 }
-"""What a state dict may hold besides: masks and counters, which are left out."""
+"""Formats in a state dict: besides weights it may hold masks and counters, which are left out."""
 
 _MOST_AXES = 8
 
@@ -127,12 +128,12 @@ def _without(key: Key, words: frozenset[str]) -> Key:
 
 
 def _pairs(tensors: list[Stored], *, ordered: bool) -> list[Pair]:
-    """Matrices in forward order, each with its bias; ``ordered`` where the file's order means something."""
+    """Matrices in forward order, each with its bias; ``ordered`` means that the file keeps its order."""
     keys = [_key(each.name) for each in tensors]
     roles = _MATRIX_WORDS | _BIAS_WORDS
-    telling = any(roles.intersection(key) for key in keys)
+    has_roles = any(roles.intersection(key) for key in keys)
     vectors = any(len(each.shape) == 1 for each in tensors)
-    if vectors and not telling:
+    if vectors and not has_roles:
         return _by_place([tensors[place] for place in _forward(keys, ordered=ordered)])
     return _by_name(tensors, keys, ordered=ordered)
 

@@ -27,7 +27,7 @@ def post(client: InProcess, **fields: Any) -> Response:
 
 
 def numbers(nested: Any) -> Any:
-    """Nested lists with the names of non-finite numbers as floats: float() knows them."""
+    """Nested lists as floats; float() parses the names of non-finite numbers too."""
     return [numbers(each) for each in nested] if isinstance(nested, list) else float(nested)
 
 
@@ -75,7 +75,7 @@ def test_json_and_binary_agree_bit_for_bit(client: InProcess, name: str, dtype: 
     nan = "NaN" if dtype in WITH_NAN else 1.0
     inputs: list[list[Any]] = [[-3.3, -0.7, 0.0], [0.1, 2.5, 40.0], [nan, "Infinity", "-Infinity"]]
     values = np.array(numbers(inputs))
-    spoken = post(client, function=name, inputs=inputs, order=2, dtype=dtype).json()
+    in_json = post(client, function=name, inputs=inputs, order=2, dtype=dtype).json()
     parameters = {"function": name, "order": 2, "dtype": dtype}
     headers = {"Content-Type": NPY, "Accept": NPY}
     binary = client.post("/activate", params=parameters, content=saved(values), headers=headers)
@@ -83,13 +83,13 @@ def test_json_and_binary_agree_bit_for_bit(client: InProcess, name: str, dtype: 
     stacked = np.load(io.BytesIO(binary.content)).astype(np.float64)
     assert stacked.shape == (3, 3, 3)
     for key, order in zip(("outputs", "derivative", "second_derivative"), stacked, strict=True):
-        np.testing.assert_array_equal(numbers(spoken[key]), order)
+        np.testing.assert_array_equal(numbers(in_json[key]), order)
 
 
 @pytest.mark.parametrize("dtype", sorted(FORMATS.keys() - WITH_NAN.keys()))
 @pytest.mark.parametrize("rounding", ["fast", "proved"])
 @pytest.mark.parametrize("field", ["inputs", "upstream"])
-def test_a_format_without_nan_takes_none(client: InProcess, dtype: str, rounding: str, field: str) -> None:
+def test_a_format_without_nan_refuses_it(client: InProcess, dtype: str, rounding: str, field: str) -> None:
     fields = {"inputs": [1.0, 2.0], "upstream": [1.0, 2.0], field: [1.0, "NaN"]}
     answer = post(client, function="relu", dtype=dtype, rounding=rounding, **fields)
     assert answer.status_code == 422
@@ -164,7 +164,7 @@ def test_mistakes_are_named(client: InProcess, fields: dict[str, Any], status: i
     assert {"type", "title", "detail", "errors"} <= problem.keys()
 
 
-def test_nothing_sent_comes_back(client: InProcess) -> None:
+def test_input_is_never_echoed(client: InProcess) -> None:
     secret = "hunter2-hunter2"
     for fields in (
         {"function": secret, "inputs": 1},
@@ -245,10 +245,10 @@ def test_too_many_numbers(client: InProcess) -> None:
 
 
 @pytest.mark.parametrize(("pieces", "units"), [(1, 30_000), (30_000, 1)])
-def test_what_is_wider_than_its_inputs_is_refused_before_it_is_made(
+def test_outputs_wider_than_the_inputs_are_refused_before_they_are_computed(
     client: InProcess, pieces: int, units: int
 ) -> None:
-    """Maxout makes as many candidates of each row as its weights say: here 30,000 of each of 1,000."""
+    """Maxout computes pieces × units candidates for each row: here 30,000 for each of 1,000 rows."""
     fields = {"function": "maxout", "order": 0, "inputs": [[0.0]] * 1000}
     params = {"weights": [[[0.0]] * units] * pieces, "biases": [[0.0] * units] * pieces}
     answer = client.post("/activate", json={**fields, "params": params})

@@ -1,4 +1,4 @@
-"""``POST /activate`` over every entry's whole parameter space: an answer or a 422, never a 500."""
+"""``POST /activate`` over every entry's whole parameter space: 200 or 422, never 500."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ INPUTS = [
 ]
 SHAPES = [(), (1,), (2,), (3,), (2, 3), (3, 1), (1, 3), (0,), (3, 0), (2, 1, 3), (1, 1, 1, 1)]
 SECONDS = 5.0
-"""Long enough for loops to be compiled, short beside the minute that one elementwise check once took."""
+"""Enough for compiling loops, much less than the minute that one elementwise check once took."""
 
 assert WITH_PARAMETERS
 over_entries = pytest.mark.parametrize("entry", WITH_PARAMETERS, ids=lambda entry: entry.name)
 
 
 def ends(parameter: Parameter) -> list[float]:
-    """Values to the ends of the domain, both signs where both are allowed."""
+    """Values up to the ends of the domain, with both signs if allowed."""
     if isinstance(parameter.domain, Integers):
         return [float(parameter.domain.low), float(parameter.domain.high)]
     values = [0.0, *SIZES, *(-size for size in SIZES)]
@@ -103,7 +103,7 @@ def test_two_shapes_that_do_not_fit_each_other(client: InProcess) -> None:
 
 
 def test_limits_are_compared_where_they_meet(client: InProcess) -> None:
-    """Laid along the axis, the first limit is one a row and the second one an element."""
+    """Along the axis, the first limit has one value per row, the second one per element."""
     limits = {"min_val": [0, 2], "max_val": [[1, 1, 1], [1, 1, 3]]}
     fields: dict[str, Any] = {"function": "hard_tanh", "inputs": np.zeros((2, 3)).tolist(), "axis": 0}
     assert answered(client, **fields, params=limits) == 422
@@ -111,7 +111,7 @@ def test_limits_are_compared_where_they_meet(client: InProcess) -> None:
 
 
 def test_nothing_is_broadcast_before_it_is_known_to_fit(client: InProcess) -> None:
-    """Thousands of lower limits beside thousands of upper ones are millions of pairs, for one number."""
+    """Thousands of lower limits and thousands of upper ones would make millions of pairs, for one number."""
     count = 4000
     limits = {"min_val": [[0]] * count, "max_val": [[1] * count]}
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Formulas wherever a function's name is taken, proofs and policies, and the card of a formula."""
+"""Formulas in place of functions' names, proofs and policies, and the description of a formula."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.api.describe import _soon
+from app.api.describe import _computed_here
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import FormulaActivation
 from app.core.card import Description
@@ -25,14 +25,14 @@ PAIRS = [
     ("gelu", "0.5 * x * (1 + erf(x / sqrt(2)))"),
     ("selu", SELU),
 ]
-"""Entries, and the same as somebody would type them."""
+"""Entries, and equivalent formulas."""
 
 
 def post(client: InProcess, path: str, **body: Any) -> Any:
     return client.post(path, json=body)
 
 
-def test_a_formula_is_answered_proved(client: InProcess) -> None:
+def test_a_formula_s_values_are_proved(client: InProcess) -> None:
     answer = post(client, "/activate", function="formula:x * tanh(softplus(x))", inputs=[0.5, -800, "NaN"])
     fields = answer.json()
     assert fields["proof"] == {"proved": 6, "unproved": 0}
@@ -42,7 +42,7 @@ def test_a_formula_is_answered_proved(client: InProcess) -> None:
 
 
 @pytest.mark.parametrize("count", [9, 1000], ids=["few numbers", "many numbers"])
-def test_a_proof_has_the_time_that_its_client_gives(client: InProcess, count: int) -> None:
+def test_a_proof_respects_the_client_s_deadline(client: InProcess, count: int) -> None:
     body = {
         "function": "formula:erf(tanh(exp(x) * x))",
         "inputs": [0.01 * n for n in range(count)],
@@ -101,7 +101,7 @@ def test_policies(client: InProcess) -> None:
         ("/functions/describe", "function", {}),
     ],
 )
-def test_what_is_no_formula_is_refused_at_its_field(
+def test_invalid_formulas_are_refused_at_their_field(
     client: InProcess, function: str, path: str, field: str, rest: dict[str, Any]
 ) -> None:
     answer = post(client, path, **{field: function}, **rest)
@@ -110,7 +110,7 @@ def test_what_is_no_formula_is_refused_at_its_field(
     assert "__class__" not in answer.text
 
 
-def test_a_name_without_a_value_is_asked_for(client: InProcess) -> None:
+def test_a_name_without_a_value_is_refused(client: InProcess) -> None:
     answer = post(client, "/activate", function="formula:beta * x", inputs=[1])
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("column 1: ")
@@ -201,11 +201,11 @@ def test_the_card_leaves_open_what_is_undecided(client: InProcess) -> None:
     "text", ["x * tanh(softplus(1.07 * x))", "x * erf(log(1.5 + exp(x)))", "max(x, sin(3 * x)) / (1 + x**2)"]
 )
 def test_a_card_is_found_sooner_than_a_worker_is_started(text: str) -> None:
-    """Of processor time: how busy the machine is says nothing of the card."""
+    """In processor time, whatever the load of the machine."""
     call = REGISTRY.resolve(f"formula:{text}", {})
     assert isinstance(call.activation, FormulaActivation)
     start = time.thread_time()
-    assert _soon(Description(call.activation)) is not None
+    assert _computed_here(Description(call.activation)) is not None
     assert time.thread_time() - start < 0.3
 
 
@@ -220,8 +220,8 @@ def test_a_card_is_found_sooner_than_a_worker_is_started(text: str) -> None:
     ],
     ids=["product", "quotient", "nested", "waves", "errors"],
 )
-def test_no_formula_holds_the_event_loop(text: str) -> None:
-    """Reading it takes milliseconds; derivatives and curves are looked at elsewhere, when they are wanted."""
+def test_no_formula_blocks_the_event_loop(text: str) -> None:
+    """Parsing takes milliseconds; derivatives and curves are computed elsewhere, on demand."""
     start = time.thread_time()
     REGISTRY.resolve(f"formula:{text}", {})
     assert time.thread_time() - start < 0.05
@@ -235,12 +235,12 @@ HARD = (
     "1e308 * 1e308 * x",
     "1 / sin(1e5 * x)",
 )
-"""Formulas whose derivatives leave the doubles, or that doubles cannot follow."""
+"""Formulas whose values or derivatives exceed the range or resolution of doubles."""
 
 
 @pytest.mark.parametrize("text", HARD)
 def test_hard_formulas_are_answered_soon(client: InProcess, text: str) -> None:
-    """The catalogue's routes take them in seconds of processor time: what is undecided stays open."""
+    """Descriptions, values and pictures take seconds of processor time; undecided facts are left null."""
     name = f"formula:{text}"
     start = time.process_time()
     numbers = [-1e300, -2.0, -0.0, 0.5, 3.0, 1e300]
@@ -256,6 +256,6 @@ def test_hard_formulas_are_answered_soon(client: InProcess, text: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HARD)
 def test_theory_of_hard_formulas_ends(client: InProcess, text: str) -> None:
-    """With an answer, a refusal, or at the deadline; half a minute of integrals may be behind one."""
+    """With an answer, a refusal, or at the deadline: the integrals may take half a minute."""
     answer = post(client, "/mean-field", activation=f"formula:{text}", sigma_w=1.5, sigma_b=0.1)
     assert answer.status_code in {200, 422, 504}, answer.text

@@ -1,4 +1,4 @@
-"""/gradient-flow and /mean-field held to the OpenAPI document, by requests that it allows or just forbids."""
+"""Conformance of /gradient-flow and /mean-field to the OpenAPI document, with valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, started
-from tests.support.drawn import patient
+from tests.support.drawn import without_deadline
 
 CHECKS = [
     not_a_server_error,
@@ -39,13 +39,13 @@ covered.config.phases.fuzzing.enabled = False
 
 
 @pytest.fixture(scope="module")
-def thrifty() -> Iterator[Server]:
-    """A server that refuses what would take more than a second, so that any request it takes may be drawn."""
+def limited() -> Iterator[Server]:
+    """A server that refuses what would take more than a second, so that any request may be drawn."""
     yield from started(max_flow_work="3e10")
 
 
 def affordable(body: Any) -> Any:
-    """The same request for a network that costs nothing: what is left out is 50 layers of 512 units."""
+    """The request with small defaults: the service's own are 50 layers of 512 units."""
     if not isinstance(body, dict) or "activation" not in body or "sigma_w" in body:
         return body
     missing = {name: most for name, most in SMALL.items() if name not in body}
@@ -54,21 +54,21 @@ def affordable(body: Any) -> Any:
     return {**missing, **body}
 
 
-def check(case: Case[Any], thrifty: Server) -> None:
+def check(case: Case[Any], limited: Server) -> None:
     case.body = affordable(case.body)
-    patient(case).call_and_validate(base_url=thrifty.url, checks=CHECKS, timeout=90)
+    without_deadline(case).call_and_validate(base_url=limited.url, checks=CHECKS, timeout=90)
 
 
 @pytest.mark.slow
 @drawn.include(path_regex=ROUTES).parametrize()
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_routes_keep_to_their_document(case: Case[Any], thrifty: Server) -> None:
-    check(case, thrifty)
+def test_the_routes_conform_to_their_document(case: Case[Any], limited: Server) -> None:
+    check(case, limited)
 
 
 @pytest.mark.slow
 @covered.include(path_regex=ROUTES).parametrize()
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_at_the_ends_of_every_field_too(case: Case[Any], thrifty: Server) -> None:
+def test_at_the_bounds_of_every_field_too(case: Case[Any], limited: Server) -> None:
     """Each field left out, at its bounds, just beyond them and of a wrong type: a thousand requests."""
-    check(case, thrifty)
+    check(case, limited)

@@ -67,7 +67,7 @@ def test_a_real_batch(client: InProcess) -> None:
     "extra",
     [{"normalization": "layer_norm"}, {"residual": {"scale": 0.5}}, {"normalization": "batch_norm"}, {}],
 )
-def test_what_a_network_can_be(client: InProcess, init: Any, extra: dict[str, Any]) -> None:
+def test_variants_of_a_network(client: InProcess, init: Any, extra: dict[str, Any]) -> None:
     answer = post(client, init=init, **extra)
     assert answer.status_code == 200, answer.text
     theory = answer.json()["theory"]
@@ -140,12 +140,12 @@ print([each["num_threads"] for each in threadpool_info() if each["user_api"] == 
 
 
 def test_blas_keeps_to_one_thread() -> None:
-    """Its own threads would make the last bits depend on the machine's cores.
+    """With its own threads the last bits would depend on the number of cores.
 
-    In a process of its own, as in service: the limit is the process's, and other tests move it.
+    In a separate process: the limit is global to a process, and other tests change it.
     """
-    told = subprocess.run([sys.executable, "-c", BLAS_THREADS], capture_output=True, check=True, text=True)
-    counts = json.loads(told.stdout)
+    run = subprocess.run([sys.executable, "-c", BLAS_THREADS], capture_output=True, check=True, text=True)
+    counts = json.loads(run.stdout)
     assert counts
     assert all(count == 1 for count in counts)
 
@@ -180,7 +180,7 @@ def test_a_large_network_is_tried_narrower_and_as_deep() -> None:
     assert (trial.training.runs, trial.training.steps) == (1, STEPS)
 
 
-def test_layers_are_narrowed_that_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_wide_layers_are_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.training.trial.MOST_WORK", 1.2e10)
     asked = {"activation": "relu", "width": [64, 256, 20, 256], "train": True}
     body = GradientFlowRequest.model_validate(asked)
@@ -196,7 +196,7 @@ def test_layers_are_narrowed_that_are_wide(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("depth", "memory"), [(2000, 8e9), (64, 1e5)], ids=["too long", "too large"])
-def test_one_that_cannot_be_tried_is_judged_all_the_same(depth: int, memory: float) -> None:
+def test_a_network_that_cannot_be_tried_is_still_judged(depth: int, memory: float) -> None:
     body = GradientFlowRequest.model_validate({"activation": "relu", "depth": depth, "train": True})
     trial = planned_trial(body, described(body, Settings()).network, memory)
     assert trial is not None
@@ -205,7 +205,7 @@ def test_one_that_cannot_be_tried_is_judged_all_the_same(depth: int, memory: flo
     assert str(STEPS) in found.summary.en
 
 
-def test_nothing_is_trained_that_nobody_asked_for(client: InProcess) -> None:
+def test_nothing_is_trained_without_a_request(client: InProcess) -> None:
     assert "training" not in post(client).json()
 
 
@@ -224,7 +224,7 @@ def test_an_initialiser_in_detail_is_the_one_of_that_name(client: InProcess) -> 
         {"gain": 1.0},
     ],
 )
-def test_an_initialiser_in_detail_that_there_is_not(client: InProcess, init: dict[str, Any]) -> None:
+def test_an_invalid_initialiser_in_detail(client: InProcess, init: dict[str, Any]) -> None:
     answer = post(client, init=init)
     assert answer.status_code == 422
     assert len(answer.content) < 10_000

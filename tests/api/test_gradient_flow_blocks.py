@@ -130,13 +130,22 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {**LSTM, "layers": 100}, "depth": 10**5}, ["body", "width"]),
     ],
 )
-def test_what_a_block_cannot_be(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:
+def test_invalid_blocks(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:
     answer = post(client, **fields)
     assert answer.status_code == 422, answer.text
     error = answer.json()["errors"][0]
     assert error["loc"][: len(loc)] == loc
     assert "recursive" not in answer.text
     assert len(answer.content) < 10_000
+
+
+def test_a_field_of_another_kind_is_not_taken_for_a_misspelling(client: InProcess) -> None:
+    for block, said in (
+        ({"kind": "residual", "heads": 2}, "belongs to another part"),
+        ({"kind": "transformer", "head": 2}, "did you mean heads?"),
+    ):
+        (error,) = post(client, block=block).json()["errors"]
+        assert said in error["msg"]
 
 
 def test_layers_that_differ(client: InProcess) -> None:
@@ -153,7 +162,7 @@ def test_layers_that_differ(client: InProcess) -> None:
     assert answer.json()["layers"][2]["saturated_fraction"]["median"] == 0
 
 
-def test_a_list_says_the_depth(client: InProcess) -> None:
+def test_a_list_determines_the_depth(client: InProcess) -> None:
     answer = post(client, activation=["relu"] * 6 + ["linear"], depth=None, init="lsuv")
     assert len(answer.json()["layers"]) == 7
     for layer in answer.json()["layers"]:
@@ -194,7 +203,7 @@ def test_dropout(client: InProcess, kind: str, block: dict[str, Any] | None) -> 
         ({"activation": ["relu"] * 4, "train": True}, "train"),
     ],
 )
-def test_lists_and_dropout_that_there_are_not(client: InProcess, fields: dict[str, Any], loc: str) -> None:
+def test_invalid_lists_and_dropout(client: InProcess, fields: dict[str, Any], loc: str) -> None:
     answer = post(client, **fields)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["loc"][:2] == ["body", loc]
@@ -205,7 +214,7 @@ def test_lists_and_dropout_that_there_are_not(client: InProcess, fields: dict[st
 @pytest.mark.parametrize(
     "block", [LSTM, {"kind": "recurrent"}, {"kind": "convolution", "size": 4, "padding": "zeros"}]
 )
-def test_a_sick_network_of_either_kind_is_told_what_helps(client: InProcess, block: dict[str, Any]) -> None:
+def test_a_sick_network_of_either_kind_gets_remedies(client: InProcess, block: dict[str, Any]) -> None:
     sick = {"activation": "tanh", "init": {"sigma_w": 0.5}, "depth": 40}
     answer = post(client, block=block, **sick)
     assert answer.status_code == 200, answer.text
@@ -219,7 +228,7 @@ def test_a_sick_network_of_either_kind_is_told_what_helps(client: InProcess, blo
 
 
 def test_a_wide_lstm_is_within_the_limits(client: InProcess) -> None:
-    """Refused dense (above); as estimated, deferred it is not."""
+    """It is refused with the dense engine (above), but not with the deferred one."""
     wide = {
         "block": LSTM,
         "width": 16384,

@@ -112,7 +112,7 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
 
 
 @pytest.mark.parametrize(
-    ("tensors", "block", "told"),
+    ("tensors", "block", "expected"),
     [
         (ENCODER, TRANSFORMER, (ENCODER_LAYER, 2, 12, ["norm.weight", "norm.bias", "head.weight"])),
         (encoder_layer(), TRANSFORMER, (ENCODER_LAYER, 1, 12, [])),
@@ -130,23 +130,23 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
         ),
     ],
 )
-def test_what_each_tensor_was_taken_for(
-    client: InProcess, tensors: Tensors, block: dict[str, Any], told: tuple[str, int, int, list[str]]
+def test_each_tensor_s_role_is_reported(
+    client: InProcess, tensors: Tensors, block: dict[str, Any], expected: tuple[str, int, int, list[str]]
 ) -> None:
     depth = {"depth": 3} if block["kind"] == "recurrent" else {}
     answer = post(client, tensors, block, **depth)
     assert answer.status_code == 200, answer.text[:500]
     GradientFlowResponse.model_validate(answer.json())
     weights = answer.json()["weights"]
-    assert (weights["module"], weights["blocks"], len(weights["tensors"])) == told[:3]
-    assert sorted(weights["left_out"]) == sorted(told[3])
+    assert (weights["module"], weights["blocks"], len(weights["tensors"])) == expected[:3]
+    assert sorted(weights["left_out"]) == sorted(expected[3])
     for each in weights["tensors"]:
-        assert each["transposed"] == (told[0] == "GPT-2" and each["kind"] == "weight")
+        assert each["transposed"] == (expected[0] == "GPT-2" and each["kind"] == "weight")
     assert answer.json()["engine"] == "dense"
-    assert len(answer.json()["layers"]) == (3 if depth else told[1])
+    assert len(answer.json()["layers"]) == (3 if depth else expected[1])
 
 
-def test_what_the_weights_tell_need_not_be_said(client: InProcess) -> None:
+def test_fields_that_the_weights_determine_are_optional(client: InProcess) -> None:
     answer = post(client, ENCODER, TRANSFORMER).json()
     shapes = {each["name"]: (each["rows"], each["columns"]) for each in answer["layers"][0]["matrices"]}
     assert shapes["query"] == (WIDTH, WIDTH)
@@ -154,8 +154,8 @@ def test_what_the_weights_tell_need_not_be_said(client: InProcess) -> None:
     assert post(client, ENCODER, {**TRANSFORMER, "mlp_ratio": INNER / WIDTH}).json() == answer
 
 
-def test_the_way_a_matrix_is_written_does_not_matter(client: InProcess) -> None:
-    """OpenAI's Conv1D keeps inputs × outputs, nanoGPT's Linear outputs × inputs."""
+def test_transposed_matrices_give_the_same_answer(client: InProcess) -> None:
+    """OpenAI's Conv1D stores inputs × outputs, nanoGPT's Linear outputs × inputs."""
     turned = {name: np.ascontiguousarray(each.T) if each.ndim == 2 else each for name, each in GPT_2.items()}
     first, second = (post(client, each, TRANSFORMER).json() for each in (GPT_2, turned))
     assert first["layers"] == second["layers"]
@@ -166,8 +166,8 @@ def test_formats(client: InProcess, dtype: Any) -> None:
     assert post(client, {name: each.astype(dtype) for name, each in ENCODER.items()}, TRANSFORMER).is_success
 
 
-def test_blocks_stand_in_the_order_of_their_numbers(client: InProcess) -> None:
-    """Of twelve blocks the second has the largest weights, and safetensors puts it behind the tenth."""
+def test_blocks_are_in_the_order_of_their_numbers(client: InProcess) -> None:
+    """Of twelve blocks the second has the largest weights, and safetensors sorts it after the tenth."""
     layers = [{"linear1.weight": drawn(WIDTH, WIDTH) * (9 if number == 1 else 1)} for number in range(12)]
     tensors = {
         f"b.{number}.{name}": each for number, layer in enumerate(layers) for name, each in layer.items()
@@ -180,7 +180,7 @@ def test_blocks_stand_in_the_order_of_their_numbers(client: InProcess) -> None:
 
 
 def test_a_residual_block_by_hand(client: InProcess) -> None:
-    """h + W₂ tanh(W₁ n(h) + b₁) + b₂ with n(h)'s gain and offset, block after block."""
+    """h + W₂ tanh(W₁ n(h) + b₁) + b₂ with n(h)'s gain and offset, for each block."""
     h = drawn(5, WIDTH)
     answer = post(client, RESIDUAL, {"kind": "residual"}, inputs=h.tolist())
     for number, layer in enumerate(answer.json()["layers"]):
@@ -204,7 +204,7 @@ def test_real_inputs_of_a_recurrent_network(client: InProcess) -> None:
     assert len(answer["layers"]) == 6
 
 
-def test_layers_one_over_the_other_by_hand(client: InProcess) -> None:
+def test_stacked_layers_by_hand(client: InProcess) -> None:
     """The h of a layer is the x of the next; figures are over both."""
     tensors, x = recurrent(1, layers=2), drawn(2, 6, 3)
     answer = post(client, tensors, {"kind": "recurrent"}, inputs=x.tolist()).json()
@@ -213,8 +213,8 @@ def test_layers_one_over_the_other_by_hand(client: InProcess) -> None:
         below = x[:, time]
         for layer in range(2):
             given = below @ tensors[f"weight_ih_l{layer}"].T + tensors[f"bias_ih_l{layer}"]
-            asked = states[layer] @ tensors[f"weight_hh_l{layer}"].T + tensors[f"bias_hh_l{layer}"]
-            below = states[layer] = np.tanh(given + asked)
+            kept = states[layer] @ tensors[f"weight_hh_l{layer}"].T + tensors[f"bias_hh_l{layer}"]
+            below = states[layer] = np.tanh(given + kept)
         mean_square = float(np.mean(np.square(states)))
         assert step["activation_mean_square"]["median"] == pytest.approx(mean_square, rel=1e-12)
     assert [each["name"] for each in answer["layers"][0]["matrices"]] == [
@@ -225,7 +225,7 @@ def test_layers_one_over_the_other_by_hand(client: InProcess) -> None:
     ]
 
 
-def test_recurrent_networks_that_are_drawn_have_features_of_their_own(client: InProcess) -> None:
+def test_random_recurrent_networks_may_have_other_features(client: InProcess) -> None:
     fields = {"activation": "tanh", "width": 8, "depth": 5, "networks": 2, "block": {**LSTM, "features": 3}}
     for inputs in ({}, {"inputs": drawn(4, 5, 3).tolist()}):
         answer = client.post("/gradient-flow", json={**fields, **inputs})
@@ -372,7 +372,7 @@ REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_state_dicts_that_are_no_such_blocks(client: InProcess, name: str) -> None:
+def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -> None:
     tensors, block, said = REFUSED[name]
     answer = post(client, tensors, block)
     assert answer.status_code == 422, answer.text[:300]
@@ -410,7 +410,7 @@ def test_state_dicts_that_are_no_such_blocks(client: InProcess, name: str) -> No
         (recurrent(4), LSTM, {"depth": 10**9}, ["depth"]),
     ],
 )
-def test_what_does_not_go_with_the_weights(
+def test_fields_that_contradict_the_weights(
     client: InProcess, tensors: Tensors, block: dict[str, Any], fields: dict[str, Any], loc: list[str]
 ) -> None:
     answer = post(client, tensors, block, **fields)
@@ -419,7 +419,7 @@ def test_what_does_not_go_with_the_weights(
 
 
 def test_nothing_is_read_before_all_names_and_shapes_are_known() -> None:
-    """A tensor that is refused last has had none of its neighbours made."""
+    """If the last tensor is refused, none of the others has been read."""
 
     class Declared:
         def __init__(self, name: str, shape: tuple[int, ...]) -> None:
@@ -442,7 +442,7 @@ def test_nothing_is_read_before_all_names_and_shapes_are_known() -> None:
     tracemalloc.stop()
 
 
-def test_no_more_numbers_than_may_be() -> None:
+def test_the_limit_on_numbers() -> None:
     application = create_app(Settings(max_elements=1000))
     with start_blocking_portal() as portal:
         lifespan = application.router.lifespan_context(application)

@@ -53,7 +53,7 @@ def figures(answer: Response, name: str) -> list[float]:
 
 
 def forward(phi: Callable[[np.ndarray], np.ndarray], h: np.ndarray) -> Iterator[np.ndarray]:
-    """Each layer's activations as the formula says: h ← φ(h Wᵀ + b)."""
+    """Each layer's activations by the formula h ← φ(h Wᵀ + b)."""
     for matrix, bias in zip(MATRICES, BIASES, strict=True):
         h = phi(h @ matrix.T + bias)
         yield h
@@ -69,7 +69,7 @@ def test_every_layer_s_signal_is_the_formula_s(client: InProcess, weights: bytes
 
 
 def test_a_network_of_one_unit_a_layer_by_hand(client: InProcess) -> None:
-    """δ₁/δ_L = ∏ w_{l+1} φ′(z_l): with one unit and one input no loss is left in it."""
+    """δ₁/δ_L = ∏ w_{l+1} φ′(z_l): with one unit and one input it does not depend on the loss."""
     weights, x = [0.7, -1.9, 0.3, 2.5], 0.4
     expected = 0.0
     for weight, behind in zip(weights, [*weights[1:], None], strict=True):
@@ -107,14 +107,14 @@ def test_prelu_s_slope_is_a_parameter(client: InProcess) -> None:
     np.testing.assert_allclose(figures(answer, "activation_mean"), means, rtol=1e-12)
 
 
-def test_the_network_is_one_and_the_seed_is_the_loss_s(client: InProcess) -> None:
+def test_there_is_one_network_and_the_seed_draws_the_loss_gradient(client: InProcess) -> None:
     answers = [post(client, seed=seed, batch=6).json() for seed in (1, 1, 2)]
     assert answers[0] == answers[1]
     assert answers[0] != answers[2]
     assert [answers[0][key] for key in ("networks", "engine", "theory")] == [1, "dense", None]
 
 
-def test_what_else_a_network_has(client: InProcess) -> None:
+def test_options_beside_weights(client: InProcess) -> None:
     answer = post(client, dtype="float32", normalization="layer_norm", residual={"scale": 0.5})
     assert len(figures(answer, "correlation")) == 3
 
@@ -133,13 +133,13 @@ VALUES = {"depth": 3, "width": 8, "init": "he_normal", "sigma_b": 0.1, "networks
 def assert_refused(answer: Response, said: str, loc: Sequence[str] | None = None) -> None:
     assert answer.status_code == 422, answer.text[:300]
     document = answer.json()
-    told = [document["detail"], *(each["msg"] for each in document.get("errors", ()))]
-    assert any(said in each for each in told), told
+    messages = [document["detail"], *(each["msg"] for each in document.get("errors", ()))]
+    assert any(said in each for each in messages), messages
     assert loc is None or document["errors"][0]["loc"] == ["body", *loc]
 
 
 @pytest.mark.parametrize("name", REPLACED_BY_WEIGHTS)
-def test_what_the_weights_say_is_not_said_again(client: InProcess, name: str) -> None:
+def test_fields_that_the_weights_replace_are_refused(client: InProcess, name: str) -> None:
     assert_refused(
         post(client, SAFETENSORS, **{name: VALUES[name]}), "must not be given beside weights", [name]
     )
@@ -195,7 +195,7 @@ def test_the_request_part_is_json(client: InProcess, media_type: str) -> None:
 
 
 def test_a_part_without_a_type_is_read(client: InProcess) -> None:
-    """Browsers send a form's text so."""
+    """Browsers send text fields of forms this way."""
     files = {"request": (None, b'{"activation":"tanh"}'), "weights": ("w", ARCHIVE)}
     assert client.post("/gradient-flow", files=files).status_code == 200
 
@@ -218,13 +218,13 @@ def test_no_field_stands_in_the_query_string(client: InProcess) -> None:
 
 
 @pytest.mark.parametrize("path", ["/activate", "/mean-field"])
-def test_forms_are_taken_where_they_mean_something(client: InProcess, path: str) -> None:
+def test_other_routes_refuse_forms(client: InProcess, path: str) -> None:
     answer = client.post(path, **form(ARCHIVE, {"activation": "tanh"}))
     assert answer.status_code == 415
     assert "multipart" not in answer.headers["accept"]
 
 
-def test_arrays_alone_are_taken_where_they_mean_something(client: InProcess) -> None:
+def test_other_routes_refuse_npy_bodies(client: InProcess) -> None:
     for path in ("/gradient-flow", "/mean-field"):
         answer = client.post(path, content=b"", headers={"Content-Type": "application/x-npy"})
         assert answer.status_code == 415

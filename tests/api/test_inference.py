@@ -1,4 +1,4 @@
-"""``/v2`` over ASGI: every function is a model, in every datatype and form the answer of ``/activate``."""
+"""``/v2`` over ASGI: every function is a model, answering as ``/activate`` in all datatypes and forms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def infer(client: InProcess, model: str, *inputs: dict[str, Any], **fields: Any)
 def infer_raw(
     client: InProcess, model: str, arrays: dict[str, np.ndarray], datatype: str, **fields: Any
 ) -> Response:
-    """An inference request with raw tensors that asks for raw tensors."""
+    """An inference request with raw tensors that requests raw tensors."""
     inputs = [
         {
             "name": name,
@@ -84,7 +84,7 @@ def outputs(answer: Response) -> dict[str, np.ndarray]:
     return found
 
 
-def test_the_server_says_what_it_is(client: InProcess) -> None:
+def test_server_metadata(client: InProcess) -> None:
     metadata = client.get("/v2").json()
     assert metadata.keys() == {"name", "version", "extensions"}
     assert "binary_tensor_data" in metadata["extensions"]
@@ -123,11 +123,11 @@ def test_both_forms_answer_what_activate_answers(client: InProcess, name: str, d
     order = 2 if isinstance(REGISTRY[name], Elementwise) else 1
     asked = {"function": name, "inputs": values, "dtype": FORMATS[datatype], "order": order}
     truth = client.post("/activate", json=asked).json()
-    spoken = outputs(infer(client, name, tensor(values, datatype)))
+    in_json = outputs(infer(client, name, tensor(values, datatype)))
     sent = np.array(values).astype(DATATYPES[datatype])
     binary = outputs(infer_raw(client, name, {"inputs": sent}, datatype))
-    assert list(spoken) == list(binary) == [key for key in OUTPUTS if truth[key] is not None]
-    for key, array in spoken.items():
+    assert list(in_json) == list(binary) == [key for key in OUTPUTS if truth[key] is not None]
+    for key, array in in_json.items():
         np.testing.assert_array_equal(array, np.array(truth[key], np.float64))
         np.testing.assert_array_equal(binary[key], array)
 
@@ -142,12 +142,12 @@ def test_non_finite_numbers_in_json(client: InProcess) -> None:
 def test_sizes(client: InProcess, size: int) -> None:
     values = np.linspace(-9, 9, size)
     found = outputs(infer_raw(client, "tanh", {"inputs": values}, "FP64"))
-    # tanh, 1 − tanh² and −2 tanh (1 − tanh²), to what these plain forms are good for.
+    # tanh, 1 − tanh² and −2 tanh (1 − tanh²), to the accuracy of these plain forms.
     np.testing.assert_allclose(found["outputs"], np.tanh(values), rtol=1e-15)
     np.testing.assert_allclose(found["derivative"], 1 - np.tanh(values) ** 2, atol=1e-15)
-    spoken = outputs(infer(client, "tanh", tensor(values)))
+    in_json = outputs(infer(client, "tanh", tensor(values)))
     for key, array in found.items():
-        np.testing.assert_array_equal(spoken[key], array)
+        np.testing.assert_array_equal(in_json[key], array)
 
 
 def test_only_the_outputs_asked_for_in_their_order(client: InProcess) -> None:
@@ -176,7 +176,7 @@ def test_each_output_in_its_own_form(client: InProcess) -> None:
     assert [array.tolist() for array in outputs(answer).values()] == [[0.5, 0.5], [0.25, 0.25], [0.0, 0.0]]
 
 
-def test_the_request_s_id_comes_back(client: InProcess) -> None:
+def test_the_request_s_id_is_returned(client: InProcess) -> None:
     assert infer(client, "relu", tensor([1.0]), id="a-42").json()["id"] == "a-42"
     answer = infer(client, "relu", tensor([1.0])).json()
     assert "id" not in answer
@@ -186,9 +186,9 @@ def test_the_request_s_id_comes_back(client: InProcess) -> None:
 @pytest.mark.parametrize(("name", "parameter", "chosen"), SCALARS)
 def test_parameters_by_name(client: InProcess, name: str, parameter: str, chosen: float) -> None:
     values = [-1.5, 0.25, 3.0, 0.5]
-    spoken = outputs(infer(client, name, tensor(values), parameters={parameter: chosen}))
+    found = outputs(infer(client, name, tensor(values), parameters={parameter: chosen}))
     truth = client.post("/activate", json={"function": name, "inputs": values, "params": {parameter: chosen}})
-    np.testing.assert_array_equal(spoken["derivative"], np.array(truth.json()["derivative"], np.float64))
+    np.testing.assert_array_equal(found["derivative"], np.array(truth.json()["derivative"], np.float64))
 
 
 def test_array_parameters_are_input_tensors(client: InProcess) -> None:
@@ -295,7 +295,7 @@ def test_mistakes_are_named(
     assert says in answer.json()["error"]
 
 
-def test_nothing_sent_comes_back(client: InProcess) -> None:
+def test_input_is_never_echoed(client: InProcess) -> None:
     secret = "hunter2-hunter2"
     for fields in (
         {"inputs": [GOOD | {"name": secret}]},
@@ -360,17 +360,17 @@ def test_every_error_below_v2_has_the_protocol_s_shape(
     assert answer.json().keys() == {"error"}
 
 
-def test_errors_of_our_own_have_it_too(
+def test_server_errors_have_it_too(
     client: InProcess, application: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr("app.api.inference.activate", broken)
-    unforeseen = infer(client, "sigmoid", GOOD)
+    unexpected = infer(client, "sigmoid", GOOD)
     monkeypatch.setattr(application.state, "ready", False)
     for answer, status in (
-        (unforeseen, 500),
+        (unexpected, 500),
         (client.get("/v2/health/ready"), 503),
         (client.get("/v2/models/sigmoid/ready"), 503),
     ):

@@ -1,4 +1,4 @@
-"""Networks that people train, as published: the answers in words are those of docs/verdicts.md."""
+"""Published networks: their verdicts are those in docs/verdicts.md."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ PLAIN_GPT_2: dict[str, Any] = {
 @pytest.mark.parametrize("networks", [1, 2, 8])
 def test_gpt_2_is_within_the_service_s_limits(networks: int) -> None:
     asked = GradientFlowRequest.model_validate({**PLAIN_GPT_2, "networks": networks})
-    # Gram matrices of 1,024 tokens for the sake of norms alone would make it 1.5e12.
+    # With Gram matrices of 1,024 tokens just for norms it would be 1.5e12.
     assert described(asked, Settings()).cost.work < 1.1e12
 
 
 @pytest.mark.slow
 def test_gpt_2_small_as_it_was_published() -> None:
-    """By a server that waits for longer than it usually does: this may be a busy machine."""
+    """With a longer deadline than by default, as the machine may be busy."""
     with contextmanager(started)(request_timeout="300") as server:
         reply = httpx.post(f"{server.url}/gradient-flow", json=GPT_2[0], timeout=300)
     assert reply.status_code == 200, reply.text
@@ -48,7 +48,7 @@ def test_gpt_2_small_as_it_was_published() -> None:
     layers = answer["layers"]
     assert len(layers) == 12
     assert f"rises from 0 to {layers[-1]['correlation']['median']:.2g} in" in DOCUMENT
-    # Keys are all alike to a query at first: token i looks at i of them, and the entropy is the mean of ln i.
+    # At initialisation attention is nearly uniform over the i keys of token i: entropy is the mean of ln i.
     for layer in layers:
         assert layer["attention_entropy"]["median"] == pytest.approx(5.91, abs=0.05)
 

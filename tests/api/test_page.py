@@ -1,4 +1,4 @@
-"""How the page's files are served: strict, compressed, asked for once; and the catalogue like them."""
+"""How the page's files are served: with a policy, compressed, with ETags; and the catalogue likewise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = sorted(path.relative_to(FILES).as_posix() for path in FILES.rglob("*") i
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/page/{name}" for name in NAMES)])
-def test_each_file_comes_compressed_and_then_not_again(client: InProcess, path: str) -> None:
+def test_each_file_is_compressed_and_revalidated(client: InProcess, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-encoding"] == "gzip"
@@ -48,7 +48,7 @@ def test_other_pages_may_frame_the_scenes_and_nothing_else(client: InProcess) ->
     assert framed.content == client.get("/").content
 
 
-def test_a_file_that_is_none_is_a_problem(client: InProcess) -> None:
+def test_an_unknown_file_is_a_problem(client: InProcess) -> None:
     for name in ("none.js", "..%2Fmain.py", "index.html%00"):
         assert client.get(f"/page/{name}").status_code == 404
 
@@ -77,7 +77,7 @@ def test_vega_is_bundled_with_its_interpreter(server: Server) -> None:
     assert "expressionInterpreter" in answer.text  # what the policy needs: no eval
 
 
-def test_vega_is_not_taken_from_somebody_elses_directory(
+def test_vega_is_not_read_from_another_user_s_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
@@ -88,7 +88,7 @@ def test_vega_is_not_taken_from_somebody_elses_directory(
     assert not list((tmp_path / "activation-lab-12345").iterdir())
 
 
-def test_vega_needs_no_place_to_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vega_needs_no_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "none"))
     monkeypatch.setattr(vega, "_made", lambda: b"script")
     assert vega._script() == b"script"
@@ -133,26 +133,26 @@ def test_the_page_names_no_activation() -> None:
         assert not texts & (set(REGISTRY) | set(REGISTRY.framework_names)), path.name
 
 
-def test_the_browser_asks_at_once_for_every_module_of_the_first_view_and_for_no_other() -> None:
+def test_exactly_the_modules_of_the_first_view_are_preloaded() -> None:
     needed: set[Path] = set()
-    asked = [FILES / "main.js", FILES / "learn" / "learn.js"]
-    while asked:
-        module = asked.pop().resolve()
+    remaining = [FILES / "main.js", FILES / "learn" / "learn.js"]
+    while remaining:
+        module = remaining.pop().resolve()
         if module not in needed:
             needed.add(module)
-            asked += [module.parent / name for name in re.findall(r'from "(\..*)";', module.read_text())]
+            remaining += [module.parent / name for name in re.findall(r'from "(\..*)";', module.read_text())]
     named = re.findall(r'"modulepreload" href="page/(.*)"', (FILES / "index.html").read_text())
     assert named == sorted({path.relative_to(FILES).as_posix() for path in needed} - {"main.js"})
 
 
-def test_the_service_tells_how_long_it_computed(client: InProcess) -> None:
+def test_server_timing_has_the_computation_s_duration(client: InProcess) -> None:
     answer = client.post("/activate", json={"function": "tanh", "inputs": [0.0] * 1000})
     found = re.fullmatch(r"compute;dur=(\d+\.\d{4})", answer.headers["server-timing"])
     assert found is not None
     assert 0 < float(found[1]) < 1000 * answer.elapsed.total_seconds()
 
 
-def test_the_service_in_plain_text_names_what_there_is(client: InProcess) -> None:
+def test_the_examples_in_llms_txt_run(client: InProcess) -> None:
     answer = client.get("/llms.txt")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     paths = client.get("/openapi.json").json()["paths"]

@@ -1,4 +1,4 @@
-"""``/plots`` over ASGI: three forms of each picture, plain addresses, tags, and what is refused."""
+"""``/plots`` over ASGI: three forms of each picture, plain addresses, ETags, and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.core.activations.definition import Rowwise
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
-from tests.support.drawn import patient
+from tests.support.drawn import without_deadline
 
 NETWORK = {"activation": "tanh", "depth": 3, "width": 16, "batch": 4, "networks": 2}
 DIAGRAM = {"activation": "tanh", "sigma_w": [[0.5, 1.5, 2.5]], "sigma_b": [[0.0], [0.5]]}
@@ -39,7 +39,7 @@ def draw(client: InProcess, form: str = "vl.json", **query: Any) -> Response:
 
 
 def size(png: bytes) -> tuple[int, int]:
-    """Width and height, as the first chunk says."""
+    """Width and height, from the first chunk."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height
 
@@ -112,11 +112,11 @@ def test_the_cells_are_those_of_the_answer(client: InProcess) -> None:
         ("torch:GELU(approximate=tanh)", "torch:GELU(approximate=tanh)"),
     ],
 )
-def test_lines_are_called_as_they_were_asked_for(client: InProcess, name: str, shown: str) -> None:
+def test_lines_are_labelled_as_they_were_requested(client: InProcess, name: str, shown: str) -> None:
     assert datasets(draw(client, name=name))["curves"][0]["series"] == shown
 
 
-def test_a_function_asked_for_twice_is_one_line(client: InProcess) -> None:
+def test_a_function_requested_twice_is_one_line(client: InProcess) -> None:
     names = ["leaky_relu", "leaky_relu(negative_slope=0.01)"]
     assert len(datasets(draw(client, name=names))["curves"]) == 1
 
@@ -127,7 +127,7 @@ def test_orders_are_panels_each_once(client: InProcess) -> None:
     assert len(specification["vconcat"]) == 2
 
 
-def test_a_copy_that_is_right_is_not_sent_again(client: InProcess) -> None:
+def test_a_current_copy_gets_a_304(client: InProcess) -> None:
     first = draw(client, "svg")
     again = client.get(
         "/plots/functions.svg", params={"name": "tanh"}, headers={"If-None-Match": first.headers["etag"]}
@@ -139,12 +139,12 @@ def test_a_copy_that_is_right_is_not_sent_again(client: InProcess) -> None:
     assert other.headers["etag"] != first.headers["etag"]
 
 
-def test_a_png_has_the_pixels_asked_for(client: InProcess) -> None:
+def test_a_png_has_the_requested_pixels(client: InProcess) -> None:
     plain = size(draw(client, "png", scale=1).content)
     fine = size(draw(client, "png", scale=3).content)
     assert fine == pytest.approx([3 * each for each in plain], abs=3)
     wide = size(draw(client, "png", scale=1, width=760).content)
-    assert wide[0] - plain[0] == pytest.approx(200, abs=10)  # labels at the ends hang over
+    assert wide[0] - plain[0] == pytest.approx(200, abs=10)  # labels at the ends may overhang
 
 
 def test_korean(client: InProcess) -> None:
@@ -254,9 +254,9 @@ drawn = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
 
 @drawn.include(path_regex="^/plots/functions").parametrize()
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_functions_keep_to_their_document(case: Case[Any]) -> None:
+def test_functions_conform_to_their_document(case: Case[Any]) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance]
-    patient(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
+    without_deadline(case).call_and_validate(checks=checks, timeout=2 * Settings().request_timeout)
 
 
 TRAINED = {
@@ -318,7 +318,7 @@ def test_answers_are_drawn_as_they_were_when_simulated(client: InProcess, figure
         ]
 
 
-def test_a_training_moves_and_its_copy_is_known(client: InProcess) -> None:
+def test_a_training_film_and_its_etag(client: InProcess) -> None:
     query = {"request": json.dumps({**TRAINED, "activations": ["tanh", "relu"]}), "lang": "ko"}
     answer = client.get("/plots/training-film.svg", params=query)
     assert answer.status_code == 200, answer.text[:300]

@@ -1,4 +1,4 @@
-"""``GET /functions/{name}/reference.*``: files that programs load as they are."""
+"""``GET /functions/{name}/reference.*``: reference files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import InProcess
 
 
 def load(body: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays in a safetensors file: the library's own reader for NumPy knows no float8."""
+    """The arrays in a safetensors file, float8 included (the library's NumPy reader does not support it)."""
     size = int.from_bytes(body[:8], "little")
     header = json.loads(body[8 : 8 + size])
     names = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F32": "float32"}
@@ -46,14 +46,14 @@ def test_every_number_of_a_short_format_against_mpmath(client: InProcess) -> Non
             )
 
 
-def test_the_metadata_says_what_it_is(client: InProcess) -> None:
+def test_the_metadata_describe_the_file(client: InProcess) -> None:
     body = client.get(url("torch:LeakyReLU", dtype="bfloat16", order=0)).content
     size = int.from_bytes(body[:8], "little")
-    told = json.loads(body[8 : 8 + size])["__metadata__"]
-    assert told["function"] == "leaky_relu"
-    assert json.loads(told["params"]) == {"negative_slope": 0.01}
-    assert (told["dtype"], told["order"], told["unproved"]) == ("bfloat16", "0", "0")
-    assert told["inputs"].startswith("every number")
+    metadata = json.loads(body[8 : 8 + size])["__metadata__"]
+    assert metadata["function"] == "leaky_relu"
+    assert json.loads(metadata["params"]) == {"negative_slope": 0.01}
+    assert (metadata["dtype"], metadata["order"], metadata["unproved"]) == ("bfloat16", "0", "0")
+    assert metadata["inputs"].startswith("every number")
 
 
 def archived(body: bytes) -> dict[str, NDArray[np.float64]]:
@@ -64,8 +64,8 @@ def archived(body: bytes) -> dict[str, NDArray[np.float64]]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_hard_inputs_of_a_long_format(client: InProcess, dtype: str) -> None:
     found = archived(client.get(url("gelu", "npz", dtype=dtype, order=1)).content)
-    told = json.loads(str(found.pop("metadata")))
-    assert "closest to the middle" in told["inputs"]
+    metadata = json.loads(str(found.pop("metadata")))
+    assert "closest to the middle" in metadata["inputs"]
     x, y = found["inputs"].astype(np.float64), found["outputs"]
     assert {each.dtype.name for each in found.values()} == {dtype}
     assert len(x) > 3000
@@ -89,10 +89,10 @@ def test_hard_inputs_of_a_long_format(client: InProcess, dtype: str) -> None:
             off = abs(mpmath.mpf(float(y[place])) - exact) / mpmath.mpf(float(spacing))
             assert off <= 0.5
             closest = min(closest, float(abs(off - 0.5)))
-    assert closest < 2e-3  # hard to round ones are among them
+    assert closest < 2e-3  # some are hard to round
 
 
-def test_it_is_kept_and_told_apart_by_its_tag(client: InProcess) -> None:
+def test_files_have_distinct_etags(client: InProcess) -> None:
     first = client.get(url("silu", dtype="float8_e5m2"))
     tag = first.headers["ETag"]
     again = client.get(url("silu", dtype="float8_e5m2"), headers={"If-None-Match": tag})
@@ -120,7 +120,7 @@ def test_formats_without_a_name_travel_as_float32(client: InProcess) -> None:
         (url("ggml:nothing"), 404),
     ],
 )
-def test_what_there_is_not(client: InProcess, path: str, status: int) -> None:
+def test_unknown_names_and_invalid_fields(client: InProcess, path: str, status: int) -> None:
     answer = client.get(path)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -133,5 +133,5 @@ def test_every_elementwise_entry_has_its_file(client: InProcess) -> None:
             answer = client.get(url(entry["name"], dtype=dtype))
             assert answer.status_code == 200, (entry["name"], answer.text)
             body = answer.content
-            told = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])["__metadata__"]
-            assert told["unproved"] == "0", entry["name"]
+            metadata = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])["__metadata__"]
+            assert metadata["unproved"] == "0", entry["name"]

@@ -25,7 +25,7 @@ def kinds(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [each for each in found if each["type"] == kind]
 
 
-def test_every_cell_comes_once_and_is_what_gradient_flow_answers(client: InProcess) -> None:
+def test_every_cell_is_sent_once_and_equals_the_answer_of_gradient_flow(client: InProcess) -> None:
     found = lines(client, {"base": BASE, "grid": GRID})
     assert found[0] == {"type": "start", "cells": 8}
     assert found[-1] == {"type": "end", "completed": 8, "failed": 0}
@@ -59,7 +59,7 @@ def test_a_cut_off_sweep_is_resumed_by_its_missing_cells(client: InProcess) -> N
     assert {each["index"]: each for each in kinds(rest, "cell")} == {1: whole[1], 6: whole[6]}
 
 
-def test_cells_that_cannot_be_computed_are_told(client: InProcess) -> None:
+def test_cells_that_cannot_be_computed_are_reported(client: InProcess) -> None:
     grid = {"activation": ["tahn", "tanh", "softmax"], "depth": [3, 0, 10**9]}
     found = lines(client, {"base": BASE, "grid": grid})
     failed = {each["index"]: each["problem"] for each in kinds(found, "failed")}
@@ -71,7 +71,7 @@ def test_cells_that_cannot_be_computed_are_told(client: InProcess) -> None:
     assert found[-1] == {"type": "end", "completed": 1, "failed": 8}
 
 
-def test_a_path_makes_the_object_it_needs(client: InProcess) -> None:
+def test_a_path_creates_the_object_it_needs(client: InProcess) -> None:
     base = {**BASE, "activation": "leaky_relu", "residual": None}
     grid = {"params.negative_slope": [0.0, 0.5], "residual.scale": [0.1]}
     assert kinds(lines(client, {"base": base, "grid": grid}), "end") == [
@@ -125,7 +125,7 @@ def test_the_deadline_ends_the_stream_with_an_error(client: InProcess) -> None:
 
 
 def test_a_long_value_is_not_repeated(client: InProcess) -> None:
-    """A line has its place in the grid's list instead, whatever it is."""
+    """A line has its index in the grid's list instead, whatever its type."""
     long = "x" * 100_000
     inputs = [[0.5] * 8] * 200
     grid = {"activation": ["tanh", long], "inputs": [inputs], "seed": [0, 1]}
@@ -148,8 +148,8 @@ def test_a_path_is_short(client: InProcess) -> None:
     assert len(answer.content) < 1000
 
 
-def test_many_estimates_leave_the_service_to_others(client: InProcess) -> None:
-    """Estimates take turns, cell by cell, and end at the deadline."""
+def test_many_estimates_do_not_block_other_requests(client: InProcess) -> None:
+    """Estimates of several sweeps alternate cell by cell, and end at the deadline."""
     body = {"base": {**BASE, "depth": 500}, "grid": {"seed": list(range(5000))}}
     headers = {"Request-Timeout": "4"}
     with ThreadPoolExecutor(9) as crowd:

@@ -28,7 +28,7 @@ def lines(client: InProcess, **fields: Any) -> list[dict[str, Any]]:
 
 
 def untimed(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer without what was measured by the clock."""
+    """The answer without timings."""
     for each in answer["activations"]:
         each.pop("timing", None)
     return answer
@@ -45,7 +45,7 @@ def test_the_answer_is_the_result_with_all_frames(client: InProcess) -> None:
     assert layers[-1]["dead_fraction"]["median"] is None
 
 
-def test_the_stream_holds_what_the_answer_does(client: InProcess) -> None:
+def test_the_stream_has_the_same_content_as_the_answer(client: InProcess) -> None:
     answer = post(client).json()
     found = lines(client)
     for each in found:
@@ -115,7 +115,7 @@ def test_a_formula_s_parameters_are_learned(client: InProcess) -> None:
     TrainingResponse.model_validate(answer)
     learned, fixed = answer["start"]["networks"]
     assert (learned["activation"], learned["learned"], fixed["learned"]) == (text, ["beta"], [])
-    assert learned["parameters"] == fixed["parameters"] + 2  # one of each hidden layer
+    assert learned["parameters"] == fixed["parameters"] + 2  # one for each hidden layer
     slopes = [each["beta"]["median"] for each in answer["activations"][0]["learned"]]
     assert len(slopes) == 2
     assert all(slope != 1 and abs(slope - 1) < 1 for slope in slopes)

@@ -21,7 +21,7 @@ def post(client: InProcess, **fields: Any) -> Response:
     return client.post("/verify", json={"function": "sigmoid", "dtype": "float32", **fields})
 
 
-def test_a_faulty_kernel_is_told_what_is_wrong(client: InProcess) -> None:
+def test_a_faulty_kernel_s_faults_are_reported(client: InProcess) -> None:
     answer = post(
         client,
         inputs=[0.0, -100.0, "Infinity", 1.0],
@@ -96,7 +96,7 @@ def test_all_numbers_of_a_format_in_the_order_of_their_bits(client: InProcess) -
         ({"inputs": [1.0]}, "outputs"),
     ],
 )
-def test_what_cannot_be_judged_is_refused_and_named(
+def test_invalid_requests_are_refused_with_their_field(
     client: InProcess, fields: dict[str, Any], loc: str
 ) -> None:
     answer = post(client, **fields)
@@ -173,7 +173,7 @@ def test_a_tolerance(client: InProcess) -> None:
     assert answer["verdict"]["state"] == "within_tolerance", answer
 
 
-def test_which_function_it_is(client: InProcess) -> None:
+def test_the_function_is_identified(client: InProcess) -> None:
     x = np.linspace(-4, 4, 200).astype(np.float32).astype(np.float64)
     sent = (x / (1 + np.exp(-1.702 * x))).astype(np.float32).astype(np.float64)
     answer = post(client, function=None, inputs=x.tolist(), outputs=sent.tolist()).json()
@@ -237,7 +237,7 @@ def test_a_file_of_arrays(client: InProcess, data: bytes) -> None:
     assert answer.json()["count"] == 65536
 
 
-def test_the_file_says_the_format(client: InProcess) -> None:
+def test_the_file_determines_the_format(client: InProcess) -> None:
     assert post_file(client, safetensors.numpy.save({"outputs": relu()})).json()["dtype"] == "bfloat16"
     one = np.ones((2, 2), np.float16)
     data = safetensors.numpy.save({"outputs": one, "inputs": one, "derivative": 0 * one})

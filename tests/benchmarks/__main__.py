@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: everything timed, its tables printed and written to docs/benchmarks.md."""
+"""``python -m tests.benchmarks``: runs all benchmarks, prints their tables, writes docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.benchmarks.timing import NotRun
 
 FORMATS = ("float64", "float32")
 LAST_START = 12 * 60.0
-"""Seconds after which nothing new is begun, so that all ends within a quarter of an hour."""
+"""Seconds after which no section is started, so that the whole run takes less than a quarter of an hour."""
 
 
 def main() -> None:
-    """Runs what was chosen; only a run of everything is written into docs/benchmarks.md."""
+    """Runs the chosen sections; only a run of all is written to docs/benchmarks.md."""
     sections: dict[str, Callable[[], list[Table]]] = {
         "start": lambda: [startup.table(starts=5)],
         "served": lambda: [served.table(served.Effort(pairs=9, limit=20, crowd=2))],
@@ -43,10 +43,10 @@ def main() -> None:
 
 
 def _measured(name: str, section: Callable[[], list[Table]]) -> list[Table]:
-    """The section's tables, or one that says why there are none: the others are measured all the same."""
+    """The section's tables, or one with the reason of its failure, so that the other sections still run."""
     try:
         return section()
-    except Exception as error:  # noqa: BLE001 - whatever it was, it is shown
+    except Exception as error:  # noqa: BLE001 - any error is shown in the table
         traceback.print_exc()
         return [_missing(name, f"it broke ({type(error).__name__})")]
 

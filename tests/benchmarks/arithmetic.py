@@ -1,4 +1,4 @@
-"""f and f′ of a million numbers, nothing else: ours beside PyTorch's forward and backward pass."""
+"""f and f′ of a million numbers: ours against PyTorch's forward and backward pass."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAST_BARS = {"float64": 0.9, "float32": 0.7}
 REHEARSALS = 2
 
 AGREEMENT = {"float64": 1e-7, "float32": 1e-5}
-"""Relative to 1 and to the value. PyTorch's Softplus is off by 2e-9 from 20 on, where it says x."""
+"""Relative to 1 and to the value. PyTorch's Softplus is off by 2e-9 from 20 on, where it returns x."""
 
 
 class Function(NamedTuple):
@@ -66,10 +66,10 @@ MOST_USED = (
 
 
 def table(pairs: int, limit: float, dtype: str) -> Table:
-    """A row a function, slowest first, and their geometric mean."""
+    """A row for each function, slowest first, and their geometric mean."""
     result = against(f"f and f′ of {SIZE:,} numbers, {dtype}, {THREADS} threads", "PyTorch")
     try:
-        import torch  # noqa: PLC0415  - a peer is loaded where it is asked for
+        import torch  # noqa: PLC0415  - only this benchmark needs it
     except ImportError:
         result.not_run("all", NotRun("PyTorch is not installed"))
         return result
@@ -121,7 +121,7 @@ def _measure(
 
 
 def _in_full_swing(work: Callable[[], object]) -> float:
-    """Seconds of ``work`` right after itself: with both sides' threads awake, and each on a core of its own.
+    """Seconds of ``work`` directly after itself, with its threads awake and each on its own core.
 
     After a pause PyTorch's threads may wake on one core, and then take six times as long (measured).
     """
@@ -137,7 +137,7 @@ def _ours(function: Function, x: Any, map_blocks: Mapper) -> Callable[[], Evalua
 
 
 def _peer(function: Function, x: Any, torch: Any) -> Callable[[], tuple[Any, Any]]:
-    """Forward and backward pass, with a learnable weight held fast: we return f and f′ alone."""
+    """Forward and backward pass, with a learnable weight fixed: our side computes only f and f′."""
     leaf = torch.tensor(x, requires_grad=True)
     module = getattr(torch.nn, function.name)(**function.arguments).to(leaf.dtype).requires_grad_(False)
     ones = torch.ones_like(leaf)

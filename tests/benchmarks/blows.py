@@ -1,4 +1,4 @@
-"""Processes of the service killed and stopped while it answers, and no file that can be written."""
+"""Faults of the service's environment: processes killed and stopped under load, no writable directory."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def every_kind(server: Server) -> Iterator[tuple[str, int]]:
 
 
 def deep(seed: int) -> bytes:
-    """A simulation whose figures take several writes to send: six hundred layers."""
+    """A simulation with six hundred layers, whose result takes several writes to send."""
     fields = {"activation": "tanh", "width": 8, "depth": 600, "networks": 1, "batch": 4, "seed": seed}
     return post("/gradient-flow", orjson.dumps({**fields, "init": "critical"}))
 
 
 async def kills_in_mid_send(server: Server, count: int) -> int:
-    """Simulations that differ from one left in peace, when their worker is killed at any instant."""
+    """The number of simulations whose answer changes when their worker is killed at a random instant."""
     lost, source = 0, random.Random(0)
     loop = asyncio.get_running_loop()
     async with Pool(server.port) as pool:
@@ -53,7 +53,7 @@ async def kills_in_mid_send(server: Server, count: int) -> int:
 
 
 async def stops(server: Server, count: int) -> int:
-    """Processes that, stopped for good, keep the service from answering again within `RECOVERY`."""
+    """The number of SIGSTOPs after which the service does not answer again within `RECOVERY`."""
     lost = 0
     async with Pool(server.port) as pool:
         for number in range(count):
@@ -68,7 +68,7 @@ async def stops(server: Server, count: int) -> int:
 
 
 async def without_files(server: Server, count: int) -> int:
-    """Small requests and simulations not answered where no directory can be written to."""
+    """The number of requests that are not answered where no directory is writable."""
     async with Pool(server.port) as pool:
         simulated = await pool.status(deep(0)) != 200
         return simulated + sum([await pool.status(small()) != 200 for _ in range(count)])

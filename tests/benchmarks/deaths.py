@@ -1,8 +1,8 @@
-"""kill −9 of one process of a kind under load, again and again, and what became of everybody's requests.
+"""Kills processes of one kind under load, and counts the effect on requests.
 
-While a process dies, clients go on asking: small requests, arrays, simulations and pictures, one client for
-each. Nobody's request may be lost but those that a killed server had in hand, and these are answered when
-they are sent again. What is answered is right or 503. Everything is answered again within `RECOVERY`.
+Four clients keep sending requests: small ones, arrays, simulations and pictures. Only requests in progress on
+a killed server process may be lost, and these must succeed when they are retried. All other answers are right
+or 503. All kinds of requests must be answered again within `RECOVERY`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tests.benchmarks.timing import NotRun
 from tests.benchmarks.traffic import BROKEN, Pool, get, large, simulation, small
 
 RECOVERY = 10.0
-"""Seconds within which the service is to answer as before."""
+"""Seconds within which the service must answer as before."""
 
 REQUESTS = {
     "small": small(),
@@ -48,19 +48,19 @@ REQUESTS = {
     "simulation": simulation(width=256),
     "picture": get("/plots/functions.svg?name=gelu"),
 }
-"""What the clients ask for; each answer is the same every time."""
+"""The clients' requests; the answers are deterministic."""
 
 PAUSE = 0.02
-"""Seconds between an answer and the next request: or what is small would leave no core to the rest."""
+"""Seconds between an answer and the next request, or small requests would take all processor time."""
 
 SETTINGS = {"workers": 2, "simulators": 2, "picture_cache_bytes": 0}
-"""Two servers, and each picture drawn when it is asked for."""
+"""Two server processes, and no cache of pictures."""
 
 
 def workers_below(process: int) -> list[int]:
-    """The worker processes of a service: what its fork server has forked.
+    """The worker processes of a service: the children of its fork server.
 
-    The fork server is a process of its own or a fork of the service; either way workers go by its command.
+    The fork server is a process of its own or a fork of the service; its workers have its command line.
     """
     parents = {each: parent_of(each) for each in descendants(process)}
     forked = {each: parent for each, parent in parents.items() if parent in parents}
@@ -68,7 +68,7 @@ def workers_below(process: int) -> list[int]:
 
 
 def renderers_below(process: int) -> list[int]:
-    """The worker that draws: the one that has Vega in memory."""
+    """The worker that draws: the one that has loaded vl-convert."""
     return [each for each in workers_below(process) if "vl_convert" in maps_of(each)]
 
 
@@ -79,7 +79,7 @@ def simulators_below(process: int) -> list[int]:
 
 
 def fork_servers_below(process: int) -> list[int]:
-    """The process that forks the workers; while it is being replaced, none or two."""
+    """The fork server; none or two while it is being replaced."""
     workers = workers_below(process)
     return [
         each for each in descendants(process) if "fork_server" in command_of(each) and each not in workers
@@ -92,7 +92,7 @@ def servers_below(process: int) -> list[int]:
 
 
 def accepting(server: Server) -> list[int]:
-    """The server processes that let in whoever comes; one that is slow may be missed now and then."""
+    """The server processes that accept connections; a slow one may be missed now and then."""
     with ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(socket.create_connection((HOST, server.port)))
@@ -101,14 +101,14 @@ def accepting(server: Server) -> list[int]:
 
 
 class Kind(NamedTuple):
-    """A kind of process: those there are, and those that do their work."""
+    """A kind of process: functions for the existing processes, and for those that are working."""
 
     there: Callable[[], list[int]]
     at_work: Callable[[], list[int]]
 
 
 def kinds_of(server: Server) -> dict[str, Kind]:
-    """Each kind of process of a service that may die, by name."""
+    """Each kind of process of a service, by name."""
     below: dict[str, Callable[[int], list[int]]] = {
         "worker": simulators_below,
         "fork server": fork_servers_below,
@@ -122,14 +122,14 @@ def kinds_of(server: Server) -> dict[str, Kind]:
 
 @dataclass
 class Clients:
-    """One client for each of `REQUESTS`, asking again and again; what they met."""
+    """One client for each of `REQUESTS`, and the outcomes of their requests."""
 
     port: int
     counts: Counter[str] = field(default_factory=Counter)
     answered: dict[str, float] = field(default_factory=dict)
 
     async def ask(self, name: str, right: bytes) -> None:
-        """Asks again and again; a request whose connection broke is sent once more."""
+        """Sends the request repeatedly; retries once if the connection breaks."""
         async with Pool(self.port) as pool:
             while True:
                 sent = time.monotonic()
@@ -147,13 +147,13 @@ class Clients:
                 await asyncio.sleep(PAUSE if status == 200 else 5 * PAUSE)
 
     def all_answered_since(self, moment: float) -> bool:
-        """Whether each kind of request was answered that was sent after ``moment``."""
+        """Whether a request of each kind that was sent after ``moment`` has been answered."""
         return all(self.answered.get(name, 0.0) > moment for name in REQUESTS)
 
 
 @asynccontextmanager
 async def asking(port: int) -> AsyncIterator[Clients]:
-    """Clients at work, who know the right answers."""
+    """Running clients, which know the right answers."""
     clients = Clients(port)
     async with Pool(port) as pool:
         right = {name: await pool.answer(request) for name, request in REQUESTS.items()}
@@ -167,9 +167,9 @@ async def asking(port: int) -> AsyncIterator[Clients]:
 
 
 class Toll(NamedTuple):
-    """What became of the requests, and the seconds of each recovery, infinite where it was not in time.
+    """Counts of the requests' outcomes, and the seconds of each recovery, infinite if it took too long.
 
-    Sent again were those that broke with the server which had them.
+    ``sent_again`` counts requests in progress on a killed server process.
     """
 
     answered: int
@@ -180,7 +180,7 @@ class Toll(NamedTuple):
 
 
 async def deaths(kind: Kind, server: Server, count: int) -> Toll:
-    """What it costs when ``count`` processes of a ``kind`` die, one after another."""
+    """The effect of killing ``count`` processes of a ``kind``, one after another."""
     source, excused, recoveries = random.Random(0), 0, list[float]()
     async with asking(server.port) as clients:
         for _ in range(count):
@@ -194,11 +194,11 @@ async def deaths(kind: Kind, server: Server, count: int) -> Toll:
 
 
 def _kill(victim: int, server: Server) -> int:
-    """Ends a process; how many clients were connected to it."""
+    """Kills a process; the number of clients that were connected to it."""
     held = 0
     with suppress(ProcessLookupError):
         if victim in servers_below(server.process.pid):
-            os.kill(victim, signal.SIGSTOP)  # so that nobody is let in after the count
+            os.kill(victim, signal.SIGSTOP)  # so that no connection is accepted after the count
             held = connections_of(victim, server.port)
         os.kill(victim, signal.SIGKILL)
     return held
@@ -214,7 +214,7 @@ async def _found(kind: Kind) -> list[int]:
 
 
 async def _recovery(clients: Clients, kind: Kind, before: Sequence[int]) -> float:
-    """Seconds until a new process is at work in the dead one's place, and all is answered again."""
+    """Seconds until a new process works in place of the killed one, and all requests are answered again."""
     begun = time.monotonic()
     while (after := time.monotonic() - begun) < RECOVERY:
         if clients.all_answered_since(begun) and set(kind.at_work()) - set(before):
@@ -225,7 +225,7 @@ async def _recovery(clients: Clients, kind: Kind, before: Sequence[int]) -> floa
 
 @contextmanager
 def dask() -> Iterator[tuple[str, Kind]]:
-    """The address of a scheduler with a worker, both started again when they end; and the scheduler."""
+    """The address of a scheduler with a worker, both restarted when they end; and the scheduler's kind."""
     if find_spec("distributed") is None:
         raise NotRun("Dask is not installed")
     port = str(free_port())
@@ -240,7 +240,7 @@ def dask() -> Iterator[tuple[str, Kind]]:
 
 @contextmanager
 def kept(*module: str) -> Iterator[Kind]:
-    """A Python program, started again whenever it ends, as a container's restart policy does; who it is."""
+    """A Python program, restarted whenever it ends, as by a container's restart policy; its kind."""
     running: list[subprocess.Popen[bytes]] = []
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""One job, the sigmoid with its derivative, as each service wants it asked; and how each answer is read."""
+"""One job, the sigmoid with its derivative, as a request to each service, and the parsers of the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.benchmarks.timing import NotRun
 
 Array: TypeAlias = NDArray[np.float64]
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that an answer may take."""
 
 _JSON = "application/json"
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request, and how to find f and f′ in the answer."""
+    """A request, and the function that reads f and f′ from its answer."""
 
     path: str
     body: bytes
@@ -47,23 +47,23 @@ class Exchange:
 
 
 class Connection:
-    """One connection that is kept."""
+    """One persistent connection."""
 
     def __init__(self, port: int) -> None:
-        self._http = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+        self._http = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
         self._buffer = bytearray(2**20)
 
     def send(self, exchange: Exchange) -> Answer:
-        """The answer; raises `NotRun` for one that is no success."""
+        """The answer; raises `NotRun` unless it is successful."""
         with self._answered(exchange) as response:
             headers = {name.lower(): value for name, value in response.getheaders()}
             return Answer(headers, response.read())
 
     def drain(self, exchange: Exchange) -> None:
-        """Takes the answer to its last byte and keeps none.
+        """Reads the whole answer and discards it.
 
-        `send` joins the pieces that a long answer comes in. That is no service's work, and took a quarter of
-        the time in which a million numbers came back as JSON.
+        `send` joins the pieces of a long answer. That is the client's work, and took a quarter of the time
+        for a million numbers in JSON.
         """
         with self._answered(exchange) as response:
             while response.readinto(self._buffer):
@@ -93,7 +93,7 @@ def ours_json(x: Array) -> Exchange:
 
 
 def ours_npy(x: Array) -> Exchange:
-    """`POST /activate`, `.npy` both ways."""
+    """`POST /activate`, `.npy` in both directions."""
     stream = io.BytesIO()
     np.save(stream, x)
     headers = {"Content-Type": _NPY, "Accept": _NPY}
@@ -101,7 +101,7 @@ def ours_npy(x: Array) -> Exchange:
 
 
 def ours_float32(x: Array) -> Exchange:
-    """`POST /activate` in float32, `.npy` both ways."""
+    """`POST /activate` in float32, `.npy` in both directions."""
     exchange = ours_npy(x)
     return replace(exchange, path=f"{exchange.path}&dtype=float32")
 
@@ -129,7 +129,7 @@ def torch_json(x: Array) -> Exchange:
 
 
 def infer_json(x: Array) -> Exchange:
-    """The Open Inference Protocol in JSON, as Triton and we speak it."""
+    """The Open Inference Protocol in JSON, for Triton and for us."""
     tensor = {"name": "inputs", "shape": x.shape, "datatype": "FP64", "data": x}
     request = {"inputs": [tensor], "outputs": [{"name": name} for name in _ORDERS]}
     body = orjson.dumps(request, option=orjson.OPT_SERIALIZE_NUMPY)

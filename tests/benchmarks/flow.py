@@ -1,4 +1,4 @@
-"""One network's signal and gradient: ours beside PyTorch eager, which makes the weights."""
+"""One network's signal and gradient: ours against PyTorch eager, which creates the weights."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ BATCH = 32
 THREADS = 2
 
 BARS: dict[int, float | None] = {256: None, 512: None, 1024: 10.0, 2048: 25.0, 4096: 60.0}
-"""Width, and how many times faster than PyTorch; the narrow ones are told."""
+"""By width, how many times faster than PyTorch ours must be; narrow networks are only reported."""
 
 COMPARED = 1024
 """The width at which the two sides' gradients are compared: narrow networks differ from each other."""
 
 AGREEMENT = 0.1
-"""Decades between the two sides' gradients in any layer, medians of `NETWORKS` random networks each."""
+"""Largest difference of the two sides' gradients in any layer, in decades; medians of `NETWORKS` networks."""
 
 NETWORKS = 3
 
 
 class Wide(NamedTuple):
-    """A network that PyTorch could not hold, with the seconds and bytes it may take."""
+    """A network whose weights would not fit in memory, with the seconds and bytes that ours may take."""
 
     width: int
     depth: int
@@ -62,7 +62,7 @@ def table(pairs: int, limit: float) -> Table:
     title = f"Gradient flow, one network, float32, depth {DEPTH}, batch {BATCH}, {THREADS} threads"
     result = against(title, "PyTorch eager")
     try:
-        import torch  # noqa: PLC0415  - a peer is loaded where it is asked for
+        import torch  # noqa: PLC0415  - only this benchmark needs it
     except ImportError:
         result.not_run("all", NotRun("PyTorch is not installed"))
         return result
@@ -134,7 +134,7 @@ def _peer_once(width: int, torch: Any, *, seed: int = 0) -> list[float]:
 
 
 def wide_table() -> Table:
-    """Widths that only the deferred engine reaches, each in a process of its own."""
+    """Widths that only the deferred engine can simulate, each in a separate process."""
     result = Table("Gradient flow of very wide networks, float32", ("network", "time", "memory", "bars"))
     for each in WIDE:
         name = f"width {each.width:,}, depth {each.depth}, batch {BATCH}"
@@ -150,7 +150,7 @@ def wide_table() -> Table:
 
 
 def _alone(network: Wide) -> tuple[float, float]:
-    """Seconds of the simulation, and the most memory of the process that ran it."""
+    """Seconds of the simulation, and the peak memory of the process that ran it."""
     command = [sys.executable, "-m", "tests.benchmarks.flow", str(network.width), str(network.depth)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     limit = 3 * network.seconds
@@ -167,12 +167,12 @@ def _alone(network: Wide) -> tuple[float, float]:
 
 
 def main() -> None:
-    """One network of the given width and depth: prints its seconds and this process's most bytes."""
+    """Simulates one network of the given width and depth; prints its seconds and the peak memory."""
     width, depth = map(int, sys.argv[1:])
     with Helpers(THREADS - 1) as helpers:
         ours_once(64, 2, BATCH, helpers)  # compiles the loops
         took = seconds(lambda: ours_once(width, depth, BATCH, helpers))
-    # Not getrusage: what it says of a child begins at its parent's size.
+    # Not getrusage: its peak of a child starts at the parent's size.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None
     print(json.dumps([took, 1024 * int(peak[1])]))

@@ -1,4 +1,4 @@
-"""How cost grows: straight lines on log-log paper, their slopes and their pictures."""
+"""How cost grows with size: exponents from log-log fits, and pictures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DEPTHS = (10, 32, 100, 316, 1000)
 BATCHES = (4, 8, 16, 32, 64, 128, 256)
 
 REPEATS = 9
-"""Most runs of one point; the median counts."""
+"""Most runs of one point, of which the median is taken."""
 
 TAIL = 100
 """The exponent is fitted over the largest points, down to this fraction of the largest one."""
@@ -61,7 +61,7 @@ class Curve(NamedTuple):
 
     @property
     def exponent(self) -> float:
-        """p of t ∝ nᵖ where n is large, by least squares of logarithms."""
+        """p of t ∝ nᵖ for large n, by least squares of logarithms."""
         tail = [
             each for each in zip(self.sizes, self.seconds, strict=True) if each[0] * TAIL >= self.sizes[-1]
         ]
@@ -156,7 +156,7 @@ def _curve(
 
 
 def _typical(work: Callable[[], Any], limit: float) -> float:
-    """The median of several runs; a first run counts only where it takes all the time there is."""
+    """The median of several runs; the first run counts only if there is no time for another."""
     end = time.monotonic() + limit
     taken = [seconds(work)]
     while len(taken) <= REPEATS and time.monotonic() < end:
@@ -192,7 +192,7 @@ def _draw(title: str, axis: str, curves: list[Curve], path: Path) -> None:
 
 
 def _logarithmic(field: str, title: str, values: list[float]) -> dict[str, Any]:
-    """A channel from power of ten to power of ten."""
+    """A logarithmic axis with whole powers of ten as its ends."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     powers = [10.0**power for power in range(low, high + 1)]
     scale = {"type": "log", "domain": [powers[0], powers[-1]]}

@@ -1,6 +1,6 @@
-"""``python -m tests.benchmarks.load``: twice what the service can take, 100,000 requests, and faults.
+"""``python -m tests.benchmarks.load``: overload at twice the capacity, 100,000 requests, and faults.
 
-Everything is sent to servers on 127.0.0.1 that this program starts and ends.
+It starts and ends its own servers on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SIMULATION = Kind("simulation (2 networks of 50 × 512)", 0.02, simulation())
 MIX = (SMALL, LARGE, SIMULATION)
 
 CLIENTS = 4
-"""Asking one after another, they keep two cores busy without anyone being refused: that is the capacity."""
+"""Clients with one request at a time: they keep two cores busy without refusals, which is the capacity."""
 
 OVERLOAD = 2.0
 
@@ -72,11 +72,11 @@ BODIES = (
 )
 
 RECEIVE_TIMEOUT = strangers.TIMEOUT
-"""Seconds that a request may take to arrive, here: slow clients are to be closed while they are watched."""
+"""The receive timeout in these tests: short, so that slow clients are closed during the measurement."""
 
 
 class Effort(NamedTuple):
-    """Seconds under load, requests for the memory, and how often each fault is tried."""
+    """Seconds under load, requests of the memory test, and how often each fault is tried."""
 
     seconds: float
     requests: int
@@ -120,7 +120,7 @@ QUICK = Effort(
 
 
 def main() -> None:
-    """Runs everything; only a full run is written into docs/benchmarks.md."""
+    """Runs all load tests; only a full run is written to docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a try in half a minute, not written down")
     parser.add_argument("--deaths", action="store_true", help="kill processes, and nothing else")
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def overload(effort: Effort) -> Table:
-    """Twice the capacity: nothing but 200 and 503, and small requests still quick."""
+    """Statuses and latencies at twice the capacity, where only 200 and 503 are right."""
     with activation_lab() as server:
         before = asyncio.run(one_after_another(server.port, MIX, CLIENTS, duration=effort.seconds / 4))
         capacity = len(before) / (effort.seconds / 4)
@@ -175,7 +175,7 @@ def endurance(effort: Effort) -> Table:
 
 
 def killed(times: int) -> Table:
-    """Processes of each kind killed while everybody asks, and what each of them cost."""
+    """The effect of killing processes of each kind under load."""
     title = "kill −9 under load: one client each for small requests, arrays, simulations and pictures"
     header = ("killed", "times", "answered", "told 503", "sent again", "lost", "slowest recovery")
     result = Table(title, header)
@@ -210,7 +210,7 @@ def _tolled(name: str, toll: Toll) -> tuple[str, ...]:
 
 
 class Fault(NamedTuple):
-    """What is done to the service, how often, what counts as lost, and how the service is started."""
+    """A fault: how often it is tried, what counts as lost, and how the service is started."""
 
     name: str
     lost: str
@@ -221,7 +221,7 @@ class Fault(NamedTuple):
 
 
 def faults(effort: Effort) -> Table:
-    """Processes killed and stopped, and clients that mean no good."""
+    """Killed and stopped processes, and misbehaving clients."""
     result = Table("Faults", ("fault", "tried", "lost", "what counts as lost"))
     for fault in (*_blows(effort), *_strangers(effort)):
         settings = {"receive_timeout": RECEIVE_TIMEOUT, "send_timeout": RECEIVE_TIMEOUT}
@@ -286,7 +286,7 @@ def _strangers(effort: Effort) -> tuple[Fault, ...]:
 
 
 async def kills(server: Server, count: int) -> int:
-    """Simulations whose answer differs from that of one left in peace, when its worker is killed."""
+    """The number of simulations whose answer changes when their worker is killed."""
     lost = 0
     async with Pool(server.port) as pool:
         for number in range(count):
@@ -300,7 +300,7 @@ async def kills(server: Server, count: int) -> int:
 
 
 async def _kill_busiest(parent: int, *, watched: float = 0.15) -> None:
-    """Ends the process below ``parent`` that worked most just now."""
+    """Kills the busiest descendant of ``parent``."""
     before = {each: processor_seconds(each) for each in descendants(parent)}
     await asyncio.sleep(watched)
     worked = {each: processor_seconds(each) - start for each, start in before.items()}
@@ -311,7 +311,7 @@ async def _kill_busiest(parent: int, *, watched: float = 0.15) -> None:
 
 
 async def slow_clients(server: Server, count: int) -> int:
-    """Clients that send a byte now and then, while another asks as usual."""
+    """Clients that send a byte now and then, beside an ordinary client."""
     lost = 0
     async with strangers.ordinary(server) as missed:
         ends = await asyncio.gather(*(_trickle(server.port) for _ in range(count)))
@@ -336,7 +336,7 @@ async def _trickle(port: int) -> bool:
 
 
 async def broken(server: Server, count: int) -> int:
-    """Broken bodies in turn, each with a good request after it."""
+    """Malformed bodies in turn, each followed by a valid request."""
     lost = 0
     async with Pool(server.port) as pool:
         for number in range(count):

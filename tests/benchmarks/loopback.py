@@ -1,6 +1,6 @@
-"""The least that an exchange takes: as many bytes there, as many back, on loopback between two processes.
+"""A lower bound on the time of an exchange: the same bytes over loopback between two processes.
 
-``python -m tests.benchmarks.loopback PORT TAKEN SENT`` is the other side.
+``python -m tests.benchmarks.loopback PORT RECEIVED SENT`` is the other side.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ READY = b"GET "
 
 @contextmanager
 def copied(request: bytes, taken: int) -> Iterator[Callable[[], None]]:
-    """Sends ``request`` and takes back ``taken`` bytes, each time it is called."""
+    """A function that sends ``request`` and receives ``taken`` bytes."""
     port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks.loopback", *map(str, (port, len(request), taken))]
     with (
@@ -35,7 +35,7 @@ def copied(request: bytes, taken: int) -> Iterator[Callable[[], None]]:
 
 
 def _take(connection: socket.socket, buffer: bytearray, count: int) -> bool:
-    """Takes so many bytes and keeps none; False where the other side has left."""
+    """Receives so many bytes and discards them; False if the other side has disconnected."""
     view = memoryview(buffer)
     while count:
         got = connection.recv_into(view[: min(count, len(view))])
@@ -46,7 +46,7 @@ def _take(connection: socket.socket, buffer: bytearray, count: int) -> bool:
 
 
 def main() -> None:
-    """Answers a GET, so that it is known to be there, and then one connection as often as it asks."""
+    """Answers a GET, which shows that it is ready, and then exchanges bytes on each connection."""
     port, taken, sent = map(int, sys.argv[1:])
     answer = bytes(sent)
     buffer = bytearray(PIECE)

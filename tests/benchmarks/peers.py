@@ -1,4 +1,4 @@
-"""The two services that a user would pick instead, each on a port of its own."""
+"""The two alternative services, each on its own port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.processes import HOST, Server, free_port, served
 from tests.benchmarks.timing import NotRun
 
 MODEL = "sigmoid"
-"""The one model that Triton serves, called as ours is."""
+"""The one model that Triton serves, with the same name as ours."""
 
 _CONFIGURATION = """\
 backend: "python"
@@ -31,7 +31,7 @@ instance_group [{ kind: KIND_CPU count: 1 }]
 
 @contextmanager
 def torch_service() -> Iterator[Server]:
-    """FastAPI with PyTorch: one uvicorn process as it starts by default, its parser and loop as ours."""
+    """FastAPI with PyTorch: one uvicorn process with default settings, and our parser and event loop."""
     if importlib.util.find_spec("torch") is None:
         raise NotRun("PyTorch is not installed")
     port = free_port()
@@ -43,7 +43,7 @@ def torch_service() -> Iterator[Server]:
 
 @contextmanager
 def triton() -> Iterator[Server]:
-    """NVIDIA Triton as nvidia-pytriton brings it, with one instance of `triton_model`."""
+    """NVIDIA Triton as packaged by nvidia-pytriton, with one instance of `triton_model`."""
     found = importlib.util.find_spec("pytriton")
     if found is None or found.origin is None:
         raise NotRun("nvidia-pytriton is not installed")
@@ -72,7 +72,7 @@ def _repository(place: Path) -> Path:
 
 
 def _backends(place: Path, home: Path) -> Path:
-    """The Python backend with the stub for this Python beside it, where Triton looks for it."""
+    """The directory of the Python backend, with the stub for this Python version."""
     stub = home / "python_backend_stubs" / f"{sys.version_info[0]}.{sys.version_info[1]}"
     if not stub.is_dir():
         raise NotRun(f"nvidia-pytriton has no backend for Python {stub.name}")
@@ -80,5 +80,5 @@ def _backends(place: Path, home: Path) -> Path:
     shutil.copytree(home / "backends" / "python", backend)
     shutil.copy(stub / "triton_python_backend_stub", backend)
     for program in (home / "bin" / "tritonserver", backend / "triton_python_backend_stub"):
-        program.chmod(0o755)  # installers drop the mark that says it can be run
+        program.chmod(0o755)  # installers drop the executable bit
     return backend.parent

@@ -1,4 +1,4 @@
-"""Servers started for a measurement, on 127.0.0.1, ended by their id; and the memory that they hold."""
+"""Servers started for a measurement, on 127.0.0.1, and information about their processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.benchmarks.timing import NotRun
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).parents[2]
 GRACE = 15.0
-"""Seconds that a server has to end itself."""
+"""Seconds that a server has to exit after SIGTERM."""
 
 
 def free_port() -> int:
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 class Server(NamedTuple):
-    """A server that answers."""
+    """A server that is ready."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -38,7 +38,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def activation_lab(environment: Mapping[str, str] | None = None, /, **settings: object) -> Iterator[Server]:
-    """`python -m app`, as a user would start it, with these settings, and these other variables."""
+    """`python -m app` with these settings and additional environment variables."""
     chosen = {f"ACTIVATION_LAB_{key.upper()}": str(value) for key, value in settings.items()}
     chosen |= environment or {}
     port = free_port()
@@ -55,9 +55,9 @@ def served(
     ready: str,
     *,
     environment: Mapping[str, str] | None = None,
-    patience: float = 60.0,
+    timeout: float = 60.0,
 ) -> Iterator[Server]:
-    """A server from its first good answer at ``ready`` on; raises `NotRun` where there is none in time."""
+    """A server, once it answers at ``ready``; raises `NotRun` if it does not in time."""
     try:
         process = subprocess.Popen(
             command,
@@ -69,19 +69,19 @@ def served(
     except OSError as error:
         raise NotRun(f"{name} cannot be started ({error.strerror})") from None
     try:
-        _wait(name, process, port, ready, patience)
+        _wait(name, process, port, ready, timeout)
         yield Server(process, port)
     finally:
         end(process)
 
 
-def _wait(name: str, process: subprocess.Popen[bytes], port: int, ready: str, patience: float) -> None:
-    last = time.monotonic() + patience
+def _wait(name: str, process: subprocess.Popen[bytes], port: int, ready: str, timeout: float) -> None:
+    last = time.monotonic() + timeout
     while not answers(port, ready):
         if process.poll() is not None:
             raise NotRun(f"{name} ended by itself (exit code {process.returncode})")
         if time.monotonic() > last:
-            raise NotRun(f"{name} did not answer within {patience:g} s")
+            raise NotRun(f"{name} did not answer within {timeout:g} s")
         time.sleep(0.005)
 
 
@@ -98,7 +98,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process, kindly and then not."""
+    """Ends a process by SIGTERM, and if that takes too long by SIGKILL."""
     process.terminate()
     try:
         process.wait(GRACE)
@@ -117,23 +117,23 @@ def descendants(process: int) -> list[int]:
 
 
 def command_of(process: int) -> str:
-    """The words that a process was started with; empty for one that has ended."""
+    """The command line of a process; empty if it has ended."""
     return _text(Path(f"/proc/{process}/cmdline")).replace("\0", " ")
 
 
 def parent_of(process: int) -> int:
-    """The process that a process is the child of; 0 for one that has ended."""
+    """The parent of a process; 0 if it has ended."""
     fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
     return int(fields[1]) if fields else 0
 
 
 def maps_of(process: int) -> str:
-    """The files that a process has in memory, as the kernel lists them."""
+    """The memory mappings of a process, as the kernel lists them."""
     return _text(Path(f"/proc/{process}/maps"))
 
 
 def connections_of(process: int, port: int) -> int:
-    """How many clients a process is connected to that came to ``port``."""
+    """The number of a process's established connections at ``port``."""
     own = set[str]()
     for each in Path(f"/proc/{process}/fd").glob("*"):
         with suppress(OSError):  # closed meanwhile
@@ -145,7 +145,7 @@ def connections_of(process: int, port: int) -> int:
 
 
 def resident(process: int) -> int:
-    """Bytes of memory of a process and all below it; pages that several share are counted once."""
+    """Bytes of memory of a process and its descendants; shared pages are counted once."""
     kilobytes = 0
     for each in (process, *descendants(process)):
         found = re.search(r"^Pss:\s+(\d+) kB", _text(Path(f"/proc/{each}/smaps_rollup")), re.MULTILINE)
@@ -154,7 +154,7 @@ def resident(process: int) -> int:
 
 
 def processor_seconds(process: int) -> float:
-    """Processor time that a process has used; 0 for one that has ended."""
+    """Processor time that a process has used; 0 if it has ended."""
     fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 

@@ -1,4 +1,4 @@
-"""Tables of what was measured: printed, and written into docs/benchmarks.md between markers."""
+"""Tables of measurements: printed, and written to docs/benchmarks.md between markers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def not_run(self, job: str, why: NotRun) -> None:
-        """A row for what could not be measured."""
+        """Adds a row for a job that could not be measured."""
         self.rows.append((job, f"not run: {why}", *[""] * (len(self.header) - 2)))
 
     def __str__(self) -> str:
@@ -63,12 +63,12 @@ def at_least(value: float, bar: float | None) -> str:
 
 
 def verdict(bar: str, *, met: bool) -> str:
-    """The bar, and plainly whether it is met."""
+    """The bar, and whether it is met."""
     return f"{bar}: met" if met else f"{bar}: **missed**"
 
 
 def duration(value: float) -> str:
-    """Seconds with three digits, in a unit that suits them."""
+    """Seconds with three digits, in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -86,7 +86,7 @@ def memory(size: float) -> str:
 
 
 def machine() -> str:
-    """Where and when this was measured."""
+    """The machine and date of the measurement."""
     model = next(iter(re.findall(r"model name\s*: (.*)", _read("/proc/cpuinfo"))), platform.machine())
     today = datetime.now(UTC).date()
     kind = f"{model} ({get_host_cpu_name()}), vectors of {vector_bits()} bits"
@@ -94,7 +94,7 @@ def machine() -> str:
 
 
 def vector_bits() -> int:
-    """How wide the vectors are that a loop over float64 is compiled to here."""
+    """The width of the vectors to which a loop over float64 is compiled here, in bits."""
 
     def add(x: Any, out: Any) -> None:
         for i in range(x.size):
@@ -111,7 +111,7 @@ def _read(path: str) -> str:
 
 
 def write(name: str, tables: Iterable[Table], path: Path = PAGE) -> None:
-    """Puts the tables between the markers ``<!-- name:begin -->`` and ``<!-- name:end -->``."""
+    """Writes the tables between the markers ``<!-- name:begin -->`` and ``<!-- name:end -->``."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = path.read_text()
     before, found, rest = text.partition(begin)

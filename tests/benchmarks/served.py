@@ -1,4 +1,4 @@
-"""The service beside two that a user would pick instead: large arrays one at a time, small ones in crowds."""
+"""The service against two alternatives: large arrays on one connection, small ones on many."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ AGREEMENT = 1e-9
 
 
 class Effort(NamedTuple):
-    """How long to measure: pairs, seconds for all the pairs of a job, seconds of one crowd."""
+    """How long to measure: pairs, seconds for all pairs of a job, seconds of one run of wrk."""
 
     pairs: int
     limit: float
@@ -54,7 +54,7 @@ class Effort(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One way of asking us beside one of asking a peer, and how many times faster we are to be."""
+    """A request to us and the equivalent one to a peer, and how many times faster ours must be."""
 
     name: str
     ours: Ask
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Peer:
-    """A service beside ours, with the jobs that it takes part in."""
+    """An alternative service, and its jobs."""
 
     name: str
     start: Callable[[], AbstractContextManager[Server]]
@@ -142,7 +142,7 @@ def _latency(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
 
 
 def _beside_a_copy(result: Table, name: str, ask: Ask, ours: Server, effort: Effort) -> None:
-    """How near the exchange comes to a mere copy of its bytes over loopback."""
+    """Compares the exchange with a mere copy of its bytes over loopback."""
     exchange = ask(np.random.default_rng(0).normal(0, SPREAD, LARGE))
     row = f"{name} beside a copy of its bytes"
     try:
@@ -177,7 +177,7 @@ def _crowd(job: Job, ours: Server, theirs: Server, effort: Effort) -> Pairs:
 
 
 def _compare(exchanges: tuple[Exchange, Exchange], connections: tuple[Connection, Connection]) -> None:
-    """Raises `NotRun` where the two sides do not say the same."""
+    """Raises `NotRun` if the two sides' answers differ."""
     mine, other = (each.read(to.send(each)) for each, to in zip(exchanges, connections, strict=True))
     if not np.allclose(mine, other, rtol=AGREEMENT, atol=0):
         raise NotRun("the answers differ")

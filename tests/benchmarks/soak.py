@@ -1,4 +1,4 @@
-"""Mixed traffic for a while; memory, descriptors and threads looked at now and then, and their slopes."""
+"""A soak test: mixed traffic for some time, and the growth of memory, descriptors and threads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.benchmarks.processes import Server, activation_lab, descendants, resi
 from tests.benchmarks.report import Table, memory
 from tests.benchmarks.traffic import Kind, one_after_another
 
-LOOKS = 24
+SAMPLES = 24
 WARM_UP = 1 / 4
-"""The part of the time that is left out of the slopes."""
+"""The first part of the time, which is left out of the slopes."""
 
 
 class Held(NamedTuple):
-    """What all processes of a service hold at a time."""
+    """Resources of all processes of a service at a time."""
 
     seconds: float
     bytes: float
@@ -29,13 +29,13 @@ class Held(NamedTuple):
 
 
 def soak(kinds: tuple[Kind, ...], seconds: float, clients: int = 8) -> Table:
-    """The table: first, last and slope of each."""
+    """A table of the first value, the last one and the slope of each resource."""
     with activation_lab() as server:
-        looks = asyncio.run(_watched(server, kinds, seconds, clients))
+        samples = asyncio.run(_watched(server, kinds, seconds, clients))
     result = Table(
         f"{seconds:g} s of mixed traffic", ("held by all processes", "first", "last", "slope an hour")
     )
-    kept = [each for each in looks if each.seconds >= WARM_UP * seconds]
+    kept = [each for each in samples if each.seconds >= WARM_UP * seconds]
     for name, values, text in (
         ("memory (PSS)", [each.bytes for each in kept], memory),
         ("descriptors", [each.descriptors for each in kept], "{:.0f}".format),
@@ -50,16 +50,16 @@ def soak(kinds: tuple[Kind, ...], seconds: float, clients: int = 8) -> Table:
 async def _watched(server: Server, kinds: tuple[Kind, ...], seconds: float, clients: int) -> list[Held]:
     traffic = asyncio.create_task(one_after_another(server.port, kinds, clients, duration=seconds))
     start = time.monotonic()
-    looks = []
+    samples = []
     while not traffic.done():
-        looks.append(await asyncio.to_thread(held, server, time.monotonic() - start))
-        await asyncio.wait({traffic}, timeout=seconds / LOOKS)
+        samples.append(await asyncio.to_thread(held, server, time.monotonic() - start))
+        await asyncio.wait({traffic}, timeout=seconds / SAMPLES)
     await traffic
-    return looks
+    return samples
 
 
 def held(server: Server, seconds: float) -> Held:
-    """What the service holds now."""
+    """The service's resources now."""
     own = server.process.pid
     everybody = (own, *descendants(own))
     files, threads = (sum(_entries(each, name) for each in everybody) for name in ("fd", "task"))

@@ -1,4 +1,4 @@
-"""How soon `python -m app` answers, and what it holds while nobody asks."""
+"""The start time of `python -m app`, and its memory when idle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that mean no good, while another one asks as usual; each function counts what was lost."""
+"""Misbehaving clients, beside an ordinary one; each function counts the requests that were lost."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.benchmarks.timing import NotRun
 from tests.benchmarks.traffic import BROKEN, Pool, post, simulation, small
 
 TIMEOUT = 4.0
-"""Seconds that the service waits for a request, and for a reader, here."""
+"""The receive and send timeouts of the service in these tests."""
 
 LATE = 45.0
-"""Seconds until a client that should be closed counts as forgotten; what it asked is answered first."""
+"""Seconds after which a connection counts as forgotten by the server; its requests are answered first."""
 
 FEW_DESCRIPTORS = 64
 LEAVING = post(
     "/gradient-flow",
     orjson.dumps({"activation": "tanh", "depth": 2000, "width": 128, "networks": 64}),
 )
-"""Minutes of work that nobody waits for."""
+"""Minutes of work, for clients that disconnect."""
 
 
 async def unread_answers(server: Server, count: int) -> int:
-    """Clients that ask for 16 MB each and read nothing."""
+    """Clients that request 16 MB each and read nothing."""
     numbers = orjson.dumps({"function": "relu", "order": 0, "inputs": [0] * 2_000_000})
     return await _forgotten(server, count, post("/activate", numbers))
 
@@ -41,7 +41,7 @@ async def unread_pipelines(server: Server, count: int) -> int:
 
 
 async def floods(server: Server, count: int) -> int:
-    """Clients that send ten megabytes of a head: each is told 431 and closed."""
+    """Clients that send ten megabytes of a head: each must be answered 431 and closed."""
     head = b"GET /healthz HTTP/1.1\r\nHost: t\r\nX: " + b"x" * (10 << 20)
     async with ordinary(server) as missed:
         answers = await asyncio.gather(*(_until_closed(server, head) for _ in range(count)))
@@ -49,7 +49,7 @@ async def floods(server: Server, count: int) -> int:
 
 
 async def leavers(server: Server, count: int) -> int:
-    """Ten clients a second that ask for minutes of simulation and leave, one with a request behind it."""
+    """Ten clients a second that request minutes of simulation and disconnect; half send a second request."""
     async with ordinary(server) as missed, Pool(server.port) as pool:
         for number in range(count):
             _, writer = await asyncio.open_connection(HOST, server.port)
@@ -63,7 +63,7 @@ async def leavers(server: Server, count: int) -> int:
 
 
 async def few_descriptors(server: Server, count: int) -> int:
-    """More silent connections than there are descriptors: they make room, and nobody is told 500."""
+    """More idle connections than descriptors: they are closed for new ones, and no request gets a 500."""
     if not hasattr(resource, "prlimit"):
         raise NotRun("limits of another process are Linux's")
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (FEW_DESCRIPTORS, FEW_DESCRIPTORS))
@@ -81,7 +81,7 @@ async def few_descriptors(server: Server, count: int) -> int:
 
 @asynccontextmanager
 async def ordinary(server: Server) -> AsyncIterator[Callable[[], int]]:
-    """A client that asks ten times a second meanwhile; gives the count of its requests not answered."""
+    """A client with ten requests a second; gives the number of those that were not answered."""
     missed = 0
 
     async def ask() -> None:
@@ -99,7 +99,7 @@ async def ordinary(server: Server) -> AsyncIterator[Callable[[], int]]:
 
 
 async def _forgotten(server: Server, count: int, sent: bytes) -> int:
-    """How many of ``count`` clients that send this and read nothing are not closed in time."""
+    """The number of ``count`` clients that send this, read nothing, and are not closed in time."""
     async with ordinary(server) as missed:
         closed = await asyncio.gather(*(asyncio.to_thread(_closed, server.port, sent) for _ in range(count)))
         return sum(not each for each in closed) + missed()

@@ -1,4 +1,4 @@
-"""Times of two sides taken in turn, so that a machine that drifts drifts for both."""
+"""Timing of two sides in turn, so that drifts of the machine affect both."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeAlias
 Work: TypeAlias = Callable[[], Any]
 
 FEWEST = 3
-"""Pairs that are timed even where the time for more has run out."""
+"""Least number of pairs, whatever the time limit."""
 
 
 SETTLE = 0.015
-"""Seconds to wait where PyTorch's threads are about. They spin for 9 to 12 ms after their work (measured),
-and whoever comes next would have to share a core with them."""
+"""Seconds to wait after PyTorch's threads. They spin for 9 to 12 ms after their work (measured), and the next
+run would have to share a core with them."""
 
 
 class NotRun(Exception):
@@ -24,7 +24,7 @@ class NotRun(Exception):
 
 
 class Spread(NamedTuple):
-    """A median between the smallest and the largest of what was seen."""
+    """The median, smallest and largest of some values."""
 
     median: float
     low: float
@@ -38,7 +38,7 @@ def spread(values: list[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What ours and the peer's runs measured, pair by pair: seconds, or rates."""
+    """The measurements of our runs and the peer's, pair by pair: seconds, or rates."""
 
     ours: list[float]
     peer: list[float]
@@ -70,7 +70,7 @@ def in_turn(
 ) -> Pairs:
     """Ours, peer, ours, peer …, each measuring itself, after ``warm_up`` pairs that do not count.
 
-    Stops after ``limit`` seconds once `FEWEST` pairs are there. ``pause`` seconds pass before each run, for
+    Stops after ``limit`` seconds and at least `FEWEST` pairs. Waits ``pause`` seconds before each run, for
     threads that a side leaves spinning.
     """
     sides = (ours, peer)

@@ -1,4 +1,4 @@
-"""Peer (a): what one writes first, FastAPI in front of PyTorch's autograd."""
+"""Peer (a): the straightforward service, FastAPI with PyTorch's autograd."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ app = FastAPI()
 
 @app.get("/readyz")
 async def readyz() -> bool:
-    """Whether it answers."""
+    """Whether the service is ready."""
     return True
 
 
 @app.post("/activate")
 def activate(request: Request) -> Answer:
-    """The sigmoid and its derivative; no `async`, as FastAPI advises for work that blocks."""
+    """The sigmoid and its derivative; not `async`, as FastAPI recommends for blocking work."""
     x = torch.tensor(request.inputs, dtype=torch.float64, requires_grad=True)
     y = torch.sigmoid(x)
     y.sum().backward()

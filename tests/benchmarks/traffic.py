@@ -1,4 +1,4 @@
-"""Many requests at once over kept connections, each with its kind, status and time."""
+"""Many concurrent requests over persistent connections, each with its kind, status and time."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import orjson
 from tests.benchmarks.peers import MODEL
 from tests.benchmarks.processes import HOST
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 """Seconds that an answer may take."""
 
 IDLE = 2.0
-"""Seconds after which a connection is not used again: the service closes idle ones."""
+"""Seconds after which an idle connection is not reused: the service closes it."""
 
 BROKEN = 0
-"""The status of what had no answer."""
+"""The status of a request without an answer."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Requests of one kind, whole, and their share in the traffic."""
+    """Requests of one kind, and their share of the traffic."""
 
     name: str
     share: float
@@ -37,7 +37,7 @@ class Kind:
 
 
 class Answered(NamedTuple):
-    """What became of a request: its status, and seconds from when it was due to its answer's last byte."""
+    """The outcome of a request: its status, and seconds from when it was due to the answer's last byte."""
 
     kind: Kind
     status: int
@@ -61,7 +61,7 @@ def small() -> bytes:
 
 
 def large() -> bytes:
-    """200,000 numbers in `.npy`, both ways."""
+    """200,000 numbers in `.npy`, in both directions."""
     stream = io.BytesIO()
     np.save(stream, np.random.default_rng(0).normal(0, 3, 200_000))
     npy = "application/x-npy"
@@ -93,16 +93,16 @@ class Pool:
         return (await self.answer(request))[0]
 
     async def answer(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body; `BROKEN` where there is no whole answer in time."""
+        """Status and body; `BROKEN` if there is no complete answer in time."""
         try:
-            return await asyncio.wait_for(self._exchange(request), PATIENCE)
+            return await asyncio.wait_for(self._exchange(request), TIMEOUT)
         except (OSError, EOFError, TimeoutError, ValueError):
             return BROKEN, b""
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         reader, writer = await self._connection()
         try:
-            with suppress(ConnectionError):  # an answer may come before all is sent: 503
+            with suppress(ConnectionError):  # a 503 may arrive before all is sent
                 writer.write(request)
                 await writer.drain()
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -136,7 +136,7 @@ def drawn(kinds: Sequence[Kind], seed: int = 0) -> Iterator[Kind]:
 async def one_after_another(
     port: int, kinds: Sequence[Kind], clients: int, *, count: int | None = None, duration: float = 1e9
 ) -> list[Answered]:
-    """Each of ``clients`` asks, waits and asks again: ``count`` times in all, or for ``duration`` seconds."""
+    """Requests of ``clients``, one at a time each: ``count`` in total, or for ``duration`` seconds."""
     requests = drawn(kinds)
     answers: list[Answered] = []
     left = iter(range(count if count is not None else 10**9))
@@ -158,8 +158,8 @@ async def one_after_another(
 async def at_rate(port: int, kinds: Sequence[Kind], rate: float, duration: float) -> list[Answered]:
     """``rate`` requests a second at random times, whether or not earlier ones were answered.
 
-    An answer's time counts from when its request was due, so that a service which makes the sender wait
-    does not look fast.
+    The time of an answer counts from when its request was due, so that a service that delays the sender does
+    not look fast (coordinated omission).
     """
     requests, source = drawn(kinds), random.Random(1)
     tasks: list[asyncio.Task[Answered]] = []

@@ -1,4 +1,4 @@
-"""The table of learning in docs/training.md: ``python -m tests.benchmarks.training``, minutes on one core."""
+"""The table in docs/training.md: ``python -m tests.benchmarks.training``, some minutes on one core."""
 
 from __future__ import annotations
 

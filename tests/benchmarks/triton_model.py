@@ -13,10 +13,10 @@ import triton_python_backend_utils as triton
 
 
 class TritonPythonModel:
-    """What the backend looks for."""
+    """The class that the backend instantiates."""
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One response a request."""
+        """One response per request."""
         return [_response(request) for request in requests]
 
 

@@ -1,4 +1,4 @@
-"""The client against the real application: both kinds, both forms, every error readable."""
+"""The client against the real application: synchronous and asynchronous, JSON and binary, and errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_numpy_in_and_out(server: Server, size: int) -> None:
     assert values.derivative is not None
     assert values.second_derivative is not None
     assert values.outputs.dtype == np.float64
-    # tanh, 1 − tanh² and −2 tanh (1 − tanh²), to what these plain forms are good for.
+    # tanh, 1 − tanh² and −2 tanh (1 − tanh²), to the accuracy of these plain forms.
     np.testing.assert_allclose(values.outputs, np.tanh(inputs), rtol=1e-14)
     np.testing.assert_allclose(values.derivative, 1 - np.tanh(inputs) ** 2, atol=1e-14)
     np.testing.assert_allclose(values.second_derivative, -2 * np.tanh(inputs) * values.derivative, rtol=1e-12)
@@ -74,7 +74,7 @@ def test_gradients(server: Server) -> None:
     np.testing.assert_array_equal(values.input_gradient, np.ones(2 * BIG))
 
 
-def test_errors_say_what_the_service_said(server: Server) -> None:
+def test_errors_have_the_service_s_message(server: Server) -> None:
     with Client(server.url) as lab, pytest.raises(ServiceError, match="did you mean sigmoid") as caught:
         lab.send(activate("sigmoyd", 1.0))
     assert caught.value.problem.status == 422
@@ -130,7 +130,7 @@ def test_a_network_s_own_weights(server: Server, dtype: Any) -> None:
 
 
 def test_a_loss_gradient_of_one_s_own(server: Server) -> None:
-    """h(x) = x: dL/dz of the last layer is what was sent, and W^T of it below."""
+    """h(x) = x: dL/dz of the last layer is the upstream that was sent, and Wᵀ times it below."""
     weights: list[Layer] = [np.eye(2), np.array([[3.0, 4.0]])]
     upstream = [[0.5], [-0.5]]
     with Client(server.url) as lab:
@@ -140,7 +140,7 @@ def test_a_loss_gradient_of_one_s_own(server: Server) -> None:
 
 
 def test_eleven_layers_stay_in_order(server: Server) -> None:
-    """Names of numbers: as text, layer 10 would precede layer 2."""
+    """The tensors are named by numbers: in alphabetical order, layer 10 would precede layer 2."""
     weights = [np.full((1, 1), 1.0 + number) for number in range(11)]
     with Client(server.url) as lab:
         report = lab.send(gradient_flow("linear", weights=weights, inputs=np.ones((1, 1))))
@@ -159,7 +159,7 @@ def test_async_sends_weights_too(server: Server) -> None:
         assert asyncio.run(ask()).model_dump_json() == lab.send(exchange).model_dump_json()
 
 
-def test_weights_that_are_no_network_are_told(server: Server) -> None:
+def test_weights_that_are_no_network_are_refused(server: Server) -> None:
     with (
         Client(server.url) as lab,
         pytest.raises(ServiceError, match="layer 2 must have 3 rows and 2 columns"),

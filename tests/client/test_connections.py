@@ -1,4 +1,4 @@
-"""What a client does when the service is busy or away, when work takes long, and in a notebook."""
+"""The client with a busy or unreachable service, with long requests, and in a notebook."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FUNCTION_PICTURE = "<svg/>"
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that clients made, none of them real."""
+    """The pauses between retries, which take no time here."""
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -44,7 +44,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def answering(*answers: httpx.Response | Exception) -> httpx.MockTransport:
-    """A service that gives these answers, one after the other."""
+    """A service that gives these answers in turn."""
     waiting = iter(answers)
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -80,7 +80,7 @@ both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyn
 
 
 @both
-def test_a_busy_service_is_asked_again_when_it_says(slept: list[float], *, asynchronous: bool) -> None:
+def test_a_retry_after_is_respected(slept: list[float], *, asynchronous: bool) -> None:
     transport = answering(busy(**{"retry-after": "7"}), httpx.ConnectError("away"), drawn())
     assert ask(transport, asynchronous=asynchronous) == FUNCTION_PICTURE
     assert slept[0] == 7
@@ -88,7 +88,7 @@ def test_a_busy_service_is_asked_again_when_it_says(slept: list[float], *, async
 
 
 @both
-def test_patience_ends(slept: list[float], *, asynchronous: bool) -> None:
+def test_retries_end(slept: list[float], *, asynchronous: bool) -> None:
     with pytest.raises(ServiceError, match="busy"):
         ask(answering(busy(), busy(), busy(), drawn()), asynchronous=asynchronous)
     assert len(slept) == 2
@@ -102,7 +102,7 @@ def test_no_retries_where_none_are_wanted(slept: list[float], *, asynchronous: b
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(504), httpx.Response(422), httpx.ReadTimeout("slow")])
-def test_what_would_fail_again_is_not_sent_again(slept: list[float], answer: Any) -> None:
+def test_permanent_failures_are_not_retried(slept: list[float], answer: Any) -> None:
     with pytest.raises((httpx.HTTPStatusError, httpx.ReadTimeout)):
         ask(answering(answer, drawn()), asynchronous=False)
     assert slept == []
@@ -142,7 +142,7 @@ def test_long_work_shows_how_far_it_is(
         plain = lab.send(asked)
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(Bar, "has_a_place", staticmethod(lambda: True))
-        monkeypatch.setattr("app.client.progress.PATIENCE", 0.0)
+        monkeypatch.setattr("app.client.progress.DELAY", 0.0)
         followed = lab.send(asked)
     assert followed == plain
     shown = capsys.readouterr().err
@@ -188,7 +188,7 @@ def test_what_has_no_picture_is_shown_as_text(server: Server) -> None:
 
 
 class Half:
-    """What PyTorch's tensors of formats that NumPy lacks look like from outside."""
+    """A stand-in for PyTorch's tensors of formats that NumPy lacks."""
 
     def __init__(self, values: list[float]) -> None:
         self._values = values

@@ -1,4 +1,4 @@
-"""Blocks over threads: each once, no waiting for a helper that is busy elsewhere, and a core for each."""
+"""Blocks on several threads: each runs once, busy helpers are not waited for, each thread has a core."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from app.compute.blocks import Helpers
 
 BLOCKS = [slice(i, i + 1) for i in range(100)]
-PATIENCE = 30
+TIMEOUT = 30
 
 
 def test_every_block_is_done_once_by_caller_and_helper() -> None:
-    both = threading.Barrier(2, timeout=PATIENCE)
+    both = threading.Barrier(2, timeout=TIMEOUT)
     done: list[int] = []
     workers: set[int] = set()
 
@@ -39,23 +39,23 @@ def test_work_does_not_wait_for_a_helper_that_is_busy_elsewhere() -> None:
         if threading.current_thread().name.startswith("block"):
             occupied.set()
         else:
-            occupied.wait(PATIENCE)
-        free.wait(PATIENCE)
+            occupied.wait(TIMEOUT)
+        free.wait(TIMEOUT)
 
     done: list[slice] = []
     with Helpers(1) as helpers, ThreadPoolExecutor(1) as other:
         long = other.submit(helpers.mapper(), hold, BLOCKS[:2])
-        assert occupied.wait(PATIENCE)
+        assert occupied.wait(TIMEOUT)
         list(helpers.mapper()(done.append, BLOCKS))
         assert not long.done()
         free.set()
-        long.result(PATIENCE)
+        long.result(TIMEOUT)
     assert done == BLOCKS
 
 
 @pytest.mark.parametrize("where", ["MainThread", "block"])
 def test_an_error_ends_the_work(where: str) -> None:
-    both = threading.Barrier(2, timeout=PATIENCE)
+    both = threading.Barrier(2, timeout=TIMEOUT)
     done: list[slice] = []
 
     def work(block: slice) -> None:
@@ -78,7 +78,7 @@ def test_helpers_wake_on_another_processor_than_the_caller() -> None:
     if len(mine) == 1:
         pytest.skip("there is one processor")
     seen: list[set[int]] = []
-    both = threading.Barrier(2, timeout=PATIENCE)
+    both = threading.Barrier(2, timeout=TIMEOUT)
 
     def look(_block: slice) -> None:
         both.wait()
@@ -87,7 +87,7 @@ def test_helpers_wake_on_another_processor_than_the_caller() -> None:
 
     with Helpers(1) as helpers:
         run = helpers.mapper()
-        list(run(look, BLOCKS[:2]))  # the thread is made here
+        list(run(look, BLOCKS[:2]))  # creates the thread
         os.sched_setaffinity(0, {min(mine)})
         try:
             list(run(look, BLOCKS[:2]))

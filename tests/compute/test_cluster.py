@@ -1,4 +1,4 @@
-"""A real Dask scheduler and workers, as processes of their own; one is killed in the middle of a sweep."""
+"""A real Dask scheduler and workers, in separate processes; one is killed in the middle of a sweep."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def cluster(workers: int) -> Iterator[str]:
-    """The address of a scheduler with workers, each under a nanny that starts it again when it dies."""
+    """The address of a scheduler with workers, each under a nanny that restarts it when it dies."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
@@ -100,9 +100,9 @@ def until(url: str, path: str, status: int, seconds: float) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_scheduler_may_be_lost_and_come_back(blow: signal.Signals) -> None:
-    """Before it is there, while it is gone: 503, at once; then again, by itself."""
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_may_be_lost_and_come_back(fault: signal.Signals) -> None:
+    """Without a scheduler requests get a 503 at once; when it is back, they succeed again."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
@@ -125,7 +125,7 @@ def test_a_scheduler_may_be_lost_and_come_back(blow: signal.Signals) -> None:
             with ThreadPoolExecutor(1) as client:
                 running = client.submit(simulated, server.url, depth=20_000, width=64, init="critical")
                 time.sleep(1)
-                first.send_signal(blow)
+                first.send_signal(fault)
                 lost = running.result(timeout=20)
             assert lost.status_code == 503
             assert int(lost.headers["Retry-After"]) >= 1
@@ -148,8 +148,8 @@ def test_workers_of_another_version_get_no_jobs(monkeypatch: pytest.MonkeyPatch)
         engine.close()
 
 
-def test_a_job_whose_workers_have_all_gone_is_given_up() -> None:
-    """The nanny starts another, at another address; Dask would wait for the old one."""
+def test_a_job_whose_workers_have_all_died_is_abandoned() -> None:
+    """The nanny starts another worker, at another address; Dask would wait for the old one."""
     with cluster(1) as address, closing(Cluster(address)) as engine:
         running = engine.submit(Sleep(60), 1)
         time.sleep(1)

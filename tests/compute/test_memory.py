@@ -1,4 +1,4 @@
-"""What an array leaves behind is there for the next one."""
+"""Freed memory of arrays is kept for the next ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEEP = "from app.compute import memory; memory.keep_freed_memory(memory.{})"
 
 
 def page_faults(before: str, megabytes: int, rounds: int) -> float:
-    """As a part of the pages that the arrays of all rounds take, at the usual page size."""
+    """Page faults per page that the arrays of all rounds take, at the usual page size."""
     script = FAULTS.format(before=before, megabytes=megabytes, rounds=rounds)
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
     return int(run.stdout) / (rounds * megabytes * 2**20 / 4096)
@@ -41,5 +41,5 @@ def page_faults(before: str, megabytes: int, rounds: int) -> float:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 @pytest.mark.parametrize(("kept", "megabytes", "rounds"), [("BLOCKS", 1, 20), ("NETWORK", 100, 3)])
 def test_arrays_of_the_next_round_are_there(kept: str, megabytes: int, rounds: int) -> None:
-    assert page_faults("", megabytes, rounds) > 1 / 2  # or there would be nothing to set
+    assert page_faults("", megabytes, rounds) > 1 / 2  # or the setting would be pointless
     assert page_faults(KEEP.format(kept), megabytes, rounds) < 1 / 50

@@ -1,4 +1,4 @@
-"""Worker processes under kill -9 and SIGSTOP at any instant: the job at hand is done again, others go on."""
+"""Worker processes under SIGKILL and SIGSTOP at any instant: the job is retried, others are unaffected."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from app.core.evaluation import Mapper
 from app.core.jobs import Progress
 
 LARGE = 2**25
-"""Bytes of an answer that takes many writes to send: a kill is likely to come between two of them."""
+"""Bytes of an answer that takes many writes to send, so that a kill is likely between two of them."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Says where it runs, and answers with many bytes of its own."""
+    """Writes its process id to a file, and answers with many equal bytes."""
 
     number: int
     started: Path
@@ -76,13 +76,13 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def begun(running: Running[bytes], started: Path) -> int:
-    """The process that does the job, once it does."""
+    """Waits until the job runs; the process id of its worker."""
     until(lambda: started.exists() or running.future.done(), 20)
     return int(started.read_text())
 
 
 def fork_server(workers: Workers) -> psutil.Process:
-    """The process that starts these workers."""
+    """The fork server of these workers."""
     worker = workers.submit(WhoAmI(), 1).future.result(timeout=30)
     return psutil.Process(psutil.Process(worker).ppid())
 
@@ -90,7 +90,7 @@ def fork_server(workers: Workers) -> psutil.Process:
 @pytest.mark.slow
 def test_forty_kills_while_answers_are_sent_lose_nothing(workers: Workers, tmp_path: Path) -> None:
     source = random.Random(5)
-    assert workers.submit(WhoAmI(), 1).future.result(timeout=30)  # both can be there before the first kill
+    assert workers.submit(WhoAmI(), 1).future.result(timeout=30)  # starts the workers before the first kill
     before = workers.restarts
     for number in range(40):
         started = tmp_path / str(number)
@@ -106,12 +106,12 @@ def test_forty_kills_while_answers_are_sent_lose_nothing(workers: Workers, tmp_p
 
 
 def test_a_kill_in_the_middle_of_an_answer_is_seen_by_its_length(workers: Workers, tmp_path: Path) -> None:
-    """The answer is larger than any buffer between the two, and nobody reads it before the kill."""
+    """The answer is larger than all buffers between the processes, and is not read before the kill."""
     started = tmp_path / "started"
     running = workers.submit(Answer(7, started, 2**28), 1)
     worker = begun(running, started)
     process = psutil.Process(worker)
-    until(lambda: process.memory_info().rss > 2**29, 10)  # the answer, and what is sent
+    until(lambda: process.memory_info().rss > 2**29, 10)  # the answer, and its message
     process.kill()
     assert running.future.result(timeout=30) == bytes([7]) * 2**28
 
@@ -140,16 +140,16 @@ def test_a_stopped_worker_does_not_outlive_its_job(workers: Workers) -> None:
     assert time.monotonic() - begin < 3
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
-def test_the_fork_server_may_die(workers: Workers, blow: signal.Signals) -> None:
+@pytest.mark.parametrize("fault", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
+def test_the_fork_server_may_die(workers: Workers, fault: signal.Signals) -> None:
     parent = fork_server(workers)
     running = workers.submit(Sleep(1.0), 1)
     until(running.begun, 20)
     old = parent.children()
     before = workers.restarts
-    parent.send_signal(blow)
+    parent.send_signal(fault)
     assert running.future.result(timeout=5)
-    assert workers.restarts == before  # what runs goes on
+    assert workers.restarts == before  # the running job continues
     for each in old:
         with suppress(psutil.NoSuchProcess):
             each.kill()

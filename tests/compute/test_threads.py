@@ -1,4 +1,4 @@
-"""Where array work runs."""
+"""Whether array work runs inline or on threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes: what dies is tried again, what is not wanted ends, results do not depend on where."""
+"""Worker processes: retries when a worker dies, cancellation, and results that are the same everywhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class WaitFor:
 
 @dataclass(frozen=True)
 class Die:
-    """Is killed as often as the file has characters left to take."""
+    """Is killed as often as the file has characters, of which each attempt removes one."""
 
     lives: Path
 
@@ -163,7 +163,7 @@ def test_a_cancelled_task_frees_its_worker(workers: Workers) -> None:
 
 @dataclass(frozen=True)
 class Count:
-    """Tells how far it is a hundred times a second, for a minute."""
+    """Reports progress a hundred times a second, for a minute."""
 
     def __call__(self, _map_blocks: Mapper, progress: Progress) -> None:
         for step in range(6000):
@@ -171,7 +171,7 @@ class Count:
             progress(step / 6000)
 
 
-def test_a_task_that_tells_how_far_it_is_ends_without_its_worker(workers: Workers) -> None:
+def test_cancelling_a_task_that_reports_progress_keeps_its_worker(workers: Workers) -> None:
     before = {result(workers, Sleep(0.1)) for _ in range(4)}
     running = workers.submit(Count(), 1)
     while not running.part():
@@ -211,7 +211,7 @@ def test_results_come_in_order_and_progress_grows(workers: Workers) -> None:
     assert 0 <= seen[0] < seen[-1] <= 1
 
 
-def test_a_run_begins_when_it_is_asked_for(workers: Workers, tmp_path: Path) -> None:
+def test_a_run_begins_before_its_results_are_requested(workers: Workers, tmp_path: Path) -> None:
     def work(run: Runner) -> list[int]:
         beside = run([Touch(tmp_path / "done")], ignore)
         (waited,) = run([WaitFor(tmp_path / "done")], ignore)
@@ -221,7 +221,7 @@ def test_a_run_begins_when_it_is_asked_for(workers: Workers, tmp_path: Path) -> 
 
 
 class Stuck:
-    """An executor that never gets anything done."""
+    """An executor that never finishes a job."""
 
     capacity = 2
     restarts = 0
@@ -254,7 +254,7 @@ def test_more_requests_or_bytes_than_fit_are_refused_at_once(workers: Workers) -
     def work(run: Runner) -> list[int]:
         return list(run([Sleep(0.5)], ignore))
 
-    first = room.admit(30, 10.0)  # may run two jobs at a time: 20 are taken
+    first = room.admit(30, 10.0)  # may run two jobs at a time: it reserves 20
     with pytest.raises(Busy):
         room.admit(30, 85.0)
     second = room.admit(30, 80.0)

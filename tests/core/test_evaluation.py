@@ -53,7 +53,7 @@ def assert_same_bits(one: Evaluation, other: Evaluation) -> None:
     assert one.param_gradients.keys() == other.param_gradients.keys()
     for a, b in zip(parts(one), parts(other), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
-        # The sign of a NaN says nothing, and a vector's instructions may give another than a number's.
+        # The sign of a NaN has no meaning, and may differ between vector and scalar instructions.
         np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
         numbers = ~np.isnan(a)
         assert a[numbers].tobytes() == b[numbers].tobytes()
@@ -149,7 +149,7 @@ def backwards(function: Callable[[slice], None], blocks: Iterable[slice]) -> Ite
 
 
 def cut(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    """Has work be done in blocks of this length."""
+    """Makes `activate` work in blocks of this length."""
     monkeypatch.setattr(evaluation_module, "BLOCK", block)
     monkeypatch.setattr(evaluation_module, "LONG_BLOCKS", {})
 
@@ -167,7 +167,7 @@ def test_blocks_change_no_bit(entry: Elementwise, block: int, monkeypatch: pytes
 
 
 @over(ELEMENTWISE)
-def test_alone_or_in_company_an_element_gets_the_same_bits(entry: Elementwise) -> None:
+def test_an_element_alone_gets_the_same_bits_as_in_an_array(entry: Elementwise) -> None:
     """Vectorised loops treat the last few elements apart from the rest; the answer must not show it."""
     x = np.concatenate([sample(61), [1e300, -1e300, 700.0, -700.0]])
     for dtype in (FLOAT64, FLOAT32):
@@ -232,13 +232,13 @@ def test_the_input_gradient_is_upstream_times_slope(entry: Elementwise) -> None:
 
 
 ULPS = 2.0**-50
-"""Relative width about a product in float64 that surely holds the exact one: f′ is within 2 ulp."""
+"""Relative width around a product in float64 that surely contains the exact one: f′ is within 2 ulp."""
 
 
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "float64"])
 def test_the_gradient_is_rounded_once(entry: Elementwise, name: str) -> None:
-    """u·f′(x), exact, rounded to the format; mpmath is asked where float64 does not tell."""
+    """u·f′(x), exact, rounded to the format; mpmath decides where float64 cannot."""
     dtype = FORMATS[name]
     x, upstream = sample(50).astype(dtype), sample(50)[::-1].astype(dtype)
     gradient = activate(call(entry), x, dtype=dtype, upstream=upstream).input_gradient
@@ -257,7 +257,7 @@ def test_the_gradient_is_rounded_once(entry: Elementwise, name: str) -> None:
 
 
 def simplest(value: Fraction) -> Fraction:
-    """The short fraction that mpmath's 220 bits stand for, where there is one: with x/3 + 1/2 ties occur."""
+    """The simple fraction that mpmath's 220 bits round, if there is one: with x/3 + 1/2 ties occur."""
     short = value.limit_denominator(2**60)
     return short if abs(short - value) < Fraction(1, 2**180) else value
 

@@ -1,4 +1,4 @@
-"""Loops that set-up compiles: nobody waits for another one."""
+"""Trainings need no loops but those that are compiled at set-up."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_an_entry_typed_as_a_formula_is_the_entry_at_every_value_of_16_bits(
 @pytest.mark.parametrize(("name", "written"), [("mish", "x * tanh(softplus(x))"), ("gelu", "x * Phi(x)")])
 @pytest.mark.parametrize(("order", "bar"), [(0, 100_000), (2, 50_000)])
 def test_points_a_second(name: str, written: str, order: int, bar: int) -> None:
-    """Of a core's time, of which a busy machine takes more: the best of five."""
+    """By processor time, the best of five, since a busy machine is slower."""
     points = np.random.default_rng(1).normal(0, 3, 2000)
     for each in (name, f"formula:{written}"):
         best = 0.0
@@ -219,7 +219,7 @@ def test_infinite_parameters_are_bounds(entry: Elementwise, values: tuple[float,
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_a_job_that_was_begun_here_can_be_sent_elsewhere(dtype: str) -> None:
-    """What a few bits leave open here is a worker's, which is sent the same job by pickle."""
+    """What a few bits leave open here is left to a worker, which gets the same job by pickle."""
     rounding = Rounding(FORMATS[dtype], saturate=True)
     call = REGISTRY.resolve("formula:x * tanh(exp(x))", {})
     job = ProvedActivation(call, np.array([-0.5, 0.0, 1.5]), 2, rounding)

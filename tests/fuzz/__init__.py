@@ -1,1 +1,1 @@
-"""Requests damaged at random, against a real server: `python -m tests.fuzz --help`."""
+"""Randomly mutated requests against a real server: `python -m tests.fuzz --help`."""

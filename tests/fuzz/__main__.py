@@ -1,8 +1,8 @@
-"""``python -m tests.fuzz``: damaged requests over kept connections, until time or count is up.
+"""``python -m tests.fuzz``: sends mutated requests over persistent connections, up to a time or count.
 
-A server is started, its memory and descriptors are watched, and what is wrong with an answer is a finding: a
-status 500, an echo of the input, no HTTP, no answer, more than five seconds. A finding is cut down to what
-still shows it and written to ``tests/fuzz/corpus``, which the tests send again every time.
+It starts a server and watches its memory and descriptors. A finding is a wrong answer: a status 500, an echo
+of the input, invalid HTTP, no answer, or more than five seconds. Findings are minimised and written to
+``tests/fuzz/corpus``, which the tests send every time.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tests.fuzz.minimise import smaller
 CORPUS = Path(__file__).parent / "corpus"
 
 WARM_UP = 10_000
-"""Cases after which memory is measured for the first time: loops are loaded by then, and workers started."""
+"""Cases before memory is first measured: by then loops are loaded and workers started."""
 
 MOST_GROWTH = 0.05
-"""How much more memory the service may hold at the end than after warming up."""
+"""By what fraction memory may grow after the warm-up."""
 
 SETTINGS = {"receive_timeout": 3, "request_timeout": 4, "max_body_bytes": 32 * 2**20, "log_level": "error"}
 
 
 def main() -> None:
-    """Draws, sends, reports; ends with 1 where something was found."""
+    """Draws and sends cases, and reports; exits with 1 if there are findings."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default")
     parser.add_argument("--count", type=int, default=1000, help="cases of each kind (1000)")
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 class Run:
-    """All the cases of some kinds, and what was found."""
+    """A run over some kinds of requests, and its findings."""
 
     def __init__(self, kinds: Iterable[str], count: int, seconds: float, seed: int) -> None:
         self._kinds = list(kinds)
@@ -61,14 +61,14 @@ class Run:
         self.sent: Counter[str] = Counter()
 
     def all(self) -> None:
-        """Sends everything, kind by kind in turns, so that each has its part of the time."""
+        """Sends all cases, alternating between kinds, so that each gets its share of the time."""
         with activation_lab(**SETTINGS) as server:
             sources = {kind: random.Random(f"{self._seed} {kind}") for kind in self._kinds}
             connection = Connection(server.port)
-            for kind in self._kinds:  # loops are compiled when they are first needed
+            for kind in self._kinds:  # loops are compiled at first use
                 warm = random.Random(0)
                 for _ in range(50):
-                    connection.faults(KINDS[kind](warm)._replace(patience=60))
+                    connection.faults(KINDS[kind](warm)._replace(timeout=60))
             first = memory = 0
             for _ in range(self._count):
                 if time.monotonic() > self._end or server.process.poll() is not None:
@@ -107,7 +107,7 @@ class Run:
 
 
 def descriptors(server: Server) -> int:
-    """Descriptors that the server process has open."""
+    """Open descriptors of the server process."""
     with suppress(OSError):
         return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
     return 0

@@ -1,4 +1,4 @@
-"""All kinds of requests, by name: one line for each."""
+"""All kinds of requests, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that hold arrays: ``.npy``, ``.npz``, safetensors, forms, the inference protocol, JSON."""
+"""Bodies with arrays: ``.npy``, ``.npz``, safetensors, forms, the inference protocol, JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tests.fuzz.kinds import MARKER, SIMULATED, Case, damaged, request
 
 LENGTHS = (0, 0, 1, 1, 2, 3, 5, 2**16, 2**24, 2**31, 2**32, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, -1)
-"""Lengths of axes: mostly small, empty, or at some edge."""
+"""Lengths of axes: mostly small, zero, or at a limit."""
 
 DTYPES = (
     "<f8",
@@ -54,7 +54,7 @@ def shape(source: random.Random) -> tuple[int, ...]:
 
 
 def npy_file(source: random.Random, *, honest: float = 0.6) -> bytes:
-    """A ``.npy`` file, its bytes mostly as many as it says."""
+    """A ``.npy`` file, mostly with the declared number of bytes."""
     dims, dtype = shape(source), source.choice(DTYPES)
     order = source.choice(("False", "True"))
     text = f"{{'descr': '{dtype}', 'fortran_order': {order}, 'shape': {dims}, }}".encode()
@@ -73,7 +73,7 @@ def npy_file(source: random.Random, *, honest: float = 0.6) -> bytes:
 
 
 def npy(source: random.Random) -> Case:
-    """``POST /activate`` with one array and its other fields in the query string."""
+    """``POST /activate`` with one array as body and the other fields in the query string."""
     query = {"function": source.choice(NAMES)}
     for key, values in (
         ("order", ("0", "1", "2", "3", "-1", "x")),
@@ -92,7 +92,7 @@ def npy(source: random.Random) -> Case:
 
 def archive(source: random.Random) -> bytes:
     """A NumPy archive of a few members."""
-    warnings.filterwarnings("ignore", "Duplicate name")  # what the service has to refuse
+    warnings.filterwarnings("ignore", "Duplicate name")  # duplicates are intended
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", source.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as file:
         for number in range(source.randrange(5)):
@@ -142,7 +142,7 @@ def flow_fields(source: random.Random) -> dict[str, Any]:
 
 
 def value(source: random.Random, depth: int) -> Any:
-    """Any JSON value, odd more often than not."""
+    """Any JSON value, mostly an odd one."""
     if depth and source.random() < 0.4:
         return [value(source, depth - 1) for _ in range(source.randrange(4))]
     if depth and source.random() < 0.1:
@@ -169,7 +169,7 @@ def form(source: random.Random, file: bytes, damage: int) -> Case:
         head = b'Content-Disposition: form-data; name="' + name + b'"\r\nContent-Type: ' + kind
         pieces.append(b"--xyz\r\n" + damaged(source, head, damage) + b"\r\n\r\n" + data + b"\r\n")
     body = damaged(source, b"".join([*pieces, b"--xyz--\r\n"]), damage)
-    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz", patience=SIMULATED)
+    return request("/gradient-flow", body, "multipart/form-data; boundary=xyz", timeout=SIMULATED)
 
 
 def npz(source: random.Random) -> Case:
@@ -183,12 +183,12 @@ def safetensors(source: random.Random) -> Case:
 
 
 def multipart(source: random.Random) -> Case:
-    """A form that is damaged itself."""
+    """A damaged form."""
     return form(source, source.choice((archive, tensors))(source), 3)
 
 
 def protocol(source: random.Random) -> Case:
-    """An inference request, with raw bytes behind it or none."""
+    """An inference request, with or without raw bytes after it."""
     inputs, binary = [], b""
     for _ in range(source.choice((1, 1, 1, 0, 2))):
         dims: Any = list(shape(source)) if source.random() < 0.9 else value(source, 2)
@@ -241,7 +241,7 @@ def activate(source: random.Random) -> Case:
 def flow(source: random.Random) -> Case:
     """``POST /gradient-flow`` in JSON."""
     body = written(source, flow_fields(source))
-    return request("/gradient-flow", body, "application/json", patience=SIMULATED)
+    return request("/gradient-flow", body, "application/json", timeout=SIMULATED)
 
 
 def sweep(source: random.Random) -> Case:
@@ -255,6 +255,6 @@ def sweep(source: random.Random) -> Case:
     fields: dict[str, Any] = {"base": flow_fields(source), "grid": grid}
     if source.random() < 0.2:
         fields["cells"] = value(source, 2)
-    # A cell's line repeats the point that was asked for, as long as its values are short.
+    # A cell's line repeats the requested point if its values are short, so the marker would be an echo.
     body = written(source, fields).replace(MARKER, b"named")
-    return request("/gradient-flow/sweep", body, "application/json", patience=SIMULATED)
+    return request("/gradient-flow/sweep", body, "application/json", timeout=SIMULATED)

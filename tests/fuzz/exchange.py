@@ -1,4 +1,4 @@
-"""One connection to the server: a case sent, its answers read to the letter, and what is wrong with them."""
+"""One connection to the server: sends a case, parses the answers strictly, and checks them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import NamedTuple
 from tests.fuzz.kinds import MARKER, Case
 
 IDLE = 2.0
-"""Seconds after which a connection is not used again."""
+"""Seconds after which an idle connection is not reused."""
 
 LONGEST_PROBLEM = 10_000
-"""Bytes of an answer that says no."""
+"""Bytes of an error response."""
 
 _STATUS = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [ -~]*\r\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~\t]*?)[ \t]*\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)\r\n")
 _ALLOWED = frozenset({501, 503, 504, 505})
-"""Statuses above 499 that are no fault: what HTTP offers and this service does not, and a busy service."""
+"""Statuses from 500 on that are not faults: unsupported features of HTTP, a busy service, a deadline."""
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -32,11 +32,11 @@ class Answer(NamedTuple):
 
 
 class Broken(Exception):
-    """What came back is no HTTP, or not all of it."""
+    """The answer is invalid HTTP or incomplete."""
 
 
 class Connection:
-    """A connection that is kept as long as the server keeps it."""
+    """A connection that is kept open as long as the server keeps it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -51,7 +51,7 @@ class Connection:
         self._socket, self._left = None, b""
 
     def faults(self, case: Case) -> list[str]:
-        """What is wrong with the answers to ``case``, a word or two each; nothing where all is well."""
+        """The faults of the answers to ``case``, in a word or two each; empty if there are none."""
         start = time.monotonic()
         try:
             answers = self._answers(case)
@@ -64,7 +64,7 @@ class Connection:
         found = [fault for answer in answers for fault in _wrong(answer)]
         if case.answers not in (None, len(answers)):
             found.append(f"{len(answers)} answers to {case.answers}")
-        if time.monotonic() - start > case.patience:
+        if time.monotonic() - start > case.timeout:
             found.append("slow")
         return found
 
@@ -84,7 +84,7 @@ class Connection:
         return answers
 
     def _all_answers(self, case: Case) -> list[Answer]:
-        """Whatever comes back on a connection of its own until the server closes, or says no more."""
+        """All answers on a new connection, until the server closes it."""
         self.close()
         self._send(case)
         assert self._socket is not None
@@ -103,15 +103,15 @@ class Connection:
     def _send(self, case: Case) -> None:
         fresh = self._socket is None
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), case.patience)
-        self._socket.settimeout(case.patience)
+            self._socket = socket.create_connection(("127.0.0.1", self._port), case.timeout)
+        self._socket.settimeout(case.timeout)
         try:
             self._socket.sendall(case.sent)
         except (BrokenPipeError, ConnectionResetError):
             if not fresh:  # an idle connection that the server has closed
                 self.close()
                 self._send(case)
-            # Else it was answered before all was sent, and what was said may still be read.
+            # Otherwise the server answered before all was sent, and the answer can still be read.
 
     def _answer(self) -> Answer:
         line = self._read_line()
@@ -177,8 +177,8 @@ def _wrong(answer: Answer) -> list[str]:
     found = []
     if answer.status >= 500 and answer.status not in _ALLOWED:
         found.append(f"status {answer.status}")
-    told = [value for name, value in answer.headers.items() if name != b"x-request-id"]  # which comes back
-    if any(MARKER in each for each in (answer.body, *told)):
+    values = [value for name, value in answer.headers.items() if name != b"x-request-id"]  # it is echoed
+    if any(MARKER in each for each in (answer.body, *values)):
         found.append("echo")
     if answer.status >= 400 and len(answer.body) > LONGEST_PROBLEM:
         found.append("a long problem")

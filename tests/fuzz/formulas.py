@@ -1,4 +1,4 @@
-"""Formulas, wherever one may stand, and the two routes that came with them."""
+"""Formulas in all routes that take them, verification and training."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text(source: random.Random, depth: int = 5) -> str:
 
 
 def name(source: random.Random) -> str:
-    """What stands where a function's name may."""
+    """A ``formula:`` in place of a function's name."""
     if source.random() < 0.1:
         return "formula:" + source.choice(TEXTS)
     whole = text(source)
@@ -62,7 +62,7 @@ def name(source: random.Random) -> str:
 
 
 def formula(source: random.Random) -> Case:
-    """A formula's values, its card, or a picture of it."""
+    """A request for a formula's values, its description, or a picture of it."""
     fields: dict[str, Any] = {"function": name(source), "params": {"a": source.choice((2, -0.5, 0, 1e300))}}
     match source.randrange(4):
         case 0:
@@ -72,7 +72,7 @@ def formula(source: random.Random) -> Case:
             return Case(f"GET {path} HTTP/1.1\r\nHost: fuzz\r\n\r\n".encode())
         case _:
             fields |= {"inputs": value(source, 3), "order": source.choice((0, 1, 2, 3, 8, 9))}
-            return request("/activate", written(source, fields), "application/json", patience=SIMULATED)
+            return request("/activate", written(source, fields), "application/json", timeout=SIMULATED)
 
 
 def verification(source: random.Random) -> Case:
@@ -87,11 +87,11 @@ def verification(source: random.Random) -> Case:
     if source.random() < 0.4:
         key = source.choice(("derivative", "second_derivative", "tolerance_ulp", "params", "compute_dtype"))
         fields[key] = source.choice((numbers, value(source, 2)))
-    return request("/verify", written(source, fields), "application/json", patience=SIMULATED)
+    return request("/verify", written(source, fields), "application/json", timeout=SIMULATED)
 
 
 def training(source: random.Random) -> Case:
-    """``POST /training``, of networks that cost next to nothing."""
+    """``POST /training`` with tiny networks."""
     fields: dict[str, Any] = {
         "activations": source.choice((["tanh"], ["relu", "prelu"], [name(source)], value(source, 2))),
         "data": {"kind": source.choice(("rings", "xor", "line", MARKER.decode())), "count": 16},
@@ -103,4 +103,4 @@ def training(source: random.Random) -> Case:
         key = source.choice(("optimizer", "watch", "loss", "init", "frames", "seed", "data", "runs"))
         fields[key] = value(source, 2)
     body = written(source, fields)
-    return request("/training", body, "application/json", "Request-Timeout: 3", patience=SIMULATED)
+    return request("/training", body, "application/json", "Request-Timeout: 3", timeout=SIMULATED)

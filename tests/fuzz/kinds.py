@@ -1,4 +1,4 @@
-"""What all kinds of requests are made with: a case, and damage."""
+"""The common parts of all kinds of requests: a case, and random damage."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 MARKER = b"zqxMarkerjv"
-"""Stands in whatever a client may choose. It never comes back: an answer that holds it repeats its input."""
+"""Inserted wherever clients choose a text. An answer that contains it echoes its input."""
 
 
 class Case(NamedTuple):
-    """What is sent over one connection, and what has to come back."""
+    """The bytes to send over one connection, and the expected number of answers."""
 
     sent: bytes
     answers: int | None = 1
-    """How many whole answers there must be; None where the bytes need not be HTTP and any number is right."""
-    patience: float = 5.0
+    """The number of complete answers; None if the bytes need not be valid HTTP and any number is right."""
+    timeout: float = 5.0
     """Seconds after which an answer counts as slow or hung."""
 
 
 Kind: TypeAlias = Callable[[random.Random], Case]
-"""Draws a case. The same state of the source draws the same one."""
+"""Draws a case, which depends only on the state of the random source."""
 
 
 SIMULATED = 20.0
-"""Seconds that an answer may take where a simulation is behind it, whose own deadline is shorter."""
+"""Seconds that an answer with a simulation may take; the simulation's own deadline is shorter."""
 
 
-def request(path: str, body: bytes, media_type: str, *headers: str, patience: float = 5.0) -> Case:
-    """A POST that is sound as HTTP, whatever its body is."""
+def request(path: str, body: bytes, media_type: str, *headers: str, timeout: float = 5.0) -> Case:
+    """A POST that is valid HTTP, whatever its body is."""
     head = [f"POST {path} HTTP/1.1", "Host: fuzz", f"Content-Type: {media_type}", *headers]
     lines = "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""])
-    return Case(lines.encode("latin-1") + body, patience=patience)
+    return Case(lines.encode("latin-1") + body, timeout=timeout)
 
 
 def damaged(source: random.Random, text: bytes, most: int = 4) -> bytes:
-    """``text`` with up to ``most`` places changed, cut out, doubled or cut off."""
+    """``text`` with up to ``most`` random changes, deletions, duplications or truncations."""
     found = bytearray(text)
     for _ in range(source.randint(0, most)):
         place = source.randrange(len(found) + 1)
@@ -88,4 +88,4 @@ PIECES: tuple[bytes, ...] = (
     MARKER,
     b'"' + MARKER + b'"',
 )
-"""What damage puts in: what formats are made of, and numbers at their edges."""
+"""Texts that are inserted: punctuation of the formats, and extreme numbers."""

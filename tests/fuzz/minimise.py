@@ -1,4 +1,4 @@
-"""A case made smaller as long as it still shows the same fault."""
+"""Minimisation of a case that shows a fault."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LENGTH = re.compile(rb"(?i)content-length: [0-9]+")
 
 
 def smaller(case: Case, fault: str, port: int) -> Case:
-    """The smallest case found by leaving pieces out, halves first, that shows ``fault``.
+    """The smallest case that still shows ``fault``, found by leaving out pieces, halves first.
 
-    Of a sound request the body alone is cut, and its Content-Length follows.
+    In a valid request only the body is shortened, and its Content-Length adapted.
     """
     tries = 0
     length = _free(case) // 2

@@ -1,4 +1,4 @@
-"""Raw HTTP: rows of requests on one connection, sound in unusual ways, or damaged anywhere."""
+"""Raw HTTP: several requests on one connection, valid but unusual, or damaged anywhere."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ VERSIONS = (
 
 
 def pipeline(source: random.Random) -> Case:
-    """Requests that RFC 9112 allows, in one write: each gets its answer."""
+    """Valid requests in one write, each of which must be answered."""
     count = source.choice((1, 2, 3, 5, 40))
-    return Case(b"".join(_sound(source) for _ in range(count)), count)
+    return Case(b"".join(_valid(source) for _ in range(count)), count)
 
 
 def raw(source: random.Random) -> Case:
-    """The same with damage, or requests that RFC 9112 does not allow: whatever is answered is HTTP."""
-    requests = [source.choice((_sound, _broken))(source) for _ in range(source.choice((1, 2, 3, 8)))]
+    """Damaged or invalid requests: whatever the answers are, they must be valid HTTP."""
+    requests = [source.choice((_valid, _broken))(source) for _ in range(source.choice((1, 2, 3, 8)))]
     text = b"".join(requests)
     for _ in range(source.choice((0, 1, 1, 3))):
-        text = damaged(source, text) if source.random() < 0.7 else _cut_across(source, text)
+        text = damaged(source, text) if source.random() < 0.7 else _with_a_moved_line(source, text)
     return Case(text, None)
 
 
-def _sound(source: random.Random) -> bytes:
+def _valid(source: random.Random) -> bytes:
     headers = [b"Host: fuzz", *source.sample(HEADERS, source.randrange(4))]
     if sum(each.startswith(b"Connection") for each in headers) > 1:
         headers = headers[:1]
@@ -117,7 +117,7 @@ def _head(method: bytes, target: bytes, version: bytes, headers: list[bytes]) ->
 
 
 def _chunks(source: random.Random, body: bytes) -> bytes:
-    """``body`` in chunks, with extensions and trailers at times."""
+    """``body`` in chunks, sometimes with extensions and trailers."""
     found = b""
     while body:
         size = source.randint(1, len(body))
@@ -130,8 +130,8 @@ def _chunks(source: random.Random, body: bytes) -> bytes:
     return found + b"0\r\n" + trailers + b"\r\n"
 
 
-def _cut_across(source: random.Random, text: bytes) -> bytes:
-    """A line moved, doubled or left out."""
+def _with_a_moved_line(source: random.Random, text: bytes) -> bytes:
+    """``text`` with a line moved, duplicated or left out."""
     lines = text.split(b"\r\n")
     place = source.randrange(len(lines))
     line = lines.pop(place)

@@ -1,4 +1,4 @@
-"""The fuzzing program at work for a while, and whatever it has found before."""
+"""A short run of the fuzzer, and its earlier findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.kinds import Case
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*")), ids=lambda path: path.name)
-def test_what_was_found_stays_mended(server: Server, path: Path) -> None:
+def test_earlier_findings_stay_fixed(server: Server, path: Path) -> None:
     case = Case(path.read_bytes(), None if path.suffix == ".raw" else 1)
     connection = Connection(server.port)
     assert connection.faults(case) == []

@@ -1,4 +1,4 @@
-"""Inputs that want to hurt, over a real socket, each followed by an honest request that is answered."""
+"""Hostile inputs over a real socket, each followed by a valid request that must be answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Server, large, started
 
-PATIENCE = 2.0
+RECEIVE_TIMEOUT = 2.0
 """The server's receive timeout in these tests, in seconds."""
 
 GOOD = b'{"function":"sigmoid","inputs":[0]}'
@@ -32,7 +32,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """Everything until the server closes."""
+    """Everything until the server closes the connection."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -132,7 +132,7 @@ def test_a_chunked_body_over_the_limit(server: Server) -> None:
         except (BrokenPipeError, ConnectionResetError):
             pass
         answer = rest(connection)
-    # A server that answers early may reset the connection while we still send; it must never read it all.
+    # A server that answers early may reset the connection during sending; it must not read the whole body.
     assert answer == b"" or answer.split()[1] == b"413"
 
 
@@ -169,38 +169,38 @@ def test_not_http(server: Server, data: bytes) -> None:
     ],
     ids=["nothing", "newline", "headers", "body", "chunk"],
 )
-def test_what_never_arrives_is_closed_in_time(server: Server, data: bytes) -> None:
+def test_an_incomplete_request_is_closed_in_time(server: Server, data: bytes) -> None:
     with connect(server) as connection:
         connection.sendall(data)
         start = time.monotonic()
         rest(connection)
-        assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
+        assert RECEIVE_TIMEOUT - 0.5 < time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 @pytest.mark.parametrize("data", [b"\r\n", b"POST /activate"])
-def test_what_never_arrives_after_a_good_request_is_closed_in_time(server: Server, data: bytes) -> None:
+def test_an_incomplete_second_request_is_closed_in_time(server: Server, data: bytes) -> None:
     with connect(server) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         start = time.monotonic()
         connection.sendall(data)
         rest(connection)
-        assert PATIENCE - 0.5 < time.monotonic() - start < PATIENCE + 3
+        assert RECEIVE_TIMEOUT - 0.5 < time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 def test_a_trickle_is_closed_in_time(server: Server) -> None:
     with connect(server) as connection:
         start = time.monotonic()
         try:
-            while time.monotonic() - start < PATIENCE + 5:
+            while time.monotonic() - start < RECEIVE_TIMEOUT + 5:
                 connection.sendall(b"X" if time.monotonic() - start > 0.1 else b"GET / HTTP/1.1\r\nX: ")
                 time.sleep(0.05)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        assert time.monotonic() - start < PATIENCE + 3
+        assert time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
-def test_a_client_that_leaves_in_the_middle(server: Server) -> None:
+def test_disconnects_in_the_middle(server: Server) -> None:
     body = b'{"function":"sigmoid","inputs":[' + b"0.5," * 500_000 + b"0]}"
     for _ in range(5):
         with connect(server) as connection:
@@ -211,7 +211,7 @@ def test_a_client_that_leaves_in_the_middle(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Server]:
-    """A server with room for one large request."""
+    """A server that admits one large request at a time."""
     yield from started(max_queue="1")
 
 

@@ -1,6 +1,6 @@
-"""Arrays that want to hurt, wherever one can stand, and the service's health while it works on them.
+"""Hostile arrays in every field that takes one, and the latency of other requests meanwhile.
 
-They have as many elements as a parser's counters hold, are nested, or hold nothing in huge shapes.
+They have as many elements as a parser's counters can hold, are nested, or have huge shapes without elements.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from tests.conftest import Server, started
 from tests.hostile.test_hostile import assert_problem, connect
 
 MOST = 20_000_000
-"""Numbers or rows of an array, by default."""
+"""The default limit on numbers or rows of an array."""
 
 EDGE = 2**24
-"""simdjson's counts of elements end one below."""
+"""One more than simdjson's element counts can hold."""
 
 HEALTHY = 0.25
-"""Seconds that GET /healthz may wait longer than usual, whatever else the process works on."""
+"""Seconds that GET /healthz may take longer than usual, whatever else the process is doing."""
 
 
 @pytest.fixture(scope="module")
 def roomy() -> Iterator[Server]:
-    """A server with its limits as they come."""
+    """A server with its default limits."""
     yield from started()
 
 
 @contextmanager
 def watched(server: Server) -> Iterator[Callable[[], float]]:
-    """Asks for the server's health; gives how much longer it waited than just before, in seconds.
+    """Polls /healthz; gives by how many seconds its latency exceeded that of the time before.
 
-    What threads waited for a processor, since the machine was busy with others, does not count.
+    Time that threads waited for a processor, because of other processes on the machine, does not count.
     """
     usual, waits = [0.0], [0.0]
     working, done = threading.Event(), threading.Event()
@@ -67,7 +67,7 @@ def watched(server: Server) -> Iterator[Callable[[], float]]:
 
 
 def delayed(process: int) -> float:
-    """Seconds that a process's threads have waited for a processor, where Linux tells."""
+    """Seconds that a process's threads have waited for a processor, on Linux."""
     seconds = 0.0
     for task in Path(f"/proc/{process}/task").glob("*/schedstat"):
         with suppress(OSError):
@@ -99,7 +99,7 @@ def post(path: str, body: bytes, media_type: str = "application/json", *headers:
 
 
 class Place(NamedTuple):
-    """Where an array can stand: what is before it and what is behind."""
+    """A place for an array: the route, and the body before and after it."""
 
     path: str
     before: bytes
@@ -135,7 +135,7 @@ def array(element: bytes, count: int, first: bytes | None = None) -> bytes:
 @pytest.mark.parametrize("count", [EDGE - 2, EDGE - 1, EDGE, EDGE + 1, EDGE + 2, 18_000_000])
 @pytest.mark.parametrize("element", [b"0", b"[]", b"[0]"])
 def test_arrays_as_long_as_counters_hold(roomy: Server, element: bytes, count: int) -> None:
-    """The answer has the right shape, and nobody waits for it."""
+    """The answer has the right shape, and other requests are not delayed."""
     place = PLACES["inputs"]
     with watched(roomy) as wait:
         body = place.before + array(element, count) + place.behind
@@ -150,7 +150,7 @@ def test_arrays_as_long_as_counters_hold(roomy: Server, element: bytes, count: i
 @pytest.mark.parametrize("first", [b"0", b'""', b"[]", b"{}", b"null"])
 @pytest.mark.parametrize("name", PLACES)
 def test_long_arrays_wherever_one_can_stand(roomy: Server, name: str, first: bytes) -> None:
-    """17 million elements behind whatever sends a parser another way."""
+    """17 million elements after a first one that takes the parser another path."""
     place = PLACES[name]
     body = place.before + array(b"0", 17_000_000, first) + place.behind
     with watched(roomy) as wait:
@@ -180,7 +180,7 @@ def test_long_arrays_wherever_one_can_stand(roomy: Server, name: str, first: byt
     ],
     ids=lambda body: f"{bytes(body[:24])!r}",
 )
-def test_nobody_waits_for_what_takes_long(roomy: Server, body: bytes) -> None:
+def test_long_bodies_do_not_delay_other_requests(roomy: Server, body: bytes) -> None:
     place = PLACES["inputs"]
     with watched(roomy) as wait:
         status, answer = exchange(roomy, post(place.path, place.before + body + place.behind))
@@ -198,7 +198,7 @@ def npy(shape: tuple[int, ...], data: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     "shape", [(10**9, 0), (10**18, 0), (10**30, 0), (2**62, 0), (2**62, 2**62, 0), (0, 2**62)]
 )
-def test_npy_shapes_of_nothing(server: Server, shape: tuple[int, ...]) -> None:
+def test_npy_shapes_without_elements(server: Server, shape: tuple[int, ...]) -> None:
     start = time.monotonic()
     status, answer = exchange(server, post("/activate?function=relu", npy(shape), "application/x-npy"))
     assert status == 422
@@ -208,7 +208,7 @@ def test_npy_shapes_of_nothing(server: Server, shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [[2**63 - 1, 0], [2**62, 2**62, 0], [0, 2**63 - 1], [10**30, 0]])
 @pytest.mark.parametrize("binary", [False, True])
-def test_protocol_shapes_of_nothing(server: Server, shape: list[int], binary: bool) -> None:
+def test_protocol_shapes_without_elements(server: Server, shape: list[int], binary: bool) -> None:
     held: dict[str, Any] = {"parameters": {"binary_data_size": 0}} if binary else {"data": []}
     body = json.dumps({"inputs": [{"name": "inputs", "shape": shape, "datatype": "FP64", **held}]}).encode()
     length = f"Inference-Header-Content-Length: {len(body)}"
@@ -218,8 +218,8 @@ def test_protocol_shapes_of_nothing(server: Server, shape: list[int], binary: bo
 
 
 @pytest.mark.slow
-def test_rows_of_nothing_leave_without_anybody_waiting(roomy: Server) -> None:
-    """As many as may be: their text is 60 MB."""
+def test_an_answer_of_empty_rows_does_not_delay_other_requests(roomy: Server) -> None:
+    """As many as the limit allows: their text is 60 MB."""
     with watched(roomy) as wait:
         status, answer = exchange(
             roomy, post("/activate?function=relu", npy((10**7, 0)), "application/x-npy")

@@ -1,4 +1,4 @@
-"""Inputs that want to hurt /gradient-flow and /mean-field, over a real socket."""
+"""Hostile inputs for /gradient-flow and /mean-field, over a real socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG = b"k" * 1_000_000
 
 
 class Route(NamedTuple):
-    """A route with an honest body, in which the number 7 stands in an array."""
+    """A route with a valid body, which has the number 7 in an array."""
 
     path: str
     good: bytes
@@ -31,15 +31,15 @@ class Route(NamedTuple):
         return self.request(body, "Content-Type: application/json", f"Content-Length: {len(body)}")
 
     def number(self, text: bytes) -> bytes:
-        """The honest body with ``text`` in the number's place."""
+        """The valid body with ``text`` in place of the number."""
         return self.good.replace(b"7", text)
 
     def named(self, activation: bytes) -> bytes:
-        """The honest body with another activation."""
+        """The valid body with another activation."""
         return self.good.replace(json.loads(self.good)["activation"].encode(), activation)
 
     def field(self, text: bytes) -> bytes:
-        """The honest body with one more field."""
+        """The valid body with an additional field."""
         return self.good[:-1] + b"," + text + b"}"
 
 
@@ -111,7 +111,7 @@ def test_well_formed_and_wrong(server: Server, route: Route, name: str) -> None:
 
 @routes
 @pytest.mark.parametrize(
-    ("activation", "params", "told"),
+    ("activation", "params", "message"),
     [
         (b"tahn", b"{}", b"tanh"),
         (b"leaky_relu", b'{"negative_slop":0.1}', b"negative_slope"),
@@ -122,13 +122,13 @@ def test_well_formed_and_wrong(server: Server, route: Route, name: str) -> None:
     ],
 )
 def test_the_answer_names_what_is_allowed(
-    server: Server, route: Route, activation: bytes, params: bytes, told: bytes
+    server: Server, route: Route, activation: bytes, params: bytes, message: bytes
 ) -> None:
     body = route.named(activation)[:-1] + b',"params":' + params + b"}"
     status, answer = exchange(server, route.json(body))
     assert status == 422
     assert_problem(status, answer)
-    assert told in answer
+    assert message in answer
 
 
 @routes
@@ -165,7 +165,7 @@ def test_a_body_over_the_limit(server: Server, route: Route) -> None:
 
 
 HUGE = 31_623
-"""Two lines of so many make a diagram of 10⁹ cells."""
+"""Two axes of this length make a diagram of 10⁹ cells."""
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ HUGE = 31_623
     ],
     ids=lambda fields: json.dumps(fields)[:60],
 )
-def test_what_is_too_much_is_refused_with_the_estimate_and_the_limit(
+def test_too_large_simulations_are_refused_with_estimate_and_limit(
     server: Server, fields: dict[str, Any]
 ) -> None:
     start = time.monotonic()
@@ -240,7 +240,7 @@ def test_fields_that_do_not_fit(server: Server, fields: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("upstream", "told"),
+    ("upstream", "message"),
     [
         (b"1", "batch × units: [2, 2]"),
         (b"[]", "batch × units: [2, 2]"),
@@ -254,13 +254,13 @@ def test_fields_that_do_not_fit(server: Server, fields: bytes) -> None:
     ],
     ids=lambda each: each[:20],
 )
-def test_loss_gradients_that_do_not_fit(server: Server, upstream: bytes, told: str) -> None:
+def test_loss_gradients_that_do_not_fit(server: Server, upstream: bytes, message: str) -> None:
     status, answer = exchange(server, FLOW.json(FLOW.field(b'"upstream":' + upstream)))
     assert status == 422
     assert_problem(status, answer)
     (error,) = json.loads(answer)["errors"]
     assert error["loc"] == ["body", "upstream"]
-    assert told in error["msg"]
+    assert message in error["msg"]
 
 
 @pytest.mark.parametrize("number", [b"5e-324", b"-1e308"])
@@ -275,7 +275,7 @@ def test_extreme_loss_gradients_are_carried_back(server: Server, number: bytes) 
 
 @pytest.mark.parametrize("number", [b"-0.0", b"5e-324", b"1e308", b"18446744073709551616"])
 def test_extreme_inputs_are_simulated(server: Server, number: bytes) -> None:
-    """Of a finite input tanh is a number in [−1, 1], whatever the pre-activation has become."""
+    """tanh of a finite input is a number in [−1, 1], whatever the pre-activation is."""
     status, answer = exchange(server, FLOW.json(FLOW.number(number)))
     assert status == 200
     for layer in json.loads(answer)["layers"]:
@@ -307,7 +307,7 @@ def test_a_scalar_and_an_empty_diagram(server: Server) -> None:
 
 @routes
 def test_deadlines(server: Server, route: Route) -> None:
-    """Work of seconds, given 50 milliseconds."""
+    """Work that takes seconds, with a deadline of 50 milliseconds."""
     heavy = {
         FLOW: {"activation": "tanh", "depth": 2000},
         FIELD: {"activation": "gelu", "sigma_w": [[1 + each / 1000 for each in range(140)]] * 140},
@@ -323,7 +323,7 @@ def test_deadlines(server: Server, route: Route) -> None:
 
 @routes
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "soon", ""])
-def test_deadlines_that_are_none(server: Server, route: Route, given: str) -> None:
+def test_invalid_deadlines(server: Server, route: Route, given: str) -> None:
     length = f"Content-Length: {len(route.good)}"
     data = route.request(route.good, "Content-Type: application/json", length, f"Request-Timeout: {given}")
     status, answer = exchange(server, data)

@@ -1,4 +1,4 @@
-"""Inference requests that want to hurt, over a real socket, each followed by one that is answered."""
+"""Hostile inference requests over a real socket, each followed by a valid one that must be answered."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sent(body: bytes, *headers: str) -> bytes:
 
 
 def raw(binary: bytes, *, length: Any = None, **fields: Any) -> bytes:
-    """A request with these raw bytes behind its JSON object, or a header that says otherwise."""
+    """A request with raw bytes after its JSON object, whose header may declare another ``length``."""
     head = json.dumps({"inputs": [RAW], **fields}).encode()
     header = f"Inference-Header-Content-Length: {len(head) if length is None else length}"
     return sent(head + binary, header, "Content-Type: application/octet-stream")
@@ -74,7 +74,7 @@ def test_headers_and_bytes_that_disagree(server: Server, request_bytes: bytes) -
 
 
 @pytest.mark.parametrize("size", [-16, 15, 17, 2**63, 2**64, 10**40, 1.5, "16", True, [16], {}])
-def test_a_binary_data_size_that_is_none(server: Server, size: Any) -> None:
+def test_an_invalid_binary_data_size(server: Server, size: Any) -> None:
     tensor = RAW | {"parameters": {"binary_data_size": size}}
     status, answer = exchange(server, raw(bytes(16), inputs=[tensor]))
     assert status == 400
@@ -89,7 +89,7 @@ def test_a_binary_data_size_that_is_none(server: Server, size: Any) -> None:
     ],
     ids=lambda shape: repr(shape)[:30],
 )
-def test_a_shape_that_is_none(server: Server, shape: Any) -> None:
+def test_an_invalid_shape(server: Server, shape: Any) -> None:
     for request in (
         raw(bytes(16), inputs=[RAW | {"shape": shape}]),
         sent(json.dumps({"inputs": [GOOD | {"shape": shape}]}).encode()),
@@ -244,7 +244,7 @@ def test_a_body_cut_off_before_its_end(server: Server) -> None:
         assert time.monotonic() - start < 5
 
 
-def test_clients_that_leave_without_their_answer(server: Server) -> None:
+def test_disconnects_before_the_answer(server: Server) -> None:
     values = np.zeros(1_000_000)
     tensor = {"name": "inputs", "shape": [values.size], "datatype": "FP64"}
     inputs = [tensor | {"parameters": {"binary_data_size": values.nbytes}}]
@@ -256,7 +256,7 @@ def test_clients_that_leave_without_their_answer(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Server]:
-    """A server with room for one large request."""
+    """A server that admits one large request at a time."""
     yield from started(max_queue="1")
 
 

@@ -1,4 +1,4 @@
-"""Forms and weight files that want to hurt, over a real socket, each followed by an honest form."""
+"""Hostile forms and weight files over a real socket, each followed by a valid form that must be answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save
 
 from tests.conftest import Server
-from tests.hostile.test_hostile import PATIENCE, assert_problem, connect, exchange, rest
+from tests.hostile.test_hostile import RECEIVE_TIMEOUT, assert_problem, connect, exchange, rest
 from tests.wire.test_weights import BROKEN_ARCHIVES, BROKEN_SAFETENSORS, OURS_ALONE, deflated, header_of
 
 REQUEST = b'{"activation":"tanh","inputs":[[0.5,-0.5]]}'
@@ -44,7 +44,7 @@ def form(body: bytes) -> bytes:
 
 
 def sent(server: Server, body: bytes, status: int) -> str:
-    """The detail of the problem that is the answer to this form."""
+    """The detail of the problem with which this form is answered."""
     found, answer = exchange(server, form(body))
     assert found == status, answer[:300]
     assert_problem(status, answer)
@@ -62,14 +62,14 @@ FILES = {**BROKEN_SAFETENSORS, **OURS_ALONE, **BROKEN_ARCHIVES}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_that_are_no_weights(server: Server, name: str) -> None:
+def test_invalid_weight_files(server: Server, name: str) -> None:
     start = time.monotonic()
     sent(server, part(b"request", REQUEST) + weights(FILES[name]) + END, 422)
-    assert time.monotonic() - start < PATIENCE
+    assert time.monotonic() - start < RECEIVE_TIMEOUT
 
 
 def square(length: int) -> bytes:
-    """An archive of 150 bytes and more that declares a matrix of so many rows and columns."""
+    """A small archive that declares a matrix of so many rows and columns."""
     declared = min(128 + 8 * length**2, 2**32 - 1)
     return deflated(header_of(b"%d, %d" % (length, length)), declared=declared)
 
@@ -90,7 +90,7 @@ ZEROS = header_of(b"8192, 2048") + bytes(128 * 2**20)
     ids=["over the limit", "nothing behind it", "absurd", "another size", "more behind it", "header"],
 )
 def test_bombs(server: Server, file: bytes, said: str) -> None:
-    """Refused, and the server's memory never held what was claimed."""
+    """They are refused, and the declared size is never allocated."""
     before = peak_memory(server)
     assert said in sent(server, part(b"request", REQUEST) + weights(file) + END, 422)
     assert peak_memory(server) - before < 64 * 2**20
@@ -99,7 +99,7 @@ def test_bombs(server: Server, file: bytes, said: str) -> None:
 def peak_memory(server: Server) -> int:
     status = Path(f"/proc/{server.process.pid}/status")
     if not status.exists():
-        pytest.skip("only Linux tells a process's peak")
+        pytest.skip("only Linux reports a process's peak memory")
     kilobytes = next(line.split()[1] for line in status.read_text().splitlines() if "VmHWM" in line)
     return 1024 * int(kilobytes)
 
@@ -157,7 +157,7 @@ def test_forms_of_other_parts(server: Server, body: bytes) -> None:
 
 
 def test_nothing_of_a_name_is_repeated(server: Server) -> None:
-    """Names are the client's: a path, a secret, a million letters."""
+    """Clients choose names: they may be a path, a secret, or a million letters."""
     for name in ("../../secret.weight", "secret" * 50):
         file = save({name: np.eye(2), f"{name}.other": np.eye(2)})
         answer = exchange(server, form(part(b"request", REQUEST) + weights(file) + END))[1]
@@ -165,7 +165,7 @@ def test_nothing_of_a_name_is_repeated(server: Server) -> None:
 
 
 def test_a_name_is_no_path(server: Server, tmp_path: Path) -> None:
-    """Names that lead out of a folder are names: nothing is written anywhere."""
+    """Names with path components are only names: nothing is written to disk."""
     matrix = header_of(b"2, 2") + np.eye(2).tobytes()
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -216,11 +216,11 @@ def test_a_form_that_never_ends_is_closed_in_time(server: Server) -> None:
         connection.sendall(post(part(b"request", REQUEST), FORM, "Content-Length: 100000"))
         start = time.monotonic()
         rest(connection)
-        assert time.monotonic() - start < PATIENCE + 3
+        assert time.monotonic() - start < RECEIVE_TIMEOUT + 3
 
 
 def test_small_requests_are_served_while_a_large_file_is_read(server: Server) -> None:
-    """Twenty million numbers are inflated off the event loop; the last matrix does not fit the others."""
+    """Twenty million numbers are inflated off the event loop; the request fails at the last matrix."""
     stream = io.BytesIO()
     np.savez_compressed(stream, *[np.zeros((1000, 1000))] * 19, np.zeros((1, 999)))
     body = form(part(b"request", b'{"activation":"tanh"}') + weights(stream.getvalue()) + END)

@@ -1,4 +1,4 @@
-"""Answers in pieces say what the same answers in one would."""
+"""Answers in pieces are the same as answers sent as a whole."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_pieces_of_any_shape_are_short_and_make_up_the_array(shape: tuple[int, .
 
 
 async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
-    """As a large body comes from the network."""
+    """A large body in chunks, as from the network."""
     for start in range(0, len(body), 100_000):
         yield body[start : start + 100_000]
 

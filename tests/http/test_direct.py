@@ -1,4 +1,4 @@
-"""A request that goes past FastAPI is answered as FastAPI's way would have it answered."""
+"""Requests that bypass FastAPI are answered as through FastAPI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHANGING = {"x-request-id", "server-timing"}
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[list[InProcess]]:
-    """An application some of whose requests go past FastAPI, and one whose telemetry looks at all of them."""
+    """An application in which some requests bypass FastAPI, and one in which none do, as it has telemetry."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
         clients = []
@@ -35,7 +35,7 @@ def both() -> Iterator[list[InProcess]]:
         yield clients
 
 
-def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     headers = {name: value for name, value in answer.headers.items() if name not in CHANGING}
     return answer.status_code, headers, answer.content
 
@@ -75,12 +75,12 @@ def test_both_ways_answer_alike(
     for client in both:
         content = options.get("content")
         fresh = {**options, "content": content()} if callable(content) else options
-        answers.append(told(client.request(method, path, **fresh)))
+        answers.append(comparable(client.request(method, path, **fresh)))
     assert answers[0] == answers[1]
     assert answers[0][0] == status
 
 
-def test_a_fault_of_ours_is_a_problem_and_reaches_the_server(
+def test_an_internal_error_is_a_problem_and_reaches_the_server(
     application: FastAPI, client: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fault(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is used of FastAPI and starlette beyond what they document is still as it was."""
+"""The undocumented parts of FastAPI and starlette that are used have not changed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_names_of_query_fields() -> None:
     assert fastapi_parts.query_names(route(asked)) is None, CHANGED + "field_info.annotation of a query model"
 
 
-def test_routes_are_a_list_that_is_looked_through_in_order() -> None:
+def test_routes_are_a_list_that_is_searched_in_order() -> None:
     app = FastAPI()
     added = route(given)
     fastapi_parts.add_routes(app, [added])

@@ -1,4 +1,4 @@
-"""API keys: what asks for one, what does not, and what a wrong one gets."""
+"""API keys: which requests require one, and how others are refused."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), COMPUTING, ids=lambda value: str(value)[:40])
-def test_what_computes_asks_for_a_key(guarded: InProcess, method: str, path: str, body: Any) -> None:
+def test_computing_requires_a_key(guarded: InProcess, method: str, path: str, body: Any) -> None:
     for headers in ({}, bearer("wrong"), {"Authorization": f"Basic {FIRST}"}, {"Authorization": FIRST}):
         refused = guarded.request(method, path, json=body, headers=headers)
         assert refused.status_code == 401
         assert refused.headers["WWW-Authenticate"] == "Bearer"
-        told = refused.json()
+        document = refused.json()
         if path.startswith("/v2"):
-            assert list(told) == ["error"]
+            assert list(document) == ["error"]
         else:
             assert refused.headers["Content-Type"] == "application/problem+json"
-            assert told["status"] == 401
+            assert document["status"] == 401
     for key in (FIRST, SECOND):
         assert guarded.request(method, path, json=body, headers=bearer(key)).status_code == 200
     scheme = {"Authorization": f"bearer  {FIRST}"}  # RFC 9110: any case, one or more spaces
@@ -97,11 +97,11 @@ def test_what_computes_asks_for_a_key(guarded: InProcess, method: str, path: str
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_the_rest_does_not(guarded: InProcess, path: str) -> None:
+def test_other_paths_require_none(guarded: InProcess, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
-def test_without_keys_nothing_asks(client: InProcess) -> None:
+def test_without_keys_nothing_requires_one(client: InProcess) -> None:
     assert client.post("/activate", json=COMPUTING[0][2]).status_code == 200
     document = client.get("/openapi.json").json()
     assert "securitySchemes" not in document["components"]
@@ -109,17 +109,17 @@ def test_without_keys_nothing_asks(client: InProcess) -> None:
     assert "security" not in json.dumps(document["paths"])
 
 
-def test_every_operation_that_asks_says_so_in_the_document(guarded: InProcess) -> None:
+def test_operations_that_require_a_key_declare_it(guarded: InProcess) -> None:
     document = guarded.get("/openapi.json").json()
     assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
-    asking = {
+    declared = {
         (method.upper(), path)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if operation.get("security") == [{"bearer": []}]
     }
-    assert {(method, template(path)) for method, path, _ in COMPUTING} <= asking
-    for method, path in asking:
+    assert {(method, template(path)) for method, path, _ in COMPUTING} <= declared
+    for method, path in declared:
         assert "401" in document["paths"][path][method.lower()]["responses"]
         assert method == "POST" or path.startswith("/plots/")
 
@@ -129,7 +129,7 @@ def template(path: str) -> str:
 
 
 @pytest.mark.parametrize("wrong", ["wrong", FIRST[:-1], FIRST + "x", "", SECOND.upper()])
-def test_every_key_is_compared_whatever_the_first_said(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_every_key_is_compared_even_after_a_match(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     compared: list[tuple[int, int]] = []
 
     def counted(left: bytes, right: bytes) -> bool:
@@ -172,9 +172,9 @@ def test_no_key_is_logged_or_shown(served: tuple[Server, Path]) -> None:
         assert answer.status_code == (401 if key == "guessed-secret" else 200)
     for path in ("/metrics", "/openapi.json", "/docs"):
         assert FIRST not in httpx.get(server.url + path).text
-    told = log.read_text()
-    assert '"status":401' in told
-    assert not any(key in told for key in (FIRST, SECOND, "guessed-secret"))
+    logged = log.read_text()
+    assert '"status":401' in logged
+    assert not any(key in logged for key in (FIRST, SECOND, "guessed-secret"))
     own = Settings(api_keys=(SecretStr(FIRST),))
     assert FIRST not in f"{own!r}{own}{own.model_dump()}"
 

@@ -1,4 +1,4 @@
-"""What HTTP asks of every route: methods, redirects, headers, query fields, other origins, a prefix."""
+"""HTTP semantics of every route: methods, redirects, headers, query fields, other origins, a root path."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_head_is_get_without_the_body(client: InProcess, path: str) -> None:
         {name: value for name, value in each.headers.items() if name not in CHANGING} for each in (got, head)
     ]
     assert kept[0] == kept[1]
-    if path != "/metrics":  # which has changed in between
+    if path != "/metrics":  # it has changed in between
         assert head.headers.get("content-length") == got.headers.get("content-length")
 
 
@@ -87,7 +87,7 @@ def test_allow_names_all_methods_of_a_path(client: InProcess, method: str, path:
     "path",
     ["/activate/", "/functions/", "/docs/", "/v2/", "/static-offline-docs", "/functions//", "/healthz/?a=b"],
 )
-def test_nobody_is_sent_elsewhere(client: InProcess, path: str) -> None:
+def test_there_are_no_redirects(client: InProcess, path: str) -> None:
     for method in ("GET", "POST"):
         answer = client.request(method, path, headers={"Host": FOREIGN.removeprefix("https://")})
         assert answer.status_code in (404, 405)
@@ -95,7 +95,7 @@ def test_nobody_is_sent_elsewhere(client: InProcess, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*GETS, "/nothing", "/static-offline-docs/nothing", "/functions/nothing"])
-def test_no_answer_is_sniffed_and_pages_say_what_they_may_do(client: InProcess, path: str) -> None:
+def test_every_answer_has_nosniff_and_pages_have_a_policy(client: InProcess, path: str) -> None:
     answer = client.get(path)
     assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     kind = answer.headers["content-type"].partition(";")[0]
@@ -121,7 +121,7 @@ def test_no_answer_is_sniffed_and_pages_say_what_they_may_do(client: InProcess, 
         ("", False),
     ],
 )
-def test_gzip_is_sent_to_whoever_takes_it(client: InProcess, given: str, *, accepted: bool) -> None:
+def test_gzip_is_sent_to_clients_that_accept_it(client: InProcess, given: str, *, accepted: bool) -> None:
     assert accepts_gzip({"headers": [(b"accept-encoding", given.encode())]}) is accepted
     answer = client.get("/functions", headers={"Accept-Encoding": given})
     assert ("content-encoding" in answer.headers) is accepted
@@ -159,7 +159,7 @@ def test_unknown_query_fields_are_refused(client: InProcess, method: str, path: 
     assert "mArKeR" not in answer.text
 
 
-def test_other_origins_are_let_in_by_a_setting(client: InProcess) -> None:
+def test_other_origins_are_allowed_by_a_setting(client: InProcess) -> None:
     preflight = {
         "Origin": FOREIGN,
         "Access-Control-Request-Method": "POST",
@@ -182,9 +182,7 @@ def test_other_origins_are_let_in_by_a_setting(client: InProcess) -> None:
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE])
-def test_no_descriptor_left_is_no_fault_of_ours(
-    client: InProcess, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_no_descriptor_left_is_a_503(client: InProcess, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
         raise OSError(error, "Too many open files")
 
@@ -194,7 +192,7 @@ def test_no_descriptor_left_is_no_fault_of_ours(
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_a_quiet_stream_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_stream_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "QUIET", 0.02)
 
     async def sent() -> tuple[list[bytes], dict[str, str]]:
@@ -212,7 +210,7 @@ def test_a_quiet_stream_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -
     assert headers["x-accel-buffering"] == "no"
 
 
-async def below(application: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
+async def below_prefix(application: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
     transport = httpx.ASGITransport(application, root_path="/lab")
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as asking:
         return await asking.request(method, path, **options)
@@ -223,7 +221,7 @@ def test_below_a_prefix() -> None:
 
     async def asked(method: str, path: str, **options: Any) -> httpx.Response:
         async with application.router.lifespan_context(application):
-            return await below(application, method, path, **options)
+            return await below_prefix(application, method, path, **options)
 
     assert asyncio.run(asked("GET", "/lab/healthz")).status_code == 200
     answer = asyncio.run(asked("POST", "/lab/activate", json={"function": "tanh", "inputs": [0]}))

@@ -1,4 +1,4 @@
-"""Seeing inside: ids, log lines and numbers of requests, most of it over real sockets."""
+"""Observability: ids, log lines and metrics of requests, mostly over real sockets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECRET = "zq7-nobody-else-s-business"
 
 
 class Watched(NamedTuple):
-    """A server and what it logs."""
+    """A server and its log."""
 
     server: Server
     log: Path
@@ -40,7 +40,7 @@ class Watched(NamedTuple):
         return [json.loads(line) for line in written.splitlines()]
 
     def line(self, request_id: str) -> dict[str, Any]:
-        """The one line of the request with this id, which is written once the answer is on its way."""
+        """The one line of the request with this id, which is logged after the answer has been sent."""
         for _ in range(100):
             if found := [each for each in self.lines() if each.get("request_id") == request_id]:
                 break
@@ -57,7 +57,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def samples(server: Server) -> dict[tuple[str, tuple[str, ...]], float]:
-    """Every number at /metrics by name and label values."""
+    """Every sample of /metrics, by name and label values."""
     text = httpx.get(f"{server.url}/metrics").text
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -70,19 +70,19 @@ def samples(server: Server) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 @pytest.mark.parametrize("given", ["a", "7f3c0d2e-9b1a-4c6f", "trace:01.ab_c+/=@-", "x" * 128])
-def test_a_sane_id_comes_back(client: InProcess, given: str) -> None:
+def test_a_valid_id_is_returned(client: InProcess, given: str) -> None:
     assert client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
 
 
 @pytest.mark.parametrize(
     "given", [b"", b" ", b"x" * 129, b'a"b', b"a b", b"a\tb", b"{}", b"<i>", "é".encode(), b"\xff\x00"]
 )
-def test_another_is_replaced(client: InProcess, given: bytes) -> None:
+def test_an_invalid_id_is_replaced(client: InProcess, given: bytes) -> None:
     got = client.get("/healthz", headers={b"X-Request-ID": given})
     assert re.fullmatch("[0-9a-f]{8}-[0-9a-f]+", got.headers["X-Request-ID"])
 
 
-def test_every_answer_has_one_of_its_own(watched: Watched) -> None:
+def test_every_answer_has_its_own_id(watched: Watched) -> None:
     url = watched.server.url
     json_type = {"Content-Type": "application/json"}
     with httpx.Client(base_url=url, timeout=60) as asking:
@@ -138,7 +138,7 @@ def test_one_line_a_request(watched: Watched) -> None:
         ("GET", "/no/such/place", "-"),
     ],
 )
-def test_routes_are_told_by_their_templates(watched: Watched, method: str, path: str, route: str) -> None:
+def test_routes_are_logged_by_their_templates(watched: Watched, method: str, path: str, route: str) -> None:
     own = f"route{path.replace('/', '.')}"
     httpx.request(method, watched.server.url + path, headers={"X-Request-ID": own})
     assert watched.line(own)["route"] == route
@@ -160,7 +160,7 @@ def test_nothing_that_a_client_sent_is_logged(watched: Watched) -> None:
     assert SECRET not in httpx.get(f"{url}/metrics").text
 
 
-def test_a_client_that_leaves_is_no_fault_of_ours(watched: Watched) -> None:
+def test_a_disconnect_is_no_server_error(watched: Watched) -> None:
     head = "POST /activate HTTP/1.1\r\nHost: test\r\nX-Request-ID: leaving\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with socket.create_connection((watched.server.host, watched.server.port)) as connection:
@@ -186,7 +186,7 @@ uvicorn.run(app, port=PORT, log_config=None, access_log=False)
 """
 
 
-def test_a_fault_of_ours_leaves_its_trace_in_the_log_alone(tmp_path: Path) -> None:
+def test_an_internal_error_is_traced_in_the_log_only(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     code = FAULT.replace("PORT", str(port))
     with log.open("wb") as output:
@@ -201,9 +201,9 @@ def test_a_fault_of_ours_leaves_its_trace_in_the_log_alone(tmp_path: Path) -> No
     assert answer.status_code == 500
     assert answer.headers["X-Request-ID"] == "faulty"
     assert "fault of ours" not in answer.text
-    told = [line for line in Watched(server, log).lines() if line.get("request_id") == "faulty"]
-    assert [line["level"] for line in told] == ["warning", "error"]
-    assert told[1]["exception"].endswith("in fault\nRuntimeError: a fault of ours")
+    lines = [line for line in Watched(server, log).lines() if line.get("request_id") == "faulty"]
+    assert [line["level"] for line in lines] == ["warning", "error"]
+    assert lines[1]["exception"].endswith("in fault\nRuntimeError: a fault of ours")
     assert SECRET not in log.read_text()
 
 
@@ -217,12 +217,12 @@ def test_the_form_and_the_level_can_be_chosen(
     log = tmp_path / "log"
     for server in started(log=log, log_format=form, log_level=level):
         httpx.get(f"{server.url}/healthz")
-    told = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
-    assert re.search(shown, told) if shown else told == ""
-    assert '{"' not in told
+    logged = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
+    assert re.search(shown, logged) if shown else logged == ""
+    assert '{"' not in logged
 
 
-# Numbers
+# Metrics
 
 
 def test_requests_are_counted_by_route_function_and_status(watched: Watched) -> None:
@@ -263,28 +263,28 @@ def test_no_client_can_add_series(watched: Watched) -> None:
     assert functions <= {*REGISTRY, "-"}
 
 
-def test_simulations_and_theory_are_told_by_their_activation(watched: Watched) -> None:
+def test_simulations_and_theory_are_counted_by_their_activation(watched: Watched) -> None:
     url = watched.server.url
     network = {"activation": "torch:ReLU", "depth": 2, "width": 8, "networks": 1}
     theory = {"activation": "torch:ReLU", "sigma_w": 1.0}
     assert httpx.post(f"{url}/gradient-flow", json=network, timeout=60).status_code == 200
     assert httpx.post(f"{url}/mean-field", json=theory, timeout=60).status_code == 200
-    told = samples(watched.server)
+    found = samples(watched.server)
     for route in ("/gradient-flow", "/mean-field"):
-        assert told["activation_lab_requests_total", ("relu", route, "200")] == 1
+        assert found["activation_lab_requests_total", ("relu", route, "200")] == 1
 
 
-def test_how_full_it_is_and_the_process_itself(watched: Watched) -> None:
-    told = samples(watched.server)
+def test_pools_and_the_process_have_metrics(watched: Watched) -> None:
+    found = samples(watched.server)
     for pool in ("arrays", "simulations"):
         for name in ("jobs_running", "jobs_waiting", "jobs_rejected_total"):
-            assert told[f"activation_lab_{name}", (pool,)] == 0
-    assert told["activation_lab_worker_restarts_total", ()] == 0
-    assert 10e6 < told["process_resident_memory_bytes", ()] < 1e9
-    assert told["process_cpu_seconds_total", ()] > 0
+            assert found[f"activation_lab_{name}", (pool,)] == 0
+    assert found["activation_lab_worker_restarts_total", ()] == 0
+    assert 10e6 < found["process_resident_memory_bytes", ()] < 1e9
+    assert found["process_cpu_seconds_total", ()] > 0
 
 
-def test_who_is_turned_away_is_counted(application: Any) -> None:
+def test_rejected_requests_are_counted(application: Any) -> None:
     threads, metrics = application.state.threads, application.state.metrics
     metrics.refresh()
     before = metrics.text()
@@ -296,17 +296,17 @@ def test_who_is_turned_away_is_counted(application: Any) -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_tell_one_sum(tmp_path: Path) -> None:
-    """Whichever process is asked; one that is killed keeps its counts and loses its gauges."""
+def test_several_processes_report_one_sum(tmp_path: Path) -> None:
+    """Whichever process answers; the counts of one that is killed are kept, its gauges are dropped."""
     key = ("activation_lab_requests_total", ("tanh", "/activate", "200"))
     for server in started(workers="2", log=tmp_path / "log"):
         for _ in range(40):
             httpx.post(f"{server.url}/activate", json=TEN)
         for _ in range(6):
-            told = samples(server)
-            assert told[key] == 40
-            assert told["activation_lab_elements_total", ("tanh",)] == 400
-        pids = [labels[0] for name, labels in told if name == "process_resident_memory_bytes"]
+            found = samples(server)
+            assert found[key] == 40
+            assert found["activation_lab_elements_total", ("tanh",)] == 400
+        pids = [labels[0] for name, labels in found if name == "process_resident_memory_bytes"]
         assert len(pids) == 2
         os.kill(int(pids[0]), signal.SIGKILL)
         after = until_replaced(server, pids)
@@ -315,24 +315,24 @@ def test_several_processes_tell_one_sum(tmp_path: Path) -> None:
 
 
 def until_replaced(server: Server, pids: list[str]) -> dict[tuple[str, tuple[str, ...]], float]:
-    """The numbers once another process has taken the place of the one that died."""
+    """The samples once another process has replaced the one that died."""
     for _ in range(200):
         time.sleep(0.1)
         try:
-            told = samples(server)
+            found = samples(server)
         except httpx.TransportError:
-            continue  # the process that died had it
-        now = [labels[0] for name, labels in told if name == "process_resident_memory_bytes"]
+            continue  # the process that died had accepted the connection
+        now = [labels[0] for name, labels in found if name == "process_resident_memory_bytes"]
         if len(now) == 2 and pids[0] not in now:
-            return told
-    raise TimeoutError("nobody took its place")
+            return found
+    raise TimeoutError("it was not replaced")
 
 
 # OpenTelemetry
 
 
 class Recorder(trace.TracerProvider):
-    """Keeps the names of spans, the first ones and what they were changed to."""
+    """Records the names of spans, original and updated ones."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -356,7 +356,7 @@ class Recorder(trace.TracerProvider):
 
 
 @pytest.mark.parametrize("on", [False, True])
-def test_telemetry_is_off_until_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, on: bool) -> None:
+def test_telemetry_is_off_by_default(monkeypatch: pytest.MonkeyPatch, on: bool) -> None:
     recorder = Recorder()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: recorder)
     with start_blocking_portal() as portal:

@@ -1,4 +1,4 @@
-"""What generators of clients ask of the OpenAPI document."""
+"""Requirements of client generators on the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_operations_have_names_of_their_own_and_one_tag(document: dict[str, Any]
 
 
 def test_no_member_of_an_enumeration_hides_a_method_of_strings(document: dict[str, Any]) -> None:
-    """Generated clients make a class derived from ``str`` of an enumeration, with a member for each value."""
+    """Generated clients turn an enumeration into a subclass of ``str``, with a member for each value."""
     listed = [
         each for each in schemas(document["components"]["schemas"]) if isinstance(each.get("enum"), list)
     ]
@@ -49,9 +49,9 @@ def test_no_member_of_an_enumeration_hides_a_method_of_strings(document: dict[st
 
 
 def test_the_query_of_a_binary_request_is_declared(document: dict[str, Any]) -> None:
-    """Every field but the array, which is the body; none is required, as JSON bodies hold them.
+    """Every field but the array, which is the body; none is required, as JSON bodies contain them.
 
-    ``params`` under its other name: openapi-python-client has a variable ``params`` in every function.
+    ``params`` has its alias: openapi-python-client has a variable ``params`` in every function.
     """
     parameters = document["paths"]["/activate"]["post"]["parameters"]
     queried = {each["name"]: each for each in parameters if each["in"] == "query"}
@@ -61,7 +61,7 @@ def test_the_query_of_a_binary_request_is_declared(document: dict[str, Any]) -> 
 
 
 def test_no_two_members_of_an_enumeration_are_alike(document: dict[str, Any]) -> None:
-    """Generators make an identifier of each value: what differs by case or by a sign is one to them."""
+    """Generators make an identifier of each value, in which case and punctuation are lost."""
     for each in schemas(document):
         if isinstance(each.get("enum"), list):
             names = each.get("x-enum-varnames", each["enum"])

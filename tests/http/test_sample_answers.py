@@ -1,4 +1,4 @@
-"""The answers that the OpenAPI document shows are the service's."""
+"""The sample answers in the OpenAPI document are those of the service."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RIGHT = '{"function": "relu", "inputs": [1]}'
 QUESTIONS = list(questions(create_app(Settings())))
 LONG = {"/gradient-flow", "/gradient-flow/sweep", "/training"}
 COUNTED = {"/v2/models/stats", "/v2/models/{name}/stats", "/v2/models/{name}/versions/{version}/stats"}
-"""What counts requests, which each process has of its own."""
+"""Statistics of requests, which differ between processes."""
 
 
 def agrees(one: Any, other: Any) -> bool:
-    """Whether two answers are the same, last digits left to the processor that found them."""
+    """Whether two answers are the same, up to last digits, which depend on the processor."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(agrees(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -52,10 +52,10 @@ def test_a_sample_answer_is_the_answer(
 ) -> None:
     answer = client.request(method, asked, json=body)
     assert answer.status_code == 200
-    told, now = ANSWERS[path][method], shortened(json.loads(answer.text))
-    if path == "/training":  # which times its arithmetic
-        told, now = (_untimed(each) for each in (told, now))
-    assert agrees(told, now)
+    shown, now = ANSWERS[path][method], shortened(json.loads(answer.text))
+    if path == "/training":  # its answer has timings
+        shown, now = (_untimed(each) for each in (shown, now))
+    assert agrees(shown, now)
 
 
 def _untimed(value: Any) -> Any:
@@ -81,11 +81,11 @@ def test_a_sample_text_is_how_the_answer_begins(
     client: InProcess, media_type: str, method: str, path: str, asked: str, body: Any
 ) -> None:
     answer = client.request(method, asked, json=body, headers={"Accept": media_type})
-    told, now = SAMPLES[path][method][media_type], sample(media_type, answer.text)
+    shown, now = SAMPLES[path][method][media_type], sample(media_type, answer.text)
     if media_type == "image/svg+xml":
-        assert told == now
-    else:  # streams tell times, metrics count
-        assert told.split("\n")[0][:20] == now.split("\n")[0][:20]
+        assert shown == now
+    else:  # streams have timings, metrics have counts
+        assert shown.split("\n")[0][:20] == now.split("\n")[0][:20]
 
 
 REFUSED: dict[int, tuple[str, str, dict[str, str], str | bytes]] = {
@@ -106,12 +106,12 @@ def test_a_sample_refusal_is_a_refusal(client: InProcess, status: int) -> None:
         answer = client.request(
             method, path, headers={"Content-Type": "application/json", **headers}, content=body
         )
-        told = answer.json()
-    else:  # no place is left
+        document = answer.json()
+    else:  # 503
         with pytest.raises(Problem) as refused, failures:
             raise Busy
-        told = json.loads(bytes(refused.value.response().body))
-    assert told == REFUSALS[status]
+        document = json.loads(bytes(refused.value.response().body))
+    assert document == REFUSALS[status]
 
 
 def test_no_answer_of_the_document_is_shown_as_the_word_string() -> None:

@@ -1,4 +1,4 @@
-"""Streams whose reader is slow: a bounded number of bytes waits, and whoever emits waits with it."""
+"""Streams to slow clients: a bounded number of bytes is buffered, and `Emit` blocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def error(problem: Any) -> tuple[str, bytes]:
     return "error", problem.detail.encode()
 
 
-def test_a_slow_reader_holds_the_work_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_client_blocks_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HELD", 1000)
     emitted: list[int] = []
 
@@ -38,14 +38,14 @@ def test_a_slow_reader_holds_the_work_up(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(5):
             await anext(pieces)
         await asyncio.sleep(0.3)
-        assert len(emitted) == 14  # the fifth is on its way until the next is asked for
+        assert len(emitted) == 14  # the fifth counts as buffered until the next is requested
         rest = [each async for each in pieces]
         assert len(rest) == 95
 
     asyncio.run(read())
 
 
-def test_a_piece_longer_than_all_that_is_held_passes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piece_longer_than_the_buffer_passes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HELD", 10)
 
     async def work(emit: Emit) -> None:
@@ -58,8 +58,8 @@ def test_a_piece_longer_than_all_that_is_held_passes_alone(monkeypatch: pytest.M
     assert asyncio.run(read()) == 3
 
 
-def test_who_emits_is_let_go_when_the_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its deadline, say; the error is the last piece."""
+def test_a_blocked_emit_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example at its deadline; the error is the last piece."""
     monkeypatch.setattr(streaming, "HELD", 100)
     ended: list[type[BaseException]] = []
     threads: list[threading.Thread] = []

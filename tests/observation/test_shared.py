@@ -1,4 +1,4 @@
-"""Numbers in shared memory: sums over processes, and what is left of one that was killed."""
+"""Metrics in shared memory: sums over processes, and the counts of one that was killed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RUNNING = Key(True, "running", "running", (), ())
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def count(numbers: SharedNumbers, heard: Connection) -> None:
-    """Counts five and has two running, for as long as it lives."""
+def count(numbers: SharedNumbers, joined: Connection) -> None:
+    """Counts five, and reports two running jobs while it lives."""
     numbers.join()
     numbers.write(COUNTED, numbers.own(COUNTED) + 5)
     numbers.write(RUNNING, 2)
-    heard.send(os.getpid())
+    joined.send(os.getpid())
     time.sleep(60)
 
 
@@ -47,7 +47,7 @@ def test_the_dead_keep_their_counts_and_lose_their_gauges() -> None:
     others[0].join()
     assert sorted(numbers.read()) == sorted([os.getpid(), others[1].pid])
     assert numbers.sums == {COUNTED: 11, RUNNING: 2}
-    others.append(started(numbers))  # where the dead one was
+    others.append(started(numbers))  # takes the region of the killed one
     numbers.read()
     assert numbers.sums == {COUNTED: 16, RUNNING: 4}
     for each in others[1:]:

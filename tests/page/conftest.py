@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium, that complains about whatever the page should not do."""
+"""A real browser, Debian's Chromium, and a visitor who records whatever the page should not do."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ ARGUMENTS = [
 ]
 
 PATIENCE = 30_000
-"""Milliseconds until something that has not happened will not: much, for a machine with other work."""
+"""Timeout in milliseconds for whatever the page should do: long, since the machine has other work."""
 
 FAILED = "Failed to load resource"
-"""What the browser writes to its console about an answer of 400 and more, whatever the page makes of it."""
+"""How the browser's console message begins on a status of 400 or more, however the page handles it."""
 
 
 class Visitor:
-    """Opens the page as somebody would, and writes down errors and requests to other hosts."""
+    """Opens the page as a user does, and records errors and requests to other hosts."""
 
     def __init__(self, contexts: Contexts, base: str) -> None:
         self.base = base
@@ -53,7 +53,7 @@ class Visitor:
     def page(
         self, *, locale: str = "en-US", theme: str = "light", width: int = 1280, height: int = 900
     ) -> Page:
-        """An empty tab of a browser with this language."""
+        """An empty tab of a browser set to this language."""
         scheme: Literal["dark", "light"] = "dark" if theme == "dark" else "light"
         page = self._contexts(locale).new_page()
         page.set_viewport_size({"width": width, "height": height})
@@ -72,7 +72,7 @@ class Visitor:
         return page
 
     def close(self) -> None:
-        """Ends the visit; nothing to complain about is left."""
+        """Closes all tabs; fails where an error or a request to another host was recorded."""
         for page in self._pages:
             page.close()
         assert not self.complaints
@@ -89,7 +89,7 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """For a module at a time: while Playwright is open, its event loop runs in this thread."""
+    """One per module: while Playwright is open, its event loop runs in this thread."""
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("there is no Chromium here; .ci/run installs Debian's")
@@ -102,7 +102,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def contexts(browser: Browser) -> Contexts:
-    """By language: what is cached once, Vega above all, is not read again by every test."""
+    """One per language, so that cached files, Vega above all, are not loaded again by every test."""
     return cache(lambda locale: browser.new_context(locale=locale))
 
 

@@ -1,4 +1,4 @@
-"""Gradient flow's own networks: blocks, dropout, formulas, and several of them in one link."""
+"""Networks of the gradient-flow view: blocks, dropout, formulas, and several of them in one link."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def called(page: Page) -> dict[str, Any]:
 
 
 def judged(page: Page, count: int) -> list[str]:
-    """The networks' names, when so many are there and each has its verdict."""
+    """The networks' names, once ``count`` of them are there and each has its verdict."""
     expect(page.locator(".verdict")).to_have_count(count)
     return page.locator(".verdict strong").all_inner_texts()
 
@@ -133,7 +133,7 @@ def test_a_formula_is_simulated_and_has_its_phase_diagram(visitor: Visitor) -> N
     expect(again.get_by_label("Formula", exact=True)).to_have_value("x * sigmoid(b * x)")
 
 
-def test_a_formula_that_cannot_be_read_is_told_where_it_stands(visitor: Visitor) -> None:
+def test_an_unreadable_formula_is_reported_with_its_column(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     page = visitor.open(SMALL)
     judged(page, 1)

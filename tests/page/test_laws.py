@@ -1,4 +1,4 @@
-"""Laws of the page: a link is all of its view, figures are readable, what went wrong can be mended."""
+"""Properties of the page: a link holds all of its view, figures are readable, errors can be corrected."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.page.test_views import CURVES, SMALL
 READ = "([call, ...given]) => import('./page/numbers.js').then((module) => module[call](...given))"
 
 
-def told(page: Page, call: str, *given: object) -> Any:
-    """What a function of the page's module of numbers answers."""
+def in_numbers_module(page: Page, call: str, *given: object) -> Any:
+    """Result of a function of the page's module of numbers."""
     return page.evaluate(READ, [call, *given])
 
 
@@ -63,7 +63,7 @@ def test_what_a_link_does_not_say_is_as_in_a_new_tab(visitor: Visitor, address: 
     assert {key for key, value in state[view].items() if held[key] == value} == set()
 
 
-def test_numbers_that_a_link_could_not_take_are_said_to_be_missing(visitor: Visitor) -> None:
+def test_numbers_that_a_link_could_not_take_are_reported_as_missing(visitor: Visitor) -> None:
     page = visitor.open("#/explore?f=relu")
     page.locator("textarea").fill("\n".join(str(number / 8) for number in range(400)))
     expect(page).to_have_url(re.compile("numbers=kept"))
@@ -71,7 +71,7 @@ def test_numbers_that_a_link_could_not_take_are_said_to_be_missing(visitor: Visi
     expect(again.locator(".own")).to_contain_text("more numbers than fit")
 
 
-def test_a_library_that_does_not_come_is_said_and_asked_for_again(visitor: Visitor) -> None:
+def test_a_library_that_fails_to_load_is_reported_and_can_be_retried(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     held: list[Route] = []
     page = visitor.page()
@@ -149,7 +149,7 @@ def test_no_value_outlives_its_function(visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     "view", ["explore?f", "flow?depth=2&width=4&networks=1&activation", "phase?activation"]
 )
-def test_a_parameter_that_a_link_has_wrong_is_said_and_left_out(
+def test_a_wrong_parameter_in_a_link_is_reported_and_left_out(
     visitor: Visitor, view: str, given: str, word: str
 ) -> None:
     page = visitor.open(f"#/{view}=leaky_relu({given})")
@@ -171,7 +171,7 @@ def test_a_parameter_that_a_link_has_wrong_is_said_and_left_out(
         ("verify?activation=nobody", "form select"),
     ],
 )
-def test_a_function_that_a_link_has_wrong_is_said_and_left_out(
+def test_a_wrong_function_in_a_link_is_reported_and_left_out(
     visitor: Visitor, address: str, ready: str
 ) -> None:
     page = visitor.open(f"#/{address}")
@@ -190,9 +190,11 @@ def test_a_layers_number_stands_at_its_tick_once(visitor: Visitor) -> None:
 
 def test_numbers_are_written_as_people_do(visitor: Visitor) -> None:
     page = visitor.open("#/explore")
-    assert told(page, "shown", 0.0) == "0"
+    assert in_numbers_module(page, "shown", 0.0) == "0"
     assert page.evaluate("import('./page/numbers.js').then(({ shown }) => shown(-0))") == "0"
-    assert [told(page, "logarithm", each) for each in (2.36e-15, -2.36e-15, -18.3421, -9000.12)] == [
+    assert [
+        in_numbers_module(page, "logarithm", each) for each in (2.36e-15, -2.36e-15, -18.3421, -9000.12)
+    ] == [
         "0",
         "0",
         "−18.34",
@@ -208,12 +210,12 @@ MEANT = {
     "1;2;3": [1, 2, 3],
     "1.5,2.5": [1.5, 2.5],
 }
-"""What people type or paste, and the numbers that it is."""
+"""What people type or paste, and the numbers it means."""
 
 
-def test_numbers_are_read_as_they_are_meant(visitor: Visitor) -> None:
+def test_typed_numbers_are_read_as_meant(visitor: Visitor) -> None:
     page = visitor.open("#/explore")
-    assert {text: told(page, "parse", text) for text in MEANT} == MEANT
+    assert {text: in_numbers_module(page, "parse", text) for text in MEANT} == MEANT
 
 
 def test_arrays_of_every_kind_are_read(visitor: Visitor) -> None:
@@ -229,7 +231,7 @@ def test_arrays_of_every_kind_are_read(visitor: Visitor) -> None:
         assert found == {"shape": [2, 3], "values": array.astype(np.float64).ravel().tolist()}, (dtype, order)
 
 
-def test_a_field_is_complained_about_once_and_not_any_more_when_it_is_right(visitor: Visitor) -> None:
+def test_a_field_s_error_is_shown_once_and_goes_when_corrected(visitor: Visitor) -> None:
     page = visitor.open(SMALL)
     expect(page.locator(".verdict")).to_have_count(1)
     page.get_by_label("Width").fill("a, b, 3")
@@ -239,7 +241,7 @@ def test_a_field_is_complained_about_once_and_not_any_more_when_it_is_right(visi
     expect(page.locator("form").get_by_role("alert")).to_have_count(0)
 
 
-def test_no_complaint_outlives_its_cause(visitor: Visitor) -> None:
+def test_error_messages_disappear_with_their_cause(visitor: Visitor) -> None:
     page = visitor.open("#/explore?f=tanh&from=-2&to=2")
     expect(page.locator(CURVES)).to_have_count(3)
     low, high = (page.get_by_role("textbox", name=name) for name in ("from", "to"))
@@ -314,7 +316,7 @@ def test_what_is_no_activation_of_units_is_not_offered(visitor: Visitor) -> None
     assert "softmax" not in offered
 
 
-def test_remedies_are_told_in_words(visitor: Visitor) -> None:
+def test_remedies_are_described_in_words(visitor: Visitor) -> None:
     page = visitor.open(SMALL, locale="ko-KR")
     expect(page.locator(".remedy").first).to_be_visible()
     words = " ".join(page.locator(".remedy strong").all_inner_texts())

@@ -24,7 +24,7 @@ READY = {
     TRAINING: ".results tbody tr",
     "#/verify": "#main form",
 }
-"""Addresses of the views, with what shows that they stand."""
+"""Addresses of the views, each with an element that is there once the view is ready."""
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_axe_finds_no_fault_and_a_phone_is_wide_enough(
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_the_browsers_language_is_spoken_and_the_switch_loses_nothing(visitor: Visitor) -> None:
+def test_the_page_has_the_browsers_language_and_the_switch_loses_nothing(visitor: Visitor) -> None:
     page = visitor.open("#/explore?f=gelu", locale="ko-KR")
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("기울기"))
     assert page.evaluate("document.documentElement.lang") == "ko"
@@ -123,7 +123,7 @@ def test_a_slow_service_leaves_the_page_usable(visitor: Visitor) -> None:
     expect(page.locator(CURVES)).to_have_count(6)
 
 
-def test_a_service_that_is_down_is_told_where_it_matters_and_tried_again(visitor: Visitor) -> None:
+def test_a_service_that_is_down_is_reported_where_it_matters_and_can_be_retried(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     page = visitor.open("#/explore?f=leaky_relu")
     expect(page.locator(CURVES)).to_have_count(3)
@@ -148,7 +148,7 @@ def test_each_failure_has_its_sentence(visitor: Visitor, status: int, words: str
     expect(page.get_by_role("alert")).to_contain_text(words)
 
 
-def test_a_stream_that_breaks_is_told(visitor: Visitor) -> None:
+def test_a_stream_that_breaks_is_reported(visitor: Visitor) -> None:
     page = visitor.page()
     half = 'event: progress\ndata: {"stage": "networks", "percent": 40, "gradient_log10_rms": null}\n\n'
     page.route("**/gradient-flow", lambda route: route.fulfill(content_type="text/event-stream", body=half))

@@ -1,4 +1,4 @@
-"""See it happen: the scenes' frame, and the introduction's claims, read off the numbers behind each scene."""
+"""See it happen: the frame around the scenes, and the introduction's claims by each scene's own numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def opened(visitor: Visitor, scene: str, value: str = "", **options: object) -> 
 
 
 def read(page: Page, name: str) -> float:
-    """What is read off under this name, all of its digits, once there is a number."""
+    """The reading of this name with all of its digits, once there is a number."""
     place = page.locator(f"data[data-reading={name}]")
     expect(place).to_have_attribute("value", re.compile(r"^-?(\d|Infinity)"))
     return float(place.get_attribute("value") or "nan")
@@ -368,7 +368,7 @@ def test_on_a_phone_the_stage_stays_while_the_words_pass(visitor: Visitor) -> No
     )
 
 
-def test_a_scene_or_a_picture_that_does_not_come_is_told(visitor: Visitor) -> None:
+def test_a_scene_or_a_picture_that_fails_to_load_is_reported(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     page = visitor.page()
     page.route("**/vega.js", lambda route: route.abort())
@@ -390,7 +390,7 @@ def test_a_scene_or_a_picture_that_does_not_come_is_told(visitor: Visitor) -> No
         ("sigmoid", "activate", "data[data-reading=slope]"),
     ],
 )
-def test_a_service_that_refuses_is_told_in_the_scene(
+def test_a_refusal_by_the_service_is_reported_in_the_scene(
     visitor: Visitor, scene: str, route: str, figure: str
 ) -> None:
     visitor.expected = (FAILED,)

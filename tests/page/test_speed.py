@@ -1,4 +1,4 @@
-"""How much comes over the wire, how soon the first view stands, how fast a slider redraws."""
+"""Bytes transferred, time until the first view is ready, time until a slider redraws."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ REDRAWN = 100.0
 """Milliseconds from a slider's movement to the frame that shows it."""
 
 TRIES = 20
-"""What the machine does beside is no property of the page: one first view in time is enough, as half of the
-slider's movements are."""
+"""The machine's other load is no property of the page: one first view in time is enough, and half of the
+slider's movements."""
 
 MOVED = """async (value) => {
   const range = document.querySelector(".parameter input[type=range]");
@@ -128,11 +128,11 @@ STIRRED = """async () => {
   const words = document.querySelector(".telling").textContent;
   return { time: performance.now() - start, words };
 }"""
-"""Moves a scene's control; the time until something beside it changes, and what is told of the progress."""
+"""Moves a scene's control; returns the time until something beside it changes, and the progress message."""
 
 
 COMPUTED = {"nonlinear", "vanishing", "probability", "race", "dying", "prelu", "choice"}
-"""Scenes whose control has the service train or simulate, which takes longer and is told."""
+"""Scenes whose control has the service train or simulate, which takes longer and shows its progress."""
 
 
 @pytest.mark.slow
@@ -143,10 +143,10 @@ def test_every_scene_answers_its_control_or_tells_of_its_progress(visitor: Visit
     page.wait_for_timeout(500)
     times = []
     for _ in range(TRIES):
-        told = page.evaluate(STIRRED)
-        times.append(told["time"])
+        found = page.evaluate(STIRRED)
+        times.append(found["time"])
         if times[-1] <= REDRAWN:
             break
         page.wait_for_timeout(200)
     assert min(times) <= REDRAWN
-    assert bool(told["words"]) == (scene in COMPUTED)
+    assert bool(found["words"]) == (scene in COMPUTED)

@@ -71,7 +71,7 @@ def test_examples_of_ones_own_are_learned(visitor: Visitor) -> None:
     expect(page.locator(".call code")).to_contain_text('"targets":[0,1,1]')
 
 
-def test_what_cannot_be_trained_is_told_in_place(visitor: Visitor) -> None:
+def test_what_cannot_be_trained_is_reported_in_place(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     page = visitor.open(SMALL)
     expect(page.locator(".results tbody tr")).to_have_count(2)

@@ -19,7 +19,7 @@ def saved(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str) -
     return {"name": f"{name}.npy", "mimeType": "application/octet-stream", "buffer": file.getvalue()}
 
 
-def test_a_wrong_kernel_is_told_with_its_worst_case(visitor: Visitor) -> None:
+def test_a_wrong_kernel_is_reported_with_its_worst_case(visitor: Visitor) -> None:
     """ReLU of some float16 numbers, one of them wrong by two of its own ulps."""
     page = visitor.open("#/verify?activation=relu&dtype=float16")
     inputs = np.array([-1, 0.5, 1, 2, 1000], np.float16)
@@ -67,7 +67,7 @@ def test_a_formula_with_a_parameter_is_what_the_kernel_computes(visitor: Visitor
     expect(page.locator(".badge")).to_have_text("Correctly rounded")
 
 
-def test_no_file_is_told_in_place(visitor: Visitor) -> None:
+def test_a_missing_file_is_reported_in_place(visitor: Visitor) -> None:
     page = visitor.open("#/verify")
     page.get_by_role("button", name="Judge", exact=True).click()
     expect(page.locator("form").get_by_role("alert")).to_contain_text("Choose a file")
@@ -84,7 +84,7 @@ def test_all_arrays_come_in_one_file(visitor: Visitor) -> None:
     expect(page.locator(".badge")).to_have_text("Correctly rounded")
 
 
-def test_which_function_it_is(visitor: Visitor) -> None:
+def test_the_function_is_identified(visitor: Visitor) -> None:
     """Numbers of the ReLU that is cut at 6, with no function named: it is the first candidate."""
     page = visitor.open("#/verify?activation=%3F&dtype=float16")
     expect(page.locator("form select").first).to_have_value("?")

@@ -110,7 +110,7 @@ def test_numbers_of_ones_own_are_typed_chosen_and_dropped(visitor: Visitor) -> N
     assert Path(download.value.path()).read_text() == "x,f(x),f′(x),f″(x)\n7,7,1,0\n"
 
 
-def test_what_cannot_be_read_is_told_with_its_line_and_nothing_is_lost(visitor: Visitor) -> None:
+def test_unreadable_input_is_reported_with_its_line_and_kept(visitor: Visitor) -> None:
     page = visitor.open("#/explore?f=relu")
     own = page.locator(".own")
     own.get_by_role("textbox").fill("1\n2\nthree")
@@ -174,7 +174,7 @@ def test_a_gradient_vanishes_in_words_and_a_remedy_is_drawn_over_it(visitor: Vis
     expect(page.locator(".layers tbody tr")).to_have_count(30)
 
 
-def test_controls_that_are_no_numbers_or_too_much_are_told_in_place(visitor: Visitor) -> None:
+def test_controls_that_are_no_numbers_or_too_large_are_reported_in_place(visitor: Visitor) -> None:
     visitor.expected = ("Failed to load resource",)
     page = visitor.open(SMALL)
     expect(page.locator(".verdict")).to_have_count(1)

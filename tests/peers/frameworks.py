@@ -18,11 +18,11 @@ Differentiate: TypeAlias = Callable[[Array, Array], Array]
 
 
 def defaults_of(function: Any) -> dict[str, Any]:
-    """The defaults of a signature that are numbers; None where a value is demanded."""
+    """The numeric defaults of a signature; None for required parameters."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return {}  # written in C: it has none to read
+        return {}  # written in C, without a signature
     given = {name: each.default for name, each in parameters.items()}
     demanded = {name: None for name, value in given.items() if value is inspect.Parameter.empty}
     return demanded | {name: value for name, value in given.items() if type(value) in {int, float}}
@@ -34,7 +34,7 @@ class Torch:
     dtype = "float64"
 
     def __init__(self) -> None:
-        import torch  # noqa: PLC0415 - heavy peers are loaded where they are asked for
+        import torch  # noqa: PLC0415 - heavy imports only where they are used
 
         self._torch = torch
 
@@ -119,7 +119,7 @@ class Jax:
 class Keras:
     """keras.activations' functions and keras.layers' classes on the JAX backend.
 
-    In float32: some of Keras's operations round to that whatever they are given.
+    In float32: some of Keras's operations round to that whatever their inputs.
     """
 
     dtype = "float32"

@@ -1,6 +1,6 @@
 """The CPU kernels of PyTorch and ONNX Runtime, judged: the tables of ``docs/kernels.md``.
 
-``python -m tests.peers.kernels`` writes those there whose runtime is installed.
+``python -m tests.peers.kernels`` writes the tables of the installed runtimes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Runtime(Protocol):
     """A library of kernels.
 
     ``title`` has its version. ``answers`` gives f, and f′ or None, at numbers of a format, all as doubles.
-    For functions ``by_processor`` it has other kernels, with other last digits, on some processors.
+    The functions in ``by_processor`` have different kernels, with different last digits, on some processors.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Runtime(Protocol):
 
 
 def processor() -> str:
-    """A sentence on what decides which kernels are chosen."""
+    """A sentence on the processor's features, which decide what kernels are chosen."""
     features = llvm.get_host_cpu_features()
     there = [each for each in ("avx512f", "avx512bf16", "avx512fp16") if features.get(each)]
     return f"Found on a processor with {', '.join(there) or 'none of AVX-512'}."
@@ -158,7 +158,7 @@ class Row(NamedTuple):
 
 
 def judged(runtime: Runtime, function: str, dtype: str) -> Report:
-    """Its values and gradients at all numbers of a short format, at hard inputs of float32."""
+    """Its values and gradients at all numbers of a short format, or at float32's hard inputs."""
     call = REGISTRY.resolve(entry_of(runtime, function))
     every = every_number(FORMATS[dtype])
     x = hard_inputs(call, FORMATS[dtype], 1) if every is None else every
@@ -167,12 +167,12 @@ def judged(runtime: Runtime, function: str, dtype: str) -> Report:
 
 
 def entry_of(runtime: Runtime, function: str) -> str:
-    """What the kernel computes: ONNX' SELU has constants of its own."""
+    """The name of the function that the kernel computes: ONNX's SELU has its own constants."""
     return "onnx:Selu" if (runtime.name, function) == ("ONNX Runtime", "selu") else function
 
 
 def row(runtime: Runtime, function: str, dtype: str) -> Row:
-    """The largest error at a finite input, the share that is faithful, and the causes; of f, then of f′."""
+    """The largest error at finite inputs and the faithful fraction, of f and of f′; then the causes."""
     report = judged(runtime, function, dtype)
     cells = [cell for each in report.orders for cell in (_largest(each), f"{100 * each.faithful:.2f} %")]
     causes = "; ".join(f"{each.cause} ({each.detail})" for each in report.causes[:2]) or "–"
@@ -180,25 +180,25 @@ def row(runtime: Runtime, function: str, dtype: str) -> Row:
 
 
 def _largest(order: Judgement) -> str:
-    """At finite inputs."""
+    """The largest error at finite inputs, in ulp."""
     largest = max((each.ulp for each in order.worst if np.isfinite(each.input)), default=order.max_ulp)
     return "NaN or ∞" if np.isinf(largest) else f"{largest:.3g}" if largest < 1e4 else f"{largest:.1e}"
 
 
 def rows(runtime: Runtime) -> Iterator[Row]:
-    """All of them."""
+    """All rows of a runtime's table."""
     for function in runtime.functions:
         for dtype in runtime.dtypes:
             yield row(runtime, function, dtype)
 
 
 def begin(name: str) -> str:
-    """What stands before a runtime's table."""
+    """The marker before a runtime's table."""
     return f"<!-- kernels of {name} -->\n"
 
 
 def table(runtime: Runtime) -> str:
-    """Markdown."""
+    """A runtime's table, in Markdown."""
     columns = ["f: largest ulp", "faithful", "f′: largest ulp", "faithful"][: 2 * runtime.orders]
     head = f"| function | format | {' | '.join(columns)} | causes |\n"
     lines = "".join(each.line for each in rows(runtime))

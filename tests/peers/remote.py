@@ -1,7 +1,7 @@
-"""Frameworks that are run in a process of their own: their libraries do not bear each other.
+"""Frameworks that run in a process of their own, since their libraries cannot be loaded together.
 
-A process loads one of them and answers values at arrays. `Remote` stands for it and looks like the peers of
-`frameworks`; it raises ImportError, with the library's own words, where the framework is not to be had.
+Each process loads one of them and evaluates its functions at arrays. `Remote` has the interface of the
+classes in `frameworks`; it raises ImportError, with the library's own message, where one cannot be loaded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Local:
         raise NotImplementedError
 
     def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
-        """The value at ``x``: a function's, or that of a layer made of the arguments."""
+        """The value at ``x`` of a function, or of a layer built with the arguments."""
         return _made(found, arguments)(x) if inspect.isclass(found) else found(x, **arguments)
 
     def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
@@ -53,7 +53,7 @@ class Local:
         return np.asarray(self.call(self.find(name), arguments, self.tensor(x)))
 
     def defaults(self, name: str) -> dict[str, Any]:
-        """The defaults of its signature that are numbers; None where a value is demanded."""
+        """The numeric defaults of its signature; None for required parameters."""
         return defaults_of(self.find(name))
 
 
@@ -73,7 +73,7 @@ class Transformers(Local):
     def values(self, name: str, arguments: Mapping[str, Any], x: Array) -> Array:
         found = self._known[name]
         kind, given = found if isinstance(found, tuple) else (found, {})
-        if "dtype" in inspect.signature(kind).parameters:  # in which it keeps its parameters
+        if "dtype" in inspect.signature(kind).parameters:  # the format of its parameters
             given = {**given, "dtype": self._torch.float64}
         layer = kind(**{**given, **arguments}).double().eval()
         return np.asarray(layer(self._torch.tensor(x)).detach())
@@ -141,7 +141,7 @@ class Mlx(Local):
     def call(self, found: Any, arguments: Mapping[str, Any], x: Any) -> Any:
         if inspect.isclass(found):
             return _made(found, arguments)(x)
-        # Its functions are compiled and want numbers by position.
+        # Its functions are compiled and take numbers by position only.
         return found(x, *arguments.values())
 
 
@@ -229,12 +229,12 @@ class Openvino(Local):
         return np.array(compiled(x.astype(np.float32))[0])
 
     def defaults(self, _name: str) -> dict[str, Any]:
-        """None: they stand in no signature but that of the operation's own decorator."""
+        """None: the decorated operations hide their signature."""
         return {}
 
 
 class Litert(Local):
-    """One operator, as a model of its own: its file is a flatbuffer."""
+    """One operator per model, written as a flatbuffer."""
 
     def __init__(self) -> None:
         import flatbuffers  # noqa: PLC0415
@@ -267,7 +267,7 @@ class Litert(Local):
         graph.tensors = [self._tensor(each, number) for number, each in enumerate(shapes, 1)]
         graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
         operator.inputs, operator.outputs = [0] if slope is None else [0, 2], [1]
-        self._tell(operator, name, options)
+        self._set_options(operator, name, options)
         model.subgraphs = [graph]
         builder = self._buffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
@@ -284,8 +284,8 @@ class Litert(Local):
         tensor.name = f"tensor {buffer}".encode()
         return tensor
 
-    def _tell(self, operator: Any, name: str, options: Mapping[str, Any]) -> None:
-        """The operator's options; SOFTMAX multiplies by one that is 0 where nothing is told."""
+    def _set_options(self, operator: Any, name: str, options: Mapping[str, Any]) -> None:
+        """Sets the operator's options; SOFTMAX multiplies by ``beta``, which is 0 unless set."""
         kinds = {"LEAKY_RELU": "LeakyReluOptions", "GELU": "GeluOptions", "SOFTMAX": "SoftmaxOptions"}
         if name not in kinds:
             return
@@ -295,7 +295,7 @@ class Litert(Local):
             setattr(operator.builtinOptions, key, value)
 
     def defaults(self, _name: str) -> dict[str, Any]:
-        """None: an operator's options stand in the file."""
+        """None: an operator's options are in the file."""
         return {}
 
 
@@ -312,15 +312,15 @@ KINDS: Mapping[str, Callable[[], Local]] = {
 }
 
 MODULES = {"keras2": "tf_keras", "mlx": "mlx.nn", "tflite": "ai_edge_litert.interpreter"}
-"""What is imported for a framework, where that is not its own name."""
+"""Module to import for a framework, where its name is another."""
 
 
 @cache
 def _local(framework: str) -> Local:
-    os.environ.setdefault("DEV", "PYTHON")  # tinygrad's own interpreter: its other devices want a compiler
+    os.environ.setdefault("DEV", "PYTHON")  # tinygrad's own interpreter: its other devices need a compiler
     try:
         importlib.import_module(MODULES.get(framework, framework))
-    except Exception as error:  # noqa: BLE001  (whatever keeps it from loading is the reason that is told)
+    except Exception as error:  # noqa: BLE001  (whatever the error, it is reported as the reason)
         reason = str(error).splitlines()[0] if str(error) else ""
         raise ImportError(f"{type(error).__name__}: {reason}") from None
     return KINDS[framework]()
@@ -348,7 +348,7 @@ class Remote:
         self.dtype = self._ask(_dtype)
 
     def defaults(self, name: str) -> dict[str, Any]:
-        """The signature's defaults that are numbers."""
+        """The signature's numeric defaults."""
         found: dict[str, Any] = self._ask(_defaults, name)
         return found
 
@@ -357,7 +357,7 @@ class Remote:
         return lambda x: self._ask(_values, name, dict(arguments), x)
 
     def differentiate(self, _name: str, _arguments: Mapping[str, Any]) -> None:
-        """Values alone are asked for: the derivatives are held against the formulas elsewhere."""
+        """None: only values are compared; other tests compare the derivatives with the formulas."""
 
     def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         return self._process.submit(question, self._framework, *arguments).result(timeout=300)

@@ -1,7 +1,8 @@
 """How long a transformer takes beside PyTorch eager doing the same: weights drawn, forward, backward, norms.
 
-Processor time of one thread each, measured in turns, so that what else runs here weighs on both alike. Two
-blocks instead of twelve: both sides are as much per block, and PyTorch's weights and gradients fit in 4 GB.
+Processor time of one thread each, measured in turns, so that other load affects both alike. Two blocks
+instead of twelve: the time per block is the same on both sides, and PyTorch's weights and gradients fit in
+4 GB.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ pytestmark = [pytest.mark.peers, pytest.mark.slow]
 WIDTH, TOKENS, BLOCKS, HEADS = 4096, 128, 2, 64
 ROUNDS = 2
 FLOOR = 15.0
-"""The contract asks for 20 times. An Emerald Rapids gives 18.8 to 19.0, a Zen 5 more than 20; what falls
-below this has become slower."""
+"""The contract asks for 20 times. An Emerald Rapids gives 18.8 to 19.0, a Zen 5 more than 20; a ratio below
+this means that the code has become slower."""
 
 
 def seconds(work: Callable[[], Any]) -> float:

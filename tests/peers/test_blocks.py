@@ -1,4 +1,4 @@
-"""Blocks against PyTorch: its own layers and its autograd, on the same weights, inputs and loss gradient."""
+"""Blocks against PyTorch's own layers and its autograd, on the same weights, inputs and loss gradient."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Simulated(NamedTuple):
 def simulated(
     block: Block, activation: str, norm: str | None = None, dropout: Dropout | None = None
 ) -> Simulated:
-    """A network of such blocks, its weights made."""
+    """Simulates a network of such blocks with the dense engine, and records its weights and masks."""
     made: list[Array] = []
     masks: list[Any] = []
     draw = Dropout.mask
@@ -73,7 +73,7 @@ def simulated(
 
 
 def assert_gradients(figures: Figures, entering: list[Any], weights: list[list[Any]]) -> None:
-    """dL/dh entering each block, and each matrix's own."""
+    """Compares dL/dh at the input of each block and dL/dW of each matrix."""
     rms = [float(h.grad.square().mean().sqrt().log10()) for h in entering]
     np.testing.assert_allclose(figures.gradient_log10_rms, rms, rtol=0, atol=1e-10)
     for place, name in enumerate(figures.matrices):
@@ -82,7 +82,7 @@ def assert_gradients(figures: Figures, entering: list[Any], weights: list[list[A
 
 
 def followed(x: Any, blocks: list[Any], upstream: Array) -> list[Any]:
-    """The streams that enter the blocks, with their gradients."""
+    """The inputs of the blocks, with their gradients."""
     torch = pytest.importorskip("torch")
     entering = []
     for block in blocks:
@@ -120,21 +120,21 @@ def test_transformer_blocks_are_pytorch_s_encoder_layers(causal: bool, norm: Any
     for layer in layers:
         stacked = layer.self_attn.in_proj_weight.grad.split(WIDTH)
         own = [layer.self_attn.out_proj.weight, layer.linear1.weight, layer.linear2.weight]
-        weights.append([*(_Held(each) for each in stacked), *own])
+        weights.append([*(_Part(each) for each in stacked), *own])
     assert_gradients(figures, entering, weights)
     correlations = [*(_cosine(h) for h in entering[1:])]
     np.testing.assert_allclose(figures.correlation[:-1], correlations, rtol=0, atol=1e-10)
 
 
-class _Held:
-    """A part of a tensor's gradient, as if it were a tensor's own."""
+class _Part:
+    """A slice of a tensor's gradient, with the interface of a tensor."""
 
     def __init__(self, grad: Any) -> None:
         self.grad = grad
 
 
 def _cosine(h: Any) -> float:
-    """Mean over pairs of tokens."""
+    """Cosine similarity, mean over pairs of tokens."""
     unit = h.detach() / h.detach().norm(dim=1, keepdim=True)
     count = len(unit)
     return float(((unit @ unit.T).sum() - count) / (count * (count - 1)))
@@ -163,7 +163,7 @@ class Formulas:
         self.block, self.activation, self.norm, self.masks = block, activation, norm, masks
 
     def dropped(self, values: Any) -> Any:
-        """With the next mask, features × tokens, where there is one."""
+        """Times the next dropout mask, features × tokens, if there is one."""
         mask = next(self.masks, None)
         return values if mask is None else values * mask.T
 
@@ -211,9 +211,7 @@ class Formulas:
 
 
 @pytest.mark.parametrize(("block", "activation", "norm", "rate"), BLOCKS, ids=str)
-def test_blocks_are_what_their_formulas_say(
-    block: Any, activation: str, norm: str | None, rate: float
-) -> None:
+def test_blocks_agree_with_their_formulas(block: Any, activation: str, norm: str | None, rate: float) -> None:
     torch = pytest.importorskip("torch")
     figures, made, inputs, upstream, masks = simulated(
         block, activation, norm, Dropout(rate) if rate else None

@@ -1,8 +1,8 @@
 """A prefixed name reproduces its framework: name, parameters, defaults, formula and derivative.
 
-The frameworks are the less accurate side, so the two are held together by what the frameworks' own formulas
-are good for: 1e-7 relative in float64, since PyTorch's kernels hold constants such as 1/6 as float32, and
-1e-5 in float32 (Keras, ONNX's reference evaluator and most of the others).
+The frameworks are the less accurate side, so the tolerances are their own relative errors: 1e-7 in float64,
+since PyTorch's kernels keep constants such as 1/6 in float32, and 1e-5 in float32 (Keras, ONNX's reference
+evaluator and most of the others).
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ COVERAGE = {
         Celu Clip Elu Erf Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu
         Shrink Sigmoid Softmax Softplus Softsign Swish SwiGLU Tanh ThresholdedRelu""",
 }
-"""What each framework ships, as its own documentation lists it."""
+"""The activations of each framework, as its own documentation lists them."""
 
 
-KNOWN_FAULTS = {"keras:sparsemax": "adds up cumulative sums for its threshold: its rows do not sum to 1"}
-"""Where a framework's code is not what its own documentation says; we follow the documentation."""
+KNOWN_FAULTS = {"keras:sparsemax": "its threshold sums cumulative sums: its rows do not sum to 1"}
+"""Where a framework's code differs from its own documentation; we follow the documentation."""
 
 
 APPROXIMATE = {
@@ -67,20 +67,20 @@ APPROXIMATE = {
     "paddle:Hardsigmoid": 1e-8,
     "paddle:hardsigmoid": 1e-8,
 }
-"""Absolute errors of kernels that are coarser than their formula: MindSpore's tanh on the CPU is, and Paddle
-holds the slope of its hard sigmoid as a float32."""
+"""Absolute errors of kernels that are less accurate than their formula: MindSpore's tanh on the CPU, and
+Paddle's hard sigmoid, whose slope is a float32."""
 
 RANDOM = {"mindspore:RReLU", "mindspore:rrelu"}
-"""Frameworks that draw the slope in evaluation too: it lies between the bounds, whose mean we take."""
+"""Functions whose framework draws the slope in evaluation too, between the bounds; we take their mean."""
 
 
 BELOW = {"transformers:xielu": (("beta", "alpha_n_init"),)}
-"""Arguments that a framework takes only in this order: it keeps the logarithm of what lies between."""
+"""Arguments that a framework takes only in ascending order: it stores the logarithm of their difference."""
 
 
 @cache
 def framework(name: str) -> Any:
-    """The framework to compare with; one that is not to be had skips the test and says why."""
+    """The framework to compare with, or the ImportError for which its tests are skipped."""
     try:
         return FRAMEWORKS[name]() if name in FRAMEWORKS else Remote(name)
     except ImportError as error:
@@ -90,12 +90,12 @@ def framework(name: str) -> Any:
 def peer_of(binding: Binding) -> Any:
     found = framework(binding.vocabulary.framework)
     if isinstance(found, ImportError):
-        pytest.skip(f"{binding.vocabulary.title} is not to be had here: {found}")
+        pytest.skip(f"{binding.vocabulary.title} cannot be loaded here: {found}")
     return found
 
 
 def required(binding: Binding) -> dict[str, float]:
-    """A value for every argument that the framework demands: the middle of its typical range."""
+    """A value for every required argument: the middle of its typical range."""
     typical = {
         each.name: 2 if isinstance(each.domain, Integers) else sum(each.typical) / 2
         for each in binding.activation.parameters
@@ -104,11 +104,11 @@ def required(binding: Binding) -> dict[str, float]:
 
 
 def drawn(binding: Binding) -> dict[str, float]:
-    """A value for every argument, other than its default."""
+    """A random value for every argument, other than its default."""
     entry, name = binding.activation, binding.name
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()))
     typical = {each.name: each.typical for each in entry.parameters}
-    # Rounded to float32, so that a framework that stores it so stores the same number.
+    # Rounded to float32, so that a framework that stores float32 has the same number.
     values = [float(np.float32(rng.uniform(*typical[each.parameter]))) for each in name.arguments]
     ordered = sorted(values) if entry.constraints else values  # a lower bound stays below an upper one
     found = {each.name: value for each, value in zip(name.arguments, ordered, strict=True)}
@@ -139,7 +139,7 @@ def compare(binding: Binding, spelling: str, arguments: dict[str, Any]) -> None:
     x = points(binding)
     ours = activate(call, x, order=0).orders[0]
     if prefixed in KNOWN_FAULTS:
-        assert not np.allclose(peer.apply(spelling, theirs)(x), ours), "the fault is mended: remove it here"
+        assert not np.allclose(peer.apply(spelling, theirs)(x), ours), "the fault is fixed: remove it here"
         return
     if prefixed in RANDOM:
         slopes = (peer.apply(spelling, theirs)(x) / x)[x < 0]
@@ -172,7 +172,7 @@ def test_arguments(binding: Binding, spelling: str) -> None:
 def test_defaults_are_the_signature_s(binding: Binding, spelling: str) -> None:
     peer = peer_of(binding)
     theirs = peer.defaults(spelling)
-    number = np.dtype(peer.dtype).type  # ONNX keeps its defaults in float32: 0.2 is there 0.2000000029…
+    number = np.dtype(peer.dtype).type  # ONNX keeps its defaults in float32: there 0.2 is 0.2000000029…
     for argument in binding.name.arguments:
         if argument.name in theirs and theirs[argument.name] is not None:
             assert number(argument.default) == pytest.approx(number(theirs[argument.name]), rel=1e-15, abs=0)

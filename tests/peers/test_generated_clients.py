@@ -1,4 +1,4 @@
-"""Clients that generators make of the OpenAPI document: they type-check, and talk to the service."""
+"""Clients generated from the OpenAPI document: they type-check, and work with the service."""
 
 from __future__ import annotations
 

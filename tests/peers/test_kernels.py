@@ -1,4 +1,4 @@
-"""The kernels of others, judged, are what ``docs/kernels.md`` says of them."""
+"""The tables of ``docs/kernels.md`` are reproduced by judging the kernels of PyTorch and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def runtime(make: Callable[[], Runtime]) -> Runtime:
 
 
 @pytest.mark.parametrize(("make", "function", "dtype"), CASES)
-def test_the_tables_are_what_is_found(make: Callable[[], Runtime], function: str, dtype: str) -> None:
+def test_the_tables_are_reproduced(make: Callable[[], Runtime], function: str, dtype: str) -> None:
     try:
         kernels = runtime(make)
     except ImportError as missing:

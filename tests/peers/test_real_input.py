@@ -1,4 +1,4 @@
-"""The service from the wheel, behind nginx under /lab/: a browser's page, a client in Node, a notebook."""
+"""The service installed from the wheel, behind nginx under /lab/: the page, a client in Node, a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Server, free_port
 from tests.peers.test_generated_clients import PACKAGES, TYPESCRIPT
-from tests.support.installed import PACKAGES as WHERE_PACKAGES_LIE
+from tests.support.installed import PACKAGES as PRINT_PURELIB
 from tests.support.installed import everything, run, serving, wheel
 from tests.test_readme import ADDRESS, PYTHON
 
@@ -52,7 +52,7 @@ def behind(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def address(behind: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where nginx shows the service, with its plainest configuration."""
+    """The service's address behind nginx with a minimal configuration."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     (folder / "nginx.conf").write_text(
         NGINX.format(folder=folder, port=port, behind=behind.port, user=getuser())
@@ -82,8 +82,8 @@ def test_everything_is_found_below_the_prefix(address: str) -> None:
     assert httpx.get(f"{address}/plots/functions.svg?name=relu", timeout=60).text.startswith("<svg")
 
 
-def test_a_stream_is_not_held_back(address: str) -> None:
-    """nginx buffers what it passes on, but not what asks it not to: each line comes when it is sent."""
+def test_a_stream_is_not_buffered(address: str) -> None:
+    """nginx buffers responses, except those that ask it not to: each line arrives when it is sent."""
     network = {"activation": "tanh", "depth": 300, "width": 256, "networks": 8}
     body = {"base": network, "grid": {"seed": [1, 2, 3, 4, 5, 6]}}
     with httpx.stream("POST", f"{address}/gradient-flow/sweep", json=body, timeout=120) as answer:
@@ -107,11 +107,9 @@ def test_the_typescript_client_in_node(address: str, tmp_path: Path) -> None:
 def test_the_readme_s_python_in_a_notebook(
     everything: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Executed by nbclient, the client from the wheel; a result shows itself as the picture that is drawn."""
+    """Executed by nbclient, with the client from the wheel; a result is displayed as its drawing."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    monkeypatch.setenv(
-        "PYTHONPATH", run(everything / "python", "-c", WHERE_PACKAGES_LIE, cwd=tmp_path).strip()
-    )
+    monkeypatch.setenv("PYTHONPATH", run(everything / "python", "-c", PRINT_PURELIB, cwd=tmp_path).strip())
     shown = (
         "from app.client import Client, gradient_flow\n"
         f"Client('{ADDRESS}').send(gradient_flow('relu', depth=3, width=8))"
@@ -119,7 +117,7 @@ def test_the_readme_s_python_in_a_notebook(
     here = {
         ADDRESS.removeprefix("http://"): address.removeprefix("http://"),
         "app.client": CLIENT,
-        "asyncio.run(follow())": "await follow()",  # a notebook has a loop of its own
+        "asyncio.run(follow())": "await follow()",  # a notebook has its own event loop
     }
     cells = [nbformat.v4.new_code_cell(replaced(code, here)) for code in [*PYTHON, shown]]
     notebook = nbformat.v4.new_notebook(cells=cells)
@@ -128,7 +126,7 @@ def test_the_readme_s_python_in_a_notebook(
 
 
 CLIENT = "activation_lab.client"
-"""Its name once it is installed."""
+"""The client's name once installed."""
 
 
 def replaced(text: str, names: Mapping[str, str]) -> str:

@@ -64,7 +64,7 @@ def test_recurrent_networks_are_pytorch_s(cell: Cell, activation: str, sigma_b: 
     memory = hidden.clone()
     cells, hiddens, memories = [], [], []
     for step in range(STEPS):
-        # A cell of its own for each step, with the same weights: what the step adds to their gradient.
+        # One module per time step, with the same weights, to get each step's share of their gradient.
         module = kinds[cell](WIDTH, WIDTH, dtype=torch.float64, **options)
         module.weight_hh.data, module.weight_ih.data = (torch.tensor(each.weights) for each in made)
         module.bias_ih.data, module.bias_hh.data = bias, torch.zeros_like(bias)

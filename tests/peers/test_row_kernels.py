@@ -1,4 +1,4 @@
-"""PyTorch's own kernels of softmax's kin and of GLU, judged by row: no cause is made up."""
+"""PyTorch's own kernels of the softmax and GLU families, judged by rows: no false cause is named."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
 }
 
 FAITHFUL = {"softmax", "softmin", "glu"}
-"""In short formats; log_softmax is off by 2.1 ulp at most here."""
+"""Faithful in short formats; log_softmax has errors up to 2.1 ulp here."""
 
 IN_TURN = {"swiglu", "geglu"}
-"""Two kernels one after the other, which round the gate to the format in between: that is the cause."""
+"""Two kernels in sequence, which round the gate to the format in between: that is the cause."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("name", KERNELS)
-def test_no_cause_is_made_up(name: str, dtype: str) -> None:
+def test_no_false_cause_is_named(name: str, dtype: str) -> None:
     x: Array = np.random.default_rng(0).normal(scale=3.0, size=(64, 128))
     x = doubles(round_to(x, FORMATS[dtype]))
     outputs = KERNELS[name](torch.tensor(x, dtype=getattr(torch, dtype))).double().numpy()

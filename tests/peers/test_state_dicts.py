@@ -1,4 +1,4 @@
-"""Blocks of weights sent as a state dict against the PyTorch modules that they come from, by autograd."""
+"""Diagnoses of state dicts against autograd in the PyTorch modules that they come from."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WIDTH, TOKENS, DEPTH, HEADS = 24, 7, 3, 4
 
 
 class Autograd(NamedTuple):
-    """What PyTorch finds: dL/dh entering each block, and dL/dW by the matrix's name, block by block."""
+    """PyTorch's gradients: dL/dh at the input of each block, and its dL/dW by the matrices' names."""
 
     entering: list[Any]
     weights: list[dict[str, Any]]
 
 
-def shaken(module: Any) -> Any:
-    """All parameters drawn, so that no gain is 1 and no bias 0."""
+def randomised(module: Any) -> Any:
+    """The module with all parameters drawn at random, so that no gain is 1 and no bias 0."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     for each in module.parameters():
@@ -45,19 +45,19 @@ def answered(client: InProcess, state: dict[str, Any], inputs: Any, upstream: An
 
 def assert_same(answer: dict[str, Any], found: Autograd) -> None:
     rms = [float(h.grad.square().mean().sqrt().log10()) for h in found.entering]
-    told = [layer["gradient_log10_rms"]["median"] for layer in answer["layers"]]
-    np.testing.assert_allclose(told, rms, rtol=0, atol=1e-10)
+    reported = [layer["gradient_log10_rms"]["median"] for layer in answer["layers"]]
+    np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
     for layer, weights in zip(answer["layers"], found.weights, strict=True):
-        # −∞ is a word: nothing is asked of W_hh, or of a forget gate, while h and c are 0.
-        told_norms = {
+        # −∞ comes as a string: the gradient of W_hh, or of a forget gate, is 0 while h and c are.
+        reported_norms = {
             each["name"]: float(each["weight_gradient_log10_norm"]["median"]) for each in layer["matrices"]
         }
         norms = {name: float(each.norm().log10()) for name, each in weights.items()}
-        assert told_norms == pytest.approx(norms, rel=0, abs=1e-10)
+        assert reported_norms == pytest.approx(norms, rel=0, abs=1e-10)
 
 
 def followed(blocks: Sequence[Callable[[Any], Any]], inputs: Any, upstream: Any) -> list[Any]:
-    """The streams that enter the blocks, once L = Σ upstream · outputs has been differentiated."""
+    """The inputs of the blocks, with the gradients of L = Σ upstream · outputs."""
     x = inputs.clone().requires_grad_()
     entering: list[Any] = []
     for block in blocks:
@@ -76,7 +76,7 @@ def test_transformer_encoder(client: InProcess, norm: str, activation: str, caus
     layer = torch.nn.TransformerEncoderLayer(
         WIDTH, HEADS, 40, 0.0, activation, norm_first=norm == "pre", dtype=torch.float64
     )
-    encoder = shaken(torch.nn.TransformerEncoder(layer, DEPTH, enable_nested_tensor=False))
+    encoder = randomised(torch.nn.TransformerEncoder(layer, DEPTH, enable_nested_tensor=False))
     inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
     mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS, dtype=torch.float64)
     blocks = [partial(each, src_mask=mask if causal else None) for each in encoder.layers]
@@ -97,7 +97,7 @@ def conv1d(x: Any, weight: Any, bias: Any) -> Any:
 
 
 class Gpt2:
-    """GPT-2's block as its paper and OpenAI's code describe it, on tensors of their names."""
+    """GPT-2's block as its paper and OpenAI's code describe it, with their names of the tensors."""
 
     def __init__(self) -> None:
         torch = pytest.importorskip("torch")
@@ -165,7 +165,9 @@ def test_convolutions(client: InProcess, dimensions: int, padding: str) -> None:
     torch = pytest.importorskip("torch")
     kind = torch.nn.Conv1d if dimensions == 1 else torch.nn.Conv2d
     layers = [kind(4, 4, 3, padding=1, padding_mode=padding, dtype=torch.float64) for _ in range(DEPTH)]
-    network = torch.nn.Sequential(*(each for layer in layers for each in (shaken(layer), torch.nn.Tanh())))
+    network = torch.nn.Sequential(
+        *(each for layer in layers for each in (randomised(layer), torch.nn.Tanh()))
+    )
     shape = (5, 4, *[6] * dimensions)
     inputs, upstream = torch.randn(2, *shape, dtype=torch.float64)
     entering = followed([torch.nn.Sequential(each, torch.nn.Tanh()) for each in layers], inputs, upstream)
@@ -178,10 +180,12 @@ def test_convolutions(client: InProcess, dimensions: int, padding: str) -> None:
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
 def test_recurrent_networks(client: InProcess, cell: str, layers: int) -> None:
-    """What each time adds to the gradients of the shared weights: a cell for each, of equal weights."""
+    """Each step's share of the gradients of the shared weights: one cell per step, with equal weights."""
     torch = pytest.importorskip("torch")
     features, times, batch = 3, 6, 5
-    module = shaken(getattr(torch.nn, cell)(features, WIDTH, layers, batch_first=True, dtype=torch.float64))
+    module = randomised(
+        getattr(torch.nn, cell)(features, WIDTH, layers, batch_first=True, dtype=torch.float64)
+    )
     x = torch.randn(batch, times, features, dtype=torch.float64)
     upstream = torch.randn(batch, WIDTH, dtype=torch.float64)
     steps, hiddens, memories = [], [], []
@@ -222,17 +226,17 @@ def test_recurrent_networks(client: InProcess, cell: str, layers: int) -> None:
     ]
     block = {"kind": "recurrent", "cell": cell.lower()}
     answer = answered(client, module.state_dict(), x, upstream, activation="tanh", block=block)
-    assert_same(answer, Autograd([Piled(each) for each in hiddens], weights))
+    assert_same(answer, Autograd([StackedStates(each) for each in hiddens], weights))
     if cell == "LSTM":
-        told = [layer["cell_gradient_log10_rms"]["median"] for layer in answer["layers"]]
-        rms = [float(Piled(each).grad.square().mean().sqrt().log10()) for each in memories]
-        np.testing.assert_allclose(told, rms, rtol=0, atol=1e-10)
+        reported = [layer["cell_gradient_log10_rms"]["median"] for layer in answer["layers"]]
+        rms = [float(StackedStates(each).grad.square().mean().sqrt().log10()) for each in memories]
+        np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
     by_module = [each["tensor"] for each in answer["weights"]["tensors"]]
     assert sorted(by_module) == sorted(module.state_dict())
 
 
-class Piled:
-    """The states of several layers, as one tensor with one gradient."""
+class StackedStates:
+    """The states of several layers, with the interface of one tensor."""
 
     def __init__(self, states: Sequence[Any]) -> None:
         torch = pytest.importorskip("torch")
@@ -260,7 +264,7 @@ def test_residual_blocks(client: InProcess, matrices: int, norm: str, normalizat
                 setattr(block, f"bn{place}", kind(sizes[place], dtype=torch.float64))
         if norm != "inside":
             block.norm = kind(WIDTH, dtype=torch.float64)
-        return shaken(block)
+        return randomised(block)
 
     def run(block: Any, h: Any) -> Any:
         u = block.norm(h) if norm == "pre" else h

@@ -1,4 +1,4 @@
-"""A small transformer, trained on handwritten digits and sent as it is: its gradients are autograd's."""
+"""A small transformer trained on handwritten digits: the service's gradients are autograd's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trained() -> Iterator[Trained]:
-    """The model on one thread: two that wait for each other are slow where others work too."""
+    """The model, trained on one thread: threads that wait for each other are slow on a busy machine."""
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -119,16 +119,16 @@ def test_its_gradients_are_autograd_s(server: Server, trained: Trained, number: 
     answer = json.loads(reply.text)
 
     rms = [float(each.grad.square().mean().sqrt().log10()) for each in entering]
-    told = [layer["gradient_log10_rms"]["median"] for layer in answer["layers"]]
-    np.testing.assert_allclose(told, rms, rtol=0, atol=1e-10)
+    reported = [layer["gradient_log10_rms"]["median"] for layer in answer["layers"]]
+    np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
     for layer, own in zip(answer["layers"], model.encoder.layers, strict=True):
         query, key, value = own.self_attn.in_proj_weight.grad.split(WIDTH)
         rest = own.self_attn.out_proj, own.linear1, own.linear2
         norms = [
             float(each.norm().log10()) for each in (query, key, value, *(each.weight.grad for each in rest))
         ]
-        told = [each["weight_gradient_log10_norm"]["median"] for each in layer["matrices"]]
-        np.testing.assert_allclose(told, norms, rtol=0, atol=1e-10)
+        reported = [each["weight_gradient_log10_norm"]["median"] for each in layer["matrices"]]
+        np.testing.assert_allclose(reported, norms, rtol=0, atol=1e-10)
     left_out = {
         "embedding.weight",
         "embedding.bias",

@@ -1,4 +1,4 @@
-"""Training step by step beside PyTorch: same data, same start, same batches, 200 steps."""
+"""Training against PyTorch: same data, same start, same batches, 200 steps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.peers
 STEPS = 200
 RUNS = 2
 AGREEMENT = 1e-10
-"""Largest difference of a run's numbers, relative to the largest of them."""
+"""Largest difference of a run's weights, relative to the largest of them."""
 
 SGD = {"kind": "sgd", "learning_rate": 0.1}
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9}
 SLOW = {"kind": "sgd", "learning_rate": 0.01}
-"""For networks that magnify a rounding of the first step a millionfold at the others' rates."""
+"""For networks that at the other rates amplify rounding errors of the first step a millionfold."""
 ADAM = {"kind": "adam", "learning_rate": 0.01}
 NUMBERS = {
     "inputs": np.random.default_rng(3).normal(size=(40, 3)).tolist(),
@@ -79,7 +79,7 @@ def test_the_numbers_are_pytorch_s_after_200_steps(fields: dict[str, Any]) -> No
 
 
 def by_pytorch(torch: Any, training: Training, start: NDArray[Any], run: int) -> NDArray[Any]:
-    """The run's numbers after all steps, by autograd and PyTorch's own optimisers."""
+    """The run's weights after all steps, by autograd and PyTorch's own optimisers."""
     learner = training.learner
     slots = [slot for each in learner.slots for slot in (each.weights, each.biases, *each.params.values())]
     tensors = [torch.tensor(slot.of(start)[0].copy(), requires_grad=True) for slot in slots]

@@ -1,6 +1,6 @@
-"""How long a training takes beside PyTorch: an eager loop over all networks, and `vmap` over the runs.
+"""Training time against PyTorch's: an eager loop over all networks, and `vmap` over the runs.
 
-Processor time of one thread each, measured in turns, so that what else runs here weighs on all alike.
+Processor time of one thread each, measured in turns, so that other load affects all alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu", "maxout"
 STEPS, RUNS = 100, 8
 ROUNDS = 3
 EAGER = 1.5
-"""How much faster than the eager loop at least: by processor and BLAS kernel 2.3 to 3.8 times were seen."""
+"""Least speed-up over the eager loop; 2.3 to 3.8 were measured, by processor and BLAS kernel."""
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -38,7 +38,7 @@ def ours() -> Callable[[], Any]:
 
 
 def parts(torch: Any, name: str) -> tuple[Any, int]:
-    """PyTorch's activation, and pre-activations a unit."""
+    """PyTorch's activation, and the number of pre-activations per unit."""
     nn = torch.nn
     modules = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
     modules |= {"prelu": nn.PReLU, "elu": nn.ELU}

@@ -1,4 +1,4 @@
-"""What requests are called in pictures."""
+"""Captions of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that are drawn: near the curve, cut at jumps, never across a kink."""
+"""Sampled lines: near the curve, cut at jumps, never across a kink."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIXING = [name for name, entry in REGISTRY.items() if isinstance(entry, Rowwise)
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_lines_keep_to_the_curve(name: str) -> None:
-    """At points of no grid the line misses the curve by about a pixel at most, where it is not cut."""
+    """At random points the line differs from the curve by about a pixel at most, where it is not cut."""
     call = REGISTRY.resolve(name)
     low, high = -5.0, 7.0
     x = np.random.default_rng(0).uniform(low, high, 5_000)

@@ -1,4 +1,4 @@
-"""Moving pictures: what is drawn is what was answered; outlines are where the heights are."""
+"""Animated pictures: they show the answer, and outlines lie at the contour level."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def area(loops: Sequence[Array]) -> float:
-    """Inside the lines, holes taken off: Gauss's trapezoids."""
+    """The area inside the lines, without holes, by the shoelace formula."""
     return abs(
         sum(
             0.5 * float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
@@ -30,13 +30,13 @@ def area(loops: Sequence[Array]) -> float:
 
 
 def ring(count: int) -> Array:
-    """1 between the radii 0.4 and 0.8 of the square [−1, 1]², falling off linearly on both sides."""
+    """Above 0.5 between the radii 0.4 and 0.8 of the square [−1, 1]², linear in the radius on both sides."""
     axis = np.linspace(-1, 1, count)
     radius = np.hypot(axis[:, None], axis)
     return np.asarray(0.5 + 10 * (0.2 - np.abs(radius - 0.6)))
 
 
-def test_an_outline_is_where_the_height_is_with_its_hole() -> None:
+def test_outlines_lie_at_the_level_around_holes_too() -> None:
     loops = list(contours(ring(81), 0.5))
     assert len(loops) == 2
     radii = [np.hypot(*(loop / 40 - 1).T) for loop in loops]
@@ -46,8 +46,8 @@ def test_an_outline_is_where_the_height_is_with_its_hole() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_outline_parts_what_is_above_from_what_is_not(seed: int) -> None:
-    """Of random grids: each point lies inside or not, by how many lines are around it."""
+def test_outlines_separate_points_above_the_level_from_others(seed: int) -> None:
+    """On random grids, for each point, by the even-odd rule."""
     grid = np.random.default_rng(seed).random((9, 7))
     loops = list(contours(grid, 0.5))
     for row, column in np.ndindex(grid.shape):
@@ -90,10 +90,10 @@ def answer(count: int = 3, points: int = 21, **start: Any) -> dict[str, Any]:
     place = {"low": [-1.0, -1.0], "high": [1.0, 1.0], "points": points}
     frames = []
     for index in range(count):
-        gone = spread(None if index else 0.7)
+        diverged = spread(None if index else 0.7)
         figures = [
             {"loss": spread(0.7 / (index + 1)), "accuracy": spread(0.5), "boundary": ring(points).tolist()},
-            {"loss": gone, "accuracy": gone, "boundary": None if index else ring(points).tolist()},
+            {"loss": diverged, "accuracy": diverged, "boundary": None if index else ring(points).tolist()},
         ]
         frames.append({"step": 10 * index, "activations": figures})
     return {"start": {"runs": 2, "classes": 2, "boundary": place, **start}, "frames": frames}
@@ -103,12 +103,12 @@ def drawn(names: list[str], found: dict[str, Any], points: Points | None = None,
     return ET.fromstring(film(names, "rings", found, points, Look(**look)))
 
 
-def test_a_frame_for_each_frame_and_the_last_one_stands_without_movement() -> None:
+def test_each_frame_is_drawn_and_the_last_one_shown_without_animation() -> None:
     svg = drawn(["tanh", "formula:x < 0"], answer())
     kinds = [each.get("class") for each in svg.iter(f"{SVG}g") if each.get("class")]
     assert kinds == ["frame", "frame", "last"]
     (style,) = (each.text or "" for each in svg.iter(f"{SVG}style"))
-    assert ".last{visibility" not in style  # seen where nothing is animated
+    assert ".last{visibility" not in style  # visible without animation
     assert "prefers-reduced-motion" in style
     words = [each.text for each in svg.iter(f"{SVG}text")]
     assert "formula:x < 0" in words
@@ -128,7 +128,7 @@ def test_examples_are_dots_inside_their_maps() -> None:
     places = np.array([[0.0, 0.5, 5.0], [0.0, -0.5, 0.0]])
     svg = drawn(["tanh", "relu"], answer(), Points(places, np.array([0, 1, 1])), width=400)
     dots = [each.get("d", "") for each in svg.iter(f"{SVG}path") if each.get("stroke-linecap") == "round"]
-    assert [len(re.findall("h0", each)) for each in dots] == [1, 1, 1, 1]  # what lies outside is left out
+    assert [len(re.findall("h0", each)) for each in dots] == [1, 1, 1, 1]  # points outside are left out
 
 
 def test_it_speaks_korean() -> None:

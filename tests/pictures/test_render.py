@@ -1,4 +1,4 @@
-"""Drawing in a worker process: what is kept, and what happens when there is no room, no time or no worker."""
+"""Drawing in a worker process: the cache, and the errors without a free place, time or a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.compute.threads import Busy, DeadlineExceeded
 from app.compute.workers import Workers
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress
-from app.pictures.render import Drawing, Renderer, _Kept
+from app.pictures.render import Drawing, Renderer, _Cache
 
 MARKS = {"data": {"name": "rows"}, "datasets": {"rows": [{"x": 1}, {"x": 2}]}, "mark": "point"}
 
@@ -53,7 +53,7 @@ def test_svg_and_png(renderer: Renderer) -> None:
 
 
 def test_the_event_loop_runs_on(renderer: Renderer) -> None:
-    """While a picture of a second's work is drawn, the loop's own work is done at its time."""
+    """While a picture that takes a second is drawn, the event loop is not blocked."""
     rows = [{"x": number} for number in range(40_000)]
 
     async def ticks() -> int:
@@ -74,8 +74,8 @@ def test_a_picture_is_drawn_once(renderer: Renderer, monkeypatch: pytest.MonkeyP
     assert asyncio.run(renderer.draw(wanted, 30)) is first
 
 
-def test_what_is_kept_is_bounded() -> None:
-    kept = _Kept(most=10)
+def test_the_cache_is_bounded() -> None:
+    kept = _Cache(most=10)
     kept.put("a", b"12345")
     kept.put("b", b"12345")
     assert kept.get("a") == b"12345"
@@ -95,8 +95,8 @@ def test_tags_tell_content_apart() -> None:
 
 
 def test_no_room() -> None:
-    with socket() as nobody, pytest.raises(Busy):
-        asyncio.run(Renderer(Workers(nobody, 1), places=0, kept_bytes=0).draw(drawing(), 1))
+    with socket() as unused, pytest.raises(Busy):
+        asyncio.run(Renderer(Workers(unused, 1), places=0, kept_bytes=0).draw(drawing(), 1))
 
 
 def test_no_time_and_then_again(renderer: Renderer) -> None:

@@ -1,4 +1,4 @@
-"""Specifications: named data of a stable form, rows that hold what was found, colours told apart."""
+"""Specifications: named datasets with stable fields, the right rows, distinguishable colours."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def drawn_functions(*names: str, orders: tuple[int, ...] = (0, 1, 2), look: Look
 
 
 def answer(*medians: Any, theory: bool = True) -> dict[str, Any]:
-    """What `POST /gradient-flow` says of layers with these gradients."""
+    """An answer of `POST /gradient-flow` with layers of these gradients."""
     spreads = [{"median": each, "low": each, "high": each} for each in medians]
     layers = [
         {"layer": number, "fan_in": 8, "fan_out": 8, "gradient_log10_rms": spread}
@@ -220,7 +220,7 @@ def test_text_is_readable(palette: Any) -> None:
 
 
 def seen_without_red_or_green(colour: str) -> Any:
-    """What remains for deuteranopes: linear RGB after Viénot, Brettel and Mollon 1999, in its square root."""
+    """As seen with deuteranopia: the square root of linear RGB, after Viénot, Brettel and Mollon 1999."""
     channels = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     confused = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])

@@ -1,4 +1,4 @@
-"""kill −9 of every kind of process under load; `make load` does the same more often."""
+"""SIGKILL of every kind of process under load; `make load` does the same more often."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check(toll: Toll) -> None:
 
 
 @pytest.mark.parametrize("kind", ["worker", "fork server", "renderer", "one of two servers"])
-def test_nothing_is_lost_but_what_the_dead_had_in_hand(kind: str) -> None:
+def test_only_requests_of_the_killed_process_are_lost(kind: str) -> None:
     with activation_lab(**SETTINGS) as server:
         check(asyncio.run(deaths(kinds_of(server)[kind], server, TIMES)))
 

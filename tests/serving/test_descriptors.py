@@ -1,4 +1,4 @@
-"""No more descriptors than the process may have: whoever is let in is served, nobody gets a 500."""
+"""At the limit of file descriptors, accepted connections are served, and no request gets a 500."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FLOW = {"activation": "tanh", "depth": 3, "width": 8, "networks": 1}
 
 
 @pytest.fixture
-def poor() -> Iterator[Server]:
+def limited() -> Iterator[Server]:
     for server in started(receive_timeout="3", simulators="2"):
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
         yield server
 
 
 def status(server: Server, method: str, path: str, **options: Any) -> int:
-    """The answer's status; 0 where the connection is closed without a word."""
+    """The status of the answer; 0 if the connection is closed without one."""
     try:
         return httpx.request(method, server.url + path, timeout=30, **options).status_code
     except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
@@ -37,7 +37,7 @@ def status(server: Server, method: str, path: str, **options: Any) -> int:
 
 
 def starts(connection: socket.socket, start: bytes) -> bool:
-    """Whether what has come begins so."""
+    """Whether the received data begins with ``start``."""
     connection.setblocking(False)
     try:
         return connection.recv(100).startswith(start)
@@ -48,25 +48,28 @@ def starts(connection: socket.socket, start: bytes) -> bool:
 @pytest.mark.parametrize(
     "sent",
     [b"", b"GET /healthz HTT", b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"],
-    ids=["nothing", "half", "kept"],
+    ids=["nothing", "half", "keep-alive"],
 )
-def test_a_crowd_of_connections_leaves_descriptors_to_work_with(poor: Server, sent: bytes) -> None:
+def test_many_connections_leave_descriptors_for_the_work(limited: Server, sent: bytes) -> None:
     statuses = set()
     with ExitStack() as crowd:
         connections = []
         for _ in range(3 * LIMIT):
-            connection = crowd.enter_context(socket.create_connection((poor.host, poor.port), timeout=5))
+            connection = crowd.enter_context(
+                socket.create_connection((limited.host, limited.port), timeout=5)
+            )
             with suppress(ConnectionError):
                 connection.sendall(sent)
             connections.append(connection)
         for _ in range(5):
-            statuses |= {status(poor, "GET", "/healthz"), status(poor, "POST", "/gradient-flow", json=FLOW)}
+            statuses.add(status(limited, "GET", "/healthz"))
+            statuses.add(status(limited, "POST", "/gradient-flow", json=FLOW))
         if sent == b"GET /healthz HTT":
             assert any(starts(each, b"HTTP/1.1 503 ") for each in connections)
         else:
-            assert statuses == {200}  # silent connections make room
+            assert statuses == {200}  # idle connections are closed for new ones
         assert statuses <= {0, 200, 503}
     end = time.monotonic() + 5
-    while httpx.get(f"{poor.url}/healthz").status_code != 200:
+    while httpx.get(f"{limited.url}/healthz").status_code != 200:
         assert time.monotonic() < end
-    assert httpx.post(f"{poor.url}/gradient-flow", json=FLOW, timeout=30).status_code == 200
+    assert httpx.post(f"{limited.url}/gradient-flow", json=FLOW, timeout=30).status_code == 200

@@ -1,4 +1,4 @@
-"""Workers that are killed, clients that leave, over real sockets: nothing is lost, all is free again soon."""
+"""Killed workers and disconnects, over real sockets: no answers are lost, and workers are freed soon."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ LONG = {"activation": "tanh", "depth": 20_000, "width": 64, "networks": 2, "init
 
 SHORT = {"activation": "tanh", "depth": 5, "width": 32, "networks": 2}
 
-LESSONS = {"activations": ["tanh", "relu"], "steps": 50_000, "frames": 100}
-"""Minutes of learning for both workers."""
+TRAINING = {"activations": ["tanh", "relu"], "steps": 50_000, "frames": 100}
+"""Minutes of training for both workers."""
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Server]:
+def service() -> Iterator[Server]:
     yield from started(simulators="2", max_queue="2")
 
 
 def simulators(server: Server) -> list[psutil.Process]:
-    """The worker processes: the children of the process that forks them."""
+    """The worker processes: the children of the fork server."""
     own = psutil.Process(server.process.pid).children(recursive=True)
     return [each for each in own if each.ppid() != server.process.pid]
 
 
 def busy(server: Server) -> int:
-    """Workers that are computing just now."""
+    """The number of workers that are computing."""
     before = {each.pid: each.cpu_times().user for each in simulators(server)}
     time.sleep(0.3)
     after = {each.pid: each.cpu_times().user for each in simulators(server)}
@@ -47,7 +47,7 @@ def busy(server: Server) -> int:
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Waits; fails after ``seconds``."""
+    """Waits for ``condition``; fails after ``seconds``."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds
@@ -57,18 +57,18 @@ def simulate(server: Server, **fields: Any) -> httpx.Response:
     return httpx.post(f"{server.url}/gradient-flow", json={**SHORT, **fields}, timeout=120)
 
 
-def test_a_killed_worker_costs_nobody_an_answer(house: Server) -> None:
+def test_no_answer_is_lost_when_a_worker_is_killed(service: Server) -> None:
     deep = {"depth": 500, "init": "critical"}  # survives, so that no remedies are tried
-    expected = simulate(house, **deep).content
+    expected = simulate(service, **deep).content
     with ThreadPoolExecutor(1) as client:
-        running = client.submit(simulate, house, **deep)
-        until(lambda: busy(house) > 0, 20)
-        simulators(house)[0].kill()
+        running = client.submit(simulate, service, **deep)
+        until(lambda: busy(service) > 0, 20)
+        simulators(service)[0].kill()
         assert running.result().content == expected
 
 
 def learned(answer: httpx.Response) -> Any:
-    """What came of a training, without what was measured by the clock."""
+    """The answer of a training, without timings."""
     assert answer.status_code == 200, answer.text[:300]
     found = answer.json()
     for each in found["activations"]:
@@ -77,22 +77,22 @@ def learned(answer: httpx.Response) -> Any:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing_that_is_learned(house: Server) -> None:
+def test_a_killed_worker_changes_nothing_that_is_learned(service: Server) -> None:
     learn = partial(
-        httpx.post, f"{house.url}/training", json={**LESSONS, "steps": 1500, "runs": 2}, timeout=120
+        httpx.post, f"{service.url}/training", json={**TRAINING, "steps": 1500, "runs": 2}, timeout=120
     )
     expected = learned(learn())
     with ThreadPoolExecutor(1) as client:
         running = client.submit(learn)
-        until(lambda: busy(house) > 0, 20)
-        for each in simulators(house):
+        until(lambda: busy(service) > 0, 20)
+        for each in simulators(service):
             each.kill()
         assert learned(running.result()) == expected
 
 
 @contextmanager
 def asked(server: Server, path: str, body: Any, accept: str = "application/json") -> Iterator[None]:
-    """A request on a connection of its own, which leaves at the end without the answer."""
+    """A request on a new connection, which is closed at the end without reading the answer."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((server.host, server.port)) as client:
@@ -102,71 +102,70 @@ def asked(server: Server, path: str, body: Any, accept: str = "application/json"
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize("path", ["/gradient-flow", "/gradient-flow/sweep", "/training"])
-def test_a_client_that_leaves_frees_the_workers_within_a_second(
-    house: Server, path: str, accept: str
-) -> None:
+def test_a_disconnect_frees_the_workers_within_a_second(service: Server, path: str, accept: str) -> None:
     if path.endswith("sweep"):
         accept = accept.replace("/json", "/jsonl")
         body: dict[str, Any] = {"base": LONG, "grid": {"seed": [0, 1, 2]}}
     else:
-        body = LESSONS if path == "/training" else LONG
-    with asked(house, path, body, accept):
-        until(lambda: busy(house) >= (1 if path == "/training" else 2), 20)  # which waits for its slower half
+        body = TRAINING if path == "/training" else LONG
+    with asked(service, path, body, accept):
+        # The faster half of a training waits for the slower one.
+        until(lambda: busy(service) >= (1 if path == "/training" else 2), 20)
     time.sleep(0.7)
-    assert busy(house) == 0
-    assert simulate(house).status_code == 200
+    assert busy(service) == 0
+    assert simulate(service).status_code == 200
 
 
-@pytest.mark.parametrize(("path", "long"), [("/gradient-flow", LONG), ("/training", LESSONS)])
-def test_more_simulations_than_places(house: Server, path: str, long: dict[str, Any]) -> None:
-    with asked(house, path, long), asked(house, path, long):
-        until(lambda: busy(house) == 2, 20)
-        refused = simulate(house)
+@pytest.mark.parametrize(("path", "long"), [("/gradient-flow", LONG), ("/training", TRAINING)])
+def test_more_simulations_than_places(service: Server, path: str, long: dict[str, Any]) -> None:
+    with asked(service, path, long), asked(service, path, long):
+        until(lambda: busy(service) == 2, 20)
+        refused = simulate(service)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         events = {"Accept": "text/event-stream"}
-        for route, body in (("/gradient-flow", SHORT), ("/training", LESSONS)):
-            stream = httpx.post(f"{house.url}{route}", json=body, headers=events)
+        for route, body in (("/gradient-flow", SHORT), ("/training", TRAINING)):
+            stream = httpx.post(f"{service.url}{route}", json=body, headers=events)
             assert stream.status_code == 503
-        small = httpx.post(f"{house.url}/activate", json={"function": "tanh", "inputs": [0]}, timeout=2)
+        small = httpx.post(f"{service.url}/activate", json={"function": "tanh", "inputs": [0]}, timeout=2)
         assert small.json()["derivative"] == [1.0]
-    until(lambda: simulate(house).status_code == 200, 5)
+    until(lambda: simulate(service).status_code == 200, 5)
 
 
-def test_a_deadline(house: Server) -> None:
-    answer = httpx.post(f"{house.url}/gradient-flow", json=LONG, headers={"Request-Timeout": "0.5"})
+def test_a_deadline(service: Server) -> None:
+    answer = httpx.post(f"{service.url}/gradient-flow", json=LONG, headers={"Request-Timeout": "0.5"})
     assert answer.status_code == 504
-    until(lambda: busy(house) == 0, 3)
+    until(lambda: busy(service) == 0, 3)
 
 
 @pytest.mark.slow
-def test_the_deadline_of_a_job_whose_worker_is_stopped(house: Server) -> None:
+def test_the_deadline_of_a_job_whose_worker_is_stopped(service: Server) -> None:
     def ask() -> httpx.Response:
         headers = {"Request-Timeout": "4"}
-        return httpx.post(f"{house.url}/gradient-flow", json=LONG, headers=headers, timeout=60)
+        return httpx.post(f"{service.url}/gradient-flow", json=LONG, headers=headers, timeout=60)
 
-    assert simulate(house).status_code == 200  # now there are workers
+    assert simulate(service).status_code == 200  # starts the workers
     with ThreadPoolExecutor(1) as client:
         begin = time.monotonic()
         running = client.submit(ask)
-        until(lambda: busy(house) > 0, 20)
-        stopped = simulators(house)
+        until(lambda: busy(service) > 0, 20)
+        stopped = simulators(service)
         for each in stopped:
             each.suspend()
         assert running.result().status_code == 504
         assert time.monotonic() - begin < 10
-    assert simulate(house).status_code == 200
-    assert not {each.pid for each in stopped} & {each.pid for each in simulators(house)}
+    assert simulate(service).status_code == 200
+    assert not {each.pid for each in stopped} & {each.pid for each in simulators(service)}
 
 
-def leave(server: Server) -> None:
-    """Asks for minutes of work and goes."""
+def disconnect(server: Server) -> None:
+    """Requests minutes of work and disconnects."""
     with asked(server, "/gradient-flow", LONG):
         time.sleep(0.15)
 
 
 @pytest.mark.slow
-def test_ten_clients_a_second_that_leave_cost_others_little() -> None:
+def test_ten_disconnects_a_second_cost_other_clients_little() -> None:
     for server in started(simulators="2"):
         for _ in range(4):
             simulate(server)
@@ -177,12 +176,12 @@ def test_ten_clients_a_second_that_leave_cost_others_little() -> None:
             calm.append(time.monotonic() - begin)
         over = threading.Event()
 
-        def leavers(server: Server = server, over: threading.Event = over) -> None:
+        def keep_disconnecting(server: Server = server, over: threading.Event = over) -> None:
             while not over.is_set():
-                threading.Thread(target=leave, args=(server,)).start()
+                threading.Thread(target=disconnect, args=(server,)).start()
                 time.sleep(0.1)
 
-        crowd = threading.Thread(target=leavers)
+        crowd = threading.Thread(target=keep_disconnecting)
         crowd.start()
         time.sleep(1)
         for _ in range(5):
@@ -196,18 +195,18 @@ def test_ten_clients_a_second_that_leave_cost_others_little() -> None:
 
 
 def below(server: Server) -> Any:
-    """Its descendants, as psutil's processes."""
+    """The server's descendant processes."""
     return psutil.Process(server.process.pid).children(recursive=True)
 
 
 def all_there(server: Server) -> bool:
-    """Two servers, what multiprocessing starts beside them, a fork server and two simulators."""
+    """Whether all processes run: two servers and multiprocessing's helpers, a fork server, two simulators."""
     return len(below(server)) >= 6
 
 
 @pytest.mark.slow
 def test_four_server_processes_share_two_simulators(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And need no directory that can be written to."""
+    """They need no writable directory."""
     for name in ("TMPDIR", "TEMP", "TMP", "HOME"):
         monkeypatch.setenv(name, "/nowhere")
     for server in started(workers="4", simulators="2"):
@@ -217,15 +216,14 @@ def test_four_server_processes_share_two_simulators(monkeypatch: pytest.MonkeyPa
         children = psutil.Process(server.process.pid).children()
         (fork_server,) = (each for each in children if "app.compute.fork_server" in each.cmdline())
         assert len(fork_server.children()) == 2
-        told = httpx.get(f"{server.url}/metrics").text
-        assert (
-            'activation_lab_requests_total{function="tanh",route="/gradient-flow",status="200"} 16.0' in told
-        )
+        metrics = httpx.get(f"{server.url}/metrics").text
+        counted = 'activation_lab_requests_total{function="tanh",route="/gradient-flow",status="200"} 16.0'
+        assert counted in metrics
 
 
 @pytest.mark.slow
 def test_nothing_is_left_of_a_supervisor_that_was_killed() -> None:
-    """Its servers end, though they compute, and so do the simulators."""
+    """Its server processes end although they are computing, and so do the simulators."""
     for server in started(workers="2", simulators="2"):
         with ThreadPoolExecutor(1) as client:
             running = client.submit(simulate, server, **LONG)
@@ -233,6 +231,6 @@ def test_nothing_is_left_of_a_supervisor_that_was_killed() -> None:
             left = below(server)
             server.process.kill()
             _, left = psutil.wait_procs(left, timeout=5)
-            ended = [each for each in left if each.status() == psutil.STATUS_ZOMBIE]  # and not reaped yet
+            ended = [each for each in left if each.status() == psutil.STATUS_ZOMBIE]  # not reaped yet
             assert left == ended
             assert running.exception() is not None

@@ -1,4 +1,4 @@
-"""The first answers of a service that has just become ready: nobody waits for its workers' imports."""
+"""The first answers of a service that has just become ready do not wait for imports in its workers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FIRST: dict[str, dict[str, Any]] = {
 
 
 def below(server: Server) -> list[psutil.Process]:
-    """The processes that stay: one is there for a moment, to look at a library."""
+    """The server's child processes, without the short-lived one that bundles Vega."""
     found = psutil.Process(server.process.pid).children(recursive=True)
     return [each for each in found if "vega.py" not in command_of(each.pid)]
 
 
 def spent(server: Server) -> float:
-    """Seconds of the processor of the server and of the worker that took most: what a client waits for."""
+    """Processor seconds of the server and of the busiest worker: the time that a client waits."""
     workers = [each.pid for each in below(server) if each.ppid() != server.process.pid]
     return processor_seconds(server.process.pid) + max(map(processor_seconds, workers), default=0.0)
 
@@ -37,7 +37,7 @@ def spent(server: Server) -> float:
 def test_the_fork_server_shares_memory_and_nothing_else(server: Server) -> None:
     (fork_server,) = (each for each in below(server) if each.ppid() == server.process.pid)
     assert fork_server.num_threads() == 1
-    assert not fork_server.net_connections("tcp")  # or nobody could take the port after the service
+    assert not fork_server.net_connections("tcp")  # or the port would stay in use after the service
     shared = fork_server.memory_full_info()
     assert shared.uss < 0.5 * shared.rss
 
@@ -45,7 +45,7 @@ def test_the_fork_server_shares_memory_and_nothing_else(server: Server) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FIRST)
 def test_a_formula_s_first_answer(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 0.3 s of processor time: how busy the machine is says nothing. Only tests install SciPy."""
+    """Within 0.3 s of processor time, whatever the load. SciPy is hidden: only tests install it."""
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['scipy'] = None")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for server in started():

@@ -1,4 +1,4 @@
-"""Answers leave together, none later than the turn's end, and none is lost."""
+"""Responses are sent together, at the latest at the end of the loop's iteration, and none is lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.serving.outbox import Outbox
 
 
 class Turn:
-    """A turn of the event loop, and what was called for its end."""
+    """An iteration of the event loop, and the callbacks for its end."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -30,7 +30,7 @@ class Turn:
 
 
 class Sender:
-    """Notes when it is asked to send."""
+    """Records when it is flushed."""
 
     def __init__(self, turn: Turn, name: str) -> None:
         self._turn = turn
@@ -50,7 +50,7 @@ def test_all_send_at_the_end_of_the_turn() -> None:
     assert turn.end()[3:] == ["d"]
 
 
-def test_nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_wait_flushes_early(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     turn = Turn()

@@ -1,4 +1,4 @@
-"""What a machine may lack or get wrong: the service works, or says what is wrong and ends."""
+"""Deficient machines: the service works, or reports what is wrong and exits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APP = Path(__file__).parent.parent.parent / "app"
 
 
 def works(server: Server) -> None:
-    """Everything that may need a file, a process or a descriptor is answered."""
+    """Checks that requests that need files, processes or descriptors are answered."""
     many = np.linspace(-3, 3, 300_000)
     with Client(server.url, retries=0) as lab:
         assert lab.send(activate("softplus", [0.5], order=2)).second_derivative is not None
@@ -39,7 +39,7 @@ def works(server: Server) -> None:
 
 @pytest.fixture(params=["full", "read-only"])
 def nothing_to_write_to(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A file system with the program on it, to which nothing can be written."""
+    """An unwritable file system with the program on it."""
     command = ("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", tmp_path)
     if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
@@ -90,7 +90,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 
 
 def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By days, there and back, each time that anybody asks for the time of day."""
+    """By days, back and forth, each time the time of day is read."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for server in started(workers="2", simulators="1", request_timeout="30", keep_alive="2"):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over real sockets: one answer to each whole request, in order, and a limit to everything."""
+"""HTTP/1.1 over real sockets: one response to each complete request, in order, and limits on everything."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MARKER = b"mArKeR"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Server]:
-    """A server that waits a second for its readers, and lets what they do not read take 50 MB."""
+def service() -> Iterator[Server]:
+    """A server with a send timeout of a second, and 50 MB for unread answers."""
     yield from started(
         send_timeout=str(SEND_TIMEOUT),
         max_unsent_bytes=str(50 * 2**20),
@@ -37,32 +37,32 @@ def house() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def alive_after_it(house: Server) -> Iterator[None]:
+def alive_after_it(service: Server) -> Iterator[None]:
     yield
-    assert statuses(house, LAST) == [200]
+    assert statuses(service, LAST) == [200]
 
 
-def ask(house: Server, *data: bytes) -> list[Answer]:
-    return exchanged((house.host, house.port), *data)
+def ask(service: Server, *data: bytes) -> list[Answer]:
+    return exchanged((service.host, service.port), *data)
 
 
-def statuses(house: Server, *data: bytes) -> list[int]:
-    return [each.status for each in ask(house, *data)]
+def statuses(service: Server, *data: bytes) -> list[int]:
+    return [each.status for each in ask(service, *data)]
 
 
-def connected(house: Server, receive_buffer: int | None = None) -> socket.socket:
+def connected(service: Server, receive_buffer: int | None = None) -> socket.socket:
     connection = socket.socket()
     if receive_buffer is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(20)
-    connection.connect((house.host, house.port))
+    connection.connect((service.host, service.port))
     return connection
 
 
-def memory(house: Server) -> int:
-    """Bytes that the server holds, once what computes is loaded."""
-    ask(house, POST + LAST)
-    return int(psutil.Process(house.process.pid).memory_info().rss)
+def memory(service: Server) -> int:
+    """Resident bytes of the server, after a first request has loaded everything."""
+    ask(service, POST + LAST)
+    return int(psutil.Process(service.process.pid).memory_info().rss)
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:
@@ -72,9 +72,9 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.02)
 
 
-def running(house: Server) -> float:
-    """Simulations in work, as the service says."""
-    (answer,) = ask(house, request("GET", "/metrics", "Connection: close"))
+def running(service: Server) -> float:
+    """Running simulations, from the metrics."""
+    (answer,) = ask(service, request("GET", "/metrics", "Connection: close"))
     line = next(each for each in answer.body.splitlines() if b'jobs_running{pool="sim' in each)
     return float(line.split()[-1])
 
@@ -100,32 +100,32 @@ def running(house: Server) -> float:
     ],
     ids=lambda value: str(value) if isinstance(value, int) else f"{value[:16]!r} {len(value)}",
 )
-def test_heads_have_a_limit(house: Server, status: int, head: bytes, pieces: int) -> None:
-    before = memory(house)
+def test_heads_have_a_limit(service: Server, status: int, head: bytes, pieces: int) -> None:
+    before = memory(service)
     step = -(-len(head) // pieces)
-    found = ask(house, *(head[start : start + step] for start in range(0, len(head), step)))
+    found = ask(service, *(head[start : start + step] for start in range(0, len(head), step)))
     assert [each.status for each in found] == [status]
     assert len(found[0].body) < 1000
-    assert memory(house) - before < 20 << 20
+    assert memory(service) - before < 20 << 20
 
 
-def test_a_head_that_goes_on_and_on_is_not_held(house: Server) -> None:
-    """Also behind a request that is being answered, and in the trailers and extensions of a chunked body."""
+def test_a_head_that_goes_on_and_on_is_not_held(service: Server) -> None:
+    """Also after a request that is being answered, and in the trailers and extensions of a chunked body."""
     chunked = request("POST", "/activate", "Transfer-Encoding: chunked", "Content-Type: application/json")
     endless = b"x" * (20 << 20)
-    before = memory(house)
-    assert statuses(house, GET, b"GET / HTTP/1.1\r\nX: ", endless) == [200, 431]
-    assert statuses(house, chunked, b"0\r\nX: ", endless) == [400]
-    assert statuses(house, chunked, b"5;x=", endless) == [400]
-    assert statuses(house, b"\r\n" * MOST_HEAD) == [431]
-    assert memory(house) - before < 20 << 20
+    before = memory(service)
+    assert statuses(service, GET, b"GET / HTTP/1.1\r\nX: ", endless) == [200, 431]
+    assert statuses(service, chunked, b"0\r\nX: ", endless) == [400]
+    assert statuses(service, chunked, b"5;x=", endless) == [400]
+    assert statuses(service, b"\r\n" * MOST_HEAD) == [431]
+    assert memory(service) - before < 20 << 20
 
 
 # Pipelines
 
 
-def test_a_pipeline_is_answered_in_order(house: Server) -> None:
-    """More requests than are held at a time, all sorts, in one write."""
+def test_a_pipeline_is_answered_in_order(service: Server) -> None:
+    """More requests than are held at a time, of all kinds, in one write."""
     kinds = [
         (200, GET),
         (200, POST),
@@ -134,13 +134,13 @@ def test_a_pipeline_is_answered_in_order(house: Server) -> None:
         (422, request("POST", "/activate", body=b"{}")),
     ]
     many = [kinds[number % len(kinds)] for number in range(40 * MOST_WAITING)]
-    assert statuses(house, b"".join(data for _, data in many), LAST) == [*(each for each, _ in many), 200]
+    assert statuses(service, b"".join(data for _, data in many), LAST) == [*(each for each, _ in many), 200]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 37])
-def test_it_does_not_matter_where_the_pieces_end(house: Server, step: int) -> None:
+def test_it_does_not_matter_where_the_pieces_end(service: Server, step: int) -> None:
     data = GET + POST + b"\r\n" + request("POST", "/activate", "Expect: 100-continue", body=SIGMOID) + LAST
-    with connected(house) as connection:
+    with connected(service) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(data), step):
             connection.sendall(data[start : start + step])
@@ -149,18 +149,18 @@ def test_it_does_not_matter_where_the_pieces_end(house: Server, step: int) -> No
     assert [each.status for each in found] == [200, 200, 200, 200]
 
 
-def test_a_pipeline_whose_answers_nobody_reads_is_not_held(house: Server) -> None:
-    before = memory(house)
-    with connected(house, 4096) as connection:
+def test_a_pipeline_with_unread_responses_is_not_buffered(service: Server) -> None:
+    before = memory(service)
+    with connected(service, 4096) as connection:
         connection.settimeout(1)
         with pytest.raises((TimeoutError, ConnectionError)):
             connection.sendall(POST * 1_000_000)
-        assert memory(house) - before < 20 << 20
+        assert memory(service) - before < 20 << 20
         until(lambda: closed(connection), 3 * SEND_TIMEOUT + 20)
 
 
 def closed(connection: socket.socket) -> bool:
-    """Whether the server has closed; what it sent is left unread."""
+    """Whether the server has closed the connection, without reading what it sent."""
     try:
         connection.send(b"G")
     except (BrokenPipeError, ConnectionResetError):
@@ -170,12 +170,12 @@ def closed(connection: socket.socket) -> bool:
     return False
 
 
-# Readers
+# Slow clients
 
 
-def unread(house: Server, numbers: int, accept: str) -> socket.socket:
-    """A client that asks for so many numbers and reads nothing."""
-    connection = connected(house, 4096)
+def unread(service: Server, numbers: int, accept: str) -> socket.socket:
+    """A client that requests so many numbers and reads nothing."""
+    connection = connected(service, 4096)
     body = b'{"function":"relu","order":0,"inputs":[' + b"0," * (numbers - 1) + b"0]}"
     connection.sendall(request("POST", "/activate", f"Accept: {accept}", body=body))
     return connection
@@ -185,32 +185,32 @@ def unread(house: Server, numbers: int, accept: str) -> socket.socket:
 @pytest.mark.parametrize(
     "numbers", [100_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (15_000, 2_000_000))]
 )
-def test_a_client_that_does_not_read_is_closed(house: Server, numbers: int, accept: str) -> None:
-    with unread(house, numbers, accept) as connection:
+def test_a_client_that_does_not_read_is_closed(service: Server, numbers: int, accept: str) -> None:
+    with unread(service, numbers, accept) as connection:
         connection.settimeout(0.1)
         until(lambda: closed(connection), 3 * SEND_TIMEOUT + 10)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
-def test_unread_answers_hold_bounded_memory(house: Server, accept: str) -> None:
-    """Sixty answers of 16 MB: those that have waited longest are cut off, whoever reads is served."""
-    before = memory(house)
+def test_unread_answers_hold_bounded_memory(service: Server, accept: str) -> None:
+    """Sixty answers of 16 MB: those that have waited longest are aborted, clients that read are served."""
+    before = memory(service)
     crowd = []
     try:
         for _ in range(60):
-            crowd.append(unread(house, 2_000_000, accept))
-            assert statuses(house, request("POST", "/activate", "Connection: close", body=SIGMOID)) == [200]
+            crowd.append(unread(service, 2_000_000, accept))
+            assert statuses(service, request("POST", "/activate", "Connection: close", body=SIGMOID)) == [200]
             time.sleep(0.05)
-        assert memory(house) - before < 400 << 20
+        assert memory(service) - before < 400 << 20
     finally:
         for each in crowd:
             each.close()
 
 
-def test_a_slow_reader_gets_all_of_it(house: Server) -> None:
-    """Twice the time that a client may take nothing for."""
-    with unread(house, 1_000_000, "application/x-npy") as connection:
+def test_a_slow_reader_gets_all_of_it(service: Server) -> None:
+    """It takes twice the send timeout in all."""
+    with unread(service, 1_000_000, "application/x-npy") as connection:
         data = bytearray()
         while len(data) < 8_000_000:
             piece = connection.recv(100_000)
@@ -222,7 +222,7 @@ def test_a_slow_reader_gets_all_of_it(house: Server) -> None:
     assert answer.status == 200
 
 
-# Leavers
+# Disconnects
 
 SWEEP = json.dumps(
     {
@@ -237,26 +237,26 @@ SWEEP = json.dumps(
     [b"", GET, GET * 3 * MOST_WAITING, request("POST", "/activate", body=b"x" * 10_000_000), b"GET / HT"],
     ids=["nothing", "a request", "more than is held", "a large body", "half a request"],
 )
-def test_a_client_that_leaves_frees_the_workers_whatever_it_sent_behind(house: Server, behind: bytes) -> None:
-    with connected(house) as connection:
+def test_a_disconnect_frees_the_workers_whatever_was_sent_after(service: Server, behind: bytes) -> None:
+    with connected(service) as connection:
         connection.settimeout(0.5)
         with suppress(TimeoutError):  # it is not read while the sweep runs
             connection.sendall(request("POST", "/gradient-flow/sweep", body=SWEEP) + behind)
-        until(lambda: running(house) > 0, 20)
+        until(lambda: running(service) > 0, 20)
     left = time.monotonic()
-    until(lambda: running(house) == 0, 5)
+    until(lambda: running(service) == 0, 5)
     assert time.monotonic() - left < 1.0
 
 
-def test_a_client_that_closes_its_side_still_gets_its_answers(house: Server) -> None:
-    with connected(house) as connection:
+def test_a_half_closed_client_still_gets_its_answers(service: Server) -> None:
+    with connected(service) as connection:
         connection.sendall((GET + POST) * MOST_WAITING + b"GET /half")
         connection.shutdown(socket.SHUT_WR)
         found = answers(received(connection))
     assert [each.status for each in found] == [200] * 2 * MOST_WAITING
 
 
-# To the letter
+# Conformance
 
 
 @pytest.mark.parametrize(
@@ -269,12 +269,12 @@ def test_a_client_that_closes_its_side_still_gets_its_answers(house: Server) -> 
     ids=["foo", "h2c", "websocket"],
 )
 @pytest.mark.parametrize("gap", [0.0, 0.2], ids=["at once", "later"])
-def test_an_upgrade_is_ignored(house: Server, headers: tuple[str, ...], gap: float) -> None:
+def test_an_upgrade_is_ignored(service: Server, headers: tuple[str, ...], gap: float) -> None:
     inner = request("GET", "/readyz")
     head = request(
         "POST", "/activate", *headers, "Content-Type: application/json", f"Content-Length: {len(inner)}"
     )
-    with connected(house) as connection:
+    with connected(service) as connection:
         connection.sendall(head)
         time.sleep(gap)
         connection.sendall(inner + request("GET", "/healthz", *headers))
@@ -311,10 +311,10 @@ def test_an_upgrade_is_ignored(house: Server, headers: tuple[str, ...], gap: flo
 )
 @pytest.mark.parametrize("before", [[], [GET], [POST, GET, POST]], ids=len)
 @pytest.mark.parametrize("after", [b"", GET], ids=["alone", "with one behind"])
-def test_what_is_no_http_is_answered_last(
-    house: Server, status: int, rubbish: bytes, before: list[bytes], after: bytes
+def test_malformed_requests_are_answered_last(
+    service: Server, status: int, rubbish: bytes, before: list[bytes], after: bytes
 ) -> None:
-    found = ask(house, b"".join(before) + rubbish + after)
+    found = ask(service, b"".join(before) + rubbish + after)
     assert [each.status for each in found] == [*(200 for _ in before), status]
     assert found[-1].headers[b"connection"] == b"close"
     assert found[-1].headers[b"content-type"] == b"application/problem+json"
@@ -322,65 +322,64 @@ def test_what_is_no_http_is_answered_last(
     assert MARKER not in found[-1].body
 
 
-def test_what_follows_a_closing_request_is_not_answered(house: Server) -> None:
-    assert statuses(house, GET + LAST + GET) == [200, 200]
-    assert statuses(house, GET + LAST + MARKER) == [200, 200]
-    assert statuses(house, request("GET", "/healthz", version="1.0") + GET) == [200]
+def test_what_follows_a_closing_request_is_not_answered(service: Server) -> None:
+    assert statuses(service, GET + LAST + GET) == [200, 200]
+    assert statuses(service, GET + LAST + MARKER) == [200, 200]
+    assert statuses(service, request("GET", "/healthz", version="1.0") + GET) == [200]
 
 
 def test_an_answer_before_the_body_ends_the_connection() -> None:
-    for house in started(api_keys="secret"):
+    for service in started(api_keys="secret"):
         expecting = request("POST", "/activate", "Expect: 100-continue", "Content-Length: 1000")
-        found = ask(house, expecting + GET)
+        found = ask(service, expecting + GET)
         assert [each.status for each in found] == [401]
         assert found[0].headers[b"connection"] == b"close"
-        assert statuses(house, request("POST", "/activate", body=SIGMOID) + LAST) == [401, 200]
+        assert statuses(service, request("POST", "/activate", body=SIGMOID) + LAST) == [401, 200]
 
 
-def test_a_body_that_nobody_wants_is_read_and_dropped(house: Server) -> None:
-    """Answered once its head is there, before its body, and the next request is found behind it."""
+def test_an_unread_body_is_dropped(service: Server) -> None:
+    """The request is answered after its head, before its body, and the next request is found after it."""
     unknown = request("POST", "/nothing", body=b"x" * 100_000).removesuffix(b"x" * 100_000)
     chunked = request("POST", "/nothing", "Transfer-Encoding: chunked")
     for head, body in ((unknown, b"x" * 100_000), (chunked, b"5\r\nhello\r\n" * 1000 + b"0\r\n\r\n")):
-        with connected(house) as connection:
+        with connected(service) as connection:
             connection.sendall(head)
             answer, rest = first_answer(connection.recv(1 << 16))
             assert (answer.status, rest) == (404, b"")
             assert b"connection" not in answer.headers
             connection.sendall(body + GET + LAST)
             assert [each.status for each in answers(received(connection))] == [200, 200]
-    endless = ask(house, chunked, b"100000\r\n" + b"x" * (1 << 20) + b"\r\n5\r\nhello\r\n" * 3)
+    endless = ask(service, chunked, b"100000\r\n" + b"x" * (1 << 20) + b"\r\n5\r\nhello\r\n" * 3)
     assert [each.status for each in endless] == [404]
 
 
-def test_a_body_is_asked_for_where_it_is_wanted(house: Server) -> None:
+def test_100_continue(service: Server) -> None:
     expecting = request("POST", "/activate", "Expect: 100-continue", body=SIGMOID).removesuffix(SIGMOID)
-    with connected(house) as connection:
+    with connected(service) as connection:
         connection.sendall(expecting)
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(SIGMOID + LAST)
         assert [each.status for each in answers(received(connection))] == [200, 200]
 
 
-def test_trailers_are_no_headers(house: Server) -> None:
+def test_trailers_are_no_headers(service: Server) -> None:
     head = request("POST", "/activate", "Content-Type: application/json", "Transfer-Encoding: chunked")
     trailers = b"Request-Timeout: -1\r\nX-Request-Id: trailer\r\nContent-Type: text/plain\r\nHost: b\r\n"
     chunked = head + b"%x;a=b\r\n%b\r\n0\r\n%b\r\n" % (len(SIGMOID), SIGMOID, trailers)
-    found = ask(house, chunked + LAST)
+    found = ask(service, chunked + LAST)
     assert [each.status for each in found] == [200, 200]
     assert found[0].headers[b"x-request-id"] != b"trailer"
 
 
-def test_versions_and_targets(house: Server) -> None:
-    assert statuses(house, b"GET /healthz HTTP/1.0\r\n\r\n") == [200]
-    assert statuses(house, request("GET", "http://other/functions?framework=torch", "Connection: close")) == [
-        200
-    ]
-    assert statuses(house, request("GET", "http://other", "Connection: close")) == [200]
-    assert statuses(house, request("OPTIONS", "*", "Connection: close"))[0] in (200, 404)
-    (answer,) = ask(house, request("POST", "/activate", body=SIGMOID, version="1.0"))
+def test_versions_and_targets(service: Server) -> None:
+    assert statuses(service, b"GET /healthz HTTP/1.0\r\n\r\n") == [200]
+    absolute = request("GET", "http://other/functions?framework=torch", "Connection: close")
+    assert statuses(service, absolute) == [200]
+    assert statuses(service, request("GET", "http://other", "Connection: close")) == [200]
+    assert statuses(service, request("OPTIONS", "*", "Connection: close"))[0] in (200, 404)
+    (answer,) = ask(service, request("POST", "/activate", body=SIGMOID, version="1.0"))
     assert b"transfer-encoding" not in answer.headers
     large = b'{"function":"relu","inputs":[' + b"0," * 99_999 + b"0]}"
-    (answer,) = ask(house, request("POST", "/activate", body=large, version="1.0"))
+    (answer,) = ask(service, request("POST", "/activate", body=large, version="1.0"))
     assert b"transfer-encoding" not in answer.headers
     assert json.loads(answer.body)["shape"] == [100_000]

@@ -1,4 +1,4 @@
-"""When the server sends an answer: at once where it is alone, else with those of the same turn."""
+"""When a response is sent: at once if it is the only one, else with others of the same loop iteration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 class Wire(asyncio.Transport):
-    """Notes what is sent, all connections in one list."""
+    """Records what is sent, for all connections in one list."""
 
     def __init__(self, sent: list[bytes]) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class Wire(asyncio.Transport):
         return 0
 
 
-class Alone(Service):
-    """A server that is nothing but what its connections need."""
+class MinimalService(Service):
+    """Only what connections need from a server."""
 
     def __init__(self) -> None:
         self.root_path = ""
@@ -55,14 +55,14 @@ def answered(body: bytes, connections: int) -> tuple[list[bytes], list[int]]:
 
     async def exchange() -> None:
         loop = asyncio.get_running_loop()
-        service = Alone()
+        service = MinimalService()
         service.app = application
         clients = [Connection(service, loop) for _ in range(connections)]
         for each in clients:
             each.connection_made(Wire(sent))
             each.data_received(REQUEST)
         await asyncio.gather(*service.tasks)
-        await asyncio.sleep(0)  # the end of the turn
+        await asyncio.sleep(0)  # the end of the iteration
         for each in clients:
             each.connection_lost(None)
 

@@ -1,4 +1,4 @@
-"""What a SIGTERM starts, over real sockets, with one server process and with two."""
+"""Shutdown after SIGTERM, over real sockets, with one server process and with two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.hostile.test_hostile import post, rest
 NOTICE = 1.0
 GRACE = 10.0
 AMPLE = 60.0
-"""A grace period in which the work of these tests ends on any machine: for what is to finish."""
+"""A grace period in which the work of these tests finishes on any machine."""
 
 SMALL = {"function": "tanh", "inputs": [0.5]}
 
@@ -43,7 +43,7 @@ def serving(request: pytest.FixtureRequest, grace: float) -> Iterator[Server]:
 
 
 def long(server: Server) -> httpx.Response:
-    """A simulation that takes a core the better part of a second at least."""
+    """A simulation that takes a core most of a second at least."""
     body = {
         "activation": "tanh",
         "init": "critical",  # survives, so that no remedies are tried
@@ -66,7 +66,7 @@ def status(server: Server, path: str) -> int:
 
 
 def wait_until_running(server: Server) -> None:
-    """Until the service says that it simulates something."""
+    """Waits until the metrics report a running simulation."""
     running = 'activation_lab_jobs_running{pool="simulations"}'
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -77,14 +77,14 @@ def wait_until_running(server: Server) -> None:
     raise TimeoutError("nothing runs")
 
 
-def wait_until_leaving(server: Server) -> None:
-    """Until the service says that it is not ready."""
+def wait_until_not_ready(server: Server) -> None:
+    """Waits until the service reports that it is not ready."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if status(server, "/readyz") == 503:
             return
         time.sleep(0.02)
-    raise TimeoutError("it does not say so")
+    raise TimeoutError("it is still ready")
 
 
 def refuses(server: Server) -> bool:
@@ -96,9 +96,9 @@ def refuses(server: Server) -> bool:
 
 
 @PROCESSES
-def test_it_says_no_before_it_stops_listening(serving: Server) -> None:
+def test_it_is_not_ready_before_it_stops_listening(serving: Server) -> None:
     serving.process.terminate()
-    wait_until_leaving(serving)
+    wait_until_not_ready(serving)
     assert status(serving, "/healthz") == 200
     answered = httpx.post(f"{serving.url}/activate", json=SMALL)
     assert answered.status_code == 200
@@ -125,7 +125,7 @@ def test_an_array_on_its_way_is_computed() -> None:
             body = b'{"function":"tanh","inputs":[' + b"0," * 1_000_000 + b"0]}"
             length = f"Content-Length: {len(body)}"
             connection.sendall(post(b"", "Content-Type: application/json", length, "Expect: 100-continue"))
-            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # it is let in
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # it is accepted
             connection.sendall(body[:1_000_000])
             server.process.terminate()
             connection.sendall(body[1_000_000:])
@@ -150,28 +150,28 @@ def test_a_request_beyond_the_grace_period_does_not_keep_the_process(serving: Se
 def test_a_second_sigterm_cuts_the_notice_short() -> None:
     for server in started(shutdown_notice="20", shutdown_grace="30"):
         server.process.terminate()
-        wait_until_leaving(server)
+        wait_until_not_ready(server)
         server.process.terminate()
         assert server.process.wait(5) == 0
 
 
 @PROCESSES
 def test_sigterm_under_load(serving: Server) -> None:
-    """Clients that connect anew each time and clients that stay connected see 200 or a closed port."""
+    """Clients with a connection per request and clients with persistent ones see 200 or a closed port."""
     stop = threading.Event()
     seen: Counter[int | str] = Counter()
 
-    def stranger() -> None:
+    def new_connections() -> None:
         while not stop.is_set():
             seen[answer(lambda: httpx.post(f"{serving.url}/activate", json=SMALL, timeout=60))] += 1
 
-    def regular() -> None:
+    def persistent_connection() -> None:
         with httpx.Client(base_url=serving.url) as client:
             while not stop.is_set():
                 seen[answer(lambda: client.post("/activate", json=SMALL, timeout=60))] += 1
 
     with ThreadPoolExecutor(6) as crowd, ended_by(stop):
-        for visit in [stranger, stranger, regular, regular]:
+        for visit in [new_connections, persistent_connection] * 2:
             crowd.submit(visit)
         running = [crowd.submit(send, serving) for send in (long, large)]
         wait_until_running(serving)
@@ -186,7 +186,7 @@ def test_sigterm_under_load(serving: Server) -> None:
 
 @contextmanager
 def ended_by(stop: threading.Event) -> Iterator[None]:
-    """Whose visits end with the block: a pool waits for them even where an assertion failed."""
+    """Sets ``stop`` at the end of the block, even if an assertion failed: the pool waits for its threads."""
     try:
         yield
     finally:

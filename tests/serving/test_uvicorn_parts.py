@@ -1,4 +1,4 @@
-"""What is used of uvicorn beyond what it documents is still as it was."""
+"""The undocumented parts of uvicorn that are used have not changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loaded() -> uvicorn.Config:
 
 
 def keywords(function: object, called: str) -> set[str]:
-    """The keywords that the source of ``function`` gives where it calls something of that name."""
+    """The keywords with which the source of ``function`` calls something named ``called``."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # type: ignore[arg-type]
     calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
     return {
@@ -46,7 +46,7 @@ def test_a_connection_is_made_by_its_keywords() -> None:
     assert loaded().http_protocol_class is uvicorn_parts.connection, CHANGED + "Config.http may be callable"
 
 
-def test_a_configuration_tells_the_application_and_its_times() -> None:
+def test_a_configuration_has_the_application_and_timeouts() -> None:
     config = loaded()
     assert config.loaded_app is nothing, CHANGED + "Config.loaded_app, bare without proxy_headers"
     assert config.root_path == "/lab", CHANGED + "Config.root_path"

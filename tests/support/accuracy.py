@@ -27,7 +27,7 @@ NORMAL = 2.3e-308
 
 
 def error_of(entry: Elementwise, order: int, x: float, got: float, params: dict[str, float]) -> float:
-    """In ulp; 0 where the exact value is no normal number."""
+    """The error in ulp; 0 where the exact value is no normal number."""
     expression = entry.formulas.orders[order]
     before = ctx.prec
     try:

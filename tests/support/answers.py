@@ -1,8 +1,8 @@
 """``python -m tests.support.answers`` writes what the OpenAPI document shows: answers.json, texts.json.
 
-Each is what the service says to the first example of an operation. Long lists are cut to their beginning,
-which the document's models take as well; what is cut shows nothing that the beginning does not. Texts are
-pictures, streams and metrics.
+Each is the service's answer to the first example of an operation. Long lists are truncated, which the
+document's models accept as well; what is cut shows nothing that the beginning does not. Texts are pictures,
+streams and metrics.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ LONGEST = 2
 """Elements of a list that are kept."""
 
 NAMED = {"name": next(iter(REGISTRY)), "version": "1"}
-"""What stands in a path."""
+"""The values of path parameters."""
 
 
 FORMS = {"application/json": "vl.json", "image/svg+xml": "svg"}
-"""How a picture's address ends."""
+"""The file extensions of pictures."""
 
 TEXTS = ("image/svg+xml", "application/jsonl", "text/event-stream", "text/plain")
 
 
 def questions(app: FastAPI, media_type: str = "application/json") -> Iterator[tuple[str, str, str, Any]]:
-    """Method, path with its fields, path to ask, and body or None, of each operation that answers so."""
+    """Method, path template, path to request, and body or None, of each operation that answers so."""
     for path, methods in app.openapi()["paths"].items():
         for method, operation in methods.items():
             if media_type in operation["responses"].get("200", {}).get("content", {}):

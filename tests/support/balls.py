@@ -1,7 +1,7 @@
-"""A second judge: an entry's own formula in ball arithmetic, which says what is certain.
+"""A second reference: an entry's own formula in ball arithmetic, with proved bounds.
 
 The formula's text is compiled into Python with balls for its literals, so that every value of a 16-bit
-format can be judged in minutes. What it says is held against mpmath on a sample.
+format can be checked in minutes. It is compared with mpmath on a sample.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Literals(ast.NodeTransformer):
 
 @cache
 def _literal(text: str, precision: int) -> Any:
-    del precision  # it is the context's; balls of another precision are other balls
+    del precision  # the context's, and part of the cache's key
     return arb(text)
 
 
@@ -101,7 +101,7 @@ def _value(expression: Expression, names: Mapping[str, Any]) -> Any:
 
 
 class Undecided(AssertionError):
-    """No precision told on which side of a tie the exact value lies."""
+    """No precision decided on which side of a tie the exact value lies."""
 
 
 def within(

@@ -7,8 +7,8 @@ from typing import Any
 from schemathesis import Case
 
 
-def patient(case: Case[Any]) -> Case[Any]:
-    """``case`` without a deadline: a 504 to one of 5e−324 seconds is honest, and would count as our fault."""
+def without_deadline(case: Case[Any]) -> Case[Any]:
+    """``case`` without a deadline: for one of 5e−324 seconds a 504 is right, but counts as a failure."""
     for name in list(case.headers or {}):
         if name.lower() == "request-timeout":
             del case.headers[name]

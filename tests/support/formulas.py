@@ -1,4 +1,4 @@
-"""Formulas drawn at random from the grammar, and what mpmath says of them."""
+"""Formulas drawn at random from the grammar, and their values by mpmath."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def formulas(most: int = 12) -> st.SearchStrategy[str]:
         binary = st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})")
         call = st.tuples(st.sampled_from(OF_ONE), inner).map(lambda t: f"{t[0]}({t[1]})")
         whole = st.tuples(inner, st.sampled_from(["2", "3", "(-1)"])).map(lambda t: f"({t[0]})**{t[1]}")
-        # mpmath goes on with complex numbers where a negative one has such a power.
+        # mpmath continues with complex numbers for such a power of a negative one.
         broken = st.tuples(inner, st.sampled_from(["0.5", "(1 / 3)", "2.5"])).map(
             lambda t: f"abs({t[0]})**{t[1]}"
         )
@@ -40,9 +40,9 @@ def formulas(most: int = 12) -> st.SearchStrategy[str]:
 
 
 class _Judge(MpArithmetic):
-    """mpmath, which labours for hours on e^1e900 and on the cosine of that: such points are not judged.
+    """mpmath without the points at which it takes hours, such as e^1e900 and its cosine.
 
-    Nor are those where it leaves the real numbers on the way.
+    Points with an intermediate result that is not real are left out, too.
     """
 
     def function(self, name: str) -> Callable[..., Any]:

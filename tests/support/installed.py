@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client_alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of an environment with nothing but the wheel and what it asks for."""
+    """The scripts of an environment with nothing but the wheel and its dependencies."""
     home = tmp_path_factory.mktemp("client")
     run(sys.executable, "-m", "venv", home, cwd=home)
     run(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=home)

@@ -111,7 +111,7 @@ TAPERED = (
 
 
 def grid(count: int, seed: int = 0) -> list[Setting]:
-    """Settings drawn from all that a reader may ask about: half of them at a framework's initialiser."""
+    """Settings drawn at random from what a request may ask for: half of them at a framework's initialiser."""
     rng = np.random.default_rng(seed)
     found: list[Setting] = []
     while len(found) < count:
@@ -201,7 +201,7 @@ class _Trainer:
         self._biases[number] -= self._rates * delta.sum(axis=2, keepdims=True)
 
     def _normalised(self, z: Array) -> tuple[Array, Any]:
-        """The normalised pre-activations, and what takes dL/d(these) to dL/dz."""
+        """The normalised pre-activations, and the function from dL/d(these) to dL/dz."""
         name = self._setting.normalization
         if name is None:
             return z, lambda delta: delta

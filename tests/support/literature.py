@@ -1,4 +1,4 @@
-"""Twenty activations of the literature that the catalogue has not, typed as their papers write them.
+"""Twenty activations of the literature that are not in the catalogue, as their papers write them.
 
 ``python -m tests.support.literature`` prints the table of docs/formulas.md.
 """
@@ -20,7 +20,7 @@ from app.core.propagation.network import GaussianInputs, Network
 
 
 class Published(NamedTuple):
-    """A function's name, its formula, the parameters it is looked at with, and where it is from."""
+    """A function's name, its formula, the parameters it is evaluated with, and its source."""
 
     name: str
     formula: str

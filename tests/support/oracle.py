@@ -1,4 +1,4 @@
-"""The judge: an entry's own formula, evaluated with mpmath until more digits change nothing."""
+"""The reference: an entry's own formula, evaluated with mpmath until more digits change nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MpArithmetic:
         )
 
     def _exp(self, x: Any) -> Any:
-        """e^x. Of a large integer mpmath takes e's power, which lasts a hundred times as long."""
+        """e^x. For a large integer mpmath computes a power of e, which takes a hundred times as long."""
         mp = self.context
         if not mp.isfinite(x) or abs(x) < 2**40:
             return mp.exp(x)
@@ -59,7 +59,7 @@ class MpArithmetic:
             return mp.exp(x - mp.mpf(1) / 3) * mp.exp(mp.mpf(1) / 3)
 
     def _near(self, x: Any) -> Any:
-        """x, cut where e^−|x| is far below any double: mpmath labours on e^1e900 and refuses erfc(1e154)."""
+        """x, clamped where e^−|x| is negligible: mpmath is slow at e^1e900, fails at erfc(1e154)."""
         return max(min(x, self.context.mpf("1e100")), -self.context.mpf("1e100"))
 
     def number(self, text: str) -> Any:
@@ -140,7 +140,7 @@ def nearest_float(value: Any) -> float:
 
 
 def ulps(got: float, truth: Any, scale: Any = None) -> float:
-    """|got − truth| in units in the last place of ``scale`` (the truth itself unless told)."""
+    """|got − truth| in units in the last place of ``scale`` (by default of the truth)."""
     size = abs(truth if scale is None else scale)
     rounded = nearest_float(size)
     if math.isinf(nearest_float(truth)):

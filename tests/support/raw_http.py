@@ -1,4 +1,4 @@
-"""Bytes sent to a server as they are, and its answers read as strictly as RFC 9112 has them."""
+"""Bytes sent to a server as they are, and its answers parsed as strictly as RFC 9112 requires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BODILESS = (204, 304)
 
 
 class Malformed(Exception):
-    """What came back is not a row of HTTP answers."""
+    """The bytes received are not a sequence of HTTP responses."""
 
 
 class Answer(NamedTuple):

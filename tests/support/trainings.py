@@ -15,7 +15,7 @@ from app.settings import Settings
 
 
 def trainings(**fields: Any) -> list[Training]:
-    """Of all activations of a request with these fields."""
+    """The trainings of all activations of a request with these fields."""
     return described(TrainingRequest.model_validate(fields), Settings()).trainings
 
 
@@ -28,7 +28,7 @@ def seen(training: Training, values: Array) -> Observation:
 
 
 def trained(**fields: Any) -> tuple[list[Outcome], list[list[Frame]]]:
-    """What came of them, and the frames."""
+    """Their outcomes, and the frames."""
     frames: list[list[Frame]] = []
     outcomes = train(trainings(**fields), in_turn, no_clock, frames.append)
     return outcomes, frames

@@ -1,4 +1,4 @@
-"""Multipart forms: what clients send is read, in their own bytes; what is broken is refused at once."""
+"""Multipart forms: valid ones are read byte for byte, broken ones are refused at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JSON = "application/json"
 
 
 def sent(files: dict[str, tuple[str, bytes, str]]) -> tuple[bytes, str]:
-    """What httpx makes of a form: body and Content-Type."""
+    """Body and Content-Type of a form as httpx sends it."""
     request = httpx.Request("POST", "http://test", files=files)
     return request.read(), request.headers["content-type"]
 

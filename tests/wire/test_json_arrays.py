@@ -1,4 +1,4 @@
-"""A document read in pieces is the document read as a whole, wherever the pieces end."""
+"""A document read in pieces is the same as read as a whole, wherever the pieces end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def in_pieces(body: bytes, size: int, most: int | None = None) -> Any:
 
 
 def outcome(read: Callable[[], Any]) -> Any:
-    """What came of it, arrays as their shape and numbers, refusals as their kind."""
+    """The result, arrays as shape and bytes, or the type of the error."""
     try:
         return plain(read())
     except WireError as error:
@@ -143,8 +143,8 @@ def test_every_array_is_read_exactly(array: np.ndarray, size: int, spaced: bool)
 
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(PIECES))
-def test_what_is_no_array_is_refused_as_in_the_whole(source: random.Random, size: int) -> None:
-    """One bracket, comma or number moved, doubled or left out."""
+def test_broken_arrays_are_refused_as_in_the_whole(source: random.Random, size: int) -> None:
+    """Brackets, commas or numbers are replaced, inserted or left out."""
     sound = bytearray(b'{"a":[[[1,2.5],[3,4]],[[5,6],[7,8]],[[9,10],[-11,12]]],"b":1}')
     inside = range(5, len(sound) - 7)
     for _ in range(source.randrange(1, 3)):
@@ -153,7 +153,7 @@ def test_what_is_no_array_is_refused_as_in_the_whole(source: random.Random, size
     body = bytes(sound)
     in_whole = outcome(lambda: json_body.loads(body, FIELDS))
     found = outcome(lambda: in_pieces(body, size))
-    if in_whole in (Malformed, Unsuitable):  # a text may be both, and which is said first depends on the cuts
+    if in_whole in (Malformed, Unsuitable):  # a text may be both; which is found first depends on the pieces
         assert found in (Malformed, Unsuitable)
     else:
         assert found == in_whole
@@ -177,7 +177,7 @@ def test_the_limit_counts_numbers_and_rows(row: bytes) -> None:
     assert refused.value.loc == ("a",)
 
 
-def test_more_than_anyone_writes_beside_arrays() -> None:
+def test_the_limit_on_text_besides_arrays() -> None:
     for body in (
         b'{"b":"' + b"x" * json_outline.LONGEST + b'"}',
         b'{"b":[' + b"0," * json_outline.LONGEST + b"0]}",
@@ -219,7 +219,7 @@ def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_the_parser_never_sees_more_than_a_piece(parsed_lengths: list[int]) -> None:
-    """Its counts of elements end at 2²⁴ − 1, and memory is sized by them."""
+    """Its element counts are limited to 2²⁴ − 1, and memory is sized by them."""
     rows = b",".join([b"[0,0]"] * 100_000)
     json_body.loads(b'{"a":[' + rows + b'],"b":{"a":[' + rows[:995] + b"]}}", FIELDS)
     assert max(parsed_lengths) <= json_arrays.PIECE + 2

@@ -1,4 +1,4 @@
-"""JSON with arrays in it: everything valid comes out exact, everything else is refused by name."""
+"""JSON with arrays: valid documents are read exactly, others are refused with the right error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parsed(text: bytes) -> Any:
 @given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)))
 def test_every_array_survives_the_round_trip(array: np.ndarray) -> None:
     back = parsed(to_json(array))
-    # An axis of length zero hides the lengths behind it: [] is all there is to see of shape (0, 3).
+    # An axis of length zero hides the lengths after it: shape (0, 3) is written as [].
     visible = array.shape[: array.shape.index(0) + 1] if 0 in array.shape else array.shape
     assert back.shape == visible
     np.testing.assert_array_equal(back.ravel(), array.ravel())
@@ -133,7 +133,7 @@ def test_a_null_character_in_a_key(key: str) -> None:
 
 @pytest.mark.parametrize("count", [MOST_KEYS + 1, 300_000])
 def test_objects_of_too_many_keys(count: int) -> None:
-    """The parser looks through all keys for each: refused before that."""
+    """The parser searches all keys for each key; such objects are refused before that."""
     text = b"{" + b",".join(b'"%d":1' % number for number in range(count)) + b"}"
     for body in (text, b'{"b":[{"c":' + text + b"}]}", b'{"a":' + text + b"}"):
         with pytest.raises(Unsuitable, match=f"{count:,} keys; the limit is {MOST_KEYS}"):
@@ -157,16 +157,16 @@ def test_fields_that_hold_objects_have_their_arrays_read() -> None:
 
 @pytest.mark.parametrize("element", [b"1", b"[]", b"{}", b'{"a":[1]}', b'{"b":1}'])
 @pytest.mark.parametrize("field", [b"a", b"b"])
-def test_more_values_than_anyone_needs(field: bytes, element: bytes) -> None:
+def test_the_limit_on_values(field: bytes, element: bytes) -> None:
     body = b'{"' + field + b'":[' + (element + b",") * 100_000 + element + b"]}"
-    if (field, element) in {(b"a", b"1"), (b"a", b"[]")}:  # an array of numbers, which no bound here is for
+    if (field, element) in {(b"a", b"1"), (b"a", b"[]")}:  # an array of numbers: the limit does not apply
         assert len(loads(body, FIELDS)["a"]) == 100_001
     else:
         with pytest.raises(Malformed, match="100,000 values"):
             loads(body, FIELDS)
 
 
-def test_more_values_than_anyone_needs_in_objects() -> None:
+def test_the_limit_on_values_in_objects() -> None:
     row = b"{" + b",".join(b'"%d":1' % key for key in range(150)) + b"}"
     table = b"{" + b",".join(b'"%d":%s' % (key, row) for key in range(150)) + b"}"
     with pytest.raises(Malformed, match="100,000 values"):

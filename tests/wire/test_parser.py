@@ -1,4 +1,4 @@
-"""What stands in for simdjson reads the same, and refuses the same, as far as the tests of both can tell."""
+"""The fallback for simdjson passes the same tests."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ from app.wire.spelling import read, spell
         ("f(on=true, off=false)", "f", {"on": True, "off": False}),
     ],
 )
-def test_what_is_read(text: str, name: str, settings: dict[str, object]) -> None:
+def test_valid_lines(text: str, name: str, settings: dict[str, object]) -> None:
     assert read(text) == (name, settings)
 
 
 @pytest.mark.parametrize(
     "text", ["", "relu(", "relu)", "f(a)", "f(a=)", "f(a=1", "f(a=1,)", "f(a=1, a=2)", "f(a=[1])", "a b"]
 )
-def test_what_is_not(text: str) -> None:
+def test_invalid_lines(text: str) -> None:
     with pytest.raises(Unsuitable):
         read(text)
 
@@ -37,5 +37,5 @@ def test_what_is_not(text: str) -> None:
 @pytest.mark.parametrize(
     "settings", [{}, {"a": 0.1}, {"a": 2.0, "b": 1e300}, {"a": math.inf}, {"a": True, "b": "tanh"}]
 )
-def test_what_is_spelled_is_read_again(settings: dict[str, object]) -> None:
+def test_round_trip(settings: dict[str, object]) -> None:
     assert read(spell("f", settings)) == ("f", settings)

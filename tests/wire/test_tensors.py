@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: what fits is read to the bit, what contradicts itself refused."""
+"""Tensors of the Open Inference Protocol: valid ones are read to the bit, inconsistent ones are refused."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_numbers_are_rounded_to_the_datatype() -> None:
         *([4, True], [4.0], ["4"], [None], [[4]], 4, "4", None, {}),
     ],
 )
-def test_shapes_that_are_none_or_do_not_fit(shape: Any) -> None:
+def test_shapes_that_are_invalid_or_do_not_fit(shape: Any) -> None:
     with pytest.raises(Malformed, match=r"shape|product"):
         array("FP64", shape, np.zeros(4), None)
     with pytest.raises(Malformed, match=r"shape|product"):
@@ -94,7 +94,7 @@ def test_numbers_in_another_nesting_are_refused() -> None:
             array("FP64", [3, 2], data, None)
 
 
-def test_data_comes_once() -> None:
+def test_data_is_given_exactly_once() -> None:
     for data, binary in ((None, None), (np.zeros(1), memoryview(bytes(8)))):
         with pytest.raises(Malformed, match="either"):
             array("FP64", [1], data, binary)
@@ -113,7 +113,7 @@ def test_sizes_that_do_not_add_up(sizes: list[Any]) -> None:
         cut(memoryview(b"aabbb"), sizes)
 
 
-def test_the_object_and_what_is_behind_it() -> None:
+def test_the_object_and_the_bytes_after_it() -> None:
     document = json.dumps({"inputs": [{"name": "x", "shape": [2], "data": [1, 2]}]}).encode()
     fields, binary = loads(document + b"\x00\xff", str(len(document)))
     assert bytes(binary) == b"\x00\xff"
@@ -122,7 +122,7 @@ def test_the_object_and_what_is_behind_it() -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "0", "3", "x", "", "1e0", " 2", "+2", "２", "9" * 5000])
-def test_header_lengths_that_are_none(length: str) -> None:
+def test_invalid_header_lengths(length: str) -> None:
     with pytest.raises(Malformed, match="Inference-Header-Content-Length"):
         loads(b"{}", length)
 

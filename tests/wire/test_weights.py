@@ -1,4 +1,4 @@
-"""Weight files: what safetensors and NumPy write is read; what only claims to be a network is refused."""
+"""Weight files: those of safetensors and NumPy are read; everything that is not a network is refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def npz(*arrays: np.ndarray, **named: np.ndarray) -> bytes:
 
 
 def safetensors(header: Mapping[str, Any] | bytes, data: bytes = b"") -> bytes:
-    """A file with any header at all."""
+    """A file with an arbitrary header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + data
 
@@ -71,7 +71,7 @@ def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> by
 
 
 def directory(body: bytes, place: int, value: bytes) -> bytes:
-    """``body`` with bytes of its first member's directory entry replaced."""
+    """``body`` with some bytes of its first member's directory entry replaced."""
     start = body.index(b"PK\x01\x02") + place
     return body[:start] + value + body[start + len(value) :]
 
@@ -105,7 +105,7 @@ def test_archives(dtype: str, write: Any, order: Any) -> None:
 
 
 def test_float64_is_a_copy_that_may_stand_anywhere() -> None:
-    """The data of a safetensors file begin at any byte; the arrays must not hold on to the body."""
+    """The data of a safetensors file may be unaligned; the arrays must not keep the body alive."""
     for padding in range(8):
         text = json.dumps({"w": tensor([2, 1], 0, 16)}).encode() + b" " * padding
         read = load(safetensors(text, np.array([1.5, -2.5]).tobytes())).matrices[0]
@@ -159,7 +159,7 @@ def test_numbers_in_names_are_the_order_and_names_pair_biases(tensors: Any, laye
         assert_layers(load(save(shuffled)), layers)
 
 
-def test_other_names_stand_in_the_order_of_an_archive_and_nowhere_else() -> None:
+def test_other_names_take_the_order_of_an_archive_and_are_refused_in_safetensors() -> None:
     tensors = {"encoder.weight": M1, "decoder.weight": M2, "decoder.bias": B2, "head.weight": M3}
     assert_layers(load(npz(**tensors)), [(M1, None), (M2, B2), (M3, None)])
     with pytest.raises(Unsuitable, match=r"which layer comes first, and safetensors keeps no order"):
@@ -332,7 +332,7 @@ def test_two_members_of_one_name() -> None:
 
 
 def test_overlapping_members() -> None:
-    """The second entry of the directory points at the first member, as small archives of endless size do."""
+    """The second entry of the directory points at the first member, as in zip bombs."""
     body = zipped({"1.npy": GOOD, "2.npy": GOOD})
     second = body.rindex(b"PK\x01\x02") + 42
     with pytest.raises(Unsuitable, match="overlap"):
@@ -401,7 +401,7 @@ def test_damaged_files_are_read_or_refused(body: bytes, edits: list[tuple[int, i
     assert sum(each.size for each in read.matrices) <= MOST
 
 
-def test_a_checksum_is_held_against_what_was_inflated() -> None:
+def test_the_checksum_of_inflated_data_is_checked() -> None:
     body = zipped({"w.npy": GOOD}, zipfile.ZIP_DEFLATED)
     wrong = (zlib.crc32(GOOD) ^ 1).to_bytes(4, "little")
     with pytest.raises(Unsuitable, match="broken"):

@@ -1,4 +1,4 @@
-"""What an activation is: one entry holding the mathematics and every fact that is told about it.
+"""What an activation is: one entry with its mathematics and every fact that the catalogue states.
 
 Two kinds share the facts. An `Elementwise` activation knows f, f′ and f″ as one function of one number, so
 that what the orders share is computed once, compiled into loops. A `Rowwise` activation mixes the elements
@@ -208,7 +208,7 @@ class Elementwise(Activation):
     def parameter_sums(
         self, name: str, x: Array, upstream: Array, groups: int, odd: bool = False, /, **params: Value
     ) -> Array:
-        """Σ upstream·∂f/∂θ for one θ over each of as many groups of neighbours, rounded once."""
+        """Σ upstream·∂f/∂θ for one θ over each of as many groups of consecutive elements, rounded once."""
         assert self.parameter_gradients is not None
         place = self.learned.index(name)
         return self.parameter_gradients.sums(x, upstream, params, groups, place, odd=odd)
@@ -233,7 +233,7 @@ class Rowwise(Activation):
     ``jacobian(x, **params)``: (..., n) to (..., m, n).
     ``pullback(x, upstream, **params)``: dL/dx, (..., n), and dL/dθ, the shape of θ, for every learnable θ
     among the parameters.
-    ``deduce(params)`` completes checked parameters that hang together (the number of pieces and the weights)
+    ``deduce(params)`` completes checked parameters that depend on each other (number of pieces and weights)
     and raises `InvalidValue` where they contradict each other.
     ``interleaved`` says of a gated unit that gates and values alternate: output i is that of x_2i and x_2i+1.
     ``most(**params)`` is how many elements one request may hold.

@@ -25,7 +25,7 @@ from app.core.arithmetic.balls import power, precision
 Ball: TypeAlias = Any
 
 MOST_ELEMENTS: Final = 100_000
-"""Of a request at an α without a loop: some seconds."""
+"""Elements of a request for an α without a compiled loop: some seconds of work."""
 
 BITS: Final = (160, 400, 1200, 4800)
 """Tried one after the other; the last hold every difference of doubles."""
@@ -50,8 +50,8 @@ class _Shares(NamedTuple):
 class _Support:
     """The elements with a share, by how far z of each lies above that of the least one.
 
-    What is looked for is the least one's z − t, or where α > 2 its share: Σ p is convex in either, and in the
-    other it rises like a wall.
+    The unknown is the least one's z − t, or where α > 2 its share: Σ p is convex in it, while in the other it
+    is nearly vertical.
     """
 
     beta: Ball
@@ -84,7 +84,7 @@ class _Support:
         return None
 
     def _sum(self, at: Ball, *, steep: bool) -> tuple[Ball, Ball]:
-        """Σ p, and its slope by what is looked for."""
+        """Σ p, and its derivative in the unknown."""
         gap = power(at, self.beta) if steep else at
         gaps = [gap + each for each in self.above]
         shares = [power(each, 1 / self.beta) for each in gaps]
@@ -93,7 +93,7 @@ class _Support:
 
 
 def _shares(x: list[float], alpha: float) -> _Shares:
-    """Of a row whose largest element is finite."""
+    """The shares of a row whose largest element is finite."""
     for bits in BITS:
         with precision(bits):
             found = _tried(x, alpha, bits)
@@ -122,10 +122,10 @@ def _tried(x: list[float], alpha: float, bits: int) -> _Shares | None:
 
 
 def _size(values: list[float], beta: Ball, *, last: bool) -> int | None:
-    """How many of the ``values``, which fall, are in the support; None where these bits do not tell.
+    """How many of the ``values``, in descending order, are in the support; None with too few bits.
 
-    A value is in it if the shares of those above it, counted from it, add up to less than 1. What not even
-    the ``last`` bits tell lies on the threshold.
+    A value is in it if the shares of those above it, counted from it, add up to less than 1. One that the
+    ``last`` bits leave open lies on the threshold.
     """
     inside, outside = values.count(values[0]), len(values) + 1
     while outside - inside > 1:
@@ -157,7 +157,7 @@ def _double(value: Ball, odd: bool) -> float:
 
 
 def _outside(x: Array, keep: NDArray[np.bool_]) -> float | None:
-    """What a row consists of that has no shares to work out: NaN without a limit, 0 where all is left out."""
+    """The result for a row without shares: NaN where there is no limit, 0 where all is masked; else None."""
     row = x[keep]
     if np.isnan(row).any() or (row == math.inf).sum() > 1 or (row.size and row.max() == -math.inf):
         return math.nan

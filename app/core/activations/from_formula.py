@@ -34,7 +34,7 @@ MOST_REPAIRED = 2_000
 """Numbers of one array that are worked out in balls where doubles overflow; of more, the rest stays NaN."""
 
 CHECKED = 1000
-"""Points at which values in double precision are held against proved ones."""
+"""Points at which values in double precision are compared with proved ones."""
 
 _SMALLEST_NORMAL = np.finfo(np.float64).tiny
 
@@ -65,7 +65,7 @@ def worst(found: Sequence[Accuracy]) -> Accuracy:
 class FormulaActivation(Elementwise):
     """An elementwise activation that is a formula. Its defaults are the parameters that it came with.
 
-    What is told of an entry beside its values is found when it is first asked for: that may take long.
+    The facts that an entry states are computed when they are first needed: that may take long.
     """
 
     formula: Formula
@@ -102,7 +102,7 @@ class FormulaActivation(Elementwise):
 
     @cached_property
     def facts(self) -> Facts:
-        """What its curve looks like."""
+        """Its kinks, largest slope, saturation and monotonicity."""
         return look(self.stable_trees, self.defaults)
 
     @cached_property
@@ -138,7 +138,7 @@ class FormulaActivation(Elementwise):
 
     def write(self, rows: Collection[Array], x: Array, odd: bool = False, /, **params: Value) -> None:
         """f(x), f′(x), … into as many ``rows``, each contiguous and one-dimensional like x."""
-        del odd  # doubles have no parts; what is to be the correctly rounded number is proved
+        del odd  # doubles have no low part; correctly rounded results come from `proof`
         wide = x.astype(np.float64, copy=False)
         arrays = {name: value for name, value in params.items() if isinstance(value, np.ndarray)}
         numbers = {name: float(value) for name, value in params.items() if name not in arrays}
@@ -151,7 +151,7 @@ class FormulaActivation(Elementwise):
             row[...] = each
 
     def accuracy(self, low: float, high: float, params: Mapping[str, float]) -> Accuracy | None:
-        """How well `write` does between ``low`` and ``high``; None where these are no range."""
+        """The errors of `write` between ``low`` and ``high``; None where these are no range."""
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             return None
         x = np.linspace(low, high, CHECKED)
@@ -166,7 +166,7 @@ class FormulaActivation(Elementwise):
         return Accuracy(low, high, CHECKED, error, share)
 
     def _repair(self, values: Array, lost: Any, x: Array, params: Mapping[str, Value]) -> None:
-        """Puts right what overflowed, or what is a limit, by ball arithmetic."""
+        """Recomputes values that overflowed, and limits, in ball arithmetic."""
         places = np.flatnonzero(lost)[:MOST_REPAIRED]
         here = {
             name: value[places] if isinstance(value, np.ndarray) else value for name, value in params.items()
@@ -183,7 +183,7 @@ class FormulaActivation(Elementwise):
 
 
 def label(activation: Activation) -> str:
-    """What counts and logs call it: all formulas alike, for there is no end of them."""
+    """Its name in metrics and logs: the same for all formulas, so that the labels stay few."""
     return "formula" if isinstance(activation, FormulaActivation) else activation.name
 
 
@@ -211,7 +211,7 @@ def from_formula(
 
 
 def _checked(name: str, value: Value | str | bool | None, source: str) -> Value:
-    """The parameter's number or array. What is wrong is told by its column: the name is the client's own."""
+    """The parameter's number or array. Errors give its column, not its name, which is the client's own."""
     found = re.search(rf"(?<![\w.]){re.escape(name)}\b", source)
     where = f"column {found.start() + 1}: " if found else ""
     if value is None:

@@ -18,7 +18,7 @@ from app.core.arithmetic import Value
 
 @dataclass(frozen=True)
 class Interval:
-    """A real interval, written as in a book: ``Interval("(0, inf)")``, ``Interval("[-1, 1]")``.
+    """A real interval in the usual notation: ``Interval("(0, inf)")``, ``Interval("[-1, 1]")``.
 
     An infinite end that is closed admits the infinity itself. NaN lies in no interval.
     """
@@ -128,8 +128,8 @@ class Parameter:
     ``gradient`` is ∂f/∂(parameter) as a formula, for parameters that networks learn.
     ``shape`` names the axes of an array parameter (Maxout's weights); None means a number, or, of a function
     of one variable and where it ``broadcasts``, an array that broadcasts against the inputs.
-    ``learnable``: its gradient can be had; ``trained``: networks train it wherever they use the function, not
-    only where somebody asks for it.
+    ``learnable``: its gradient is available; ``trained``: networks train it wherever they use the function,
+    not only on request.
     """
 
     name: str

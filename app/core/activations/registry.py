@@ -75,7 +75,7 @@ class Binding:
 class Registry(Mapping[str, Activation]):
     """All activations by canonical name, in catalogue order, and all vocabularies.
 
-    Frozen; refuses a name given twice and a vocabulary that names an entry or a parameter there is not.
+    Frozen; refuses a name given twice and a vocabulary that names an entry or parameter that does not exist.
     """
 
     def __init__(self, *families: tuple[Activation, ...], vocabularies: tuple[Vocabulary, ...] = ()) -> None:
@@ -230,7 +230,7 @@ def _complete(entry: Activation, given: Given) -> dict[str, Value]:
             raise InvalidValue(f"{parameter.name} is required", loc=("params", parameter.name))
     if entry.constraints and _have_one_shape(
         params
-    ):  # else the inputs' shape decides which elements meet: see `evaluation`
+    ):  # else the inputs' shape decides how they broadcast: see `evaluation`
         check_constraints(entry, params)
     return entry.deduce(params) if isinstance(entry, Rowwise) else params
 

@@ -1,10 +1,10 @@
-"""The rows of softmax and its kin, compiled: exponentials, their sum and every quotient as `Scaled` numbers.
+"""The rows of the softmax family, compiled: exponentials, their sum and every quotient as `Scaled` numbers.
 
 Only differences of inputs matter, so everything starts from x_j − max x, kept with its rounding error. What
 cancels is never subtracted: 1 − s of the largest share is the sum of the others, and of an upstream gradient
 only the differences from its element at the largest share count.
 
-``keep`` says which elements of a row there are; the others are masked out.
+``keep`` marks the elements of a row that take part; the others are masked out.
 
 The gradients of a row of moderate numbers, where nothing under- or overflows, are computed in double-doubles
 without exponents of their own, in loops that become vector instructions.

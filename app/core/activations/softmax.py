@@ -67,7 +67,7 @@ def _writable(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 class _WithSink:
-    """Softmax of a row and one score more, the sink's, whose share is not given out."""
+    """Softmax of a row and one additional score, the attention sink's, whose share is dropped."""
 
     def __init__(self, rows: _Rows) -> None:
         self._rows = rows
@@ -85,7 +85,7 @@ class _WithSink:
     def pullback(
         self, x: Array, upstream: Array, *, odd: bool = False, mask: Value = 1.0, sink: Value = 0.0
     ) -> tuple[Array, Mapping[str, Array]]:
-        """dL/dx, (..., n), and dL/dsink: the exact sum of what the rows give, each rounded once."""
+        """dL/dx, (..., n), and dL/dsink, the exact sum of the rows' contributions, each rounded once."""
         row, keep = self._longer(x, mask, sink)
         seed = np.concatenate([upstream, np.zeros((*x.shape[:-1], 1))], axis=-1)
         pulled, _ = self._rows.pullback(row, seed, odd=odd, mask=keep)

@@ -1,4 +1,4 @@
-"""The input, or an exponential, times a step other than the common ones; and a step of its own."""
+"""The input, or an exponential, times one of the less common smooth steps; and one such step alone."""
 
 from __future__ import annotations
 

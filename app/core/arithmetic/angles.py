@@ -2,7 +2,7 @@
 
 θ = quarters·π/2 + r with |r| ≤ π/4. Up to 2²⁰ the reduction takes π/2 in four parts (Cody and Waite 1980);
 beyond, it multiplies θ, an integer times a power of two, by the bits of 2/π that matter (Payne and Hanek
-1983): those before them make whole turns.
+1983): those before them only contribute whole turns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WIDTH: Final = 28
 """Bits of a digit: four products of two still fit 64 bits."""
 _MASK: Final = (1 << _WIDTH) - 1
 _TAKEN: Final = 14
-"""Digits of 2/π that take part: after the most cancellation there is, more than 100 bits are left."""
+"""Digits of 2/π that are used: even after the worst cancellation, more than 100 bits are left."""
 _DIGITS: Final = 100
 
 

@@ -5,8 +5,8 @@ A ball is a midpoint and a radius; what is computed from balls is a ball that ho
 functions of the formula language over balls (``BALL``) and over truncated power series of balls
 (``SERIES``), each written so that it keeps its relative precision in the tails and near zero.
 
-Balls round to the precision that `precision` sets. What is not a real number, or cannot be told apart from
-one, comes out as a ball that is not finite, and a comparison that the balls leave open raises `Undecided`.
+Balls round to the precision that `precision` sets. A result that is not certainly a real number is a ball
+that is not finite, and a comparison that overlapping balls do not decide raises `Undecided`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def precision(bits: int) -> Iterator[None]:
 
 
 def ball(value: Fraction | float) -> arb:
-    """A number as a ball: exact for a float, as near as the precision allows for a fraction."""
+    """A number as a ball: exact for a float, an enclosure at the current precision for a fraction."""
     if isinstance(value, Fraction):
         return arb(fmpq(value.numerator, value.denominator))
     return arb(value)
@@ -103,11 +103,11 @@ def _untied(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
 
 
 UNTIED = {op: _untied(compare) for op, compare in COMPARE.items()}
-"""The same, but that a tie at a point of which a side may be another is left open."""
+"""The same, but ties of series raise `Undecided`: beside the point another branch may hold."""
 
 
 def _choosing(compare: Mapping[str, Callable[[Any, Any], bool]]) -> dict[str, Callable[..., Any]]:
-    """The functions that choose between branches, with their series; the first of those that tie."""
+    """The functions that choose between branches, of series too; of equal arguments they take the first."""
     less, more = compare["<"], compare[">"]
 
     def maximum(first: Any, *others: Any) -> Any:
@@ -218,7 +218,7 @@ def _series_of(value: Any, like: arb_series) -> arb_series:
 
 
 def _with_constant(series: arb_series, constant: arb) -> arb_series:
-    """``series``, which is nobody else's, with a better value at its point."""
+    """``series``, changed in place, with a tighter ball for the value at its point."""
     series[0] = constant
     return series
 
@@ -232,7 +232,7 @@ def _series_log1p(u: arb_series) -> arb_series:
 
 
 def _positive(u: arb_series) -> bool:
-    """Whether the value at the point is certainly positive: a choice between forms that are both right."""
+    """Whether the value at the point is certainly positive; it only chooses between forms that both hold."""
     return bool(u[0] > 0)
 
 
@@ -273,7 +273,7 @@ def _series_asinh(u: arb_series) -> arb_series:
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """a/b; at a zero of both no limit is taken, which flint would do."""
+    """a/b; where both are zero no limit is taken, unlike in flint."""
     if isinstance(b, arb_series) and b[0].is_zero():
         raise Undecided
     return a / b
@@ -310,9 +310,9 @@ _OVER_SERIES: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _over_either(name: str) -> Callable[[Any], Any]:
-    """The function over series, or over a ball: what a sign or a branch of a condition leaves constant.
+    """The function over series, or over a ball, where a sign or a branch of a condition is constant.
 
-    flint's methods of a series read whatever they are given as one.
+    flint's methods of series take any argument for a series.
     """
     over_series, over_balls = _OVER_SERIES[name], BALL[name]
     return lambda u: over_series(u) if isinstance(u, arb_series) else over_balls(u)
@@ -332,4 +332,4 @@ UNTIED_SERIES: Mapping[str, Callable[..., Any]] = {
     **_UNTIED,
     "abs": lambda u: u * _UNTIED["sign"](u) if isinstance(u, arb_series) else abs(u),
 }
-"""The same, but that ties are left open."""
+"""The same, but ties raise `Undecided`."""

@@ -31,7 +31,7 @@ _FRACTION: Final = (1 << 52) - 1
 
 
 def empty_sum() -> Digits:
-    """Room for one sum; `clear` it before use."""
+    """Memory for one sum; `clear` it before use."""
     return np.zeros(LENGTH + 3, np.int64)
 
 
@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 
 def _function(python: Callable[P, R]) -> Callable[P, R]:
-    """A compiled function that stays one: inlined, each of its many uses would be compiled again."""
+    """A compiled function that is not inlined, which would compile it again for each of its many uses."""
     made: Any = njit(python, error_model="numpy")
     return cast("Callable[P, R]", made)
 

@@ -28,7 +28,7 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...), np.gener
 def fingerprint(function: Callable[..., Any]) -> bytes:
     """The same for the same code, constants and functions called, in any process.
 
-    Raises `TypeError` for a reference to something whose value it cannot tell.
+    Raises `TypeError` for a reference to something that it cannot hash by its value.
     """
     digest = hashlib.sha256()
     for part in _parts_of_function(function):
@@ -57,7 +57,7 @@ def _parts_of_code(code: CodeType, names: set[str]) -> Iterator[bytes]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _parts_of_code(constant, names)
-        elif isinstance(constant, frozenset):  # in no order of its own
+        elif isinstance(constant, frozenset):  # its order differs between processes
             yield repr(sorted(constant, key=repr)).encode()
         else:
             yield repr(constant).encode()

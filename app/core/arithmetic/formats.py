@@ -28,7 +28,7 @@ FORMATS: Mapping[str, np.dtype[Any]] = {
     "float6_e2m3fn": np.dtype(ml_dtypes.float6_e2m3fn),
     "float4_e2m1fn": np.dtype(ml_dtypes.float4_e2m1fn),
 }
-"""The formats on offer. What overflows becomes infinity; NaN in the formats that have no infinity
+"""The available formats. What overflows becomes infinity; NaN in the formats that have no infinity
 (float8_e4m3fn and those whose names end in ``uz``); the largest number in those that have neither (float6 and
 float4), as the standards say.
 
@@ -71,7 +71,7 @@ def round_to(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray
     if values.dtype == dtype:
         return values
     with np.errstate(all="ignore"):
-        # ml_dtypes converts through float32 and so rounds twice; an odd last bit on the way keeps it honest.
+        # ml_dtypes converts through float32 and so rounds twice, which rounding to odd first makes harmless.
         source = values if dtype in _DIRECT else _float32_to_odd(values)
         return source.astype(dtype)
 

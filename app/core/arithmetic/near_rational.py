@@ -1,10 +1,10 @@
 """Power series that are a rational series plus a small ball: what decides ties, zeros and exact answers.
 
-A ball of any precision cannot tell that x − tanh(x) lies above x − 1 at x = 10⁹, for that takes a billion
-bits. Here tanh(x) is 1 − b with a ball b that knows its own magnitude, so the sum is (x − 1) + b and the
-tie is decided. The rational part is exact, and where the formula is rational it is all there is.
+Plain balls show that x − tanh(x) lies above x − 1 at x = 10⁹ only with billions of bits. Here tanh(x) is
+1 − b with a tiny ball b that does not contain 0, so the sum is (x − 1) + b and the tie is decided. The
+rational part is exact, and where the formula is rational it is all there is.
 
-Each function says what its rational part is: exp(c + r) = exp(r) + expm1(c)·exp(r) where c is small, and so
+Each function defines its own rational part: exp(c + r) = exp(r) + expm1(c)·exp(r) where c is small, and so
 on; where it has none, the whole value is a ball.
 """
 
@@ -20,7 +20,7 @@ from flint import arb, arb_series, fmpq, fmpq_series
 from app.core.arithmetic.balls import SERIES, Undecided
 
 _MOST_BITS = 60_000
-"""Of a rational coefficient; larger ones become balls."""
+"""Size of a rational coefficient; larger ones become balls."""
 
 _MOST_FACTORS = 64
 _NEAR = fmpq(1, 4)
@@ -88,17 +88,17 @@ class NearRational:
 
     @property
     def whole(self) -> arb_series:
-        """All of it as balls."""
+        """The sum, as a series of balls."""
         balls = _balls(self.exact)
         return balls if self.rest is None else balls + self.rest
 
     @property
     def sign(self) -> int:
-        """Of the value at the point."""
+        """The sign of the value at the point."""
         return self._sign_of(0)
 
     def sign_beside(self, side: int) -> int:
-        """Of the values just right (1) or left (−1) of the point; 0 where the series is 0."""
+        """The sign just right (1) or left (−1) of the point; 0 where the series is 0."""
         signs = ((order, self._sign_of(order)) for order in range(self.exact.prec))
         return next((sign * side**order for order, sign in signs if sign), 0)
 
@@ -153,7 +153,7 @@ def _ball_only(series: arb_series) -> NearRational:
 
 
 def _made(exact: fmpq_series, rest: arb_series | None) -> NearRational:
-    """The sum of both, an ``exact`` part too long to go on with being a ball from here."""
+    """The sum of both; an ``exact`` part whose coefficients are too large becomes a ball."""
     height = max((int(each.p).bit_length() + int(each.q).bit_length() for each in exact.coeffs()), default=0)
     if height <= _MOST_BITS:
         return NearRational(exact, rest)
@@ -241,7 +241,7 @@ def _constant(value: int, like: NearRational) -> NearRational:
 
 
 def _normed(series: fmpq_series) -> fmpq_series:
-    """Divided by its value at the point."""
+    """The series divided by its value at the point."""
     return series / fmpq_series([series[0]], 1, series.prec)
 
 
@@ -453,7 +453,7 @@ def _choices(sign: Callable[[NearRational], int]) -> Choices:
         return _constant(sign(u), u)
 
     def compared(a: NearRational, b: NearRational) -> int:
-        # One part of a formula against itself, which is one object, needs no bits.
+        # A part of a formula, which is one object, equals itself at any precision.
         return 0 if a is b else sign(a - b)
 
     def maximum(first: NearRational, *others: NearRational) -> NearRational:
@@ -481,4 +481,4 @@ def _choices(sign: Callable[[NearRational], int]) -> Choices:
 
 AT_THE_POINT = _choices(lambda u: u.sign)
 BESIDE = _choices(lambda u: u.sign_beside(1)), _choices(lambda u: u.sign_beside(-1))
-"""Choices as they are just right and just left of it."""
+"""The choices just right and just left of the point."""

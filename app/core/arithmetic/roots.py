@@ -1,4 +1,4 @@
-"""Roots of functions of one number, in whatever arithmetic."""
+"""Roots of functions of one number, in any arithmetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECANTS = 200
 
 
 def falling_root(falling: Callable[[Any], Any], low: Any, high: Any) -> Any:
-    """Where a falling function is 0, as near as the arithmetic has it.
+    """Where a falling function is 0, to the precision of the arithmetic.
 
     By secants that keep the root between their ends (the Illinois method).
     """

@@ -1,6 +1,6 @@
-"""Rounding exact numbers into any format, once, under the policies for what is too large or too small for it.
+"""Rounding exact numbers into any format, once, under policies for overflow and for subnormal results.
 
-The decision whether a ball lies so that all of it rounds to the same number is made here, in rational
+Whether all numbers of a ball round to the same result is decided here, in rational
 arithmetic: a number may be an exact rational plus a ball that is tiny beside it, so that a sum as close to a
 tie as x − 1 + e^−x is decided by the sign of its tiny part.
 """
@@ -51,7 +51,7 @@ class Rounding:
         return np.where(small, np.copysign(0.0, values).astype(self.dtype), rounded)
 
     def exact(self, value: Fraction, nudge: int = 0) -> float:
-        """A rational number rounded; with a ``nudge`` of ±1, one that lies beyond it by next to nothing."""
+        """A rational number rounded; with a ``nudge`` of ±1, one infinitesimally above or below it."""
         if not value:
             return self._zero(nudge)
         size, sign = abs(value), 1 if value > 0 else -1
@@ -82,7 +82,7 @@ class Rounding:
         return low if low == high or (math.isnan(low) and math.isnan(high)) else None
 
     def _bound(self, whole: Fraction, end: arb, outward: int) -> float:
-        """Where the end of a ball leads; ``outward`` is −1 for the lower and 1 for the upper end."""
+        """What the end of a ball rounds to; ``outward`` is −1 for the lower and 1 for the upper end."""
         if end.is_zero():
             return self.exact(whole)
         sign = 1 if end > 0 else -1
@@ -93,7 +93,7 @@ class Rounding:
         if size > -6000:
             mantissa, exponent = end.man_exp()
             return self.exact(whole + Fraction(int(mantissa)) * Fraction(2) ** int(exponent))
-        # Beyond the end by next to nothing, or, at the far end, within a bound that can be written out.
+        # A tiny end is moved outwards to `_TINY`, or inwards to an infinitesimal distance from ``whole``.
         return self.exact(whole + sign * _TINY) if sign == outward else self.exact(whole, sign)
 
     @cached_property

@@ -1,7 +1,7 @@
 """The normal distribution's functions over arrays of doubles, in double precision.
 
-For formulas in simulations and integrals, which need millions of values and not their last bit; what is
-answered to the last bit comes from `app.core.arithmetic.functions` and `normal_tail`.
+For formulas in simulations and integrals, which need millions of values and not their last bit; results that
+must be accurate to the last bit come from `app.core.arithmetic.functions` and `normal_tail`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _erfc(x: Array, values: Array) -> None:
 
 
 FEW = 2**16
-"""Numbers that are worked out one by one by the C library's function, which is the same as the loop's."""
+"""Up to this many numbers the C library's function is called one by one; the loop calls the same one."""
 
 
 def _elementwise(loop: Compiled, single: Callable[[float], float]) -> Callable[[Any], Any]:
@@ -60,7 +60,7 @@ def sigmoid(x: Any) -> Any:
 
 
 def normal_cdf(x: Any) -> Any:
-    """Φ(x), the chance that a standard normal number is below x."""
+    """Φ(x), the distribution function of the standard normal distribution."""
     return 0.5 * erfc(-_SQRT_HALF * np.asarray(x))
 
 
@@ -83,7 +83,7 @@ def owens_t(h: Any, a: Any) -> Array:
 
 
 def _short(h: Array, a: Array) -> Array:
-    """T(h, a) for 0 ≤ a ≤ 1. Where h is large all of it lies near 0, and so do the nodes."""
+    """T(h, a) for 0 ≤ a ≤ 1. For large h the integrand is concentrated near 0, and so are the nodes."""
     end = np.minimum(a, 9 / np.maximum(h, 1.0))
     square = (end[..., None] * (1 + _NODES) / 2) ** 2
     values = np.exp(-0.5 * h[..., None] ** 2 * (1 + square)) / (1 + square)

@@ -1,4 +1,4 @@
-"""Products of matrices that do not lose digits, whatever the order in which they are worked out.
+"""Accurate matrix products, bit for bit the same in whatever order the BLAS sums.
 
 Rows and columns are cut into slices whose elements are small integers times one power of two, so few bits
 wide that adding products of them is exact in every order (Rump, Ogita and Oishi 2008, "Accurate

@@ -22,14 +22,14 @@ Stage: TypeAlias = Literal["networks", "remedies"]
 
 
 class Watch(Protocol):
-    """Called as a diagnosis goes on; what it raises ends the diagnosis."""
+    """Called as a diagnosis proceeds; an exception from it ends the diagnosis."""
 
     def __call__(self, stage: Stage, part: float, networks: Sequence[Figures]) -> None:
-        """``part`` of the stage is done, 0 to 1; ``networks`` are those simulated so far."""
+        """``part`` is the fraction of the stage that is done; ``networks`` are those simulated so far."""
 
 
 def unwatched(stage: Stage, part: float, networks: Sequence[Figures]) -> None:
-    """A diagnosis that nobody watches."""
+    """A `Watch` that does nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Experiment:
 
     @cached_property
     def cost(self) -> Cost:
-        """Of one of the networks."""
+        """The cost of one of the networks."""
         found = cost(self.network, self.batch, self.kinds, self.dtype.itemsize, TAPE)
         return found if self.upstream is None else replace(found, bytes=found.bytes + self.upstream.nbytes)
 

@@ -30,7 +30,7 @@ SHORT = ("float16", "bfloat16")
 
 @dataclass(frozen=True)
 class MixedPrecision:
-    """``overflow`` is the first layer with a number that the format has not; powers of two, or None.
+    """``overflow`` is the first layer with a number beyond the format's range; powers of two, or None.
 
     Both scales are None where no scale is safe.
     """

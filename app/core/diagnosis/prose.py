@@ -56,7 +56,7 @@ _DEAD = (
 
 
 def summary(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Text:
-    """All that is to be said, in a few sentences."""
+    """The whole verdict, in a few sentences."""
     figures = verdict.figures
     sentences = [sentence(each, verdict) for each in verdict.findings] or [_healthy(verdict)]
     sentences += _reasons(experiment, verdict, theory)
@@ -72,7 +72,7 @@ def summary(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> 
 
 
 def sentence(finding: Finding, verdict: Verdict) -> Text:
-    """One finding."""
+    """One finding, as a sentence."""
     evidence, values = finding.evidence, {"layer": finding.layer}
     match finding.state:
         case "vanishing" if DEPTH_OVER_WIDTH in evidence:
@@ -141,7 +141,7 @@ def _states(verdict: Verdict) -> set[State]:
 
 
 def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> Iterator[Text]:
-    """On which side of the edge of chaos the network is, where that is why it is ill."""
+    """On which side of the edge of chaos the network is, where that is the cause."""
     sigmas, edge = shared_sigmas(experiment.network), theory.critical_sigma_w
     if sigmas is None or not abs(sigmas[0] / edge - 1) > _OFF:  # NaN is no edge
         return

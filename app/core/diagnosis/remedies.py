@@ -1,4 +1,4 @@
-"""Changes of a network that may help, tried out."""
+"""Remedies: changes of a network that may help, each tried in a simulation."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Remedies:
 
 
 def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Watch) -> list[Remedy]:
-    """What helped: what heals first, then by effort, then by the gradient's decades."""
+    """The remedies that help: full cures first, then by effort, then by the gradient's decades."""
     states = frozenset(each.state for each in verdict.findings)
     (candidates,) = run([Remedies(experiment.network, experiment.batch, states)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
@@ -191,9 +191,9 @@ def _initialisations(network: Network) -> Iterator[Candidate]:
 
 
 def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
-    """Activations that this initialisation suits: whose second moment it comes nearest to keeping.
+    """Activations whose second moment this initialisation comes nearest to preserving: σ_w² E φ(Z)² = 1.
 
-    σ_w² E φ(Z)² = 1 is that. Where units die or saturate, those whose units cannot.
+    Where units die or saturate, only those whose units cannot.
     """
     assert isinstance(network.weights, Initialiser)
     if network.weights.unit_variance:
@@ -204,7 +204,7 @@ def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
         return []
     own, flat = network.call.activation.name, bool(states & {"dying", "dead", "saturated"})
     others = {name: gain for name, (gain, dies) in _he_gains().items() if name != own and not (flat and dies)}
-    # Of those about as near the catalogue's first, which are the best known.
+    # Of those about equally near, the first in the catalogue, which are the best known.
     return sorted(others, key=lambda name: round(abs(math.log(sigma / others[name])) / NEAR))[:ACTIVATIONS]
 
 

@@ -2,8 +2,8 @@
 
     report = diagnose(experiment)    simulate → spreads → theory beside them → verdict → simulated remedies
 
-The heavy parts are jobs (`Simulation`, `Prediction`, `Remedies`), so that whoever runs the diagnosis decides
-where they are done.
+The heavy parts are jobs (`Simulation`, `Prediction`, `Remedies`), so that the caller decides where they are
+executed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def diagnose(
     Raises `InvalidValue` as `propagate` does.
     """
     with np.errstate(all="ignore"):  # infinite figures are findings
-        prediction = run([Prediction(experiment)], ignore)  # beside the networks, where the runner can
+        prediction = run(
+            [Prediction(experiment)], ignore
+        )  # in parallel with the networks, where the runner can
         networks = simulate(experiment, run, watch)
         (theory,) = prediction
         layers = summarise(networks)
@@ -105,7 +107,7 @@ def diagnose(
 
 
 def _accuracy(experiment: Experiment, networks: Sequence[Figures], run: Runner) -> Accuracy | None:
-    """How well formulas were worked out over the arguments that they had in all networks: the worst one."""
+    """The worst accuracy of a formula, over the arguments that it had in all networks."""
     ranges = [each.arguments for each in networks if each.arguments is not None]
     if not ranges:
         return None

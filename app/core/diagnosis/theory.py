@@ -1,4 +1,4 @@
-"""What mean-field theory says of an experiment's network at infinite width."""
+"""Mean-field theory of an experiment's network, at infinite width."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ SETTLED = 1e-3
 """Relative change of a figure from one layer to the next below which it counts as settled."""
 
 MOST_BIAS, BIAS_STEP = 3.0, 0.02
-"""σ_b among which a critical one is looked for."""
+"""Largest σ_b, and step, in the search for one that has a critical σ_w."""
 
 
 @dataclass(frozen=True)
 class Theory:
-    """What mean-field theory says of the same network at infinite width.
+    """The predictions of mean-field theory for the same network at infinite width.
 
     Attributes:
-        point: the fixed point that the network's own first pre-activations run into.
-        basins: where other first pre-activations would end, the smallest first; one is the network's own.
+        point: the fixed point to which the network's own first pre-activations converge.
+        basins: those of the length map, from the smallest variances on; one is the network's own.
         path: layer by layer.
         gradient_log10_rms: of dL/dz, layer by layer.
         predicted_log10_ratio: of the first layer over the last.
         critical_sigma_w: for the network's σ_b; NaN where there is none.
         finite_width: how far networks of these widths spread; plain layers without normalisation.
 
-    Where layers normalise, add to a stream, leave values out or differ, ``point`` has what the last layers
-    have settled at, if they have; what is not known of it is NaN.
+    Where layers normalise, have residual branches or dropout, or differ, ``point`` has the values to which
+    the last layers have converged, if they have; what is not known of it is NaN.
     """
 
     point: MeanField
@@ -72,7 +72,7 @@ class Theory:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The job of asking mean-field theory about an experiment."""
+    """The job of computing an experiment's mean-field theory."""
 
     experiment: Experiment
 
@@ -137,7 +137,7 @@ def _theory(experiment: Experiment) -> Theory | None:
         return None
     inputs, layers = experiment.inputs, experiment.network.layers
     variance = inputs.variance if isinstance(inputs, GaussianInputs) else float(np.mean(inputs**2))
-    if not np.isfinite(variance):  # the inputs are numbers, and their squares are not
+    if not np.isfinite(variance):  # the inputs are finite, their squares overflow
         return None
     path = trajectory(dual, *sigmas, len(layers), variance)
     start = _start(dual, *sigmas, path)
@@ -156,7 +156,7 @@ def _theory(experiment: Experiment) -> Theory | None:
 
 
 def _followed(experiment: Experiment) -> Theory | None:
-    """Layer by layer, where no fixed point is known; None where not even that is."""
+    """The theory layer by layer, where no fixed point is known; None where it does not apply either."""
     network = experiment.network
     found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     if found is None:
@@ -183,7 +183,7 @@ def _normalises_batch(network: Network) -> bool:
 
 
 def _over_the_batch(experiment: Experiment) -> Passage | None:
-    """Plain layers over inputs that are all alike to each other; None for others."""
+    """Plain layers over inputs of equal norm and equal pairwise correlation; None for others."""
     network, inputs = experiment.network, experiment.inputs
     drawn = isinstance(inputs, GaussianInputs) and network.dropout is None
     if not drawn or network.block is not None or network.passes or experiment.batch < SMALLEST_BATCH:
@@ -203,7 +203,7 @@ def _over_the_batch(experiment: Experiment) -> Passage | None:
 
 
 def _settled(found: Passage) -> MeanField:
-    """What the last two layers agree on."""
+    """The values that have converged: on which the last two layers agree."""
     unknown = np.array(math.nan)
     q, chi = (
         np.array(each[-1] if len(each) > 1 and abs(each[-1] / each[-2] - 1) < SETTLED else math.nan)
@@ -214,7 +214,7 @@ def _settled(found: Passage) -> MeanField:
 
 
 def _steps(network: Network) -> list[Step] | None:
-    """The layers, or blocks, as theory sees them; None for those it does not."""
+    """The layers, or blocks, of the theory; None where it does not apply."""
     made: dict[int, Response | None] = {}
     steps: list[Step] = []
     for number in range(network.depth):

@@ -1,7 +1,7 @@
 """The verdict on a network: what keeps it from learning, worst first.
 
 Every figure is a median over the experiment's networks. docs/verdicts.md says where each threshold comes
-from: small networks of many kinds were trained, and the thresholds are those at which they stop to learn.
+from: small networks of many kinds were trained, and the thresholds are those at which they stop learning.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ DEEPEST = 50
 
 NARROW = 0.85
 """Σ 1/width of the layers beyond which a gradient survives in a few directions alone."""
+
+NARROWEST = 4
+"""Units that a narrower layer counts as: alone it is a bottleneck by design, and none narrower was tried."""
 
 EXPLODING = 1.6
 """Decades that ‖dL/dW‖ may gain between the last layer and another: a factor of 40."""
@@ -91,7 +94,7 @@ class Verdict:
 
 
 class Medians:
-    """What the verdict looks at, over the networks of an experiment."""
+    """The figures that the verdict depends on, over the networks of an experiment."""
 
     def __init__(self, experiment: Experiment, networks: Sequence[Figures]) -> None:
         self.layers = experiment.network.layers
@@ -129,7 +132,7 @@ class Medians:
         """log10 of the root mean square of the last layer's output over that of the inputs, or over one."""
         last = float(self.of("activation_mean_square")[-1])
         inputs = max(1.0, self._inputs)
-        if last == math.inf and inputs < math.inf:  # the values are numbers, their squares are not
+        if last == math.inf and inputs < math.inf:  # the values are finite, their squares overflow
             return self._peak - math.log10(inputs) / 2
         known = 0 < last < math.inf and inputs < math.inf
         return (math.log10(last) - math.log10(inputs)) / 2 if known else 0.0
@@ -150,7 +153,7 @@ def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)
     if blocked is not None:
-        # Slopes that round to 0 are no dead units: the signal lies too far out.
+        # Slopes that underflow do not make dead units: the pre-activations are too large.
         faint = figures.of("dead_fraction")[blocked - 1] == 0 and saturated is not None
         yield (
             _saturation(figures, saturated)
@@ -168,7 +171,7 @@ def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     sides = len(experiment.network.call.activation.saturates)
     limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
     if experiment.network.passes and not lost:
-        return  # the way past the branches is flat nowhere
+        return  # the skip connections pass every gradient
     flat = _first(figures.of("saturated_fraction"), limit)
     if flat is not None and sides and not (blocked is not None and saturated is not None):
         yield _saturation(figures, flat)
@@ -237,7 +240,7 @@ def _depths_over_widths(network: Network) -> Array:
     over_batch = network.normalisation is not None and network.normalisation.over == "batch"
     if network.block is not None or network.passes or over_batch or not drawn:
         return np.zeros(network.depth)
-    widths = np.array([each.units for each in network.layers[:-1]], np.float64)
+    widths = np.array([max(NARROWEST, each.units) for each in network.layers[:-1]], np.float64)
     return np.append(np.cumsum(1 / widths[::-1])[::-1], 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Derivatives of a tree as trees, written as a person would: no sums with 0, no products with 1."""
+"""Derivatives of an expression tree, simplified: no terms that are 0, no factors that are 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def negative(a: Tree) -> Tree:
 
 
 def plus(a: Tree, b: Tree) -> Tree:
-    """a + b, like terms joined."""
+    """a + b, like terms collected."""
     return _sum([*_terms(a), *_terms(b)])
 
 
@@ -26,7 +26,7 @@ def minus(a: Tree, b: Tree) -> Tree:
 
 
 def times(a: Tree, b: Tree) -> Tree:
-    """a·b, equal factors as powers, the number first."""
+    """a·b, equal factors collected into powers, the numeric factor first."""
     return _product(_joined(_factors(a), _factors(b)))
 
 
@@ -76,7 +76,7 @@ def _joined(a: _Factors, b: _Factors) -> _Factors:
 
 
 def _power(inner: _Factors, power: Fraction) -> _Factors:
-    """The factors to a power; one that is not whole may not be spread over factors that may be negative."""
+    """The factors raised to a power; a fractional one is not distributed over possibly negative factors."""
     coefficient = inner.coefficient
     whole = power.denominator == 1
     if coefficient == 0 and power > 0:
@@ -95,20 +95,20 @@ def _product(factors: _Factors) -> Tree:
     if not factors.coefficient:
         return ZERO
     size = abs(factors.coefficient)
-    above = [_raised(base, power) for base, power in factors.powers.items() if power > 0]
-    below = [_raised(base, -power) for base, power in factors.powers.items() if power < 0]
-    if not above and not below:
+    numerator = [_raised(base, power) for base, power in factors.powers.items() if power > 0]
+    denominator = [_raised(base, -power) for base, power in factors.powers.items() if power < 0]
+    if not numerator and not denominator:
         return number(factors.coefficient)
-    if not below and size.denominator != 1 and _is_short(size):
-        above.insert(0, number(size))
+    if not denominator and size.denominator != 1 and _is_short(size):
+        numerator.insert(0, number(size))
     else:
-        if size.numerator != 1 or not above:
-            above.insert(0, number(size.numerator))
+        if size.numerator != 1 or not numerator:
+            numerator.insert(0, number(size.numerator))
         if size.denominator != 1:
-            below.insert(0, number(size.denominator))
-    whole = _multiplied(above)
-    if below:
-        whole = Tree("/", (whole, _multiplied(below)))
+            denominator.insert(0, number(size.denominator))
+    whole = _multiplied(numerator)
+    if denominator:
+        whole = Tree("/", (whole, _multiplied(denominator)))
     return Tree("neg", (whole,)) if factors.coefficient < 0 else whole
 
 
@@ -134,7 +134,7 @@ def _raised(base: Tree, power: Fraction) -> Tree:
 
 
 def _terms(node: Tree) -> list[tuple[Fraction, Tree]]:
-    """Coefficients and terms that a sum is made of."""
+    """The terms of a sum, each with its coefficient."""
     match node.op, node.args:
         case "number", _:
             return [(node.number or Fraction(0), ONE)]
@@ -155,7 +155,7 @@ def _sum(terms: list[tuple[Fraction, Tree]]) -> Tree:
     for factor, term in terms:
         joined[term] = joined.get(term, Fraction(0)) + factor
     parts = [(factor, term) for term, factor in joined.items() if factor]
-    parts.sort(key=lambda part: part[0] < 0)  # what is added first, so that no minus leads where none must
+    parts.sort(key=lambda part: part[0] < 0)  # positive terms first: no leading minus unless all are negative
     if not parts:
         return ZERO
     whole = times(number(parts[0][0]), parts[0][1])
@@ -165,7 +165,7 @@ def _sum(terms: list[tuple[Fraction, Tree]]) -> Tree:
 
 
 _LARGEST_POWER = 64
-"""Of a product that is written out; a number to a larger one stays a power."""
+"""Largest exponent that a product is multiplied out for; with a larger one it stays a power."""
 
 
 def call(function: str, *args: Tree) -> Tree:
@@ -214,69 +214,69 @@ _OUTER: Mapping[str, Callable[[Tree], Tree]] = {
 def derivative(root: Tree, variable: str = "x") -> Tree:
     """∂root/∂variable. At a kink it is that of the branch that holds at the point.
 
-    The last ones are kept: a formula is proved block by block, and with each the same ones are asked for.
+    The last ones are cached: a formula is proved block by block, and each block needs the same ones.
     """
-    made: dict[Tree, Tree] = {}
+    derivatives: dict[Tree, Tree] = {}
     for node in walk(root):
         if node.op not in CONDITIONS and node.op != "and":
-            made[node] = _derivative(node, made, variable)
-    return made[root]
+            derivatives[node] = _derivative(node, derivatives, variable)
+    return derivatives[root]
 
 
-def _derivative(node: Tree, made: Mapping[Tree, Tree], variable: str) -> Tree:
+def _derivative(node: Tree, derivatives: Mapping[Tree, Tree], variable: str) -> Tree:
     match node.op, node.args:
         case (("number" | "constant"), _):
             return ZERO
         case "name", _:
             return ONE if node.leaf == variable else ZERO
         case "if", (test, body, orelse):
-            return choice(test, made[body], made[orelse])
+            return choice(test, derivatives[body], derivatives[orelse])
         case (("min" | "max"), _):
-            return _of_extreme(node, made)
+            return _of_extreme(node, derivatives)
         case "**", (base, exponent):
-            return _of_power(node, base, exponent, made)
+            return _of_power(node, base, exponent, derivatives)
         case (("neg" | "+" | "-" | "*" | "/"), _):
-            return _of_operation(node, made)
+            return _of_operation(node, derivatives)
     (inner,) = node.args
-    return times(_OUTER[node.op](inner), made[inner]) if made[inner] is not ZERO else ZERO
+    return times(_OUTER[node.op](inner), derivatives[inner]) if derivatives[inner] is not ZERO else ZERO
 
 
-def _of_operation(node: Tree, made: Mapping[Tree, Tree]) -> Tree:
+def _of_operation(node: Tree, derivatives: Mapping[Tree, Tree]) -> Tree:
     match node.op, node.args:
         case "neg", (a,):
-            return negative(made[a])
+            return negative(derivatives[a])
         case "+", (a, b):
-            return plus(made[a], made[b])
+            return plus(derivatives[a], derivatives[b])
         case "-", (a, b):
-            return minus(made[a], made[b])
+            return minus(derivatives[a], derivatives[b])
         case "*", (a, b):
-            return plus(times(made[a], b), times(a, made[b]))
+            return plus(times(derivatives[a], b), times(a, derivatives[b]))
     a, b = node.args
-    if made[b] is ZERO:
-        return over(made[a], b)
-    return minus(over(made[a], b), over(times(a, made[b]), _square(b)))
+    if derivatives[b] is ZERO:
+        return over(derivatives[a], b)
+    return minus(over(derivatives[a], b), over(times(a, derivatives[b]), _square(b)))
 
 
-def _of_power(node: Tree, base: Tree, exponent: Tree, made: Mapping[Tree, Tree]) -> Tree:
-    if made[exponent] is ZERO:
-        if made[base] is ZERO:
+def _of_power(node: Tree, base: Tree, exponent: Tree, derivatives: Mapping[Tree, Tree]) -> Tree:
+    if derivatives[exponent] is ZERO:
+        if derivatives[base] is ZERO:
             return ZERO
-        return times(times(exponent, to_the(base, minus(exponent, ONE))), made[base])
-    growth = times(made[exponent], call("log", base))
-    if made[base] is not ZERO:
-        growth = plus(growth, times(exponent, over(made[base], base)))
+        return times(times(exponent, to_the(base, minus(exponent, ONE))), derivatives[base])
+    growth = times(derivatives[exponent], call("log", base))
+    if derivatives[base] is not ZERO:
+        growth = plus(growth, times(exponent, over(derivatives[base], base)))
     return times(node, growth)
 
 
-def _of_extreme(node: Tree, made: Mapping[Tree, Tree]) -> Tree:
-    """The derivative of the first argument that is the largest, or the smallest."""
+def _of_extreme(node: Tree, derivatives: Mapping[Tree, Tree]) -> Tree:
+    """The derivative of min or max: that of the first argument that attains it."""
     relation = ">=" if node.op == "max" else "<="
     *before, last = node.args
     if not before:
-        return made[last]
+        return derivatives[last]
     rest = before[0] if len(before) == 1 else Tree(node.op, tuple(before))
-    inner = made[rest] if len(before) == 1 else _of_extreme(rest, made)
-    return choice(Tree(relation, (rest, last)), inner, made[last])
+    inner = derivatives[rest] if len(before) == 1 else _of_extreme(rest, derivatives)
+    return choice(Tree(relation, (rest, last)), inner, derivatives[last])
 
 
 def choice(test: Tree, body: Tree, orelse: Tree) -> Tree:

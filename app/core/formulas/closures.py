@@ -1,7 +1,7 @@
-"""A tree made into a function, in any arithmetic: closures that call each other, nothing is executed as text.
+"""A tree compiled to nested closures, in any arithmetic; no text is ever executed.
 
-Parts without variables are worked out once. A part that occurs more than once is worked out once a call, and
-only the branch taken of a condition is worked out at all.
+Constant subexpressions are evaluated once, when the closures are made. A subexpression that occurs more than
+once is evaluated once a call, and of a condition only the branch that is taken.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, TypeAlias
 from app.core.formulas.tree import CONDITIONS, Tree, walk
 
 Closure: TypeAlias = Callable[[list[Any]], Any]
-"""A part's value, from the list of the variables' values and those of shared parts, None until known."""
+"""Evaluates a subexpression, from the variables' values and then those of shared parts (None until known)."""
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a tree is worked out in.
+    """What a tree is evaluated in.
 
     ``varying`` and ``fixed`` are the operations on parts that depend on the series' variable and on those
-    that do not; ``compare`` the comparisons. With ``choose`` both branches of a condition are worked out and
-    it chooses between them, number by number; ``every`` then joins conditions. What raises ``undefined`` is
-    no number, and compared with it nothing holds but that it differs.
+    that do not; ``compare`` the comparisons. With ``choose`` both branches of a condition are evaluated and
+    it selects between them elementwise; ``every`` is then the logical and of conditions. An operand that
+    raises ``undefined`` compares like NaN: only != is true.
     """
 
     number: Callable[[Fraction], Any]
@@ -44,9 +44,9 @@ def function(
     varying: frozenset[str],
     constants: Mapping[str, Any],
 ) -> Callable[[Sequence[Any]], Any]:
-    """The function of ``variables``, in order, that ``root`` is, with values for its ``constants``.
+    """``root`` as a function of ``variables``, in this order, with values for its ``constants``.
 
-    ``varying`` are those variables that are given in the arithmetic's varying kind.
+    ``varying`` names the variables that are passed as series, for the arithmetic's ``varying`` operations.
     """
     builder = _Builder(root, arithmetic, variables, varying, constants)
     body = builder.closure(root)
@@ -59,7 +59,7 @@ def function(
 
 
 class _Constant:
-    """A closure for a value that is known; the builder takes it apart."""
+    """A closure that returns a known value, which the builder reads to fold constants."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -98,7 +98,7 @@ class _Builder:
         return any(self._varies[each] for each in node.args)
 
     def closure(self, node: Tree) -> Closure:
-        """The part as a closure; one for all its uses."""
+        """The subexpression's closure, one for all its occurrences."""
         made = self._made.get(node)
         if made is None:
             made = self._closure(node)
@@ -178,7 +178,7 @@ def _applied(operation: Callable[..., Any], arguments: list[Closure]) -> Closure
     if all(isinstance(each, _Constant) for each in arguments):
         try:
             return _Constant(operation(*(each([]) for each in arguments)))
-        except ArithmeticError:  # in a branch, perhaps, that is never taken
+        except ArithmeticError:  # perhaps in a branch that is never taken: left to the call
             pass
     if len(arguments) == 1:
         (only,) = arguments

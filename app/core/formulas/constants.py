@@ -1,8 +1,8 @@
-"""Real constants such as √(2/π), exact: Σ rational · Π base^exponent, equal ones equal as written.
+"""Exact real constants such as √(2/π), as Σ rational · Π base^exponent, so that like terms cancel exactly.
 
-An irrational constant is built from bases: whole numbers under roots, π, e, logarithms, and whatever else is
-known by a ball alone. Sums and products are taken term by term, so that √(2/π) − √(2/π) is the number 0 and
-not a ball around it. Signs are told by balls; where these leave one open, `Undecided` is raised.
+An irrational constant is built from bases: integers under roots, π, e, logarithms, and anything else that is
+known only by a ball around it. Sums and products are taken term by term, so that √(2/π) − √(2/π) is exactly 0
+and not a ball around it. Signs come from the balls; where a ball contains 0, `Undecided` is raised.
 
 All balls have the precision that is set when they are made.
 """
@@ -22,18 +22,18 @@ from flint import arb
 from app.core.arithmetic.balls import Undecided, ball
 
 MOST_TERMS = 24
-"""Terms of a sum that is written out; a longer one is a base."""
+"""Terms of a sum that is kept term by term; a longer one becomes a base of its own."""
 
 LARGEST_POWER = 64
-"""Of a rational number that is written out."""
+"""Largest exponent that a rational number is multiplied out for."""
 
 LARGEST_EXPONENT = 4000
-"""Of 2, either way, in a ball's end that is taken for an exact number."""
+"""Largest binary exponent, in magnitude, of an exact ball that becomes a rational number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """An irrational number, or a whole one under a root, known by its ``key``; ``value`` holds it."""
+    """An irrational number, or an integer under a root, identified by ``key`` and contained in ``value``."""
 
     key: Hashable
     value: arb
@@ -46,7 +46,7 @@ class Base:
 
     @cached_property
     def positive(self) -> bool:
-        """Whether it is certainly positive, so that it has roots."""
+        """Whether it is certainly positive, so that its fractional powers are real."""
         return bool(self.value > 0)
 
 
@@ -58,13 +58,13 @@ _NONE: Product = frozenset()
 
 @dataclass(frozen=True)
 class Real:
-    """Σ rational · product. What is rational is no `Real` but a `Fraction`."""
+    """Σ rational · product, irrational: a rational number is a `Fraction`."""
 
     terms: frozenset[tuple[Product, Fraction]]
 
     @cached_property
     def value(self) -> arb:
-        """The ball that it lies in; raises `Undecided` where that has no end."""
+        """A ball that contains it; raises `Undecided` where that is not finite."""
         found = sum((ball(factor) * _value(product) for product, factor in self.terms), arb(0))
         if not found.is_finite():
             raise Undecided
@@ -72,7 +72,7 @@ class Real:
 
     @property
     def only(self) -> tuple[Product, Fraction] | None:
-        """The term, where there is one alone."""
+        """The only term; None where there are several."""
         return next(iter(self.terms)) if len(self.terms) == 1 else None
 
 
@@ -87,7 +87,7 @@ def _raised(value: arb, power: Fraction) -> arb:
     return value ** int(power) if power.denominator == 1 else value ** ball(power)
 
 
-def _made(terms: Mapping[Product, Fraction]) -> Coefficient:
+def _normalised(terms: Mapping[Product, Fraction]) -> Coefficient:
     kept = {product: factor for product, factor in terms.items() if factor}
     if not kept.keys() - {_NONE}:
         return kept.get(_NONE, Fraction(0))
@@ -104,7 +104,7 @@ def _base(key: Hashable, value: arb, power: Fraction = Fraction(1)) -> Coefficie
 
 
 def enclosed(key: Hashable, value: arb) -> Coefficient:
-    """The number that ``value`` holds; equal keys stand for equal numbers.
+    """The number that ``value`` contains; equal keys stand for equal numbers.
 
     Raises `Undecided` for a ball that is not finite.
     """
@@ -118,7 +118,7 @@ def enclosed(key: Hashable, value: arb) -> Coefficient:
 
 
 def as_ball(a: Coefficient) -> arb:
-    """A ball that holds the number."""
+    """A ball that contains the number."""
     return ball(a) if isinstance(a, Fraction) else a.value
 
 
@@ -145,7 +145,7 @@ def plus(a: Coefficient, b: Coefficient) -> Coefficient:
     terms = dict(_terms(a))
     for product, factor in _terms(b):
         terms[product] = terms.get(product, Fraction(0)) + factor
-    return _made(terms)
+    return _normalised(terms)
 
 
 def times(a: Coefficient, b: Coefficient) -> Coefficient:
@@ -157,7 +157,7 @@ def times(a: Coefficient, b: Coefficient) -> Coefficient:
         for other, second in _terms(b):
             whole, product = _joined(one, other)
             terms[product] = terms.get(product, Fraction(0)) + whole * factor * second
-    return _made(terms)
+    return _normalised(terms)
 
 
 def negative(a: Coefficient) -> Coefficient:
@@ -166,7 +166,7 @@ def negative(a: Coefficient) -> Coefficient:
 
 
 def _joined(a: Product, b: Product) -> tuple[Fraction, Product]:
-    """The product of two, whole powers of whole numbers as a number of their own."""
+    """The product of two, as a rational factor, from integer powers of integers, and the rest."""
     powers = dict(a)
     for base, each in b:
         powers[base] = powers.get(base, Fraction(0)) + each
@@ -186,12 +186,12 @@ def reciprocal(a: Coefficient) -> Coefficient:
     if a.only is not None:
         product, factor = a.only
         number, inverse = _joined(frozenset((base, -each) for base, each in product), _NONE)
-        return _made({inverse: number / factor})
+        return _normalised({inverse: number / factor})
     return enclosed(("1/", a), 1 / a.value)
 
 
 def power(a: Coefficient, exponent: Coefficient) -> Coefficient:
-    """a^exponent, of a positive a, or for a whole exponent; raises `Undecided`."""
+    """a^exponent for a positive a or an integer exponent; raises `Undecided` otherwise."""
     if not isinstance(exponent, Fraction):
         return exp(times(exponent, log(a)))
     if isinstance(a, Fraction):
@@ -206,20 +206,20 @@ def power(a: Coefficient, exponent: Coefficient) -> Coefficient:
     if a.only is not None and (exponent.denominator == 1 or all(base.positive for base, _ in a.only[0])):
         product, factor = a.only
         number, raised = _joined(frozenset((base, each * exponent) for base, each in product), _NONE)
-        return times(_made({raised: number}), power(factor, exponent))
+        return times(_normalised({raised: number}), power(factor, exponent))
     if not a.value > 0 and exponent.denominator != 1:
         raise Undecided
     return _base(("sum", a), a.value, exponent)
 
 
 def _root(number: int, exponent: Fraction) -> Coefficient:
-    """number^exponent, its whole part taken out where that can be written."""
+    """number^exponent, the exponent's integer part as a rational factor where that is not too large."""
     if number == 1:
         return Fraction(1)
     if number <= 0:
         raise Undecided
     factor, product = _joined(frozenset({(Base(number, arb(number)), exponent)}), _NONE)
-    return _made({product: factor})
+    return _normalised({product: factor})
 
 
 def exp(a: Coefficient) -> Coefficient:
@@ -253,7 +253,7 @@ def _log(number: int) -> Coefficient:
 def _log_of(base: Base) -> Coefficient:
     match base.key:
         case ("exp", frozenset() as product):
-            return _made({product: Fraction(1)})
+            return _normalised({product: Fraction(1)})
         case int() as number:
             return _log(number)
     return enclosed(("log", base.key), base.value.log())

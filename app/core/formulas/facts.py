@@ -1,7 +1,7 @@
-"""What a formula's curve looks like, found by looking at it: kinks, steepness, where it flattens out.
+"""A formula's kinks, largest slope, saturation and monotonicity, estimated by sampling.
 
-Everything here is found in double precision on a grid that is dense near zero and reaches far out. It steers
-quadrature and counts of saturated units; it proves nothing.
+All of it is found in double precision on a grid that is dense near zero and extends to ±10¹². It places the
+nodes of quadratures and decides what counts as saturated; it proves nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Side: TypeAlias = Literal["negative", "positive"]
 _DENSE = np.linspace(-40.0, 40.0, 8001)
 _FAR = np.geomspace(40.0, 1e12, 400)
 GRID: Doubles = np.unique(np.concatenate([-_FAR, _DENSE, _FAR]))
-"""Where curves are looked at."""
+"""The sample points."""
 
 VARIABLE = "x"
 
@@ -35,7 +35,7 @@ _STEP = 1e-7
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one formula with its parameters.
+    """What sampling shows of one formula with its parameters.
 
     ``kinks`` are where f, f′ or f″ jumps, ``smoothness`` how many derivatives are continuous (−1 where f
     jumps), ``largest_slope`` sup |f′|, ``saturates`` the sides on which f′ tends to zero.
@@ -49,7 +49,7 @@ class Facts:
 
 
 def look(orders: Sequence[Tree], params: Mapping[str, float]) -> Facts:
-    """The facts of f, given by its trees of f, f′ and f″, in forms that are stable in doubles."""
+    """The facts of f, given the trees of f, f′ and f″ in numerically stable form."""
     jumps = dict(_jumps(orders, params))
     (slope,) = evaluate(orders[1:2], {VARIABLE: GRID}, params)
     known = slope[np.isfinite(slope)]
@@ -81,7 +81,7 @@ def _grows(sizes: Doubles) -> bool:
 
 
 def _jumps(orders: Sequence[Tree], params: Mapping[str, float]) -> Iterator[tuple[float, tuple[int, float]]]:
-    """Where f, f′ or f″ jumps: how many derivatives are continuous, and the next one's step."""
+    """Where f, f′ or f″ jumps: the order of the last continuous derivative (−1: none), and the jump."""
     for place in candidates(orders[0], params)[:MOST_KINKS]:
         width = _STEP * max(abs(place), 1e-3)
         sides = np.array([place - 2 * width, place - width, place + width, place + 2 * width])
@@ -95,7 +95,7 @@ def _jumps(orders: Sequence[Tree], params: Mapping[str, float]) -> Iterator[tupl
 
 
 def candidates(root: Tree, params: Mapping[str, float]) -> list[float]:
-    """Where a condition in the formula switches, or abs, sign, min or max changes its branch; sorted."""
+    """Where a condition in the formula switches, or abs, sign, min or max changes branch; sorted."""
     places: set[float] = set()
     for difference in dict.fromkeys(_differences(root)):
         if "x" in names(difference):
@@ -128,7 +128,7 @@ def _differences(root: Tree) -> Iterator[Tree]:
 
 
 def _roots(difference: Tree, params: Mapping[str, float]) -> list[float]:
-    """Where it is zero: exactly where it is a straight line, else between points of the grid."""
+    """Its zeros: in closed form where it is linear, else bisected between grid points."""
     slope = derivative(difference)
     if "x" not in names(slope):
         at_zero, steepness = (
@@ -150,7 +150,7 @@ def _bisected(difference: Tree, params: Mapping[str, float], low: Doubles, high:
     sign = np.sign(at([low])[0])
     for _ in range(200):
         middle = low + (high - low) / 2
-        if ((middle == low) | (middle == high)).all():  # neighbours
+        if ((middle == low) | (middle == high)).all():  # adjacent doubles
             break
         same = np.sign(at([middle])[0]) == sign
         low, high = np.where(same, middle, low), np.where(same, high, middle)

@@ -1,14 +1,14 @@
-"""Formulas as data: one text that is shown (LaTeX), tested (mpmath) and asked about kinks (floats).
+"""Formulas as data: one text for display (LaTeX), for the tests (mpmath) and to locate kinks (floats).
 
 A formula is a Python expression: ``x if x > 0 else alpha * (exp(x) - 1)``. It is parsed once and never
 executed: `Expression.evaluate` walks the tree in whatever arithmetic it is given, with literals passed on as
 text, so that ``0.044715`` is that decimal number and not its nearest double. `Expression.latex` prints the
 same tree. What a reader sees is therefore what the tests evaluate.
 
-Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over as many indices as
-a number says: in ``exp(x[i]) / sum(exp(x[j]) for j in n)``, j = 0 … n − 1. A definition may be a vector too:
+Vectors are written with subscripts, counted from 0; ``sum``, ``min`` and ``max`` run over an index: in
+``exp(x[i]) / sum(exp(x[j]) for j in n)``, j = 0 … n − 1. A definition may be a vector too:
 ``{"s[i]": "exp(x[i]) / sum(exp(x[j]) for j in n)"}`` (see `define`). ``root(f(s) for s in (a, b))`` is the
-number between a and b at which f, which falls, is 0.
+root of the decreasing function f between a and b.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Arithmetic(Protocol):
 
 
 class FloatArithmetic:
-    """Double precision: good enough to place kinks and to state ranges, never used as a test's truth."""
+    """Double precision: good enough to locate kinks and to state ranges, never a reference for tests."""
 
     _functions: Mapping[str, Callable[..., Any]] = {
         "sign": lambda x: math.copysign(1.0, x) if x else 0.0,
@@ -186,8 +186,8 @@ def define(
 ) -> dict[str, Any]:
     """``values`` completed by ``definitions``, in order: each may use the ones before it.
 
-    ``s`` defines a number, ``s[i]`` a vector, ``w[p, i]`` a matrix. A name that has a value keeps it: its
-    definition is what holds where none is given.
+    ``s`` defines a number, ``s[i]`` a vector, ``w[p, i]`` a matrix. A name that has a value already keeps it:
+    its definition is a default.
     """
     names = dict(values)
     for head, definition in definitions.items():
@@ -217,7 +217,7 @@ def _summands(node: ast.expr, evaluator: _Evaluator, values: Mapping[str, Any]) 
 
 
 def _literal(source: str, node: ast.Constant) -> str:
-    """The text of a number. Of one in the first line, without a look at the lines of the whole text."""
+    """The text of a numeric literal; one on the first line is sliced directly, which is faster."""
     if node.end_lineno == 1:
         return source.encode()[node.col_offset : node.end_col_offset].decode()
     return ast.get_source_segment(source, node) or ""
@@ -251,7 +251,7 @@ class _Evaluator:
         raise ValueError(f"{ast.unparse(node)} is not part of the formula language")
 
     def _index(self, node: ast.expr, names: Mapping[str, Any]) -> int | tuple[int, ...]:
-        places = _Evaluator(FloatArithmetic(), self._source)  # a ball is no place in a row
+        places = _Evaluator(FloatArithmetic(), self._source)  # an index is an integer, never a ball
         if isinstance(node, ast.Tuple):
             return tuple(int(places.value(each, names)) for each in node.elts)
         return int(places.value(node, names))
@@ -289,7 +289,7 @@ class _Evaluator:
 
 
 def _between(each: ast.GeneratorExp) -> tuple[str, tuple[ast.expr, ast.expr]]:
-    """The variable of a ``root``, and the ends that it lies between."""
+    """The variable of a ``root``, and the ends of its interval."""
     (generator,) = each.generators
     assert isinstance(generator.target, ast.Name)
     assert isinstance(generator.iter, ast.Tuple)
@@ -303,7 +303,7 @@ class _Printer:
         self._source = source
 
     def text(self, node: ast.expr, level: int) -> str:
-        """``node`` as LaTeX, in brackets where it binds less tightly than ``level`` asks."""
+        """``node`` as LaTeX, in brackets where its precedence is below ``level``."""
         own, latex = self._print(node)
         return latex if own >= level else rf"\left({latex}\right)"
 

@@ -1,14 +1,14 @@
-"""Limits of a formula and its derivatives at infinity, proved: sums of exponentials, powers and logarithms.
+"""Proved limits of a formula and its derivatives at infinity, from their transseries.
 
-Near infinity a formula of exp, log, powers and their kin is a sum of terms c·m, where a monomial m is
+Near infinity a formula of exp, log, powers and related functions is a sum of terms c·m, where a monomial m is
 exp(c₁m₁ + c₂m₂ + …) of larger monomials, down to iterated logarithms of x: x = exp(ℓ₁), ℓ₁ = log x =
 exp(ℓ₂). Two monomials are compared by the sign of the leading term of the difference of their exponents.
-Sums are cut after `MOST_TERMS` terms, with a monomial that bounds what was cut off. (van der Hoeven 2006,
+Sums are truncated to `MOST_TERMS` terms, with a monomial that bounds the remainder. (van der Hoeven 2006,
 "Transseries and Real Differential Algebra"; Gruntz 1996, "On Computing Limits in a Symbolic Manipulation
 System".)
 
-Coefficients are exact (`constants`), so that equal ones cancel; one whose sign cannot be told where it
-matters ends the attempt. A sine of what is infinite is O(1): bounded, but with a derivative that need not be.
+Coefficients are exact (`constants`), so that equal ones cancel; where the sign of one matters and cannot be
+decided, the limit stays unknown. The sine of an infinite argument is O(1): bounded, unlike its derivative.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from app.core.formulas.tree import Tree, written_size
 from app.core.formulas.vectorised import stable
 
 MOST_TERMS = 4
-"""Terms of a sum, and of a power series that is put into another."""
+"""Terms that are kept of a sum, and of a power series."""
 
 MOST_WRITTEN = 600
-"""Parts of a formula, written out, whose limits are looked for."""
+"""Size of the largest formula (`written_size`) whose limits are sought."""
 
 BITS = 256
 
@@ -42,13 +42,13 @@ Result = TypeVar("Result")
 
 
 class NoLimit(ArithmeticError):
-    """It leaves the real numbers on the way to infinity."""
+    """The formula is not real near infinity."""
 
 
 class Monomial(NamedTuple):
     """exp(Σ coefficient · monomial), largest first; the number 1 where the sum is empty.
 
-    ``atom`` is the depth of an iterated logarithm where there is no exponent to write: ℓ₃.
+    ``atom`` is the depth of an iterated logarithm that is not written as an exponential: ℓ₃.
     """
 
     exponent: tuple[tuple[Coefficient, Monomial], ...] = ()
@@ -74,7 +74,7 @@ def limits(
 ) -> list[float | None]:
     """The limits of the derivatives 0 to ``last`` of ``root`` at ``side`` · ∞, rounded; None where unknown.
 
-    NaN is the answer where it is certainly no real number near there.
+    NaN where it is proved not to be real near that infinity.
     """
     return list(_limits(root, tuple(sorted(numbers.items())), side, last, rounding))
 
@@ -100,7 +100,7 @@ def _limits(
 
 
 def _known(find: Callable[..., Result], first: Any, *rest: Any) -> Result | None:
-    """What is found of ``first``; None where that is not known, or cannot be told."""
+    """``find`` of ``first``; None where ``first`` is None or the result cannot be decided."""
     if first is None:
         return None
     try:
@@ -154,7 +154,7 @@ _Terms: TypeAlias = Sequence[tuple[Coefficient, Monomial]]
 
 
 def _logarithm(monomial: Monomial) -> _Terms:
-    """log of a monomial, as terms; that of ℓ₃ is a monomial that nothing else can be compared with."""
+    """log of a monomial, as terms; log ℓₖ of an iterated logarithm is the atom ℓₖ₊₁."""
     if monomial.atom:
         return ((Fraction(1), Monomial(atom=monomial.atom + 1)),)
     return monomial.exponent
@@ -165,7 +165,7 @@ def _negative(terms: _Terms) -> _Terms:
 
 
 def _sum(terms: _Terms) -> list[tuple[Coefficient, Monomial]]:
-    """Like terms joined, largest first, zeros left out."""
+    """Like terms collected, largest first, zeros left out."""
     return [term for term in _joined(terms) if sign(term[0])]
 
 
@@ -212,10 +212,10 @@ def _constant(value: Coefficient) -> Sum:
     return Sum(((value, ONE),) if sign(value) else ())
 
 
-def _made(terms: _Terms, *errors: Monomial | None) -> Sum:
-    """The sum of terms, without those that the errors hide, and cut to `MOST_TERMS`."""
+def _truncated(terms: _Terms, *errors: Monomial | None) -> Sum:
+    """The sum of terms, without those no larger than an error, truncated to `MOST_TERMS`."""
     joined = _joined(terms)
-    # What may be zero or not is no larger than its monomial.
+    # A term whose coefficient may be zero counts as an error: O(monomial).
     error = _largest(*errors, *(monomial for each, monomial in joined if may_vanish(each)))
     joined = [term for term in joined if not may_vanish(term[0]) and sign(term[0])]
     if error is not None:
@@ -227,7 +227,7 @@ def _made(terms: _Terms, *errors: Monomial | None) -> Sum:
 
 
 def _add(a: Sum, b: Sum) -> Sum:
-    return _made([*a.terms, *b.terms], a.error, b.error)
+    return _truncated([*a.terms, *b.terms], a.error, b.error)
 
 
 def _scaled(a: Sum, factor: Coefficient) -> Sum:
@@ -243,7 +243,7 @@ def _multiply(a: Sum, b: Sum) -> Sum:
         for error, size in ((a.error, _size(b)), (b.error, _size(a)))
         if error is not None and size is not None
     ]
-    return _made(terms, *errors)
+    return _truncated(terms, *errors)
 
 
 def _size(a: Sum) -> Monomial | None:
@@ -265,14 +265,14 @@ def _lead(a: Sum) -> tuple[Coefficient, Monomial, Sum]:
 
 
 def _composed(coefficients: Sequence[Coefficient], small: Sum) -> Sum:
-    """Σ coefficient · smallᵏ, small infinitesimal, by Horner's rule; what is beyond is an error."""
+    """Σ coefficientₖ · smallᵏ of an infinitesimal ``small``, by Horner's rule, with its truncation error."""
     value = _constant(Fraction(0))
     for coefficient in reversed(coefficients):
         value = _add(_multiply(value, small), _constant(coefficient))
     size = _size(small)
     if size is None:
         return value
-    return _made(value.terms, value.error, _power(size, Fraction(len(coefficients))))
+    return _truncated(value.terms, value.error, _power(size, Fraction(len(coefficients))))
 
 
 def _divide(a: Sum, b: Sum) -> Sum:
@@ -283,7 +283,7 @@ def _divide(a: Sum, b: Sum) -> Sum:
 
 
 def _parts(a: Sum) -> tuple[list[tuple[Coefficient, Monomial]], Coefficient, Sum]:
-    """What is infinite, the constant, and what is infinitesimal."""
+    """The infinite terms, the constant, and the infinitesimal rest."""
     if a.error is not None and _order(a.error, ONE) >= 0:
         raise Undecided
     large = [term for term in a.terms if _order(term[1], ONE) > 0]
@@ -309,7 +309,7 @@ def _log(a: Sum) -> Sum:
     constant = constants.log(coefficient)
     if any(inner.atom > 3 for _, inner in _logarithm(monomial)):
         raise Undecided
-    return _add(_made([*_logarithm(monomial), (constant, ONE)]), series)
+    return _add(_truncated([*_logarithm(monomial), (constant, ONE)]), series)
 
 
 def _to_the(a: Sum, b: Sum) -> Sum:
@@ -343,7 +343,7 @@ def _derivative(a: Sum, side: int) -> Sum:
     if error is not None:
         growth = _size(_growth(error))
         error = _power(_X, Fraction(-1)) if growth is None else _product(error, growth)
-    return _scaled(_made(terms, error), Fraction(side))
+    return _scaled(_truncated(terms, error), Fraction(side))
 
 
 def _growth(monomial: Monomial) -> Sum:
@@ -351,7 +351,7 @@ def _growth(monomial: Monomial) -> Sum:
     if monomial.atom:
         inverse = _power(_product(_product(_X, _LOG1), _product(_LOG2, _LOG3)), Fraction(-1))
         return Sum(((Fraction(1), inverse),))
-    return _made(
+    return _truncated(
         [
             (times(times(coefficient, factor), Fraction(1)), _product(inner, rate))
             for coefficient, inner in monomial.exponent
@@ -372,7 +372,7 @@ def _sign_of(a: Sum) -> int:
 
 
 def _analytic(name: str, beyond: Callable[[Sum], Sum]) -> Callable[[Sum], Sum]:
-    """A function by its power series where its argument tends to a number, else by ``beyond``."""
+    """A function by its power series where its argument has a finite limit, else by ``beyond``."""
 
     def at(a: Sum) -> Sum:
         large, constant, small = _parts(a)
@@ -401,7 +401,7 @@ def _subtract(a: Sum, b: Sum) -> Sum:
 
 
 def _undecided(_: Sum) -> Sum:
-    """Its limit, if there is one, is not looked for."""
+    """For infinite arguments of functions whose limit there is not sought."""
     raise Undecided
 
 
@@ -559,8 +559,8 @@ _SMOOTH = Arithmetic(
         "!=": _relation(operator.ne),
     },
 )
-"""What derivatives can be taken of."""
+"""The arithmetic whose sums may be differentiated term by term."""
 
 _WAVES = {**_FUNCTIONS, **{name: _analytic(name, _bounded) for name in ("sin", "cos")}}
 _BOUNDED = replace(_SMOOTH, fixed=_WAVES, varying=_WAVES)
-"""For values alone: a bounded wave may have any derivative."""
+"""The arithmetic for limits of the value alone: sin and cos of infinite arguments are bounded as well."""

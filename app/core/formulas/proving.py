@@ -1,8 +1,8 @@
 """Values and derivatives of formulas, each proved to be the correctly rounded one.
 
-A number is worked out in balls of 90 bits, which decide almost every rounding. What they leave open is
-worked out again as a rational number plus a small ball, with more and more bits: that decides ties and exact
-answers, however close. What stays open at `MOST_BITS` is counted as unproved.
+A number is evaluated in balls of 90 bits, which decide almost every rounding. One that they leave open is
+evaluated again as a rational number plus a small ball, at increasing precision: that also decides ties and
+exact results. What is still open at `MOST_BITS` counts as unproved.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ MOST_BITS = NEXT_BITS[-1]
 HIGHEST_ORDER = 8
 
 MOST_WRITTEN = 20_000
-"""Parts of a derivative, written out, that is looked at where it is singular."""
+"""Size of the largest derivative (`written_size`) that is evaluated at a singularity."""
 
 CHUNK = 2048
-"""Points between two reports of how far the work is."""
+"""Points between two reports of progress."""
 
 Doubles: TypeAlias = NDArray[np.floating[Any]]
 
@@ -93,7 +93,7 @@ def prove(
     """The part at ``values``: floats, or arrays of one length, which the answer has too.
 
     (last − first + 1, length) numbers of the format, as doubles; NaN where nothing is proved. ``progress``
-    hears of the share that is done.
+    is called with the fraction that is done.
     """
     columns, fixed, places = _columns(values)
     prover = _Prover(part, columns, fixed, rounding, most_bits)
@@ -124,7 +124,7 @@ def prove_sums(
 def _columns(
     values: Mapping[str, float | Doubles],
 ) -> tuple[dict[str, list[float]], dict[str, float], NDArray[np.intp]]:
-    """What varies, each distinct combination once; what does not; and where each combination stands."""
+    """The arrays' distinct combinations, as columns; the fixed values; and each point's combination."""
     arrays = {name: np.asarray(value) for name, value in values.items() if np.ndim(value)}
     fixed = {name: float(value) for name, value in values.items() if name not in arrays}
     stacked = np.array(list(arrays.values()), np.float64)
@@ -134,7 +134,7 @@ def _columns(
 
 
 def enclosures(part: Part, values: Mapping[str, float | Doubles], bits: int) -> list[list[arb] | None]:
-    """Balls that hold the part's derivatives at each of the points; None where there is no enclosure.
+    """Balls that contain the part's derivatives at each of the points; None where there is no enclosure.
 
     ``values`` are floats, or arrays of one length.
     """
@@ -144,7 +144,7 @@ def enclosures(part: Part, values: Mapping[str, float | Doubles], bits: int) -> 
 
 
 class _Prover:
-    """Works out a part at points given as columns."""
+    """Evaluates a part at points given as columns."""
 
     def __init__(
         self,
@@ -161,6 +161,7 @@ class _Prover:
         self._fixed = fixed
         self._rounding = rounding
         self._terms = part.last + 1
+        self._near_rational_functions: dict[tuple[int, int], Callable[[Sequence[float]], NearRational]] = {}
 
     @property
     def count(self) -> int:
@@ -187,7 +188,7 @@ class _Prover:
             for point in self._points:
                 try:
                     found.append(self._coefficients(run(point)) if all(map(math.isfinite, point)) else None)
-                except (ArithmeticError, ValueError):  # flint's own for a pole
+                except (ArithmeticError, ValueError):  # flint raises either at a pole
                     found.append(None)
         return found
 
@@ -213,9 +214,9 @@ class _Prover:
         return None
 
     def _decide(self, low: Doubles, high: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
-        """Numbers whose enclosures, given by their ends to nearest, round to one number."""
+        """The rounded numbers, proved where both ends of the enclosure round to the same one."""
         if self._rounding.dtype != np.float64:
-            # The ends were rounded to doubles themselves: one step outwards holds the enclosure again.
+            # The ends were rounded to doubles: moved outwards by one double, they enclose it again.
             low, high = np.nextafter(low, -math.inf), np.nextafter(high, math.inf)
         with np.errstate(all="ignore"):
             down = self._rounding.array(low).astype(np.float64)
@@ -224,7 +225,7 @@ class _Prover:
         return np.where(proved, up, np.nan), proved
 
     def _bounds(self, points: Sequence[tuple[float, ...]], bits: int) -> tuple[Doubles, Doubles]:
-        """The ends of all enclosures, as doubles to nearest; NaN where there is no enclosure."""
+        """The ends of all enclosures, rounded to the nearest doubles; NaN where there is no enclosure."""
         low = np.full((self._part.count, len(points)), np.nan)
         high = low.copy()
         with precision(bits):
@@ -234,7 +235,7 @@ class _Prover:
                     continue
                 try:
                     value = run(point)
-                except (ArithmeticError, ValueError):  # flint's own for a pole
+                except (ArithmeticError, ValueError):  # flint raises either at a pole
                     continue
                 for row, coefficient in enumerate(self._coefficients(value)):
                     low[row, place] = float(coefficient.lower())
@@ -271,7 +272,7 @@ class _Prover:
         return lambda point: run([kind(each) for kind, each in zip(kinds, point, strict=True)])
 
     def _decide_hard(self, point: Sequence[float]) -> list[float | None]:
-        """The numbers at one point, by as many bits as it takes."""
+        """The rounded numbers at one point, at increasing precision; None where a rounding stays open."""
         if not all(map(math.isfinite, point)):
             return self._at_infinity(point)
         decisions: list[float | None] = [None] * self._part.count
@@ -282,7 +283,7 @@ class _Prover:
                 continue
             except Undefined:
                 return [math.nan] * self._part.count
-            except (ArithmeticError, ValueError):  # flint's own for a pole as well
+            except (ArithmeticError, ValueError):  # flint raises either at a pole
                 return self._at_singularity(point)
             if None not in decisions:
                 break
@@ -324,7 +325,7 @@ class _Prover:
         return self._terms > 1 and any(node.op in CHOOSING for node in walk(self._part.tree))
 
     def _at_infinity(self, point: Sequence[float]) -> list[float | None]:
-        """NaN for NaN, limits in x; nothing for an upstream gradient that is infinite."""
+        """NaN for NaN, the limits for infinite x; None for an infinite upstream gradient."""
         values = {**self._fixed, **dict(zip(self._names, point, strict=True))}
         if any(map(math.isnan, values.values())):
             return [math.nan] * self._part.count
@@ -337,7 +338,7 @@ class _Prover:
     def _at_singularity(self, point: Sequence[float]) -> list[float | None]:
         """At a pole, or where a derivative does not exist: the infinity or NaN of IEEE arithmetic.
 
-        The value itself may be a number all the same: √0.
+        The value itself may still be finite there: √0.
         """
         in_doubles = self._in_doubles
         if in_doubles is None:
@@ -378,8 +379,12 @@ class _Prover:
         orders: range,
         choices: Choices = near_rational.AT_THE_POINT,
     ) -> list[float | None]:
+        # Built once for many points; ``choices`` are the module's own, which stay where they are.
+        key = (bits, id(choices))
         with precision(bits):
-            value: NearRational = self._near_rational_function(choices)(point)
+            if key not in self._near_rational_functions:
+                self._near_rational_functions[key] = self._near_rational_function(choices)
+            value = self._near_rational_functions[key](point)
             return [self._decided(value, order) for order in orders]
 
     def _near_rational_function(

@@ -1,7 +1,7 @@
-"""Reading a formula that somebody typed: what is allowed, and where it is wrong.
+"""Parses and validates a formula that a client sent; errors name the column.
 
-The text is parsed, never executed. Before Python's own parser sees it, it has passed a check of its
-characters, numbers and brackets, so that nothing in it can be long, deep or other than it looks.
+The text is parsed, never executed. Its characters, numbers and brackets are checked before Python's parser
+sees it, so that this meets no long numbers, no deep nesting and no characters from outside the language.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ MOST_PARTS = 5000
 """Parts once the catalogue's functions are written out."""
 
 MOST_BRACKETS = 40
-"""Brackets within one another."""
+"""Nesting depth of brackets."""
 
 DEEPEST = 100
-"""Operations within one another; a long sum counts as one operation within the next."""
+"""Nesting depth of operations; each further term of a sum adds one level."""
 
 DEEPEST_WRITTEN_OUT = 300
 
 LARGEST_EXPONENT = 400
-"""Of a decimal number, either way."""
+"""Largest decimal exponent of a number, in magnitude."""
 
 MOST_DIGITS = 60
 LARGEST_POWER = 1000
-"""Of an exponent that is a number."""
+"""Largest constant exponent of a power, in magnitude."""
 
 VARIABLE = "x"
 
@@ -134,7 +134,7 @@ def _tokens(source: str) -> Iterator[re.Match[str]]:
     while place < end:
         found = _TOKEN.match(source, place)
         if found is None:
-            raise FormulaError(_stranger(source, place), _first(source, place) + 1)
+            raise FormulaError(_unexpected_character(source, place), _first(source, place) + 1)
         yield found
         place = found.end()
 
@@ -157,7 +157,7 @@ def _first(source: str, place: int) -> int:
     return place
 
 
-def _stranger(source: str, place: int) -> str:
+def _unexpected_character(source: str, place: int) -> str:
     if source[_first(source, place)] == "^":
         return "powers are written with **"
     return "this character is no part of a formula; letters, digits and + - * / ** ( ) , < > = ! . are"
@@ -186,7 +186,7 @@ _CHECKS: Mapping[str, Callable[[str, int], None]] = {
 
 
 def _parsed(source: str) -> ast.expr:
-    # Blanks of any kind, as Python would take a line's end or a leading blank for something else.
+    # All whitespace becomes blanks: line ends and indentation have a meaning of their own in Python.
     plain = re.sub(r"\s", " ", source).strip()
     skipped = len(source) - len(source.lstrip())
     try:
@@ -218,7 +218,7 @@ def _counts(node: ast.AST) -> bool:
 
 
 class _Builder:
-    """Makes the parts that need a check or the catalogue, and says where another is wrong."""
+    """Builds the nodes that need the catalogue, and refuses those outside the language."""
 
     def __init__(self, source: str, catalogue: Mapping[str, Definition]) -> None:
         self._source = re.sub(r"\s", " ", source).strip()
@@ -306,7 +306,7 @@ def _check_power(node: Tree) -> None:
 
 
 def constant(node: Tree) -> Fraction | None:
-    """The number that a part without names is, where it is rational and small enough to say."""
+    """The value of a part without names, where it is rational and not too large."""
     if node.op == "number":
         return node.number
     values = [constant(each) for each in node.args]

@@ -1,6 +1,6 @@
-"""A formula worked out as a kernel would, each operation rounded to a short format.
+"""A formula evaluated as a kernel would, each operation rounded to a short format.
 
-An elementary function is taken to be correctly rounded itself: what goes wrong here is the formula's doing.
+Elementary functions are taken to be correctly rounded: any error beyond that is due to the formula.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Round: TypeAlias = Callable[[Array], Array]
 
 
 class Steps(NamedTuple):
-    """The values, and what happened on the way to each.
+    """The values, and where intermediate results cancelled or overflowed.
 
     ``cancellation`` is the largest factor by which a sum of computed terms is smaller than its terms, or the
-    logarithm of a number near 1 smaller than 1; ``overflow`` says that a step's result was infinite though
-    what went into it was not.
+    logarithm of a number near 1 smaller than 1; ``overflow`` marks values with an intermediate result that
+    was not finite though its operands were.
     """
 
     values: Array
@@ -64,7 +64,7 @@ def stepwise(
 
 
 class _Watch:
-    """Rounds each step, and keeps what happened in it."""
+    """Rounds each operation, and records cancellation and overflow."""
 
     def __init__(self, given: Sequence[Array], rounded: Round) -> None:
         self._given = given

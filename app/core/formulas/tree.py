@@ -1,7 +1,7 @@
-"""A formula of numbers as a tree that can be differentiated, rewritten and printed as text again.
+"""A formula without vectors as a tree that can be differentiated, rewritten and printed as text again.
 
-A `Tree` is an operation with its arguments, a number, a constant or a name. Equal trees are equal values, so
-that shared parts are found and worked out once. `tree` makes one from an `Expression` without vectors.
+A `Tree` is an operation with its arguments, a number, a constant or a name. Equal trees are the same object
+(hash consing), so that shared parts are found and evaluated once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPARISONS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
-"""Their signs, by Python's syntax."""
+"""The comparison signs by Python's syntax nodes."""
 
 CONDITIONS = frozenset({*COMPARISONS.values(), "and"})
 """Operations whose value is true or false."""
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d+))?")
 class Tree:
     """``op`` applied to ``args``. Leaves are a "number", a "constant" or a "name"; ``leaf`` says which.
 
-    There is one object for all equal trees: they are compared, found and worked out by identity.
+    There is one object for all equal trees: they are compared and looked up by identity.
     """
 
     __slots__ = ("__weakref__", "args", "leaf", "op")
@@ -90,7 +90,7 @@ ZERO, ONE, TWO = number(0), number(1), number(2)
 
 
 def tree(source: str, build: Callable[[ast.expr], Tree | None] = lambda _: None) -> Tree:
-    """The formula ``source``; ``build`` may make a part itself.
+    """The formula ``source``; ``build`` may build a node itself, or leave it by returning None.
 
     Raises `SyntaxError` for text that is no expression, `ValueError` for what is no formula of numbers.
     """
@@ -103,14 +103,14 @@ def decimal(digits: str) -> Fraction:
 
 
 class Reader:
-    """Makes trees of the parts of ``source``, parsed."""
+    """Turns Python's syntax nodes of ``source`` into trees."""
 
     def __init__(self, source: str, build: Callable[[ast.expr], Tree | None]) -> None:
         self._source = source
         self._build = build
 
     def read(self, node: ast.expr) -> Tree:
-        """The part as a tree."""
+        """The syntax node as a tree."""
         built = self._build(node)
         if built is not None:
             return built
@@ -145,7 +145,7 @@ class Reader:
 
 
 def walk(root: Tree) -> Iterator[Tree]:
-    """Every distinct part once, arguments before what they are arguments of."""
+    """Every distinct part once, in postorder: arguments before what they are arguments of."""
     seen: set[Tree] = set()
     stack = [(root, False)]
     while stack:
@@ -159,7 +159,7 @@ def walk(root: Tree) -> Iterator[Tree]:
 
 
 def depth(root: Tree) -> int:
-    """Operations within one another."""
+    """The nesting depth."""
     depths: dict[Tree, int] = {}
     for node in walk(root):
         depths[node] = 1 + max((depths[each] for each in node.args), default=0)
@@ -167,7 +167,7 @@ def depth(root: Tree) -> int:
 
 
 def written_size(root: Tree) -> int:
-    """Parts of the formula written out, shared ones as often as they occur."""
+    """The number of parts, shared ones counted as often as they occur."""
     sizes: dict[Tree, int] = {}
     for node in walk(root):
         sizes[node] = 1 + sum(sizes[each] for each in node.args)
@@ -202,10 +202,10 @@ def substitute(root: Tree, replacements: Mapping[str, Tree]) -> Tree:
 
 
 def with_infinite(root: Tree, infinite: Mapping[str, int]) -> Tree:
-    """``root`` where the parameters named are ±∞, by their signs, as bounds of min, max and conditions.
+    """``root`` with the named parameters at ±∞, given by sign: they vanish from min, max and comparisons.
 
-    Where only such a parameter is left, it is written as ±1 / 0.
-    Raises `ValueError` where one stands elsewhere.
+    Where nothing but such a parameter remains, it is written as ±1 / 0.
+    Raises `ValueError` where one occurs anywhere else.
     """
     if not infinite:
         return root
@@ -234,7 +234,7 @@ _COMPARED = {
 
 
 def _bounded(node: Tree, infinite: Mapping[str, int]) -> Tree:
-    """The node with its arguments' infinities and what they decide taken out of it."""
+    """The node with infinite arguments of min, max and comparisons, and what they decide, resolved."""
     signs = [_sign(each, infinite) for each in node.args]
     if node.op in {"min", "max"} and any(signs):
         return _extreme(node, signs)
@@ -254,7 +254,7 @@ def _sign(node: Tree, infinite: Mapping[str, int]) -> int:
 
 
 def _extreme(node: Tree, signs: list[int]) -> Tree:
-    """min or max: the infinity that wins over everything, or what is left when one that never wins goes."""
+    """min or max with an infinite argument: that infinity where it decides, else the finite arguments."""
     winner = -1 if node.op == "min" else 1
     if winner in signs:
         return node.args[signs.index(winner)]
@@ -272,7 +272,7 @@ _LEVELS = {"if": 0, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5} | dict.fr
 _LEAF = 6
 _SIDES = {"+": (2, 3), "-": (2, 3), "*": (3, 4), "/": (3, 4), "**": (_LEAF, _LEAF)}
 _SIDES |= dict.fromkeys(CONDITIONS, (2, 2))
-"""How tightly each side must bind to stand without brackets."""
+"""The lowest precedence at which each operand stands without brackets."""
 
 
 def text(root: Tree) -> str:
@@ -308,7 +308,7 @@ def _written(node: Tree) -> tuple[str, int]:
 
 
 def _digits(value: Fraction) -> tuple[str, int]:
-    """The number as decimal digits where they end, else as a quotient; with how tightly it binds."""
+    """The number as decimal digits where these terminate, else as a quotient; with its precedence."""
     twos_and_fives = value.denominator
     for factor in (2, 5):
         while twos_and_fives % factor == 0:

@@ -1,7 +1,7 @@
-"""A formula over arrays of doubles: for simulations and integrals, which want millions of values a second.
+"""A formula over arrays of doubles: for simulations and integrals, which need millions of values a second.
 
-Digits are lost where the formula as it is written loses them in double precision. What the formula loses
-that its value does not have to, as in log(1 + exp(x)), is written in the stabler form first (`stable`).
+The accuracy is that of the formula as written, in double precision. Forms that lose digits needlessly, such
+as log(1 + exp(x)), can be rewritten first (`stable`).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def evaluate(
 ) -> list[NDArray[np.float64]]:
     """The trees' values at ``variables``, arrays of one shape, which the values have too.
 
-    Parts that the trees share are worked out once. Floating-point warnings are off.
+    Parts that the trees share are evaluated once. Floating-point warnings are off.
     """
     return evaluator(roots, list(variables), constants)(list(variables.values()))
 
@@ -114,7 +114,7 @@ def evaluate(
 def evaluator(
     roots: Sequence[Tree], names: Sequence[str], constants: Mapping[str, float]
 ) -> Callable[[Sequence[NDArray[np.floating[Any]]]], list[NDArray[np.float64]]]:
-    """`evaluate` for trees that are to be worked out again and again: a function of the ``names``' arrays."""
+    """`evaluate` for repeated use: a function of the arrays for ``names``."""
     fixed = {name: np.float64(value) for name, value in constants.items()}
     with np.errstate(all="ignore"):
         together = function(Tree("list", tuple(roots)), DOUBLES, names, frozenset(), fixed)
@@ -126,11 +126,11 @@ def evaluator(
     return at
 
 
-# Stabler forms
+# Stable forms
 
 
 def stable(root: Tree) -> Tree:
-    """The same function, forms that lose digits or overflow in doubles written in those that do not."""
+    """The same function, forms that cancel or overflow in double precision replaced by stable ones."""
     made: dict[Tree, Tree] = {}
     for node in walk(root):
         rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf)

@@ -1,4 +1,4 @@
-"""Other ways to write a formula, as kernels do: the careful ones, and those in which digits cancel."""
+"""Algebraically equivalent forms of a formula that kernels use: stable ones, and those that cancel."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from app.core.formulas.calculus import negative
 from app.core.formulas.tree import ONE, TWO, ZERO, Tree, number, walk
 
 MOST, TRIED = 36, 400
-"""Writings of one formula, and choices of rules that are tried for it."""
+"""Most forms of one formula, and most combinations of rules tried for it."""
 
 CLAMPED = frozenset({"exp", "expm1", "sigmoid", "tanh", "softplus", "erf", "erfc", "Phi", "sech"})
-"""Functions whose argument kernels hold between bounds."""
+"""Functions whose argument kernels may clamp."""
 
 Rule: TypeAlias = Callable[[Tree], Tree]
 
 
 class Writing(NamedTuple):
-    """A formula written in some way. ``name`` tells of the parts that are written otherwise."""
+    """One form of a formula. ``name`` lists the rewritten parts; it is empty for the formula as it stands."""
 
     name: str
     tree: Tree
 
 
 def writings(root: Tree) -> Iterator[Writing]:
-    """The formula as it stands and the ways to write it, at most `MOST`: one rule for each kind of part.
+    """The formula as it stands and its other forms, at most `MOST`: at most one rule for each kind of part.
 
-    What leaves most parts as they are, or writes them in the commonest way, comes first.
+    Forms with the fewest changes, and with the commonest rules, come first.
     """
     found: set[Tree] = set()
     used = [kind for kind in _RULES if any(_rewritten(root, rule) is not root for _, rule in kind)]
@@ -95,7 +95,7 @@ def _root_half(u: Tree) -> Tree:
 
 
 def _half_sum(u: Tree) -> Tree:
-    """(1 + tanh(u/2))/2; of 2v, by v itself."""
+    """(1 + tanh(u/2))/2; for u = 2v, with tanh(v)."""
     half = u.args[1] if u.op == "*" and u.args[0] is TWO else _over(u, TWO)
     return _times(_HALF, _plus(ONE, Tree("tanh", (half,))))
 
@@ -211,7 +211,7 @@ def _tanh_by_products(node: Tree) -> Tree:
 
 
 def _one_plus_value(node: Tree) -> Tree:
-    """α·e^u beside a constant slope as α·(e^u − 1) + α: by the value of an ELU."""
+    """α·e^u, where the other branch is constant, as α·(e^u − 1) + α: ELU's slope from its value."""
     match node.op, node.args:
         case "if", (condition, yes, no):
             for place, (branch, other) in enumerate(((yes, no), (no, yes))):
@@ -297,4 +297,4 @@ _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
         ),
     ),
 )
-"""Rules by the kind of part that they write otherwise, each with its name."""
+"""Rules by the kind of part that they rewrite, each with its name."""

@@ -1,8 +1,8 @@
 """Attention among the tokens of one sequence (Vaswani et al. 2017), forward and back.
 
-Scores of some queries at a time stand keys × queries, so that sums over keys run down the columns, as many
-side by side as there are queries, and where it is causal no score of a later key is made but for those beside
-the diagonal.
+The scores of a tile of queries are an array, keys × queries, so that sums over keys run down its columns and
+are vectorised over the queries; where it is causal, scores of later keys are computed only in the tile on the
+diagonal.
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ class Attention:
         return answer.reshape(-1, tokens)
 
     def _cut(self, tokens: int) -> list[slice]:
-        """Queries that are looked at together."""
+        """Tiles of queries that are processed together."""
         step = max(_FEWEST, _SCORES // tokens)
         return [slice(start, min(start + step, tokens)) for start in range(0, tokens, step)]
 
     def _seen(self, tile: slice) -> int:
-        """Keys that the queries of a tile may see, from the first on."""
+        """How many keys, from the first on, the queries of a tile attend to."""
         return tile.stop if self._causal else self._asked.shape[-1]
 
     def _look(self, head: int, answer: Array) -> float:
-        """One head's answer, and the sum of its entropies."""
+        """One head's output, and the sum of its entropies."""
         queries, keys, values = self._asked[:, head]
         scale = queries.dtype.type(1 / math.sqrt(len(values)))
         entropy = 0.0
@@ -114,7 +114,7 @@ class Attention:
             answer[1, :, :seen] += queries[:, tile] @ pulled.T
 
     def _kept(self, shares: Array, head: int, tile: slice) -> Array:
-        """The same with some left out, where there is dropout."""
+        """The attention weights, with dropout applied where there is any."""
         if self._left_out is None:
             return shares
         mask, factor = self._left_out
@@ -123,7 +123,7 @@ class Attention:
         return kept
 
     def _blocks(self, rows: int, tokens: int) -> Blocks:
-        """Blocks of heads: what one has to do with are its rows and its scores."""
+        """Blocks of heads, by the size of a head's rows and scores."""
         return Blocks((rows // self._heads + tokens) * tokens, self._workshop.blocks.map_blocks)
 
 

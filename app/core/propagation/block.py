@@ -1,14 +1,14 @@
-"""A network's block: what is repeated where a network is more than a pile of plain layers.
+"""A network's block: the unit that is repeated where a network is more than a stack of plain layers.
 
 How a kind of block is added:
 
 1. One file here (`residual_block` is the shortest) with a frozen dataclass that is a `Block`: its options are
    its fields, `shapes` says which weights it has, and `build` puts it together from the parts that a
    `Workshop` makes (linear maps, the activation, normalisation, attention) and from parts of its own. A part
-   has ``forward`` and ``backward``, asked once each; what it needs for the way back it keeps itself, so the
-   block that was built is its own tape. Both engines follow: a part only ever asks a linear map.
-   Its ``layouts`` say how PyTorch's modules name such weights, and `fitted` what they tell of the options, so
-   that a state dict can be sent (`state_dict`).
+   has ``forward`` and ``backward``, called once each; it keeps what its backward pass needs itself, so the
+   block that was built is its own tape. Both engines follow: a part uses weights only through a linear map.
+   Its ``layouts`` say how PyTorch's modules name such weights, and `fitted` infers options from their shapes,
+   so that a state dict can be sent (`state_dict`).
 2. One line in `block_kinds.BLOCKS`.
 3. One model in `contract.blocks` with the same field names, and its name in the union there.
 
@@ -33,20 +33,20 @@ from app.core.propagation.layer import Matrix
 from app.core.propagation.layout import Layout, Shape
 
 Where: TypeAlias = Literal["pre", "post"]
-"""Of a branch: its input is normalised, or the sum."""
+"""What a branch normalises: its input, or the sum."""
 
 Scale: TypeAlias = float | Literal["depth_scaled"]
-"""Of a branch: a number, or 1/√(number of branches)."""
+"""A branch's factor: a number, or 1/√(number of branches)."""
 
 
 class Part(Protocol):
-    """A differentiable piece of a block, for arrays of features × batch: asked once forward, once back."""
+    """A differentiable piece of a block, for arrays of features × batch: called once forward, once back."""
 
     def forward(self, h: Array) -> Array:
-        """Its answer to h, which it does not change; a new array."""
+        """Its output for h, which it does not modify; a new array."""
 
     def backward(self, gradient: Array) -> Array:
-        """dL/dh from dL/d(answer), which it does not change; a new array."""
+        """dL/dh from dL/d(output), which it does not modify; a new array."""
 
 
 class Workshop(Protocol):
@@ -87,7 +87,7 @@ class Workshop(Protocol):
 
 
 class Load(NamedTuple):
-    """What a block costs beside its linear maps: operations, and numbers kept for the way back."""
+    """A block's cost besides its linear maps: operations, and numbers kept for the backward pass."""
 
     flops: float
     kept: float
@@ -109,7 +109,7 @@ class Block(Protocol):
 
     @property
     def passes(self) -> bool:
-        """Whether its input goes past the branches, unchanged but for a factor."""
+        """Whether a skip connection carries its input past the branches, unchanged but for a factor."""
 
     def check(self, width: int) -> None:
         """Raises `InvalidValue` for a width that it cannot have."""
@@ -134,7 +134,7 @@ class Block(Protocol):
 
 
 def inner_width(ratio: float, width: int) -> int:
-    """ratio · width, rounded down; a ratio such as 8/3, which no double is, takes no unit away from 96."""
+    """ratio · width, rounded down, but not because of a ratio's rounding error: 8/3 of 96 is 256."""
     return math.floor(ratio * width * (1 + 1e-12))
 
 

@@ -1,4 +1,4 @@
-"""Parts that blocks are made of: arrays of features × batch in, arrays out, and back."""
+"""Parts that blocks are made of, forward and backward, for arrays of features × batch."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class Chain:
         self._parts = parts
 
     def forward(self, h: Array) -> Array:
-        """Through all, the first first."""
+        """Through all parts in order."""
         for part in self._parts:
             h = part.forward(h)
         return h
 
     def backward(self, gradient: Array) -> Array:
-        """Through all, the last first."""
+        """Through all parts in reverse order."""
         for part in reversed(self._parts):
             gradient = part.backward(gradient)
         return gradient
 
 
 class Linear:
-    """W u + b. Knows the norms of dL/dW once it has been asked back."""
+    """W u + b. The norms of dL/dW are known after the backward pass."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Linear:
         *,
         gram_needed: bool = True,
     ) -> None:
-        """``gram_needed`` says whether the weights ask for Gram matrices."""
+        """``gram_needed`` says whether the weights need Gram matrices."""
         self.matrix = matrix
         self.log10_norms = dict.fromkeys(matrix.names, math.nan)
         self.offset = offset
@@ -60,11 +60,11 @@ class Linear:
 
     @property
     def made(self) -> Array | None:
-        """W, if it is there."""
+        """W, if it was made."""
         return self._weights.weights if isinstance(self._weights, Dense) else None
 
     def forward(self, h: Array) -> Array:
-        """W u + b; NaN throughout where u is not finite, which is for the block to notice."""
+        """W u + b; NaN throughout where u is not finite, which the block has to check."""
         self._inputs = Batch(h, self._blocks, gram_needed=self._in_need)
         if not np.isfinite(self._inputs.mean_square):
             return np.full((self.matrix.layer.rows, h.shape[1]), np.nan, h.dtype)
@@ -101,8 +101,8 @@ def _joined(values: Array, parts: Sequence[Batch]) -> Batch:
 class Activation:
     """φ, unit by unit, and dropout after it.
 
-    ``measured`` hears of the pre-activations and the response on the way forward, ``masked`` leaves values
-    out.
+    ``measured`` is called with the pre-activations and the response in the forward pass; ``masked`` applies
+    dropout.
     """
 
     def __init__(
@@ -167,11 +167,11 @@ class Branched:
         self._blocks = blocks
 
     def forward(self, h: Array) -> Array:
-        """Both ways together."""
+        """The sum of skip connection and branch."""
         return self._sum(self._branch.forward(h), self._scale, h)
 
     def backward(self, gradient: Array) -> Array:
-        """Both ways back."""
+        """The gradient through skip connection and branch."""
         scaled = gradient if self._scale == 1 else gradient * gradient.dtype.type(self._scale)
         return self._sum(self._branch.backward(scaled), 1.0, gradient)
 

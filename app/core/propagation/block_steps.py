@@ -1,9 +1,9 @@
 """A network of blocks, step by step: builds each block, follows signal and gradient, takes the figures.
 
-gradient_log10_rms              of dL/dh where it leaves the block on its way back: at the block's input
+gradient_log10_rms              of dL/dh at the block's input
 activation_*, correlation       of the stream at the block's end
 preactivation_variance, saturated_fraction, dead_fraction
-                                at φ's input inside the block; over all of them where φ stands several times
+                                at φ's input inside the block; over all of them where φ occurs several times
 weight_gradient_log10_norm      over all the block's matrices; `Figures.matrices` has each one's own
 """
 
@@ -34,7 +34,7 @@ from app.core.propagation.tall import Batch, largest, squares
 
 
 class Tape(NamedTuple):
-    """A block after its way forward, and the linear maps in it."""
+    """A block after its forward pass, and the linear maps in it."""
 
     part: Part
     linear: list[Linear]
@@ -100,7 +100,7 @@ class _Workshop:
         self._masks = self._norms = 0
         self._norms_each = len(block.norms(self.width))
         self._heard: list[tuple[int, float, int, int, int]] = []
-        # A layer that convolves answers at every position, and has as many columns.
+        # A convolution has outputs at every position, and as many columns.
         self._inside = (
             run.blocks
             if network.places == 1
@@ -192,12 +192,12 @@ def cosine(h: Batch) -> float:
 
 
 def mean_square(values: Array, blocks: Blocks) -> float:
-    """Of values near one."""
+    """The mean square of values near one."""
     return squares(values, blocks) / values.size
 
 
 def together(log10_norms: Array) -> float:
-    """log10 of the norm of everything whose norms' logarithms these are."""
+    """log10 of the norm of several arrays together, from the log10 of each one's norm."""
     largest = log10_norms.max()
     if not np.isfinite(largest):
         return float(largest)

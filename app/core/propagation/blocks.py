@@ -1,4 +1,4 @@
-"""Work on tall arrays in blocks of rows that fit a core's cache, run side by side where the caller can.
+"""Work on tall arrays in blocks of rows that fit a core's cache, run in parallel where the caller can.
 
 The blocks depend on the array's shape alone, each result is kept under its own block, and sums run in the
 order of the blocks: so the numbers do not depend on how many workers shared the blocks.
@@ -25,8 +25,9 @@ allocator keeps them instead of returning each to the system."""
 
 
 SHARED = 262_144
-"""Numbers from which on blocks are shared. Below, handing them over costs what it saves: with 32 inputs and
-50 layers, two threads take as long as one up to 4,096 units, and four fifths of its time at 8,192."""
+"""Numbers from which on blocks are shared among threads. Below, the hand-over costs what it saves: with 32
+inputs and 50 layers, two threads take as long as one up to 4,096 units, and four fifths of its time at
+8,192."""
 
 
 @dataclass(frozen=True)

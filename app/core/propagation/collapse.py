@@ -1,4 +1,4 @@
-"""Inputs that become one on their way: from which layer on a network cannot tell them apart.
+"""Rank collapse: from which layer on a network no longer distinguishes its inputs.
 
 A batch's signals are distinct where their Gram matrix has energy, the sum of eigenvalues, outside its few
 strongest directions: beyond the mean that all inputs share and the few axes that remain when a deep network
@@ -19,13 +19,13 @@ DIRECTIONS = 4
 """Strongest directions left out; half of the batch where that is fewer."""
 
 ONE = 5e-3
-"""Part of the inputs' own distinct energy from which on signals are one."""
+"""Fraction of the inputs' own distinct energy at which signals count as one."""
 
 _ALIKE = 1e-12
 """Distinct energy of inputs that are one from the start, within rounding."""
 
 MOST = 2_000_000
-"""Numbers of Gram matrices that are kept to look for the layer."""
+"""Numbers of Gram matrices that are kept to find the layer."""
 
 
 def distinct(gram: Array) -> float:
@@ -41,9 +41,9 @@ def stride(depth: int, batch: int) -> int:
 
 
 def first_collapsed(inputs: Array, grams: Sequence[Array]) -> int | None:
-    """The place in ``grams`` from which on signals are one; None where they are still apart at the end.
+    """The index in ``grams`` from which on signals are one; None where they are still distinct at the end.
 
-    What the inputs have in common themselves does not count: inputs that are one are None as well.
+    It is relative to the inputs: None, too, where these are one themselves.
     """
     before = distinct(inputs)
     if not before > _ALIKE or distinct(grams[-1]) > ONE * before:

@@ -6,9 +6,9 @@ as ``nn.Conv1d`` and ``nn.Conv2d`` compute it with "same" padding: the size stay
 edge are the other edge (``circular``) or zeros. The width counts channels; fan_in and fan_out are channels ·
 kernel^dimensions. An input is channels × size (× size), flattened in that order.
 
-A convolution is one matrix, channels × channels · kernel^dimensions, that is asked about the patches of all
-positions of all inputs: that many columns. Where they are few beside the channels, its weights need not be
-made.
+A convolution is one matrix, channels × channels · kernel^dimensions, that is applied to the patches of all
+positions of all inputs: that many columns. Where they are few compared with the channels, its weights need
+not be made.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Patches:
         return np.stack(copies, axis=1).reshape(len(grid) * len(copies), -1)
 
     def backward(self, gradient: Array) -> Array:
-        """What all patches say of each position."""
+        """At each position the sum over all patches that contain it."""
         shape = _shape(self._block, self._channels)
         copies = np.split(
             gradient.reshape(self._channels, len(self._offsets), -1), len(self._offsets), axis=1
@@ -182,7 +182,7 @@ class Convolution:
         return total.reshape(self._channels * self._block.places, -1)
 
     def _log10_norm(self, gradient: Array) -> float:
-        """Of dL/dW, each tap's δ h_tᵀ, both brought near one."""
+        """log10 ‖dL/dW‖, from each tap's δ h_tᵀ, both scaled to near one."""
         sizes = largest(gradient), largest(self._grid)
         if not all(map(math.isfinite, sizes)):
             return math.nan
@@ -197,7 +197,7 @@ class Convolution:
 
 
 def _offsets(block: ConvolutionBlock) -> list[list[int]]:
-    """Where the taps lie from the position that they answer at, in the order of PyTorch's weights."""
+    """The taps' offsets from the output's position, in the order of PyTorch's weights."""
     left = (block.kernel - 1) // 2
     return [list(each) for each in product(range(-left, block.kernel - left), repeat=block.dimensions)]
 

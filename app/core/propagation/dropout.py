@@ -1,4 +1,4 @@
-"""Dropout, as it is while a network trains: values are left out at random, for each input anew.
+"""Dropout in training mode: values are dropped at random, independently for each input.
 
 standard   φ · m / (1 − rate), m 0 with probability ``rate`` (Srivastava et al. 2014)
 alpha      a (φ m + α (1 − m)) + b with α = −λα of SELU, a and b such that mean 0 and variance 1 stay
@@ -21,7 +21,7 @@ from app.core.propagation.responses import Response
 from app.core.propagation.streams import Stream
 
 LEFT_OUT = -1.7580993408473766
-"""Where SELU ends on the left, −λα: what alpha dropout puts in the place of a value."""
+"""SELU's limit at −∞, −λα, by which alpha dropout replaces a value."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Dropout:
         return kept
 
     def of(self, response: Response, kept: NDArray[np.bool_]) -> Response:
-        """The response with values left out, in place: slopes too, so that the way back needs no mask."""
+        """The response with values dropped, in place: slopes too, so that the backward pass needs no mask."""
         outputs, slopes, factor = response.outputs, response.slopes, self._number(self.factor, response)
         outputs *= factor
         outputs *= kept

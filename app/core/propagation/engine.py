@@ -1,4 +1,4 @@
-"""Which linear map drives which layer, and what a simulation costs. Pure functions of shapes.
+"""Which linear map each layer uses, and what a simulation costs. Pure functions of shapes.
 
 Two engines: ``dense`` makes the weights, ``deferred`` does not and is exact in distribution for Gaussian
 weights and for square orthogonal ones with at least 2B units; ``auto`` takes, layer by layer, the cheaper one
@@ -52,7 +52,7 @@ FLOPS_PER_DEFERRAL = 10_000_000
 """What deferring a layer's weights costs whatever its size: small factorisations (measured: 0.2 ms)."""
 
 _REPEATED = 1.5
-"""The way forward is nearly half of the work: done twice, it adds that."""
+"""The factor of work where the forward pass, nearly half of it, is run twice."""
 
 WORKING_ARRAYS = 6
 """Arrays of one layer's pre-activations that exist at the same time beside the tape."""
@@ -196,7 +196,7 @@ def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.d
 
 
 def _map_cost(weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
-    """Of a layer's linear map alone, asked twice; ``bytes`` are the numbers that the tape holds of it."""
+    """A layer's linear map alone, forward and backward; ``bytes`` are numbers that the tape holds of it."""
     given = isinstance(weights, GivenWeights)
     orthogonal = _orthogonal_weights(weights)
     rows, fan_in = layer.rows, layer.fan_in
@@ -209,7 +209,7 @@ def _map_cost(weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
 
 
 def _asked_cost(network: Network, weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
-    """Of a linear map in one layer, block or step."""
+    """The cost of a linear map in one layer, block or step."""
     if network.tied:
         return _tied_cost(network, layer, batch, kind)
     if network.convolves:
@@ -229,7 +229,7 @@ def _convolution_cost(weights: Weights, layer: Layer, columns: int, kind: Kind) 
 
 
 def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
-    """The same for one of the maps that all steps share, a step's part; x_t's is not asked back."""
+    """The same for one step's part of a map with tied weights; x_t's has no backward pass."""
     rows, fan_in, steps = layer.rows, layer.fan_in, network.depth
     back = 1 - 1 / len(network.matrices)
     if kind == "dense":
@@ -246,7 +246,7 @@ def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 
 
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
-    """Of one network whose numbers take ``itemsize`` bytes, with ``tape`` bytes to keep for the way back."""
+    """One network whose numbers take ``itemsize`` bytes, with ``tape`` bytes kept for the backward pass."""
     length = segment_length(network, batch, kinds, itemsize, tape)
     inputs, batch = batch, batch * network.places
     shapes = Counter(_questions(network, kinds))
@@ -282,11 +282,11 @@ def _orthogonal_weights(weights: Weights) -> bool:
 def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> int:
     """How many layers to keep at a time: all, or the most that fit ``tape`` bytes, or the most frugal number.
 
-    Only every so many layers' inputs are kept then, and each stretch of layers is run again, from the same
-    random numbers, when the way back gets there (Griewank and Walther 2000, doi:10.1145/347837.347846).
+    Only every so many layers' inputs are kept then, and each stretch of layers is recomputed, from the same
+    random numbers, when the backward pass reaches it (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
     if network.tied and "deferred" in kinds:
-        return network.depth  # all that was asked is kept anyway, and asked again it is rounded otherwise
+        return network.depth  # all products are kept anyway, and computed again they are rounded differently
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)
     sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)

@@ -129,7 +129,7 @@ class Scaled:
 class Initialiser:
     """The distributions of a layer's weights and, where they are not zero, biases.
 
-    ``unit_variance`` divides each layer's weights by the standard deviation of what they make of its input.
+    ``unit_variance`` divides each layer's weights by the standard deviation of their output for its input.
     """
 
     weights: Scaled | Orthogonal

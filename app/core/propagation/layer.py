@@ -27,7 +27,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The weights of a block that are asked about one thing.
+    """The weights of a block that are applied to the same input.
 
     Attributes:
         names: what they are called; several are one below the other, and each is drawn for its own fans.

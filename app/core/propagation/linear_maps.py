@@ -1,13 +1,13 @@
-"""Weight matrices as what a network asks of them: ``forward(h) = W h``, then ``backward(δ) = Wᵀ δ``.
+"""Weight matrices as a network uses them: ``forward(h) = W h``, then ``backward(δ) = Wᵀ δ``.
 
-`Dense` holds W. The deferred maps never make it: for a Gaussian or Haar distributed W both answers can be
+`Dense` holds W. The deferred maps never make it: for a Gaussian or Haar distributed W both products can be
 drawn exactly, with O(N B²) work and O(N B) memory. The idea is Bolthausen's conditioning (2014, "An iterative
 construction of solutions of the TAP equations", arXiv:1201.2891); as an algorithm for one matrix it is Lu's
 "Householder Dice" (2021, arXiv:2101.07464). h is fan_in × B, δ is fan_out × B.
 
-Let H = Q R with orthonormal Q. Forward reveals Y = W Q and nothing else of W; backward is drawn from what W
-still may be, given Y. The answers are therefore distributed as those of one matrix W asked twice, whatever
-happens between the questions (normalisation, residual branches, a δ that depends on the first answer).
+Let H = Q R with orthonormal Q. The forward product reveals Y = W Q and nothing else of W; the backward one is
+drawn from the distribution of W given Y. Together they are therefore distributed as the products with one
+matrix W, whatever happens in between (normalisation, residual branches, a δ that depends on the first).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FORWARD, _BACKWARD = range(2)
 
 
 class LinearMap(Protocol):
-    """A weight matrix that answers each question once, forward first."""
+    """A weight matrix that is applied once forward, then once backward."""
 
     def forward(self, h: Batch) -> Array:
         """W h, fan_out × B."""
@@ -35,7 +35,7 @@ class LinearMap(Protocol):
 
 
 class Dense:
-    """A matrix that is there: the caller's own, or drawn by an initialiser."""
+    """An explicit matrix: the caller's own, or drawn by an initialiser."""
 
     def __init__(self, weights: Array, blocks: Blocks) -> None:
         self.weights = weights

@@ -82,7 +82,7 @@ class Network:
 
     @cached_property
     def units(self) -> Units:
-        """The activation at work."""
+        """The activation applied to units."""
         return Units(self.call)
 
     @cached_property
@@ -93,7 +93,7 @@ class Network:
         return tuple(made[id(call)] for call in self.calls)
 
     def units_at(self, number: int) -> Units:
-        """The activation at work in layer ``number`` (from 0)."""
+        """The activation of layer ``number`` (from 0), applied to units."""
         return self._units[number]
 
     def weights_at(self, number: int) -> Weights:
@@ -120,7 +120,7 @@ class Network:
 
     @property
     def passes(self) -> bool:
-        """Whether the signal goes past what the layers do: it is added to, never replaced."""
+        """Whether every layer has a skip connection: the signal is added to, never replaced."""
         return self.residual is not None if self.block is None else self.block.passes
 
     @property
@@ -144,7 +144,7 @@ class Network:
 
     @property
     def places(self) -> int:
-        """Positions at which each unit answers."""
+        """Positions at which each unit has an output."""
         return self.block.places if isinstance(self.block, ConvolutionBlock) else 1
 
     @property

@@ -1,6 +1,6 @@
 """Standard normal numbers in float32, compiled: Philox's words, Box and Muller's transformation.
 
-Word n of a key is a function of both alone, so that a loop over n has no memory and becomes vector
+Word n of a key is a function of both alone, so that a loop over n carries no state and becomes vector
 instructions; and every step is an addition, a multiplication or a square root, rounded once, so that every
 processor gives the same bits.
 """

@@ -21,7 +21,7 @@ from app.core.propagation.tall import Batch, largest, product_norm
 
 @dataclass(frozen=True)
 class Tape:
-    """What the way back needs of one layer: its map, φ′, the normalised values, its input."""
+    """What the backward pass needs of one layer: its map, φ′, the normalised values, its input."""
 
     weights: LinearMap
     slopes: Array
@@ -50,7 +50,7 @@ class PlainLayers:
         offset = biases(self.network, number, run.biases.at(number), run.dtype)
         if offset is not None:
             z += offset[:, None]
-        if measured:  # while they lie in the cache
+        if measured:  # while they are in the cache
             self._measure_preactivations(number, z)
         normaliser = self.network.normalisation
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)

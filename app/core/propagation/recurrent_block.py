@@ -32,7 +32,7 @@ GATES: dict[Cell, str] = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}
 CELL_GRADIENT = "cell_gradient_log10_rms"
 
 _KEPT: dict[Cell, int] = {"rnn": 2, "lstm": 14, "gru": 11}
-"""Arrays of width × batch that a step keeps for the way back, beside what its linear maps keep."""
+"""Arrays of width × batch that a step keeps for the backward pass, besides what its linear maps keep."""
 
 _FLOPS: dict[Cell, float] = {"rnn": 0.0, "lstm": 1000.0, "gru": 600.0}
 """What the gates take, for each element of h."""
@@ -50,7 +50,7 @@ _REFUSED = {
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentBlock:
-    """A step in time of ``layers`` of a ``cell``; ``forget_bias`` is an lstm's, ``features`` those of x."""
+    """One time step of ``layers`` of a ``cell``; ``forget_bias`` is an lstm's, ``features`` those of x."""
 
     cell: Cell = "rnn"
     layers: int = 1
@@ -78,7 +78,7 @@ class RecurrentBlock:
         """As `block.Block.check`: it can have any width."""
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
-        """As `block.Block.shapes`: of each layer what is asked about its h, and what about its x."""
+        """As `block.Block.shapes`: of each layer the matrices applied to its h, and those to its x."""
         gates = GATES[self.cell]
         count = len(gates) * pieces
         return tuple(

@@ -1,7 +1,7 @@
-"""What a recurrent cell makes of the answers of its linear maps, and the way back through it.
+"""Recurrent cells, from the outputs of their linear maps to the next state, and the backward pass.
 
 ``asked`` is W_h h and ``given`` W_i x + b, gates · N × B each. ``backward`` gives dL/d(asked), dL/d(given),
-and the part of the gradient of the state before that goes past the linear maps.
+and the part of the previous state's gradient that bypasses the linear maps.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from app.core.propagation.recurrent_block import Cell
 
 
 class RecurrentCell(Protocol):
-    """One step in time; asked once forward, once back."""
+    """One time step; called once forward, once back."""
 
     def forward(self, state: Array, asked: Array, given: Array) -> Array:
         """The next state."""
 
     def backward(self, gradient: Array) -> tuple[Array, Array, Array | None]:
-        """From that of the next state: dL/d(asked), dL/d(given), and what goes past, states · N × B."""
+        """From that of the next state: dL/d(asked), dL/d(given), and the bypassing part, states · N × B."""
 
 
 class Plain:
@@ -46,7 +46,7 @@ class LongShortTerm:
     """h′ = o ∘ φ(c′), c′ = f ∘ c + i ∘ φ(g); the state is h over c."""
 
     cell_gradient: Array
-    """dL/dc′, all of it, after the way back."""
+    """The total dL/dc′, after the backward pass."""
 
     def __init__(self, candidate: Part, output: Part) -> None:
         self._candidate = candidate

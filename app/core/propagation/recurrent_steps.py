@@ -1,9 +1,9 @@
-"""A recurrent network, time by time. What is handed on is the state: of each layer h, and c of an lstm.
+"""A recurrent network, step by step. What is passed on is the state: of each layer h, and c of an lstm.
 
-The last layer's state stands first, h over c, so that the loss looks at the first rows. Where there are
+The last layer's state comes first, h over c, so that the loss takes the first rows. Where there are
 several layers, h_t and c_t below are those of all of them.
 
-gradient_log10_rms              of dL/dh_t, h_t what step t hands on
+gradient_log10_rms              of dL/dh_t, h_t the output of step t
 cell_gradient_log10_rms         of dL/dc_t, through h_t and c_{t+1}
 activation_*, correlation       of h_t
 preactivation_variance, saturated_fraction, dead_fraction
@@ -39,7 +39,7 @@ from app.core.propagation.tied_maps import TiedGaussian
 
 
 class Stage(NamedTuple):
-    """A layer after its way forward: what was asked about h and x, and the cell."""
+    """A layer after its forward pass: the maps of h and of x, and the cell."""
 
     state: Linear
     inputs: Linear
@@ -106,7 +106,7 @@ class RecurrentSteps:
         output = Batch(_stacked(states[::-1]), blocks)
         if measured:
             shown = output if self._block.states == 1 else Batch(self._shown(output.values), blocks)
-            # A cell that overflows is lost, whatever is shown of it.
+            # A cell state that overflows counts even if h is finite.
             figures.activation_mean[number] = mean(shown) if math.isfinite(output.mean_square) else math.nan
             figures.activation_mean_square[number] = np.ldexp(shown.mean_square, 2 * shown.exponent)
             figures.correlation[number] = cosine(shown)
@@ -212,7 +212,7 @@ def _stacked(states: list[Array]) -> Array:
 
 
 class _Heard:
-    """What the layers' candidates had before φ, one number a layer of each; and the largest value of all."""
+    """Statistics of the candidates' pre-activations, layer by layer, and the largest value of all."""
 
     def __init__(self) -> None:
         self.peak = 0.0

@@ -52,7 +52,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualBlock:
-    """``matrices`` in a branch, ``ratio`` of its units; where it normalises; the factors of the two ways."""
+    """``matrices`` in a branch, ``ratio`` of its units; where it normalises; factors of skip and branch."""
 
     matrices: Literal[1, 2, 3] = 2
     norm: Place | None = "pre"

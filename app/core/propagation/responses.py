@@ -1,4 +1,4 @@
-"""What the units of a layer answer, in blocks of units, and the way back through them."""
+"""The outputs of a layer's units, in blocks of units, and the backward pass through them."""
 
 from __future__ import annotations
 

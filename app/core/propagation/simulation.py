@@ -1,10 +1,10 @@
 """One pass through a random network: signal forward, gradient back, figures of every layer.
 
-The loss gradient at the last layer's output is a standard normal array, or the caller's own. The way back is
-linear in it, so it is brought back to size one layer by layer and its logarithm carried along: ten thousand
-layers are fine.
+The loss gradient at the last layer's output is a standard normal array, or the caller's own. The backward
+pass is linear in it, so it is rescaled to size one in every layer and its logarithm carried along: ten
+thousand layers are fine.
 
-The seam to what is built on this:
+The interface for what is built on this:
     `propagate` returns one network's `Figures`, `statistics.summarise` the spreads over several;
     `engine.engines` says which engine each layer ran on, `engine.cost` what it will cost;
     `Initialiser.sigma_w` and ``sigma_b`` are what theory needs; `Figures.overflow` is a finding.
@@ -38,10 +38,10 @@ Inputs: TypeAlias = GaussianInputs | Array
 """Drawn anew for each network, or the caller's own batch: features × batch."""
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called before each step with the steps done and their total; what it raises ends the simulation."""
+"""Called before each step with the steps done and their total; an exception from it ends the simulation."""
 
 TAPE = 2.0**31
-"""Bytes kept for the way back, unless the caller says otherwise."""
+"""Bytes kept for the backward pass, unless the caller says otherwise."""
 
 _INPUTS, _WEIGHTS, _BIASES, _LOSS, _MASKS = range(5)
 
@@ -69,8 +69,8 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
         dtype: float64 or float32.
         engine: which map drives a layer, as for `engine.engines`; or what that chose, layer by layer.
         upstream: dL/d(outputs), units × B, instead of a standard normal array.
-        tape: bytes to keep for the way back; beyond, layers are run twice.
-        map_blocks: as the built-in ``map``; may run the calls side by side. BLAS should keep to one thread:
+        tape: bytes to keep for the backward pass; beyond, layers are run twice.
+        map_blocks: as the built-in ``map``; may run the calls in parallel. BLAS should keep to one thread:
             its own threads are slow on matrices this thin, and change the last bits.
         progress: see `Progress`.
 
@@ -154,7 +154,7 @@ class _Run:
 
     def forward(self) -> None:
         """The signal through all layers, or up to the one that overflows; the last stretch stays on tape."""
-        # A residual branch leaves what tells inputs apart where it is, however much is added to all of them.
+        # With a skip connection, differences between inputs persist, however much is added to all of them.
         watched = self._blocks.columns > 1 and not self.network.passes
         gram_needed = watched or self.network.block is None
         h = first = Batch(self._first(), self._blocks, gram_needed=gram_needed)
@@ -221,7 +221,7 @@ class _Run:
         return self._tapes.pop(number)
 
     def _layer(self, number: int, h: Batch, *, measured: bool) -> Batch:
-        """h_{l−1} to h_l, with everything the way back needs put on tape."""
+        """h_{l−1} to h_l, with everything the backward pass needs put on tape."""
         self._step()
         output, self._tapes[number] = self._steps.forward(number, h, measured=measured)
         return output

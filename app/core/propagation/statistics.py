@@ -83,12 +83,12 @@ class Figures:
 
     @property
     def factor_per_layer(self) -> float:
-        """The geometric mean of what one layer does to the gradient on its way back; NaN for one layer."""
+        """The geometric mean of the factors by which layers change the gradient; NaN for one layer."""
         steps = len(self.gradient_log10_rms) - 1
         return float(10 ** (self.log10_ratio / steps)) if steps else float("nan")
 
     def seen(self, z: Array) -> None:
-        """The arguments that φ has in one more layer."""
+        """Extends the range of φ's arguments by those of one more layer."""
         low, high = float(z.min(initial=np.inf)), float(z.max(initial=-np.inf))
         before = self.arguments or (np.inf, -np.inf)
         self.arguments = min(low, before[0]), max(high, before[1])

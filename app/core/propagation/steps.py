@@ -1,7 +1,7 @@
-"""What a simulation's loop asks of the network: one step of the signal, one step of the gradient.
+"""What a simulation's loop needs of the network: one step of the signal, one step of the gradient.
 
 A step is a plain layer (`plain_layers`) or a block (`block_steps`). The loop in `simulation` keeps tapes,
-runs stretches again and carries the gradient's logarithm; what a step computes is its own affair.
+recomputes stretches and carries the gradient's logarithm; it does not know what a step computes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Run(NamedTuple):
 
 
 class Steps(Protocol):
-    """The network, step by step. A tape is whatever the way back needs of a step."""
+    """The network, step by step. A tape is whatever the backward pass needs of a step."""
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Any]:
-        """h_{l−1} to h_l and the tape; the figures of the way forward where ``measured``."""
+        """h_{l−1} to h_l and the tape; the figures of the forward pass where ``measured``."""
 
     def backward(self, number: int, tape: Any, gradient: Array, logarithm: float) -> tuple[Array, int] | None:
-        """dL/dh_l to dL/dh_{l−1} and the power of two it was divided by; the figures of the way back.
+        """dL/dh_l to dL/dh_{l−1} and the power of two it was divided by; the backward pass's figures.
 
         ``gradient`` is dL/dh_l over 10^``logarithm`` and may be overwritten. None where nothing follows.
         """

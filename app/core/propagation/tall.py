@@ -1,8 +1,8 @@
 """Tall matrices, units × batch: Gram matrices in double precision, and orthonormal bases from them.
 
 A network's signals and gradients are arrays of N rows (units) and B columns (inputs of the batch), N ≫ B.
-What a random linear map needs to know of one is a B × B matrix, and that is kept in float64 whatever the
-dtype of the run: the product of two float32 numbers is exact there.
+A random linear map depends on such an array only through its B × B Gram matrix, which is kept in float64
+whatever the dtype of the run: the product of two float32 numbers is exact there.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ def times(tall: Array, small: Array, blocks: Blocks) -> Array:
 def orthonormal(batch: Batch) -> Basis:
     """H / scale = Q R: Cholesky's R where H is well conditioned, else block Gram–Schmidt in float64.
 
-    The Gram matrix squares the condition number: where inputs have become alike, its factor says nothing of
-    what sets them apart. There the leading columns are taken out, and what remains is factored at its own
+    The Gram matrix squares the condition number: where inputs are nearly equal, its factor has lost their
+    differences. There the leading columns are taken out, and what remains is factored at its own
     scale, again and again, every step done twice (Barlow and Smoktunowicz 2013, "Reorthogonalized block
     classical Gram–Schmidt", arXiv:1108.4209): ‖QᵀQ − 1‖ is a few roundings of the run's dtype, whatever
     H is. A column that lies within rounding of the others, `indistinct`, adds nothing to the rank.

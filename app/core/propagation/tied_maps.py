@@ -1,17 +1,17 @@
-"""A weight matrix that is asked again and again, both ways, and never made: one that many steps share.
+"""Weight tying without the weights: a matrix that many steps apply, forward and backward, and never made.
 
-W has independent N(0, σ²) entries. Of W the answers so far are known: W Q = Y for orthonormal Q, the
-directions asked about on the way forward, and Wᵀ P = V for those asked about on the way back. What W still
-may be is an independent copy W̃ of it between the complements:
+W has independent N(0, σ²) entries. Known are its products so far: W Q = Y for orthonormal Q, the directions
+of the forward products, and Wᵀ P = V for those of the backward ones. Given these, W is random only between
+the complements, where it is an independent copy W̃ of itself:
 
     W = Y Qᵀ + P Vᵀ (1 − Q Qᵀ) + (1 − P Pᵀ) W̃ (1 − Q Qᵀ).
 
-A question is split into its part along Q and the rest. The first is answered from Y; the rest is made
-orthonormal, a direction n of it is answered with W n = P Vᵀ n + (1 − P Pᵀ) σ g, g standard normal, and joins
-Q. The way back is the same with Wᵀ for W. So the known directions grow by the batch's rank with each
-question, what was asked before is answered as before, and all answers are distributed as those of one matrix:
-Lu's "Householder Dice" (2021, arXiv:2101.07464). With k = steps · B directions that is O(N k B) work a
-question and O(N k) memory, instead of O(N² B) and O(N²).
+An input is split into its part along Q and the rest. The first is mapped by Y; the rest is made orthonormal,
+a direction n of it is mapped to W n = P Vᵀ n + (1 − P Pᵀ) σ g, g standard normal, and joins Q. The backward
+product is the same with Wᵀ for W. So the known directions grow by the batch's rank with each product, earlier
+products are reproduced, and all of them are distributed as those of one matrix: Lu's "Householder Dice"
+(2021, arXiv:2101.07464). With k = steps · B directions that is O(N k B) work a product and O(N k) memory,
+instead of O(N² B) and O(N²).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TiedGaussian:
         fresh = side.beyond(unit, question.blocks)
         if fresh.shape[1]:
             answers = side.drawn(fresh.shape[1], self._std, question.blocks)
-            # As the answers to the other side's questions have it, along what was asked there.
+            # Along the other side's directions the products with the transpose are known already.
             along = other.answered(fresh, question.blocks) - other.along(answers, question.blocks)
             other.add_directions(answers, along, question.blocks)
             side.learn(fresh, answers)
@@ -58,7 +58,7 @@ class TiedGaussian:
 
 
 class Known:
-    """Orthonormal directions that one side of a matrix was asked about, and the answers.
+    """Orthonormal directions to which a matrix was applied from one side, and the products.
 
     Row by row in arrays that have room for all, so that those known so far are one block.
     """

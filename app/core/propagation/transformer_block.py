@@ -97,7 +97,7 @@ class TransformerBlock:
             raise InvalidValue("must leave one unit or more", loc=("block", "mlp_ratio"))
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
-        """As `Block.shapes`: queries, keys and values are asked about the same tokens."""
+        """As `Block.shapes`: queries, keys and values are maps of the same tokens."""
         hidden = self._hidden(width)
         return (
             Matrix((_QUERY, "key", "value"), Layer(width, width, 3)),

@@ -39,21 +39,21 @@ class Counts(NamedTuple):
 
 
 class Units:
-    """The activation ``call`` at work in a layer."""
+    """The activation ``call``, applied to units of a layer."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.pieces = _pieces(call)
         entry = call.activation
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
-        # Nothing is fainter than 0: what saturates on no side is never counted.
+        # No |φ′| is below 0: a function that saturates on no side is never counted.
         self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
         self._flat = has_flat_piece(call)
         self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
 
     @property
     def estimated(self) -> bool:
-        """Whether φ is worked out as its formula is written, with an error that has to be measured."""
+        """Whether φ is evaluated as its formula is written, with an error that has to be measured."""
         return isinstance(self.call.activation, FormulaActivation)
 
     def check(self, units: int) -> None:

@@ -1,21 +1,21 @@
-"""Mean field of layers that normalise over the batch, at any batch size B.
+"""Mean-field theory of batch normalisation, at any batch size B.
 
 Source: Yang et al. 2019, "A mean field theory of batch normalization", arXiv:1902.08129.
 
-A unit's pre-activations over a batch of inputs that are all alike to each other (second moment p, any two
-correlated by the same κ) are normal; less their mean and over their standard deviation they are √B times a
-direction that is uniform on the sphere orthogonal to (1, …, 1), whatever p, κ and the weights are. Two of its
-numbers are
+Let all inputs of a batch have the second moment p, and any two of them the mean product κ. A unit's
+pre-activations over the batch are then jointly normal; centred and divided by their standard deviation they
+are √B times a direction that is uniform on the sphere orthogonal to (1, …, 1), whatever p, κ and the weights.
+Two of its components are
 
     ẑ₁, ẑ₂ = √(B − 1) r cos(t ∓ θ),   tan θ = 1/√(1 − 2/B),   t uniform,   1 − (1 − r²)^((B − 3)/2) uniform.
 
-So V = E φ(ẑ₁)² and κ = E φ(ẑ₁) φ(ẑ₂) are the same behind every layer, and pre-activations vary over the batch
-with variance v = σ_w² (p − κ). On the way back y = φ′ ∘ δ loses its parts along 1 and along ẑ and is divided
-by the standard deviation, whose square is v/B times a χ² of B − 1 degrees:
+So V = E φ(ẑ₁)² and κ = E φ(ẑ₁) φ(ẑ₂) are the same after every layer, and pre-activations vary over the batch
+with variance v = σ_w² (p − κ). In the backward pass y = φ′ ∘ δ is projected orthogonally to 1 and to ẑ and
+divided by the standard deviation, whose square is v/B times a χ² variable of B − 1 degrees of freedom:
 
     E (dL/dz)² = (E y² − E (Σ y)²/B² − E (Σ ẑ y)²/B²) · B/(v (B − 3)).
 
-For ReLU and B → ∞ the gradient's second moment grows by π/(π − 1) a layer. ε is left out.
+For ReLU and B → ∞ the gradient's second moment grows by π/(π − 1) a layer. ε is neglected.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from app.core.theory.gaussian import Array
 from app.core.theory.recursion import Passage
 
 SMALLEST_BATCH = 4
-"""With three inputs the gradient has no second moment."""
+"""With three inputs the gradient's second moment is infinite."""
 
 NEGLIGIBLE = 1e-3
-"""Part of v up to which ε may be left out."""
+"""Largest ε/v at which ε is neglected."""
 
 _RADII, _ORDER = 96, 24
 
 
 @dataclass(frozen=True)
 class BatchMoments:
-    """Of φ at the normalised pre-activations of two inputs, z₁ and z₂ (see the module).
+    """Moments of φ at the normalised pre-activations of two inputs, z₁ and z₂ (see the module).
 
     Attributes:
         second, both: E φ(z₁)², E φ(z₁) φ(z₂).
@@ -59,8 +59,8 @@ class BatchMoments:
     pull: float
     pulls: float
 
-    def left(self, own: float, other: float) -> float:
-        """E (dL/dẑ)² less its parts along 1 and ẑ, of δ with E δ₁² = ``own`` and E δ₁ δ₂ = ``other``."""
+    def projected(self, own: float, other: float) -> float:
+        """E (dL/dẑ)² orthogonal to 1 and ẑ, of δ with E δ₁² = ``own`` and E δ₁ δ₂ = ``other``."""
         rest = (self.batch - 1) * other
         along_one = own * self.slope + rest * self.slopes
         along_z = own * self.pull + rest * self.pulls
@@ -68,7 +68,7 @@ class BatchMoments:
 
 
 def batch_moments(call: Call, batch: int) -> BatchMoments:
-    """The moments of an activation of one number, for 4 inputs or more; about eight digits of them."""
+    """The moments of an elementwise activation, for batches of 4 or more, to about eight digits."""
     entry, params = call.activation, call.scalars
     assert isinstance(entry, Elementwise)
     kinks = entry.break_points({**entry.defaults, **params})
@@ -90,9 +90,9 @@ def batch_moments(call: Call, batch: int) -> BatchMoments:
 
 
 def _pairs(batch: int, kinks: Sequence[float]) -> tuple[Array, Array, Array]:
-    """Nodes ẑ₁ and ẑ₂ and their weights: arcs between the angles at which one of them meets a kink."""
+    """Nodes ẑ₁ and ẑ₂ and weights of a quadrature, split at the angles at which one of them is at a kink."""
     nodes, weights = legendre.leggauss(_RADII)
-    # The fourth root of the uniform number: for large batches r² is near its logarithm, infinite at 0.
+    # In the fourth root of the uniform number: r² is nearly its logarithm for large batches, singular at 0.
     rest = (1 + nodes) / 2
     radius = np.sqrt(-np.expm1(8 / (batch - 3) * np.log(rest)))
     radial = 2 * weights * rest**3
@@ -128,9 +128,9 @@ class NormalisedLayer:
 def batch_passage(
     layers: Sequence[NormalisedLayer], second: float, correlation: float, epsilon: float
 ) -> Passage | None:
-    """A signal of that second moment and correlation, and a gradient of rms 1 at the end.
+    """Through all layers: inputs of that second moment and correlation, and a gradient of rms 1 at the end.
 
-    None where pre-activations vary so little over the batch that ε counts.
+    None where pre-activations vary so little over the batch that ε matters.
     """
     variances = np.empty(len(layers))
     q = np.empty(len(layers))
@@ -146,7 +146,7 @@ def batch_passage(
     chi, rms = np.empty((2, len(layers)))
     for number in reversed(range(len(layers))):
         layer, batch = layers[number], layers[number].moments.batch
-        here = layer.moments.left(own, other) * batch / (variances[number] * (batch - 3))
+        here = layer.moments.projected(own, other) * batch / (variances[number] * (batch - 3))
         rms[number] = (exponent + np.log10(here)) / 2
         chi[number] = layer.weight * layer.widening * here / own
         exponent += math.log10(chi[number] * own)

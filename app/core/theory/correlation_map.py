@@ -1,4 +1,4 @@
-"""The correlation map c ← (σ_w² E φ(u₁)φ(u₂) + σ_b²)/q*: where two inputs end, and how fast."""
+"""The correlation map c ← (σ_w² E φ(u₁)φ(u₂) + σ_b²)/q*: its stable fixed point and the slope there."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from app.core.theory.length_map import LARGEST, SMALLEST
 from app.core.theory.roots import Cells, descend
 
 _ALIKE = 1e-8
-"""Inputs at an angle below have a correlation that rounds to 1."""
+"""Below this angle between two inputs their correlation rounds to 1."""
 
 
 def fixed_angles(dual: Dual, weight: Array, q: Array, chi: Array) -> tuple[Array, Array]:
     """Arccos c* and the correlation map's slope there, for each cell.
 
-    1 − c is sent to σ_w² E ½(φ(u₁) − φ(u₂))²/q. The ratio of the two falls as θ grows, since the map is a
+    1 − c is mapped to σ_w² E ½(φ(u₁) − φ(u₂))²/q. The ratio of the two falls as θ grows, since the map is a
     power series in c without negative coefficients: from χ₁ at θ = 0 to at most 1 at θ = π/2.
     """
     angle, stretch = np.where(np.isfinite(q), 0.0, np.nan), np.where(np.isfinite(q), chi, np.nan)

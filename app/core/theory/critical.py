@@ -21,10 +21,10 @@ from app.core.theory.length_map import (
 from app.core.theory.roots import Cells, descend
 
 _BANDS = 8
-"""Bands to each side of q = 1 in which the edge of chaos is looked for."""
+"""Bands to each side of q = 1 that are searched for the edge of chaos."""
 
 _SIGNIFICANT = 1e-11
-"""Of q: a difference of σ_b² from what the edge asks for that is no rounding."""
+"""Relative to q: a larger difference between σ_b² and its critical value is not rounding error."""
 
 
 def critical_sigma_w(dual: Dual, sigma_b: ArrayLike) -> Array:
@@ -59,16 +59,16 @@ def _critical_candidates(dual: Dual, bias: Array) -> tuple[Cells, Array]:
 
     q = descend(gap_at, grid[steps], grid[steps + 1])
     limits = np.array([dual.at_zero().slope, slope_at_infinity(dual)])
-    everyone = np.repeat(np.arange(bias.size), limits.size)
+    all_cells = np.repeat(np.arange(bias.size), limits.size)
     slopes = np.concatenate([dual.moments(q).slope, np.tile(limits, bias.size)])
     usable = (slopes > 0) & np.isfinite(slopes)
-    return np.concatenate([owners, everyone])[usable], 1 / slopes[usable]
+    return np.concatenate([owners, all_cells])[usable], 1 / slopes[usable]
 
 
 def _critical_line(dual: Dual) -> tuple[Array, Array]:
     """A grid of q, and the σ_b² of χ₁ = 1 there.
 
-    It begins where φ has digits enough to be integrated, which a formula may lose near 0, and ends where its
+    It starts where φ is accurate enough to be integrated, as a formula may cancel near 0, and ends where its
     oscillations can no longer be resolved.
     """
     line = [np.empty((2, 0))]

@@ -19,7 +19,7 @@ from app.core.theory.duals import dual_of
 from app.core.theory.mean_field import mean_field
 
 BLOCK = 10_000
-"""Cells of a job. Each job makes the tables of its integrals anew, at the cost of thousands of cells."""
+"""Cells of a job. Each job tabulates its integrals again, which costs as much as thousands of cells."""
 
 REACH = 9.0
 """Standard deviations within which all but 1e-18 of a normal density lies."""
@@ -67,7 +67,7 @@ def diagram(call: Call, sigma_w: Array, sigma_b: Array, *, run: Runner = in_turn
 
 @dataclass(frozen=True)
 class Check:
-    """The job of holding a formula, worked out in double precision, against its proved values."""
+    """The job of comparing a formula's values in double precision with its proved ones."""
 
     activation: FormulaActivation
     params: Mapping[str, float]
@@ -75,15 +75,15 @@ class Check:
     high: float
 
     def __call__(self, _map_blocks: Mapper, _progress: Progress) -> Accuracy | None:
-        """How far it lies from them; None where the ends are no range."""
+        """The errors; None where ``low`` to ``high`` is no range."""
         return self.activation.accuracy(self.low, self.high, self.params)
 
 
 def accuracy(call: Call, q_star: Array, *, run: Runner = in_turn) -> Accuracy | None:
-    """How well a formula was worked out for a diagram with these ``q_star``; None for an entry.
+    """How accurately a formula was evaluated for a diagram with these ``q_star``; None for a catalogue entry.
 
-    Looked at are `REACH` standard deviations of the largest variance that the length map came to: 1, where it
-    starts, or the largest fixed point that is finite.
+    Compared are values within `REACH` standard deviations of the largest variance on the way to the fixed
+    points: 1, where the length map starts, or the largest finite q*.
     """
     if not isinstance(call.activation, FormulaActivation):
         return None
@@ -93,7 +93,7 @@ def accuracy(call: Call, q_star: Array, *, run: Runner = in_turn) -> Accuracy | 
 
 
 def _blocks(size: int) -> list[slice]:
-    # One block even of nothing, so that empty arrays come out empty and of their type.
+    # At least one block, so that an empty diagram gives empty arrays of the right types.
     return [slice(start, start + BLOCK) for start in range(0, max(size, 1), BLOCK)]
 
 

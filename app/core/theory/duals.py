@@ -1,4 +1,4 @@
-"""What mean-field theory knows of an activation φ: its second moments over a normal pre-activation.
+"""All that mean-field theory needs of an activation φ: its second moments over normal pre-activations.
 
 With Z standard normal, and u₁, u₂ normal of variance q and correlation c,
 
@@ -59,7 +59,7 @@ class Distance(Protocol):
 
 
 class Dual(Protocol):
-    """What mean-field theory knows of an activation."""
+    """All that mean-field theory needs of an activation."""
 
     @property
     def power(self) -> Literal[1, 2]:
@@ -87,7 +87,7 @@ class ElementwiseDual:
         self._plane = Plane(lambda x: self._orders(x, 1)[0], kinks, self.power)
 
     def _orders(self, x: Array, count: int) -> Array:
-        """Φ and its derivatives, the first ``count`` of them, the shape of x."""
+        """The first ``count`` of φ, φ′, φ″, each the shape of x."""
         return np.asarray(self._activation.orders(x, count, **self._params))
 
     def _integrands(self, x: Array) -> Array:
@@ -155,7 +155,7 @@ class WaveDual:
 
 
 def _power(omega: np.float64, q: Array) -> Array:
-    """ω²q, or what is as good as infinite."""
+    """ω²q, cut off where it is as good as infinite."""
     with np.errstate(over="ignore"):
         return np.asarray(np.minimum(omega**2 * q, _LARGEST_POWER))
 
@@ -198,9 +198,9 @@ class WaveDistance:
 class MaximumDual:
     """The maximum of ``pieces`` independent pre-activations of variance q each (Maxout).
 
-    The gradient goes to the piece that won, so S = 1. By Price's theorem the covariance of two outputs has
-    the derivative q P(c) in c, P the probability that both inputs have the same winner:
-    P = k E Φ₂(Z₁, Z₂; c)^(k−1), Φ₂ the bivariate normal distribution function.
+    The gradient goes to the piece that attains the maximum, so S = 1. By Price's theorem the covariance of
+    two outputs has the derivative q P(c) in c, P the probability that the same piece is the largest for both
+    inputs: P = k E Φ₂(Z₁, Z₂; c)^(k−1), Φ₂ the bivariate normal distribution function.
     """
 
     power: Literal[1, 2] = 2
@@ -258,8 +258,8 @@ def _both_below(x: Array, y: Array, angle: float) -> Array:
 def dual_of(call: Call) -> Dual:
     """The mean-field description of an activation with its parameters.
 
-    Raises `InvalidValue` for an activation that mixes elements otherwise than by their maximum, and for a
-    parameter that is no number.
+    Raises `InvalidValue` for an activation that mixes elements in any way but by their maximum, and for a
+    parameter that is an array.
     """
     for name, value in call.params.items():
         if np.ndim(value):
@@ -285,7 +285,7 @@ def _is_maximum(activation: Rowwise, call: Call, pieces: int) -> bool:
 
 
 class Gains(NamedTuple):
-    """What scales weights so that a layer keeps its input's variance: 1/√Var φ(Z) and 1/√E φ(Z)²."""
+    """Factors on the weights that preserve the variance, 1/√Var φ(Z), or the mean square, 1/√E φ(Z)²."""
 
     standard: float
     he: float

@@ -1,14 +1,14 @@
-"""How far networks of a finite width spread, and how often they are born dead: for one input.
+"""How gradients fluctuate over networks of finite width, and how often these are born dead: for one input.
 
-On its way back through a layer of n units the squared gradient is multiplied by a sum of n independent terms
+In the backward pass a layer of n units multiplies the squared gradient by a sum of n independent terms
 φ′(zᵢ)² (wᵢ·δ)², whose relative variance is κ/n, κ = 3 E φ′⁴/(E φ′²)² − 1: 5 for ReLU, 2 for linear layers.
 Over many layers the logarithm is a sum, so that ln of the squared ratio is near N(−Σκ/2n, Σκ/n) around the
 infinite width's (Hanin 2018, arXiv:1801.03744; Hanin and Nica 2020, arXiv:1812.05994: κ = 5, β = Σ 1/n).
-Fluctuations of q are left out, which ReLU and its kin do not notice: their slopes do not depend on it.
+Fluctuations of q are neglected; they do not affect ReLU and leaky ReLU, whose slopes do not depend on q.
 
-A layer passes no gradient where all units lie on flat pieces of φ, each of them for itself with the
-probability p of a normal number of variance q (Lu et al. 2019, arXiv:1903.06733: ½ for ReLU): 1 − Π (1 − pⁿ).
-A batch is dead only where all of its inputs are.
+A layer of n units passes no gradient if all its pre-activations, independent normal numbers of variance q,
+lie on flat pieces of φ, each with probability p (Lu et al. 2019, arXiv:1903.06733: ½ for ReLU). So a network
+is born dead with probability 1 − Π (1 − pⁿ); for a batch it is dead only if it is for every input.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.core.theory.gaussian import expectation
 from app.core.theory.length_map import LARGEST, SMALLEST
 
 QUANTILE = 1.6448536269514722
-"""Of the standard normal distribution, at 95 %."""
+"""The 95 % quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """E f(√q Z) and E f(u₁) f(u₂): Z standard normal, u₁ and u₂ normal of variance q, their correlation cos θ.
 
-Both are composite Gauss–Legendre sums split at the kinks of f, on a mesh that is bisected until f times every
-Gaussian it will meet is resolved. One mesh serves all variances of a band (a factor of 2⁸), so that f is
+Both are composite Gauss–Legendre sums split at the kinks of f, on a mesh that is bisected until f times the
+density is resolved for every variance. One mesh serves all variances of a band (a factor of 2⁸), so that f is
 evaluated once a band and thousands of variances cost one matrix product.
 
 **The plane in polar coordinates.** With u₁ = ρ cos(α + θ/2) and u₂ = ρ cos(α − θ/2) the Gaussian depends on
@@ -9,10 +9,10 @@ evaluated once a band and thousands of variances cost one matrix product.
 
     E ½(f(u₁) − f(u₂))² = ∫ M(ρ, θ) (ρ/q) e^(−ρ²/2q) dρ,   M = the mean over α of ½(f(u₁) − f(u₂))²,
 
-where M, the expensive part, knows no q. The difference, unlike E f(u₁) f(u₂) itself, keeps its relative
-accuracy as θ → 0. The lines on which f has its kinks are met exactly: in α where u₁ or u₂ crosses a kink, in
-ρ where a circle first touches such a line and where two of them cross. In θ the result is smooth on all of
-[0, π], kinks or not (ReLU's arc-cosine kernel is the example), and is kept as a Chebyshev series.
+where M, the expensive part, does not depend on q. The difference, unlike E f(u₁) f(u₂) itself, keeps its
+relative accuracy as θ → 0. Integrals are split exactly at the lines on which f has its kinks: in α where u₁
+or u₂ crosses a kink, in ρ where a circle first touches such a line and where two of them cross. In θ the
+result is smooth on all of [0, π], kinks or not (as in ReLU's arc-cosine kernel): it is a Chebyshev series.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Function: TypeAlias = Callable[[Array], Array]
 Judge: TypeAlias = Callable[[Array], tuple[Flags, Flags]]
-"""Nodes (panels, 16) to: which panels are resolved, and which matter."""
+"""From nodes, (panels, 16): which panels are resolved, and which are not negligible."""
 
 BAND = 8
 """Variances from 2^(BAND·k) to 2^(BAND·(k+1)) share a mesh."""
@@ -63,14 +63,14 @@ _HUGE = 1e300
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
 _SERIES_AIM = 1e-17
-"""What a series is made long enough for: below rounding, so that only rounding is left of its tail."""
+"""The tail that a lengthened series aims at: below rounding error, so that only this remains of it."""
 
 _SHORTEST, _LONGEST = 24, 384
 
 UNGRADED = 8.0
-"""A grading δ wide enough to be none."""
+"""A grading δ so large that the variable is practically not graded."""
 _VARIANCES = 64
-"""Terms of a series in log q, which replaces sums for many q that share little or have many terms."""
+"""Terms of a series in log q, which replaces long sums where there are more variances than this."""
 
 _MANY_NODES = 4096
 _CELLS = 2048
@@ -185,7 +185,7 @@ class Line:
 class AngularSeries:
     """D(θ)/sinᵖ(θ/2) for θ in [0, π], one for each cell, as Chebyshev series in a graded variable.
 
-    With y = ln((θ + δ)/(π − θ + δ)) a function that changes within δ of either end is as smooth as any. The
+    In y = ln((θ + δ)/(π − θ + δ)) a function that varies over lengths of δ at either end is smooth. The
     arrays are coefficients, (n, cells), and δ, (cells,).
     """
 
@@ -242,7 +242,7 @@ class _Table:
 class _Cuts(NamedTuple):
     """Where the plane is cut for one band: circles at these radii, arcs where |u₁| or |u₂| is a feature of f.
 
-    A quarter of each circle tells the rest where f is odd or even (``mirrored``), else a half.
+    By symmetry a quarter of each circle is enough where f is odd or even (``mirrored``), else a half.
     """
 
     radii: Array
@@ -250,7 +250,7 @@ class _Cuts(NamedTuple):
     mirrored: bool
 
     def work(self, length: int) -> int:
-        """Evaluations of f, or so, in a table of ``length`` angles."""
+        """About how many evaluations of f a table of ``length`` angles takes."""
         return length * self.radii.size * self.features.size * (2 if self.mirrored else 4) * _ORDER**2
 
 
@@ -266,7 +266,7 @@ class Plane:
         self.power = power
         self._f = f
         self._kinks = kinks
-        # Circles reach as far as the density does, also where f has died out: one of u₁ and u₂ may be near 0.
+        # The radii extend as far as the density, even where f has decayed: one of u₁ and u₂ may be near 0.
         self._line = Line(lambda x: np.stack([f(x) ** 2, np.ones_like(x)]), kinks)
         self._tables: dict[int, _Table] = {}
 
@@ -319,7 +319,7 @@ class Plane:
         for radius, weight in self._rings(cuts.radii, angles):
             mean = self._circle_mean(radius, angles, cuts)
             radii.append(radius)
-            # In units of the band, or ρ² f² would overflow long before its mean.
+            # Scaled by the band's smallest variance: ρ² f² would overflow long before its mean.
             values.append(weight / _start(band) * mean / np.sin(angles[:, None] / 2) ** self.power)
         return _Table(band, np.concatenate(radii, axis=1) ** 2, np.concatenate(values, axis=1), grading)
 
@@ -338,10 +338,10 @@ class Plane:
         return _merged(judge, panels, {abs(kink) for kink in self._kinks})
 
     def _rings(self, edges: Array, angles: Array) -> Iterator[tuple[Array, Array]]:
-        """Radii and weights ρ dρ of Gauss's rule, ring by ring: each (θ, nodes), one row where all θ share.
+        """Radii and weights ρ dρ of Gauss's rule, ring by ring: (θ, nodes), one row if the same for all θ.
 
-        A circle that has just touched the line u₁ = b meets it at ±arccos(b/ρ), a square root of ρ − |b|.
-        With ρ² = b² + τ² it is the arctangent of τ/b instead.
+        A circle of a radius just above |b| meets the line u₁ = b at ±arccos(b/ρ), which behaves like
+        √(ρ − |b|). In τ, with ρ² = b² + τ², it is the smooth arctan(τ/b).
         """
         touching = np.unique(np.abs([0.0, *self._kinks]))
         crossings = self._crossings(angles, edges[-1])
@@ -385,16 +385,16 @@ class Plane:
 
 
 def _series_tail(table: _Table, q: Array) -> float:
-    """The last coefficients of the series in θ, in units of its largest: the worst over q."""
-    # The difference of two values of f is rounded to ε/θ of itself: times sin(θ/2), to the same everywhere,
-    # which is what a series can be judged by.
+    """The last coefficients of the series in θ, relative to its largest: the worst over q."""
+    # The difference of two values of f has a relative rounding error of ε/θ. Times sin(θ/2) it has the same
+    # error at all θ, to which the tail of the series can be compared.
     even = table.at(q) * np.sin(angles_of(len(table.values), table.grading)[:, None] / 2)
     series = np.abs(chebyshev_coefficients(even))
     return float((series[-3:].max(axis=0) / np.maximum(series.max(axis=0), _TINY)).max())
 
 
 def _longer(length: int, tail: float) -> int:
-    """How long a series must be whose tail falls geometrically."""
+    """Number of terms after which a geometrically decreasing tail is small enough."""
     if not tail < 1:
         return _LONGEST
     return min(math.ceil(length * math.log(_SERIES_AIM) / math.log(tail)), _LONGEST)
@@ -413,7 +413,7 @@ def _chebyshev_grid(length: int) -> Array:
 
 
 def _series_in_log_q(function: Function, band: int) -> Array:
-    """Q to (m, q), as a Chebyshev series in log q over the band: (terms, m)."""
+    """A function from q to (m, q), as a Chebyshev series in log q over the band: (terms, m)."""
     places = np.sin(_chebyshev_grid(_VARIANCES))
     return chebyshev_coefficients(function(np.exp2(BAND * (band + (1 + places) / 2))).T)
 
@@ -444,7 +444,7 @@ def _representative(band: int) -> Array:
 
 
 def _bands(q: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """The bands there are in ``q``, each with the places of its members, in blocks that fit memory."""
+    """The bands that occur in ``q``, each with the indices of its members, in blocks that fit memory."""
     band = (np.frexp(q)[1] - 1) // BAND
     for each in np.unique(band):
         (cells,) = np.nonzero(band == each)
@@ -461,7 +461,7 @@ def _graded(finest: float, reach: float, kinks: Sequence[float]) -> Array:
 
 
 def _bisected(judge: Judge, panels: Array) -> Array:
-    """``panels`` halved until ``judge`` finds each resolved, without those it finds not to matter."""
+    """``panels`` halved until ``judge`` finds each resolved, without those it finds negligible."""
     done: list[Array] = []
     for _ in range(_ROUNDS):
         resolved, matters = judge(_gauss(panels)[0])
@@ -490,7 +490,7 @@ def _merged(judge: Judge, panels: Array, fixed: Collection[float]) -> Array:
 
 
 def _both_sides(f: Function, x: Array) -> Array:
-    """F(x) and f(−x) for a function or a stack of m: (2m, *x.shape)."""
+    """The values f(x) and f(−x) for a function or a stack of m: (2m, *x.shape)."""
     sides = [f(side) for side in (x, -x)]
     return np.concatenate([side if side.ndim > x.ndim else side[None] for side in sides])
 

@@ -1,4 +1,4 @@
-"""The length map q ← σ_w² V(q) + σ_b²: what a layer makes of the variance of its pre-activations.
+"""The length map q ← σ_w² V(q) + σ_b²: from one layer's pre-activation variance to the next layer's.
 
 V(q) = E φ(√q Z)² with Z standard normal. All functions work on all cells of a phase diagram at once.
 """
@@ -21,22 +21,22 @@ MOST_SIGMA = 1e6
 """Largest σ_w and σ_b."""
 
 SMALLEST, LARGEST = 2.0**-640, 2.0**640
-"""Variances between which V and S are integrals; beyond, their limits."""
+"""Variances between which V and S are integrated; beyond, their limits are used."""
 
 _BANDS = 30
-"""Bands to each side of q = 1 in which fixed points are looked for: to 2^−240, below 0, and 2^240, then ∞."""
+"""Bands to each side of q = 1 searched for fixed points: to 2^−240 (below is 0) and 2^240 (above is ∞)."""
 
 _NEAR_BANDS = 8
-"""Bands beyond the network's own basin in which another is looked for."""
+"""Bands beyond the network's own basin that are searched for another."""
 
 _LEAST_START, _MOST_START = 2.0**-240, 2.0**240
 
 BAND_WIDTH = BAND * math.log(2)
 GRID = np.linspace(0, 1, 2 * BAND + 2)
-"""Places to look at in one band: 17 steps, so that no power of two but its ends is among them."""
+"""Sample points of one band, by its width: 17 steps, so that no power of two but its ends is among them."""
 
 RESOLUTION = 1e-14
-"""What the logarithm of an integral is good for."""
+"""Absolute accuracy of the logarithm of an integral."""
 
 NEUTRAL = 1e-12
 VERIFIED = 1e-6
@@ -57,7 +57,7 @@ def squares(sigma_w: ArrayLike, sigma_b: ArrayLike) -> tuple[Array, Array]:
 
 
 def times(weight: Array | float, moment: Array) -> Array:
-    """``weight`` · ``moment``, where no weight makes nothing even of infinity."""
+    """``weight`` · ``moment``, with 0 · ∞ = 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.where(np.asarray(weight) == 0, 0.0, weight * moment)
 
@@ -92,9 +92,9 @@ def slope_at_infinity(dual: Dual) -> float:
 
 
 def fixed_lengths(dual: Dual, weight: Array, bias: Array, start: float = 1.0) -> Array:
-    """q* of each cell as iteration from ``start`` finds it: 0, finite or infinite.
+    """q* of each cell, to which iteration from ``start`` converges: 0, finite or infinite.
 
-    A start of 0 stays there: it is for maps that leave 0 alone.
+    A start of 0 stays there: it is for maps with a fixed point at 0.
     """
     if start == 0:
         return np.zeros(weight.size)
@@ -104,13 +104,13 @@ def fixed_lengths(dual: Dual, weight: Array, bias: Array, start: float = 1.0) ->
     growth, _ = _log_growth(dual.moments(np.exp(place)), place, weight, bias)
     for direction, moving in ((1, growth > RESOLUTION), (-1, growth < -RESOLUTION)):
         (cells,) = np.nonzero(moving)
-        q[cells] = _march(dual, weight[cells], bias[cells], _Way(start, direction, _BANDS))
+        q[cells] = _march(dual, weight[cells], bias[cells], _Search(start, direction, _BANDS))
     return q
 
 
 @dataclass(frozen=True)
 class Basin:
-    """The starting variances from ``low`` to ``high`` that iteration takes to ``q_star``."""
+    """The starting variances, ``low`` to ``high``, from which iteration converges to ``q_star``."""
 
     low: float
     high: float
@@ -120,7 +120,7 @@ class Basin:
 def basins(dual: Dual, weight: float, bias: float, start: float) -> list[Basin]:
     """The basins of the length map that ``start`` lies in or next to, from the smallest variances on.
 
-    One as a rule. Two or three where the map has fixed points that repel: there they meet.
+    Usually one; two or three where the map has repelling fixed points, which are their borders.
     """
     cell = np.array([weight]), np.array([bias])
     own = float(fixed_lengths(dual, *cell, start)[0])
@@ -130,11 +130,11 @@ def basins(dual: Dual, weight: float, bias: float, start: float) -> list[Basin]:
         if not 0 < nearest < math.inf:
             continue
         nearest = min(max(nearest, _LEAST_START), _MOST_START)
-        way = _Way(nearest * (1 + direction * VERIFIED), direction, _NEAR_BANDS, leaving=True)
-        border = float(_march(dual, *cell, way)[0])
+        search = _Search(nearest * (1 + direction * VERIFIED), direction, _NEAR_BANDS, leaving=True)
+        border = float(_march(dual, *cell, search)[0])
         if not 0 < border < math.inf:
             continue
-        beyond = _Way(border * (1 + direction * VERIFIED), direction, _BANDS)
+        beyond = _Search(border * (1 + direction * VERIFIED), direction, _BANDS)
         there = float(_march(dual, *cell, beyond)[0])
         if direction < 0:
             found = [Basin(0.0, border, there), replace(found[0], low=border), *found[1:]]
@@ -153,8 +153,8 @@ def _log_growth(moments: Moments, s: Array, weight: Array, bias: Array) -> tuple
 
 
 @dataclass(frozen=True)
-class _Way:
-    """From ``start`` up (1) or down (−1) over so many bands, to where q stops moving along, or begins to."""
+class _Search:
+    """From ``start`` up (1) or down (−1), for where q stops moving that way, or starts to (``leaving``)."""
 
     start: float
     direction: int
@@ -162,10 +162,10 @@ class _Way:
     leaving: bool = False
 
 
-def _march(dual: Dual, weight: Array, bias: Array, way: _Way) -> Array:
-    """The first fixed point on a way, band by band; ∞ or 0 where there is none."""
-    direction, origin = way.direction, math.log(way.start)
-    sign = -direction if way.leaving else direction
+def _march(dual: Dual, weight: Array, bias: Array, search: _Search) -> Array:
+    """The first fixed point of a search, band by band; ∞ or 0 where there is none."""
+    direction, origin = search.direction, math.log(search.start)
+    sign = -direction if search.leaving else direction
 
     def ahead_at(path: Array, cells: Cells) -> tuple[Array, Array]:
         s = origin + direction * path
@@ -174,13 +174,13 @@ def _march(dual: Dual, weight: Array, bias: Array, way: _Way) -> Array:
 
     ends = np.full((2, weight.size), np.nan)
     pending = np.arange(weight.size)
-    for band in range(way.bands):
+    for band in range(search.bands):
         if not pending.size:
             break
         path = (band + GRID) * BAND_WIDTH
         try:
             ahead, rate = ahead_at(path, pending[:, None])
-        except LimitExceeded:  # φ oscillates: as far as it can be followed, q has grown
+        except LimitExceeded:  # φ oscillates too fast from here on
             break
         ends[:, pending] = _first_crossing(ahead, path)
         for row, bracket in _touching_dips(ahead_at, pending, path, ahead, rate):
@@ -204,14 +204,14 @@ def _first_crossing(ahead: Array, path: Array) -> Array:
 def _touching_dips(
     ahead_at: Curve, pending: Cells, path: Array, ahead: Array, rate: Array
 ) -> Iterator[tuple[int, tuple[float, float]]]:
-    """Cells whose ``ahead`` falls to 0 and rises again within one step: where it starts, and its bottom.
+    """Cells whose ``ahead`` falls to 0 and rises again within one step: the step's start, and the minimum.
 
     The last dip of a cell comes first.
     """
     near, far = ahead[:, :-1], ahead[:, 1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         falling, rising = rate[:, :-1], rate[:, 1:]
-        # Where the tangents at both ends meet bounds a convex dip from below.
+        # The intersection of the tangents at both ends bounds a convex dip from below.
         along = (far - near - rising * np.diff(path)) / (falling - rising)
         bound = near + falling * along
     dips = (near > NEUTRAL) & (far > NEUTRAL) & (falling < 0) & (rising > 0) & (bound <= 0)

@@ -1,4 +1,4 @@
-"""Mean-field theory of random networks: what depth does to length, correlation and gradient, width infinite.
+"""Mean-field theory of random networks: length, correlation and gradient by depth, at infinite width.
 
 In a network z = W φ(z_prev) + b with W of variance σ_w²/fan_in and b of variance σ_b², every pre-activation
 is normal, and two inputs give two of them, u₁ and u₂, of variance q and correlation c. From layer to layer
@@ -7,8 +7,8 @@ is normal, and two inputs give two of them, u₁ and u₂, of variance q and cor
     c ← (σ_w² E φ(u₁)φ(u₂) + σ_b²)/q*           at the length map's fixed point q*
     gradient's second moment × χ₁,              χ₁ = σ_w² S(q*),  S(q) = E φ′(√q Z)²
 
-with Z standard normal. χ₁ is also the slope of the correlation map at c = 1, so that χ₁ < 1 (ordered) makes
-all inputs alike and gradients vanish, χ₁ > 1 (chaotic) tears neighbours apart and gradients explode, and
+with Z standard normal. χ₁ is also the slope of the correlation map at c = 1: for χ₁ < 1 (ordered) all inputs
+converge to one and gradients vanish, for χ₁ > 1 (chaotic) nearby inputs separate and gradients explode, and
 χ₁ = 1 is the edge of chaos. Sources: Poole et al. 2016 (arXiv:1606.05340), Schoenholz et al. 2017
 (arXiv:1611.01232), Hayou et al. 2019 (arXiv:1902.06853).
 
@@ -36,18 +36,19 @@ class MeanField:
     """The fixed points and depth scales of each cell: arrays of the cells' shape.
 
     Attributes:
-        q_star: the fixed point of the length map that iteration from ``start`` runs into: going from there
-            the way the map moves, the first q that it leaves alone. 0 and infinity are answers: all signals
-            die out, or grow without bound. A point that the map touches from one side (half-stable) counts.
-        c_star: the stable fixed point of the correlation map in [0, 1]: where two inputs end. 1 where q* is
-            0, NaN where q* is infinite: there is none.
+        q_star: the fixed point of the length map to which iteration from ``start`` converges: the first one
+            in the direction in which the map moves. 0 where all signals die out, infinite where they grow
+            without bound. A half-stable point, which the map touches from one side, counts.
+        c_star: the stable fixed point of the correlation map in [0, 1], to which the correlation of two
+            inputs converges. 1 where q* is 0, NaN where q* is infinite: there is none.
         chi_1: χ₁ = σ_w² E φ′(√q* Z)², the factor of the gradient's second moment in one layer; where q* is
             infinite, the limit.
-        xi_q: in as many layers q − q* shrinks by e: 1/ξ_q = −ln |σ_w² V′(q*)|, where
+        xi_q: layers in which q − q* shrinks by a factor of e: 1/ξ_q = −ln |σ_w² V′(q*)|, where
             V′(q) = E φ′² + E φφ″ with the jumps of φ′ counted in φ″. NaN where q* is infinite or repels.
-        xi_c: in as many layers c − c* shrinks by e: 1/ξ_c = −ln of the correlation map's slope at c*, which
-            is σ_w² E φ′(u₁)φ′(u₂), and more where φ jumps. NaN where there is no c*.
-        xi_gradient: 1/|ln χ₁|. Whether gradients vanish or explode over it, ``phase`` says.
+        xi_c: the correlation length, layers in which c − c* shrinks by a factor of e: 1/ξ_c = −ln of the
+            correlation map's slope at c*, which is σ_w² E φ′(u₁)φ′(u₂), and more where φ jumps. NaN where
+            there is no c*.
+        xi_gradient: 1/|ln χ₁|; ``phase`` tells whether gradients vanish or explode over this depth.
         phase: "ordered" where χ₁ < 1, "critical" where |χ₁ − 1| ≤ `CRITICAL`, "chaotic" where χ₁ > 1.
 
     A depth scale is infinite where the approach is slower than exponential.
@@ -78,7 +79,7 @@ def mean_field(dual: Dual, sigma_w: ArrayLike, sigma_b: ArrayLike, start: float 
     moments = moments_at(dual, q)
     chi = times(weight, moments.slope)
     angle, stretch = fixed_angles(dual, weight, q, chi)
-    # A slope of the length map below the resolution of its integrals is none.
+    # A slope of the length map below the resolution of its integrals counts as 0.
     steepness = np.abs(times(weight, moments.second_rate))
     steepness[steepness < RESOLUTION] = 0.0
     steepness[np.isinf(q)] = np.nan

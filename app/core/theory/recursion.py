@@ -1,18 +1,18 @@
-"""Mean field of networks whose layers normalise, add to a stream, leave values out, or differ.
+"""Mean-field theory of networks with normalisation, residual branches, dropout, or layers that differ.
 
-With the width infinite, a layer is asked two things: what it makes of the second moment p (and the mean m) of
-its input, and what factor χ it puts on the second moment of the gradient. With V(q) = E φ(√q Z)², S(q) =
-E φ′(√q Z)², M(q) = E φ(√q Z), ε of `normalisation` and dropout's own effect on the three:
+At infinite width a layer maps the second moment p (and the mean m) of its input to that of its output, and
+multiplies the second moment of the gradient by a factor χ. With V(q) = E φ(√q Z)², S(q) = E φ′(√q Z)², M(q) =
+E φ(√q Z), ε of `normalisation` and dropout's own effect on the three:
 
-    plain layer       q = σ_w² p + σ_b²; φ sees v = q with ν = 1, or v = q/(q + ε) with ν = 1/(q + ε) where z
-                      is normalised; p ← V(v), χ = σ_w² S(v) ν fan_out/fan_in
+    plain layer       q = σ_w² p + σ_b²; φ's argument has variance v = q (ν = 1), or v = q/(q + ε) where z is
+                      normalised (ν = 1/(q + ε)); p ← V(v), χ = σ_w² S(v) ν fan_out/fan_in
     with a branch s   p ← p + 2 s m M + s² V,  m ← m + s M,  χ = 1 + s² σ_w² S ν
     residual block    u = n(h), f(u) = φ(W₁ u), W₂ φ(W₁ u) or W₃ φ(W₂ φ(W₁ u)): p ← k² p + 2 k a m E f +
                       a² E f², χ = k² + a² F ν with F the product of all σ_w² and S; where n follows the sum,
                       p/(p + ε) of that and χ/(p + ε). q is the mean over all φ of the block
 
-A branch's weights are independent of the stream, so that only means meet in the cross term. Normalisation
-takes away the gradient's part along ẑ and along 1, which an infinite width does not notice. Sources: Yang and
+A branch's weights are independent of the stream, so that only means enter the cross term. Normalisation also
+removes the gradient's components along ẑ and along 1, which vanish at infinite width. Sources: Yang and
 Schoenholz 2017 (arXiv:1712.08969), Doshi et al. 2021 (arXiv:2111.12143), Schoenholz et al. 2017 for dropout.
 """
 
@@ -34,8 +34,8 @@ from app.core.theory.gaussian import Array, Line
 from app.core.theory.length_map import LARGEST, SMALLEST, moments_at
 
 
-class Answer(NamedTuple):
-    """Of a function of a normal number: its second moment, its mean, and its slope's second moment."""
+class Moments(NamedTuple):
+    """A function of a normal variable: its second moment, its mean, and its slope's second moment."""
 
     second: float
     mean: float
@@ -53,21 +53,21 @@ class Response:
         self._mean = Line(lambda x: np.asarray(entry.orders(x, 1, **params)), kinks)
         self._at_zero = float(np.mean(entry.orders(np.array([-1e-300, 1e-300]), 1, **params)[0]))
 
-    def __call__(self, variance: float, dropout: Dropout | None) -> Answer:
-        """At this variance of the pre-activations."""
+    def __call__(self, variance: float, dropout: Dropout | None) -> Moments:
+        """The moments at this variance of the pre-activations."""
         moments = moments_at(self._dual, np.array([variance]))
         second, slope = float(moments.second[0]), float(moments.slope[0])
         mean = self._mean_at(variance)
         if dropout is None:
-            return Answer(second, mean, slope)
+            return Moments(second, mean, slope)
         kept, factor = 1 - dropout.rate, dropout.factor
         slope *= kept * factor * factor
         if dropout.kind == "standard":
-            return Answer(second / kept, mean, slope)
+            return Moments(second / kept, mean, slope)
         # a (φ m + α (1 − m)) + b with b = −a α · rate.
         inner, middle = kept * second + dropout.rate * LEFT_OUT**2, kept * mean + dropout.rate * LEFT_OUT
         shift = -LEFT_OUT * dropout.rate
-        return Answer(factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope)
+        return Moments(factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope)
 
     def _mean_at(self, variance: float) -> float:
         """M; NaN where the variance is out of the range of integrals."""
@@ -84,7 +84,7 @@ class Stream(NamedTuple):
 
 
 class Through(NamedTuple):
-    """One layer: what it hands on, the variance of its pre-activations, χ, and dL/dz's factor or dL/dh's."""
+    """One layer: its output, the variance of its pre-activations, χ, and the factor of dL/dz or dL/dh."""
 
     stream: Stream
     q: float
@@ -96,7 +96,7 @@ class Step(Protocol):
     """A layer, or a block."""
 
     def __call__(self, stream: Stream) -> Through:
-        """What it makes of a signal."""
+        """The signal's moments after it, with the factors of the gradient."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PlainStep:
 
 @dataclass(frozen=True)
 class ResidualStep:
-    """A residual block, as `propagation.residual_block` defines it, but for n inside.
+    """A residual block as `propagation.residual_block` defines it, except for the norm "inside".
 
     ``maps`` are σ_w² and σ_b² of its matrices; φ follows all but the last, or the only one.
     """
@@ -182,7 +182,7 @@ class Passage:
 
 
 def passage(steps: Sequence[Step], inputs: Stream) -> Passage:
-    """A signal and a gradient of rms 1 at the end, through all steps."""
+    """The signal through all steps, and a gradient of rms 1 from the end back through them."""
     stream = inputs
     rows = np.empty((len(steps), 3))
     for number, step in enumerate(steps):

@@ -1,4 +1,4 @@
-"""Roots of many functions of one variable at once, each held in its own bracket."""
+"""Roots of many functions of one variable at once, each in its own bracket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 Cells: TypeAlias = NDArray[np.intp]
 Curve: TypeAlias = Callable[[Array, Cells], tuple[Array, Array]]
-"""Values and derivatives of the functions with these numbers, at one point each."""
+"""Values and derivatives of the functions with these indices, at one point each."""
 
 _STEP = 1e-9
 _CLOSED = 2.0**-51
@@ -20,7 +20,7 @@ _HALVINGS = 55
 
 
 def descend(curve: Curve, low: Array, high: Array) -> Array:
-    """Where each curve, positive at ``low`` and not at ``high``, falls to 0: Newton's steps, else halving."""
+    """The root of each curve, positive at ``low`` and not at ``high``, by safeguarded Newton steps."""
     low, high = low.copy(), high.copy()
     x = (low + high) / 2
     active = np.arange(x.size)
@@ -37,7 +37,7 @@ def descend(curve: Curve, low: Array, high: Array) -> Array:
         inside = (newton >= low[active]) & (newton <= high[active])
         x[active] = np.where(inside, newton, (low[active] + high[active]) / 2)
         size = np.maximum(np.abs(x[active]), np.finfo(np.float64).tiny)
-        # Newton's error is squared in each step: one that small has nothing left to correct.
+        # Newton's method converges quadratically: after a step this small only rounding error is left.
         done = inside & (np.abs(x[active] - at) <= _STEP * size)
         done |= high[active] - low[active] <= _CLOSED * size
         active = active[~done]
@@ -45,7 +45,7 @@ def descend(curve: Curve, low: Array, high: Array) -> Array:
 
 
 def bisect(falling: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """Where each function changes from positive to negative, by halving alone."""
+    """Where each function changes from positive to negative, by bisection alone."""
     for _ in range(_HALVINGS if low.size else 0):
         middle = (low + high) / 2
         positive = falling(middle) > 0

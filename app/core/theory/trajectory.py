@@ -35,7 +35,7 @@ class Trajectory:
 def trajectory(
     dual: Dual, sigma_w: float, sigma_b: float, depth: int, variance: float, correlation: float | None = None
 ) -> Trajectory:
-    """How q, c and χ run through ``depth`` layers from inputs with E x² = ``variance`` and ``correlation``.
+    """q, c and χ through ``depth`` layers, from inputs with E x² = ``variance`` and ``correlation``.
 
     Raises `InvalidValue` for numbers outside their domains.
     """
@@ -73,7 +73,7 @@ def _settled(values: Array, layer: int) -> bool:
 
 
 def _distance_at(dual: Dual, q: float) -> Distance | None:
-    """What `Dual.distance` says at one variance; None where it is out of range."""
+    """`Dual.distance` at one variance; None where that is out of range."""
     return dual.distance(np.array([q])) if SMALLEST <= q <= LARGEST else None
 
 

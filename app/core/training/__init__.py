@@ -1,5 +1,5 @@
-"""Learning, seen as it happens: small networks trained side by side, and what is measured of them.
+"""Training small networks side by side, and the figures measured on the way.
 
-`data` is what is learned, `losses` what is made small, `optimisers` by which steps; `learner` holds the
-networks, `figures` what is measured of them, and `run` trains them, in stretches that may be done anywhere.
+`data` has the data sets, `losses` the losses, `optimisers` the optimisers and `learner` the networks;
+`figures` measures them, and `run` trains them, in stretches of steps that any process can execute.
 """

@@ -1,4 +1,4 @@
-"""What a training costs, told from its shapes alone, before anything of it is made."""
+"""What a training costs, estimated from its shapes alone, before any array is allocated."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from app.core.training.learner import Learner
 from app.core.training.run import Watch, together
 
 FLOPS_PER_LAYER = 4_000_000
-"""What a layer costs at every step whatever its size: some twenty calls (measured: 80 µs)."""
+"""A layer's overhead in every step, whatever its size: some twenty calls (measured: 80 µs)."""
 
 STEPS_PER_FRAME = 6
-"""A frame's figures take as long as so many steps."""
+"""A frame's figures take as long as this many steps."""
 
 _ARRAYS = 5
 """Arrays of pre-activations that exist at a time for each layer."""
@@ -28,7 +28,7 @@ class Cost:
     numbers: float
 
     def __add__(self, other: Cost) -> Cost:
-        """Of two trainings that take turns: both are kept, in one answer."""
+        """Cost of two trainings in sequence: work and answers add up, peak memory is the larger one."""
         return Cost(self.work + other.work, max(self.bytes, other.bytes), self.numbers + other.numbers)
 
 
@@ -37,7 +37,7 @@ NOTHING = Cost(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is to be done: examples held, examples a step, steps, runs, frames."""
+    """A training's size: examples, examples a step, steps, runs, frames, optimiser state per parameter."""
 
     count: int
     batch: int | None
@@ -48,7 +48,7 @@ class Extent:
 
 
 def cost(learner: Learner, extent: Extent, watch: Watch) -> Cost:
-    """Of all runs of one activation's networks."""
+    """The cost of all runs of one activation's networks."""
     size = extent.count if extent.batch is None else min(extent.batch, extent.count)
     step = extent.runs * _flops(learner, size) + FLOPS_PER_LAYER * len(learner.layers)
     seen = STEPS_PER_FRAME * (
@@ -63,20 +63,19 @@ def cost(learner: Learner, extent: Extent, watch: Watch) -> Cost:
         + extent.runs * rows * extent.count
         + 4 * (learner.sizes[0] + learner.sizes[-1]) * extent.count
     )
-    told = extent.frames * _told(learner, extent.runs, watch)
-    return Cost(extent.steps * step + extent.frames * seen, 8 * (numbers + told), told)
+    reported = extent.frames * _numbers_in_frame(learner, extent.runs, watch)
+    return Cost(extent.steps * step + extent.frames * seen, 8 * (numbers + reported), reported)
 
 
 def _flops(learner: Learner, size: int) -> float:
-    """Of one run's step: three products for every weight, φ and φ′, the optimiser."""
+    """Operations of one run's step: three products for every weight, φ and φ′, the optimiser."""
     products = sum(6.0 * layer.rows * layer.fan_in for layer in learner.layers)
     responses = sum(FLOPS_PER_RESPONSE * layer.rows for layer in learner.layers)
     return size * (products + responses) + 100.0 * learner.numbers
 
 
-def _told(learner: Learner, runs: int, watch: Watch) -> float:
-    """Numbers in one frame."""
+def _numbers_in_frame(learner: Learner, runs: int, watch: Watch) -> float:
     by_layer = 3.0 * (len(figures.LAYERS) + figures.BINS) + 2
     learned = 3 * sum(slot.stop - slot.start for each in learner.slots for slot in each.params.values())
-    ground: int = watch.boundary ** min(2, learner.sizes[0])
-    return 12 + by_layer * len(learner.layers) + learned + ground + runs * len(watch.weights)
+    boundary: int = watch.boundary ** min(2, learner.sizes[0])
+    return 12 + by_layer * len(learner.layers) + learned + boundary + runs * len(watch.weights)

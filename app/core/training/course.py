@@ -1,7 +1,7 @@
 """Several activations' trainings side by side, frame by frame: stretches handed to a runner in rounds.
 
 All trainings of a round go up to the same step, so that a frame holds all of them. The first round is one
-step, so that the first frame is there at once; how far the next ones go follows from how long the last took.
+step, so that the first frame comes at once; later ones are as long as the duration of the last suggests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from app.core.jobs import Runner, ignore
 from app.core.training.run import Clock, Frame, Outcome, State, Stretch, Timing, Training, outcome
 
 ROUND = 0.3
-"""Seconds that a round should take: as often frames come, and a worker's loss costs."""
+"""Seconds that a round should take: the time between updates, and what is lost with a worker that dies."""
 
 GROWTH = 20
 """How much longer than the last a round may be."""
@@ -23,7 +23,7 @@ Show: TypeAlias = Callable[[list[Frame]], None]
 
 
 def train(trainings: Sequence[Training], run: Runner, clock: Clock, show: Show) -> list[Outcome]:
-    """What came of each; ``show`` sees the frames as they come. What it raises ends the training."""
+    """The outcome of each; ``show`` gets the frames as they come. An exception from it ends the training."""
     steps = trainings[0].steps
     states: list[State | None] = [None] * len(trainings)
     timings = [Timing() for _ in trainings]

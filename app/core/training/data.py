@@ -1,18 +1,18 @@
-"""What is learned: data sets drawn from a seed, the handwritten digits, or the caller's own numbers.
+"""Data sets: drawn from a seed, the handwritten digits, or the caller's own numbers.
 
 | kind | inputs | classes |
 |---|---|---|
 | rings | circles of radius 1/2 and 1 around 0 | inner, outer |
-| moons | two half circles of radius 1 that reach into each other, centred and halved | upper, lower |
+| moons | two interleaved half circles of radius 1, centred and halved | upper, lower |
 | spirals | two arms of 1 3/4 turns from radius 0.1 to 1, each the other's mirror image | by arm |
 | blobs | normal clouds around points on the unit circle | by point |
 | xor | uniform on the square [−1, 1]² | x₁x₂ > 0 |
 | line | x uniform on [−1, 1] | 1 with probability σ(x/noise): logistic regression's own assumption |
-| digits | 1,797 images of 64 pixels, as one number set of mean 0 and variance 1 (DIGITS.md) | the digit |
+| digits | 1,797 images of 64 pixels, standardised over all pixels together (DIGITS.md) | digit |
 
-Points come in turn from the classes, so that these are as equal as they can be, but for ``line``, whose
-labels are drawn. ``noise`` is the standard deviation of what is added to every coordinate; in ``line`` it is
-the scale of the logistic distribution that blurs the label.
+Points are drawn from the classes in turn, so that these are balanced, except for ``line``, whose labels are
+drawn. ``noise`` is the standard deviation of the normal noise on every coordinate, in ``line`` the scale of
+the logistic noise on the label.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _POINTS, _LABELS, _HELD_OUT = range(3)
 class Examples:
     """Inputs, features × count, and targets, outputs × count.
 
-    Of ``classes`` the targets are 0 and 1: one output for two classes, else one output for each. None means
-    that targets are numbers to be met.
+    For ``classes`` the targets are 0 and 1: one output for two classes, else one output for each. None means
+    regression: targets are any numbers.
     """
 
     inputs: Array
@@ -65,12 +65,12 @@ class Examples:
 
     @property
     def features(self) -> int:
-        """Numbers of an input."""
+        """How many features an input has."""
         return int(self.inputs.shape[0])
 
     @property
     def outputs(self) -> int:
-        """Outputs of a network that learns them."""
+        """How many outputs a network needs to learn them."""
         return int(self.targets.shape[0])
 
     def take(self, places: NDArray[np.intp]) -> Examples:
@@ -79,7 +79,7 @@ class Examples:
 
 
 class Split(NamedTuple):
-    """What networks are trained on, and what is held out, if anything."""
+    """The examples that networks are trained on, and those held out, if any."""
 
     training: Examples
     held_out: Examples | None
@@ -158,9 +158,9 @@ def drawn(
     classes: int = BLOBS,
     held_out: float = 0.0,
 ) -> Split:
-    """The data set ``kind`` of ``seed``, and the share ``held_out`` of it.
+    """The data set ``kind`` of ``seed``, with the fraction ``held_out`` split off.
 
-    Of the digits, ``count`` takes as many at random; all where it is None.
+    Of the digits, ``count`` are chosen at random; all where it is None.
     Raises `UnknownName`, and `InvalidValue` for numbers that do not fit.
     """
     if kind not in KINDS:
@@ -186,7 +186,7 @@ def _drawn(kind: str, count: int, noise: float, classes: int, stream: Stream) ->
 def given(inputs: Array, targets: Array, *, classify: bool, held_out: float, seed: int) -> Split:
     """The caller's own ``inputs``, count × features, and ``targets``.
 
-    To ``classify``, targets are class numbers from 0, one for each input; else numbers to be met, one for
+    To ``classify``, targets are class numbers from 0, one for each input; else regression targets, one for
     each input, or count × outputs. Raises `InvalidValue` where they do not fit.
     """
     _check_given(inputs, targets)
@@ -231,7 +231,7 @@ def _split(examples: Examples, held_out: float, stream: Stream) -> Split:
 
 
 DIGITS = 1797
-"""Images there are."""
+"""How many images there are."""
 
 
 def _some_digits(count: int | None, generator: np.random.Generator) -> _Drawn:

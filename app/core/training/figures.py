@@ -1,19 +1,19 @@
-"""What is measured of networks while they learn, on all training examples, and how it spreads over runs.
+"""Figures of networks in training, on all training examples, and their spread over runs.
 
-Of a run:
+For each run:
 
     loss, accuracy            on the training examples; ``held_out_`` the same on those held out
 
-and of each of its layers, the head's last; what the head does not have is NaN there:
+and for each of its layers, the head last, with NaN for what the head does not have:
 
     gradient_log10_rms        log10 of the root mean square of dL/dz
     dead_fraction             units with slope 0 for every example
     saturated_fraction        pairs of unit and example that are saturated (`units.SATURATED`)
     activation_mean           mean output
     update_to_weight          ‖ΔW‖ / ‖W‖ of the last step; NaN before the first
-    sign_agreement_sample     the share of a unit's weight gradients that have the sign of most of them, for
-                              the loss of one example alone, mean over examples; dL/dw_j = δ h_j makes it the
-                              share of inputs of one sign, whatever the unit
+    sign_agreement_sample     the share of a unit's weight gradients that have the majority's sign, for the
+                              loss of one example alone, mean over examples; as dL/dw_j = δ h_j, it is the
+                              share of inputs of one sign, the same for all units
     sign_agreement_batch      the same for the loss of all examples together, mean over units
 
 Gradients that are 0 have no sign and do not count. A figure that no run has is NaN.
@@ -38,7 +38,7 @@ from app.core.training.learner import Evaluation, Learner, Pass, Tape
 from app.core.training.losses import Loss, accuracy
 
 BINS = 16
-"""Of a histogram."""
+"""Bins of a histogram."""
 
 MARGIN = 0.1
 """How far a boundary reaches beyond the inputs, as a share of their range."""
@@ -63,8 +63,8 @@ class Observation:
     """Figures of some runs, by run: arrays of runs, or of runs × layers.
 
     ``dead`` are the units of each hidden layer that are dead, runs × units; ``outputs`` the outputs of each
-    layer, from which histograms are made; ``argument`` is what φ was applied to in the first, by some runs;
-    ``gradient`` is that in all numbers, runs × numbers.
+    layer, from which histograms are made; ``argument`` is φ's argument in the first layer, for some of the
+    runs; ``gradient`` is dL/d(numbers), runs × numbers.
     """
 
     loss: Array
@@ -86,7 +86,7 @@ def observe(
     held_out: Examples | None,
     loss: Loss,
 ) -> Observation:
-    """Everything but the update, which is told by who made it; ``evaluation`` is of the training examples."""
+    """All figures but ``update_to_weight``; ``evaluation`` is of the training examples."""
     passed, gradients = evaluation.passed, evaluation.gradients
     kept = [tape.slopes for tape in passed.tapes if tape.slopes is not None]
     dead = [_dead(slopes, learner.layers[number].pieces) for number, slopes in enumerate(kept)]
@@ -161,7 +161,7 @@ class Histogram:
 
 
 def histograms(outputs: Sequence[Array], alive: NDArray[np.bool_]) -> list[Histogram | None]:
-    """Of each layer's outputs, runs × units × B, by the runs that are ``alive``; None where none is."""
+    """A histogram of each layer's outputs, runs × units × B, over the runs ``alive``; None where none is."""
     binned = [_binned(each if alive.all() else each[alive]) for each in outputs]
     found = [each for each in binned if each is not None]
     if not found:
@@ -200,8 +200,8 @@ def _count(outputs: Array, low: float, bins: float, counts: NDArray[np.int64]) -
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Where a decision boundary is looked for: equally spaced points on a line or in a rectangle."""
+class Grid:
+    """Where the decision boundary is sampled: equally spaced points on a line or in a rectangle."""
 
     low: Array
     high: Array
@@ -209,7 +209,7 @@ class Ground:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the values there; of a rectangle rows go up and columns to the right."""
+        """The shape of values on it; in a rectangle rows go up and columns to the right."""
         return (self.points,) * len(self.low)
 
     @property
@@ -220,15 +220,15 @@ class Ground:
         return np.stack([each.ravel() for each in grid])
 
 
-def ground(inputs: Array, points: int) -> Ground:
-    """Around all ``inputs``, features × count."""
+def grid_around(inputs: Array, points: int) -> Grid:
+    """A grid around all ``inputs``, features × count."""
     low, high = inputs.min(axis=1), inputs.max(axis=1)
     margin = MARGIN * np.where(high > low, high - low, 1.0)
-    return Ground(low - margin, high + margin, points)
+    return Grid(low - margin, high + margin, points)
 
 
-def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, place: Ground) -> Array:
-    """What the first run says on the ``place``: the probability of class 1, or the class of several.
+def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, grid: Grid) -> Array:
+    """The first run's prediction on ``grid``: the probability of class 1, or the class where there are more.
 
     With the squared loss it is the output instead of the probability.
     """
@@ -236,12 +236,12 @@ def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, pl
     statistics = None
     if learner.normalisation is not None:
         statistics = learner.batch_statistics(learner.forward(values, training.inputs))
-    z = learner.forward(values, place.inputs, statistics).outputs[0]
+    z = learner.forward(values, grid.inputs, statistics).outputs[0]
     if len(z) > 1 and training.classes is not None:
-        return np.asarray(z.argmax(axis=0), np.float64).reshape(place.shape)
+        return np.asarray(z.argmax(axis=0), np.float64).reshape(grid.shape)
     if loss.threshold == 0:
         z = SOFTPLUS.orders(z, 2, **SOFTPLUS.defaults)[1]
-    return np.asarray(z[0].reshape(place.shape))
+    return np.asarray(z[0].reshape(grid.shape))
 
 
 def accuracy_of(outputs: Array, examples: Examples, loss: Loss) -> Array:
@@ -261,7 +261,7 @@ def _held_out(
 
 
 def _log10_rms(delta: Array) -> Array:
-    """By run, of numbers whose squares may be beyond the doubles."""
+    """By run; squares may over- or underflow."""
     rows = delta.reshape(len(delta), -1)
     squares = np.einsum("ij,ij->i", rows, rows)
     if (squares >= _PLAIN_SQUARES).all() and (squares < np.inf).all():
@@ -272,7 +272,7 @@ def _log10_rms(delta: Array) -> Array:
 
 
 _PLAIN_SQUARES = 1e-200
-"""A sum of squares above this has lost nothing that matters to squares below the doubles."""
+"""In a sum of squares above this, squares that underflowed do not matter."""
 
 
 def _dead(slopes: Array, pieces: int) -> NDArray[np.bool_]:
@@ -288,7 +288,7 @@ def _saturated(learner: Learner, tape: Tape) -> Array:
 
 
 def _agreement(gradients: Array, axis: int, runs: int) -> Array:
-    """By run the mean over units or examples of the share that has the sign of most along ``axis``."""
+    """By run the mean over units or examples of the share that has the majority's sign along ``axis``."""
     groups = np.moveaxis(gradients[None] if gradients.ndim == 2 else gradients, axis, 1)
     groups = np.ascontiguousarray(groups)
     positive, negative = np.zeros((2, len(groups), groups.shape[2]), np.int64)

@@ -1,4 +1,4 @@
-"""Where training starts, by the activation's own measure."""
+"""Initialisations that suit the activation, so that trainings can be compared."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def fair(call: Call) -> Initialiser:
 
 
 def linear() -> Initialiser:
-    """Of a head, which has no activation: σ_w = 1 keeps its input's mean square."""
+    """The initialisation of a head, which has no activation: σ_w = 1 preserves its input's mean square."""
     return gaussian(1.0)

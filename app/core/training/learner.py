@@ -1,13 +1,14 @@
-"""The networks that learn, many runs at a time: a leading axis of runs on every array.
+"""Networks in training, many runs at a time: every array has a leading axis of runs.
 
 Hidden layer l computes z = W h + b, ẑ = normalised z (or z), h_l = φ(ẑ), or h_{l−1} + scale · φ(ẑ) with a
-residual branch, as in `propagation.network`; the last layer, the head, is z = W h + b: the loss looks at it.
+residual branch, as in `propagation.network`; the last layer, the head, is z = W h + b, on which the loss is
+computed.
 
-All numbers that a run learns lie in one row of an array, runs × numbers: each layer's W, b and the
-activation's own learned parameters, one for the layer, or one for each unit where the caller gave an array.
-An optimiser therefore knows nothing of layers.
+All numbers that a run learns are one row of an array, runs × numbers: each layer's W, b and the activation's
+own learned parameters, one for the layer, or one for each unit where the caller gave an array. An optimiser
+therefore needs to know nothing of layers.
 
-What is computed for a run depends on that run alone: to the last bit the same beside others as by itself.
+The results of a run depend on that run alone: bit for bit the same however many are computed together.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _WEIGHTS, _BIASES = range(2)
 
 
 class Slot(NamedTuple):
-    """Where one array lies in a run's row of numbers: from ``start`` up to ``stop``."""
+    """The position of one array in a run's row of numbers: from ``start`` up to ``stop``."""
 
     start: int
     stop: int
@@ -56,7 +57,7 @@ def _slot(start: int, *shape: int) -> Slot:
 
 @dataclass(frozen=True)
 class Slots:
-    """Where a layer's numbers lie."""
+    """The positions of a layer's arrays."""
 
     weights: Slot
     biases: Slot
@@ -82,7 +83,7 @@ class Normalised(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What the way back needs of a layer, and what is measured there; the head has neither φ nor slopes."""
+    """What a layer keeps for the backward pass and the figures; the head has neither φ nor slopes."""
 
     inputs: Array
     z: Array
@@ -97,7 +98,7 @@ class Tape(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """Forward through all layers: the head's outputs, runs × outputs × B, and the layers' tapes."""
+    """A forward pass: the head's outputs, runs × outputs × B, and the layers' tapes."""
 
     outputs: Array
     tapes: list[Tape]
@@ -111,7 +112,7 @@ class Gradients(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Forward, the mean loss by run, and back."""
+    """A forward pass, the mean loss by run, and the backward pass."""
 
     passed: Pass
     loss: Array
@@ -157,7 +158,7 @@ class Learner:
 
     @cached_property
     def units(self) -> Units:
-        """The activation at work."""
+        """The activation applied to layers of units."""
         return Units(self.call)
 
     @cached_property
@@ -169,7 +170,7 @@ class Learner:
 
     @cached_property
     def slots(self) -> tuple[Slots, ...]:
-        """Where each layer's numbers lie."""
+        """Each layer's positions in the row of numbers."""
         return tuple(self._slots())
 
     @property
@@ -253,7 +254,7 @@ class Learner:
         return Evaluation(passed, assessment.loss, self.backward(values, passed, assessment.gradient))
 
     def batch_statistics(self, passed: Pass) -> list[Normalised | None] | None:
-        """What normalises other inputs as these were, where it is the batch that is normalised over."""
+        """The statistics with which to normalise other inputs; None unless normalised over the batch."""
         if self.normalisation is None or self.normalisation.over != "batch":
             return None
         return [tape.normalised for tape in passed.tapes]
@@ -273,7 +274,7 @@ class Learner:
             np.add.reduce(delta, axis=2, out=slots.biases.of(gradients))
             if number:
                 turned = slots.weights.of(values).swapaxes(1, 2)
-                # BLAS is not asked for the product of a column and a row, and NumPy's own loop is slow at it.
+                # NumPy does not call BLAS for the product of a column and a row, and its own loop is slow.
                 below = turned * delta if delta.shape[1] == 1 else np.matmul(turned, delta)
                 upstream = below if self.branch(number) is None else below + upstream
         return Gradients(gradients, deltas[::-1])
@@ -302,7 +303,7 @@ class Learner:
         return {**self.call.params, **{name: slot.of(values)[run] for name, slot in slots.items()}}
 
     def _spread(self, number: int, values: Array, batch: int) -> Mapping[str, Value]:
-        """The same for all runs, as numbers or laid along runs, units and examples."""
+        """The same for all runs, as numbers or broadcast along runs, units and examples."""
         slots, shape = self.slots[number].params, (len(values), self.layers[number].units, batch)
         spread: dict[str, Value] = {}
         for name, value in self.call.params.items():
@@ -328,7 +329,7 @@ class Learner:
         if self.learned:
             self._learn_params(number, tape.argument, upstream, values, gradients)
         if layer.pieces == 1:
-            # What came from above is needed no more, but for what a branch is added to.
+            # Upstream may be overwritten, unless a residual branch still adds to it.
             delta = np.multiply(tape.slopes, upstream, out=None if scale is not None else upstream)
         else:
             groups = (len(values), layer.units, layer.pieces, -1)

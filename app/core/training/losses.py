@@ -1,9 +1,9 @@
-"""What training makes small: a mean over the examples, of the head's outputs z and the targets t.
+"""Losses: means over the examples of a function of the head's outputs z and the targets t.
 
     logistic   two classes: −ln σ(±z), + where t = 1; more: −ln softmax(z)_t, the cross entropy
     squared    the mean over outputs of (z − t)²
 
-σ(±z) keeps its digits where 1 − σ would lose them, so that the last examples go on teaching.
+σ(−z) is accurate where 1 − σ(z) would cancel, so that examples already learned keep a gradient.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Loss(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Above it a single output says class 1."""
+        """A single output above it predicts class 1."""
 
     @property
     def meets_numbers(self) -> bool:
-        """Whether targets may be any numbers."""
+        """Whether targets may be any numbers (regression)."""
 
     def __call__(self, z: Array, targets: Array) -> Assessment:
         """Loss and gradient."""
@@ -71,15 +71,15 @@ def _softmax(z: Array, targets: Array) -> Assessment:
 
 @dataclass(frozen=True)
 class Squared:
-    """Mean square of what is missing to the targets."""
+    """Mean squared error."""
 
     threshold: float = 0.5
     meets_numbers: bool = True
 
     def __call__(self, z: Array, targets: Array) -> Assessment:
         """Loss and gradient."""
-        missing = z - targets
-        return Assessment(_mean(missing**2), 2 / (z.shape[1] * z.shape[2]) * missing)
+        error = z - targets
+        return Assessment(_mean(error**2), 2 / (z.shape[1] * z.shape[2]) * error)
 
 
 def _mean(values: Array) -> Array:

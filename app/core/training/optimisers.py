@@ -1,4 +1,4 @@
-"""By which steps a loss is made small: v holds all numbers learned, g their gradient, runs × numbers.
+"""Optimisers: v holds all numbers that are learned, g their gradient, runs × numbers.
 
     sgd    m ← momentum · m + g,   v ← v − rate · m
     adam   m ← β₁ m + (1 − β₁) g,  s ← β₂ s + (1 − β₂) g²,  both corrected for their start at 0:
@@ -23,7 +23,7 @@ KINDS = ("sgd", "adam")
 
 
 class Optimiser(Protocol):
-    """A rule that changes the numbers in place, and what it remembers between steps."""
+    """An update rule, applied in place, and the size of its state."""
 
     @property
     def learning_rate(self) -> float:
@@ -31,15 +31,15 @@ class Optimiser(Protocol):
 
     @property
     def memories(self) -> int:
-        """How many numbers it remembers for each that is learned."""
+        """How many numbers of optimiser state there are for each number that is learned."""
 
     def step(self, values: Array, gradient: Array, memory: list[Array], number: int) -> None:
-        """Step ``number``, from 0; ``memory`` holds arrays of the values' shape, 0 at the start."""
+        """Step ``number``, from 0; ``memory`` is the state: arrays of the values' shape, 0 at the start."""
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Down the gradient, with momentum if wanted."""
+    """Gradient descent, with momentum if wanted."""
 
     learning_rate: float
     momentum: float = 0.0
@@ -62,7 +62,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Down the gradient, every number at its own rate."""
+    """Adam: gradient descent with a step size of its own for every number."""
 
     learning_rate: float
     memories: int = 2

@@ -1,8 +1,8 @@
-"""Training: several runs of one activation's networks, in stretches that may be done anywhere.
+"""Training: several runs of one activation's networks, in stretches of steps that any process can execute.
 
-A `Training` says what is to be done, a `State` how far it is, a `Stretch` is the job of going on from there.
-The state holds everything, and the order of mini batches has an address of its own for every epoch: where a
-stretch ends, where it is done and how often it is tried change no bit of what comes out.
+A `Training` describes the whole, a `State` is a checkpoint, a `Stretch` the job of continuing from one. A
+checkpoint is complete, and the order of mini-batches has a random stream of its own for every epoch: where a
+stretch ends, where it is executed and how often it is retried change no bit of the result.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from app.core.propagation.statistics import Spread, spread
 from app.core.propagation.streams import Stream
 from app.core.training import figures
 from app.core.training.data import Split
-from app.core.training.figures import Ground, Histogram, Observation
+from app.core.training.figures import Grid, Histogram, Observation
 from app.core.training.learner import Learner
 from app.core.training.losses import Loss
 from app.core.training.optimisers import Optimiser
 
 Clock: TypeAlias = Callable[[], float]
-"""Seconds since some moment."""
+"""Seconds since some fixed moment."""
 
 GOALS = (0.9, 0.99)
 """Accuracies whose first step is reported."""
 
 BLOWN_UP = 1e6
-"""A run has diverged once its loss is no number, or exceeds this many times what it was, or what outputs of
-zero would cost, whichever is more."""
+"""A run has diverged once its loss is NaN, or exceeds this many times the larger of its initial loss and the
+loss of outputs that are all zero."""
 
 FOR_GOOD = 0.1
 """A unit is dead for good when it is dead at the end and has been for this share of the steps."""
@@ -46,17 +46,17 @@ CACHE = 2**18
 """Bytes of a layer's arrays up to which runs are computed together: their operands stay in a core's cache."""
 
 _ORDER = 1_000_000
-"""The address of mini batches, beyond all runs' own."""
+"""The random stream of the mini-batches, beyond those of all runs."""
 
 
 def no_clock() -> float:
-    """Nothing is timed."""
+    """A clock that times nothing."""
     return 0.0
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is looked at beside the figures.
+    """What is recorded besides the figures.
 
     ``boundary`` points along each axis, or 0; ``weights`` by layer, row and column, from 0.
     """
@@ -67,7 +67,7 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is to be done: ``runs`` networks, ``steps`` of the optimiser, a frame at every ``every`` steps.
+    """``runs`` networks, trained for ``steps`` of the optimiser, with a frame at every ``every`` steps.
 
     ``batch`` is None for all examples at every step. Run r of a seed is the same whatever ``runs`` is.
     """
@@ -89,15 +89,17 @@ class Training:
         return [*range(0, self.steps, self.every), self.steps]
 
     @cached_property
-    def ground(self) -> Ground | None:
-        """Where the boundary is looked for."""
+    def grid(self) -> Grid | None:
+        """Where the decision boundary is sampled."""
         return (
-            figures.ground(self.split.training.inputs, self.watch.boundary) if self.watch.boundary else None
+            figures.grid_around(self.split.training.inputs, self.watch.boundary)
+            if self.watch.boundary
+            else None
         )
 
     @cached_property
     def watched(self) -> NDArray[np.intp]:
-        """Places of the watched weights among a run's numbers."""
+        """Indices of the watched weights among a run's numbers."""
         slots = [each.weights for each in self.learner.slots]
         places = [
             slots[layer].start + row * slots[layer].shape[1] + column
@@ -120,9 +122,10 @@ def together(runs: int, rows: int, size: int) -> int:
 
 @dataclass
 class State:
-    """How far a training is; arrays by run. −1 stands for never.
+    """A training's checkpoint; arrays by run. −1 stands for never.
 
-    ``path`` is how far the watched weights have gone together, ``turns`` how often each turned round,
+    ``memory`` is the optimiser state, ``ceiling`` the loss above which a run has diverged. Of the watched
+    weights, ``path`` is the length of their joint path, ``turns`` how often each reversed its direction, and
     ``moved`` its last step.
     """
 
@@ -149,8 +152,8 @@ class State:
 class Frame:
     """What was measured at one step, over the runs that have not diverged.
 
-    ``learned`` are the activation's parameters by hidden layer; ``boundary`` is run 0's, None where it has
-    diverged or nobody watches; ``weights`` the watched ones, runs × weights.
+    ``learned`` are the activation's parameters by hidden layer; ``boundary`` is run 0's, None where that has
+    diverged or no boundary is wanted; ``weights`` the watched ones, runs × weights.
     """
 
     step: int
@@ -173,7 +176,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Progressed:
-    """What a stretch returns."""
+    """The result of a stretch."""
 
     state: State
     frames: list[Frame]
@@ -200,19 +203,19 @@ class Stretch:
 
 
 class _Known(NamedTuple):
-    """The gradient that a frame found, and how long that took."""
+    """The gradient that a frame computed, and how long that took."""
 
     gradient: Array
     seconds: float
 
 
 class _Trainer:
-    """A training under way."""
+    """A training in progress."""
 
     def __init__(self, training: Training, state: State | None, clock: Clock) -> None:
         self._training = training
         self._learner = training.learner
-        self._state = _begun(training) if state is None else copy.deepcopy(state)
+        self._state = _initial_state(training) if state is None else copy.deepcopy(state)
         self._clock = clock
         self._timing = Timing()
         self._frames: list[Frame] = []
@@ -252,7 +255,7 @@ class _Trainer:
             state.update = _update_to_weight(self._learner, before, state.values)
 
     def _gradient(self, step: int) -> Array:
-        """In all numbers, of the step's examples; who diverges and who is right is told on the way."""
+        """The gradient for the step's examples; divergence and accuracy are recorded on the way."""
         state, training = self._state, self._training
         if self._known is not None:
             return self._known.gradient
@@ -261,9 +264,9 @@ class _Trainer:
         for runs in self._groups:
             mine = [each if each.ndim == 2 else each[runs] for each in (inputs, targets)]
             found = self._learner.evaluate(state.values[runs], mine[0], mine[1], training.loss)
-            self._judge(step, runs, found.loss)
+            self._mark_diverged(step, runs, found.loss)
             if training.batch is None:
-                self._score(step, runs, self._accuracy(found.passed.outputs))
+                self._mark_goals(step, runs, self._accuracy(found.passed.outputs))
             gradient[runs] = found.gradients.values
         return gradient
 
@@ -275,20 +278,20 @@ class _Trainer:
         following = step + 1
         return following % self._training.every == 0 or following == self._training.steps
 
-    def _judge(self, step: int, runs: slice, loss: Array) -> None:
-        """Who has diverged."""
+    def _mark_diverged(self, step: int, runs: slice, loss: Array) -> None:
+        """Records the runs that have diverged."""
         lost = ~(loss <= self._state.ceiling[runs]) & self._state.alive[runs]
         self._state.diverged[runs][lost] = step
 
-    def _score(self, step: int, runs: slice, accuracy: Array) -> None:
-        """Who has reached an accuracy for the first time."""
+    def _mark_goals(self, step: int, runs: slice, accuracy: Array) -> None:
+        """Records the runs that reach an accuracy for the first time."""
         for goal, reached in zip(GOALS, self._state.reached, strict=True):
             if not (accuracy >= goal).any():
                 return
             reached[runs][(accuracy >= goal) & (reached[runs] < 0) & self._state.alive[runs]] = step
 
     def _follow(self, moved: Array) -> None:
-        """The watched weights' path: how far, and how often back."""
+        """Updates the watched weights' path and their reversals."""
         state = self._state
         state.path += np.sqrt((moved**2).sum(axis=1))
         state.turns += moved * state.moved < 0
@@ -299,8 +302,8 @@ class _Trainer:
         seen = self._observe()
         if step == 0:
             state.ceiling = _ceiling(training, seen.loss)
-        self._judge(step, slice(None), seen.loss)
-        self._score(step, slice(None), seen.accuracy)
+        self._mark_diverged(step, slice(None), seen.loss)
+        self._mark_goals(step, slice(None), seen.accuracy)
         for since, dead in zip(state.dead_since, seen.dead, strict=True):
             since[:] = np.where(dead, np.where(since < 0, step, since), -1)
         alive = state.alive
@@ -310,10 +313,10 @@ class _Trainer:
             {name: figures.over(alive, slot.of(state.values)) for name, slot in slots.params.items()}
             for slots in learner.slots[:-1]
         ]
-        place = training.ground
-        edge = None
-        if place is not None and alive[0]:
-            edge = figures.boundary(learner, state.values, training.split.training, training.loss, place)
+        grid = training.grid
+        boundary = None
+        if grid is not None and alive[0]:
+            boundary = figures.boundary(learner, state.values, training.split.training, training.loss, grid)
         weights = np.where(alive[:, None], state.values[:, training.watched], np.nan)
         diverged = int(np.count_nonzero(~alive))
         return Frame(
@@ -323,12 +326,12 @@ class _Trainer:
             layers={name: measured[name] for name in figures.LAYERS},
             histograms=figures.histograms(seen.outputs, alive),
             learned=learned,
-            boundary=edge,
+            boundary=boundary,
             weights=weights,
         )
 
     def _observe(self) -> Observation:
-        """All training examples; where a step takes them all too, it need not look at them again."""
+        """Figures on all training examples; their gradient is kept for a full-batch step."""
         training, state = self._training, self._state
         examples, held_out = training.split
         parts, seconds = [], 0.0
@@ -353,7 +356,7 @@ class _Trainer:
 
 
 class Batches:
-    """Which examples each run looks at, step by step: all, or each epoch in a new order, cut into batches."""
+    """Which examples each run is trained on, step by step: all, or mini-batches in a new order each epoch."""
 
     def __init__(self, training: Training) -> None:
         self._examples = training.split.training
@@ -383,7 +386,7 @@ class Batches:
         return np.stack(orders)
 
 
-def _begun(training: Training) -> State:
+def _initial_state(training: Training) -> State:
     runs, learner = training.runs, training.learner
     values = learner.start(training.seed, runs)
     origin = values[:, training.watched].copy()
@@ -404,7 +407,7 @@ def _begun(training: Training) -> State:
 
 
 def _ceiling(training: Training, loss: Array) -> Array:
-    """What the loss of a run may not exceed."""
+    """The loss above which a run has diverged."""
     targets = training.split.training.targets
     nothing = training.loss(np.zeros((1, *targets.shape)), targets).loss
     return np.asarray(BLOWN_UP * np.maximum(loss, nothing))
@@ -421,18 +424,18 @@ def _update_to_weight(learner: Learner, before: Array, after: Array) -> Array:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training, over the runs that have not diverged; a goal never reached counts as ∞.
+    """The outcome of a training, over the runs that have not diverged; a goal never reached counts as ∞.
 
     Attributes:
         last: the last frame.
         diverged: for each run that has, its number and the step.
         steps_to: by goal the first step at which the accuracy was reached, and by how many runs it was;
-            looked for at every step with full batches, at every frame with mini batches.
+            checked at every step with full batches, at every frame with mini-batches.
         dead_for_good: by hidden layer the units dead at the end and for the last tenth of the steps at least.
         dead_units: the same over all layers.
         path: by run the watched weights' path over the straight distance from start to end; NaN where they
             never moved.
-        turns: how often a watched weight turned round, mean over them.
+        turns: how often a watched weight reversed its direction, mean over them.
         step_seconds: of one step of all runs together, over the steps.
         element_nanoseconds: for φ and φ′ of one number, over the frames.
     """
@@ -449,7 +452,7 @@ class Outcome:
 
 
 def outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
-    """Once the state is at the last step."""
+    """The outcome, from the state at the last step."""
     with np.errstate(all="ignore"):  # what was never reached is infinite
         return _outcome(training, state, last, timing)
 

@@ -1,11 +1,11 @@
-"""A verdict tried: does the network that was judged learn the handwritten digits within a few steps?
+"""A verdict put to the test: does the network that was judged learn the handwritten digits in a few steps?
 
 Its layers stand between the 64 pixels and a linear head of ten classes, LeCun's initialisation; four fifths
-of the digits, batches of 64, steps of SGD with momentum 0.9. The rate is not searched for: a network whose
-gradient survives learns at this one, and one that needs another is hard to train, which is what is asked.
+of the digits, batches of 64, SGD with momentum 0.9. The learning rate is not tuned: a network whose gradient
+survives learns at this one, and one that needs another is hard to train, which is the question.
 
 A trial may take `MOST_WORK`. Networks that are too large for that have one run instead of three, and their
-wide layers are halved until it is enough: what is lost from layer to layer hangs on the depth, which is kept.
+wide layers are halved until it is enough: what matters is the decay over the depth, which is kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST_WORK = 5e11
 """Operations of a trial: ten seconds of a core."""
 
 LEAST_WIDTH = 32
-"""Units that layers are narrowed to at most."""
+"""Units below which layers are not narrowed."""
 
 BATCH = 64
 
@@ -54,21 +54,21 @@ _EXAMPLES = data.DIGITS - round(HELD_OUT * data.DIGITS)
 LEARNED = 0.5
 """Held-out accuracy from which on the network has learned something: five times that of guessing."""
 
-Came: TypeAlias = Literal["learns", "does_not_learn", "diverges"]
+TrialState: TypeAlias = Literal["learns", "does_not_learn", "diverges"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it: loss on the training examples, accuracy on those held out."""
+    """The result: loss on the training examples, accuracy on those held out."""
 
-    state: Came
+    state: TrialState
     loss: Spread
     accuracy: Spread
     diverged: int
 
 
 def learner(network: Network) -> Learner:
-    """The network with the digits' pixels before it and a head behind it.
+    """The network, from the digits' pixels to a head.
 
     Raises `InvalidValue` for a network of given weights, whose inputs are no digits.
     """
@@ -100,7 +100,7 @@ class Fitting(NamedTuple):
 
 
 def fitting(learner: Learner, most_bytes: float) -> Fitting | None:
-    """The widest networks, and the most of them, that a trial may be made of; None where there are none."""
+    """The widest networks, and the most runs, that a trial can afford; None where there are none."""
     for units in _narrower(learner):
         sizes = tuple(min(each, units) for each in learner.sizes[1:-1])
         tried = replace(learner, sizes=(learner.sizes[0], *sizes, learner.sizes[-1]))
@@ -136,10 +136,10 @@ def trial(fitted: Fitting, seed: int) -> Training:
     )
 
 
-def judged(came: Outcome, runs: int) -> Trial:
-    """By the median of the ``runs``; more than half diverged is divergence."""
-    whole, diverged = came.last.whole, len(came.diverged)
-    state: Came = "learns" if whole["held_out_accuracy"].median >= LEARNED else "does_not_learn"
+def judged(outcome: Outcome, runs: int) -> Trial:
+    """The result by the median of the ``runs``; it is divergence if more than half have diverged."""
+    whole, diverged = outcome.last.whole, len(outcome.diverged)
+    state: TrialState = "learns" if whole["held_out_accuracy"].median >= LEARNED else "does_not_learn"
     if 2 * diverged > runs:
         state = "diverges"
     return Trial(state, whole["loss"], whole["held_out_accuracy"], diverged)

@@ -46,7 +46,7 @@ def wrongly_rounded(entry: Elementwise, dtype: np.dtype[Any], points: np.ndarray
                 inside, on_an_end = within(entry, expression, x, params, -greatest, -least)
             if not inside or (on_an_end and not ends_too and math.isfinite(least + greatest)):
                 wrong.append((order, x))
-    # √x's kin come within e^(−10²⁶) of a tie at powers of 4: no precision tells.
+    # Functions that approach √x come within e^(−10²⁶) of a tie at powers of 4, which no precision decides.
     assert len(undecided) <= 2, undecided
     return wrong
 
@@ -76,7 +76,7 @@ def test_every_value_of_16_bits(entry: Elementwise, dtype: np.dtype[Any]) -> Non
 
 
 @over(ELEMENTWISE)
-def test_the_two_judges_agree(entry: Elementwise) -> None:
+def test_mpmath_and_ball_arithmetic_agree(entry: Elementwise) -> None:
     rng = np.random.default_rng(len(entry.name))
     params = example(entry)
     for x in [*rng.uniform(-20, 20, 20).tolist(), 1e-9, -3e-40]:

@@ -1,4 +1,4 @@
-"""α-entmax away from its loops, and 1.5-entmax of two scores, every number of a format."""
+"""α-entmax for α without a compiled loop, and 1.5-entmax of two scores for every number of a format."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_of_two_scores_the_shares_satisfy_their_equation(alpha: float) -> None:
         assert p + rest == pytest.approx(1, abs=2.0**-52)
 
 
-def test_the_loops_are_its_members() -> None:
+def test_special_cases_agree_with_their_loops() -> None:
     x = np.random.default_rng(0).normal(size=(4, 6))
     for alpha, name in ((1.5, "entmax15"), (2.0, "sparsemax")):
         for got, own in zip(
@@ -88,7 +88,7 @@ def test_ties_ends_masks_and_limits() -> None:
 
 @pytest.mark.parametrize("dtype", ["float8_e4m3fn", "bfloat16"])
 def test_of_two_scores_every_number_is_correctly_rounded(dtype: str) -> None:
-    """1.5-entmax of t and 0 is 1/2 + t√(8 − t²)/8 inside the support: held against the middles."""
+    """1.5-entmax of t and 0 is 1/2 + t√(8 − t²)/8 inside the support: compared with the midpoints."""
     numbers = every_number(FORMATS[dtype])
     assert numbers is not None
     t = numbers[np.isfinite(numbers)]

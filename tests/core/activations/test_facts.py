@@ -1,4 +1,4 @@
-"""What an entry says about its function, held against the function's own formula in mpmath.
+"""The facts that an entry states about its function, checked against its own formula in mpmath.
 
 Facts that depend on parameters hold at the defaults; formulas and kinks are tried at random parameters too.
 The facts of activations that mix elements are in test_rowwise.
@@ -40,7 +40,7 @@ HIGHEST = (2800,)
 
 FAR = (1e250, 3e275, 1e300)
 TINY = MP.mpf(2) ** -400
-"""A step beside a kink, or a difference that counts as none."""
+"""A step beside a kink, or a difference that counts as zero."""
 
 SIDES = {"negative": -1, "positive": 1}
 KINKED = [entry for entry in ELEMENTWISE if entry.kinks]
@@ -102,7 +102,7 @@ def values_on_grid(name: str, order: int) -> list[Any]:
 
 
 def peak(function: Any, left: float, right: float) -> Any:
-    """The largest value between two points of a function that has one hump there."""
+    """The largest value between two points of a function with a single maximum there."""
     a, b = MP.mpf(left), MP.mpf(right)
     for _ in range(80):
         third = (b - a) / 3
@@ -278,7 +278,7 @@ def test_convention_at_kinks(entry: Elementwise) -> None:
 
 
 @over(KINKED)
-def test_the_generator_follows_the_convention(entry: Elementwise) -> None:
+def test_the_kernel_follows_the_convention(entry: Elementwise) -> None:
     for params in settings_of(entry):
         points = np.array(entry.break_points(params))
         for order, values in enumerate(computed(entry, points, params)):

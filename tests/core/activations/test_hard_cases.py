@@ -99,7 +99,7 @@ def test_infinities_and_nan(function: str, x: float, expected: float, name: str)
 
 
 @pytest.mark.parametrize("function", ["elu", "selu", "celu", "exponential", "softplus", "mish", "silu"])
-def test_no_branch_not_taken_spoils_the_gradient(function: str) -> None:
+def test_overflow_in_the_branch_not_taken_does_not_spoil_the_gradient(function: str) -> None:
     """Where a piece overflows that the result does not take, a masked gradient is 0·∞."""
     call = REGISTRY.resolve(function)
     extremes = np.array([-1e300, -1000.0, 709.0])

@@ -87,7 +87,7 @@ def worst(
 ) -> tuple[float, float]:
     """The largest error in ulp (of the largest term where the sum cancels) and where it is.
 
-    Judged are the values ``answered``, or where none are given what the entry says.
+    Checked are the values ``answered``, or where none are given the entry's own.
     """
     if answered is None:
         with np.errstate(all="ignore"):

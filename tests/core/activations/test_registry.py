@@ -84,7 +84,7 @@ def test_one_prefix_for_two_vocabularies_is_refused() -> None:
         Registry(vocabularies=(vocabulary(), vocabulary()))
 
 
-def test_a_vocabulary_that_names_what_there_is_not_is_refused() -> None:
+def test_a_vocabulary_that_names_an_unknown_entry_or_parameter_is_refused() -> None:
     with pytest.raises(ValueError, match="names an entry whistle that there is not"):
         Registry((made_up("hum"),), vocabularies=(vocabulary(FrameworkName("whistle", ("hum",))),))
     for name in (
@@ -137,7 +137,7 @@ def test_a_canonical_name_brings_the_defaults(entry: Activation) -> None:
     call = REGISTRY.resolve(entry.name)
     assert call.activation is entry
     assert call.axis == -1
-    # Parameters that hang together may be deduced from each other beyond the defaults.
+    # Parameters that depend on each other may be deduced beyond the defaults.
     assert entry.defaults.items() <= call.params.items()
     assert call.params == entry.defaults or not isinstance(entry, Elementwise)
     assert REGISTRY.resolve(entry.name, axis=0).axis == 0
@@ -171,7 +171,7 @@ def test_defaults_of_the_framework(spelling: str, entry: Activation, name: Frame
 
 
 @over(SPELLINGS)
-def test_our_own_parameter_names_mean_nothing_there(
+def test_canonical_parameter_names_are_unknown_under_a_framework_name(
     spelling: str, entry: Activation, name: FrameworkName
 ) -> None:
     for parameter in entry.parameters:
@@ -246,7 +246,7 @@ def test_a_misspelt_name_is_suggested(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "zzzzzzzzzz", "한글", "torch:", "x" * 100_000, "__class__"])
-def test_a_hopeless_name_is_told_where_all_are(name: str) -> None:
+def test_a_name_without_near_misses_gets_a_short_error(name: str) -> None:
     with pytest.raises(UnknownName) as caught:
         REGISTRY.resolve(name)
     assert len(caught.value.message) < 300

@@ -402,7 +402,7 @@ def test_large_jacobians_are_refused_but_products_are_not(entry: Rowwise) -> Non
     assert activate(call(entry), rows, upstream=np.ones_like(outputs)).input_gradient is not None
 
 
-# What textbooks say
+# Textbook properties
 
 
 def outputs(name: str, *rows: list[float], **params: Value) -> Array:
@@ -417,8 +417,8 @@ def test_probabilities_add_up_to_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
-def test_moderate_rows_have_the_gradients_that_others_have(name: str) -> None:
-    """A huge upstream gradient where an element is left out says nothing, but sends its row the other way."""
+def test_both_loops_give_the_same_gradients(name: str) -> None:
+    """A huge upstream gradient at a masked element does not count, but sends its row to the other loop."""
     rng = np.random.default_rng(3)
     x, upstream = rng.normal(0, 5, (50, 40)), rng.normal(0, 1, (50, 40))
     upstream[::3] = upstream[::3] > 2

@@ -57,7 +57,7 @@ def holds(entry: Elementwise, params: dict[str, float]) -> bool:
 
 
 def limit(entry: Elementwise, expression: Expression, params: dict[str, float], sign: int) -> Any:
-    """What the formula tends to on one side: a number, an infinity, or NaN where there is no limit."""
+    """The formula's limit on one side: a number, an infinity, or NaN where there is none."""
     context = arithmetic(BITS[0]).context
     values = [exact(entry, expression, {"x": sign * x, **params}, precisions=BITS) for x in HUGE]
     last = values[-1]
@@ -133,7 +133,7 @@ def test_both_zeros_are_the_same_number(entry: Elementwise) -> None:
 
 @over(ELEMENTWISE)
 def test_no_warning_whatever_the_caller_asks_of_numpy(entry: Elementwise) -> None:
-    """Overflow, underflow and invalid operations on the way are the function's own business."""
+    """Overflow, underflow and invalid operations in intermediate results raise no warning."""
     extremes = [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e308, -1e308, 709.9, -745.2]
     with np.errstate(all="raise"):
         for name, dtype in FORMATS.items():

@@ -102,7 +102,7 @@ def test_a_term_that_a_double_drops_decides_a_tie(
         ("elu", [-2100.0], [1e308], 0.0),
     ],
 )
-def test_a_slope_meets_its_upstream_before_it_is_rounded(
+def test_a_slope_is_multiplied_by_its_upstream_before_rounding(
     function: str, x: list[float], upstream: list[float], expected: float
 ) -> None:
     gradient = activate(REGISTRY.resolve(function), np.array(x), upstream=np.array(upstream)).input_gradient
@@ -128,7 +128,7 @@ def test_the_gradient_of_a_parameter_is_the_exact_sum_of_exact_products(
     assert got == expected
 
 
-def test_what_products_rounded_before_their_sum_would_lose() -> None:
+def test_products_are_not_rounded_before_their_sum() -> None:
     x, upstream = np.array([1 - 2.0**-30, 1.0]), np.array([1 + 2.0**-30, -1.0])
     assert activate(REGISTRY.resolve("linear"), x, upstream=upstream).param_gradients["slope"] == -(2.0**-60)
 
@@ -175,7 +175,7 @@ def test_parameters_to_the_ends_of_their_domains(entry: Elementwise) -> None:
 
 @over(WIDE)
 def test_float32_is_the_exact_answer_rounded_once_whatever_the_parameters(entry: Elementwise) -> None:
-    """Within half an ulp of float32, where the answer is a normal number; ties are another test's."""
+    """Within half an ulp of float32, where the answer is a normal number; ties are tested elsewhere."""
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
     smallest, largest = 2.0**-126, float(np.finfo(np.float32).max)
     for _ in range(10):
@@ -228,7 +228,7 @@ def test_a_scalar_is_a_row_of_one() -> None:
 @pytest.mark.parametrize(
     "name", ["softmax", "softmin", "log_softmax", "sparsemax", "entmax15", "softmax_sink", "hardmax"]
 )
-def test_what_is_masked_out_is_not_there(name: str) -> None:
+def test_masked_elements_do_not_count(name: str) -> None:
     x = np.random.default_rng(2).normal(size=(2, 4))
     mask = np.array([1.0, 0.0, 1.0, 1.0])
     kept = mask == 1

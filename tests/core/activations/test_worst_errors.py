@@ -1,4 +1,4 @@
-"""The table of worst errors in docs/numerics.md: every function is in it, and it is what the tests see."""
+"""The table of worst errors in docs/numerics.md has every function, and the errors that are measured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def test_every_function_is_in_the_table_and_within_the_promise() -> None:
 
 
 @pytest.mark.parametrize("entry", ELEMENTWISE[::9], ids=lambda entry: entry.name)
-def test_some_lines_are_what_is_seen(entry: Elementwise) -> None:
+def test_some_lines_are_the_measured_errors(entry: Elementwise) -> None:
     errors = [f"{worst(entry, order)[0]:.3f}" for order in range(3)]
     assert f"| {entry.name} | {' | '.join(errors)} |" in TABLE
 
 
 @pytest.mark.slow
-def test_the_table_is_what_is_seen() -> None:
+def test_the_table_is_the_measured_errors() -> None:
     assert list(rows()) == TABLE

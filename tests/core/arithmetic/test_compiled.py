@@ -25,12 +25,12 @@ def loop() -> Compiled:
 
 
 def other() -> Compiled:
-    """One that no process has had."""
+    """One that has not been compiled before."""
     return Compiled(double, ["void(f8[:], f8[:])"], "other")
 
 
 def hits(loop: Compiled) -> int:
-    """How often it came from disk, after it has been right."""
+    """How often it was loaded from disk; its results are checked first."""
     out = np.empty(3)
     loop(np.array([1.0, -2.5, np.inf]), out)
     assert out.tolist() == [2, -5, np.inf]
@@ -120,7 +120,7 @@ assert hits(loop()) == 1
 """
 
 
-def test_what_is_kept_is_loaded_without_the_compiler_which_is_there_when_it_is_needed(kept: Path) -> None:
+def test_kept_loops_load_without_the_compiler(kept: Path) -> None:
     """A fresh process answers a tenth of a second sooner."""
     assert hits(loop()) == 0
     subprocess.run([sys.executable, "-c", FRESH, kept], check=True, timeout=120)

@@ -41,7 +41,7 @@ def test_sums_are_rounded_once(given_terms: list[tuple[float, int, float]]) -> N
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(given_terms=terms)
-def test_a_sum_may_be_read_and_go_on(given_terms: list[tuple[float, int, float]]) -> None:
+def test_a_sum_may_be_read_and_continued(given_terms: list[tuple[float, int, float]]) -> None:
     digits = empty_sum()
     clear(digits)
     for number, (a, exponent, b) in enumerate(given_terms, 1):

@@ -1,4 +1,4 @@
-"""What a loop is made from, told by a hash: the same in every process, another after a change that counts."""
+"""The hash of what a loop is compiled from: the same in every process, different after a relevant change."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def test_how_a_function_is_compiled_counts() -> None:
     assert with_options() == with_options() != with_options(fastmath=True)
 
 
-def test_a_pair_is_another_thing_than_a_tuple() -> None:
+def test_a_named_tuple_differs_from_a_tuple() -> None:
     plain, named = (1.0, 2.0), DoubleDouble(1.0, 2.0)
     assert fingerprint(lambda: plain) != fingerprint(lambda: named)
 
 
-def test_where_a_value_cannot_be_told_there_is_no_hash() -> None:
+def test_an_object_without_a_hashable_value_is_refused() -> None:
     with pytest.raises(TypeError, match="refers to a Compiled"):
         fingerprint(refers_to_an_object)

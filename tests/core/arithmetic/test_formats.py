@@ -1,6 +1,6 @@
 """Rounding into each format, and every small float through every activation of one variable.
 
-The judge of a rounding is arithmetic with fractions; the judge of an activation is its formula in mpmath,
+The reference for rounding is arithmetic with fractions; that for an activation is its formula in mpmath,
 rounded once to the format.
 """
 
@@ -56,7 +56,7 @@ def format_of(precision: int, lowest: int, highest: int) -> Format:
     return Format(precision, lowest, largest, math.inf)
 
 
-JUDGED = {
+SPECIFIED = {
     "float64": format_of(53, -1022, 1023),
     "float32": format_of(24, -126, 127),
     "float16": format_of(11, -14, 15),
@@ -77,7 +77,7 @@ JUDGED = {
     "float6_e2m3fn": Format(4, 0, Fraction(15, 2), None),
     "float4_e2m1fn": Format(2, 0, Fraction(6), None),
 }
-assert JUDGED.keys() == FORMATS.keys()
+assert SPECIFIED.keys() == FORMATS.keys()
 
 TINY = [name for name in FORMATS if BITS[name] <= 8]
 SMALL = ["float16", "bfloat16", *TINY]
@@ -86,7 +86,7 @@ formats = pytest.mark.parametrize("name", FORMATS)
 
 def rounded(value: Fraction, name: str) -> float:
     """``value`` rounded to nearest, ties to even, in whole multiples of its last place."""
-    form = JUDGED[name]
+    form = SPECIFIED[name]
     if value == 0:
         return 0.0
     exponent = max(floor_log2(abs(value)), form.lowest)
@@ -99,7 +99,7 @@ def rounded(value: Fraction, name: str) -> float:
 
 def zero(sign: float, name: str) -> float:
     """The zero of this sign, or the only one."""
-    return math.copysign(0.0, sign) if JUDGED[name].signed_zero else 0.0
+    return math.copysign(0.0, sign) if SPECIFIED[name].signed_zero else 0.0
 
 
 def floor_log2(value: Fraction) -> int:
@@ -172,7 +172,7 @@ def test_every_boundary(name: str) -> None:
 
 @formats
 def test_infinities_nan_and_overflow(name: str) -> None:
-    form = JUDGED[name]
+    form = SPECIFIED[name]
     got = round_to(np.array([np.inf, -np.inf, 0.0, -0.0]), FORMATS[name]).astype(np.float64)
     np.testing.assert_array_equal(got, [form.beyond, -form.beyond, 0.0, 0.0])
     assert np.signbit(got[2:]).tolist() == [False, form.signed_zero]
@@ -205,7 +205,7 @@ def test_exact_numbers_round_as_doubles_do(name: str, value: float) -> None:
 
 
 def test_a_nan_is_refused_where_the_format_has_none() -> None:
-    without = {name for name, form in JUDGED.items() if form.overflow is None}
+    without = {name for name, form in SPECIFIED.items() if form.overflow is None}
     call, good, bad = REGISTRY.resolve("relu", {}), np.array([1.0]), np.array([np.nan])
     for name, dtype in FORMATS.items():
         rounding = Rounding(dtype)

@@ -1,4 +1,4 @@
-"""The normal distribution's functions in double precision, judged by mpmath."""
+"""The normal distribution's functions in double precision, compared with mpmath."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ X = np.concatenate([np.linspace(-30, 30, 241), [1e-300, -1e-300, 1e-9, 0.0, -0.0
 def test_elementwise(function: Callable[[Any], Any], right: Callable[[Any], Any]) -> None:
     with mpmath.workdps(40):
         wanted = np.array([float(right(mpmath.mpf(x))) for x in X.tolist()])
-    # The square in the exponent of a tail multiplies what the argument was rounded by.
+    # In the tails the square in the exponent amplifies the argument's rounding error.
     allowed = 4e-16 * (1 + np.where(wanted < 0.5, X * X, 0))
     found = function(X)
     normal = np.abs(wanted) > np.finfo(float).tiny
@@ -39,7 +39,7 @@ def test_elementwise(function: Callable[[Any], Any], right: Callable[[Any], Any]
 def test_few_numbers_and_many_have_the_same_bits(
     function: Callable[[Any], Any], single: Callable[[float], float]
 ) -> None:
-    """Few are worked out one by one, many by a loop."""
+    """Few are computed one by one, many by a loop."""
     many = np.concatenate([X, np.random.default_rng(0).normal(scale=5, size=FEW)])
     one_by_one = np.array([single(x) for x in many.tolist()])
     np.testing.assert_array_equal(function(many).view(np.int64), one_by_one.view(np.int64))

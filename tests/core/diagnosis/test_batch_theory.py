@@ -1,4 +1,4 @@
-"""Theory of layers that normalise over the batch, against closed forms and simulated networks."""
+"""Mean-field theory of batch normalisation, against closed forms and simulated networks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def theory(net: Network, inputs: Any) -> Theory | None:
 @pytest.mark.parametrize("activation", ["relu", "tanh", "hard_tanh", "elu"])
 @pytest.mark.parametrize("batch", [4, 5, 16, 200])
 def test_moments_are_those_of_drawn_batches(activation: str, batch: int) -> None:
-    """E over normal batches that are normalised as they are, within five standard errors."""
+    """Means over random normal batches, normalised, within five standard errors."""
     call = REGISTRY.resolve(activation)
     rng = np.random.default_rng(batch)
     z = rng.standard_normal((4000, batch))
@@ -65,12 +65,12 @@ def test_moments_are_those_of_drawn_batches(activation: str, batch: int) -> None
 
 @pytest.mark.parametrize("batch", [4, 7, 64, 1000])
 def test_moments_of_the_identity(batch: int) -> None:
-    """Σ ẑ = 0 and Σ ẑ² = B, so that a gradient along them is lost whole."""
+    """Σ ẑ = 0 and Σ ẑ² = B, so that the gradient's components along 1 and ẑ vanish."""
     found = batch_moments(REGISTRY.resolve("linear"), batch)
     assert found.second == pytest.approx(1, rel=1e-9)
     assert found.both == pytest.approx(-1 / (batch - 1), rel=1e-7)
     assert found.slope == pytest.approx(1, rel=1e-9)
-    assert found.left(1.0, 0.0) == pytest.approx(1 - 2 / batch, rel=1e-8)
+    assert found.projected(1.0, 0.0) == pytest.approx(1 - 2 / batch, rel=1e-8)
 
 
 def test_relu_at_a_large_batch() -> None:
@@ -81,7 +81,7 @@ def test_relu_at_a_large_batch() -> None:
 
 
 @pytest.mark.parametrize(("activation", "batch"), [("relu", 16), ("tanh", 32)])
-def test_networks_are_as_theory_says(activation: str, batch: int) -> None:
+def test_simulated_networks_agree_with_theory(activation: str, batch: int) -> None:
     inputs = GaussianInputs(batch, 0.7, 0.3)
     net = network(activation)
     found = theory(net, inputs)
@@ -104,5 +104,5 @@ def test_networks_are_as_theory_says(activation: str, batch: int) -> None:
         ({}, np.random.default_rng(0).standard_normal((256, 8))),
     ],
 )
-def test_where_there_is_none(fields: dict[str, Any], inputs: Any) -> None:
+def test_networks_without_a_theory(fields: dict[str, Any], inputs: Any) -> None:
     assert theory(network("relu", **fields), inputs) is None

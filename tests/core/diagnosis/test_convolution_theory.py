@@ -1,4 +1,4 @@
-"""What theory says of convolutions: the dense mean field, and what wide ones do."""
+"""Theory of convolutions: it is the dense mean field, and wide convolutions follow it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def theory(block: Block, activation: str, weights: Initialiser, width: int = 64)
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])
 @pytest.mark.parametrize(("kernel", "dimensions"), [(1, 1), (3, 1), (3, 2), (4, 2)])
 def test_it_is_the_dense_mean_field(activation: str, kernel: int, dimensions: Literal[1, 2]) -> None:
-    """A dense network whose layers φ(W h) are blocks without a way past them."""
+    """A dense network whose layers φ(W h) are blocks without a skip connection."""
     convolution = theory(
         ConvolutionBlock(kernel=kernel, size=4, dimensions=dimensions), activation, gaussian(1.4, 0.2)
     )

@@ -65,7 +65,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_wide_networks_do_what_theory_says(activation: str, kind: str) -> None:
+def test_wide_networks_agree_with_theory(activation: str, kind: str) -> None:
     """Of width 3,000: a layer's fluctuation is 2 %, and 0.02 decades after twelve."""
     net = network(activation, 3000, **KINDS[kind])
     found = theory(net)
@@ -122,7 +122,7 @@ def test_dropout_divides_both_moments_by_what_is_kept() -> None:
     assert found.path.chi[-1] == pytest.approx(0.5, rel=1e-12)  # none after the last layer
 
 
-def test_a_settled_network_says_where() -> None:
+def test_a_converged_network_has_a_fixed_point() -> None:
     found = theory(network("tanh", depth=60, weights=gaussian(2.0), dropout=Dropout(0.1)))
     assert float(found.point.q_star) == pytest.approx(float(found.path.q[-1]))
     assert float(found.point.chi_1) == pytest.approx(float(found.path.chi[-2]), rel=1e-3) or np.isnan(
@@ -142,7 +142,7 @@ def test_a_settled_network_says_where() -> None:
         {"call": REGISTRY.resolve("prelu", {"weight": np.full(64, 0.1)}), "residual": 0.5},
     ],
 )
-def test_what_theory_does_not_know(fields: dict[str, Any]) -> None:
+def test_networks_without_a_theory(fields: dict[str, Any]) -> None:
     call = fields.pop("call", REGISTRY.resolve("relu"))
     net = Network(sizes=(64,) * 5, call=call, weights=gaussian(1.0), **fields)
     assert Prediction(Experiment(network=net, inputs=GaussianInputs(4)))(map, lambda _: None) is None
@@ -185,7 +185,7 @@ def test_relu_at_he_has_hanin_s_mean_and_variance() -> None:
     ("width", "depth"),
     [(2, 3), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((3, 20), (5, 40)))],
 )
-def test_narrow_relu_networks_are_born_dead_as_often_as_that(width: int, depth: int) -> None:
+def test_narrow_relu_networks_are_born_dead_as_often_as_predicted(width: int, depth: int) -> None:
     net = network("relu", width, depth, weights=initialiser("he_normal"))
     found = theory(net, GaussianInputs(1)).finite_width
     assert found is not None

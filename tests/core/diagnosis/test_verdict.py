@@ -1,4 +1,4 @@
-"""Verdicts on networks whose fate is known, and remedies that really help."""
+"""Verdicts on networks whose behaviour is known, and remedies that help."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def shaped(sizes: tuple[int, ...], weights: Initialiser, **more: Any) -> Experim
         ((784, 2, 784), "he_normal"),
     ],
 )
-def test_widths_that_differ_are_no_illness(sizes: tuple[int, ...], init: str) -> None:
+def test_layers_of_different_widths_are_healthy(sizes: tuple[int, ...], init: str) -> None:
     """The root mean square of dL/dz differs a decade and more; norms do not, and such networks train."""
     report = diagnose(shaped(sizes, initialiser(init)))
     assert report.verdict.state == "healthy"
@@ -159,6 +159,14 @@ def test_layers_too_narrow_for_their_number(width: int, change: dict[str, Any], 
         assert "critical" not in report.summary.en
         assert report.remedies
         assert all(each.state == "healthy" for each in report.remedies)
+
+
+def test_one_unit_between_wide_layers_is_a_bottleneck_by_design() -> None:
+    network = Network(sizes=(64, 1, 64, 64), call=REGISTRY.resolve("tanh"), weights=gaussian(1.0))
+    verdict = diagnose(
+        Experiment(network=network, inputs=GaussianInputs(8), networks=4), remedies=False
+    ).verdict
+    assert "depth_over_width" not in {name for each in verdict.findings for name in each.evidence}
 
 
 def test_a_caller_s_own_narrow_network_is_judged_by_its_figures() -> None:
@@ -222,8 +230,8 @@ def test_a_signal_that_small_inputs_do_not_make_has_not_exploded(variance: float
     assert "inf" not in report.summary.en
 
 
-def test_inputs_that_have_become_one_are_found() -> None:
-    """ReLU at He's initialisation keeps the gradient and loses what tells inputs apart: 1 − c ~ 1/l²."""
+def test_rank_collapse_is_found() -> None:
+    """ReLU at He's initialisation keeps the gradient, while all inputs converge to one: 1 − c ~ 1/l²."""
     report = diagnose(shaped((256,) * 301, initialiser("he_normal")), remedies=False)
     assert report.verdict.state == "collapsed"
     assert report.verdict.layer is not None
@@ -232,14 +240,14 @@ def test_inputs_that_have_become_one_are_found() -> None:
     assert shallow.verdict.state == "healthy"
 
 
-def test_inputs_that_are_one_from_the_start_are_not_the_network_s_doing() -> None:
+def test_identical_inputs_are_no_collapse() -> None:
     network = Network(sizes=(64,) * 20, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
     alike = Experiment(network=network, inputs=GaussianInputs(8, correlation=1.0), networks=2)
     assert diagnose(alike).verdict.state == "healthy"
 
 
 def test_one_finding_does_not_hide_another() -> None:
-    """A chaotic network whose units are saturated: both are said, the gradient first."""
+    """A chaotic network whose units are saturated: both are reported, the gradient first."""
     verdict = diagnose(experiment("tanh", gaussian(20.0)), remedies=False).verdict
     assert [each.state for each in verdict.findings] == ["exploding", "saturated"]
     lost = diagnose(experiment("sigmoid", gaussian(6.0, 6.0), depth=50), remedies=False)
@@ -315,7 +323,7 @@ def test_remedies_help_and_the_best_comes_first() -> None:
     assert max(ratios) <= max(1.0, abs(float(report.log10_ratio.median)) / 2)
 
 
-def test_what_turns_a_lost_gradient_into_one_a_little_too_large_has_helped() -> None:
+def test_a_remedy_that_overshoots_a_little_has_helped() -> None:
     report = diagnose(experiment("sigmoid", initialiser("xavier_normal"), depth=200))
     assert float(report.log10_ratio.median) < -100
     assert report.remedies

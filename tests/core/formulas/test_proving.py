@@ -1,4 +1,4 @@
-"""Proved values and derivatives, with mpmath as the judge."""
+"""Proved values and derivatives, compared with mpmath."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def proved(text: str, x: Any, order: int = 0, rounding: Rounding = DOUBLE, **par
 
 
 def holds(text: str, x: float) -> None:
-    """The balls contain what mpmath says to 60 digits, and what is proved is what that rounds to."""
+    """The balls contain mpmath's value to 60 digits, and a proved value is that value rounded."""
     found = proved(text, x)
     exact = settled(text, x)
     assume(exact is not None)
@@ -50,7 +50,7 @@ def holds(text: str, x: float) -> None:
 
 
 def sixty_digits(exact: Any) -> arb:
-    """A ball around mpmath's value; what `settled` says is right to 200 bits."""
+    """A ball around mpmath's value, which `settled` gives to 200 bits."""
     sign, mantissa, exponent, _ = exact._mpf_
     with precision(3000):
         value = arb((-1) ** sign * int(mantissa)) * arb(2) ** int(exponent)
@@ -66,7 +66,7 @@ def test_proved_values_are_what_mpmath_rounds_to(text: str, x: float) -> None:
 @pytest.mark.study
 @given(formulas(20), POINTS)
 @settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_hundred_thousand_of_them(text: str, x: float) -> None:
+def test_a_hundred_thousand_proved_values(text: str, x: float) -> None:
     holds(text, x)
 
 
@@ -159,7 +159,7 @@ def test_what_oscillates_at_infinity_is_not_guessed(text: str) -> None:
     assert np.isnan(found.orders).all()
 
 
-def test_what_a_bounded_wave_cannot_stop_is_a_limit_but_not_its_slope() -> None:
+def test_a_bounded_oscillation_may_leave_a_limit_but_no_slope() -> None:
     for text, limit in (
         ("x + sin(x**2)", math.inf),
         ("sin(x**2) / x", 0.0),
@@ -194,7 +194,7 @@ def test_irrational_constants_that_cancel_leave_nothing(text: str, limit: float)
     assert found.orders[0, 0] == limit
 
 
-def test_constants_of_which_nobody_knows_that_they_cancel_are_not_guessed() -> None:
+def test_constants_that_cannot_be_shown_to_cancel_are_not_guessed() -> None:
     found = proved("x * (sqrt(2 + sqrt(3)) - (sqrt(6) + sqrt(2)) / 2) + 1", math.inf)
     assert not found.proved.any()
 
@@ -224,7 +224,7 @@ SMOOTH = ("x", "0", "x**2", "sin(x)", "x * erf(x)", "-tanh(x)", "1 - cos(x)", "e
 
 @pytest.mark.parametrize("u", SMOOTH)
 @pytest.mark.parametrize("v", SMOOTH)
-def test_where_branches_meet_and_nothing_bends_derivatives_are_the_function_s(u: str, v: str) -> None:
+def test_derivatives_where_branches_join_smoothly(u: str, v: str) -> None:
     """At 0, where all of these meet, and beside it."""
     for whole, plain in (
         (f"max({u}, {v}) + min({u}, {v})", f"({u}) + ({v})"),
@@ -248,14 +248,16 @@ def test_a_sum_that_is_smooth_though_its_terms_are_not() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("x * abs(x)", [0.0, 0.0, 0.0]),  # bends in f″
+        ("x * abs(x)", [0.0, 0.0, 0.0]),  # f″ jumps
         ("1 if x == 0 else 0", [1.0, 0.0, 0.0]),
         ("x if x != 0 else 5", [5.0, 0.0, 0.0]),
         ("x if x > 0 else expm1(x)", [0.0, 1.0, 1.0]),
         ("max(x, 2 * x)", [0.0, 1.0, 0.0]),
     ],
 )
-def test_from_the_first_bend_on_the_convention_holds(text: str, expected: list[float]) -> None:
+def test_the_convention_holds_from_the_first_discontinuous_derivative_on(
+    text: str, expected: list[float]
+) -> None:
     assert proved(text, 0.0, 2).orders[:, 0].tolist() == expected
 
 
@@ -272,7 +274,7 @@ def test_a_part_that_is_constant_where_it_stands_has_no_slope(called: str) -> No
 @given(formulas(8), st.floats(-10, 10).map(lambda x: x + 0.1234567))
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_written_derivatives_are_those_of_the_series(text: str, x: float) -> None:
-    """Beside the points where branches meet: there the written ones are those of one branch."""
+    """Away from the points where branches meet, at which the written ones are those of one branch."""
     series = prove(Part(tree(text), 0, 2), {"x": np.array([x])}, DOUBLE)
     slope = derivative(tree(text))
     written = [prove(Part(each), {"x": np.array([x])}, DOUBLE) for each in (slope, derivative(slope))]

@@ -1,4 +1,4 @@
-"""Formulas as people type them: what is read, what is refused, and where it is said to be wrong."""
+"""Formulas as people type them: what is accepted, what is refused, and which column an error names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.formulas import formulas
 
 CATALOGUE = definitions(REGISTRY.values())
 REFUSED_WITHIN = 0.05
-"""Seconds of the processor."""
+"""Seconds of processor time."""
 
 
 def reading(source: str) -> Formula:
@@ -141,7 +141,7 @@ def survives(source: str) -> None:
 
 @given(SOURCES)
 @settings(max_examples=1000, deadline=None, derandomize=True)
-def test_no_text_is_anything_but_read_or_refused(source: str) -> None:
+def test_every_text_is_read_or_refused(source: str) -> None:
     survives(source)
 
 

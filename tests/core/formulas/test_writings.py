@@ -1,4 +1,4 @@
-"""Other ways to write a formula are the same function, by mpmath's judgement."""
+"""The equivalent forms of a formula are the same function, checked with mpmath."""
 
 from __future__ import annotations
 

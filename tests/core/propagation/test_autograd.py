@@ -168,7 +168,7 @@ def network(peer: Peer, normalisation: str | None, residual: float | None) -> Ne
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("normalisation", NORMALISE)
 @pytest.mark.parametrize("residual", [None, 0.7])
-def test_figures_are_autograds(name: str, normalisation: str | None, residual: float | None) -> None:
+def test_figures_agree_with_autograd(name: str, normalisation: str | None, residual: float | None) -> None:
     peer = PEERS[name]
     run = propagate(network(peer, normalisation, residual), drawn(peer).inputs, seed=SEED)
     expected = reference(peer, normalisation, residual)

@@ -1,4 +1,4 @@
-"""Networks of blocks: both engines alike, the completed matrices the same network, and bytes that stay.
+"""Networks of blocks: both engines have one distribution, and results are reproducible bit for bit.
 
 The two-sample tests are those of `test_exactness`, with its thresholds and their stated power.
 """
@@ -127,10 +127,10 @@ def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Fig
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
     """The figures compared, and log ‖hᵀ dL/dh‖ for the input h of every map."""
     figures, recorders = recorded(case, engine, seed, index)
-    asked = [(each.h, each.back[1]) for each in recorders if each.back is not None]
-    lying = [np.log(np.linalg.norm(h.T @ answer) / np.linalg.norm(answer)) for h, answer in asked]
+    pairs = [(each.h, each.back[1]) for each in recorders if each.back is not None]
+    along = [np.log(np.linalg.norm(h.T @ gradient) / np.linalg.norm(gradient)) for h, gradient in pairs]
     compared = [getattr(figures, name) for name in COMPARED]
-    return np.concatenate([*compared, *figures.matrices.values(), *figures.own.values(), lying])
+    return np.concatenate([*compared, *figures.matrices.values(), *figures.own.values(), along])
 
 
 def assert_alike(case: Case, networks: int, seed: int) -> None:
@@ -194,7 +194,7 @@ def test_the_bytes_do_not_depend_on_how_the_blocks_are_shared() -> None:
 def test_weights_that_are_made_need_no_gram_matrices_of_a_wide_batch(
     block: Block, dtype: np.dtype[Any]
 ) -> None:
-    """And the figures are those that the Gram matrices say."""
+    """And the figures are those that the Gram matrices give."""
     case = Case(block, "gelu", batch=100)
     with patch.object(tall, "_gram", side_effect=AssertionError("B × B")):
         without = propagate(case.network, case.inputs, seed=1, dtype=dtype, engine="dense")
@@ -223,7 +223,7 @@ def test_a_gradient_that_leaves_the_range_is_still_followed() -> None:
     assert not np.isnan(run.weight_gradient_log10_norm).any()
 
 
-def test_a_branch_of_nothing_is_the_identity() -> None:
+def test_a_branch_scaled_by_zero_is_the_identity() -> None:
     run = propagate(Case(ResidualBlock(branch=0.0)).network, GaussianInputs(4), seed=0)
     assert len({float(each) for each in run.gradient_log10_rms}) == 1
     assert run.log10_ratio == 0

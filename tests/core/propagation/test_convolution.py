@@ -1,4 +1,4 @@
-"""Convolutions: both engines alike, the completed matrices the same network, patches made or not."""
+"""Convolutions: both engines have one distribution, and are the same network for the same matrices."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Fig
 
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
     figures, recorders = recorded(case, engine, seed, index)
-    asked = [(each.h, each.back[1]) for each in recorders if each.back is not None]
-    lying = [np.log(np.linalg.norm(h.T @ answer) / np.linalg.norm(answer)) for h, answer in asked]
-    return np.concatenate([*(getattr(figures, name) for name in COMPARED), lying])
+    pairs = [(each.h, each.back[1]) for each in recorders if each.back is not None]
+    along = [np.log(np.linalg.norm(h.T @ gradient) / np.linalg.norm(gradient)) for h, gradient in pairs]
+    return np.concatenate([*(getattr(figures, name) for name in COMPARED), along])
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("width", [None, 24])
 def test_the_completed_matrices_give_the_same_network(name: str, width: int | None) -> None:
-    """Asked about patches by the deferred engine, tap by tap by the dense one."""
+    """The deferred engine applies them to patches, the dense one tap by tap."""
     case = Case(**{**vars(CASES[name]), "width": width or CASES[name].width})
     figures, recorders = recorded(case, "deferred", 5)
     matrices = iter([each.completed() for each in recorders])
@@ -122,10 +122,10 @@ def test_patches_and_their_sum_are_transposes(name: str) -> None:
     block, rng = CASES[name].block, np.random.default_rng(0)
     patches = Patches(block, 3)
     h = rng.standard_normal((3 * block.places, 2))
-    asked = patches.forward(h)
-    assert asked.shape == (3 * block.taps, 2 * block.places)
-    delta = rng.standard_normal(asked.shape)
-    np.testing.assert_allclose(np.sum(delta * asked), np.sum(patches.backward(delta) * h), rtol=1e-12)
+    found = patches.forward(h)
+    assert found.shape == (3 * block.taps, 2 * block.places)
+    delta = rng.standard_normal(found.shape)
+    np.testing.assert_allclose(np.sum(delta * found), np.sum(patches.backward(delta) * h), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -165,7 +165,7 @@ def test_a_kernel_of_one_is_a_layer_at_every_position() -> None:
 
 
 def test_a_wide_convolution_has_the_dense_mean_field() -> None:
-    """Xiao et al. 2018 (arXiv:1806.05393): with fan_in channels · kernel, where no edge is."""
+    """Xiao et al. 2018 (arXiv:1806.05393): with fan_in channels · kernel, away from edges."""
     run = Case(ConvolutionBlock(size=8), "relu", initialiser("he_normal"), 400, 6, 4).figures("dense", 2)
     assert abs(run.log10_ratio) < 0.03
     np.testing.assert_allclose(run.preactivation_variance, 2.0, rtol=0.15)

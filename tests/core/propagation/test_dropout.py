@@ -121,7 +121,7 @@ def test_standard_dropout_adds_its_own_variance() -> None:
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, math.nan])
-def test_a_rate_that_there_is_not_is_refused(rate: float) -> None:
+def test_an_impossible_rate_is_refused(rate: float) -> None:
     with pytest.raises(InvalidValue):
         Dropout(rate)
 

@@ -1,4 +1,4 @@
-"""Which engine drives which layer, what it costs, and how much of the tape is kept."""
+"""Which engine each layer uses, what it costs, and how much of the tape is kept."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The deferred engine against made weights: the same distribution of everything a network reports.
 
-Two-sample tests. From n networks of either engine come the figures of every layer.
+Two-sample tests. The samples are the figures of every layer, of n networks of either engine.
 
 Moments: compared are all means and, through the products of the standardised figures, all variances and
 covariances, each by a z-test. A difference of d standard deviations in one of them gives z = d √(n/2). At
@@ -14,9 +14,9 @@ Where the true functions differ by g at one point, D there is g with a standard 
 at n = 600 the power against g = 0.23 is at least Φ((0.23 − 0.156)/0.029) = 0.99, at n = 6,000 the same
 against g = 0.07.
 
-The norms alone would not do: an engine that draws a fresh matrix for the way back, as the assumption of
-gradient independence does, gives nearly the same ones. What it gets wrong is how the gradient lies to the
-signal, so ‖hᵀ dL/dh‖ is compared too, and that this finds such an engine out is tested.
+The norms alone would not do: an engine that draws a fresh matrix for the backward pass, as the assumption of
+gradient independence does, gives nearly the same ones. What it gets wrong is the correlation of gradient and
+signal, so ‖hᵀ dL/dh‖ is compared too, and a test shows that this detects such an engine.
 """
 
 from __future__ import annotations
@@ -132,13 +132,13 @@ def sample(case: Case, engine: Engine, networks: int, seed: int) -> Array:
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
     """The figures compared, and log ‖hᵀ dL/dh‖ for the input h of every layer but the first."""
     run, recorders = recorded(case, engine, seed, index)
-    asked = [(each.h, each.back[1]) for each in recorders if each.back is not None]
-    lying = [np.log(np.linalg.norm(h.T @ answer) / np.linalg.norm(answer)) for h, answer in asked]
-    return np.concatenate([*(getattr(run, name) for name in COMPARED), lying])
+    pairs = [(each.h, each.back[1]) for each in recorders if each.back is not None]
+    along = [np.log(np.linalg.norm(h.T @ gradient) / np.linalg.norm(gradient)) for h, gradient in pairs]
+    return np.concatenate([*(getattr(run, name) for name in COMPARED), along])
 
 
 def standardised(first: Array, second: Array) -> Array:
-    """Both samples, one below the other, less their mean and over their deviation; constants left out."""
+    """Both samples stacked and standardised; constant columns are left out."""
     both = np.concatenate([first, second])
     moving = both.std(axis=0) > 1e-9 * np.abs(both.mean(axis=0)).clip(1)
     scaled: Array = ((both - both.mean(axis=0)) / both.std(axis=0))[:, moving]
@@ -176,7 +176,7 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_and_ten_times_as_many_networks_do_not_tell_them_apart(name: str) -> None:
+def test_the_distributions_agree_over_ten_times_as_many_networks(name: str) -> None:
     assert_alike(CASES[name], 10 * NETWORKS, 3)
 
 
@@ -188,7 +188,7 @@ def test_the_tests_have_the_power_stated() -> None:
         alarms += largest_z(first, second) > THRESHOLD or farthest(first, second) > FARTHEST
         second[:, 3] += 0.4
         shifted += largest_z(first, second) > THRESHOLD
-        # Two humps with the normal's mean and variance; the distribution functions differ by 0.27 at ±0.8.
+        # Bimodal, with the normal's mean and variance; the distribution functions differ by 0.27 at ±0.8.
         second[:, 3] = rng.choice([-1, 1], NETWORKS) * np.sqrt(0.99) + 0.1 * rng.standard_normal(NETWORKS)
         skewed += farthest(first, second) > FARTHEST
     assert shifted >= 96  # 0.99 of 100, and three standard deviations below
@@ -197,7 +197,7 @@ def test_the_tests_have_the_power_stated() -> None:
 
 
 class Forgetful(DeferredGaussian):
-    """Answers the way back as if it had never been asked forward."""
+    """A map whose backward product ignores the forward one."""
 
     def backward(self, delta: Batch) -> Array:
         factor = root(delta.gram)
@@ -206,7 +206,7 @@ class Forgetful(DeferredGaussian):
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu"])
-def test_an_engine_that_forgets_the_forward_answers_is_found_out(name: str) -> None:
+def test_an_engine_that_forgets_the_forward_product_is_detected(name: str) -> None:
     case = CASES[name]
     dense = sample(case, "dense", NETWORKS, 2)
     with patch.object(engine_module, "DeferredGaussian", Forgetful):
@@ -215,7 +215,7 @@ def test_an_engine_that_forgets_the_forward_answers_is_found_out(name: str) -> N
 
 
 class Recorder:
-    """A map that keeps what it was asked and what it answered."""
+    """A map that records its inputs and products."""
 
     def __init__(self, inner: LinearMap) -> None:
         self.inner = inner
@@ -231,7 +231,7 @@ class Recorder:
         return answer
 
     def completed(self) -> Array:
-        """The smallest W with W h = z and Wᵀ δ = the answer: one exists only if δᵀz = answerᵀh."""
+        """The smallest W with W h = z and Wᵀ δ = answer: one exists only if δᵀz = answerᵀh."""
         inverse = np.linalg.pinv(self.h, rcond=1e-12)
         forward: Array = self.z @ inverse
         if self.back is None:
@@ -242,7 +242,7 @@ class Recorder:
         return forward + backward
 
     def isometry(self) -> Array:
-        """An orthogonal W as far as the answers determine it, and 0 beyond."""
+        """An orthogonal W as far as the products determine it, and 0 beyond."""
         assert self.back is not None
         delta, answer = self.back
         along = np.linalg.pinv(self.z) @ delta

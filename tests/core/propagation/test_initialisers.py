@@ -94,8 +94,8 @@ def test_orthogonal_has_orthonormal_rows_or_columns(rows: int, columns: int) -> 
 
 
 def test_orthogonal_is_uniform_not_merely_orthogonal() -> None:
-    # For Haar measure the trace of O has mean 0 and variance 1 (Diaconis and Shahshahani 1994); LAPACK's Q
-    # alone has signs of its own.
+    # For Haar measure the trace of O has mean 0 and variance 1 (Diaconis and Shahshahani 1994); the signs of
+    # LAPACK's Q alone are not random.
     dtype = np.dtype(np.float64)
     traces = [np.trace(draw(Orthogonal(), 6, Stream(3, (i,)), Blocks(6), dtype)) for i in range(4000)]
     assert abs(np.mean(traces)) < 4.5 / math.sqrt(4000)

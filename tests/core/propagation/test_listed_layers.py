@@ -81,7 +81,7 @@ def test_unit_variance_is_that_on_the_batch(engine: Engine, normalised: bool) ->
         np.testing.assert_allclose(run.preactivation_variance, 1, rtol=1e-12)
 
 
-def test_unit_variance_of_nothing_is_nothing() -> None:
+def test_unit_variance_leaves_a_zero_signal_zero() -> None:
     net = Network(sizes=(8,) * 4, call=RELU, weights=LSUV)
     run = propagate(net, np.zeros((8, 3)), seed=0)
     assert (run.preactivation_variance == 0).all()

@@ -42,7 +42,7 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
 
 
 def pairs(radial: Words, angular: Words) -> NDArray[np.float64]:
-    """Box and Muller's formula in float64; u is what float32 makes of it."""
+    """Box and Muller's formula in float64, with u rounded to float32."""
     u = (radial.astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)).astype(np.float64)
     angle = 2 * np.pi * angular / 2**32
     found: NDArray[np.float64] = np.sqrt(-2 * np.log(u)) * np.array([np.cos(angle), np.sin(angle)])

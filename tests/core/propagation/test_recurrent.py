@@ -1,4 +1,4 @@
-"""Recurrent networks: both engines alike, the completed matrices the same network, and what steps share.
+"""Recurrent networks: both engines have one distribution, and are the same network for the same matrices.
 
 The two-sample tests are those of `test_exactness`, with its thresholds and their stated power.
 """
@@ -75,8 +75,8 @@ CASES = {
     "lstm": Case("lstm"),
     "lstm, biases": Case("lstm", "gelu", gaussian(1.5, 0.3), forget_bias=-0.5, steps=3),
     "gru": Case("gru", weights=gaussian(2.0, 0.3)),
-    "more questions than units": Case("rnn", width=6, steps=5),
-    "lstm, more questions than units": Case("lstm", width=5),
+    "more columns than units": Case("rnn", width=6, steps=5),
+    "lstm, more columns than units": Case("lstm", width=5),
     "rnn, two layers": Case("rnn", layers=2, width=8),
     "lstm, three layers": Case("lstm", layers=3, weights=gaussian(1.5, 0.3), steps=3),
     "gru, two layers": Case("gru", layers=2, weights=gaussian(2.0, 0.3)),
@@ -84,8 +84,8 @@ CASES = {
 }
 
 
-class Asked:
-    """A map that steps share, and everything it was asked and answered, in one `Recorder`'s terms."""
+class TiedRecorder:
+    """A map with tied weights that records all its inputs and products, and combines them in a `Recorder`."""
 
     def __init__(self, inner: LinearMap) -> None:
         self.inner = inner
@@ -104,15 +104,15 @@ class Asked:
         recorder = Recorder(self.inner)
         recorder.h, recorder.z = (np.hstack(each) for each in zip(*self.forwards, strict=True))
         if self.backwards:
-            # Directions of very different size are weighed alike, or the smallest would drown.
+            # Normalised: the directions differ by many orders of magnitude.
             sizes = np.concatenate([np.linalg.norm(delta, axis=0) for delta, _ in self.backwards])
             delta, answer = (np.hstack(each) / sizes for each in zip(*self.backwards, strict=True))
             recorder.back = delta, answer
         return recorder.completed()
 
     @property
-    def lying(self) -> list[float]:
-        """log ‖hᵀ dL/dh‖ for each h that was asked about and the answer on the way back."""
+    def along(self) -> list[float]:
+        """log ‖hᵀ dL/dh‖ for each input h and its gradient in the backward pass."""
         pairs = zip(reversed(self.forwards), self.backwards, strict=False)
         return [
             float(np.log(np.linalg.norm(h.T @ answer) / np.linalg.norm(answer)))
@@ -120,15 +120,15 @@ class Asked:
         ]
 
 
-def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Figures, list[Asked]]:
-    asked: list[Asked] = []
+def recorded(case: Case, engine: Engine, seed: int, index: int = 0) -> tuple[Figures, list[TiedRecorder]]:
+    recorders: list[TiedRecorder] = []
 
     def recording(*arguments: Any) -> LinearMap:
-        asked.append(Asked(tied_map(*arguments)))
-        return asked[-1]
+        recorders.append(TiedRecorder(tied_map(*arguments)))
+        return recorders[-1]
 
     with patch.object(recurrent_steps, "tied_map", recording):
-        return case.figures(engine, seed, index), asked
+        return case.figures(engine, seed, index), recorders
 
 
 def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
@@ -136,7 +136,7 @@ def statistics(case: Case, engine: Engine, seed: int, index: int) -> Array:
     columns = [*(getattr(figures, name) for name in COMPARED), *figures.own.values()]
     # h and c are 0 at first, and so is what that step adds to some gradients.
     columns += [each[1:] for each in figures.matrices.values()]
-    return np.concatenate([*columns, state.lying])
+    return np.concatenate([*columns, state.along])
 
 
 @pytest.mark.slow
@@ -155,8 +155,8 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 @pytest.mark.parametrize("width", [None, 48])
 def test_the_completed_matrices_give_the_same_network(name: str, width: int | None) -> None:
     case = Case(**{**vars(CASES[name]), "width": width or CASES[name].width})
-    figures, asked = recorded(case, "deferred", 5)
-    matrices = iter([each.completed() for each in asked])
+    figures, recorders = recorded(case, "deferred", 5)
+    matrices = iter([each.completed() for each in recorders])
 
     def completed(*arguments: Any) -> LinearMap:
         return Dense(next(matrices), arguments[5].blocks)
@@ -198,7 +198,7 @@ def test_the_published_median_of_an_rnn(engine: Engine) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["dense", "deferred"])
 def test_the_published_median_of_an_lstm(engine: Engine) -> None:
-    """Of dL/dc, the same; the batch is not said, and is taken to be the rnn's."""
+    """The same for dL/dc; the batch was not published, and is taken to be the rnn's."""
     case = Case("lstm", weights=gaussian(1.0), width=64, steps=60, batch=4, forget_bias=0.0)
     ratios = []
     for index in range(800):
@@ -210,10 +210,10 @@ def test_the_published_median_of_an_lstm(engine: Engine) -> None:
 @pytest.mark.parametrize("engine", ["dense", "deferred"])
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
 @pytest.mark.parametrize("bias", [1.0, -20.0])
-def test_without_weights_a_cell_hands_down_what_its_forget_gate_lets_through(
+def test_without_weights_a_cell_passes_on_what_its_forget_gate_lets_through(
     engine: Engine, dtype: np.dtype[Any], bias: float
 ) -> None:
-    """dL/dc_t = σ(forget_bias) dL/dc_{t+1}; a thousand decades are no loss."""
+    """dL/dc_t = σ(forget_bias) dL/dc_{t+1}, over a thousand decades as well."""
     run = Case("lstm", forget_bias=bias, weights=gaussian(0.0), steps=120).figures(engine, dtype=dtype)
     steps = np.diff(run.own["cell_gradient_log10_rms"])
     np.testing.assert_allclose(steps, np.log10(1 + np.exp(-bias)), rtol=1e-5 if dtype == FLOAT32 else 1e-11)
@@ -234,8 +234,8 @@ def test_initialisations(name: str) -> None:
 
 def test_orthogonal_weights_are_orthogonal_gate_by_gate() -> None:
     _, (state, inputs) = recorded(Case("gru", weights=Initialiser(Orthogonal())), "dense", 1)
-    for asked in (state, inputs):
-        matrix = asked.inner.forward(Batch(np.eye(12), Blocks(12)))
+    for recorder in (state, inputs):
+        matrix = recorder.inner.forward(Batch(np.eye(12), Blocks(12)))
         for gate in np.split(matrix, 3):
             np.testing.assert_allclose(gate.T @ gate, np.eye(12), atol=1e-12)
 
@@ -268,7 +268,7 @@ def test_orthogonal_weights_are_not_deferred() -> None:
         engines(network, 2, "deferred")
 
 
-def test_a_wide_network_is_deferred_and_its_cost_is_that_of_what_it_is_asked() -> None:
+def test_a_wide_network_is_deferred_at_less_cost() -> None:
     network = Case("lstm", width=16_384, steps=50).network
     assert engines(network, 32, "auto") == ("deferred", "deferred")
     deferred = cost(network, 32, ("deferred", "deferred"), 4, 2.0**31)
@@ -279,7 +279,7 @@ def test_a_wide_network_is_deferred_and_its_cost_is_that_of_what_it_is_asked() -
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_the_figures_of_a_step_are_over_all_its_layers(cell: Cell) -> None:
-    """At the first time nothing comes from before: it is a pile of cells."""
+    """At the first step there is no previous state: the layers are a stack of cells."""
     one, two = (Case(cell, steps=1, layers=layers).figures("dense") for layers in (1, 2))
     assert list(two.matrices) == [*one.matrices, *(f"{name}_l1" for name in one.matrices)]
     assert one.preactivation_variance[0] != two.preactivation_variance[0]
@@ -287,8 +287,8 @@ def test_the_figures_of_a_step_are_over_all_its_layers(cell: Cell) -> None:
     assert two.matrices[candidate][0] > -math.inf < two.matrices[f"{candidate}_l1"][0]
 
 
-def test_a_pile_costs_what_its_layers_do() -> None:
-    """All but the first layer's inputs are asked back as well."""
+def test_a_stack_costs_what_its_layers_do() -> None:
+    """The inputs of all but the first layer have a backward pass as well."""
     one, four = (Case("gru", width=64, steps=10, layers=layers).network for layers in (1, 4))
     single, piled = (cost(each, 8, engines(each, 8, "dense"), 8, 2.0**31) for each in (one, four))
     assert 4 * single.work < piled.work < 5 * single.work

@@ -95,7 +95,7 @@ def test_the_bytes_do_not_depend_on_how_the_blocks_are_shared(dtype: np.dtype[An
 
 
 @pytest.mark.parametrize("init", ["xavier_normal", "orthogonal"])
-def test_deferred_weights_in_single_precision_say_what_they_say_in_double(init: str) -> None:
+def test_deferred_weights_agree_in_single_and_double_precision(init: str) -> None:
     # The random numbers differ between the dtypes, so the two agree as two networks of width 400 do.
     net = network(sizes=(400,) * 21, init=init)
     single, double = (
@@ -185,7 +185,7 @@ def test_a_dead_network_has_a_gradient_of_exactly_zero(
 @pytest.mark.parametrize("batch", [2, 7, 32])
 @pytest.mark.parametrize("init", ["orthogonal", "gaussian"])
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
-def test_inputs_that_are_one_stay_one_even_in_chaos(batch: int, init: str, dtype: np.dtype[Any]) -> None:
+def test_identical_inputs_stay_identical_even_in_chaos(batch: int, init: str, dtype: np.dtype[Any]) -> None:
     # σ_w = 3 is deep in the chaotic phase of tanh: a difference in the last bit would be of order one after
     # some 60 layers.
     weights = initialiser("orthogonal") if init == "orthogonal" else gaussian(3.0, 0.1)
@@ -197,7 +197,7 @@ def test_inputs_that_are_one_stay_one_even_in_chaos(batch: int, init: str, dtype
     assert np.isfinite(run.gradient_log10_rms).all()
 
 
-def test_inputs_that_differ_in_the_twelfth_digit_part_in_chaos() -> None:
+def test_inputs_that_differ_in_the_twelfth_digit_separate_in_chaos() -> None:
     net = network("tanh", sizes=(200,) * 101, weights=gaussian(3.0, 0.1))
     run = propagate(net, GaussianInputs(4, correlation=1 - 1e-12), seed=0, engine="deferred")
     assert run.correlation[0] > 1 - 1e-11
@@ -316,7 +316,7 @@ def test_the_summary_has_every_figure_of_every_layer() -> None:
 
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
 @pytest.mark.parametrize("exponent", [-900, 0, 900])
-def test_the_way_back_is_linear_in_the_loss_gradient(dtype: np.dtype[Any], exponent: int) -> None:
+def test_the_backward_pass_is_linear_in_the_loss_gradient(dtype: np.dtype[Any], exponent: int) -> None:
     """The array that would be drawn, times a power of two beyond float32: only the logarithm moves."""
     net = network()
     drawn = Stream(7, (0,)).at(3).normals(40, Blocks(4, map), dtype)

@@ -1,4 +1,4 @@
-"""Variance and correlation of a layer's pre-activations, beside their definitions in exact arithmetic."""
+"""Variance and correlation of a layer's pre-activations, against their definitions in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def drawn(units: int, inputs: int, together: float, dtype: np.dtype[Any]) -> Array:
-    """Columns off zero, ``together`` of their variance shared."""
+    """Columns with nonzero means, which share the fraction ``together`` of their variance."""
     rng = np.random.default_rng(units)
     own, common = rng.normal(0.3, 1, (units, inputs)), rng.normal(0.3, 1, (units, 1))
     return np.asarray(np.sqrt(1 - together) * own + np.sqrt(together) * common, dtype)
@@ -45,7 +45,7 @@ def by_definition(z: Array) -> tuple[float, float]:
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
 @pytest.mark.parametrize("together", [0.0, 0.7, 1 - 1e-9])
 @pytest.mark.parametrize(("units", "inputs"), [(1, 2), (30, 5), (200, 8)])
-def test_both_are_what_they_are_defined_as(
+def test_both_agree_with_their_definitions(
     units: int, inputs: int, together: float, dtype: np.dtype[Any]
 ) -> None:
     z = drawn(units, inputs, together, dtype)

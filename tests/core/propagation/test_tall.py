@@ -36,7 +36,7 @@ def test_q_is_orthonormal_and_q_r_is_h(
     basis = orthonormal(batch(h))
     q = q_of(basis)
     assert np.abs(q.T @ q - np.eye(basis.rank)).max() < tolerance
-    # Backward stability: H = Q R to rounding of each column, so that R keeps what sets the columns apart.
+    # Backward stability: H = Q R to rounding of each column, so that R keeps the columns' differences.
     size = np.linalg.norm(h.astype(np.float64), axis=0)
     indistinct = max(4 * np.finfo(dtype).eps, 64 * np.finfo(np.float64).eps)
     assert (np.linalg.norm(q @ basis.r - h, axis=0) <= indistinct * size).all()

@@ -84,7 +84,7 @@ def deviations(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_simulated_layers_are_what_theory_says(name: str) -> None:
+def test_simulated_layers_agree_with_theory(name: str) -> None:
     case = CASES[name]
     off, error = deviations(case, gaussian(case.sigma_w, case.sigma_b), 32, 12, "deferred")
     assert (error[0] < 0.025).all()
@@ -103,7 +103,7 @@ def test_simulated_layers_are_what_theory_says(name: str) -> None:
     ],
 )
 def test_made_weights_need_not_be_gaussian(init: str, case: Case) -> None:
-    """Theory knows two moments of the weights alone: uniform and truncated ones do the same at this width."""
+    """Theory depends on two moments of the weights: uniform and truncated ones agree with it too."""
     off, error = deviations(case, initialiser(init), 16, 5, "dense")
     assert (error[2] < 0.02).all()
     assert (np.abs(off) < FARTHEST * error).all()

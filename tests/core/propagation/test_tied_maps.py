@@ -1,4 +1,4 @@
-"""A shared matrix that is never made: linear, its own transpose, and the same whenever it is asked."""
+"""A tied matrix that is never made: its products are those of one matrix and its transpose, in any order."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch
 from app.core.propagation.tied_maps import TiedGaussian
 
-FAN_IN, FAN_OUT, BATCH, QUESTIONS = 40, 70, 3, 8
+FAN_IN, FAN_OUT, BATCH, PRODUCTS = 40, 70, 3, 8
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 
 
 def tied(dtype: np.dtype[Any] = FLOAT64, fan_in: int = FAN_IN, fan_out: int = FAN_OUT) -> TiedGaussian:
-    return TiedGaussian(fan_in, fan_out, 0.5, Stream(3), BATCH * QUESTIONS, dtype)
+    return TiedGaussian(fan_in, fan_out, 0.5, Stream(3), BATCH * PRODUCTS, dtype)
 
 
 def batch(values: Array) -> Batch:
     return Batch(np.ascontiguousarray(values), Blocks(values.shape[1]))
 
 
-def questions(size: int, dtype: np.dtype[Any] = FLOAT64) -> list[Array]:
-    """Of every kind: new, of other sizes, asked before, in part, alike, nearly alike, nothing."""
+def sample_inputs(size: int, dtype: np.dtype[Any] = FLOAT64) -> list[Array]:
+    """Inputs of every kind: new, of other sizes, spanned by earlier ones, identical, nearly so, zero."""
     rng = np.random.default_rng(size)
     new = rng.standard_normal((4, size, BATCH))
     alike = np.repeat(new[2][:, :1], BATCH, axis=1)
-    asked = [
+    batches = [
         new[0],
         1e6 * new[1] + new[0],
         new[0] @ rng.standard_normal((BATCH, BATCH)),
@@ -40,20 +40,20 @@ def questions(size: int, dtype: np.dtype[Any] = FLOAT64) -> list[Array]:
         1e-140 * new[3] if dtype == FLOAT64 else 1e-30 * new[3],
         new[1] + 1e-12 * rng.standard_normal((size, BATCH)),
     ]
-    return [each.astype(dtype) for each in asked]
+    return [each.astype(dtype) for each in batches]
 
 
 @pytest.mark.parametrize("order", ["forward first", "in turn"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(FLOAT64, 1e-12), (FLOAT32, 2e-5)], ids=["float64", "float32"]
 )
-@pytest.mark.parametrize("fan_in", [FAN_IN, 4], ids=["many units", "fewer units than questions"])
-def test_the_answers_are_those_of_one_matrix(
+@pytest.mark.parametrize("fan_in", [FAN_IN, 4], ids=["many units", "fewer units than inputs"])
+def test_the_products_are_those_of_one_matrix(
     order: str, dtype: np.dtype[Any], tolerance: float, fan_in: int
 ) -> None:
-    """δᵀ (W h) = (Wᵀ δ)ᵀ h for every pair of questions, whenever each was asked."""
+    """δᵀ (W h) = (Wᵀ δ)ᵀ h for every pair of inputs, in any order."""
     weights = tied(dtype, fan_in)
-    hs, deltas = questions(fan_in, dtype), questions(FAN_OUT, dtype)
+    hs, deltas = sample_inputs(fan_in, dtype), sample_inputs(FAN_OUT, dtype)
     if order == "in turn":
         pairs = [
             (weights.forward(batch(h)), weights.backward(batch(d))) for h, d in zip(hs, deltas, strict=True)
@@ -70,11 +70,11 @@ def test_the_answers_are_those_of_one_matrix(
             assert (np.abs(difference) <= tolerance * 20 * size).all()
 
 
-def test_what_was_asked_before_is_answered_as_before() -> None:
+def test_repeated_inputs_give_the_same_products() -> None:
     weights = tied()
-    hs = questions(FAN_IN)
+    hs = sample_inputs(FAN_IN)
     before = [weights.forward(batch(h)) for h in hs]
-    weights.backward(batch(questions(FAN_OUT)[0]))
+    weights.backward(batch(sample_inputs(FAN_OUT)[0]))
     for h, answer in zip(hs, before, strict=True):
         again = weights.forward(batch(h))
         np.testing.assert_allclose(again, answer, rtol=0, atol=1e-12 * float(np.linalg.norm(h)))
@@ -90,7 +90,7 @@ def test_once_all_directions_are_known_it_is_a_matrix() -> None:
 
 
 def test_entries_are_independent_normal_numbers() -> None:
-    """Means, variances and covariances, within 4.5 deviations, of matrices asked from both sides."""
+    """Means, variances and covariances, within 4.5 deviations, of matrices applied from both sides."""
     size, matrices = 4, 4000
     made = np.empty((matrices, size, size))
     for number in range(matrices):

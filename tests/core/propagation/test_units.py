@@ -1,4 +1,4 @@
-"""What a layer's units answer, and which of them count as saturated or dead."""
+"""The outputs of a layer's units, and which of them count as saturated or dead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ CASES = [(entry, np.float64) for entry in ENTRIES] + [
 
 
 @pytest.mark.parametrize(("entry", "dtype"), CASES)
-def test_answers_are_the_activation_and_counts_are_their_definition(entry: Elementwise, dtype: Any) -> None:
+def test_outputs_are_the_activation_and_counts_agree_with_their_definition(
+    entry: Elementwise, dtype: Any
+) -> None:
     z = np.random.default_rng(3).normal(0, 4, (40, 9)).astype(dtype)
     z[7], z[8], z[9, :5], z[10] = -100, 100, -100, 0
     call = REGISTRY.resolve(entry.name)

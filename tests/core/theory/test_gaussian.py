@@ -157,7 +157,7 @@ def test_covariance_against_the_closed_form(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_outputs_of_like_inputs_part_by_the_right_amount(name: str) -> None:
+def test_the_difference_of_nearly_equal_inputs_keeps_its_digits(name: str) -> None:
     """V − C keeps its digits where V and C agree in nine of theirs."""
     f, kinks, kernel, largest = KERNELS[name]
     q = VARIANCES[(largest >= VARIANCES) & (VARIANCES >= 1e-6)]
@@ -171,7 +171,7 @@ def test_outputs_of_like_inputs_part_by_the_right_amount(name: str) -> None:
         assert relative(got, exact, exact) < 1e-13 + 1e-14 / angle
 
 
-def test_covariance_of_an_even_function_that_dies_out() -> None:
+def test_covariance_of_an_even_function_that_decays() -> None:
     """E e^−(u₁² + u₂²) is a ratio of determinants."""
     q, c = np.meshgrid([0.3, 3.7, 20.0], CORRELATIONS, indexing="ij")
     exact = 1 / np.sqrt((1 + 2 * q * (1 - c)) * (1 + 2 * q * (1 + c)))
@@ -219,7 +219,7 @@ def exact_piecewise(level: float, corners: list[tuple[float, float]], q: float, 
             mean = level + sum(jump * mean_of_ramp(c * u, corner) for corner, jump in corners)
             return value * mean * mpmath.npdf(z)
 
-        # Where the inner means bend, and where f does.
+        # The places of the kinks in the inner means, and of those in f.
         bends = {corner / deviation for corner, _ in corners}
         bends |= {corner / (c * deviation) for corner, _ in corners if c}
         edges = sorted({*range(-9, 10), *(z for z in bends if abs(z) < 9)})
@@ -227,7 +227,7 @@ def exact_piecewise(level: float, corners: list[tuple[float, float]], q: float, 
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.7, -0.4])
-def test_a_jump_parts_outputs_by_the_probability_between(threshold: float) -> None:
+def test_a_jump_separates_outputs_with_the_probability_between(threshold: float) -> None:
     """E ½(s(u₁) − s(u₂))² = P(u₁ > b ≥ u₂) for a unit step at b: Φ(−h) − P(u₁, u₂ > b), h = b/√q."""
     plane = Plane(lambda x: (x > threshold).astype(np.float64), (threshold,), power=1)
     angles = np.array([3.0, 1.6, 0.4, 0.02])
@@ -237,7 +237,7 @@ def test_a_jump_parts_outputs_by_the_probability_between(threshold: float) -> No
         assert relative(plane.difference(np.full(4, q), angles), between, between) < 1e-12
 
 
-def test_a_jump_parts_outputs_that_are_nearly_alike() -> None:
+def test_a_jump_separates_outputs_of_nearly_equal_inputs() -> None:
     """The lines u₁ = b and u₂ = b all but coincide; where they cross must not be lost in rounding."""
     q, threshold = np.array([1 / 64, 0.3, 1.0]), 0.7
     plane = Plane(lambda x: (x > threshold).astype(np.float64), (threshold,), power=1)

@@ -322,7 +322,7 @@ def test_fixed_points_are_fixed(entry: Elementwise) -> None:
 
 
 @over(CONTINUOUS)
-def test_order_is_where_inputs_become_alike(entry: Elementwise) -> None:
+def test_inputs_converge_in_the_ordered_phase_only(entry: Elementwise) -> None:
     found = diagram(entry.name)
     known = np.isfinite(found.c_star)
     assert ((found.c_star == 1) | (found.chi_1 > 1))[known].all()
@@ -488,7 +488,7 @@ def test_bad_inputs_of_a_trajectory_are_refused(variance: float, correlation: fl
 @pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "selu", "softplus"])
 @pytest.mark.parametrize("variance", [5e-324, 1e-323, 1e-310, 1e-306, 1e300])
 def test_variances_at_the_ends_of_the_range(name: str, variance: float) -> None:
-    """What lies beyond the integrals' range is the limit, or the edge of that range."""
+    """Variances beyond the integrals' range have the limit, or the values at the edge of that range."""
     point = mean_field(dual(name), 1.0, 0.0, variance)
     assert np.isfinite(point.chi_1).all()
     assert basins(dual(name), 1.0, 0.0, variance)[0].low == 0

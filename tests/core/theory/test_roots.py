@@ -27,16 +27,16 @@ def test_a_wrong_slope_costs_time_only() -> None:
     assert roots == pytest.approx(np.sqrt(2), rel=1e-14)
 
 
-def test_finished_cells_are_not_asked_again() -> None:
-    asked: list[int] = []
+def test_finished_cells_are_not_evaluated_again() -> None:
+    counts: list[int] = []
 
     def curve(x: Array, cells: Cells) -> tuple[Array, Array]:
-        asked.append(cells.size)
+        counts.append(cells.size)
         return np.where(cells == 0, 0.25 - x, TARGETS[2] - x**5), np.where(cells == 0, -1.0, -5 * x**4)
 
     descend(curve, np.zeros(2), np.ones(2))
-    assert asked[0] == 2
-    assert asked[-1] == 1
+    assert counts[0] == 2
+    assert counts[-1] == 1
 
 
 def test_no_cells() -> None:

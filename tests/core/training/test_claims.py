@@ -1,4 +1,4 @@
-"""What is said of activations and learning, each claim with a number, over eight runs of one seed.
+"""Common claims about activations and learning, each with a number, over eight runs of one seed.
 
 ``holds`` is the share of single runs in which a claim was seen to hold, over 64 runs of other seeds
 (``python -m tests.core.training.test_claims``). A test asks for as many of its eight runs as make the chance
@@ -62,7 +62,7 @@ class Runs:
 
 
 def runs(activation: Any, seed: int, **fields: Any) -> Runs:
-    """On rings: 2-16-16-16-1, 256 examples, full batches at rate 0.3 for 500 steps, unless told otherwise."""
+    """On rings: 2-16-16-16-1, 256 examples, by default full batches at rate 0.3 for 500 steps."""
     request = {"optimizer": RATE, "steps": 500, "frames": 50, **fields}
     (training,) = trainings(
         activations=[activation], seed=seed, runs=RUNS, watch={"weights": [[1, 0, 0], [1, 0, 1]]}, **request
@@ -127,7 +127,7 @@ def one_sign(activation: str, figure: str) -> Callable[[int], Seen]:
 
 
 def detour(activation: str, times: float) -> Callable[[int], Seen]:
-    """Sample by sample, a unit's weights walk so many times as far as they get."""
+    """Sample by sample, the path of a unit's weights is so many times the straight distance."""
     return lambda seed: np.asarray(runs(activation, seed, **ONE_BY_ONE).path > times)
 
 

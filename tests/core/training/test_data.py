@@ -1,4 +1,4 @@
-"""Data sets: what they promise, and the digits held against scikit-learn's copy and its networks."""
+"""Data sets: what they promise, and the digits compared with scikit-learn's copy and its networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_digits_are_scikit_learn_s() -> None:
 
 
 @pytest.mark.parametrize("kind", data.KINDS)
-def test_a_data_set_is_the_seed_s_and_as_large_as_told(kind: str) -> None:
+def test_a_data_set_depends_on_its_seed_and_has_the_size_asked_for(kind: str) -> None:
     one, again, other = (drawn(kind, seed, count=90, held_out=0.2) for seed in (5, 5, 6))
     assert np.array_equal(one.training.inputs, again.training.inputs)
     assert not np.array_equal(one.training.inputs, other.training.inputs)
@@ -56,7 +56,7 @@ def test_shapes_without_noise() -> None:
     np.testing.assert_allclose(np.cos(turned), 1.0, rtol=1e-9)
 
 
-def test_classes_are_as_equal_as_they_can_be() -> None:
+def test_classes_are_balanced() -> None:
     for kind, classes in (("rings", 2), ("moons", 2), ("spirals", 2), ("xor", 2), ("blobs", 5)):
         targets = drawn(kind, 0, count=101, classes=classes).training.targets
         counts = targets.sum(axis=1) if len(targets) > 1 else [targets.sum(), 101 - targets.sum()]

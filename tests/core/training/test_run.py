@@ -1,4 +1,4 @@
-"""Training as a whole: what comes out depends on the request alone, and where theory knows it, is right."""
+"""Training as a whole: results depend on the request alone, and agree with theory where there is one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def same(one: State, other: State, runs: int) -> bool:
 
 
 @pytest.mark.parametrize("fields", KINDS.values(), ids=KINDS)
-def test_a_run_is_the_same_beside_others_and_in_any_stretches(
+def test_a_run_does_not_depend_on_other_runs_or_on_stretches(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (three,) = trainings(**{**SMALL, **fields})
@@ -126,7 +126,7 @@ def test_the_gradient_is_the_slope_of_the_loss(entry: Elementwise) -> None:
         ("x**2 * (2 - abs(x)) * k if abs(x) <= 1 else k * abs(x)", {"k": 0.8}),
     ],
 )
-def test_a_formula_s_parameters_are_learned_down_the_slope_of_the_loss(
+def test_the_gradient_of_a_formula_s_parameters_is_the_slope_of_the_loss(
     text: str, params: dict[str, Any]
 ) -> None:
     agrees({"activation": f"formula:{text}", "params": params, "learn": list(params)}, hidden=[5, 5])
@@ -201,7 +201,7 @@ MODE, SMALL_START, RATE = 2.0, 0.01, 0.01
 
 
 def saxe(rate: float, time: float) -> float:
-    """The strength of a mode that a linear network of two layers has learned at ``time``.
+    """The strength of a mode that a linear network of two layers has reached at ``time``.
 
     The network starts balanced and aligned with the data's modes, whose inputs are white: Saxe, McClelland
     and Ganguli 2013, arXiv:1312.6120, equation 8.
@@ -233,7 +233,7 @@ def saxe(rate: float, time: float) -> float:
 
 
 def test_a_deep_linear_network_follows_saxe_s_closed_form() -> None:
-    """Steps of gradient descent follow the flow with an error that is their size's first power."""
+    """Gradient descent follows gradient flow with an error of first order in the step size."""
     for time in (0.5, 1.0, 1.5):
         growth = np.exp(2 * MODE * time)
         exact = MODE * growth / (growth - 1 + MODE / SMALL_START)
@@ -290,7 +290,7 @@ def test_the_watched_path_is_the_sum_of_its_steps() -> None:
 
 
 def test_sign_agreement_by_hand() -> None:
-    """Sample by sample from each example's own gradient, all together from their sum."""
+    """With batches of one example from each example's own gradient, with full batches from their sum."""
     (training,) = trainings(**{**SMALL, "runs": 1, "data": {"count": 9}}, activations=["tanh"])
     learner, examples = training.learner, training.split.training
     values = learner.start(0, 1)

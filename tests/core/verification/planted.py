@@ -1,4 +1,4 @@
-"""Kernels with a fault that is known, as people write them, in NumPy; and kernels without one.
+"""Kernels with a known fault, as people write them, in NumPy; and kernels without one.
 
 Each is a function from numbers of its format to numbers of its format.
 """
@@ -27,7 +27,7 @@ BF16: Any = ml_dtypes.bfloat16
 
 
 class Planted(NamedTuple):
-    """``cause`` is what should be named first; None for a kernel that is right."""
+    """``cause`` should be named first; None for a correct kernel."""
 
     name: str
     function: str
@@ -49,7 +49,7 @@ def inputs(dtype: str) -> Numbers:
 
 
 def outputs(planted: Planted) -> tuple[Array, Array]:
-    """What it answers, and for which inputs, as doubles."""
+    """Its inputs and outputs, as doubles."""
     x = inputs(planted.dtype)
     with np.errstate(all="ignore"):
         answers = planted.kernel(x)
@@ -413,7 +413,7 @@ FAULTS: tuple[Planted, ...] = (
     Planted("alpha 0.5 for 1", "elu", "float8_e4m3fn", "wrong_parameter", single(lambda x: elu(x, 0.5))),
     Planted("zeros", "gelu", "float32", "unrelated", np.zeros_like),
 )
-"""Every cause but `halves`, which functions of one number have not."""
+"""Every cause but `halves`, which elementwise functions do not have."""
 
 RIGHT: tuple[Planted, ...] = (
     Planted(

@@ -1,6 +1,6 @@
-"""Judging again: what suspects say is kept for the next kernel of the same function.
+"""Judging again: the suspects' values are cached for the next kernel of the same function.
 
-Formulas that are worked out are counted, not seconds: machines are busy.
+The number of formulas evaluated is tested, not the time, which depends on the machine's load.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BFLOAT16 = FORMATS["bfloat16"]
 ORDERS = 3
 
 MOST_FITS, MOST_STEPS = 60, 30
-"""Of one order: suspects that are held against thousands of numbers, formulas worked out step by step."""
+"""Per order: suspects compared with thousands of values, formulas evaluated step by step."""
 
 
 def numbers() -> Array:
@@ -60,7 +60,7 @@ def by_chance(_: Call, seed: int) -> list[Array]:
 
 
 def another(_: Call, seed: int) -> list[Array]:
-    """A wholly other function, its last digits by chance."""
+    """An unrelated function with random last digits."""
     x, chance = numbers(), np.random.default_rng(seed)
     with np.errstate(all="ignore"):
         values = [np.sign(x) * np.log1p(np.abs(x)), 1 / (1 + np.abs(x)), -np.sign(x) / (1 + np.abs(x)) ** 2]
@@ -82,7 +82,7 @@ def judge(call: Call, outputs: list[Array]) -> Report:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_little_is_worked_out_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_is_computed_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     call = REGISTRY.resolve("silu", {})
     judge(call, KINDS[kind](call, 1))
     counted = {"fit": 0, "steps": 0}

@@ -68,7 +68,7 @@ def test_a_faulty_kernel_is_recognised() -> None:
     assert found[0].max_ulp > 1e6
 
 
-def test_what_is_no_function_is_none() -> None:
+def test_noise_and_constants_are_no_function() -> None:
     noise = np.random.default_rng(0).normal(size=X.size)
     for values in (noise, np.zeros(X.size), np.full(X.size, np.nan), np.full(X.size, np.inf)):
         assert candidates(X, values, FORMATS["float64"]) == ()

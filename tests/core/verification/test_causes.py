@@ -1,4 +1,4 @@
-"""Planted faults are named, and kernels without them are not accused."""
+"""Planted faults are named; kernels without them have none attributed to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_cancellation() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_slope_of_an_elu_by_its_value(dtype: str) -> None:
-    """f + α loses what exp has beyond float32's last digit beside 1."""
+    """f + α loses the digits of exp that are below float32's last place beside 1."""
     x = SINGLE if dtype == "float32" else numbers(dtype)
     x = x[np.isfinite(x)]
     single = x.astype(np.float32)
@@ -98,7 +98,7 @@ def test_unrelated() -> None:
 
 @pytest.mark.parametrize("name", ["tanh", "silu", "gelu", "sigmoid", "elu", "softplus", "mish"])
 def test_correct_kernels_are_not_accused(name: str) -> None:
-    """Rounded correctly, and faithful: a neighbour now and then, on either side."""
+    """Correctly rounded, and faithful: now and then the neighbour on either side."""
     value, slope = right(name, SINGLE, "float32")
     assert not named(name, "float32", SINGLE, value, slope)
     chance = np.random.default_rng(2)
@@ -109,7 +109,7 @@ def test_correct_kernels_are_not_accused(name: str) -> None:
     assert not named(name, "float32", SINGLE, faithful)
 
 
-def test_where_no_cause_fits_it_is_said() -> None:
+def test_the_verdict_says_that_no_cause_fits() -> None:
     output = right("tanh", SINGLE, "float32")[0]
     output[::7] *= 1 + 2.0**-12
     report = verify("tanh", "float32", SINGLE, held(output, "float32"))

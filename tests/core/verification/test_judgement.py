@@ -40,7 +40,7 @@ def numbers(dtype: str) -> Array:
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_what_is_right_is_the_proved_number(name: str) -> None:
+def test_the_expected_numbers_are_the_proved_ones(name: str) -> None:
     """The quick way from double precision, against the proof of each number."""
     call, rounding = REGISTRY.resolve(name, {}), Rounding(FORMATS["float8_e4m3"])
     x = numbers("float8_e4m3")

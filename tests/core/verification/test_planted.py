@@ -1,4 +1,4 @@
-"""The bar for causes: kernels whose fault is known, and kernels without one."""
+"""Minimum quality of the causes: on kernels whose fault is known, and kernels without one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAULTS = (*planted.FAULTS, *OTHER_FAULTS)
 RIGHT = (*planted.RIGHT, *OTHER_RIGHT)
 
 ALLOWED = 27 / 30
-"""Of the faults have the right cause first at least."""
+"""Least fraction of the faults whose right cause is named first."""
 
 assert len(FAULTS) >= 30
 assert len(RIGHT) >= 10

@@ -384,7 +384,7 @@ def true_jacobian(name: str, rows: Array, dtype: str) -> Array:
 
 @pytest.mark.parametrize("name", ["softmax", "swiglu", "swiglu_oai", "entmax15"])
 def test_jacobians_are_judged(name: str) -> None:
-    """One gate of the rows is where swish's slope is 0 but for its rounding: the formula decides there."""
+    """One gate is the zero of swish's slope, where its value is all rounding error: the formula decides."""
     x = drawn(3, 4, dtype="float32")
     x[0] = held(np.full(4, -1.278464542761074), "float32")
     call = REGISTRY.resolve(name)

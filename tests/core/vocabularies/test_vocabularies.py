@@ -1,4 +1,4 @@
-"""The laws of every vocabulary, and what is known of frameworks where they differ."""
+"""Properties of every vocabulary, and known differences between frameworks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-import app.core.vocabularies as room
+import app.core.vocabularies as package
 from app.core.activations import REGISTRY
 from app.core.vocabularies import VOCABULARIES
 from app.core.vocabularies.vocabulary import FrameworkName, Vocabulary
 
 FILES = {
-    path.stem for path in Path(room.__path__[0]).glob("*.py") if path.stem not in {"__init__", "vocabulary"}
+    path.stem
+    for path in Path(package.__path__[0]).glob("*.py")
+    if path.stem not in {"__init__", "vocabulary"}
 }
 NAMES = [(vocabulary, name) for vocabulary in VOCABULARIES for name in vocabulary]
 DEFAULTS = [
@@ -39,7 +41,7 @@ def test_every_file_is_a_vocabulary_called_like_its_prefix() -> None:
     assert {each.framework for each in VOCABULARIES} == FILES
     assert len(VOCABULARIES) == len(FILES)
     for vocabulary in VOCABULARIES:
-        assert getattr(room, vocabulary.framework).VOCABULARY is vocabulary
+        assert getattr(package, vocabulary.framework).VOCABULARY is vocabulary
 
 
 @everywhere
