@@ -257,7 +257,7 @@ def test_the_gradient_is_rounded_once(entry: Elementwise, name: str) -> None:
 
 
 def simplest(value: Fraction) -> Fraction:
-    """The short fraction that mpmath's 220 bits stand for, where there is one: with x/3 + 1/2 ties occur."""
+    """The simple fraction that mpmath's 220 bits round, if there is one: with x/3 + 1/2 ties occur."""
     short = value.limit_denominator(2**60)
     return short if abs(short - value) < Fraction(1, 2**180) else value
 

@@ -61,7 +61,7 @@ _LAMBDA_ALPHA: Final = constant(_SCALE * Fraction("1.673263242354377284817042991
 
 
 @scalar
-def _line_and_exponential(x: float, slope: Scaled, weight: Scaled, ordinary: bool) -> Orders:
+def _line_and_exponential(x: float, slope: Scaled, weight: Scaled, ordinary: int) -> Orders:
     """slope·x for x > 0, weight·(e^x − 1) elsewhere."""
     left = at_most(x, 0.0)
     m = expm1(left, 0.0, ordinary)
@@ -83,7 +83,7 @@ def _line_and_exponential(x: float, slope: Scaled, weight: Scaled, ordinary: boo
 
 
 @Kernel
-def _elu(x: float, alpha: float, ordinary: bool = False) -> Orders:
+def _elu(x: float, alpha: float, ordinary: int = False) -> Orders:
     return _line_and_exponential(x, exactly(1.0), apart(alpha, ordinary), ordinary)
 
 
@@ -93,7 +93,7 @@ def _elu_gradient(x: float, alpha: float) -> tuple[Scaled]:  # noqa: ARG001 - f 
 
 
 @Kernel
-def _selu(x: float, ordinary: bool = False) -> Orders:
+def _selu(x: float, ordinary: int = False) -> Orders:
     return _line_and_exponential(x, unscaled(_LAMBDA), unscaled(_LAMBDA_ALPHA), ordinary)
 
 
@@ -102,8 +102,8 @@ def _elu_with_gamma(x: float, alpha: float, gamma: float) -> Orders:
     return _line_and_exponential(x, apart(gamma), times(apart(gamma), apart(alpha)), False)
 
 
-@partial(Kernel, low="any")
-def _celu(x: float, alpha: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _celu(x: float, alpha: float, ordinary: int = False) -> Orders:
     width = apart(alpha, ordinary)
     q = over(apart(at_most(x if ordinary else finite(x), 0.0), ordinary), width)
     exponent = as_exponent(q, ordinary)
@@ -145,7 +145,7 @@ def _exponential(x: float) -> Orders:
 
 
 @scalar
-def _smooth_hinge(x: float, beta: float, ordinary: bool = False) -> Orders:
+def _smooth_hinge(x: float, beta: float, ordinary: int = False) -> Orders:
     """ln(1 + e^βx)/β and its derivatives: x where βx > 0, and ln(1 + e^−|βx|)/β."""
     rate, a = apart(beta, ordinary), apart(x if ordinary else finite(x), ordinary)
     u = as_exponent(times(rate, a), ordinary)
@@ -162,8 +162,8 @@ def _smooth_hinge(x: float, beta: float, ordinary: bool = False) -> Orders:
     )
 
 
-@partial(Kernel, low="any")
-def _softplus(x: float, beta: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _softplus(x: float, beta: float, ordinary: int = False) -> Orders:
     return _smooth_hinge(x, beta, ordinary)
 
 
@@ -178,8 +178,8 @@ def _softplus_gradient(x: float, beta: float) -> tuple[Scaled]:
     return (negative(gradient),)
 
 
-@partial(Kernel, places=("threshold",), low="any")
-def _softplus_with_threshold(x: float, beta: float, threshold: float, ordinary: bool = False) -> Orders:
+@partial(Kernel, places=("threshold",))
+def _softplus_with_threshold(x: float, beta: float, threshold: float, ordinary: int = False) -> Orders:
     if ordinary:
         exact = two_product(beta, x)
         excess = (exact.high - threshold) + exact.low  # rounded, but of the right sign
@@ -195,7 +195,7 @@ def _softplus_with_threshold(x: float, beta: float, threshold: float, ordinary: 
 
 
 @Kernel
-def _squareplus(x: float, b: float, ordinary: bool = False) -> Orders:
+def _squareplus(x: float, b: float, ordinary: int = False) -> Orders:
     width = apart(b if ordinary or abs(x) < math.inf else 0.0, ordinary)
     size = apart(abs(x) if ordinary else at_most(abs(x), LARGEST), ordinary)
     square = unscaled(add_double(two_product(x, x), b)) if ordinary else plus(times(size, size), width)

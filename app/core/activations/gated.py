@@ -52,6 +52,7 @@ from app.core.arithmetic.scaled import (
     exactly,
     mantissa,
     signed,
+    sure,
     times,
     times_power,
     unscaled,
@@ -62,14 +63,14 @@ _ONE: Final = DoubleDouble(1.0, 0.0)
 
 
 @scalar
-def _sum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
+def _sum(a: DoubleDouble, b: DoubleDouble, ordinary: int = False) -> DoubleDouble:
     """a + b, not normalised."""
     head = two_sum(a.high, b.high)
-    return DoubleDouble(head.high, head.low + (a.low + b.low))
+    return DoubleDouble(sure(head.high, a.high, ordinary), head.low + (a.low + b.low))
 
 
 @scalar
-def _gated(x: float, gate: Scaled, ordinary: bool = False) -> Scaled:
+def _gated(x: float, gate: Scaled, ordinary: int = False) -> Scaled:
     """x·gate. At infinity the gate is open if its exponent is 0, and else shut."""
     if ordinary:
         return with_exponent(times_double(mantissa(gate), x), gate.exponent)
@@ -80,7 +81,7 @@ def _gated(x: float, gate: Scaled, ordinary: bool = False) -> Scaled:
 
 @scalar
 def _sigmoid_gate(
-    x: float, u: DoubleDouble, growth: DoubleDouble, slope: Scaled, bend: DoubleDouble, ordinary: bool
+    x: float, u: DoubleDouble, growth: DoubleDouble, slope: Scaled, bend: DoubleDouble, ordinary: int
 ) -> Orders:
     """x·σ(u), σ(u)·(1 + xu′·σ(−u)) and σ(u)·σ(−u)·u′·(2 + xu″/u′ − xu′·(σ(u) − σ(−u))).
 
@@ -92,36 +93,37 @@ def _sigmoid_gate(
     gate = with_exponent(least if left else most, exponent if left else 0.0)
     rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
-    ascent = DoubleDouble(fma(growth.high, rest.high, 1.0), change)  # rounded, but where it cancels
+    ascent = fma(growth.high, rest.high, 1.0)  # rounded, but where it cancels
     above = fast_two_sum(1.0, -tail.high)
     tilt = product_unnormalised(DoubleDouble(above.high, above.low - tail.low), most)  # σ(|u|) − σ(−|u|)
     pull = product_unnormalised(growth, tilt if left else multiple(-1.0, tilt))
     weight = times(with_exponent(product_unnormalised(least, most), exponent), slope)
-    second = times(weight, unscaled(_sum(bend, pull)))
-    return _gated(x, gate, ordinary), times(gate, unscaled(ascent)), second
+    second = times(weight, unscaled(_sum(bend, pull, ordinary)))
+    slope_of_gated = times(gate, unscaled(DoubleDouble(sure(ascent, 1.0, ordinary), change)))
+    return _gated(x, gate, ordinary), slope_of_gated, second
 
 
 @scalar
-def _argument(x: float, rate: Scaled, ordinary: bool = False) -> DoubleDouble:
+def _argument(x: float, rate: Scaled, ordinary: int = False) -> DoubleDouble:
     """rate·x for use in an exponential. 0·∞ = 0: a flat gate is flat out to infinity."""
     return as_exponent(times(rate, apart(x if ordinary else finite(x), ordinary)), ordinary)
 
 
 @scalar
-def _swish_of(x: float, rate: Scaled, ordinary: bool) -> Orders:
+def _swish_of(x: float, rate: Scaled, ordinary: int) -> Orders:
     """x·σ(rate·x)."""
     u = _argument(x, rate, ordinary)
     return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
-@partial(Kernel, low="any")
-def _silu(x: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _silu(x: float, ordinary: int = False) -> Orders:
     u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
     return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)
 
 
-@partial(Kernel, low="any")
-def _swish(x: float, beta: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _swish(x: float, beta: float, ordinary: int = False) -> Orders:
     return _swish_of(x, apart(beta, ordinary), ordinary)
 
 
@@ -138,8 +140,8 @@ def _swish_gradient(x: float, beta: float) -> tuple[Scaled]:
 _QUICK_RATE: Final = constant("1.702")
 
 
-@partial(Kernel, low="any")
-def _quick_gelu(x: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _quick_gelu(x: float, ordinary: int = False) -> Orders:
     return _swish_of(x, unscaled(_QUICK_RATE), ordinary)
 
 
@@ -150,39 +152,40 @@ _CUBIC: Final = constant("0.0713548162726002487763387522798635409959")
 """2√(2/π)·0.044715."""
 
 
-@partial(Kernel, low="any")
-def _gelu_tanh(x: float) -> Orders:
-    near = at_most(at_least(x, -100.0), 100.0)  # e^−|u| has vanished long before
+@partial(Kernel, plain=9.0)
+def _gelu_tanh(x: float, rough: int = False) -> Orders:
+    end = 20.0 if rough else 100.0  # e^−|u| has vanished long before, for a float32 at 20
+    near = at_most(at_least(x, -end), end)
     a = DoubleDouble(near, 0.0)
     cubic = product_unnormalised(_CUBIC, two_product(near, near))
     slope = _sum(_LINEAR, product_unnormalised(DoubleDouble(3.0, 0.0), cubic))
     twelve = product_unnormalised(DoubleDouble(12.0, 0.0), cubic)
     bend = product_unnormalised(_sum(multiple(2.0, _LINEAR), twelve), inverse_unnormalised(slope))
     u, growth = product_unnormalised(a, _sum(_LINEAR, cubic)), product_unnormalised(a, slope)
-    return _sigmoid_gate(x, u, growth, unscaled(slope), bend, False)
+    return _sigmoid_gate(x, u, growth, unscaled(slope), bend, rough)
 
 
 _DENSITY_AT_0: Final = constant("0.398942280401432677939946059934381868475858631164934657665926")
 """φ(0) = 1/√(2π)."""
 
 
-@partial(Kernel, low="any")
-def _gelu(x: float) -> Orders:
+@Kernel
+def _gelu(x: float, rough: int = False) -> Orders:
     left = x < 0
-    a = at_most(abs(x), END)
+    a = at_most(abs(x), 26.0 if rough else END)  # φ(26) is nothing, even times the largest float32
     square = two_product(a, a)
-    e = exp_scaled(-0.5 * square.high, -0.5 * square.low)
+    e = exp_scaled(-0.5 * square.high, -0.5 * square.low, rough)
     density = product_unnormalised(_DENSITY_AT_0, DoubleDouble(e.high, e.low))
-    ratio = mills(a)
+    ratio = mills(a, 0.0, rough)
     # Φ(−a), and Φ(−a) − a·φ(a).
     tail = product_unnormalised(density, ratio)
-    first = product_unnormalised(density, _sum(ratio, DoubleDouble(-a, 0.0)))
-    bend = _sum(DoubleDouble(2.0, 0.0), multiple(-1.0, square))
+    first = product_unnormalised(density, _sum(ratio, DoubleDouble(-a, 0.0), rough))
+    bend = _sum(DoubleDouble(2.0, 0.0), multiple(-1.0, square), rough)
     shift = e.exponent if left else 0.0
     gate = tail if left else one_minus(tail, e.exponent)
     slope = first if left else one_minus(first, e.exponent)
     second = with_exponent(product_unnormalised(density, bend), e.exponent)
-    return _gated(x, with_exponent(gate, shift)), with_exponent(slope, shift), second
+    return _gated(x, with_exponent(gate, shift), rough), with_exponent(slope, shift), second
 
 
 @Kernel
@@ -193,8 +196,8 @@ def _erf(x: float) -> Orders:
     return signed(unscaled(value), x), slope, signed(curvature, -x)
 
 
-@partial(Kernel, low="any")
-def _mish(x: float, ordinary: bool = False) -> Orders:
+@Kernel
+def _mish(x: float, ordinary: int = False) -> Orders:
     """With E = e^x and D = E² + 2E + 2 the step tanh ln(1 + E) is E·(E + 2)/D, its slope 4E·(E + 1)/D².
 
     f″ = 4E·(2(E + 1) + x·(2 + 2E − 3E² − 2E³)/D)/D². Right of 0 it is the same in e = 1/E, with the
@@ -216,13 +219,14 @@ def _mish(x: float, ordinary: bool = False) -> Orders:
     shift = exponent if left else 0.0
     step = product_unnormalised(half, divided) if left else divided
     change = multiple(4.0, product_unnormalised(middle, share))
-    ascent = _sum(top, multiple(-1.0, change) if left else product_unnormalised(square, change))
+    more = multiple(-1.0, change) if left else product_unnormalised(square, change)
+    ascent = _sum(top, more, ordinary)
     first = with_exponent(product_unnormalised(step, ascent), shift)
 
     cubic = _sum(DoubleDouble(c + 1, 0.0), multiple(2.0, e))
     cubic = _sum(DoubleDouble(d + 1, 0.0), multiple(-1.0, product_unnormalised(e, cubic)))
     cubic = _sum(DoubleDouble(2.0, 0.0), product_unnormalised(e, cubic))
-    bend = _sum(multiple(2.0, middle), multiple(-1.0, product_unnormalised(cubic, share)))
+    bend = _sum(multiple(2.0, middle), multiple(-1.0, product_unnormalised(cubic, share)), ordinary)
     scale = half if left else product_unnormalised(half, half)
     weight = multiple(4.0, product_unnormalised(scale, product_unnormalised(divided, divided)))
     second = with_exponent(product_unnormalised(weight, bend), exponent if left else 2 * exponent)
@@ -230,13 +234,15 @@ def _mish(x: float, ordinary: bool = False) -> Orders:
     return _gated(x, gate, ordinary), first, second
 
 
-@Kernel
-def _hard_swish(x: float) -> Orders:
+@partial(Kernel, ties=True)
+def _hard_swish(x: float, rough: int = False) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(times_double(two_sum(x, 3.0), x))
-    value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x)))
-    slope = choose(inside, unscaled(sixth(two_sum(2 * x, 3.0))), level(1.0 if x >= 3 else 0.0, x))
-    return value, slope, level(1 / 3 if inside else 0.0, x)
+    ramp = sixth(times_double(two_sum(x, 3.0), x), rough)
+    ramp = DoubleDouble(ramp.high, 1.0 if rough else ramp.low)  # which may be anything: it is rounded
+    value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x, rough)))
+    ramp = sixth(two_sum(2 * x, 3.0), rough)
+    slope = choose(inside, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x, rough))
+    return value, slope, level(1 / 3 if inside else 0.0, x, rough)
 
 
 _ELFWING = Reference(

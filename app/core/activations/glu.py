@@ -1,7 +1,7 @@
 """Gated linear units: half of a row, times an activation of the other half.
 
 A row of n = 2m inputs gives m outputs y_i = value_i · g(gate_i). In `GLU` the gate is the second half, as in
-Dauphin et al. and the frameworks; in its kin the gate is the first half, as in Shazeer and ONNX.
+Dauphin et al. and the frameworks; in the others it is the first half, as in Shazeer and ONNX.
 
 g and g′ are carried with more digits and exponents than a double has, so that a product of value, gate and
 upstream gradient is rounded once: within 2 ulp, even where a large value meets a gate that alone would be

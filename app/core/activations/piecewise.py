@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 
 from app.core.arithmetic.double_double import LARGEST, Scaled, fma, scalar, two_sum
-from app.core.arithmetic.scaled import exactly
+from app.core.arithmetic.scaled import exactly, unscaled
 
 
 @scalar
-def unless_nan(value: float, x: float) -> float:
-    """``value``; NaN where x is NaN."""
-    return x if math.isnan(x) else value
+def unless_nan(value: float, x: float, rough: int = False) -> float:
+    """``value``; NaN where x is NaN, which it is not where a ``rough`` answer is asked for."""
+    return x if not rough and math.isnan(x) else value
 
 
 @scalar
-def level(value: float, x: float) -> Scaled:
+def level(value: float, x: float, rough: int = False) -> Scaled:
     """The number ``value``, whatever x; NaN where x is NaN."""
-    return exactly(unless_nan(value, x))
+    return exactly(unless_nan(value, x, rough))
 
 
 @scalar
@@ -32,8 +32,10 @@ def proportional(slope: float, x: float) -> Scaled:
 
 
 @scalar
-def difference(a: float, b: float) -> Scaled:
+def difference(a: float, b: float, rough: int = False) -> Scaled:
     """a − b, whole where it overflows on the way to less."""
+    if rough:
+        return unscaled(two_sum(a, -b))
     far = abs(a) > 2.0**1000 or abs(b) > 2.0**1000
     unit = 0.25 if far else 1.0
     exact = two_sum(a * unit, -b * unit)

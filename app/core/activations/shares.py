@@ -1,4 +1,4 @@
-"""The rows of softmax and its kin, compiled: exponentials, their sum and every quotient as `Scaled` numbers.
+"""The rows of the softmax family, compiled: exponentials, their sum and every quotient as `Scaled` numbers.
 
 Only differences of inputs matter, so everything starts from x_j − max x, kept with its rounding error. What
 cancels is never subtracted: 1 − s of the largest share is the sum of the others, and of an upstream gradient

@@ -66,11 +66,11 @@ _LAMBD = Parameter(
 
 
 @scalar
-def _shrunk(x: float, bias: float, lambd: float) -> Orders:
+def _shrunk(x: float, bias: float, lambd: float, rough: int) -> Orders:
     kept = abs(x) > lambd
-    moved = difference(x, bias if x > lambd else -bias)
-    value = choose(kept, choose(abs(x) <= LARGEST, moved, exactly(x)), level(0.0, x))
-    return value, level(1.0 if kept else 0.0, x), level(0.0, x)
+    moved = difference(x, bias if x > lambd else -bias, rough)
+    value = choose(kept, choose(bool(rough) or abs(x) <= LARGEST, moved, exactly(x)), level(0.0, x, rough))
+    return value, level(1.0 if kept else 0.0, x, rough), level(0.0, x, rough)
 
 
 @partial(Kernel, low="none")
@@ -102,14 +102,14 @@ HARDSHRINK = Elementwise(
 )
 
 
-@Kernel
-def _softshrink(x: float, lambd: float) -> Orders:
-    return _shrunk(x, lambd, lambd)
+@partial(Kernel, ties=True)
+def _softshrink(x: float, lambd: float, rough: int = False) -> Orders:
+    return _shrunk(x, lambd, lambd, rough)
 
 
-@Kernel
-def _shrink(x: float, bias: float, lambd: float) -> Orders:
-    return _shrunk(x, bias, lambd)
+@partial(Kernel, ties=True)
+def _shrink(x: float, bias: float, lambd: float, rough: int = False) -> Orders:
+    return _shrunk(x, bias, lambd, rough)
 
 
 SOFTSHRINK = Elementwise(
@@ -180,19 +180,19 @@ SHRINK = Elementwise(
 
 
 @Kernel
-def _tanhshrink(x: float, ordinary: bool = False) -> Orders:
+def _tanhshrink(x: float, ordinary: int = False) -> Orders:
     size = abs(x)
     t, sech2 = tanh_and_slope(size, 0.0, ordinary)
     sech2 = choose(not ordinary and size > FARTHEST, exactly(0.0), sech2)
     below = add(DoubleDouble(at_most(size, LARGEST), 0.0), multiple(-1.0, t))
-    far = choose(ordinary or size <= LARGEST, unscaled(below), exactly(size))
+    far = choose(bool(ordinary) or size <= LARGEST, unscaled(below), exactly(size))
     value = choose(size < 1, _small_tanhshrink(size, ordinary), far)
     curvature = times(unscaled(t), times_power(sech2, 1.0))
     return signed(value, x), unscaled(product(t, t)), signed(curvature, x)
 
 
 @scalar
-def _small_tanhshrink(x: float, ordinary: bool) -> Scaled:
+def _small_tanhshrink(x: float, ordinary: int) -> Scaled:
     """x − tanh x for 0 ≤ x < 1, where the difference cancels.
 
     Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))) gives x³/(3 + x² + x²/(5 + …)), a

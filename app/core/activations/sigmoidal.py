@@ -71,7 +71,7 @@ _EFFICIENT_BACKPROP = Reference(
 
 
 @Kernel
-def _sigmoid(x: float, ordinary: bool = False) -> Orders:
+def _sigmoid(x: float, ordinary: int = False) -> Orders:
     both = sigmoids(DoubleDouble(x, 0.0), ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
     slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
@@ -122,7 +122,7 @@ SIGMOID = Elementwise(
 
 
 @Kernel
-def _log_sigmoid(x: float, ordinary: bool = False) -> Orders:
+def _log_sigmoid(x: float, ordinary: int = False) -> Orders:
     u = DoubleDouble(x, 0.0)
     both = sigmoids(u, ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
@@ -167,12 +167,13 @@ LOG_SIGMOID = Elementwise(
 )
 
 
-@Kernel
-def _hard_sigmoid(x: float) -> Orders:
-    ramp = sixth(two_sum(x, 3.0))  # x/6 + 1/2 cancels next to the corner at −3
-    value = choose(abs(x) < 3, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x))
-    slope = choose(abs(x) < 3, unscaled(sixth(DoubleDouble(1.0, 0.0))), level(0.0, x))
-    return value, slope, level(0.0, x)
+@partial(Kernel, ties=True)
+def _hard_sigmoid(x: float, rough: int = False) -> Orders:
+    # x/6 + 1/2 cancels next to the corner at −3. For a float32 x 3 + x is exact, or far from 6 times a tie.
+    ramp = sixth(two_sum(x, 3.0), rough)
+    value = choose(abs(x) < 3, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x, rough))
+    slope = choose(abs(x) < 3, unscaled(sixth(DoubleDouble(1.0, 0.0), rough)), level(0.0, x, rough))
+    return value, slope, level(0.0, x, rough)
 
 
 HARD_SIGMOID = Elementwise(
@@ -328,7 +329,7 @@ SPARSE_SIGMOID = Elementwise(
 
 
 @Kernel
-def _tanh(x: float, ordinary: bool = False) -> Orders:
+def _tanh(x: float, ordinary: int = False) -> Orders:
     t, slope = tanh_and_slope(abs(x), 0.0, ordinary)
     slope = choose(not ordinary and abs(x) > FARTHEST, exactly(0.0), slope)
     series = DoubleDouble(
@@ -366,7 +367,7 @@ _STEEPNESS = constant(Fraction("1.7159") * Fraction(2, 3))
 
 
 @Kernel
-def _lecun_tanh(x: float, ordinary: bool = False) -> Orders:
+def _lecun_tanh(x: float, ordinary: int = False) -> Orders:
     size = at_most(abs(x), 1e300)  # from there on, tanh and its slope are 1 and 0
     y = quotient(DoubleDouble(2 * size, 0.0), DoubleDouble(3.0, 0.0))
     t, slope = tanh_and_slope(y.high, y.low, ordinary)
@@ -496,7 +497,7 @@ CLIP = Elementwise(
 
 
 @Kernel
-def _softsign(x: float, ordinary: bool = False) -> Orders:
+def _softsign(x: float, ordinary: int = False) -> Orders:
     size = abs(x) if ordinary else at_most(abs(x), LARGEST)
     large = not ordinary and size > 2.0**500
     unit, shift = 2.0**-600 if large else 1.0, -600.0 if large else 0.0
@@ -579,7 +580,7 @@ ARCTAN = Elementwise(
 
 
 @Kernel
-def _isru(x: float, alpha: float, ordinary: bool = False) -> Orders:
+def _isru(x: float, alpha: float, ordinary: int = False) -> Orders:
     size = apart(abs(x) if ordinary else at_most(abs(x), LARGEST), ordinary)
     bend = times(apart(alpha, ordinary), size)
     below = plus(times(bend, size), exactly(1.0), ordinary)

@@ -6,6 +6,9 @@ more pass over memory. Nothing here calls the C library: LLVM turns a loop over 
 instructions, and every processor gives the same bits.
 
 Where a bound is given, it is relative to the result.
+
+A function may be told that numbers are ordinary (see `scaled`), and more: that a rough answer is enough, one
+whose high part alone counts, right to 2⁻⁴³ or more. See `loops` for who is content with that.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import math
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from llvmlite import ir
@@ -108,6 +111,42 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 _LN2 = 0.6931471805599453, 2.3190468138462996e-17
 """ln 2 as a pair (fdlibm's constants, added and rounded)."""
+
+
+ROUGH: Final = 2
+"""Said for ``ordinary``, which else is true or false: numbers are ordinary, and a rough answer is enough."""
+
+_ROUGH_EXP_SERIES = (
+    2.756207449861834e-07,
+    2.7630138654276253e-06,
+    2.480166691791836e-05,
+    0.00019841197216156775,
+    0.0013888888802489996,
+    0.008333333361663075,
+    0.04166666666690218,
+    0.16666666666632907,
+)
+"""e^r = 1 + r + r²/2 + r³·(…): for |r| ≤ ln 2 / 2 the best of this degree (Remez), e^r − 1 to 2⁻⁴⁹."""
+
+_ROUGH_LOG1P_SERIES = (
+    -0.00021467292472338888,
+    0.001944272939316133,
+    -0.008294420592985305,
+    0.022414501759966253,
+    -0.0438333024163989,
+    0.06780284954867394,
+    -0.0893893968447309,
+    0.10737295482784526,
+    -0.12401302152017064,
+    0.1426673241147107,
+    -0.1666410734703877,
+    0.19999771050087414,
+    -0.2499998751377105,
+    0.33333332973447505,
+    -0.49999999995878464,
+    0.9999999999999213,
+)
+"""ln(1 + y) = y·(…): for 0 ≤ y ≤ 1 the best of this degree, to 2⁻⁴³."""
 
 
 @scalar
@@ -292,7 +331,7 @@ FARTHEST = 2200.0
 
 
 @scalar
-def _reduced(x: float, low: float, ordinary: bool) -> tuple[float, float, float]:
+def _reduced(x: float, low: float, ordinary: int) -> tuple[float, float, float]:
     """r, what its rounding left, and the whole k, where x + low = k·ln 2 + r and |r| ≤ ln 2 / 2.
 
     Beyond ±2200, where no ``ordinary`` x lies, x counts as ±2200 and ``low`` as 0.
@@ -307,12 +346,26 @@ def _reduced(x: float, low: float, ordinary: bool) -> tuple[float, float, float]
 
 
 @scalar
-def exp_scaled(x: float, low: float = 0.0, ordinary: bool = False) -> Scaled:
+def _rough_exponential(x: float) -> tuple[float, float]:
+    """m and 2^k with e^x = 2^k·(1 + m), m to 2⁻⁴⁸, and 2⁻⁵⁵ for each unit of k, for |x| ≤ 700."""
+    shifted = fma(x, _LOG2_E, _ROUNDER + 1023.0)
+    k = shifted - (_ROUNDER + 1023.0)
+    r = fma(-k, _LN2[0], x)
+    scale = np.int64(np.float64(shifted).view(np.int64) << 52).view(np.float64)
+    bend = fma(r, polynomial(r, _ROUGH_EXP_SERIES), 0.5)
+    return fma(r * r, bend, r), float(scale)
+
+
+@scalar
+def exp_scaled(x: float, low: float = 0.0, ordinary: int = False) -> Scaled:
     """e^(x + low) to 2⁻⁵⁶, where |low| is at most an ulp or so of x; not normalised.
 
     Beyond ±2200 it is e^±2200, whatever ``low``: no product of that with doubles is an ordinary number. For
     an ``ordinary`` x, |x| ≤ 512, the result's exponent is 0.
     """
+    if ordinary == ROUGH:
+        m, scale = _rough_exponential(x)
+        return Scaled(fma(scale, m, scale), 0.0, 0.0)
     r, rest, k = _reduced(x, low, ordinary)
     # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
@@ -353,8 +406,11 @@ def _with_multiple(whole: DoubleDouble, scale: float, m: DoubleDouble) -> Double
 
 
 @scalar
-def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
+def expm1(x: float, low: float = 0.0, ordinary: int = False) -> DoubleDouble:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
+    if ordinary == ROUGH:
+        change, unit = _rough_exponential(x)
+        return DoubleDouble(fma(unit, change, unit - 1.0), 0.0)
     r, rest, k = _reduced(x, low, ordinary)
     m = _expm1_near_zero(r, rest)
     scale = power_of_two(at_least(k, -200.0))  # e^x is below 2⁻²⁰⁰: lost beside the 1 anyway
@@ -362,8 +418,10 @@ def expm1(x: float, low: float = 0.0, ordinary: bool = False) -> DoubleDouble:
 
 
 @scalar
-def exp_and_expm1(x: float, low: float = 0.0, ordinary: bool = False) -> tuple[Scaled, DoubleDouble]:
+def exp_and_expm1(x: float, low: float = 0.0, ordinary: int = False) -> tuple[Scaled, DoubleDouble]:
     """`exp_scaled` and `expm1` for x ≤ 0, from one series."""
+    if ordinary == ROUGH:
+        return exp_scaled(x, low, ordinary), expm1(x, low, ordinary)
     r, rest, k = _reduced(x, low, ordinary)
     m = _expm1_near_zero(r, rest)
     head = fast_two_sum(1.0, m.high)
@@ -376,11 +434,13 @@ def exp_and_expm1(x: float, low: float = 0.0, ordinary: bool = False) -> tuple[S
 
 
 @scalar
-def log1p(y: DoubleDouble) -> DoubleDouble:
+def log1p(y: DoubleDouble, ordinary: int = False) -> DoubleDouble:
     """ln(1 + y) to 2⁻⁵⁷, for 0 ≤ y ≤ 1, not normalised.
 
     With s = (y − j)/(y + 2 + j) it is 2·artanh s + j·ln 2, where j is 0 or 1: |s| ≤ 1/5.
     """
+    if ordinary == ROUGH:
+        return DoubleDouble(y.high * polynomial(y.high, _ROUGH_LOG1P_SERIES), 0.0)
     j = 1.0 if y.high > 0.5 else 0.0
     raw = product_unnormalised(fast_two_sum(y.high - j, y.low), inverse_of_sum(2.0 + j, y))
     s = fast_two_sum(raw.high, raw.low)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.core.arithmetic.double_double import (
+    ROUGH,
     DoubleDouble,
     Scaled,
     add,
@@ -49,8 +50,10 @@ NEAR_ZERO: Final = 2.0**-24
 
 
 @scalar
-def as_exponent(a: Scaled, ordinary: bool = False) -> DoubleDouble:
+def as_exponent(a: Scaled, ordinary: int = False) -> DoubleDouble:
     """a for use in an exponential: cut to ±4000, where e^−|a| has vanished."""
+    if ordinary == ROUGH:
+        return DoubleDouble(a.high, 0.0)
     if ordinary:
         return fast_two_sum(a.high, a.low)
     high, low = scaled(a.high, a.exponent), scaled(a.low, a.exponent)
@@ -69,9 +72,9 @@ class Sigmoids(NamedTuple):
 
 
 @scalar
-def sigmoids(u: DoubleDouble, ordinary: bool = False) -> Sigmoids:
+def sigmoids(u: DoubleDouble, ordinary: int = False) -> Sigmoids:
     """Both sigmoids of u; none is normalised."""
-    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low, ordinary)
+    e = exp_scaled(math.copysign(u.high, -1.0), u.low if u.high < 0 else -u.low, ordinary)
     if ordinary:
         most = inverse_of_sum(1.0, mantissa(e))
         return Sigmoids(most, product_unnormalised(mantissa(e), most), 0.0, mantissa(e))
@@ -83,17 +86,17 @@ def sigmoids(u: DoubleDouble, ordinary: bool = False) -> Sigmoids:
 
 
 @scalar
-def log1p_of_exp(u: DoubleDouble, ordinary: bool = False) -> Scaled:
+def log1p_of_exp(u: DoubleDouble, ordinary: int = False) -> Scaled:
     """ln(1 + e^−|u|)."""
-    e = exp_scaled(-abs(u.high), u.low if u.high < 0 else -u.low, ordinary)
+    e = exp_scaled(math.copysign(u.high, -1.0), u.low if u.high < 0 else -u.low, ordinary)
     if ordinary:
-        return unscaled(log1p(mantissa(e)))
+        return unscaled(log1p(mantissa(e), ordinary))
     near = unscaled(log1p(beside_one(DoubleDouble(e.high, e.low), e.exponent)))
     return choose(e.exponent < -100, e, near)
 
 
 @scalar
-def tanh_and_slope(size: float, low: float = 0.0, ordinary: bool = False) -> tuple[DoubleDouble, Scaled]:
+def tanh_and_slope(size: float, low: float = 0.0, ordinary: int = False) -> tuple[DoubleDouble, Scaled]:
     """tanh y and 1/cosh² y, for y = size + low ≥ 0; the slope's mantissa lies between 1/2 and 6.
 
     With E = e^−2y they are −expm1(−2y)/(1 + E) and 4E/(1 + E)². Not 1 − tanh²: that cancels where the
@@ -155,8 +158,10 @@ def one_minus(a: DoubleDouble, exponent: float) -> DoubleDouble:
 
 
 @scalar
-def sixth(a: DoubleDouble) -> DoubleDouble:
+def sixth(a: DoubleDouble, rough: int = False) -> DoubleDouble:
     """a/6, exact where a double holds it."""
+    if rough:
+        return DoubleDouble(a.high * (1 / 6), 0.0)
     head = a.high / 6
     return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) * (1 / 6))
 

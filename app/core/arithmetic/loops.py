@@ -10,12 +10,16 @@ for a shorter format; cut to its high part, for networks in float32, whereupon t
 only low parts need; multiplied by an upstream gradient first; or added up.
 
 For correctly rounded float32 results there is a quick loop: it rounds high parts, and marks the numbers whose
-results lie so near the middle of two float32 numbers, or are so small, that more digits have a say: about
-one in half a million. Those are computed again (Ziv 1991).
+results lie so near the middle of two float32 numbers that more digits have a say: about one in ten thousand.
+Those are computed again (Ziv 1991).
 
 A function may take ``ordinary`` as its last argument. It is true in a loop of its own, for arrays whose
 numbers and parameters need neither exponents of their own nor a look at the ends of the doubles: said once
 for the whole array, it lets the compiler leave out what serves only those. Both loops give the same bits.
+
+In the quick loop it is `ROUGH`: what the function is made of is worked out in fewer steps there, its results
+are right to `SLACK` or NaN, and numbers that are not ordinary are marked. A function that takes ``rough`` as
+its last argument knows of this loop alone, and takes every float32 but infinities and NaN there.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from numba.np.numpy_support import from_dtype
 
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.compiled import Compiled, full_name
-from app.core.arithmetic.double_double import Scaled, scalar
+from app.core.arithmetic.double_double import ROUGH, Scaled, scalar
 from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
 from app.core.arithmetic.scaled import (
     LARGEST_ORDINARY,
@@ -52,12 +56,28 @@ from app.core.arithmetic.scaled import (
 Function: TypeAlias = Callable[..., tuple[Scaled, ...]]
 Low: TypeAlias = Literal["none", "small", "any"]
 Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
+Unsigned: TypeAlias = Any  # NumPy's integers without a sign
 
 FEW = 64
 """Numbers that are computed sooner with care than looked at whether they need it."""
 
-SLACK = 2.0**-45
+SLACK = 2.0**-39
 """How far the high part may be from the result, relative to that, where it is known to be near."""
+
+Ends: TypeAlias = tuple[float, float, float]
+"""From what size on numbers are plain in the quick loop, up to what size, and up to what size it takes them.
+
+What is plain has no results that are subnormal, infinite, NaN, or −0: nothing is sought there.
+"""
+
+_NOWHERE: Ends = 0.0, 0.0, 0.0
+
+_LEAST_PLAIN = 2.0**-40
+
+_WIDEST_FLOAT32 = float(np.finfo(np.float32).max)
+
+_NARROWEST = 16.0
+"""Where parameters leave ordinary numbers no further than this, a quick look would too often be in vain."""
 
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
@@ -71,25 +91,43 @@ _ROUNDINGS: dict[Rounding, Any] = {
 class Kernel:
     """The loops of one ``function``."""
 
-    def __init__(self, function: Function, *, places: Collection[str] = (), low: Low = "small") -> None:
+    def __init__(
+        self,
+        function: Function,
+        *,
+        places: Collection[str] = (),
+        low: Low = "small",
+        ties: bool = False,
+        plain: float = 12.0,
+    ) -> None:
         """What is known of the function.
 
         Args:
             function: of x and the parameters.
             places: the parameters that are compared with x, and neither multiply nor divide it.
-            low: what is known of the results' low parts. They are 0, or below `SLACK` of the high parts, or
-                may be anything, where a result is the small difference of larger terms.
+            low: what is known of the results' low parts where the quick loop takes all steps. They are 0, or
+                below `SLACK` of the high parts, or may be anything, where a result is the small difference
+                of larger terms.
+            ties: whether many a result is the middle of two float32 numbers. Its low part is 0 then, in the
+                quick loop too, where else it means nothing.
+            plain: up to what size numbers, times and by the parameters, have results of 2⁻¹²⁵ at least, or 0,
+                where a rough answer is to be had; from 2⁻⁴⁰ on.
         """
         self.low = low
+        self._ties = ties
+        self._plain = plain
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
         _, *names = signature(function).parameters
-        self._parameters = [name for name in names if name != "ordinary"]
+        self._parameters = [name for name in names if name not in {"ordinary", "rough"}]
         self._places = places
         self.knows_ordinary = "ordinary" in names
         """Whether there is a loop of its own for ordinary numbers."""
-        self._ordinary = _with_ordinary(self.function)
+        self.knows_rough = self.knows_ordinary or "rough" in names
+        """Whether the quick loop takes fewer steps."""
+        self._ordinary = _told(self.function, True)
+        self._rough = _told(self.function, ROUGH) if self.knows_rough else self.function
 
     def write(
         self, x: Array, rows: Collection[Array], params: dict[str, Value], *, odd: bool = False
@@ -100,16 +138,15 @@ class Kernel:
         float32 for an x of float32 are correctly rounded where ``odd`` is asked for, which leads there.
         """
         values, arrays = self._values(x, params)
-        ordinary = self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values))
-        single = x.dtype == np.float32
-        if single and odd and self.low == "small" and x.size > FEW:
-            self._write_quickly(x, rows, values, arrays, ordinary)
+        if x.dtype == np.float32 and odd and self.low != "none":
+            ends = self._ends(values) if x.size > FEW else _NOWHERE
+            if ends[2] >= _NARROWEST:
+                self._write_quickly(x, rows, values, arrays, ends)
+            else:
+                self._write(x.astype(np.float64), rows, values, arrays, False, "odd")
             return
-        rounding = _rounding(odd=odd, ordinary=ordinary)
-        if single and (not odd or self.low == "none"):
-            rounding = "high"
-        elif single:
-            x = x.astype(np.float64)
+        ordinary = self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values))
+        rounding = "high" if x.dtype == np.float32 else _rounding(odd=odd, ordinary=ordinary)
         self._write(x, rows, values, arrays, ordinary, rounding)
 
     def _write(
@@ -121,32 +158,38 @@ class Kernel:
         ordinary: bool,
         rounding: Rounding,
     ) -> None:
-        name, function = self._loop(ordinary)
+        name = f"{self.name}.ordinary" if ordinary else self.name
+        function = self._ordinary if ordinary else self.function
         dtypes = x.dtype, next(iter(rows)).dtype
         loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays)
         loop(x, *rows, tuple(values))
 
     def _write_quickly(
-        self, x: Array, rows: Collection[Array], values: list[Any], arrays: bool, ordinary: bool
+        self, x: Array, rows: Collection[Array], values: list[Any], arrays: bool, ends: Ends
     ) -> None:
-        """The high parts, then once more with care where more digits have a say."""
-        name, function = self._loop(ordinary)
-        marks = np.empty(x.size, np.bool_)
-        loop = _marking(name, function, len(rows), len(values), arrays)
+        """The high parts, then once more with care where more digits have a say, or x lies too far out."""
+        marks, noted = np.empty(x.size, np.bool_), np.empty(x.size + 1, np.intp)
+        end = _unless_exact if self._ties else _unless_sure
+        loop = _quickly(self.name, self._rough, end, len(rows), len(values), arrays)
         loop(x, *rows, marks, tuple(values))
-        doubtful = np.flatnonzero(marks)
+        doubtful = noted[: _DOUBTFUL[len(rows) - 1](x, tuple(rows), marks, noted, ends)]
         if not doubtful.size:
             return
         again = np.empty((len(rows), doubtful.size), np.float32)
         own = [value[doubtful] for value in values] if arrays else values
-        x = x[doubtful].astype(np.float64)
-        self._write(x, again, own, arrays, ordinary, _rounding(odd=True, ordinary=ordinary))
+        self._write(x[doubtful].astype(np.float64), again, own, arrays, False, "odd")
         for row, each in zip(rows, again, strict=True):
             row[doubtful] = each
 
-    def _loop(self, ordinary: bool) -> tuple[str, Function]:
-        """The function, and its name among the loops that are kept."""
-        return (f"{self.name}.ordinary", self._ordinary) if ordinary else (self.name, self.function)
+    def _ends(self, values: list[Any]) -> Ends:
+        if self._ties:
+            return 0.0, _WIDEST_FLOAT32, _WIDEST_FLOAT32
+        if self.knows_ordinary:
+            growth = _growth(self._factors(values))
+            return _LEAST_PLAIN, self._plain / growth, LARGEST_ORDINARY / growth
+        if self.knows_rough:
+            return _LEAST_PLAIN, self._plain, _WIDEST_FLOAT32
+        return (0.0, 0.0, _WIDEST_FLOAT32) if self.low == "small" else _NOWHERE
 
     def pull(self, x: Array, upstream: Array, params: dict[str, Value], *, odd: bool) -> Array:
         """upstream·f′(x), rounded once."""
@@ -230,46 +273,167 @@ def _writing(
 
 
 @cache
-def _marking(name: str, function: Function, count: int, parameters: int, arrays: bool) -> Compiled:
-    """Writes the high parts of the first ``count`` results in float32, and marks the doubtful ones."""
-    at, end = _AT[parameters if arrays else 0], high_double
+def _quickly(name: str, function: Function, end: Any, count: int, parameters: int, arrays: bool) -> Compiled:
+    """Writes the high parts of the first ``count`` results in float32; marks those that ``end`` doubts."""
+    at = _AT[parameters if arrays else 0]
 
     def one(x: Array, f: Array, marks: Array, params: Any) -> None:
         for i in range(x.size):
-            first = end(function(np.float64(x[i]), *at(params, i))[0])
-            f[i] = first
-            marks[i] = _doubtful(first)
+            f[i], first = end(function(np.float64(x[i]), *at(params, i))[0])
+            marks[i] = first == 0
 
     def two(x: Array, f: Array, slope: Array, marks: Array, params: Any) -> None:
         for i in range(x.size):
             results = function(np.float64(x[i]), *at(params, i))
-            first, second = end(results[0]), end(results[1])
-            f[i], slope[i] = first, second
-            marks[i] = _doubtful(first) | _doubtful(second)
+            f[i], first = end(results[0])
+            slope[i], second = end(results[1])
+            marks[i] = min(first, second) == 0
 
     def three(x: Array, f: Array, slope: Array, curvature: Array, marks: Array, params: Any) -> None:
         for i in range(x.size):
             results = function(np.float64(x[i]), *at(params, i))
-            first, second, third = end(results[0]), end(results[1]), end(results[2])
-            f[i], slope[i], curvature[i] = first, second, third
-            marks[i] = _doubtful(first) | _doubtful(second) | _doubtful(third)
+            f[i], first = end(results[0])
+            slope[i], second = end(results[1])
+            curvature[i], third = end(results[2])
+            marks[i] = min(first, second, third) == 0
 
-    read, _, params = _types(types.float32, parameters, arrays)
-    write, marks = types.Array(types.float32, 1, "C"), types.Array(types.boolean, 1, "C")
-    signature = (read, *[write] * count, marks, params)
-    return Compiled((one, two, three)[count - 1], [signature], f"{name}.single")
+    read, write, params = _types(types.float32, parameters, arrays)
+    signature = (read, *[write] * count, _MARKS, params)
+    return Compiled((one, two, three)[count - 1], [signature], f"{name}.quick")
+
+
+_MARKS = types.Array(types.boolean, 1, "C")
+_NOTHING, _PIECE = np.uint64(0), np.uint64(1024)
+
+_STEP = np.int64(SLACK * 2**53)
+"""A number's `SLACK` in units of a double's last place, or more."""
+
+_BEYOND_SINGLE = np.int64(2**29 - 2 * SLACK * 2**53)
+"""The digits of a double that a float32 has no room for, but for those that count less than twice that."""
+
+_MIDDLE, _SURE, _EXACT = np.int64(2**28), np.int64(2**29), np.int64(0)
+"""These digits in the middle of two float32 numbers, and so near above it; what they never are."""
+
+_TINY = 2.0**-126
+"""Numbers below have fewer digits in float32."""
 
 
 @scalar
-def _doubtful(value: float) -> bool:
-    """Whether a number within `SLACK` of ``value`` may be rounded to another float32.
+def _unless_sure(a: Scaled) -> tuple[Any, Any]:
+    """A high part in float32, and 0 if a number within `SLACK` of it may be rounded to another.
 
-    So may a negative zero, whose low part may have made it a positive one.
+    It is rounded from a little further out, so that what is rounded to 0 is no larger than half the smallest
+    float32. Infinities become NaN, and other subnormal results are in doubt too: see `_mark_strange`.
     """
-    bits, short = np.float64(value).view(np.int64), np.float32(value).view(np.int32)
-    beyond = (bits - _MIDDLE) & _BEYOND_SINGLE
-    doubt: bool = (beyond <= _WIDTH) | ((short & _SIZE <= _LEAST_NORMAL) & (bits != 0))
-    return doubt
+    bits = np.float64(high_double(a)).view(np.int64) + _STEP
+    return np.float32(np.int64(bits).view(np.float64)), (bits & _BEYOND_SINGLE) ^ _MIDDLE
+
+
+@scalar
+def _unless_exact(a: Scaled) -> tuple[Any, Any]:
+    """The same where a low part of 0 takes away all doubt, for subnormal results too."""
+    high, exact = high_double(a), a.low == 0
+    bits = np.float64(high).view(np.int64) + (_EXACT if exact else _STEP)
+    doubt = _EXACT if abs(high) < _TINY else (bits & _BEYOND_SINGLE) ^ _MIDDLE
+    return np.float32(np.int64(bits).view(np.float64)), _SURE if exact else doubt
+
+
+_ZERO, _ONE, _LAST = np.uint32(0), np.uint32(1), np.uint32(31)
+_LEAST, _INFINITE = np.uint32(2**24 + 1), np.uint32(255 * 2**24)
+"""The bits of −2⁻¹²⁶, to which a number just above it may have been rounded, and of ∞: see `_size`."""
+
+
+@scalar
+def _mark_strange(row: Array, marks: Array, start: Unsigned, stop: Unsigned) -> None:
+    """Marks results that are subnormal, where a float32 has fewer digits, infinite or NaN.
+
+    Negative zeros too, which a low part may have made positive ones.
+    """
+    least, most = _INFINITE, _ZERO
+    for i in range(start, stop):
+        size = _size(row[i])
+        least, most = min(least, _less(size)), max(most, size)
+    if least < _LEAST or most >= _INFINITE:
+        for i in range(start, stop):
+            size = _size(row[i])
+            marks[i] |= (_less(size) < _LEAST) | (size >= _INFINITE)
+
+
+@scalar
+def _size(value: float) -> Unsigned:
+    """The bits of a float32, that of its sign moved to the end."""
+    bits = np.float32(value).view(np.uint32)
+    return np.uint32(np.uint32(bits << _ONE) | np.uint32(bits >> _LAST))
+
+
+@scalar
+def _less(size: Unsigned) -> Unsigned:
+    """The next smaller; the largest of all for 0."""
+    return np.uint32(size - _ONE)
+
+
+@scalar
+def _within(x: Array, first: float, last: float, start: Unsigned, stop: Unsigned) -> bool:
+    """Whether all sizes are between the two."""
+    least, most = _INFINITE, _ZERO
+    for i in range(start, stop):
+        size = _bits(x[i])
+        least, most = min(least, size), max(most, size)  # NaN's are larger than those of infinities
+    return bool(least >= _bits(first) and most <= _bits(last))
+
+
+@scalar
+def _bits(x: float) -> Unsigned:
+    """The bits of |x| in float32."""
+    return np.float32(abs(x)).view(np.uint32)
+
+
+@scalar
+def _mark_far(x: Array, marks: Array, reach: float, start: Unsigned, stop: Unsigned) -> None:
+    """Marks numbers beyond ``reach``, and NaN."""
+    for i in range(start, stop):
+        marks[i] |= _bits(x[i]) > _bits(reach)
+
+
+@scalar
+def _note(marks: Array, noted: Array, found: Unsigned, start: Unsigned, stop: Unsigned) -> Unsigned:
+    """Notes the indices of marked numbers after the ``found`` ones, and returns how many they are then."""
+    some = False
+    for i in range(start, stop):
+        some |= marks[i]
+    if some:
+        for i in range(start, stop):
+            noted[found] = i
+            found += np.uint64(marks[i])
+    return found
+
+
+def _doubtful(x: Array, rows: Any, marks: Array, noted: Array, ends: Any) -> Any:
+    """Notes which numbers are in doubt, those marked and the strange ones, and returns how many there are.
+
+    It goes piece by piece, and indices have no sign: loops need no look for negative ones.
+    """
+    found, size = _NOTHING, np.uint64(x.size)
+    for start in range(_NOTHING, size, _PIECE):
+        stop = min(start + _PIECE, size)
+        if not _within(x, ends[0], ends[1], start, stop):
+            for row in rows:
+                _mark_strange(row, marks, start, stop)
+            if not _within(x, 0.0, ends[2], start, stop):
+                _mark_far(x, marks, ends[2], start, stop)
+        found = _note(marks, noted, found, start, stop)
+    return found
+
+
+def _doubtful_in(count: int) -> Compiled:
+    read, row, ends = _types(types.float32, 3, False)
+    rows = types.Tuple([row] * count)  # type: ignore[no-untyped-call]
+    noted = types.Array(types.intp, 1, "C")
+    return Compiled(_doubtful, [(read, rows, _MARKS, noted, ends)], f"{__name__}.doubtful")
+
+
+_DOUBTFUL = [_doubtful_in(count) for count in (1, 2, 3)]
+"""For so many results a number."""
 
 
 @cache
@@ -306,28 +470,25 @@ def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Co
     return Compiled(add_up, [signature], f"{name}.sums")
 
 
-_BEYOND_SINGLE = np.int64(2**29 - 1)
-"""The digits of a double that a float32 has no room for."""
-
-_MIDDLE, _WIDTH = np.int64(2**28 - SLACK * 2**53), np.int64(2 * SLACK * 2**53)
-"""From where they are near the middle of two float32 numbers, and how far."""
-
-_SIZE, _LEAST_NORMAL = np.int32(2**31 - 1), np.int32(2**23)
-"""The bits of a float32 without its sign; those of 2⁻¹²⁶, below which it has fewer digits."""
-
-
-def _with_ordinary(function: Function) -> Function:
-    return scalar(lambda x, *params: function(x, *(params + (True,))))  # noqa: RUF005 - as numba takes it
+def _told(function: Function, ordinary: int) -> Function:
+    return scalar(lambda x, *params: function(x, *(params + (ordinary,))))  # noqa: RUF005 - as numba takes it
 
 
 def _is_ordinary(x: Array, factors: list[Value]) -> bool:
     """Whether all of x is ordinary, its products with all factors, and its quotients by them."""
     least, most = _sizes(x)
+    within = most * _growth(factors) <= LARGEST_ORDINARY
+    return within and (least >= SMALLEST_ORDINARY or most == 0)
+
+
+def _growth(factors: list[Value]) -> float:
+    """How many times larger a product with all of the factors, or quotients by them, may be."""
+    growth = 1.0
     for value in factors:
         small, large = _sizes(value) if isinstance(value, np.ndarray) else (float(abs(value)),) * 2
         # NaN is larger than all others.
-        most *= max(1 / small if small > 0 else 1.0, large) if large <= LARGEST_ORDINARY else math.inf
-    return (least >= SMALLEST_ORDINARY or most == 0) and most <= LARGEST_ORDINARY
+        growth *= max(1 / small if small > 0 else 1.0, large) if large <= LARGEST_ORDINARY else math.inf
+    return growth
 
 
 def _sizes(values: Array) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from app.core.arithmetic.double_double import (
     LARGEST,
+    ROUGH,
     DoubleDouble,
     Scaled,
     add,
@@ -33,6 +34,12 @@ from app.core.arithmetic.double_double import (
 SMALLEST_ORDINARY, LARGEST_ORDINARY = 2.0**-23, 256.0
 """Numbers are ordinary if they are 0 or their size lies between these. Their exponentials, and products and
 quotients of half a dozen, neither under- nor overflow, and need no exponents of their own."""
+
+DOUBT = float(np.uint64(0x7FF8 << 48 | 1 << 28).view(np.float64))
+"""A NaN with the last digits of what lies in the middle of two float32 numbers. Arithmetic hands it on."""
+
+_LEAST_LEFT = 2.0**-10
+"""A sum that is less than this part of one of its terms has lost the digits of a rough answer."""
 
 Orders: TypeAlias = tuple[Scaled, Scaled, Scaled]
 """f, f′ and f″ at a point."""
@@ -97,7 +104,7 @@ def negative(a: Scaled) -> Scaled:
 
 
 @scalar
-def apart(x: float, ordinary: bool = False) -> Scaled:
+def apart(x: float, ordinary: int = False) -> Scaled:
     """x with its mantissa between 1/2 and 1; 0, infinities and NaN as they are.
 
     An ``ordinary`` number serves as its own mantissa.
@@ -142,11 +149,19 @@ def inverse(a: Scaled) -> Scaled:
 
 
 @scalar
-def plus(a: Scaled, b: Scaled, ordinary: bool = False) -> Scaled:
+def sure(total: float, term: float, ordinary: int) -> float:
+    """``total``, which has this ``term``; where a rough answer is asked for and the sum cancels, `DOUBT`."""
+    return DOUBT if ordinary == ROUGH and abs(total) < _LEAST_LEFT * abs(term) else total
+
+
+@scalar
+def plus(a: Scaled, b: Scaled, ordinary: int = False) -> Scaled:
     """a + b to 2⁻¹⁰⁰ of the larger, for mantissas near 1. What is 2⁻⁹⁰⁰ of the other counts as that.
 
     Two ``ordinary`` numbers have the exponent 0.
     """
+    if ordinary == ROUGH:  # an eighth has to be left: logarithms are right to 2⁻⁴³
+        return Scaled(sure(a.high + b.high, 2.0**7 * a.high, ordinary), 0.0, 0.0)
     if ordinary:
         head = two_sum(a.high, b.high)
         return Scaled(head.high, head.low + (a.low + b.low), 0.0)

@@ -1,6 +1,6 @@
 """Proved limits of a formula and its derivatives at infinity, from their transseries.
 
-Near infinity a formula of exp, log, powers and their kin is a sum of terms c·m, where a monomial m is
+Near infinity a formula of exp, log, powers and related functions is a sum of terms c·m, where a monomial m is
 exp(c₁m₁ + c₂m₂ + …) of larger monomials, down to iterated logarithms of x: x = exp(ℓ₁), ℓ₁ = log x =
 exp(ℓ₂). Two monomials are compared by the sign of the leading term of the difference of their exponents.
 Sums are truncated to `MOST_TERMS` terms, with a monomial that bounds the remainder. (van der Hoeven 2006,

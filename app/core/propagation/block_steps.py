@@ -197,7 +197,7 @@ def mean_square(values: Array, blocks: Blocks) -> float:
 
 
 def together(log10_norms: Array) -> float:
-    """log10 of the norm of everything whose norms' logarithms these are."""
+    """log10 of the norm of several arrays together, from the log10 of each one's norm."""
     largest = log10_norms.max()
     if not np.isfinite(largest):
         return float(largest)

@@ -1,10 +1,9 @@
-"""Blocks made of a state dict: which tensor is which, by the names that PyTorch's modules give them.
+"""Blocks from a state dict: which tensor is which, by the names that PyTorch's modules give them.
 
-What a name ends with says what the tensor is, what stands before it says whose: blocks come in the order of
-the numbers there. Names and shapes of all tensors are checked against the block before a value is read.
-Tensors that belong to no block (embeddings, a head, a normalisation after the last block) are left out, and
-listed as such; a tensor inside a block that has no place there is refused, since the answer would be another
-network's.
+A name's suffix identifies the tensor, its prefix the module: blocks are ordered by the numbers in it. Names
+and shapes of all tensors are checked against the block before a value is read. Tensors that belong to no
+block (embeddings, a head, a normalisation after the last block) are left out, and listed as such; a tensor
+inside a block that has no place there is refused, since the answer would be another network's.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
     """The block and its weights, for an activation of ``pieces`` pre-activations a unit.
 
     Args:
-        block: what was asked for; options that the weights tell are taken from them.
+        block: the requested block; options that follow from the weights are taken from them.
         given: the tensors.
         pieces: pre-activations a unit.
         said: the options that the caller gave, which must agree with the weights.
@@ -118,7 +117,7 @@ def _ends(name: str, suffix: str) -> bool:
 
 
 def _prefix(name: str, suffix: str) -> str:
-    """What stands before, without the point."""
+    """The part of the name before the suffix, without the dot."""
     return name[: len(name) - len(suffix)].removesuffix(".")
 
 

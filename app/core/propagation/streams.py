@@ -1,7 +1,7 @@
-"""Random numbers with an address: equal addresses give equal numbers, whoever draws them, when, how often.
+"""Random streams with addresses: equal addresses give equal numbers, in any process, order and repetition.
 
-Network i of a hundred therefore equals network i of eight, a layer's numbers can be thrown away and drawn
-again, and blocks of one array can be drawn side by side.
+Network i of a hundred therefore equals network i of eight, a layer's numbers can be discarded and drawn
+again, and blocks of one array can be drawn in parallel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tall matrices, units × batch: Gram matrices in double precision, and orthonormal bases from them.
 
 A network's signals and gradients are arrays of N rows (units) and B columns (inputs of the batch), N ≫ B.
-What a random linear map needs to know of one is a B × B matrix, and that is kept in float64 whatever the
-dtype of the run: the product of two float32 numbers is exact there.
+A random linear map depends on such an array only through its B × B Gram matrix, which is kept in float64
+whatever the dtype of the run: the product of two float32 numbers is exact there.
 """
 
 from __future__ import annotations

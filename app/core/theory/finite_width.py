@@ -4,7 +4,7 @@ In the backward pass a layer of n units multiplies the squared gradient by a sum
 φ′(zᵢ)² (wᵢ·δ)², whose relative variance is κ/n, κ = 3 E φ′⁴/(E φ′²)² − 1: 5 for ReLU, 2 for linear layers.
 Over many layers the logarithm is a sum, so that ln of the squared ratio is near N(−Σκ/2n, Σκ/n) around the
 infinite width's (Hanin 2018, arXiv:1801.03744; Hanin and Nica 2020, arXiv:1812.05994: κ = 5, β = Σ 1/n).
-Fluctuations of q are neglected, which do not affect ReLU and its kin: their slopes do not depend on q.
+Fluctuations of q are neglected; they do not affect ReLU and leaky ReLU, whose slopes do not depend on q.
 
 A layer of n units passes no gradient if all its pre-activations, independent normal numbers of variance q,
 lie on flat pieces of φ, each with probability p (Lu et al. 2019, arXiv:1903.06733: ½ for ReLU). So a network

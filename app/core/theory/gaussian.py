@@ -394,7 +394,7 @@ def _series_tail(table: _Table, q: Array) -> float:
 
 
 def _longer(length: int, tail: float) -> int:
-    """How long a series must be whose tail falls geometrically."""
+    """Number of terms after which a geometrically decreasing tail is small enough."""
     if not tail < 1:
         return _LONGEST
     return min(math.ceil(length * math.log(_SERIES_AIM) / math.log(tail)), _LONGEST)

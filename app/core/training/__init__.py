@@ -1,5 +1,5 @@
-"""Learning, seen as it happens: small networks trained side by side, and what is measured of them.
+"""Training small networks side by side, and the figures measured on the way.
 
-`data` makes the data sets, `losses` and `optimisers` are what they say; `learner` holds the networks,
+`data` has the data sets, `losses` the losses, `optimisers` the optimisers and `learner` the networks;
 `figures` measures them, and `run` trains them, in stretches of steps that any process can execute.
 """

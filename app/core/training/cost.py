@@ -28,7 +28,7 @@ class Cost:
     numbers: float
 
     def __add__(self, other: Cost) -> Cost:
-        """Of two trainings that run in turn: work and answers add up, the peak is the larger one."""
+        """Cost of two trainings in sequence: work and answers add up, peak memory is the larger one."""
         return Cost(self.work + other.work, max(self.bytes, other.bytes), self.numbers + other.numbers)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.core.arithmetic import Array
 from app.core.arithmetic.double_double import (
+    ROUGH,
     DoubleDouble,
     Scaled,
     add,
@@ -33,7 +34,7 @@ from app.core.arithmetic.double_double import (
     two_sum,
 )
 from app.core.arithmetic.loops import Kernel
-from app.core.arithmetic.scaled import exactly
+from app.core.arithmetic.scaled import exactly, mantissa
 
 RANDOM = np.random.default_rng(20)
 COUNT = 2000
@@ -138,6 +139,26 @@ def _log1p(x: float, y: float) -> tuple[Scaled, Scaled]:
     return _parts(_normalised(log1p(DoubleDouble(x, x * y * LOW))))
 
 
+@scalar
+def _high(pair: DoubleDouble) -> tuple[Scaled, Scaled]:
+    return exactly(pair.high), exactly(0.0)
+
+
+@Kernel
+def _rough_exp(x: float, y: float) -> tuple[Scaled, Scaled]:  # noqa: ARG001 - it has no low part
+    return _high(mantissa(exp_scaled(x, 0.0, ROUGH)))
+
+
+@Kernel
+def _rough_expm1(x: float, y: float) -> tuple[Scaled, Scaled]:  # noqa: ARG001
+    return _high(expm1(x, 0.0, ROUGH))
+
+
+@Kernel
+def _rough_log1p(x: float, y: float) -> tuple[Scaled, Scaled]:  # noqa: ARG001
+    return _high(log1p(DoubleDouble(x, 0.0), ROUGH))
+
+
 @Kernel
 def _power_times(x: float, y: float) -> tuple[Scaled, Scaled]:
     e = exp_scaled(x)
@@ -186,6 +207,9 @@ CLAIMS = {
     "exp": Claim(_exp, lambda x, y: mpmath.exp(x + x * y * LOW), EXPONENTS, SHIFT, -56),
     "expm1": Claim(_expm1, lambda x, y: mpmath.expm1(x + x * y * LOW), NEGATIVE, SHIFT, -56),
     "log1p": Claim(_log1p, lambda x, y: mpmath.log1p(x + x * y * LOW), UP_TO_ONE, SHIFT, -57),
+    "rough exp": Claim(_rough_exp, lambda x, _: mpmath.exp(x), EXPONENTS, SHIFT, -45),
+    "rough expm1": Claim(_rough_expm1, lambda x, _: mpmath.expm1(x), NEGATIVE, SHIFT, -48),
+    "rough log1p": Claim(_rough_log1p, lambda x, _: mpmath.log1p(x), UP_TO_ONE, SHIFT, -43),
 }  # fmt: skip
 
 

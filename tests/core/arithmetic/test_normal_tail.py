@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 
 from app.core.arithmetic import Array
-from app.core.arithmetic.double_double import Scaled
+from app.core.arithmetic.double_double import ROUGH, Scaled
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
 from app.core.arithmetic.scaled import exactly
@@ -30,6 +30,11 @@ POINTS = np.concatenate(
 def _mills(a: float) -> tuple[Scaled, Scaled]:
     ratio = mills(a)
     return exactly(ratio.high), exactly(ratio.low)
+
+
+@Kernel
+def _rough_mills(a: float) -> tuple[Scaled]:
+    return (exactly(mills(a, 0.0, ROUGH).high),)
 
 
 def mills_ratio(a: Array) -> Array:
@@ -54,6 +59,17 @@ def test_both_parts_together_are_right_to_58_bits() -> None:
         ]
         worst = int(np.argmax(errors))
         assert errors[worst] <= mpmath.mpf(2) ** -58, f"at a = {POINTS[worst]!r}"
+
+
+def test_a_rough_ratio_is_right_to_50_bits() -> None:
+    """As far as float32 knows anything of the tail."""
+    near = np.concatenate([np.linspace(0, 15, 1001), np.linspace(0.7, 0.8, 101), [SMALLEST, 1e-300, 1e-8]])
+    rows = np.empty((1, near.size))
+    _rough_mills.write(near, rows, {})
+    with mpmath.workprec(200):
+        assert mpmath.npdf(15) * 15 < mpmath.mpf(2) ** -151
+        for a, ratio in zip(near.tolist(), rows[0].tolist(), strict=True):
+            assert abs(ratio / exact(a) - 1) <= mpmath.mpf(2) ** -50, a
 
 
 def test_nothing_is_left_beyond_the_end() -> None:

@@ -1,4 +1,4 @@
-"""Verdicts on networks whose fate is known, and remedies that really help."""
+"""Verdicts on networks whose behaviour is known, and remedies that help."""
 
 from __future__ import annotations
 

@@ -488,7 +488,7 @@ def test_bad_inputs_of_a_trajectory_are_refused(variance: float, correlation: fl
 @pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "selu", "softplus"])
 @pytest.mark.parametrize("variance", [5e-324, 1e-323, 1e-310, 1e-306, 1e300])
 def test_variances_at_the_ends_of_the_range(name: str, variance: float) -> None:
-    """What lies beyond the integrals' range is the limit, or the edge of that range."""
+    """Variances beyond the integrals' range have the limit, or the values at the edge of that range."""
     point = mean_field(dual(name), 1.0, 0.0, variance)
     assert np.isfinite(point.chi_1).all()
     assert basins(dual(name), 1.0, 0.0, variance)[0].low == 0
