@@ -449,6 +449,7 @@ export default {
   "cause.misplaced": "Answers in the wrong places",
   "cause.approximation": "An approximated function",
   "cause.special_values": "Special inputs",
+  "cause.normalisation": "A missing normalisation",
   "cause.unrelated": "Unrelated numbers",
 
   "call.title": "The same by program",

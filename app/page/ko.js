@@ -447,6 +447,7 @@ export default {
   "cause.misplaced": "자리가 어긋난 결과",
   "cause.approximation": "근사식",
   "cause.special_values": "특수 입력",
+  "cause.normalisation": "잘못된 정규화",
   "cause.unrelated": "무관한 수",
 
   "call.title": "프로그램에서 같은 요청 보내기",

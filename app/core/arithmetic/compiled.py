@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import zlib
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cache, cached_property
@@ -123,7 +124,7 @@ class _Kept(NullCache):
         with suppress(OSError, ValueError):
             seal, code = self._path(signature, target.codegen()).read_bytes().split(b"\n", maxsplit=1)
             if seal == self._seal(code):
-                return _result._rebuild(target, *pickle.loads(code))  # noqa: S301, SLF001
+                return _result._rebuild(target, *pickle.loads(zlib.decompress(code)))  # noqa: S301, SLF001
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -131,7 +132,7 @@ class _Kept(NullCache):
         if result.library.has_dynamic_globals:  # addresses, which mean nothing to another process
             return
         path = self._path(signature, result.library.codegen)
-        code = _pickled(result._reduce())  # noqa: SLF001
+        code = zlib.compress(_pickled(result._reduce()))  # noqa: SLF001
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:

@@ -260,10 +260,19 @@ class Evidence:
         gain = 1 - after / before if before else 0.0
         return Fit(float(share), max(-1.0, gain)), met
 
-    def shares(self, predicted: Array, places: Places, remaining: Mask, *, noisy: bool) -> tuple[Array, Mask]:
+    def shares(
+        self,
+        predicted: Array,
+        places: Places,
+        remaining: Mask,
+        *,
+        noisy: bool,
+        weight: Array | float = 1.0,
+    ) -> tuple[Array, Mask]:
         """What share of the errors at ``places`` each kernel meets, a row of ``predicted``, and which.
 
-        It is none if most of the errors that a kernel would make are not there.
+        It is none if most of the errors that a kernel would make are not there. Errors count by their
+        ``weight``.
         """
         size, exact, wrong = self.size[places], self.exact[places], remaining[places]
         left = self.apart(predicted, places)
@@ -284,16 +293,18 @@ class Evidence:
             met &= (claimed > 0.5) | (size == FAR)
         made = claimed > (4 if noisy else 1)
         met &= wrong
-        share = met.sum(axis=-1) / max(1, wrong.sum())
+        share = _share(met, wrong, weight)
         return np.where((true & made).sum(axis=-1) < 0.5 * made.sum(axis=-1), 0.0, share), met
 
-    def shares_within(self, room: Array, places: Places, remaining: Mask) -> tuple[Array, Mask]:
+    def shares_within(
+        self, room: Array, places: Places, remaining: Mask, weight: Array | float = 1.0
+    ) -> tuple[Array, Mask]:
         """The same of errors that may be as large as the ``room``; none if most of them are not there."""
         met = self._is_within(room, places) & remaining[places]
         with np.errstate(all="ignore"):
             likely = room / self.unit[places] > 1
         there = (likely & (self.size[places] > 0.5)).sum(axis=-1)
-        share = met.sum(axis=-1) / max(1, remaining[places].sum())
+        share = _share(met, remaining[places], weight)
         return np.where(there < ROOM * likely.sum(axis=-1), 0.0, share), met
 
     def _is_within(self, room: Array, places: Places) -> Mask:
@@ -302,6 +313,12 @@ class Evidence:
             room = np.minimum(room / self.unit[places], FAR)
         within: Mask = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
         return within
+
+
+def _share(met: Mask, wrong: Mask, weight: Array | float) -> Array:
+    whole = float((wrong * weight).sum())
+    found: Array = (met * weight).sum(axis=-1) / whole if whole else np.zeros(met.shape[:-1])
+    return found
 
 
 def _allowed(size: Array) -> Array:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +37,11 @@ PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 """Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
 suspects out together, if so many are wrong."""
 
-MIDDLE, IN_THE_MIDDLE = (2.0**-12, 2.0**8), 0.75
-"""Sizes of inputs where most kernels err, and the share of the probes that lies there."""
+MIDDLE, PROBED = (2.0**-12, 2.0**8), (0.0625, 0.625, 0.0625, 0.25)
+"""Sizes of inputs where most kernels err, and the shares of the probes that `_parts` have."""
+
+FORGOTTEN = 0.1
+"""Of the errors: a part with fewer needs no probes."""
 
 CLOSE = 0.6
 """Of what a suspect has to meet, it meets at least so much at the probes."""
@@ -83,24 +87,46 @@ def _likely(
 ) -> Iterator[Suspect]:
     """Those that a few numbers do not rule out."""
     if seen.by_size and seen.x.size >= PROBES:
-        probes = _probes(seen.x)
+        probes = _probes(seen)
         telling = _telling(remaining[probes])
-        if remaining[probes[telling]].sum() >= WRONG_PROBES:
+        weight = _weight(seen, remaining, probes[telling])
+        if weight is not None:
             album = _Album.of(seen, probes)
-            return _not_ruled_out(album, telling, seen, suspects, remaining, CLOSE * least)
+            return _not_ruled_out(album, (telling, weight), seen, suspects, remaining, CLOSE * least)
     if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
         few = _runs(places, GLANCE)
-        telling = np.arange(few.size)
-        return _not_ruled_out(_Album.of(seen, few), telling, seen, suspects, remaining, least / 2)
+        alike = np.arange(few.size), np.ones(few.size)
+        return _not_ruled_out(_Album.of(seen, few), alike, seen, suspects, remaining, least / 2)
     return iter(suspects)
 
 
-def _probes(x: Array) -> Places:
-    size = np.abs(x)
-    middle = np.flatnonzero((size >= MIDDLE[0]) & (size <= MIDDLE[1]))
-    inner = int(min(IN_THE_MIDDLE * PROBES, middle.size)) // RUN * RUN
-    places = [_runs(middle, inner)] if inner else []
-    return np.concatenate([*places, _runs(np.arange(x.size), PROBES - inner)])
+def _parts(seen: Evidence) -> tuple[Mask, ...]:
+    """The inputs by their size: nearly subnormal, in the middle, nearly infinite, and the others."""
+    size, largest = np.abs(seen.x), float(ml_dtypes.finfo(seen.dtype).max)  # type: ignore[no-untyped-call]
+    tiny, huge = size <= 4 * seen.smallest_normal, size >= largest / 8
+    middle = (size >= MIDDLE[0]) & (size <= MIDDLE[1]) & ~tiny & ~huge
+    return tiny, middle, huge, ~(tiny | middle | huge)
+
+
+def _probes(seen: Evidence) -> Places:
+    places = []
+    for part, share in zip(_parts(seen), PROBED, strict=True):
+        there = np.flatnonzero(part)
+        count = int(min(share * PROBES, there.size)) // RUN * RUN
+        if count:
+            places.append(_runs(there, count))
+    return np.concatenate(places)
+
+
+def _weight(seen: Evidence, remaining: Mask, probes: Places) -> Array | None:
+    """What makes up for parts with more probes than others; None where one with errors has too few."""
+    weight = np.zeros(probes.size)
+    for part in _parts(seen):
+        wrong, there = int((remaining & part).sum()), int((remaining & part)[probes].sum())
+        if there < WRONG_PROBES / 4 and wrong > FORGOTTEN * remaining.sum():
+            return None
+        weight[part[probes]] = wrong / max(1, there)
+    return weight
 
 
 def _runs(places: Places, count: int) -> Places:
@@ -123,7 +149,7 @@ def _telling(wrong: Mask) -> Places:
 
 def _not_ruled_out(
     album: _Album,
-    telling: Places,
+    telling: tuple[Places, Array],
     seen: Evidence,
     suspects: Iterable[Suspect],
     remaining: Mask,
@@ -159,8 +185,11 @@ class _Album:
         numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
         return _kept_album(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))
 
-    def shares(self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, telling: Places) -> Array:
-        """What share of the errors at the ``telling`` probes each meets."""
+    def shares(
+        self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, weighed: tuple[Places, Array]
+    ) -> Array:
+        """What share of the errors at some of the probes, which have weights, each meets."""
+        telling, weight = weighed
         probes = self._probes[telling]
         said = [self._said(seen, each) for each in suspects]
         found = np.zeros(len(said))
@@ -168,9 +197,11 @@ class _Album:
             places = [place for place, each in enumerate(said) if each.kind == kind]
             numbers = doubles(np.stack([said[place].numbers[telling] for place in places]))
             if kind == "room":
-                found[places], _ = seen.shares_within(numbers, probes, remaining)
+                found[places], _ = seen.shares_within(numbers, probes, remaining, weight)
             else:
-                found[places], _ = seen.shares(numbers, probes, remaining, noisy=kind == "noisy")
+                found[places], _ = seen.shares(
+                    numbers, probes, remaining, noisy=kind == "noisy", weight=weight
+                )
         return found
 
     def _said(self, seen: Evidence, suspect: Suspect) -> _Said:

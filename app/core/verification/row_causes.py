@@ -14,12 +14,14 @@ from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated,
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, evidence_at
 from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
+from app.core.verification.suspects.normalisation import normalisations
 from app.core.verification.suspects.row_arithmetic import (
     flushing_rows,
     held_halves,
     rounded_rows,
     short_gates,
 )
+from app.core.verification.suspects.row_slopes import row_slopes
 from app.core.verification.suspects.rows import (
     RowKernel,
     careless_gates,
@@ -32,6 +34,9 @@ from app.core.verification.suspects.rows import (
 
 ROUNDS = 2
 """Causes that are looked for one after the other."""
+
+LEFT_GAIN = 0.2
+"""Of the digits of what a first cause leaves open: these are the errors that are small or of two causes."""
 
 
 def row_causes(
@@ -58,6 +63,19 @@ def row_causes(
     return tuple(sorted(causes, key=lambda each: -each.explains))
 
 
+def row_slope_causes(kernel: RowKernel, found: Errors) -> tuple[Cause, ...]:
+    """The causes that fit the Jacobians, whose elements the ``kernel``'s places count."""
+    seen = evidence_at(kernel.call, 1, found, kernel.use, kernel.dtype)
+    if not seen.wrong.any() or _is_quiet(seen) or is_constant(seen) or seen.wrong.sum() < FEW:
+        return ()
+    place = best(seen, row_slopes(kernel, seen), seen.wrong, LEAST)
+    if place is None:
+        return ()
+    _, met = seen.fit(place[0], np.arange(seen.x.size), seen.wrong)
+    share = float(met.sum() / seen.wrong.sum())
+    return tuple(each._replace(explains=share) for each in place[0].causes(np.flatnonzero(met)))
+
+
 def _is_quiet(seen: Evidence) -> bool:
     """Errors that steps make which are rounded each."""
     return seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize
@@ -79,8 +97,9 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
             short_gates(kernel, seen),
             careless_gates(kernel, seen),
             softmax_kernels(kernel),
+            normalisations(kernel, seen),
         )
-        found = best(seen, suspects, remaining, LEAST)
+        found = best(seen, suspects, remaining, LEAST, LEFT_GAIN if turn else None)
         if found is None:
             return
         _, met = seen.fit(found[0], np.arange(seen.x.size), remaining)

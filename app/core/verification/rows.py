@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.evaluation import JACOBIAN_LIMIT, Mapper, activate, aligned, mixed_axes, rows_of
 from app.core.jobs import Progress
+from app.core.verification.evidence import Cause
 from app.core.verification.exact import DOUBLE, TINY, Exact, Near, doubles, read_ball, rounded_near
 from app.core.verification.job import Report
 from app.core.verification.judgement import WORST, Errors, Judgement, Worst, counted, errors, named
 from app.core.verification.placement import placement
-from app.core.verification.row_causes import row_causes
+from app.core.verification.row_causes import row_causes, row_slope_causes
 from app.core.verification.row_formula import DIGITS_TERMS, RowFormula
+from app.core.verification.suspects.rows import RowKernel
 from app.core.verification.verdict import verdict
 
 MARGIN = 2.0**-50
@@ -35,6 +37,13 @@ MARGIN = 2.0**-50
 
 MOST_TERMS = 500_000
 """Terms of formulas that are worked out in balls for one request: a few seconds."""
+
+
+class _Slopes(NamedTuple):
+    """What is said of the Jacobians."""
+
+    judgement: Judgement
+    causes: tuple[Cause, ...]
 
 
 @dataclass(frozen=True)
@@ -75,18 +84,22 @@ class RowVerification:
                 counted(0, found), worst=tuple(self._worst(found, self._formula, shown, self.outputs.shape))
             )
         ]
-        if self.jacobian is not None:
-            judged.append(self._slopes(self.jacobian, progress))
+        slopes = None if self.jacobian is None else self._slopes(self.jacobian, progress)
+        if slopes is not None:
+            judged.append(slopes.judgement)
         place = placement(found, (len(self._rows), self._width), 0, self.dtype)
         causes = (
             row_causes(self.call, found, finite, self._held, self._axes, self.dtype, self.compute)
             if place is None
             else (place,)
         )
+        if slopes is not None:
+            known = {each.cause for each in causes}
+            causes = (*causes, *(each for each in slopes.causes if each.cause not in known))
         told = verdict(judged, self.tolerance, explained=bool(causes))
         return Report(tuple(judged), causes, told, self.call)
 
-    def _slopes(self, jacobian: Array, progress: Progress) -> Judgement:
+    def _slopes(self, jacobian: Array, progress: Progress) -> _Slopes:
         """The Jacobian's elements, one by one; beside each the input that it is the derivative by."""
         by = np.broadcast_to(self._rows[:, None, :], (len(self._rows), self._width, self._rows.shape[1]))
         finite = np.isfinite(by).all(axis=2, keepdims=True)
@@ -95,7 +108,10 @@ class RowVerification:
         taken = np.where(finite, by, np.nan).ravel()
         found = replace(errors(taken, jacobian.ravel(), exact, self.dtype, flush=self.flush), x=by.ravel())
         shown = np.arange(jacobian.size, dtype=float)
-        return replace(counted(1, found), worst=tuple(self._worst(found, formula, shown, jacobian.shape)))
+        told = replace(counted(1, found), worst=tuple(self._worst(found, formula, shown, jacobian.shape)))
+        use = np.flatnonzero(found.judged & np.isfinite(taken))
+        kernel = RowKernel(self.call, self._held, self._axes, use, self.dtype, self.compute)
+        return _Slopes(told, row_slope_causes(kernel, found))
 
     def _jacobian_of(self, factor: float) -> Array:
         return activate(self.call, factor * self._held, order=1).orders[1].ravel()

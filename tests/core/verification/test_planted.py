@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.core.activations import REGISTRY
-from app.core.arithmetic.formats import FORMATS
+from app.core.arithmetic import Array
+from app.core.arithmetic.formats import FORMATS, round_to
+from app.core.arithmetic.rounding import Rounding
 from app.core.jobs import ignore
+from app.core.verification.exact import doubles, exact_orders
 from app.core.verification.job import Report, Verification
-from tests.core.verification import planted, planted_examiner
-from tests.core.verification.planted import Planted, outputs
+from app.core.verification.rows import RowVerification
+from tests.core.verification import planted, planted_afterwards, planted_examiner
+from tests.core.verification.planted import Planted, inputs, outputs
+from tests.core.verification.planted_afterwards import Row, Slope
 from tests.core.verification.planted_examiner import Examined, answers
 from tests.core.verification.planted_others import OTHER_FAULTS, OTHER_RIGHT
 
@@ -97,3 +106,47 @@ def test_an_examiner_s_faults_are_caught_and_named() -> None:
 )
 def test_an_examiner_s_right_kernels_are_not_accused(kernel: Examined) -> None:
     assert not examined(kernel).causes
+
+
+# Kernels that were written after the causes
+
+
+def held(values: NDArray[Any], dtype: str) -> Array:
+    with np.errstate(all="ignore"):
+        return doubles(round_to(values.astype(np.float64), FORMATS[dtype]))
+
+
+def judged_row(kernel: Row) -> Report:
+    x, call = kernel.x, REGISTRY.resolve(kernel.function, kernel.params)
+    assert kernel.outputs is not None
+    with np.errstate(all="ignore"):
+        found = held(kernel.outputs(x), kernel.dtype)
+        jacobian = None if kernel.jacobian is None else held(kernel.jacobian(x), kernel.dtype)
+    return RowVerification(call, FORMATS[kernel.dtype], x, found, jacobian=jacobian)(map, ignore)
+
+
+def judged_slope(kernel: Slope) -> Report:
+    x, dtype = inputs(kernel.dtype), FORMATS[kernel.dtype]
+    call = REGISTRY.resolve(kernel.function, {})
+    value = exact_orders(call, doubles(x), 1, Rounding(dtype))[0].rounded
+    with np.errstate(all="ignore"):
+        found = held(kernel.kernel(x), kernel.dtype)
+    return Verification(call, dtype, doubles(x), (value, found, None))(map, ignore)
+
+
+@pytest.mark.slow
+def test_rows_and_slopes_are_named() -> None:
+    reports = [(each, judged_row(each)) for each in planted_afterwards.ROWS]
+    reports += [(each, judged_slope(each)) for each in planted_afterwards.SLOPES]  # type: ignore[misc]
+    assert all(report.verdict.state == "faulty" for _, report in reports)
+    wrong = [
+        (*each[:3], report.causes[:1])
+        for each, report in reports
+        if not report.causes or report.causes[0].cause not in each.causes
+    ]
+    assert len(wrong) <= (1 - ALLOWED) * len(reports), wrong
+
+
+@pytest.mark.parametrize("kernel", planted_afterwards.RIGHT_ROWS, ids=lambda each: f"{each[1]} {each[2]}")
+def test_right_rows_are_not_accused(kernel: Row) -> None:
+    assert not judged_row(kernel).causes

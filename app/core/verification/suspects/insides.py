@@ -249,7 +249,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             continue
         taken = partial(_taken, seen, base, inside)
         # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1; float8 is rarer.
-        price = 0.06 if inside.bits >= own else 0.08 if inside in SHORTEST else 0.0
+        price = 0.1 if inside.bits >= own else 0.08 if inside in SHORTEST else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:

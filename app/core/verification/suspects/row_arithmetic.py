@@ -102,6 +102,14 @@ def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
             )
             values = partial(_times, inside, answers, value)
             yield Suspect("low_precision", f"{inside.name} gate", summary, values, price=0.01)
+            with np.errstate(all="ignore"):
+                step = np.where(gate == 0, 0.0, answers / gate)
+            summary = Text(
+                f"The step that the gate's input is multiplied by is rounded to {inside.name}.",
+                f"게이트 입력에 곱하는 값을 {inside.name}으로 반올림했습니다.",
+            )
+            values = partial(_times, inside, step, gate * value)
+            yield Suspect("low_precision", f"{inside.name} step of the gate", summary, values, price=0.02)
 
 
 def _times(inside: Inside, gate: Array, value: Array, places: Places) -> Array:

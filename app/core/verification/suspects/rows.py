@@ -209,9 +209,42 @@ def gated_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     yield kernel.suspect("halves", layout.name, layout.taken, kernel.of_pairs(front, back))
     both = f"{layout.name} and swapped"
     yield kernel.suspect("halves", both, layout.swapped, kernel.of_pairs(back, front))
+    yield from _partly_gated(kernel, first, second)
     for half, gate, value in (("first", first, second), ("second", second, first)):
         for label, base in catalogue(0):
             yield _other_gate(half, label, base, gate.ravel()[kernel.use], value.ravel()[kernel.use])
+
+
+def _partly_gated(kernel: RowKernel, first: Array, second: Array) -> Iterator[Suspect]:
+    """One half alone, or the product of the two."""
+    ways = {
+        "the first half alone": (
+            Text("The answers are the first half.", "결과가 앞쪽 절반 그대로입니다."),
+            first,
+        ),
+        "the second half alone": (
+            Text("The answers are the second half.", "결과가 뒤쪽 절반 그대로입니다."),
+            second,
+        ),
+        "no gate": (
+            Text("The halves are multiplied without a gate.", "게이트 없이 두 절반을 곱했습니다."),
+            first * second,
+        ),
+    }
+    for detail, (summary, values) in ways.items():
+        yield kernel.suspect("other_variant", detail, summary, values)
+    for half, value in (("first", second), ("second", first)):
+        korean = {"first": "앞쪽", "second": "뒤쪽"}[half]
+        ones = kernel.of_pairs(first, np.ones_like(second))
+        if half == "second":
+            ones = kernel.of_pairs(np.ones_like(first), second)
+        left_out = Text(
+            f"Only the {half} half counts: the other is left out.",
+            f"{korean} 절반만 쓰였고 다른 절반은 빠졌습니다.",
+        )
+        yield kernel.suspect("other_variant", f"{half} half alone, the other 1", left_out, ones)
+        added = Text("The two halves are added, not multiplied.", "두 절반을 곱하지 않고 더했습니다.")
+        yield kernel.suspect("other_variant", f"sum with the {half} half gated", added, ones + value.ravel())
 
 
 def _other_gate(half: str, label: str, base: Base, gate: Array, value: Array) -> Suspect:

@@ -1,0 +1,152 @@
+"""Softmax's kin whose rows are divided by another number than their sum, or by none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
+from app.core.arithmetic import Array
+from app.core.verification.evidence import Evidence, Suspect
+from app.core.verification.suspects.rows import LONGEST, RowKernel
+
+MOST_LEFT_OUT = 64
+"""Elements at the end of a row that a sum may leave out: a vector that was not full."""
+
+
+SHORT_SUM = 2.0**-5
+"""Of a sum: what a short format may make of it; more is another number."""
+
+TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
+"""Elements that a kernel works on at a time."""
+
+
+def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Each as a divisor of e to the scores; of the logarithm, as a number that is taken off."""
+    entry = kernel.call.activation
+    if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
+        return
+    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
+    with np.errstate(all="ignore"):
+        largest = scores.max(axis=1, keepdims=True)
+        shifted = scores - largest
+        powers = np.exp(shifted)
+        total = powers.sum(axis=1, keepdims=True)
+        for detail, summary, divisor in _divisors(powers, total, largest):
+            values = shifted - np.log(divisor) if entry is LOG_SOFTMAX else powers / divisor
+            yield kernel.suspect("normalisation", detail, summary, values)
+        yield from _tiles(kernel, scores, logarithm=entry is LOG_SOFTMAX)
+        if entry is LOG_SOFTMAX:
+            yield from _logarithms(kernel, shifted - np.log(total))
+        yield _of_each_row(kernel, seen, logarithm=entry is LOG_SOFTMAX)
+
+
+def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
+    """What rows are divided by instead of their sum; ``powers`` are e to the scores less the largest."""
+    count = powers.shape[1]
+    one = np.ones_like(total)
+    yield (
+        "not divided",
+        Text("The rows are not divided by their sums.", "줄을 그 합으로 나누지 않았습니다."),
+        one,
+    )
+    yield (
+        "not divided, the maximum not subtracted",
+        Text(
+            "The rows are not divided by their sums, nor is the maximum subtracted.",
+            "줄을 그 합으로 나누지 않았고 최댓값도 빼지 않았습니다.",
+        ),
+        np.exp(-largest),
+    )
+    yield (
+        "the maximum left out of the sum",
+        Text("The maximum is subtracted in the sum alone.", "최댓값을 합에서만 뺐습니다."),
+        total * np.exp(-largest),
+    )
+    ways = {
+        "their length": ("길이", one * count),
+        "the root of their length": ("길이의 제곱근", one * np.sqrt(count)),
+        "the root of the sum of squares": (
+            "제곱합의 제곱근",
+            np.sqrt((powers**2).sum(axis=1, keepdims=True)),
+        ),
+        "the root of their sum": ("합의 제곱근", np.sqrt(total)),
+        "the sum of the whole array": ("배열 전체의 합", one * total.sum()),
+        "their sum and 1": ("합에 1을 더한 값", total + np.exp(-largest)),
+        "their sum, less the largest, and 1": ("최댓값을 뺀 합에 1을 더한 값", total + 1),
+        "the sum of the row before": ("앞줄의 합", np.roll(total, 1, axis=0)),
+        "the sum of the row after": ("뒷줄의 합", np.roll(total, -1, axis=0)),
+        "the sum of the first row": ("첫 줄의 합", one * total[0]),
+        "the mean": ("평균", total / count),
+    }
+    for way, (korean, divisor) in ways.items():
+        summary = Text(f"The rows are divided by {way}.", f"줄을 {korean}(으)로 나누었습니다.")
+        yield f"divided by {way}", summary, divisor
+    for left_out in range(1, min(MOST_LEFT_OUT, count - 1) + 1):
+        summary = Text(
+            f"The sums leave out the last {left_out} elements of each row.",
+            f"합에 줄마다 마지막 원소 {left_out}개가 빠졌습니다.",
+        )
+        short = powers[:, :-left_out].sum(axis=1, keepdims=True)
+        yield f"sum without the last {left_out}", summary, short
+
+
+def _logarithms(kernel: RowKernel, values: Array) -> Iterator[Suspect]:
+    for base in (2, 10):
+        summary = Text(f"The logarithm is to base {base}.", f"밑이 {base}인 로그를 취했습니다.")
+        yield kernel.suspect("wrong_parameter", f"logarithm to base {base}", summary, values / np.log(base))
+    sign = Text("The sign is turned.", "부호가 반대입니다.")
+    yield kernel.suspect("wrong_parameter", "sign", sign, -values)
+
+
+def _of_each_row(kernel: RowKernel, seen: Evidence, *, logarithm: bool) -> Suspect:
+    """Right but for a factor, or of the logarithm a number, of each row's own."""
+    row = kernel.use // kernel.width
+    with np.errstate(all="ignore"):
+        apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    middles = np.array([_middle(each) for each in np.split(apart, starts[1:])]) if row.size else apart
+    own = np.repeat(middles, np.diff(np.append(starts, row.size)))
+    values = seen.exact + own if logarithm else seen.exact * own
+    off = float(np.abs(middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
+    if off < SHORT_SUM:
+        cause, detail = "low_precision", f"sums, off by {off:.2g} at most"
+        summary = Text(
+            f"Each row is off by a factor of its own, {off:.2g} at most: its sum is rounded.",
+            f"줄마다 고유한 비율(최대 {off:.2g})만큼 어긋나 있습니다. 합을 반올림했습니다.",
+        )
+    else:
+        cause, detail = "normalisation", "a number for each row"
+        summary = Text(
+            "Each row is right but for a number of its own: it is not divided by its sum.",
+            "줄마다 고유한 값 하나만큼만 어긋나 있습니다. 줄을 그 합으로 나누지 않았습니다.",
+        )
+    return Suspect(cause, detail, summary, lambda places: values[places], price=0.15)
+
+
+def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Suspect]:
+    count = scores.shape[1]
+    for width in TILES:
+        if width >= count:
+            return
+        parts = [_shares(scores[:, at : at + width], logarithm) for at in range(0, count, width)]
+        summary = Text(
+            f"Every {width} elements are normalised by themselves, not the whole row.",
+            f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
+        )
+        yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
+
+
+def _shares(scores: Array, logarithm: bool) -> Array:
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    total = powers.sum(axis=1, keepdims=True)
+    found: Array = shifted - np.log(total) if logarithm else powers / total
+    return found
+
+
+def _middle(values: Array) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else np.nan

@@ -1,0 +1,169 @@
+"""Supposed Jacobians of functions that mix elements: terms left out, halves swapped, shares rounded first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from app.core.activations import REGISTRY
+from app.core.activations.definition import Rowwise, Text
+from app.core.activations.registry import Call
+from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
+from app.core.arithmetic import Array
+from app.core.evaluation import activate
+from app.core.verification.evidence import Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.formulas import catalogue
+from app.core.verification.suspects.insides import SHORT, exactly, own_format, stepwise_kernels
+from app.core.verification.suspects.rows import RowKernel, gate_of, has_weights
+
+
+def row_slopes(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Of ``kernel``, whose ``use`` counts the elements of its Jacobians."""
+    entry = kernel.call.activation
+    if entry in (SOFTMAX, SOFTMIN, LOG_SOFTMAX):
+        yield from _of_shares(kernel)
+    if kernel.gates:
+        yield from _of_halves(kernel, seen)
+    yield from _of_others(kernel)
+
+
+def _told(
+    kernel: RowKernel, cause: str, detail: str, en: str, ko: str, values: Array, price: float = 0.0
+) -> Suspect:
+    return kernel.suspect(cause, detail, Text(en, ko), values, price)
+
+
+def _of_shares(kernel: RowKernel) -> Iterator[Suspect]:
+    entry = kernel.call.activation
+    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
+    with np.errstate(all="ignore"):
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares = powers / powers.sum(axis=1, keepdims=True)
+    sign = -1.0 if entry is SOFTMIN else 1.0
+    logarithm = entry is LOG_SOFTMAX
+
+    def jacobian(s: Array, one: float = 1.0, others: float = 1.0) -> Array:
+        unit = one * np.eye(s.shape[1])
+        if logarithm:
+            return np.asarray(unit - others * s[:, None, :])
+        return np.asarray(sign * (s[:, :, None] * unit - others * s[:, :, None] * s[:, None, :]))
+
+    whole = jacobian(shares)
+    own = np.eye(shares.shape[1])
+    ways = (
+        ("the diagonal alone", "Only the diagonal is there.", "대각선만 있습니다.", whole * own),
+        (
+            "no cross terms",
+            "The products of two shares are left out.",
+            "두 몫의 곱을 뺐습니다.",
+            jacobian(shares, others=0.0),
+        ),
+        (
+            "no unit matrix",
+            "The diagonal lacks its 1.",
+            "대각선의 1이 빠졌습니다.",
+            jacobian(shares, one=0.0),
+        ),
+        ("sign", "The sign is turned.", "부호가 반대입니다.", -whole),
+        ("transposed", "Rows and columns are swapped.", "행과 열이 바뀌었습니다.", whole.transpose(0, 2, 1)),
+    )
+    for detail, en, ko, values in ways:
+        yield _told(kernel, "other_variant", detail, en, ko, values)
+    for inside in dict.fromkeys((own_format(kernel.dtype), *SHORT)):
+        if inside.bits > SHORT[0].bits or (inside.bits == SHORT[0].bits and kernel.dtype.itemsize > 2):
+            continue
+        en = f"It is made of shares that were rounded to {inside.name}."
+        ko = f"{inside.name}으로 반올림한 몫으로 계산했습니다."
+        rounded = inside.rounded(shares)
+        if logarithm:
+            values = jacobian(rounded)
+        else:
+            values = sign * rounded[:, :, None] * inside.rounded(own - rounded[:, None, :])
+        yield _told(kernel, "low_precision", f"shares in {inside.name}", en, ko, values, 0.01)
+
+
+def _of_halves(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Columns of the Jacobians: which element of the pair the derivative is by."""
+    exact = np.zeros(len(kernel.rows) * kernel.width * kernel.rows.shape[1])
+    exact[kernel.use] = seen.exact
+    whole = exact.reshape(len(kernel.rows), kernel.width, -1)
+    assert isinstance(kernel.call.activation, Rowwise)
+    apart = not kernel.call.activation.interleaved
+    columns = np.arange(whole.shape[2])
+    partner = (columns + kernel.width) % columns.size if apart else columns ^ 1
+    first = columns < kernel.width if apart else columns % 2 == 0
+    en, ko = "The derivatives by the two halves are swapped.", "두 절반에 대한 미분이 서로 바뀌었습니다."
+    yield _told(kernel, "halves", "swapped", en, ko, whole[:, :, partner])
+    for name, korean, mine in (("first", "앞쪽", first), ("second", "뒤쪽", ~first)):
+        en, ko = f"The derivative by the {name} half is left out.", f"{korean} 절반에 대한 미분이 빠졌습니다."
+        yield _told(kernel, "other_variant", f"{name} half left out", en, ko, np.where(mine, 0.0, whole))
+        yield from _of_the_gate(kernel, seen, mine)
+
+
+def _of_the_gate(kernel: RowKernel, seen: Evidence, mine: Mask) -> Iterator[Suspect]:
+    """The gate's own slope in every writing, with every step rounded, if the gate is ``mine``."""
+    gate, value = kernel.pairs if mine[0] else kernel.pairs[::-1]
+    row, output, by = np.unravel_index(kernel.use, (len(kernel.rows), kernel.width, mine.size))
+    x, other = gate[row, output], value[row, output]
+    outputs = kernel.of_rows(kernel.rows).reshape(gate.shape)[row, output]
+    call = gate_of(replace(seen, order=0, exact=outputs), x, other)
+    if call is None:
+        return
+    here = mine[by] & (seen.exact != 0)
+    gates = replace(seen, call=call, order=1, x=x)
+    if not gates.has_formula:
+        return
+    with np.errstate(all="ignore"):
+        there = np.abs(exactly(gates.base, x) * other - seen.exact) <= 2.0**-40 * np.abs(seen.exact)
+    if there[here].mean() < 0.5:
+        return
+    with np.errstate(all="ignore"):
+        step = outputs / x
+    held = np.where(here, step, seen.exact)
+    summary = Text("The slope of the gate's own step is left out.", "게이트 안쪽 함수의 기울기가 빠졌습니다.")
+    yield Suspect("other_variant", "the step's slope left out", summary, lambda places: held[places])
+    yield from _other_slopes(seen, here, x, other)
+    for suspect in stepwise_kernels(gates, gates.base, kernel.compute):
+
+        def predicted(places: Places, suspect: Suspect = suspect) -> Array:
+            with np.errstate(all="ignore"):
+                slope = suspect.predicted(places) * other[places]
+            return np.where(here[places], slope, seen.exact[places])
+
+        if suspect.room is None:
+            yield replace(suspect, predicted=predicted, base=None, noisy=False, key=None)
+
+
+def _other_slopes(seen: Evidence, here: Mask, x: Array, other: Array) -> Iterator[Suspect]:
+    """The slope, or the value, of another function in the place of the gate's slope."""
+    for order in (1, 0):
+        for label, base in catalogue(order):
+
+            def predicted(places: Places, base: Base = base) -> Array:
+                with np.errstate(all="ignore"):
+                    return np.where(
+                        here[places], exactly(base, x[places]) * other[places], seen.exact[places]
+                    )
+
+            name = f"the slope of {label}" if order else label
+            korean = f"{label}의 기울기" if order else label
+            summary = Text(
+                f"The gate's slope is taken to be {name}.", f"게이트의 기울기로 {korean}을(를) 썼습니다."
+            )
+            yield Suspect("other_variant", f"{name} for the gate's", summary, predicted, price=0.05)
+
+
+def _of_others(kernel: RowKernel) -> Iterator[Suspect]:
+    """The Jacobians of every other function that makes as many outputs of a row."""
+    length = kernel.rows.shape[1]
+    for name, entry in REGISTRY.items():
+        if entry is kernel.call.activation or not isinstance(entry, Rowwise) or has_weights(entry):
+            continue
+        call: Call = REGISTRY.resolve(name, {})
+        if (length % 2 and not entry.several_axes) or entry.width(length, **call.params) != kernel.width:
+            continue
+        values = activate(call, kernel.rows, order=1).orders[1]
+        en, ko = f"The derivatives are those of {name}.", f"미분이 {name}의 것과 같습니다."
+        yield _told(kernel, "other_variant", name, en, ko, values, 0.05)
