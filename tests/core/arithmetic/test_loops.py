@@ -223,7 +223,7 @@ def bits_that_differ(entry: Elementwise, x: np.ndarray) -> int:
 
 @pytest.mark.slow
 @over_rough
-def test_float32_has_the_bits_that_care_gives_all_over(entry: Elementwise) -> None:
+def test_the_quick_loop_gives_the_same_bits_all_over(entry: Elementwise) -> None:
     """Four million numbers, evenly among all that there are."""
     bits = np.arange(zlib.crc32(entry.name.encode()) % 1021, 2**32, 1021, dtype=np.uint32)
     assert bits_that_differ(entry, bits.view(np.float32)) == 0
@@ -231,7 +231,7 @@ def test_float32_has_the_bits_that_care_gives_all_over(entry: Elementwise) -> No
 
 @pytest.mark.study
 @over_rough
-def test_every_float32_has_the_bits_that_care_gives(entry: Elementwise) -> None:
+def test_the_quick_loop_gives_the_same_bits_for_every_float32(entry: Elementwise) -> None:
     step = 2**22
     for start in range(0, 2**32, step):
         bits = np.arange(start, start + step, dtype=np.uint64).astype(np.uint32)
