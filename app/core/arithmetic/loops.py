@@ -303,7 +303,7 @@ def _quickly(name: str, function: Function, end: Any, count: int, parameters: in
 
 
 _MARKS = types.Array(types.boolean, 1, "C")
-_NOTHING, _PIECE = np.uint64(0), np.uint64(1024)
+_NOTHING, _HANDFUL, _PIECE = np.uint64(0), np.uint64(64), np.uint64(1024)
 
 _STEP = np.int64(SLACK * 2**53)
 """A number's `SLACK` in units of a double's last place, or more."""
@@ -398,14 +398,24 @@ def _mark_far(x: Array, marks: Array, reach: float, start: Unsigned, stop: Unsig
 @scalar
 def _note(marks: Array, noted: Array, found: Unsigned, start: Unsigned, stop: Unsigned) -> Unsigned:
     """Notes the indices of marked numbers after the ``found`` ones, and returns how many they are then."""
+    if not _some(marks, start, stop):
+        return found
+    for first in range(start, stop, _HANDFUL):
+        last = min(first + _HANDFUL, stop)
+        if _some(marks, first, last):
+            for i in range(first, last):
+                noted[found] = i
+                found += np.uint64(marks[i])
+    return found
+
+
+@scalar
+def _some(marks: Array, start: Unsigned, stop: Unsigned) -> bool:
+    """Whether any is set."""
     some = False
     for i in range(start, stop):
         some |= marks[i]
-    if some:
-        for i in range(start, stop):
-            noted[found] = i
-            found += np.uint64(marks[i])
-    return found
+    return some
 
 
 def _doubtful(x: Array, rows: Any, marks: Array, noted: Array, ends: Any) -> Any:

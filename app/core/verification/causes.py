@@ -41,6 +41,7 @@ from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
     relatives,
+    scaled_answers,
     turned_parameters,
 )
 from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
@@ -215,6 +216,7 @@ class _Round:
         yield from turned_parameters(seen, base)
         if regular:
             yield from self._parameters
+            yield from scaled_answers(seen, self.remaining)
             yield from early_ends(seen)
             yield from clipped_arguments(seen, base, self.remaining)
         yield from cut_answers(seen)

@@ -223,7 +223,7 @@ def bits_that_differ(entry: Elementwise, x: np.ndarray) -> int:
 
 @pytest.mark.slow
 @over_rough
-def test_float32_has_the_bits_that_care_gives_all_over(entry: Elementwise) -> None:
+def test_the_quick_loop_gives_the_same_bits_all_over(entry: Elementwise) -> None:
     """Four million numbers, evenly among all that there are."""
     bits = np.arange(zlib.crc32(entry.name.encode()) % 1021, 2**32, 1021, dtype=np.uint32)
     assert bits_that_differ(entry, bits.view(np.float32)) == 0
@@ -231,7 +231,7 @@ def test_float32_has_the_bits_that_care_gives_all_over(entry: Elementwise) -> No
 
 @pytest.mark.study
 @over_rough
-def test_every_float32_has_the_bits_that_care_gives(entry: Elementwise) -> None:
+def test_the_quick_loop_gives_the_same_bits_for_every_float32(entry: Elementwise) -> None:
     step = 2**22
     for start in range(0, 2**32, step):
         bits = np.arange(start, start + step, dtype=np.uint64).astype(np.uint32)
@@ -244,6 +244,7 @@ look_at_ties: Any = njit(lambda high, low: loops._unless_exact(Scaled(high, low,
 
 @settings(deadline=None, max_examples=1000)  # the first compiles
 @case(single=-float(np.nextafter(np.float32(2.0**-126), np.float32(0))), beside=0.0, moved=-1.0, size=0.0)
+@case(single=float(np.finfo(np.float32).max), beside=0.0, moved=0.0, size=0.0)
 @case(single=0.0, beside=0.0, moved=1.0, size=0.0)
 @case(single=-(2.0**-126), beside=0.0, moved=-1.0, size=0.0)
 @given(
@@ -266,7 +267,7 @@ def test_what_may_be_rounded_elsewhere_is_in_doubt(
     subnormal = 0 < abs(rounded) <= 2.0**-126 or (rounded == 0 and bool(np.signbit(rounded)))
     assert rounded == truth or distance == 0 or subnormal or not np.isfinite(rounded)
     rounded, distance = look_at_ties(value, 1.0)
-    assert rounded == truth or distance == 0
+    assert rounded == truth or distance == 0 or not np.isfinite(value)  # which is always exact
     rounded, distance = look_at_ties(value, 0.0)
     assert rounded == exact
     assert distance != 0

@@ -21,7 +21,7 @@ from app.core.formulas.tree import TWO, Tree, name, number, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
-from app.core.verification.evidence import FAR, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FAR, FEW, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
 from app.core.verification.suspects.trees import replaced
@@ -154,6 +154,44 @@ def turned_parameters(seen: Evidence, base: Base) -> Iterator[Suspect]:
             f"배열 매개변수를 입력의 {axis}번 축을 따라 적용했습니다.",
         )
         yield Suspect("wrong_parameter", f"axis={axis}", summary, partial(exactly_at, other, base))
+
+
+def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """The right answers times a number, or plus one, that most of the wrong answers agree on."""
+    use = remaining & np.isfinite(seen.output) & np.isfinite(seen.exact) & (seen.exact != 0)
+    if use.sum() < FEW:
+        return
+    with np.errstate(all="ignore"):
+        ratio, difference = seen.output[use] / seen.exact[use], seen.output[use] - seen.exact[use]
+    factor, term = (_short(_agreed(each)) for each in (ratio, difference))
+    if factor not in {0.0, 1.0}:
+        summary = Text(
+            f"The answers are the right ones times {factor:.10g}.",
+            f"정답에 {factor:.10g}을(를) 곱한 값입니다.",
+        )
+        run = partial(_scaled, seen, factor, 0.0)
+        yield Suspect("wrong_parameter", f"answers times {factor:.10g}", summary, run, price=0.02)
+    if term:
+        summary = Text(
+            f"The answers are the right ones plus {term:.10g}.", f"정답에 {term:.10g}을(를) 더한 값입니다."
+        )
+        yield Suspect(
+            "wrong_parameter",
+            f"answers plus {term:.10g}",
+            summary,
+            partial(_scaled, seen, 1.0, term),
+            price=0.02,
+        )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}") if math.isfinite(value) else 0.0
+
+
+def _scaled(seen: Evidence, factor: float, term: float, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        found: Array = factor * seen.exact[places] + term
+    return found
 
 
 def fitted(seen: Evidence, base: Base, parameter: str) -> float | None:
