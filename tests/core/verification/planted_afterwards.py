@@ -1,7 +1,7 @@
-"""Kernels that were written after the causes, by row and of slopes, and on which no cause was ever tuned.
+"""Kernels written after the first row and derivative causes, in the style of public kernels.
 
-They follow public kernels as one remembers them; what the judge said of them at first sight is in
-docs/kernels.md.
+docs/kernels.md has the judge's verdicts at first sight. Three kinds of cause were added since because of
+them, so these kernels no longer measure what the judge says of unknown ones.
 """
 
 from __future__ import annotations
