@@ -20,6 +20,7 @@ GIVEN = {
     "DoubleDouble": DoubleDouble(0.75, 0.0),
     "float": 0.5,
     "bool": True,
+    "int": 1,
 }
 MADE = {
     f"{module.__name__.rpartition('.')[2]}.{name}": function
