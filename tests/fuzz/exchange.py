@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
 import time
+import zlib
 from typing import NamedTuple
 
 from tests.fuzz.kinds import MARKER, Case
@@ -128,7 +130,7 @@ class Connection:
                 raise Broken("a header twice")
             headers[name] = field[2]
         status = int(found[1])
-        return Answer(status, headers, self._body(status, headers))
+        return Answer(status, headers, _plain(self._body(status, headers), headers))
 
     def _body(self, status: int, headers: dict[bytes, bytes]) -> bytes:
         if status < 200 or status in (204, 304):
@@ -171,6 +173,16 @@ class Connection:
         piece = self._socket.recv(1 << 20)
         self._left += piece
         return bool(piece)
+
+
+def _plain(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """The body without its compression, which a mutated request may have asked for."""
+    if not body or headers.get(b"content-encoding") != b"gzip":
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Broken("invalid gzip") from error
 
 
 def _wrong(answer: Answer) -> list[str]:
