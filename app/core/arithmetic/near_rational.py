@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
 from flint import arb, arb_series, fmpq, fmpq_series
 
@@ -441,7 +441,8 @@ NEAR_RATIONAL: Mapping[str, Callable[..., NearRational]] = {
 """The functions and operations of the formula language over these series, but for those that choose."""
 
 
-class Choices(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Choices:
     """The functions that choose between branches, and the comparisons."""
 
     functions: Mapping[str, Callable[..., NearRational]]

@@ -161,7 +161,7 @@ class _Prover:
         self._fixed = fixed
         self._rounding = rounding
         self._terms = part.last + 1
-        self._near_rational_functions: dict[tuple[int, int], Callable[[Sequence[float]], NearRational]] = {}
+        self._near_rational_functions: dict[tuple[int, Choices], Callable[..., NearRational]] = {}
 
     @property
     def count(self) -> int:
@@ -379,8 +379,7 @@ class _Prover:
         orders: range,
         choices: Choices = near_rational.AT_THE_POINT,
     ) -> list[float | None]:
-        # Built once for many points; ``choices`` are the module's own, which stay where they are.
-        key = (bits, id(choices))
+        key = (bits, choices)
         with precision(bits):
             if key not in self._near_rational_functions:
                 self._near_rational_functions[key] = self._near_rational_function(choices)

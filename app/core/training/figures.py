@@ -186,7 +186,7 @@ def _binned(outputs: Array) -> _Binned | None:
         return None
     counts = np.zeros((len(outputs), BINS), np.int64)
     _count(np.ascontiguousarray(outputs).reshape(len(outputs), -1), low, BINS / ((high - low) or 1.0), counts)
-    return _Binned(low, high, counts / (outputs[0].size or 1))
+    return _Binned(low, high, counts / outputs[0].size)
 
 
 @compiled("void(f8[:,::1], f8, f8, i8[:,::1])")

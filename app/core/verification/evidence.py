@@ -46,6 +46,9 @@ PERFECT = 0.9995
 FEW = 8
 """Numbers that show no pattern."""
 
+MIDDLE = 2.0**-12, 2.0**8
+"""Magnitudes of inputs where most kernels err."""
+
 MANY, IRREGULAR = 200, 0.4
 """Pairs of neighbours that show a pattern, if they have one, and changes of sign, a share, that show none."""
 
@@ -156,6 +159,14 @@ class Evidence:
     def size(self) -> Array:
         """The errors in ulps."""
         return np.where(self.faithful, np.minimum(self.off(self.exact), 1.0), self.off(self.exact))
+
+    @cached_property
+    def parts(self) -> tuple[Mask, ...]:
+        """The inputs by magnitude: nearly subnormal, in the middle, nearly overflowing, and the others."""
+        size, largest = np.abs(self.x), float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
+        tiny, huge = size <= 4 * self.smallest_normal, size >= largest / 8
+        middle = (size >= MIDDLE[0]) & (size <= MIDDLE[1]) & ~tiny & ~huge
+        return tiny, middle, huge, ~(tiny | middle | huge)
 
     @cached_property
     def gap(self) -> Array:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +36,8 @@ PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 """Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
 suspects out together, if so many are wrong."""
 
-MIDDLE, PROBED = (2.0**-12, 2.0**8), (0.0625, 0.625, 0.0625, 0.25)
-"""Sizes of inputs where most kernels err, and the shares of the probes that `_parts` have."""
+PROBED = (0.0625, 0.625, 0.0625, 0.25)
+"""The shares of the probes that `Evidence.parts` have."""
 
 FORGOTTEN = 0.1
 """Of the errors: a part with fewer needs no probes."""
@@ -49,7 +48,7 @@ CLOSE = 0.6
 TOGETHER, FOREMOST = 64, 12
 """Suspects that are looked at together, and those of them that are looked at more closely."""
 
-ALBUMS = 9
+KEPT_FUNCTIONS = 9
 """Functions, each order for itself, for which a worker keeps what suspects say: up to 4 MB each."""
 
 
@@ -91,26 +90,18 @@ def _likely(
         telling = _telling(remaining[probes])
         weight = _weight(seen, remaining, probes[telling])
         if weight is not None:
-            album = _Album.of(seen, probes)
-            return _not_ruled_out(album, (telling, weight), seen, suspects, remaining, CLOSE * least)
+            kept = _Predictions.of(seen, probes)
+            return _not_ruled_out(kept, (telling, weight), seen, suspects, remaining, CLOSE * least)
     if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
         few = _runs(places, GLANCE)
         alike = np.arange(few.size), np.ones(few.size)
-        return _not_ruled_out(_Album.of(seen, few), alike, seen, suspects, remaining, least / 2)
+        return _not_ruled_out(_Predictions.of(seen, few), alike, seen, suspects, remaining, least / 2)
     return iter(suspects)
-
-
-def _parts(seen: Evidence) -> tuple[Mask, ...]:
-    """The inputs by their size: nearly subnormal, in the middle, nearly infinite, and the others."""
-    size, largest = np.abs(seen.x), float(ml_dtypes.finfo(seen.dtype).max)  # type: ignore[no-untyped-call]
-    tiny, huge = size <= 4 * seen.smallest_normal, size >= largest / 8
-    middle = (size >= MIDDLE[0]) & (size <= MIDDLE[1]) & ~tiny & ~huge
-    return tiny, middle, huge, ~(tiny | middle | huge)
 
 
 def _probes(seen: Evidence) -> Places:
     places = []
-    for part, share in zip(_parts(seen), PROBED, strict=True):
+    for part, share in zip(seen.parts, PROBED, strict=True):
         there = np.flatnonzero(part)
         count = int(min(share * PROBES, there.size)) // RUN * RUN
         if count:
@@ -121,7 +112,7 @@ def _probes(seen: Evidence) -> Places:
 def _weight(seen: Evidence, remaining: Mask, probes: Places) -> Array | None:
     """What makes up for parts with more probes than others; None where one with errors has too few."""
     weight = np.zeros(probes.size)
-    for part in _parts(seen):
+    for part in seen.parts:
         wrong, there = int((remaining & part).sum()), int((remaining & part)[probes].sum())
         if there < WRONG_PROBES / 4 and wrong > FORGOTTEN * remaining.sum():
             return None
@@ -148,7 +139,7 @@ def _telling(wrong: Mask) -> Places:
 
 
 def _not_ruled_out(
-    album: _Album,
+    kept: _Predictions,
     telling: tuple[Places, Array],
     seen: Evidence,
     suspects: Iterable[Suspect],
@@ -158,32 +149,32 @@ def _not_ruled_out(
     """Those that meet so much of what the telling probes show, the foremost of each group."""
     rest = iter(suspects)
     while together := list(islice(rest, TOGETHER)):
-        shares = album.shares(seen, together, remaining, telling)
+        shares = kept.shares(seen, together, remaining, telling)
         foremost = np.sort(np.argsort(-shares, kind="stable")[:FOREMOST])
         yield from (together[place] for place in foremost[shares[foremost] >= least])
 
 
-class _Said(NamedTuple):
+class _Prediction(NamedTuple):
     """What a suspect predicts at the probes, in the kernel's format, or how large errors it allows there."""
 
     kind: str
     numbers: NDArray[Any]
 
 
-class _Album:
+class _Predictions:
     """What suspects of one function say at the probes."""
 
     def __init__(self, probes: Places) -> None:
         self._probes = probes
-        self._kept: dict[tuple[object, ...], _Said] = {}
+        self._kept: dict[tuple[object, ...], _Prediction] = {}
 
     @classmethod
-    def of(cls, seen: Evidence, probes: Places) -> _Album:
+    def of(cls, seen: Evidence, probes: Places) -> _Predictions:
         """The one that is kept for this function, order and format at these inputs."""
         if seen.arrays or not seen.by_size:
             return cls(probes)
         numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
-        return _kept_album(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))
+        return _kept_predictions(probes.tobytes(), (seen.base.key, seen.order, seen.dtype, *numbers))
 
     def shares(
         self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, weighed: tuple[Places, Array]
@@ -191,7 +182,7 @@ class _Album:
         """What share of the errors at some of the probes, which have weights, each meets."""
         telling, weight = weighed
         probes = self._probes[telling]
-        said = [self._said(seen, each) for each in suspects]
+        said = [self._of(seen, each) for each in suspects]
         found = np.zeros(len(said))
         for kind in {each.kind for each in said}:
             places = [place for place, each in enumerate(said) if each.kind == kind]
@@ -204,21 +195,21 @@ class _Album:
                 )
         return found
 
-    def _said(self, seen: Evidence, suspect: Suspect) -> _Said:
+    def _of(self, seen: Evidence, suspect: Suspect) -> _Prediction:
         if suspect.key is None:
-            return _asked(seen, suspect, self._probes)
+            return _predict(seen, suspect, self._probes)
         if suspect.key not in self._kept:
-            self._kept[suspect.key] = _asked(seen, suspect, self._probes)
+            self._kept[suspect.key] = _predict(seen, suspect, self._probes)
         return self._kept[suspect.key]
 
 
-def _asked(seen: Evidence, suspect: Suspect, places: Places) -> _Said:
+def _predict(seen: Evidence, suspect: Suspect, places: Places) -> _Prediction:
     if suspect.room is not None:
-        return _Said("room", suspect.room(places).astype(np.float32))
+        return _Prediction("room", suspect.room(places).astype(np.float32))
     said = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
-    return _Said("noisy" if suspect.noisy else "plain", said)
+    return _Prediction("noisy" if suspect.noisy else "plain", said)
 
 
-@lru_cache(maxsize=ALBUMS)
-def _kept_album(probes: bytes, _: tuple[object, ...]) -> _Album:
-    return _Album(np.frombuffer(probes, np.intp))
+@lru_cache(maxsize=KEPT_FUNCTIONS)
+def _kept_predictions(probes: bytes, _: tuple[object, ...]) -> _Predictions:
+    return _Predictions(np.frombuffer(probes, np.intp))

@@ -105,6 +105,18 @@ def silu(x: Any) -> Any:
     return x * special.expit(x)
 
 
+def swiglu(x: Any) -> Any:
+    return silu(halves(x)[0]) * halves(x)[1]
+
+
+def softmax(x: Any) -> Any:
+    return special.softmax(x, axis=1)
+
+
+def log_softmax(x: Any) -> Any:
+    return special.log_softmax(x, axis=1)
+
+
 def swiglu_triton(x: Any) -> Any:
     """float32 inside, the gate cast to bfloat16 before the product."""
     gate, up = halves(x)
@@ -241,7 +253,7 @@ ROWS: tuple[Row, ...] = (
         "softmax",
         "float32",
         "other_variant",
-        lambda x: special.softmax(x, axis=1),
+        softmax,
         diagonal_slope,
         shape=(6, 20),
     ),
@@ -250,7 +262,7 @@ ROWS: tuple[Row, ...] = (
         "softmax",
         "float32",
         "low_precision",
-        lambda x: special.softmax(x, axis=1),
+        softmax,
         short_softmax_slope,
         shape=(6, 20),
     ),
@@ -259,7 +271,7 @@ ROWS: tuple[Row, ...] = (
         "log_softmax",
         "bfloat16",
         "other_variant wrong_parameter",
-        lambda x: special.log_softmax(x, axis=1),
+        log_softmax,
         log_slope_turned,
         shape=(6, 20),
     ),
@@ -268,7 +280,7 @@ ROWS: tuple[Row, ...] = (
         "swiglu",
         "float32",
         "halves",
-        lambda x: silu(halves(x)[0]) * halves(x)[1],
+        swiglu,
         gated_slope(silu_slope, silu, turned=True),
         shape=(8, 24),
     ),
@@ -277,7 +289,7 @@ ROWS: tuple[Row, ...] = (
         "swiglu",
         "bfloat16",
         "other_variant",
-        lambda x: silu(halves(x)[0]) * halves(x)[1],
+        swiglu,
         gated_slope(special.expit, silu),
         shape=(8, 24),
     ),
@@ -286,7 +298,7 @@ ROWS: tuple[Row, ...] = (
         "swiglu",
         "float32",
         "other_variant",
-        lambda x: silu(halves(x)[0]) * halves(x)[1],
+        swiglu,
         gated_slope(lambda g: special.expit(g) * (1 - special.expit(g)), silu),
         shape=(8, 24),
     ),
@@ -295,14 +307,14 @@ ROWS: tuple[Row, ...] = (
 RIGHT_ROWS: tuple[Row, ...] = (
     row("float32", "softmax", "bfloat16", "", float32_rows),
     row("float32", "softmax", "float16", "", float32_rows, shape=(16, 200)),
-    row("float64", "log_softmax", "float32", "", lambda x: special.log_softmax(x, axis=1)),
-    row("float64", "swiglu", "float32", "", lambda x: silu(halves(x)[0]) * halves(x)[1]),
+    row("float64", "log_softmax", "float32", "", log_softmax),
+    row("float64", "swiglu", "float32", "", swiglu),
     row(
         "with slopes",
         "softmax",
         "bfloat16",
         "",
-        lambda x: special.softmax(x, axis=1),
+        softmax,
         softmax_slope,
         shape=(6, 20),
     ),

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.core.activations.definition import Text
-from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
 from app.core.arithmetic import Array
 from app.core.verification.evidence import Evidence, Suspect
 from app.core.verification.suspects.rows import LONGEST, RowKernel
@@ -25,22 +24,21 @@ TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """Each as a divisor of e to the scores; of the logarithm, as a number that is taken off."""
-    entry = kernel.call.activation
-    if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
+    scores, logarithm = kernel.scores, kernel.is_logarithm
+    if scores is None or kernel.rows.shape[1] > LONGEST:
         return
-    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
     with np.errstate(all="ignore"):
         largest = scores.max(axis=1, keepdims=True)
         shifted = scores - largest
         powers = np.exp(shifted)
         total = powers.sum(axis=1, keepdims=True)
         for detail, summary, divisor in _divisors(powers, total, largest):
-            values = shifted - np.log(divisor) if entry is LOG_SOFTMAX else powers / divisor
+            values = shifted - np.log(divisor) if logarithm else powers / divisor
             yield kernel.suspect("normalisation", detail, summary, values)
-        yield from _tiles(kernel, scores, logarithm=entry is LOG_SOFTMAX)
-        if entry is LOG_SOFTMAX:
+        yield from _tiles(kernel, scores, logarithm=logarithm)
+        if logarithm:
             yield from _logarithms(kernel, shifted - np.log(total))
-        yield _of_each_row(kernel, seen, logarithm=entry is LOG_SOFTMAX)
+        yield _of_each_row(kernel, seen, logarithm=logarithm)
 
 
 def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
@@ -131,7 +129,7 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
     for width in TILES:
         if width >= count:
             return
-        parts = [_shares(scores[:, at : at + width], logarithm) for at in range(0, count, width)]
+        parts = [normalised(scores[:, at : at + width], logarithm=logarithm) for at in range(0, count, width)]
         summary = Text(
             f"Every {width} elements are normalised by themselves, not the whole row.",
             f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
@@ -139,7 +137,8 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
         yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
 
 
-def _shares(scores: Array, logarithm: bool) -> Array:
+def normalised(scores: Array, *, logarithm: bool) -> Array:
+    """The shares of each row, or their logarithms."""
     shifted = scores - scores.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
     total = powers.sum(axis=1, keepdims=True)

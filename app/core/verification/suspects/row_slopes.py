@@ -10,20 +10,20 @@ import numpy as np
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Rowwise, Text
 from app.core.activations.registry import Call
-from app.core.activations.softmax import LOG_SOFTMAX, SOFTMAX, SOFTMIN
+from app.core.activations.softmax import SOFTMIN
 from app.core.arithmetic import Array
 from app.core.evaluation import activate
 from app.core.verification.evidence import Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.formulas import catalogue
 from app.core.verification.suspects.insides import SHORT, exactly, own_format, stepwise_kernels
+from app.core.verification.suspects.normalisation import normalised
 from app.core.verification.suspects.rows import RowKernel, gate_of, has_weights
 
 
 def row_slopes(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """Of ``kernel``, whose ``use`` counts the elements of its Jacobians."""
-    entry = kernel.call.activation
-    if entry in (SOFTMAX, SOFTMIN, LOG_SOFTMAX):
-        yield from _of_shares(kernel)
+    if kernel.scores is not None:
+        yield from _of_shares(kernel, kernel.scores)
     if kernel.gates:
         yield from _of_halves(kernel, seen)
     yield from _of_others(kernel)
@@ -35,14 +35,11 @@ def _told(
     return kernel.suspect(cause, detail, Text(en, ko), values, price)
 
 
-def _of_shares(kernel: RowKernel) -> Iterator[Suspect]:
-    entry = kernel.call.activation
-    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
+def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
     with np.errstate(all="ignore"):
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares = powers / powers.sum(axis=1, keepdims=True)
-    sign = -1.0 if entry is SOFTMIN else 1.0
-    logarithm = entry is LOG_SOFTMAX
+        shares = normalised(scores, logarithm=False)
+    sign = -1.0 if kernel.call.activation is SOFTMIN else 1.0
+    logarithm = kernel.is_logarithm
 
     def jacobian(s: Array, one: float = 1.0, others: float = 1.0) -> Array:
         unit = one * np.eye(s.shape[1])

@@ -108,6 +108,19 @@ class RowKernel:
         kept: NDArray[np.bool_] = rows_of(np.asarray(spread), self.axes) != 0
         return kept
 
+    @cached_property
+    def scores(self) -> Array | None:
+        """Softmax's exponents, −∞ where masked; None for functions that are not of its family."""
+        entry = self.call.activation
+        if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX):
+            return None
+        return np.where(self.keep, -self.rows if entry is SOFTMIN else self.rows, -np.inf)
+
+    @property
+    def is_logarithm(self) -> bool:
+        """Whether the outputs are logarithms of the shares."""
+        return self.call.activation is LOG_SOFTMAX
+
     def of_rows(self, rows: Array) -> Array:
         """The function of other rows."""
         return self._answered(rows, self.keep, {}).ravel()
@@ -387,14 +400,13 @@ def has_weights(entry: Rowwise) -> bool:
 
 def softmax_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     """Without subtracting the maximum; the logarithm afterwards; all steps in a short format."""
-    entry = kernel.call.activation
-    if entry not in (SOFTMAX, SOFTMIN, LOG_SOFTMAX) or kernel.rows.shape[1] > LONGEST:
+    scores = kernel.scores
+    if scores is None or kernel.rows.shape[1] > LONGEST:
         return
-    scores = np.where(kernel.keep, -kernel.rows if entry is SOFTMIN else kernel.rows, -np.inf)
     usual = [kernel.dtype, *(FORMATS[each] for each in ("float32", "float16", "bfloat16"))]
     for dtype in dict.fromkeys(usual if kernel.compute is None else [kernel.compute]):
         if dtype.itemsize <= SINGLE.itemsize or dtype == kernel.dtype:
-            yield from _in_format(kernel, scores, dtype, entry is LOG_SOFTMAX)
+            yield from _in_format(kernel, scores, dtype, kernel.is_logarithm)
 
 
 def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm: bool) -> Iterator[Suspect]:
