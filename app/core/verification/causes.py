@@ -47,6 +47,7 @@ from app.core.verification.suspects.formulas import (
 from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
+from app.core.verification.suspects.parts import left_out, stored_parts
 from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
@@ -224,12 +225,15 @@ class _Round:
         if regular:
             yield from self._constants
         yield from relatives(seen)
+        if base == seen.base:
+            yield from left_out(seen, base)
         if regular:
             yield from other_slopes(seen)
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
         yield from stepwise_kernels(self.seen, self.base, self.compute)
+        yield from stored_parts(self.seen, self.base)
         if self.base == self.seen.base:
             yield from approximations(self.seen, self.base)
         if self.base == self.seen.base and not self._unrelated:

@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
 from app.core.activations.from_formula import tree_of
 from app.core.arithmetic import Array
-from app.core.formulas.tree import TWO, Tree, name, number, text, walk
+from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
@@ -48,6 +48,10 @@ AGREE = 0.35
 
 TELLING = 16.0
 """Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
+
+PROPORTIONAL, MOSTLY = 0.15, 0.9
+"""Of a factor, by which ratios may differ, answers having few digits; and how many of the ratios must agree.
+Where answers have nearly vanished, ulps of the right ones tell nothing."""
 
 CLOSE = 0.02
 """A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
@@ -129,6 +133,33 @@ def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Su
             yield other_parameter(seen, unknown, found)
         for edge in edges(seen.x, remaining) if found is None else ():
             yield other_parameter(seen, unknown, edge)
+        if key in base.params:
+            yield from _other_in_one_place(seen, base, key, remaining)
+
+
+def _other_in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iterator[Suspect]:
+    """A parameter of several uses that has another value, or is left out, in one of them."""
+    given, value = name(key), base.params[key]
+    uses = [
+        (node, place) for node in walk(base.tree) for place, each in enumerate(node.args) if each is given
+    ]
+    for node, place in uses if len(uses) > 1 and value else ():
+        if node.op in CONDITIONS:
+            continue
+        divides = node.op == "/" and place == 1  # answers are in proportion to the reciprocal
+        free = Tree("*" if divides else node.op, (*node.args[:place], name(FREE), *node.args[place + 1 :]))
+        run = with_free(seen, base, replaced(base.tree, {node: free}), FREE)
+        label = f"{key} of {text(node)}"
+        found = searched(seen, Unknown(label, 1 / value if divides else value, run), remaining)
+        if not found:
+            continue
+        unknown = Unknown(label, value, partial(_of_reciprocal, run) if divides else run)
+        yield replace(other_parameter(seen, unknown, 1 / found if divides else found), price=0.03)
+
+
+def _of_reciprocal(run: Callable[[float, Places], Array], value: float, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        return run(float(np.divide(1.0, value)), places)
 
 
 def edges(x: Array, wrong: Mask) -> Iterator[float]:
@@ -164,7 +195,10 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     with np.errstate(all="ignore"):
         ratio, difference = seen.output[use] / seen.exact[use], seen.output[use] - seen.exact[use]
     factor, term = (_short(_agreed(each)) for each in (ratio, difference))
-    if factor not in {0.0, 1.0}:
+    with np.errstate(all="ignore"):
+        near = np.abs(ratio - factor) <= PROPORTIONAL * abs(factor)
+        near |= np.abs(seen.output[use] - factor * seen.exact[use]) <= seen.unit.min()
+    if factor not in {0.0, 1.0} and near.mean() >= MOSTLY:
         summary = Text(
             f"The answers are the right ones times {factor:.10g}.",
             f"정답에 {factor:.10g}을(를) 곱한 값입니다.",
@@ -216,6 +250,7 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
     known: set[tuple[str, bool]] = set()
     forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
     forms += [by_two for form in (base.tree, *forms) if (by_two := _base_two(form)) != form][:1]
+    forms.append(_folded(base.tree))
     for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
             key = (text(part), root in seen.own_writings)
@@ -237,6 +272,19 @@ def _base_two(root: Tree) -> Tree:
         if node.op == "exp"
     }
     return replaced(root, by_two)
+
+
+def _folded(root: Tree) -> Tree:
+    """a·u/b as (a/b)·u: the constant is one that the formula does not show."""
+    made: dict[Tree, Tree] = {}
+    for node in walk(root):
+        rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf) if node.args else node
+        if node.op == "/" and node.args[0].op == "*":
+            (factor, rest), divisor = node.args[0].args, node.args[1]
+            if factor.number is not None and divisor.number is not None:
+                rebuilt = Tree("*", (Tree("/", (factor, divisor)), made[rest]))
+        made[node] = rebuilt
+    return made[root]
 
 
 def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
@@ -342,8 +390,7 @@ def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
         return float(np.log2(1 + seen.off(seen.rounded(unknown.run(value, places)), places)).mean())
 
     least = lack(found)
-    for digits in range(1, 12):
-        short = float(f"{found:.{digits}g}")
+    for short in (0.0, *(float(f"{found:.{digits}g}") for digits in range(1, 12))):
         if math.isfinite(short) and lack(short) <= least + 0.02:
             return short
     return found

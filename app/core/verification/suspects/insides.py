@@ -354,15 +354,15 @@ def exactly_at(seen: Evidence, base: Base, places: Places, x: Array | None = Non
     return found
 
 
-def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float, Places], Array]:
+def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float | Array, Places], Array]:
     """The formula ``root`` in double precision as a function of what is called ``free`` in it."""
     params = {key: value for key, value in base.params.items() if key != free}
     known = Base(base.tree, {**params, free: 0.0})
 
-    def run(value: float, places: Places) -> Array:
+    def run(value: float | Array, places: Places) -> Array:
         variables = seen.variables(known, places)
         at = _compiled(root, (*variables, free), tuple(params.items()))
-        (found,) = at([*variables.values(), np.float64(value)])
+        (found,) = at([*variables.values(), np.asarray(value, np.float64)])
         return found
 
     return run

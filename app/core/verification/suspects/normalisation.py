@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.core.activations.definition import Text
+from app.core.activations.entmax import ENTMAX
+from app.core.activations.registry import Call
+from app.core.activations.softmax import ENTMAX15, SPARSEMAX
 from app.core.arithmetic import Array
 from app.core.verification.evidence import Evidence, Suspect
 from app.core.verification.suspects.rows import LONGEST, RowKernel
@@ -129,12 +132,34 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
     for width in TILES:
         if width >= count:
             return
-        parts = [normalised(scores[:, at : at + width], logarithm=logarithm) for at in range(0, count, width)]
+        tiles = [scores[:, at : at + width] for at in range(0, count, width)]
+        parts = [normalised(each, logarithm=logarithm) for each in tiles]
         summary = Text(
             f"Every {width} elements are normalised by themselves, not the whole row.",
             f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
         )
         yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
+        yield from _not_rescaled(kernel, tiles, logarithm=logarithm)
+
+
+def _not_rescaled(kernel: RowKernel, tiles: list[Array], *, logarithm: bool) -> Iterator[Suspect]:
+    """The largest element is each tile's own, in the shares or in the sum or in both."""
+    width, whole = tiles[0].shape[1], np.concatenate(tiles, axis=1)
+    own = np.concatenate([each - each.max(axis=1, keepdims=True) for each in tiles], axis=1)
+    shifted = whole - whole.max(axis=1, keepdims=True)
+    ways = {
+        "shares and sum": (Text("shares and sum", "몫과 합"), own, own),
+        "shares": (Text("shares", "몫"), own, shifted),
+        "sum": (Text("sum", "합"), shifted, own),
+    }
+    for detail, (what, above, below) in ways.items():
+        summary = Text(
+            f"{what.en.capitalize()} take the largest of {width} elements for that of the row.",
+            f"{what.ko}에서 줄의 최댓값 대신 원소 {width}개마다의 최댓값을 뺐습니다.",
+        )
+        total = np.exp(below).sum(axis=1, keepdims=True)
+        values = above - np.log(total) if logarithm else np.exp(above) / total
+        yield kernel.suspect("normalisation", f"tiles of {width}, {detail} not rescaled", summary, values)
 
 
 def normalised(scores: Array, *, logarithm: bool) -> Array:
@@ -149,3 +174,37 @@ def normalised(scores: Array, *, logarithm: bool) -> Array:
 def _middle(values: Array) -> float:
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else np.nan
+
+
+def thresholds(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Of functions that cut a row off at a threshold: each row's is off by a number of its own."""
+    power = _power(kernel.call)
+    if power is None:
+        return
+    row = kernel.use // kernel.width
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    counts = np.diff(np.append(starts, row.size))
+    scores = power * np.where(kernel.keep, kernel.rows, -np.inf).ravel()[kernel.use]
+    with np.errstate(all="ignore"):
+        above, found = seen.exact**power, seen.output**power
+        apart = np.where((seen.exact > 0) & (seen.output > 0), found - above, np.nan)
+        shift = np.array([_middle(each) for each in np.split(apart, starts[1:])])
+        inside = np.where(seen.exact > 0, scores - above, np.nan)
+        threshold = np.array([_middle(each) for each in np.split(inside, starts[1:])])
+        raised = scores - np.repeat(threshold - shift, counts)
+        values = np.maximum(raised, 0.0) ** (1 / power)
+    off = float(np.abs(shift[np.isfinite(shift)]).max(initial=0.0))
+    cause = "low_precision" if off < SHORT_SUM else "normalisation"
+    summary = Text(
+        f"The threshold of each row is off by a number of its own, {off:.2g} at most.",
+        f"줄마다 문턱값이 고유한 값(최대 {off:.2g})만큼 어긋나 있습니다.",
+    )
+    detail = f"thresholds, off by {off:.2g} at most"
+    yield Suspect(cause, detail, summary, lambda places: values[places], price=0.1)
+
+
+def _power(call: Call) -> float | None:
+    """The power of a share that grows in proportion to its score; None where there is no threshold."""
+    if call.activation is ENTMAX:
+        return float(call.scalars["alpha"]) - 1 if call.scalars.get("alpha", 1.0) > 1 else None
+    return {SPARSEMAX.name: 1.0, ENTMAX15.name: 0.5}.get(call.activation.name)

@@ -115,7 +115,9 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
             continue
         finest, zero = _finest(base, high), _Zero.of(seen, TINY * high)
         for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // GLANCE)]):
-            table = np.linspace(-high, high, count + 1), finest[:: COUNTS[-1] // count]
+            every = COUNTS[-1] // count
+            first = every // 2 if kind is _MIDDLE else 0
+            table = np.linspace(-high, high, count + 1), finest[first::every]
             run = partial(_even, seen, inner, zero, table, _LOOKS[kind])
             if not _agrees(seen, seen.rounded(run(within)), within, 0.9).all():
                 continue
@@ -148,9 +150,12 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
         _LINES: start + (u - before) * (stop - start),
         _NEAREST: finest[np.rint(u).astype(np.intp) * every],
         _BEFORE: start,
+        _MIDDLE: finest[before * every + every // 2],
     }
     for kind, values in said.items():
         agree = _agrees(seen, seen.rounded(values), places, ALIKE)
+        if kind is _MIDDLE:  # the longest table's are not among the values
+            agree &= every[:, 0] > 1
         yield from ((COUNTS[row], kind) for row in np.flatnonzero(agree))
 
 
@@ -179,15 +184,17 @@ def _nearest(x: Array, knots: Array, values: Array) -> Array:
     return found
 
 
-def _before(x: Array, knots: Array, values: Array) -> Array:
-    found: Array = values[np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+def _of_step(x: Array, knots: Array, values: Array) -> Array:
+    place = np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)
+    found: Array = values[np.minimum(place, values.size - 1)]
     return found
 
 
 _LINES = Text("straight lines", "직선")
 _NEAREST = Text("steps", "계단")
 _BEFORE = Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)")
-_LOOKS: dict[Text, _Look] = {_LINES: np.interp, _NEAREST: _nearest, _BEFORE: _before}
+_MIDDLE = Text("steps, each with its middle's value,", "계단(가운데 값)")
+_LOOKS: dict[Text, _Look] = {_LINES: np.interp, _NEAREST: _nearest, _BEFORE: _of_step, _MIDDLE: _of_step}
 
 
 def _is_short(seen: Evidence, places: Places) -> bool:
