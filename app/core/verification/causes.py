@@ -40,6 +40,7 @@ from app.core.verification.suspects.ends import clipped_arguments, early_ends, o
 from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
+    parameters_in_one_place,
     relatives,
     scaled_answers,
     turned_parameters,
@@ -228,6 +229,7 @@ class _Round:
         if base == seen.base:
             yield from left_out(seen, base)
         if regular:
+            yield from parameters_in_one_place(seen, base, self.remaining)
             yield from other_slopes(seen)
 
     def _heavy_suspects(self) -> Iterator[Suspect]:

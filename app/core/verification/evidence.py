@@ -218,6 +218,16 @@ class Evidence:
         return tuple(tree_of(activation, each) for each in listed)
 
     @property
+    def value_writings(self) -> tuple[Tree, ...]:
+        """The value's formula, and the other ways to write it that the entry itself lists."""
+        activation = self.call.activation
+        if isinstance(activation, FormulaActivation):
+            return (activation.trees[0],)
+        assert isinstance(activation, Elementwise)
+        listed = (activation.formulas.orders[0], *activation.writings)
+        return tuple(tree_of(activation, each) for each in listed)
+
+    @property
     def has_formula(self) -> bool:
         """Whether the order has a formula of its own."""
         activation = self.call.activation

@@ -67,7 +67,7 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
         run = partial(exactly_at, seen, base)
-        yield Suspect("other_variant", label, summary, run, base=base, price=0.05, key=("exactly", *base.key))
+        yield Suspect("other_variant", label, summary, run, base=base, price=0.03, key=("exactly", *base.key))
 
 
 def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
@@ -133,12 +133,15 @@ def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Su
             yield other_parameter(seen, unknown, found)
         for edge in edges(seen.x, remaining) if found is None else ():
             yield other_parameter(seen, unknown, edge)
-        if key in base.params:
-            yield from _other_in_one_place(seen, base, key, remaining)
 
 
-def _other_in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iterator[Suspect]:
+def parameters_in_one_place(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """A parameter of several uses that has another value, or is left out, in one of them."""
+    for key in base.params:
+        yield from _in_one_place(seen, base, key, remaining)
+
+
+def _in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iterator[Suspect]:
     given, value = name(key), base.params[key]
     uses = [
         (node, place) for node in walk(base.tree) for place, each in enumerate(node.args) if each is given
@@ -154,7 +157,7 @@ def _other_in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -
         if not found:
             continue
         unknown = Unknown(label, value, partial(_of_reciprocal, run) if divides else run)
-        yield replace(other_parameter(seen, unknown, 1 / found if divides else found), price=0.03)
+        yield replace(other_parameter(seen, unknown, 1 / found if divides else found), price=0.05)
 
 
 def _of_reciprocal(run: Callable[[float, Places], Array], value: float, places: Places) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,11 @@ from app.core.activations.entmax import ENTMAX
 from app.core.activations.registry import Call
 from app.core.activations.softmax import ENTMAX15, SPARSEMAX
 from app.core.arithmetic import Array
-from app.core.verification.evidence import Evidence, Suspect
+from app.core.verification.evidence import Evidence, Places, Suspect
 from app.core.verification.suspects.rows import LONGEST, RowKernel
+
+SAME, MOSTLY = 0.05, 0.9
+"""Of a number that is added to all sums, by which what rows show of it may differ; how many must agree."""
 
 MOST_LEFT_OUT = 64
 """Elements at the end of a row that a sum may leave out: a vector that was not full."""
@@ -41,7 +45,10 @@ def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         yield from _tiles(kernel, scores, logarithm=logarithm)
         if logarithm:
             yield from _logarithms(kernel, shifted - np.log(total))
-        yield _of_each_row(kernel, seen, logarithm=logarithm)
+        apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
+        each_row = _Rows.of(kernel, apart)
+        yield from _added(kernel, each_row, (powers, total, largest), logarithm=logarithm)
+        yield _of_each_row(seen, each_row, logarithm=logarithm)
 
 
 def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
@@ -102,16 +109,55 @@ def _logarithms(kernel: RowKernel, values: Array) -> Iterator[Suspect]:
     yield kernel.suspect("wrong_parameter", "sign", sign, -values)
 
 
-def _of_each_row(kernel: RowKernel, seen: Evidence, *, logarithm: bool) -> Suspect:
+class _Rows(NamedTuple):
+    """Rows with evidence: their places, how many of their answers are evidence, and the middle of those."""
+
+    rows: Places
+    counts: Places
+    middles: Array
+
+    @classmethod
+    def of(cls, kernel: RowKernel, values: Array) -> _Rows:
+        """The middles of the ``values`` beside the evidence."""
+        row = kernel.use // kernel.width
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        middles = [_middle(each) for each in np.split(values, starts[1:])]
+        return cls(row[starts], np.diff(np.append(starts, row.size)), np.array(middles))
+
+    @property
+    def spread(self) -> Array:
+        """The middle of its row beside each answer."""
+        found: Array = np.repeat(self.middles, self.counts)
+        return found
+
+
+def _added(
+    kernel: RowKernel, each: _Rows, parts: tuple[Array, Array, Array], *, logarithm: bool
+) -> Iterator[Suspect]:
+    """One number that is added to all sums, with or without the maximum subtracted."""
+    powers, total, largest = parts
+    factor = np.exp(-each.middles) if logarithm else 1 / each.middles
+    surplus = (total[:, 0][each.rows] * (factor - 1))[:, None]
+    bare = Text(", the maximum not subtracted", "(최댓값을 빼지 않음)")
+    for scale, how in ((np.ones_like(largest), Text("", "")), (np.exp(-largest), bare)):
+        numbers = surplus / scale[each.rows]
+        number = float(f"{_middle(numbers):.3g}")
+        if not number or (np.abs(numbers - number) <= SAME * abs(number)).mean() < MOSTLY:
+            continue
+        divisor = total + number * scale
+        summary = Text(
+            f"{number:.3g} is added to the sum of every row{how.en}.",
+            f"모든 줄의 합에 {number:.3g}을(를) 더했습니다{how.ko}.",
+        )
+        values = np.log(powers) - np.log(divisor) if logarithm else powers / divisor
+        detail = f"divided by their sum and {number:.3g}{how.en}"
+        yield kernel.suspect("normalisation", detail, summary, values, 0.01)
+
+
+def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect:
     """Right but for a factor, or of the logarithm a number, of each row's own."""
-    row = kernel.use // kernel.width
-    with np.errstate(all="ignore"):
-        apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    middles = np.array([_middle(each) for each in np.split(apart, starts[1:])]) if row.size else apart
-    own = np.repeat(middles, np.diff(np.append(starts, row.size)))
-    values = seen.exact + own if logarithm else seen.exact * own
-    off = float(np.abs(middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
+    values = seen.exact + each.spread if logarithm else seen.exact * each.spread
+    off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
     if off < SHORT_SUM:
         cause, detail = "low_precision", f"sums, off by {off:.2g} at most"
         summary = Text(
@@ -181,19 +227,14 @@ def thresholds(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     power = _power(kernel.call)
     if power is None:
         return
-    row = kernel.use // kernel.width
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    counts = np.diff(np.append(starts, row.size))
     scores = power * np.where(kernel.keep, kernel.rows, -np.inf).ravel()[kernel.use]
     with np.errstate(all="ignore"):
-        above, found = seen.exact**power, seen.output**power
-        apart = np.where((seen.exact > 0) & (seen.output > 0), found - above, np.nan)
-        shift = np.array([_middle(each) for each in np.split(apart, starts[1:])])
-        inside = np.where(seen.exact > 0, scores - above, np.nan)
-        threshold = np.array([_middle(each) for each in np.split(inside, starts[1:])])
-        raised = scores - np.repeat(threshold - shift, counts)
-        values = np.maximum(raised, 0.0) ** (1 / power)
-    off = float(np.abs(shift[np.isfinite(shift)]).max(initial=0.0))
+        above = seen.exact**power
+        apart = np.where((seen.exact > 0) & (seen.output > 0), seen.output**power - above, np.nan)
+        shift = _Rows.of(kernel, apart)
+        threshold = _Rows.of(kernel, np.where(seen.exact > 0, scores - above, np.nan))
+        values = np.maximum(scores - threshold.spread + shift.spread, 0.0) ** (1 / power)
+    off = float(np.nanmax(np.abs(shift.middles), initial=0.0))
     cause = "low_precision" if off < SHORT_SUM else "normalisation"
     summary = Text(
         f"The threshold of each row is off by a number of its own, {off:.2g} at most.",

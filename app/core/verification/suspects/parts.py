@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
+from app.core.formulas.calculus import derivative
 from app.core.formulas.tree import CONDITIONS, Tree, dependent, name, names, text, walk
 from app.core.verification.evidence import Base, Evidence, Places, Suspect
 from app.core.verification.suspects.insides import (
@@ -63,14 +64,21 @@ def _stored(seen: Evidence, part: Base, rest: Rest, inside: Inside, places: Plac
 
 def left_out(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """A term of a sum, or a factor, that is not there: a product rule that was forgotten, perhaps."""
-    for number, (without, shorter) in enumerate(_shorter(base.tree)):
+    ways = (each for root in (base.tree, *_by_rule(seen)) for each in _shorter(root))
+    others = {shorter: part for part, shorter in ways if shorter is not base.tree}
+    for number, (shorter, without) in enumerate(others.items()):
         told = _told(without)
         summary = Text(f"The formula is computed without {told}.", f"수식에서 {told}을(를) 빠뜨렸습니다.")
         changed = Base(shorter, base.params)
         run = partial(exactly_at, seen, changed)
-        price = 0.04 + 0.0001 * number
+        price = (0.02 if seen.order else 0.04) + 0.0001 * number
         key = ("exactly", *changed.key)
         yield Suspect("other_variant", f"without {told}", summary, run, base=changed, price=price, key=key)
+
+
+def _by_rule(seen: Evidence) -> list[Tree]:
+    """The slope as the rules of differentiation give it, from the value as it may be written."""
+    return [derivative(each) for each in seen.value_writings] if seen.order == 1 else []
 
 
 def _told(part: Tree) -> str:
