@@ -72,6 +72,9 @@ ODD = 2.5
 LEAST_WRONG = 0.02
 """Of the numbers: fewer are no other function's."""
 
+INNER = 0.1
+"""Of the numbers."""
+
 LEAST_ERRORS = 3
 
 CLEARLY = 2.0**-10
@@ -239,8 +242,8 @@ class _Round:
         if self.base == self.seen.base:
             yield from approximations(self.seen, self.base)
         if self.base == self.seen.base and not self._unrelated:
-            yield from even_tables(self.seen, self.base, self.remaining)
-            yield from tables(self.seen, self.remaining, 0 if self._irregular else 3)
+            even = list(even_tables(self.seen, self.base, self.remaining))
+            yield from even or tables(self.seen, self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
 
@@ -305,8 +308,13 @@ def unrelated(seen: Evidence) -> Cause:
 
 
 def is_unrelated(seen: Evidence) -> bool:
-    """Fewer than half of the numbers have the right sign and half to twice the right size."""
+    """Fewer than half of the numbers have the right sign and half to twice the right size.
+
+    Bounds beyond which a kernel computes nothing do not count, where there is enough between them.
+    """
     use = np.isfinite(seen.right) & (seen.right != 0)
+    if seen.by_size and (use & seen.inner).sum() >= max(FEW, INNER * use.sum()):
+        use &= seen.inner
     if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG:
         return False
     with np.errstate(all="ignore"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -52,6 +52,9 @@ TELLING = 16.0
 PROPORTIONAL, MOSTLY = 0.15, 0.9
 """Of a factor, by which ratios may differ, answers having few digits; and how many of the ratios must agree.
 Where answers have nearly vanished, ulps of the right ones tell nothing."""
+
+FINE = 0.25
+"""Of the answers, the smallest."""
 
 CLOSE = 0.02
 """A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
@@ -197,7 +200,10 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         return
     with np.errstate(all="ignore"):
         ratio, difference = seen.output[use] / seen.exact[use], seen.output[use] - seen.exact[use]
-    factor, term = (_short(_agreed(each)) for each in (ratio, difference))
+    _, once = np.unique(seen.right[use], return_index=True)  # of many inputs with one answer, one
+    size = np.abs(seen.output[use][once])
+    fine = once[size <= np.quantile(size, FINE)]  # their digits say most of what was added
+    factor, term = _short(_agreed(ratio[once])), _short(_agreed(difference[fine]))
     with np.errstate(all="ignore"):
         near = np.abs(ratio - factor) <= PROPORTIONAL * abs(factor)
         near |= np.abs(seen.output[use] - factor * seen.exact[use]) <= seen.unit.min()
@@ -251,10 +257,8 @@ def _parameter(seen: Evidence, base: Base, key: str) -> Unknown:
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """A constant of the formula rounded, or another; or all of them rounded alike."""
     known: set[tuple[str, bool]] = set()
-    forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
-    forms += [by_two for form in (base.tree, *forms) if (by_two := _base_two(form)) != form][:1]
-    forms.append(_folded(base.tree))
-    for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
+    forms = _forms(base.tree)
+    for root in dict.fromkeys((*forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
             key = (text(part), root in seen.own_writings)
             if key in known:
@@ -265,6 +269,14 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
             if found is not None:
                 yield from _near_constants(seen, unknown, found)
     yield from _all_rounded(seen, base)
+
+
+@lru_cache(maxsize=256)
+def _forms(root: Tree) -> tuple[Tree, ...]:
+    """Writings whose constants are looked at."""
+    forms = [root, *(form.tree for _, form in zip(range(MOST_FORMS), writings(stable(root)), strict=False))]
+    by_two = [found for form in forms if (found := _base_two(form)) != form]
+    return (*forms, *by_two[:1], _folded(root))
 
 
 def _base_two(root: Tree) -> Tree:
@@ -300,7 +312,8 @@ def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
     return Unknown(text(part), float(value[0]), run, with_value)
 
 
-def _constants(root: Tree) -> Iterator[Tree]:
+@lru_cache(maxsize=1024)
+def _constants(root: Tree) -> tuple[Tree, ...]:
     """The largest parts without variables, small whole numbers, halves and exponents apart."""
     fixed: dict[Tree, bool] = {}
     for node in walk(root):
@@ -314,10 +327,12 @@ def _constants(root: Tree) -> Iterator[Tree]:
         for place, each in enumerate(node.args)
         if fixed[each] and not (node.op == "**" and place == 1)
     }
-    for node in walk(root):
-        value = node.number
-        if node in used and not (value is not None and abs(value) in {0, 1, 2, 4, Fraction(1, 2)}):
-            yield node
+    plain = {0, 1, 2, 4, Fraction(1, 2)}
+    return tuple(
+        node
+        for node in walk(root)
+        if node in used and not (node.number is not None and abs(node.number) in plain)
+    )
 
 
 def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from itertools import islice
 from typing import TypeAlias
 
 from app.core.activations.definition import Text
@@ -39,8 +40,8 @@ def stored_parts(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """One intermediate result rounded to a shorter format, all else exact: a kernel that is made of two."""
     own = mantissa_bits(seen.dtype)
     insides = [each for each in (*SHORT, TF32, *SHORTEST) if each.bits <= own and each.bits < SHORT[0].bits]
-    for number, part in enumerate(_parts(base.tree)):
-        rest = with_free(seen, base, replaced(base.tree, {part: name(PART)}), PART)
+    for number, (part, without) in enumerate(_parts(base.tree)):
+        rest = with_free(seen, base, without, PART)
         told = _told(part)
         for place, inside in enumerate(insides):
             summary = Text(
@@ -87,15 +88,15 @@ def _told(part: Tree) -> str:
 
 
 @lru_cache(maxsize=256)
-def _parts(root: Tree) -> tuple[Tree, ...]:
-    """What is computed on the way from x, but for x itself and the answer."""
+def _parts(root: Tree) -> tuple[tuple[Tree, Tree], ...]:
+    """What is computed on the way from x, but for x itself and the answer, and the formula of each."""
     varying = dependent(root, frozenset({"x"}))
     parts = (
         each
         for each in walk(root)
         if each in varying and each.args and each is not root and each.op not in {*CONDITIONS, "neg"}
     )
-    return tuple(each for each, _ in zip(parts, range(MOST_PARTS), strict=False))
+    return tuple((each, replaced(root, {each: name(PART)})) for each in islice(parts, MOST_PARTS))
 
 
 @lru_cache(maxsize=256)
@@ -112,4 +113,4 @@ def _shorter(root: Tree) -> tuple[tuple[Tree, Tree], ...]:
         if first in varying and node.op in {"+", "*"}:
             found.setdefault(replaced(root, {node: second}), first)
     pairs = ((part, shorter) for shorter, part in found.items() if "x" in names(shorter))
-    return tuple(each for each, _ in zip(pairs, range(MOST_PARTS), strict=False))
+    return tuple(islice(pairs, MOST_PARTS))

@@ -102,7 +102,7 @@ def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
 
 def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The function's own values at evenly spaced knots, and steps or straight lines between them."""
-    inner = _inner(seen)
+    inner = seen.inner
     if np.count_nonzero(remaining & inner) < FEW or seen.arrays:
         return
     sample = seen.sample(remaining & inner)
@@ -209,25 +209,9 @@ def _exponent(values: Array) -> Array:
     return exponent
 
 
-def _inner(seen: Evidence) -> Mask:
-    """All places but the outermost ones, where the answer is constant or the input."""
-    x, output = seen.x, seen.output
-    inner = np.ones(x.size, bool)
-    for same in (output == output[0], output == x):
-        inner[: _leading(same)] = False
-    for same in (output == output[-1], output == x):
-        inner[x.size - _leading(same[::-1]) :] = False
-    return inner
-
-
-def _leading(same: Mask) -> int:
-    """How many hold before the first that does not."""
-    return int(np.argmin(same)) if not same.all() else same.size
-
-
 def _window(seen: Evidence, remaining: Mask) -> Places:
     """Places between the outermost errors, those next to zero left out."""
-    inner = _inner(seen)
+    inner = seen.inner
     wrong = seen.x[remaining & inner]
     if wrong.size < FEW:
         return np.empty(0, np.intp)
@@ -386,7 +370,7 @@ def _looked_up(
     for number in np.unique(segment[within]):
         here = within & (segment == number)
         values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
-    beyond = ~_inner(seen)[places] | zero.near(seen, places)
+    beyond = ~seen.inner[places] | zero.near(seen, places)
     return np.where(beyond, seen.output[places], values)
 
 
