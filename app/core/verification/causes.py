@@ -43,6 +43,7 @@ from app.core.verification.suspects.formulas import (
     parameters_in_one_place,
     relatives,
     scaled_answers,
+    scaled_inputs,
     turned_parameters,
 )
 from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
@@ -232,6 +233,7 @@ class _Round:
         if base == seen.base:
             yield from left_out(seen, base)
         if regular:
+            yield from scaled_inputs(seen, base, self.remaining)
             yield from parameters_in_one_place(seen, base, self.remaining)
             yield from other_slopes(seen)
 
@@ -313,10 +315,13 @@ def is_unrelated(seen: Evidence) -> bool:
     Bounds beyond which a kernel computes nothing do not count, where there is enough between them.
     """
     use = np.isfinite(seen.right) & (seen.right != 0)
-    if seen.by_size and (use & seen.inner).sum() >= max(FEW, INNER * use.sum()):
-        use &= seen.inner
-    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG:
+    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG or not _is_far(seen, use):
         return False
+    between = use & seen.inner if seen.by_size else use
+    return between.sum() < max(FEW, INNER * use.sum()) or _is_far(seen, between)
+
+
+def _is_far(seen: Evidence, use: Mask) -> bool:
     with np.errstate(all="ignore"):
         ratio = seen.output[use] / seen.right[use]
     return bool(((ratio >= 0.5) & (ratio <= 2)).mean() < 0.5)

@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
 from app.core.activations.from_formula import tree_of
 from app.core.arithmetic import Array
-from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, text, walk
+from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, substitute, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
@@ -55,6 +55,9 @@ Where answers have nearly vanished, ulps of the right ones tell nothing."""
 
 FINE = 0.25
 """Of the answers, the smallest."""
+
+CERTAIN = 0.9
+"""Of the errors' bits are gone if the inputs were scaled: a number found by a search comes near to much."""
 
 CLOSE = 0.02
 """A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
@@ -227,6 +230,30 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         )
 
 
+def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """The function of the input times a number, or plus one: a scale that is forgotten, or applied twice."""
+    x, free = name("x"), name(FREE)
+    ways = {
+        "times": (1.0, Tree("*", (free, x)), "곱한"),
+        "plus": (0.0, Tree("+", (x, free)), "더한"),
+    }
+    for how, (neutral, taken, korean) in ways.items():
+        run = with_free(seen, base, substitute(base.tree, {"x": taken}), FREE)
+        unknown = Unknown(f"inputs {how}", neutral, run)
+        found = searched(seen, unknown, remaining)
+        found = found and _shortest(seen, unknown, found)
+        if found is None or found in {0.0, neutral}:
+            continue
+        summary = Text(
+            f"The numbers are those of the inputs {how} {found:.10g}.",
+            f"입력에 {found:.10g}을(를) {korean} 수에서의 함숫값입니다.",
+        )
+        detail = f"inputs {how} {found:.10g}"
+        suspect = Suspect("wrong_parameter", detail, summary, partial(run, found), price=0.035)
+        if seen.fit(suspect, seen.sample(remaining), remaining)[0].gain >= CERTAIN:
+            yield suspect
+
+
 def _short(value: float) -> float:
     return float(f"{value:.3g}") if math.isfinite(value) else 0.0
 
@@ -360,9 +387,10 @@ def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, st
     for _ in range(steps):
         width = 1e-6 * max(abs(found), 1e-3)
         with np.errstate(all="ignore"):
-            slope = (unknown.run(found + width, places) - unknown.run(found - width, places)) / (2 * width)
+            here = unknown.run(found, places)
+            slope = (unknown.run(found + width, places) - here) / width
             weight = np.abs(slope) / unit
-            lack = (output - unknown.run(found, places)) / slope
+            lack = (output - here) / slope
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             yield math.nan

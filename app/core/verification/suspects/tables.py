@@ -327,9 +327,17 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
 
 
 def _solved(x: Array, values: Array, weight: Array, degree: int) -> Array:
+    """By the normal equations: of powers so low they lose no digit that a format shorter than doubles has."""
     scale = float(x[-1]) or 1.0
-    powers = np.vander(x / scale, degree + 1) * weight[:, None]
-    found, *_ = np.linalg.lstsq(powers, values * weight, rcond=None)
+    u, row = x / scale, weight
+    powers = np.empty((degree + 1, x.size))
+    for power in range(degree, -1, -1):
+        powers[power] = row
+        row = row * u
+    try:
+        found = np.linalg.solve(powers @ powers.T, powers @ (values * weight))
+    except np.linalg.LinAlgError:  # points too close together
+        found = np.linalg.lstsq(powers.T, values * weight, rcond=None)[0]
     coefficients: Array = found / scale ** np.arange(degree, -1, -1.0)
     return coefficients
 
