@@ -55,6 +55,12 @@ class TransformerBlockFields(Model):
     mlp_ratio: float = Field(4.0, gt=0, le=1000)
     norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
     causal: bool = Field(True, strict=True, description="No token looks at later ones.")
+    cross_attention: bool = Field(
+        False,
+        strict=True,
+        description="A second attention before the mlp, to all tokens of `memory`, as in "
+        "`torch.nn.TransformerDecoderLayer`.",
+    )
     branch: Scale = Field(1.0, description=_BRANCH)
 
 

@@ -22,7 +22,14 @@ export const BLOCKS = {
     branch: BRANCH,
     ratio: { usual: 1 },
   },
-  transformer: { heads: { usual: 8 }, mlp_ratio: { usual: 4 }, norm: NORMS, causal: [true, false], branch: BRANCH },
+  transformer: {
+    heads: { usual: 8 },
+    mlp_ratio: { usual: 4 },
+    norm: NORMS,
+    causal: [true, false],
+    cross_attention: [false, true],
+    branch: BRANCH,
+  },
   convolution: { kernel: { usual: 3 }, size: { usual: 32 }, dimensions: [1, 2], padding: ["circular", "zeros"] },
   recurrent: {
     cell: ["rnn", "lstm", "gru"],

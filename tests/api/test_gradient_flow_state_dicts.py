@@ -24,6 +24,7 @@ from tests.conftest import InProcess
 from tests.support.sent import form
 
 ENCODER_LAYER = "torch.nn.TransformerEncoderLayer"
+DECODER_LAYER = "torch.nn.TransformerDecoderLayer"
 Tensors = dict[str, np.ndarray]
 RANDOM = np.random.default_rng(0)
 WIDTH, INNER = 8, 12
@@ -54,6 +55,16 @@ def encoder_layer() -> Tensors:
         **linear("linear2", WIDTH, INNER),
         **affine("norm1", WIDTH),
         **affine("norm2", WIDTH),
+    }
+
+
+def decoder_layer() -> Tensors:
+    return {
+        **encoder_layer(),
+        "multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH),
+        "multihead_attn.in_proj_bias": drawn(3 * WIDTH),
+        **linear("multihead_attn.out_proj", WIDTH, WIDTH),
+        **affine("norm3", WIDTH),
     }
 
 
@@ -91,6 +102,7 @@ def recurrent(gates: int, features: int = 3, layers: int = 1) -> Tensors:
 
 
 ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
+DECODER = {**stack(decoder_layer), **affine("norm", WIDTH)}
 GPT_2 = {"wte.weight": drawn(50, WIDTH), **stack(gpt_2_layer, "transformer.h."), **affine("ln_f", WIDTH)}
 TRANSFORMER: dict[str, Any] = {"kind": "transformer", "heads": 2}
 CONVOLUTION: dict[str, Any] = {"kind": "convolution", "size": 5}
@@ -116,6 +128,7 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
     [
         (ENCODER, TRANSFORMER, (ENCODER_LAYER, 2, 12, ["norm.weight", "norm.bias", "head.weight"])),
         (encoder_layer(), TRANSFORMER, (ENCODER_LAYER, 1, 12, [])),
+        (DECODER, TRANSFORMER, (DECODER_LAYER, 2, 18, ["norm.weight", "norm.bias"])),
         (GPT_2, TRANSFORMER, ("GPT-2", 2, 12, ["wte.weight", "ln_f.weight", "ln_f.bias"])),
         (CONVOLUTIONS, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 3, 2, [])),
         ({"0.weight": drawn(4, 4, 2, 2)}, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 1, 1, [])),
@@ -249,13 +262,46 @@ def with_nan(tensors: Tensors, name: str) -> Tensors:
 
 
 RESIDUAL_BLOCK: dict[str, Any] = {"kind": "residual"}
-DECODER = {**ENCODER, "layers.0.multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH)}
 
 REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
     "no block": ({"0.weight": drawn(4, 4)}, TRANSFORMER, "no tensor has the name of such a block's first"),
     "another kind's": (ENCODER, LSTM, "weight_hh_l0"),
     "two modules": ({**ENCODER, **GPT_2}, TRANSFORMER, "two modules"),
-    "a decoder": (DECODER, TRANSFORMER, "a decoder's layers look at another sequence"),
+    "half a decoder": (
+        {**ENCODER, "layers.0.multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH)},
+        TRANSFORMER,
+        "block 2 has no multihead_attn.in_proj_weight",
+    ),
+    "a decoder without an output": (
+        {name: each for name, each in DECODER.items() if "multihead_attn.out_proj" not in name},
+        TRANSFORMER,
+        "block 1 has no multihead_attn.out_proj.weight",
+    ),
+    "a decoder's second attention": (
+        {**DECODER, "layers.1.multihead_attn.in_proj_weight": drawn(2 * WIDTH, WIDTH)},
+        TRANSFORMER,
+        "block 2's multihead_attn.in_proj_weight must be 24 × 8",
+    ),
+    "NaN in a second attention": (
+        with_nan(DECODER, "layers.1.multihead_attn.in_proj_bias"),
+        TRANSFORMER,
+        "block 2's multihead_attn.in_proj_bias has a number",
+    ),
+    "widths of their own": (
+        {**ENCODER, "layers.0.multihead_attn.q_proj_weight": drawn(WIDTH, WIDTH)},
+        TRANSFORMER,
+        "kdim, vdim",
+    ),
+    "GPT-2's second attention": (
+        {**GPT_2, "transformer.h.0.crossattention.c_attn.weight": drawn(WIDTH, 2 * WIDTH)},
+        TRANSFORMER,
+        "TransformerDecoderLayer",
+    ),
+    "encoder and decoder": (
+        {**prefixed("encoder.", stack(encoder_layer)), **prefixed("decoder.", stack(decoder_layer))},
+        TRANSFORMER,
+        "send those of one stack",
+    ),
     "two stacks": ({**ENCODER, **stack(encoder_layer, "others.")}, TRANSFORMER, "send those of one stack"),
     "missing in one": (without(ENCODER, "layers.1.linear2.weight"), TRANSFORMER, "block 2 has no linear2"),
     "missing in all": (
@@ -396,6 +442,16 @@ def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -
         (RESIDUAL, {"kind": "residual", "matrices": 3}, {}, ["block", "matrices"]),
         (RESIDUAL, {"kind": "residual", "ratio": 1.0}, {}, ["block", "ratio"]),
         (RESIDUAL, {"kind": "residual", "norm": None}, {}, ["block", "norm"]),
+        (DECODER, TRANSFORMER, {"memory": [[1.0] * (WIDTH + 1)]}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [1.0] * WIDTH}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [[[1.0] * WIDTH]]}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": []}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": 1.0}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [["NaN"] * WIDTH]}, ["memory"]),
+        (DECODER, {**TRANSFORMER, "cross_attention": False}, {}, ["block", "cross_attention"]),
+        (ENCODER, {**TRANSFORMER, "cross_attention": True}, {}, ["block", "cross_attention"]),
+        (ENCODER, TRANSFORMER, {"memory": [[1.0] * WIDTH]}, ["memory"]),
+        (RESIDUAL, RESIDUAL_BLOCK, {"memory": [[1.0] * WIDTH]}, ["memory"]),
         (ENCODER, TRANSFORMER, {"depth": 2}, ["depth"]),
         (ENCODER, TRANSFORMER, {"width": 8}, ["width"]),
         (ENCODER, TRANSFORMER, {"networks": 2}, ["networks"]),
@@ -434,10 +490,15 @@ def test_nothing_is_read_before_all_names_and_shapes_are_known() -> None:
         )
 
     wrong = {"layers.1.norm2.bias": (WIDTH + 1,)}
+    refused: list[tuple[StateDict, dict[str, Any]]] = [
+        (declared(ENCODER, **wrong), {}),
+        (declared({**ENCODER, "layers.1.last": drawn(2)}), {}),
+        (declared(DECODER), {"memory": np.ones((3, WIDTH + 1))}),
+    ]
     tracemalloc.start()
-    for given in (declared(ENCODER, **wrong), declared({**ENCODER, "layers.1.last": drawn(2)})):
+    for given, options in refused:
         with pytest.raises(InvalidValue):
-            adopted(block("transformer", {"heads": 2}), given, 1, ())
+            adopted(block("transformer", {"heads": 2, **options}), given, 1, ())
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 

@@ -91,6 +91,46 @@ def test_transformer_encoder(client: InProcess, norm: str, activation: str, caus
     assert_same(answer, Autograd(entering, weights))
 
 
+@pytest.mark.parametrize("memory", [None, 2, 12])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("norm", "activation"), [("pre", "gelu"), ("post", "relu")])
+def test_transformer_decoder(
+    client: InProcess, norm: str, activation: str, causal: bool, memory: int | None
+) -> None:
+    """With a norm after the last layer, through which the loss's gradient has come to the last block."""
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.TransformerDecoderLayer(
+        WIDTH, HEADS, 40, 0.0, activation, norm_first=norm == "pre", dtype=torch.float64
+    )
+    last = torch.nn.LayerNorm(WIDTH, dtype=torch.float64)
+    decoder = randomised(torch.nn.TransformerDecoder(layer, DEPTH, last))
+    inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
+    given = inputs if memory is None else torch.randn(memory, WIDTH, dtype=torch.float64)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS, dtype=torch.float64)
+    blocks = [
+        partial(each, memory=given.detach(), tgt_mask=mask if causal else None) for each in decoder.layers
+    ]
+    *entering, end = followed([*blocks, decoder.norm], inputs, upstream)
+    with torch.no_grad():
+        whole = decoder(inputs, given, tgt_mask=mask if causal else None)
+        torch.testing.assert_close(decoder.norm(end), whole, rtol=1e-12, atol=1e-12)
+    weights = []
+    for each in decoder.layers:
+        own: dict[str, Any] = {}
+        for prefix, attention in (("", each.self_attn), ("cross_", each.multihead_attn)):
+            parts = attention.in_proj_weight.grad.split(WIDTH)
+            own |= dict(zip((f"{prefix}{name}" for name in ("query", "key", "value")), parts, strict=True))
+            own[f"{prefix}output"] = attention.out_proj.weight.grad
+        weights.append({**own, "mlp_1": each.linear1.weight.grad, "mlp_2": each.linear2.weight.grad})
+    block = {"kind": "transformer", "heads": HEADS, "norm": norm, "causal": causal}
+    fields = {"activation": activation, "block": block}
+    sent = {} if memory is None else {"memory": given.tolist()}
+    answer = answered(client, decoder.state_dict(), inputs, end.grad, **fields, **sent)
+    assert_same(answer, Autograd(entering, weights))
+    assert answer["memory"] == ("inputs" if memory is None else "given")
+    assert sorted(answer["weights"]["left_out"]) == ["norm.bias", "norm.weight"]
+
+
 def conv1d(x: Any, weight: Any, bias: Any) -> Any:
     """GPT-2's linear layer: weights are inputs × outputs."""
     return x @ weight + bias

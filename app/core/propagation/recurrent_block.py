@@ -87,11 +87,8 @@ class RecurrentBlock:
             for side, features in (("h", width), ("i", width if layer else self.inputs(width)))
         )
 
-    def stacked(self, names: Iterable[str]) -> Self:
-        """The block with as many layers as a state dict of these names has.
-
-        Raises `InvalidValue` where a layer is left out, or there are too many.
-        """
+    def said_by(self, names: Iterable[str]) -> Self:
+        """As `block.Block.said_by`: as many layers as there are, none of them left out."""
         matches = (re.search(r"(?:^|\.)weight_hh_l([0-9]{1,9})$", name) for name in names)
         found = {int(each[1]) for each in matches if each}
         if found - set(range(len(found))):
