@@ -1,26 +1,6 @@
-"""OpenAPI documentation of requests with a network's own weights: a form with a file."""
+"""How requests with a network's own weights are documented: a form with a file."""
 
 from __future__ import annotations
-
-from app.api.examples import gradient_flow_examples, training_examples
-from app.api.forms import form_with
-
-_WEIGHTS = "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16."
-
-
-NETWORK_FORM = form_with(
-    "GradientFlowRequest",
-    "weights",
-    _WEIGHTS,
-    {"activation": gradient_flow_examples()["deep"]["value"]["activation"]},
-)
-
-TRAINING_FORM = form_with(
-    "TrainingRequest",
-    "weights",
-    _WEIGHTS,
-    {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20},
-)
 
 PLAIN_DESCRIPTION = """\
 
