@@ -239,13 +239,14 @@ class _Round:
         if regular:
             yield from self._parameters
             yield from scaled_answers(seen, self.remaining)
+        yield from relatives(seen)
+        if regular:
             yield from early_ends(seen)
             yield from clipped_arguments(seen, base, self.remaining)
         yield from cut_answers(seen)
         yield from passing_formats(seen, base)
         if regular:
             yield from self._constants
-        yield from relatives(seen)
         if base == seen.base:
             yield from left_out(seen, base)
         if regular:
