@@ -249,9 +249,9 @@ def _check_size(layer: Experiment, depth: int, settings: Settings, field: str = 
 
 
 def _layers(network: Network) -> int:
-    """The number of layers, with all stacked layers of each step of a recurrent network."""
+    """The number of layers, with all cells of each step of a recurrent network."""
     block = network.block
-    return network.depth * (block.layers if isinstance(block, RecurrentBlock) else 1)
+    return network.depth * (block.cells if isinstance(block, RecurrentBlock) else 1)
 
 
 def _afford(work: float, size: float, settings: Settings, field: str) -> None:

@@ -30,15 +30,16 @@ before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the
   `Linear`), or `torch.nn.TransformerDecoderLayer`, whose second attention looks at `memory`, tokens × width:
   without it at the network's own inputs, as the answer's `memory` says. State dicts say neither `heads` nor
   `norm` nor `causal`: give them.
-- `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers that run forward, or one of their cells;
-  `depth` is the number of times, or `inputs` are batch × times × features.
+- `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers, of one direction or both, or one of
+  their cells; `depth` is the number of times, or `inputs` are batch × times × features.
 - `convolution`: `torch.nn.Conv1d` or `Conv2d` with as many channels out as in and "same" padding; give
   `size`.
 - `residual`: `linear1`, `linear2`, `linear3` (or `fc1` …) in each block, with `norm`, or with `norm1` … (or
   `bn1` …) where `norm` is `inside`.
 
 Gains and offsets of normalisations and all biases are used; batch normalisation takes the batch's own
-statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `features`) need not be given.
+statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `bidirectional`,
+`features`) need not be given.
 Tensors of no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what
 became of each.
 """

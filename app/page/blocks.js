@@ -34,6 +34,7 @@ export const BLOCKS = {
   recurrent: {
     cell: ["rnn", "lstm", "gru"],
     layers: { usual: 1 },
+    bidirectional: [false, true],
     forget_bias: { usual: 1 },
     features: { usual: null },
   },

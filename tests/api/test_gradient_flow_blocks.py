@@ -55,6 +55,19 @@ def post(client: InProcess, **fields: Any) -> Response:
             {"kind": "recurrent", "cell": "lstm", "forget_bias": 0.5},
             ["W_hi", "W_hf", "W_hg", "W_ho", "W_ii", "W_if", "W_ig", "W_io"],
         ),
+        (
+            {"kind": "recurrent", "layers": 2, "bidirectional": True},
+            [
+                "W_hh",
+                "W_ih",
+                "W_hh_reverse",
+                "W_ih_reverse",
+                "W_hh_l1",
+                "W_ih_l1",
+                "W_hh_l1_reverse",
+                "W_ih_l1_reverse",
+            ],
+        ),
         ({"kind": "recurrent", "cell": "gru"}, ["W_hr", "W_hz", "W_hn", "W_ir", "W_iz", "W_in"]),
     ],
 )
@@ -65,7 +78,8 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
     for layer in answer["layers"]:
         assert [each["name"] for each in layer["matrices"]] == names
         positions = block["size"] ** block.get("dimensions", 1) if "size" in block else 1
-        assert layer["fan_in"] == layer["fan_out"] == 16 * positions
+        directions = 2 if block.get("bidirectional") else 1
+        assert layer["fan_in"] == layer["fan_out"] == 16 * positions * directions
         assert layer["weight_gradient_log10_norm"]["median"] is not None
         assert (layer.get("cell_gradient_log10_rms") is not None) == (block.get("cell") == "lstm")
     assert answer["theory"] is None or answer["theory"]["layers"]
@@ -153,6 +167,9 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {**LSTM, "layers": 0}}, ["body", "block", "recurrent", "layers"]),
         ({"block": {**LSTM, "layers": 101}}, ["body", "block", "recurrent", "layers"]),
         ({"block": {**LSTM, "layers": 100}, "depth": 10**5}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": True}, "depth": 10**9}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": True}, "width": 10**12}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": 1}}, ["body", "block", "recurrent", "bidirectional"]),
     ],
 )
 def test_invalid_blocks(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:

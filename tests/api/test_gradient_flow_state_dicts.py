@@ -101,6 +101,16 @@ def recurrent(gates: int, features: int = 3, layers: int = 1) -> Tensors:
     return found
 
 
+def both_ways(tensors: Tensors) -> Tensors:
+    """With a second direction in each layer, and from the second layer on the inputs of both."""
+    found: Tensors = {}
+    for name, each in tensors.items():
+        wider = name.startswith("weight_ih") and not name.endswith("_l0")
+        for end in ("", "_reverse"):
+            found[f"{name}{end}"] = drawn(len(each), 2 * WIDTH) if wider else drawn(*each.shape)
+    return found
+
+
 ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
 DECODER = {**stack(decoder_layer), **affine("norm", WIDTH)}
 GPT_2 = {"wte.weight": drawn(50, WIDTH), **stack(gpt_2_layer, "transformer.h."), **affine("ln_f", WIDTH)}
@@ -135,6 +145,7 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
         (prefixed("model.lstm.", recurrent(4)), LSTM, ("torch.nn.LSTM", 1, 4, [])),
         (recurrent(1), {"kind": "recurrent"}, ("torch.nn.RNN", 1, 4, [])),
         (recurrent(4, layers=3), LSTM, ("torch.nn.LSTM", 1, 12, [])),
+        (both_ways(recurrent(4, layers=2)), LSTM, ("torch.nn.LSTM", 1, 16, [])),
         (recurrent(3), {"kind": "recurrent", "cell": "gru"}, ("torch.nn.GRU", 1, 4, [])),
         (
             {name.removesuffix("_l0"): each for name, each in recurrent(4).items()},
@@ -236,6 +247,28 @@ def test_stacked_layers_by_hand(client: InProcess) -> None:
         "W_hh_l1",
         "W_ih_l1",
     ]
+
+
+def test_both_directions_by_hand(client: InProcess) -> None:
+    """Step k is time k of the one and time K + 1 − k of the other; the layer above reads both at its time."""
+    tensors, x = both_ways(recurrent(1, layers=2)), drawn(2, 6, 3)
+    answer = post(client, tensors, {"kind": "recurrent"}, inputs=x.tolist()).json()
+    squares, below = np.zeros(6), x.transpose(1, 0, 2)
+    for layer in range(2):
+        outputs = []
+        for end in ("", "_reverse"):
+            h, states = np.zeros((2, WIDTH)), []
+            of_x, of_h = (tensors[f"weight_{side}_l{layer}{end}"] for side in ("ih", "hh"))
+            bias = tensors[f"bias_ih_l{layer}{end}"] + tensors[f"bias_hh_l{layer}{end}"]
+            for step, given in enumerate(below[::-1] if end else below):
+                h = np.tanh(given @ of_x.T + h @ of_h.T + bias)
+                states.append(h)
+                squares[step] += np.mean(h**2) / 4
+            outputs.append(np.array(states[::-1] if end else states))
+        below = np.concatenate(outputs, axis=2)
+    reported = [each["activation_mean_square"]["median"] for each in answer["layers"]]
+    np.testing.assert_allclose(reported, squares, rtol=1e-12)
+    assert [each["fan_out"] for each in answer["layers"]] == [2 * WIDTH] * 6
 
 
 def test_random_recurrent_networks_may_have_other_features(client: InProcess) -> None:
@@ -406,7 +439,36 @@ REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
         LSTM,
         "send one of them",
     ),
-    "both ways": ({**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)}, LSTM, "runs both ways"),
+    "half of the other way": (
+        {**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)},
+        LSTM,
+        "has no weight_ih_l0_reverse",
+    ),
+    "one layer of two both ways": (
+        {**recurrent(4, layers=2), **both_ways(recurrent(4))},
+        LSTM,
+        "has no weight_hh_l1_reverse",
+    ),
+    "a layer that reads one way": (
+        {**both_ways(recurrent(4, layers=2)), "weight_ih_l1": drawn(4 * WIDTH, WIDTH)},
+        LSTM,
+        "weight_ih_l1 must be 32 × 16",
+    ),
+    "only the other way": (
+        {f"{name}_reverse": each for name, each in recurrent(4).items()},
+        LSTM,
+        "no tensor has the name",
+    ),
+    "a bias of one way": (
+        without(both_ways(recurrent(4)), "bias_hh_l0_reverse"),
+        LSTM,
+        "there is a bias_hh_l0 and no bias_hh_l0_reverse",
+    ),
+    "NaN of the other way": (
+        with_nan(both_ways(recurrent(4)), "weight_hh_l0_reverse"),
+        LSTM,
+        "weight_hh_l0_reverse has a number",
+    ),
     "projections": ({**recurrent(4), "weight_hr_l0": drawn(3, WIDTH)}, LSTM, "projected"),
     "another cell": (recurrent(3), LSTM, "have 4 rows for each unit"),
     "a matrix left out": (
@@ -464,6 +526,11 @@ def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -
         (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0]]]}, ["inputs"]),
         (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0, 3.0]]], "depth": 2}, ["depth"]),
         (recurrent(4), LSTM, {"depth": 10**9}, ["depth"]),
+        (both_ways(recurrent(4)), LSTM, {"depth": 10**9}, ["depth"]),
+        (both_ways(recurrent(4)), LSTM, {"depth": 10**7}, ["depth"]),
+        (both_ways(recurrent(4)), {**LSTM, "bidirectional": False}, {}, ["block", "bidirectional"]),
+        (recurrent(4), {**LSTM, "bidirectional": True}, {}, ["block", "bidirectional"]),
+        (both_ways(recurrent(4)), LSTM, {"upstream": [[1.0] * WIDTH], "batch": 1, "depth": 2}, ["upstream"]),
     ],
 )
 def test_fields_that_contradict_the_weights(

@@ -275,6 +275,73 @@ def test_recurrent_networks(client: InProcess, cell: str, layers: int) -> None:
     assert sorted(by_module) == sorted(module.state_dict())
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_bidirectional_networks(client: InProcess, cell: str, layers: int) -> None:
+    """A cell for each step and direction, and the loss at the last states of both: PyTorch's h_n."""
+    torch = pytest.importorskip("torch")
+    features, times, batch = 3, 6, 5
+    module = randomised(
+        getattr(torch.nn, cell)(
+            features, WIDTH, layers, batch_first=True, bidirectional=True, dtype=torch.float64
+        )
+    )
+    x = torch.randn(batch, times, features, dtype=torch.float64)
+    upstream = torch.randn(batch, 2 * WIDTH, dtype=torch.float64)
+    letters = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[cell]
+    hiddens: list[list[Any]] = [[] for _ in range(times)]
+    memories: list[list[Any]] = [[] for _ in range(times)]
+    cells: list[dict[str, Any]] = [{} for _ in range(times)]
+    inputs = list(x.unbind(1))
+    for layer in range(layers):
+        outputs = []
+        for end in ("", "_reverse"):
+            own = {
+                name.removesuffix(f"_l{layer}{end}"): each
+                for name, each in module.state_dict().items()
+                if name.endswith(f"_l{layer}{end}")
+            }
+            hidden = memory = torch.zeros(batch, WIDTH, dtype=torch.float64)
+            made = []
+            for step, below in enumerate(reversed(inputs) if end else inputs):
+                each = getattr(torch.nn, f"{cell}Cell")(below.shape[1], WIDTH, dtype=torch.float64)
+                each.load_state_dict(own)
+                if cell == "LSTM":
+                    hidden, memory = each(below, (hidden, memory))
+                    memory.retain_grad()
+                else:
+                    hidden = each(below, hidden)
+                hidden.retain_grad()
+                hiddens[step].append(hidden)
+                memories[step].append(memory)
+                cells[step][f"{f'_l{layer}' if layer else ''}{end}"] = each
+                made.append(hidden)
+            outputs.append(made[::-1] if end else made)
+        inputs = [torch.cat(pair, dim=1) for pair in zip(*outputs, strict=True)]
+    states = module(x)[1]
+    last = torch.cat(hiddens[-1][-2:], dim=1)
+    theirs = torch.cat((states[0] if cell == "LSTM" else states)[-2:].unbind(0), dim=1)
+    torch.testing.assert_close(theirs, last, rtol=1e-12, atol=1e-12)
+    last.backward(upstream)
+    weights = [
+        {
+            f"W_{side}{letter}{mark}": part
+            for mark, each in step.items()
+            for side, whole in (("h", each.weight_hh.grad), ("i", each.weight_ih.grad))
+            for letter, part in zip(letters, whole.split(WIDTH), strict=True)
+        }
+        for step in cells
+    ]
+    block = {"kind": "recurrent", "cell": cell.lower()}
+    answer = answered(client, module.state_dict(), x, upstream, activation="tanh", block=block)
+    assert_same(answer, Autograd([StackedStates(each) for each in hiddens], weights))
+    if cell == "LSTM":
+        reported = [layer["cell_gradient_log10_rms"]["median"] for layer in answer["layers"]]
+        rms = [float(StackedStates(each).grad.square().mean().sqrt().log10()) for each in memories]
+        np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
+    assert sorted(each["tensor"] for each in answer["weights"]["tensors"]) == sorted(module.state_dict())
+
+
 class StackedStates:
     """The states of several layers, with the interface of one tensor."""
 

@@ -292,8 +292,9 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
     Only every so many layers' inputs are kept then, and each stretch of layers is recomputed, from the same
     random numbers, when the backward pass reaches it (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
-    if network.tied and "deferred" in kinds:
-        return network.depth  # all products are kept anyway, and computed again they are rounded differently
+    # All products of deferred maps are kept anyway, and computed again they are rounded differently.
+    if network.tied and ("deferred" in kinds or network.both_ways):
+        return network.depth
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)
     sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)
