@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 from app.core.activations.definition import Text
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
-from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, Finding, State, Verdict
+from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
 from app.core.propagation.network import Network
 from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.residual_block import ResidualBlock
@@ -61,6 +61,10 @@ _GROWING = Text(
 _OVERFLOW = Text(
     "The signal overflows in {part} {layer}: no gradient is left to speak of.",
     "{layer}번째 {part}에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
+)
+_UNDEFINED = Text(
+    "The function has no value at some numbers, at {x:g} for example: in {part} {layer} the signal is NaN.",
+    "함숫값이 정의되지 않는 곳이 있어(예: x = {x:g}) {layer}번째 {part}의 신호가 NaN이 됩니다.",
 )
 _SATURATED = Text(
     "{Part} {layer} is saturated: {percent:.3g} % of its pre-activations lie where the activation is flat.",
@@ -142,12 +146,8 @@ def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
             return said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
             return said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
-        case "exploding" if finding.layer is not None:
-            return said(_OVERFLOW)
-        case "exploding" if "signal_log10_ratio" in evidence:
-            return said(_GROWING, decades=evidence["signal_log10_ratio"])
         case "exploding":
-            return said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
+            return _explosion(finding, said)
         case "saturated":
             return said(_SATURATED, percent=100 * evidence["saturated_fraction"])
         case "dying":
@@ -157,6 +157,17 @@ def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
         case "dead":
             figures = verdict.figures
             return said(_DEAD, dead=figures.dead, networks=figures.networks)
+
+
+def _explosion(finding: Finding, said: Callable[..., Text]) -> Text:
+    evidence = finding.evidence
+    if UNDEFINED_AT in evidence:
+        return said(_UNDEFINED, x=evidence[UNDEFINED_AT])
+    if finding.layer is not None:
+        return said(_OVERFLOW)
+    if "signal_log10_ratio" in evidence:
+        return said(_GROWING, decades=evidence["signal_log10_ratio"])
+    return said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
 
 
 def _said(sentences: Text, nouns: Nouns, **values: object) -> Text:
