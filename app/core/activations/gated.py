@@ -42,7 +42,14 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import as_exponent, erf_and_slope, one_minus, sigmoids, sixth
+from app.core.arithmetic.functions import (
+    as_exponent,
+    erf_and_slope,
+    one_minus,
+    sigmoids,
+    sigmoids_by_side,
+    sixth,
+)
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
 from app.core.arithmetic.scaled import (
@@ -88,8 +95,7 @@ def _sigmoid_gate(
     ``growth`` is xu′, of u's sign and no more than ±2¹² where e^−|u| is more than 0, ``slope`` u′ and
     ``bend`` 2 + xu″/u′.
     """
-    left = u.high < 0
-    most, least, exponent, tail = sigmoids(u, ordinary)
+    (most, least, exponent, tail), left = sigmoids_by_side(u, ordinary)
     gate = with_exponent(least if left else most, exponent if left else 0.0)
     rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
