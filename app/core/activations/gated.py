@@ -122,7 +122,7 @@ def _swish_of(x: float, rate: Scaled, ordinary: int) -> Orders:
     return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
-@Kernel
+@partial(Kernel, vectors=5)
 def _silu(x: float, ordinary: int = False) -> Orders:
     u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
     return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)

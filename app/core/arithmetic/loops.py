@@ -220,8 +220,8 @@ class Kernel:
         """
         values, arrays = self._values(x, params)
         out = np.zeros(groups)
-        loop = _summing(self.name, self.function, len(values), arrays)
-        loop(x, upstream, place, odd, empty_sum(), out, tuple(values))
+        loop = _summing(self.name, self.function, place, len(values), arrays)
+        loop(x, upstream, odd, empty_sum(), tuple(np.empty((3, int(_AT_A_TIME)))), out, tuple(values))
         return out
 
     def _factors(self, values: list[Any]) -> list[Value]:
@@ -483,25 +483,38 @@ def _pulling(name: str, function: Function, rounding: Rounding, parameters: int,
     return Compiled(pull, [(read, read, write, params)], f"{name}.pull.{rounding}")
 
 
+_AT_A_TIME = np.uint64(256)
+"""Results that are computed, by vector instructions, before they are added up one by one."""
+
+
 @cache
-def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Compiled:
+def _summing(name: str, function: Function, place: int, parameters: int, arrays: bool) -> Compiled:
     at = _AT[parameters if arrays else 0]
 
     def add_up(
-        x: Array, upstream: Array, place: int, odd: bool, digits: Digits, out: Array, params: Any
+        x: Array, upstream: Array, odd: bool, digits: Digits, parts: Any, out: Array, params: Any
     ) -> None:
         members = x.size // out.size if out.size else 0
+        high, low, exponent = parts
         for group in range(out.size):
             clear(digits)
             strange = 0.0
-            for i in range(group * members, (group + 1) * members):
-                strange += add_product(digits, function(x[i], *at(params, i))[place], upstream[i])
+            end = np.uint64((group + 1) * members)
+            for start in range(np.uint64(group * members), end, _AT_A_TIME):
+                stop = min(start + _AT_A_TIME, end)
+                for i in range(start, stop):
+                    result = function(x[i], *at(params, i))[place]
+                    high[i - start], low[i - start], exponent[i - start] = result
+                for i in range(start, stop):
+                    each = Scaled(high[i - start], low[i - start], exponent[i - start])
+                    strange += add_product(digits, each, upstream[i])
             out[group] = rounded_sum(digits, odd) if strange == 0 else strange
 
     read, write, params = _types(types.float64, parameters, arrays)
     digits = types.Array(types.int64, 1, "C")
-    signature = (read, read, types.intp, types.boolean, digits, write, params)
-    return Compiled(add_up, [signature], f"{name}.sums")
+    parts = types.UniTuple(write, 3)  # type: ignore[no-untyped-call]
+    signature = (read, read, types.boolean, digits, parts, write, params)
+    return Compiled(add_up, [signature], f"{name}.sums.{place}")
 
 
 def _told(function: Function, ordinary: int) -> Function:
