@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from app import __version__
 from app.api import (
     activate,
+    bodies,
     catalogue,
     describe,
     docs,
@@ -110,7 +111,7 @@ def create_app(chosen: Settings | None = None, shared: Shared | None = None) -> 
     )
     problems.install(app)
     fastapi_parts.add_routes(app, chain.from_iterable(module.router.routes for module in ROUTES))
-    openapi.install(app, picture_examples())
+    openapi.install(app, bodies.BODIES, picture_examples())
     stack: ASGIApp = Head(fastapi_parts.middleware_stack(app))
     if not own.telemetry:  # which instruments FastAPI's own request handling
         stack = Direct(stack, app.routes, own.root_path)

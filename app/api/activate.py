@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.api.examples import ACTIVATE
+from app.api.bodies import ACTIVATE
 from app.api.sizes import answer_size, check_answer_size, numbers_in
 from app.compute.threads import SMALL, DeadlineExceeded
 from app.contract.activate import ActivateRequest, ActivateResponse
@@ -26,8 +26,9 @@ from app.core.evaluation import Evaluation, Mapper, activate
 from app.core.formulas.proving import FEW_BITS
 from app.core.proof import ProvedActivation, as_sent, check_provable
 from app.http.answers import encoded, ready
-from app.http.bodies import JSON, NPY, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, answered_by, computed, failures, reserve, timeout
+from app.http.media_types import JSON, NPY, negotiate
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire import npy
@@ -64,19 +65,6 @@ one, and `proof` counts them (beside `.npy`, the header `Proof: proved/unproved`
 A header `Request-Timeout: <seconds>` asks for less time than the service would take at most.
 """
 
-_NPY_BODY = {
-    "requestBody": {
-        "content": {
-            NPY: {
-                "schema": {
-                    "type": "string",
-                    "format": "binary",
-                    "description": "One `.npy` array of real numbers; the other fields in the query string.",
-                }
-            }
-        }
-    }
-}
 _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -88,7 +76,6 @@ _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
     description=DESCRIPTION,
     response_model=ActivateResponse,
     responses={**_NPY_ANSWER, **responses(400, 406, 413, 415, 422, 503, 504)},
-    openapi_extra=_NPY_BODY,
 )
 async def post_activate(body: ACTIVATE, request: Request) -> Response:
     """Validates, computes (on threads where the arrays are large), and encodes as negotiated."""

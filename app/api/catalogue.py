@@ -31,8 +31,8 @@ from app.core.errors import UnknownName, nearest
 from app.core.propagation.units import is_of_units
 from app.core.theory.duals import gains
 from app.core.vocabularies.vocabulary import Argument, Vocabulary
-from app.http.bodies import JSON, negotiate
 from app.http.fixed import Fixed
+from app.http.media_types import JSON, negotiate
 from app.http.problems import Problem, from_core, responses
 from app.http.queries import StrictRoute
 

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
+from app.api.bodies import DESCRIBE
 from app.api.catalogue import mathml
-from app.api.examples import DESCRIBE
 from app.contract.describe import DescribeResponse
 from app.core.activations import REGISTRY
 from app.core.activations.from_formula import FormulaActivation, label
 from app.core.card import Card, Description
 from app.core.errors import InvalidValue
 from app.http.answers import whole
-from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, answered_by, planned, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import responses
 
 router = APIRouter(route_class=ArrayRoute, tags=["catalogue"])

@@ -6,8 +6,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.api.page import Page
-from app.http.bodies import JSON
 from app.http.fixed import Fixed
+from app.http.media_types import JSON
 
 router = APIRouter(include_in_schema=False)
 

@@ -6,19 +6,8 @@ They are made from the registry, with the first activation of each kind.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
-from fastapi import Body
-
-from app.contract.activate import ActivateRequest
-from app.contract.describe import DescribeRequest
-from app.contract.gradient_flow import GradientFlowRequest
-from app.contract.mean_field import MeanFieldRequest
-from app.contract.pictures import AnswersPictureRequest
-from app.contract.protocol import InferRequest
-from app.contract.sweep import SweepRequest
-from app.contract.training import TrainingRequest
-from app.contract.verify import VerifyRequest
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Activation, Elementwise, Rowwise
 
@@ -76,16 +65,10 @@ def _prefixed() -> str | None:
     return None
 
 
-ACTIVATE: TypeAlias = Annotated[ActivateRequest, Body(openapi_examples=activate_examples())]
-
-
 def describe_examples() -> dict[str, Any]:
     """Requests for ``POST /functions/describe``: a formula with a parameter."""
     value = {"function": "formula:x * tanh(softplus(beta * x))", "params": {"beta": 1.0}}
     return {"formula": {"summary": "A formula with a parameter", "value": value}}
-
-
-DESCRIBE: TypeAlias = Annotated[DescribeRequest, Body(openapi_examples=describe_examples())]
 
 
 def verify_examples() -> dict[str, Any]:
@@ -102,9 +85,6 @@ def verify_examples() -> dict[str, Any]:
     return {"few": {"summary": "Three numbers in float32", "value": value}}
 
 
-VERIFY: TypeAlias = Annotated[VerifyRequest, Body(openapi_examples=verify_examples())]
-
-
 def mean_field_examples() -> dict[str, Any]:
     """Requests for ``POST /mean-field``: one place, and a small phase diagram."""
     entry = _first(Elementwise)
@@ -116,9 +96,6 @@ def mean_field_examples() -> dict[str, Any]:
         "place": {"summary": "One place", "value": place},
         "diagram": {"summary": "A phase diagram of 2 × 3 cells", "value": diagram},
     }
-
-
-MEAN_FIELD: TypeAlias = Annotated[MeanFieldRequest, Body(openapi_examples=mean_field_examples())]
 
 
 def gradient_flow_examples() -> dict[str, Any]:
@@ -173,9 +150,6 @@ def gradient_flow_examples() -> dict[str, Any]:
     }
 
 
-GRADIENT_FLOW: TypeAlias = Annotated[GradientFlowRequest, Body(openapi_examples=gradient_flow_examples())]
-
-
 def drawn_examples() -> dict[str, Any]:
     """A request for ``POST /plots/gradient-flow-answers``: the part of an answer that is drawn."""
     layers = [
@@ -188,9 +162,6 @@ def drawn_examples() -> dict[str, Any]:
     ]
     value = {"networks": [{"label": "three layers", "answer": {"layers": layers}}]}
     return {"answer": {"summary": "The drawn part of an answer", "value": value}}
-
-
-DRAWN_ANSWERS: TypeAlias = Annotated[AnswersPictureRequest, Body(openapi_examples=drawn_examples())]
 
 
 def infer_examples() -> dict[str, Any]:
@@ -210,9 +181,6 @@ def infer_examples() -> dict[str, Any]:
     }
 
 
-INFER: TypeAlias = Annotated[InferRequest, Body(openapi_examples=infer_examples())]
-
-
 def sweep_examples() -> dict[str, Any]:
     """A request for ``POST /gradient-flow/sweep``: two initialisations at three depths."""
     entry = _first(Elementwise)
@@ -221,9 +189,6 @@ def sweep_examples() -> dict[str, Any]:
     base = {"activation": entry.name, "width": 64, "networks": 2}
     grid = {"init": ["lecun_normal", "critical"], "depth": [5, 10, 20]}
     return {"grid": {"summary": "Two initialisations at three depths", "value": {"base": base, "grid": grid}}}
-
-
-SWEEP: TypeAlias = Annotated[SweepRequest, Body(openapi_examples=sweep_examples())]
 
 
 def picture_examples() -> dict[str, dict[str, Any]]:
@@ -257,6 +222,3 @@ def training_examples() -> dict[str, Any]:
         "rings": {"summary": "Two activations on two rings", "value": short},
         "own": {"summary": "Your own data: exclusive or", "value": own},
     }
-
-
-TRAINING: TypeAlias = Annotated[TrainingRequest, Body(openapi_examples=training_examples())]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.api.mean_field import named
-from app.contract.blocks import ConvolutionBlockFields, RecurrentBlockFields
+from app.contract.blocks import ConvolutionBlockFields, RecurrentBlockFields, TransformerBlockFields
 from app.contract.gradient_flow import (
     REPLACED_BY_WEIGHTS,
     DistributionFields,
@@ -111,13 +111,16 @@ def _given_blocks(
 
 def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
     """The arguments of `Network` besides sizes and weights."""
+    memory = {} if body.memory is None else {"memory": body.memory}
+    if memory and not isinstance(body.block, TransformerBlockFields):
+        raise InvalidValue("goes with a transformer's second attention only", loc=("memory",))
     return {
         "normalisation": None if body.normalization is None else normalisation(body.normalization),
         "residual": None if body.residual is None else body.residual.scale,
         "dropout": None if body.dropout is None else Dropout(body.dropout.rate, body.dropout.kind),
         "block": None
         if body.block is None
-        else block(body.block.kind, body.block.model_dump(exclude={"kind"})),
+        else block(body.block.kind, {**body.block.model_dump(exclude={"kind"}), **memory}),
     }
 
 
@@ -246,9 +249,9 @@ def _check_size(layer: Experiment, depth: int, settings: Settings, field: str = 
 
 
 def _layers(network: Network) -> int:
-    """The number of layers, with all stacked layers of each step of a recurrent network."""
+    """The number of layers, with all cells of each step of a recurrent network."""
     block = network.block
-    return network.depth * (block.layers if isinstance(block, RecurrentBlock) else 1)
+    return network.depth * (block.cells if isinstance(block, RecurrentBlock) else 1)
 
 
 def _afford(work: float, size: float, settings: Settings, field: str) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from app.api.examples import GRADIENT_FLOW
+from app.api.bodies import GRADIENT_FLOW
 from app.api.experiments import described
-from app.api.network_form import NETWORK_DESCRIPTION, NETWORK_FORM
+from app.api.network_form import NETWORK_DESCRIPTION
 from app.api.reports import answer, number
 from app.api.trials import PlannedTrial, planned_trial, tried
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
@@ -23,8 +23,9 @@ from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
 from app.core.propagation.statistics import Figures, spread
 from app.core.training.trial import RUNS, STEPS
-from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, planned, reserve, simulated, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, Emit, streamed
 from app.settings import Settings
@@ -81,7 +82,6 @@ after the start is an `error` event with a problem document. A `progress` event 
     summary="Simulate and judge a network's gradient",
     description=DESCRIPTION + NETWORK_DESCRIPTION,
     response_model=GradientFlowResponse,
-    openapi_extra=NETWORK_FORM,
     responses={200: {"content": {EVENTS: {}}}, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(body: GRADIENT_FLOW, request: Request) -> Response:

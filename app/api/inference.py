@@ -12,7 +12,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Path, Request, Response
 from numpy.typing import NDArray
 
-from app.api.examples import INFER
+from app.api.bodies import INFER
 from app.api.health import check_ready
 from app.api.sizes import answer_size, check_answer_size, numbers_in
 from app.compute.threads import SMALL
@@ -42,11 +42,11 @@ from app.core.arithmetic import Value
 from app.core.errors import UnknownName, allowed, nearest
 from app.core.evaluation import Mapper, activate
 from app.http.answers import encoded, whole
-from app.http.bodies import JSON, negotiate
 from app.http.computing import computed, timeout
+from app.http.media_types import JSON, OCTETS, negotiate
 from app.http.problems import Problem, protocol_errors
 from app.http.queries import StrictRoute
-from app.http.tensor_bodies import HEADER_LENGTH, OCTETS, TensorRequest, TensorResponse, TensorRoute
+from app.http.tensor_bodies import BYTES, HEADER_LENGTH, TensorResponse, TensorRoute
 from app.observation.models import Tally
 from app.settings import Settings
 from app.wire import tensors
@@ -79,14 +79,6 @@ are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 Bodies travel uncompressed: a `Content-Encoding` is answered with 415. A parameter `timeout` (microseconds)
 or a header `Request-Timeout` (seconds) asks for less time than the service would take at most.
 """
-
-_BYTES = {
-    "schema": {
-        "type": "string",
-        "format": "binary",
-        "description": f"The JSON object, as long as {HEADER_LENGTH} says, and raw tensors behind it.",
-    }
-}
 
 
 @router.get("", summary="What this server is")
@@ -197,22 +189,21 @@ async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     summary="Apply the function to a tensor",
     description=DESCRIPTION,
     response_model=InferResponse,
-    responses={200: {"content": {OCTETS: _BYTES}}, **protocol_errors(400, 406, 413, 415, 503, 504)},
-    openapi_extra={"requestBody": {"content": {OCTETS: _BYTES}}},
+    responses={200: {"content": {OCTETS: BYTES}}, **protocol_errors(400, 406, 413, 415, 503, 504)},
 )
-async def post_infer(entry: MODEL, body: INFER, request: TensorRequest) -> Response:
+async def post_infer(entry: MODEL, body: INFER, request: Request) -> Response:
     """Validates, computes (on threads where the arrays are large), and encodes as requested."""
     with request.app.state.models.asked(entry.name):
-        return await _infer(entry, body, request)
+        return await _infer(entry, body.fields, body.binary, request)
 
 
-async def _infer(entry: Activation, body: InferRequest, request: TensorRequest) -> Response:
+async def _infer(entry: Activation, body: InferRequest, binary: memoryview, request: Request) -> Response:
     settings: Settings = request.app.state.settings
     request.state.function = entry.name
     negotiate(request, JSON, OCTETS)
     wanted = _wanted(entry, body)
     order = max(each.order for each in wanted)
-    given = _arrays(entry, body.inputs, request.binary)
+    given = _arrays(entry, body.inputs, binary)
     inputs = given.pop(INPUTS)
     longest = min(settings.request_timeout, body.parameters.timeout / 1e6 or settings.request_timeout)
     seconds = timeout(request, longest)

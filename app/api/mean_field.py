@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from app.api.examples import MEAN_FIELD
+from app.api.bodies import MEAN_FIELD
 from app.api.reports import accuracy_fields
 from app.contract.mean_field import MeanFieldRequest, MeanFieldResponse
 from app.core.activations import REGISTRY
@@ -19,8 +19,9 @@ from app.core.activations.registry import Call
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded
 from app.core.jobs import Runner
 from app.core.theory.diagram import accuracy, diagram
-from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, simulated, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import responses
 from app.settings import Settings
 from app.wire.numbers import to_json

@@ -1,26 +1,6 @@
-"""OpenAPI documentation of requests with a network's own weights: a form with a file."""
+"""How requests with a network's own weights are documented: a form with a file."""
 
 from __future__ import annotations
-
-from app.api.examples import gradient_flow_examples, training_examples
-from app.api.forms import form_with
-
-_WEIGHTS = "safetensors or a NumPy archive (.npz): float64, float32, float16 or bfloat16."
-
-
-NETWORK_FORM = form_with(
-    "GradientFlowRequest",
-    "weights",
-    _WEIGHTS,
-    {"activation": gradient_flow_examples()["deep"]["value"]["activation"]},
-)
-
-TRAINING_FORM = form_with(
-    "TrainingRequest",
-    "weights",
-    _WEIGHTS,
-    {"activations": training_examples()["rings"]["value"]["activations"], "steps": 20},
-)
 
 PLAIN_DESCRIPTION = """\
 
@@ -47,17 +27,19 @@ NETWORK_DESCRIPTION = (
 before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the numbers there.
 
 - `transformer`: `torch.nn.TransformerEncoderLayer`, or GPT-2's (`h.3.attn.c_attn.weight`, as `Conv1D` or as
-  `Linear`). State dicts say neither `heads` nor `norm` nor `causal`: give them. A decoder layer with a second
-  attention is refused.
-- `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers that run forward, or one of their cells;
-  `depth` is the number of times, or `inputs` are batch × times × features.
+  `Linear`), or `torch.nn.TransformerDecoderLayer`, whose second attention looks at `memory`, tokens × width:
+  without it at the network's own inputs, as the answer's `memory` says. State dicts say neither `heads` nor
+  `norm` nor `causal`: give them.
+- `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers, of one direction or both, or one of
+  their cells; `depth` is the number of times, or `inputs` are batch × times × features.
 - `convolution`: `torch.nn.Conv1d` or `Conv2d` with as many channels out as in and "same" padding; give
   `size`.
 - `residual`: `linear1`, `linear2`, `linear3` (or `fc1` …) in each block, with `norm`, or with `norm1` … (or
   `bn1` …) where `norm` is `inside`.
 
 Gains and offsets of normalisations and all biases are used; batch normalisation takes the batch's own
-statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `features`) need not be given.
+statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `bidirectional`,
+`features`) need not be given.
 Tensors of no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what
 became of each.
 """

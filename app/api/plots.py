@@ -10,14 +10,11 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
 import orjson
-from fastapi import APIRouter, Body, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.api.examples import DRAWN_ANSWERS, GRADIENT_FLOW, TRAINING, mean_field_examples
+from app.api.bodies import DIAGRAM, DRAWN_ANSWERS, GRADIENT_FLOW, TRAINING
 from app.api.experiments import described
 from app.api.mean_field import checked
-from app.api.network_form import NETWORK_FORM, TRAINING_FORM
 from app.api.reports import answer
 from app.api.training import answered
 from app.api.trainings import Plan
@@ -43,8 +40,10 @@ from app.core.evaluation import Mapper
 from app.core.jobs import Runner
 from app.core.theory.diagram import diagram
 from app.http.admission import ComputeRoute
-from app.http.bodies import ARRAY_FIELDS, JSON, ArrayRoute, negotiate, readable
+from app.http.array_bodies import ARRAY_FIELDS, ArrayRoute, readable
+from app.http.bodies import validated
 from app.http.computing import admitted, computed, failures, planned, reserve, simulated, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import from_core, responses
 from app.pictures import specifications as plots
 from app.pictures.captions import caption, distinct, label, training_caption
@@ -127,10 +126,6 @@ _FILM_ANSWERS = {**_ANSWERS, 200: {"content": _SVG, "description": "The picture.
 router = APIRouter(route_class=ComputeRoute, tags=["plots"])
 posted = APIRouter(route_class=ArrayRoute, tags=["plots"])
 
-DIAGRAM: TypeAlias = Annotated[
-    MeanFieldRequest,
-    Body(openapi_examples={name: each for name, each in mean_field_examples().items() if name == "diagram"}),
-]
 FormPath: TypeAlias = Annotated[
     Form,
     Path(
@@ -171,7 +166,6 @@ async def get_functions(
     summary="Draw a network's gradient",
     description="The gradient of each layer, theory beside it. " + DESCRIPTION,
     response_class=Response,
-    openapi_extra=NETWORK_FORM,
     responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_gradient_flow(
@@ -254,7 +248,6 @@ async def get_mean_field(
     description="Loss and accuracy step by step, and the decision boundaries that are watched. "
     + DESCRIPTION,
     response_class=Response,
-    openapi_extra=TRAINING_FORM,
     responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
 )
 async def post_training(
@@ -449,11 +442,7 @@ def _body(model: type[Asked], text: str) -> Asked:
     """The request in a query field, validated like a body."""
     with readable:
         fields = json_body.loads(text.encode(), ARRAY_FIELDS)
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        found = [{**each, "loc": ("query", "request", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(found) from None
+    return validated(model, fields, "query", "request")
 
 
 def _time_left(request: Request) -> Callable[[], float]:

@@ -13,6 +13,7 @@ from app.core.diagnosis.theory import Theory
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Spread
+from app.core.propagation.transformer_block import TransformerBlock
 from app.wire.nested import name_of
 
 
@@ -43,8 +44,17 @@ def answer(body: GradientFlowRequest, network: Network, report: Report) -> dict[
             for each in report.remedies
         ],
         **({} if report.accuracy is None else {"formula": accuracy_fields(report.accuracy)}),
+        **_memory(network),
         **_origin(network),
     }
+
+
+def _memory(network: Network) -> dict[str, str]:
+    """What a second attention looks at."""
+    block = network.block
+    if not (isinstance(block, TransformerBlock) and block.cross_attention):
+        return {}
+    return {"memory": "inputs" if block.memory is None else "given"}
 
 
 def _origin(network: Network) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from app.api.examples import SWEEP
+from app.api.bodies import SWEEP
 from app.api.experiments import described
 from app.api.reports import accuracy_fields, gradient, verdict
 from app.compute.simulations import Admission
@@ -24,8 +24,9 @@ from app.contract.sweep import SweepLine, SweepRequest
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.report import Cell, Report
 from app.core.errors import ActivationLabError, InvalidValue, LimitExceeded, UnknownName
-from app.http.bodies import ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, failures, prepared, reserve, timeout
+from app.http.media_types import negotiate
 from app.http.problems import Problem, from_core, from_validation, responses
 from app.http.streaming import EVENTS, LINES, Emit, streamed
 from app.settings import Settings

@@ -11,16 +11,16 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.api import training_reports as reports
-from app.api.examples import TRAINING
-from app.api.network_form import TRAINING_FORM
+from app.api.bodies import TRAINING
 from app.api.trainings import Plan, described
 from app.contract.training import TrainingResponse
 from app.core.activations.from_formula import label
 from app.core.jobs import Runner
 from app.core.training.course import train
 from app.core.training.run import Frame
-from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, planned, reserve, simulated, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import Problem, responses
 from app.http.streaming import EVENTS, LINES, Emit, streamed
 from app.settings import Settings
@@ -52,7 +52,6 @@ last matrix is the head's), all runs start from these weights and differ in the 
     summary="Train networks side by side",
     description=DESCRIPTION,
     response_model=TrainingResponse,
-    openapi_extra=TRAINING_FORM,
     responses={
         200: {"content": {EVENTS: {}, LINES: {}}},
         **responses(400, 406, 413, 415, 422, 503, 504),

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from app.api.examples import VERIFY, verify_examples
-from app.api.forms import form_with
+from app.api.bodies import VERIFY
 from app.api.sizes import check_answer_size
 from app.contract.verify import VerifyRequest, VerifyResponse
 from app.core.activations import REGISTRY
@@ -26,8 +25,9 @@ from app.core.verification.job import Report, Verification
 from app.core.verification.rows import RowVerification, check_rows
 from app.core.verification.suspects.rows import has_weights
 from app.http.answers import whole
-from app.http.bodies import JSON, ArrayRoute, negotiate
+from app.http.array_bodies import ArrayRoute
 from app.http.computing import admitted, answered_by, reserve, timeout
+from app.http.media_types import JSON, negotiate
 from app.http.problems import responses
 from app.settings import Settings
 
@@ -36,13 +36,6 @@ BYTES_PER_NUMBER = 400.0
 
 PRINTED = np.dtype(np.float32)
 """The format as which many programs print shorter ones."""
-
-VERIFY_FORM = form_with(
-    "VerifyRequest",
-    "arrays",
-    "safetensors or a NumPy archive (.npz): outputs and, if wanted, inputs, derivative, second_derivative.",
-    {"function": verify_examples()["few"]["value"]["function"], "dtype": "bfloat16"},
-)
 
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
@@ -71,7 +64,6 @@ float32, tells apart.
     description=DESCRIPTION,
     response_model=VerifyResponse,
     responses=responses(400, 406, 413, 415, 422, 503, 504),
-    openapi_extra=VERIFY_FORM,
 )
 async def post_verify(body: VERIFY, request: Request) -> Response:
     """Validates, judges on a worker, and answers."""

@@ -135,6 +135,7 @@ class NetworkOptions(TypedDict, total=False):
     block: Mapping[str, Any] | None
     inputs: Given | Mapping[str, Any]
     upstream: Given
+    memory: Given
     networks: int
     seed: int
     dtype: Literal["float64", "float32"]
@@ -165,6 +166,8 @@ def gradient_flow(
         fields["inputs"] = numbers(options["inputs"])
     if "upstream" in options:
         fields["upstream"] = numbers(options["upstream"])
+    if "memory" in options:
+        fields["memory"] = numbers(options["memory"])
     plain = _with_weights(_json("/gradient-flow", fields, _report, streams=True), weights)
     return replace(plain, picture=_picture_of(plain, "/plots/gradient-flow.svg"))
 

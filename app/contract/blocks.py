@@ -55,6 +55,12 @@ class TransformerBlockFields(Model):
     mlp_ratio: float = Field(4.0, gt=0, le=1000)
     norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
     causal: bool = Field(True, strict=True, description="No token looks at later ones.")
+    cross_attention: bool = Field(
+        False,
+        strict=True,
+        description="A second attention before the mlp, to all tokens of `memory`, as in "
+        "`torch.nn.TransformerDecoderLayer`.",
+    )
     branch: Scale = Field(1.0, description=_BRANCH)
 
 
@@ -78,11 +84,18 @@ class RecurrentBlockFields(Model):
     batch × times × features. The loss looks at the last time. Of several `layers` the h_t
     of one is the x_t of the next; figures are over all of them, and from the second layer on the names of
     matrices end with `_l1` and so on.
+    With `bidirectional` step k of K is time k of the one direction, and time K + 1 − k of the other, whose
+    matrices end with `_reverse`; the loss looks at the last step of both, `upstream` is batch × 2 · width.
     """
 
     kind: Literal["recurrent"]
     cell: Literal["rnn", "lstm", "gru"] = "rnn"
     layers: int = Field(1, ge=1, le=100, strict=True, description="One over the other, as `num_layers`.")
+    bidirectional: bool = Field(
+        False,
+        strict=True,
+        description="Each layer reads the times from the last to the first as well, with weights of its own.",
+    )
     forget_bias: float = Field(
         1.0, ge=-1e6, le=1e6, description="Added to the bias of an LSTM's forget gate; others have none."
     )

@@ -134,6 +134,11 @@ class GradientFlowRequest(Model):
         description="dL/d(outputs) of your own loss, batch × units of the last layer; "
         "by default a standard normal array for each network.",
     )
+    memory: NumberArray | None = Field(
+        None,
+        description="Of a transformer with `cross_attention`: the tokens that the second attention looks at, "
+        "tokens × width; by default the network's own inputs. What goes back to them ends there.",
+    )
     networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
     dtype: Literal["float64", "float32"] = "float64"
@@ -199,6 +204,9 @@ class LayerFigures(Model):
     weight_gradient_log10_norm: SpreadFields
     attention_entropy: SpreadFields | None = Field(
         None, description="Of a transformer: the mean of −Σ p ln p over heads and tokens."
+    )
+    cross_attention_entropy: SpreadFields | None = Field(
+        None, description="The same of the second attention, to `memory`."
     )
     cell_gradient_log10_rms: SpreadFields | None = Field(
         None, description="Of an LSTM: log10 of the root mean square of dL/dc_t."
@@ -388,4 +396,7 @@ class GradientFlowResponse(Model):
     remedies: list[RemedyFields]
     training: TrialFields | None = Field(None, description="Where `train` asked for it.")
     formula: AccuracyFields | None = Field(None, description="Where an activation is a formula.")
+    memory: Literal["inputs", "given"] | None = Field(
+        None, description="What a second attention looked at: the network's own inputs, or `memory`."
+    )
     weights: OriginFields | None = Field(None, description="Where blocks are made of a state dict.")

@@ -11,7 +11,7 @@ import orjson
 from numpy.typing import NDArray
 from starlette.responses import Response, StreamingResponse
 
-from app.http.bodies import JSON
+from app.http.media_types import JSON
 from app.wire.numbers import Piece, json_pieces, to_json
 
 FEW = 65_536

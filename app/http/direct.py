@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.bodies import ArrayRoute
+from app.http.array_bodies import ArrayRoute
 from app.http.problems import problem
 
 

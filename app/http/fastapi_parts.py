@@ -6,7 +6,7 @@ excludes the next versions that may change them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,10 +46,9 @@ def set_middleware_stack(app: FastAPI, stack: ASGIApp) -> None:
     app.middleware_stack = stack
 
 
-def body_model(route: APIRoute) -> Any:
-    """The model of a route's body."""
-    assert route.body_field is not None
-    return route.body_field.field_info.annotation
+def dependencies(route: APIRoute) -> list[Callable[..., Any]]:
+    """What a route's endpoint declares as its dependencies."""
+    return [each.call for each in route.dependant.dependencies if each.call is not None]
 
 
 def query_names(route: APIRoute) -> frozenset[str] | None:

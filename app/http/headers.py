@@ -31,9 +31,3 @@ def route_path(scope: Scope) -> str:
     """The path that routes are matched against: without the root path of a proxy."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
-
-
-def declared_json(scope: Scope) -> Scope:
-    """The scope with a Content-Type of JSON: FastAPI calls `json` for no other media type."""
-    headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
-    return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}

@@ -11,16 +11,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.contract.problems import ProblemDocument
 from app.contract.sweep import SweepLine
-from app.contract.training import TrainingLine
+from app.contract.training import TrainedActivation, TrainingLine
 from app.core.activations import REGISTRY
 from app.core.arithmetic.formats import FORMATS
 from app.core.formulas.reading import PREFIX
@@ -29,7 +30,9 @@ from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.training import data, optimisers
 from app.core.training.losses import LOSSES
 from app.http import keys
-from app.http.bodies import JSON, NPY, PARAMS
+from app.http.array_bodies import PARAMS
+from app.http.bodies import Body
+from app.http.media_types import JSON, NPY
 from app.http.problems import responses
 from app.http.refusals import REFUSALS
 
@@ -77,17 +80,19 @@ TIMEOUT = {
 }
 
 
-def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
+def install(app: FastAPI, bodies: Iterable[Body], examples: Mapping[str, Mapping[str, Any]]) -> None:
     """Replaces ``app.openapi``: the document is made once, when it is first requested.
 
-    ``examples`` holds values of query fields by path: Swagger UI fills in a parameter's own example, but
-    FastAPI only writes those of its schema.
+    ``bodies`` are those of all requests, which FastAPI does not know. ``examples`` holds values of query
+    fields by path: Swagger UI fills in a parameter's own example, but FastAPI only writes those of its
+    schema.
     """
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = made()
+            _declare_bodies(document, bodies)
             _declare_names(document)
             _declare_tuples(document["components"]["schemas"])
             _declare_defaults(document["components"]["schemas"])
@@ -261,13 +266,18 @@ def _declare_examples(document: dict[str, Any], examples: Mapping[str, Mapping[s
                 parameter["example"] = values[parameter["name"]]
 
 
+def _declare_bodies(document: dict[str, Any], bodies: Iterable[Body]) -> None:
+    """Adds the schemas of the ``bodies``, without nulls in defaults, as FastAPI writes its own."""
+    models = {each.model for each in bodies} | {TrainedActivation}  # to which a schema refers by name
+    schemas = document["components"]["schemas"]
+    schemas.update(jsonable_encoder(_definitions(models, "validation"), exclude_none=True))
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+
+
 def _declare_problems(document: dict[str, Any]) -> None:
     """Adds the problem document to the schemas and removes FastAPI's own error models."""
     schemas = document["components"]["schemas"]
-    models: list[type[BaseModel]] = [ProblemDocument, *ITEMS.values()]
-    own: dict[str, Any] = {}
-    for model in models:
-        own |= _definitions(model)
+    own = _definitions([ProblemDocument, *ITEMS.values()], "serialization")
     schemas.update({name: schema for name, schema in own.items() if name not in schemas})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -277,9 +287,11 @@ def _declare_problems(document: dict[str, Any]) -> None:
             declared["422"] = responses(422)[422]
 
 
-def _definitions(model: type[BaseModel]) -> dict[str, Any]:
-    """The component schemas of ``model`` and of the models that it refers to."""
+def _definitions(
+    models: Iterable[type[BaseModel]], mode: Literal["validation", "serialization"]
+) -> dict[str, Any]:
+    """The component schemas of the ``models`` and of those that they refer to."""
     template = "#/components/schemas/{model}"
-    _, document = models_json_schema([(model, "serialization")], ref_template=template)
+    _, document = models_json_schema([(model, mode) for model in models], ref_template=template)
     definitions: dict[str, Any] = document["$defs"]
     return definitions

@@ -1,67 +1,78 @@
-"""Bodies of inference requests and responses: a JSON object, which may be followed by raw tensors.
-
-FastAPI validates the JSON object, which `Request.json` returns; the bytes after it are in `binary`.
-"""
+"""Bodies of inference requests and responses: a JSON object, which may be followed by raw tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
-from app.contract.protocol import FIELD_NAMES
+from app.contract.protocol import FIELD_NAMES, InferRequest
 from app.core.errors import ActivationLabError, nearest
-from app.http.admission import ComputeRoute
-from app.http.bodies import JSON, WholeRequest, refuse_encoding
-from app.http.headers import declared_json, header
+from app.http.bodies import Body, BodyRoute, parsed, validated
+from app.http.headers import header
+from app.http.media_types import JSON, OCTETS, media_type, plain_body
 from app.http.problems import Problem
+from app.settings import Settings
 from app.wire import tensors
 from app.wire.errors import Malformed, WireError
 
-OCTETS = "application/octet-stream"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
+BYTES: dict[str, Any] = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": f"The JSON object, as long as {HEADER_LENGTH} says, and raw tensors behind it.",
+    }
+}
+"""The declaration of such a body in the OpenAPI document."""
 
-class TensorRequest(WholeRequest):
-    """A request whose body is a JSON object, its `json`, followed by raw tensors, its `binary`."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.binary = memoryview(b"")
-        self._given = scope
-        super().__init__(declared_json(scope), receive)
+class Inference(NamedTuple):
+    """An inference request and the raw tensors behind it."""
 
-    async def json(self) -> Any:
-        """The inference request; raises `Problem`, for an unsupported media type before the body is read."""
-        refuse_encoding(self._given)
-        given = header(self._given, b"content-type")
-        if given is not None and given.partition(";")[0].strip().lower() not in {JSON, OCTETS}:
-            offer = {"Accept": f"{JSON}, {OCTETS}"}
-            raise Problem(415, f"the Content-Type must be {JSON} or {OCTETS}", headers=offer)
-        most: int = self.app.state.settings.max_elements
-        length = header(self._given, HEADER_LENGTH.lower().encode())
+    fields: InferRequest
+    binary: memoryview
+
+
+class TensorBody(Body):
+    """A JSON object, which may be followed by raw tensors."""
+
+    def __init__(self, examples: Mapping[str, Any]) -> None:
+        super().__init__(InferRequest, examples)
+        self.content[OCTETS] = BYTES
+
+    async def read(self, request: Request) -> Inference:
+        """The validated body; raises `Problem`, for an unsupported media type before anything is received."""
+        plain_body(request.scope)
+        given = header(request.scope, b"content-type")
+        media_type(JSON if given is None else given, self.content)
+        settings: Settings = request.app.state.settings
+        length = header(request.scope, HEADER_LENGTH.lower().encode())
+        parse = partial(tensors.loads, header_length=length, most=settings.max_elements)
         try:
-            fields, self.binary = await self.parsed(partial(tensors.loads, header_length=length, most=most))
+            fields, binary = await parsed(request, parse)
         except Malformed as error:
             raise Problem(400, str(error)) from None
         except WireError as error:
             raise Problem(422, str(error)) from None
-        return fields
+        return Inference(validated(InferRequest, fields, "body"), binary)
 
 
-class TensorRoute(ComputeRoute):
-    """A route that reads its body through `TensorRequest` and reports errors in one sentence."""
+class TensorRoute(BodyRoute):
+    """A route whose body is a `TensorBody`; it reports errors in one sentence."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, given a `TensorRequest`."""
+        """FastAPI's own handler, its errors in one sentence."""
         handle = super().get_route_handler()
 
-        async def decoded(request: Request) -> Response:
+        async def handled(request: Request) -> Response:
             try:
-                return await handle(TensorRequest(request.scope, request.receive))
+                return await handle(request)
             except Malformed as error:
                 raise Problem(400, str(error)) from None
             except RequestValidationError as error:
@@ -70,7 +81,7 @@ class TensorRoute(ComputeRoute):
                 named = [str(part) for part in error.loc if part != "params"]
                 raise Problem(422, ": ".join([*named, error.message])) from None
 
-        return decoded
+        return handled
 
 
 def _first(error: RequestValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import InProcess
 
 SMALL = {"activation": "relu", "init": "he_normal", "depth": 4, "width": 16, "batch": 4, "networks": 2}
 
+SECOND = {"kind": "transformer", "cross_attention": True}
 LSTM = {"kind": "recurrent", "cell": "lstm"}
 
 
@@ -31,12 +33,40 @@ def post(client: InProcess, **fields: Any) -> Response:
             {"kind": "transformer", "heads": 4, "causal": False},
             ["query", "key", "value", "output", "mlp_1", "mlp_2"],
         ),
+        (
+            {"kind": "transformer", "heads": 4, "cross_attention": True},
+            [
+                "query",
+                "key",
+                "value",
+                "output",
+                "cross_query",
+                "cross_key",
+                "cross_value",
+                "cross_output",
+                "mlp_1",
+                "mlp_2",
+            ],
+        ),
         ({"kind": "convolution", "size": 5}, ["W"]),
         ({"kind": "convolution", "size": 4, "kernel": 2, "dimensions": 2, "padding": "zeros"}, ["W"]),
         ({"kind": "recurrent"}, ["W_hh", "W_ih"]),
         (
             {"kind": "recurrent", "cell": "lstm", "forget_bias": 0.5},
             ["W_hi", "W_hf", "W_hg", "W_ho", "W_ii", "W_if", "W_ig", "W_io"],
+        ),
+        (
+            {"kind": "recurrent", "layers": 2, "bidirectional": True},
+            [
+                "W_hh",
+                "W_ih",
+                "W_hh_reverse",
+                "W_ih_reverse",
+                "W_hh_l1",
+                "W_ih_l1",
+                "W_hh_l1_reverse",
+                "W_ih_l1_reverse",
+            ],
         ),
         ({"kind": "recurrent", "cell": "gru"}, ["W_hr", "W_hz", "W_hn", "W_ir", "W_iz", "W_in"]),
     ],
@@ -48,7 +78,8 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
     for layer in answer["layers"]:
         assert [each["name"] for each in layer["matrices"]] == names
         positions = block["size"] ** block.get("dimensions", 1) if "size" in block else 1
-        assert layer["fan_in"] == layer["fan_out"] == 16 * positions
+        directions = 2 if block.get("bidirectional") else 1
+        assert layer["fan_in"] == layer["fan_out"] == 16 * positions * directions
         assert layer["weight_gradient_log10_norm"]["median"] is not None
         assert (layer.get("cell_gradient_log10_rms") is not None) == (block.get("cell") == "lstm")
     assert answer["theory"] is None or answer["theory"]["layers"]
@@ -81,6 +112,14 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
             ["body", "params"],
         ),
         ({"block": {"kind": "transformer", "heads": 3}}, ["body", "block", "heads"]),
+        ({"block": {"kind": "transformer"}, "memory": [[1.0] * 16]}, ["body", "memory"]),
+        ({"block": SECOND, "memory": [[1.0] * 15]}, ["body", "memory"]),
+        ({"block": SECOND, "memory": [[1.0] * 16] * 3, "width": 10**12}, ["body", "memory"]),
+        ({"block": SECOND, "width": 10**12}, ["body", "width"]),
+        ({"block": SECOND, "memory": [["Infinity"] * 16]}, ["body", "memory"]),
+        ({"memory": [[1.0] * 16]}, ["body", "memory"]),
+        ({"block": LSTM, "memory": [[1.0] * 16]}, ["body", "memory"]),
+        ({"block": {**SECOND, "cross_attention": 1}}, ["body", "block", "transformer", "cross_attention"]),
         ({"block": {"kind": "transformer", "heads": 0}}, ["body", "block", "transformer", "heads"]),
         ({"block": {"kind": "transformer", "mlp_ratio": 1e9}}, ["body", "block", "transformer", "mlp_ratio"]),
         ({"block": {"kind": "transformer"}, "width": 65536, "engine": "dense"}, ["body", "width"]),
@@ -128,6 +167,9 @@ def test_a_block_s_figures(client: InProcess, engine: str, block: dict[str, Any]
         ({"block": {**LSTM, "layers": 0}}, ["body", "block", "recurrent", "layers"]),
         ({"block": {**LSTM, "layers": 101}}, ["body", "block", "recurrent", "layers"]),
         ({"block": {**LSTM, "layers": 100}, "depth": 10**5}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": True}, "depth": 10**9}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": True}, "width": 10**12}, ["body", "width"]),
+        ({"block": {**LSTM, "bidirectional": 1}}, ["body", "block", "recurrent", "bidirectional"]),
     ],
 )
 def test_invalid_blocks(client: InProcess, fields: dict[str, Any], loc: list[str]) -> None:
@@ -240,3 +282,30 @@ def test_a_wide_lstm_is_within_the_limits(client: InProcess) -> None:
     answer = post(client, **wide).json()
     assert answer["engine"] == "deferred"
     assert len(answer["layers"]) == 3
+
+
+@pytest.mark.parametrize("engine", ["dense", "deferred"])
+def test_a_second_attention_looks_at_the_inputs_or_at_a_memory(client: InProcess, engine: str) -> None:
+    tokens = [[math.sin(16 * row + column) for column in range(16)] for row in range(4)]
+    fields = {"block": SECOND, "inputs": tokens, "batch": None, "engine": engine}
+    plain, same, longer = (
+        post(client, **fields, **memory).json()
+        for memory in ({}, {"memory": tokens}, {"memory": tokens * 3 + tokens[:1]})
+    )
+    assert [each["memory"] for each in (plain, same, longer)] == ["inputs", "given", "given"]
+    assert plain["layers"] == same["layers"] != longer["layers"]
+    for answer, most in ((plain, 4), (longer, 13)):
+        GradientFlowResponse.model_validate(answer)
+        for layer in answer["layers"]:
+            assert 0 < layer["cross_attention_entropy"]["median"] <= math.log(most)
+            assert 0 < layer["attention_entropy"]["median"] < math.log(4)
+    assert "memory" not in post(client, block={"kind": "transformer"}).json()
+
+
+def test_remedies_repeat_no_memory(client: InProcess) -> None:
+    answer = post(client, block={**SECOND, "norm": None}, memory=[[1.0] * 16], depth=12).json()
+    changed = [each["change"]["block"] for each in answer["remedies"] if "block" in each["change"]]
+    assert changed
+    for each in changed:
+        assert "memory" not in each
+        assert post(client, block=each, memory=[[1.0] * 16]).is_success

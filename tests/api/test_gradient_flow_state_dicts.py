@@ -24,6 +24,7 @@ from tests.conftest import InProcess
 from tests.support.sent import form
 
 ENCODER_LAYER = "torch.nn.TransformerEncoderLayer"
+DECODER_LAYER = "torch.nn.TransformerDecoderLayer"
 Tensors = dict[str, np.ndarray]
 RANDOM = np.random.default_rng(0)
 WIDTH, INNER = 8, 12
@@ -54,6 +55,16 @@ def encoder_layer() -> Tensors:
         **linear("linear2", WIDTH, INNER),
         **affine("norm1", WIDTH),
         **affine("norm2", WIDTH),
+    }
+
+
+def decoder_layer() -> Tensors:
+    return {
+        **encoder_layer(),
+        "multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH),
+        "multihead_attn.in_proj_bias": drawn(3 * WIDTH),
+        **linear("multihead_attn.out_proj", WIDTH, WIDTH),
+        **affine("norm3", WIDTH),
     }
 
 
@@ -90,7 +101,18 @@ def recurrent(gates: int, features: int = 3, layers: int = 1) -> Tensors:
     return found
 
 
+def both_ways(tensors: Tensors) -> Tensors:
+    """With a second direction in each layer, and from the second layer on the inputs of both."""
+    found: Tensors = {}
+    for name, each in tensors.items():
+        wider = name.startswith("weight_ih") and not name.endswith("_l0")
+        for end in ("", "_reverse"):
+            found[f"{name}{end}"] = drawn(len(each), 2 * WIDTH) if wider else drawn(*each.shape)
+    return found
+
+
 ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
+DECODER = {**stack(decoder_layer), **affine("norm", WIDTH)}
 GPT_2 = {"wte.weight": drawn(50, WIDTH), **stack(gpt_2_layer, "transformer.h."), **affine("ln_f", WIDTH)}
 TRANSFORMER: dict[str, Any] = {"kind": "transformer", "heads": 2}
 CONVOLUTION: dict[str, Any] = {"kind": "convolution", "size": 5}
@@ -116,12 +138,14 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
     [
         (ENCODER, TRANSFORMER, (ENCODER_LAYER, 2, 12, ["norm.weight", "norm.bias", "head.weight"])),
         (encoder_layer(), TRANSFORMER, (ENCODER_LAYER, 1, 12, [])),
+        (DECODER, TRANSFORMER, (DECODER_LAYER, 2, 18, ["norm.weight", "norm.bias"])),
         (GPT_2, TRANSFORMER, ("GPT-2", 2, 12, ["wte.weight", "ln_f.weight", "ln_f.bias"])),
         (CONVOLUTIONS, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 3, 2, [])),
         ({"0.weight": drawn(4, 4, 2, 2)}, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 1, 1, [])),
         (prefixed("model.lstm.", recurrent(4)), LSTM, ("torch.nn.LSTM", 1, 4, [])),
         (recurrent(1), {"kind": "recurrent"}, ("torch.nn.RNN", 1, 4, [])),
         (recurrent(4, layers=3), LSTM, ("torch.nn.LSTM", 1, 12, [])),
+        (both_ways(recurrent(4, layers=2)), LSTM, ("torch.nn.LSTM", 1, 16, [])),
         (recurrent(3), {"kind": "recurrent", "cell": "gru"}, ("torch.nn.GRU", 1, 4, [])),
         (
             {name.removesuffix("_l0"): each for name, each in recurrent(4).items()},
@@ -225,6 +249,28 @@ def test_stacked_layers_by_hand(client: InProcess) -> None:
     ]
 
 
+def test_both_directions_by_hand(client: InProcess) -> None:
+    """Step k is time k of the one and time K + 1 − k of the other; the layer above reads both at its time."""
+    tensors, x = both_ways(recurrent(1, layers=2)), drawn(2, 6, 3)
+    answer = post(client, tensors, {"kind": "recurrent"}, inputs=x.tolist()).json()
+    squares, below = np.zeros(6), x.transpose(1, 0, 2)
+    for layer in range(2):
+        outputs = []
+        for end in ("", "_reverse"):
+            h, states = np.zeros((2, WIDTH)), []
+            of_x, of_h = (tensors[f"weight_{side}_l{layer}{end}"] for side in ("ih", "hh"))
+            bias = tensors[f"bias_ih_l{layer}{end}"] + tensors[f"bias_hh_l{layer}{end}"]
+            for step, given in enumerate(below[::-1] if end else below):
+                h = np.tanh(given @ of_x.T + h @ of_h.T + bias)
+                states.append(h)
+                squares[step] += np.mean(h**2) / 4
+            outputs.append(np.array(states[::-1] if end else states))
+        below = np.concatenate(outputs, axis=2)
+    reported = [each["activation_mean_square"]["median"] for each in answer["layers"]]
+    np.testing.assert_allclose(reported, squares, rtol=1e-12)
+    assert [each["fan_out"] for each in answer["layers"]] == [2 * WIDTH] * 6
+
+
 def test_random_recurrent_networks_may_have_other_features(client: InProcess) -> None:
     fields = {"activation": "tanh", "width": 8, "depth": 5, "networks": 2, "block": {**LSTM, "features": 3}}
     for inputs in ({}, {"inputs": drawn(4, 5, 3).tolist()}):
@@ -249,13 +295,46 @@ def with_nan(tensors: Tensors, name: str) -> Tensors:
 
 
 RESIDUAL_BLOCK: dict[str, Any] = {"kind": "residual"}
-DECODER = {**ENCODER, "layers.0.multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH)}
 
 REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
     "no block": ({"0.weight": drawn(4, 4)}, TRANSFORMER, "no tensor has the name of such a block's first"),
     "another kind's": (ENCODER, LSTM, "weight_hh_l0"),
     "two modules": ({**ENCODER, **GPT_2}, TRANSFORMER, "two modules"),
-    "a decoder": (DECODER, TRANSFORMER, "a decoder's layers look at another sequence"),
+    "half a decoder": (
+        {**ENCODER, "layers.0.multihead_attn.in_proj_weight": drawn(3 * WIDTH, WIDTH)},
+        TRANSFORMER,
+        "block 2 has no multihead_attn.in_proj_weight",
+    ),
+    "a decoder without an output": (
+        {name: each for name, each in DECODER.items() if "multihead_attn.out_proj" not in name},
+        TRANSFORMER,
+        "block 1 has no multihead_attn.out_proj.weight",
+    ),
+    "a decoder's second attention": (
+        {**DECODER, "layers.1.multihead_attn.in_proj_weight": drawn(2 * WIDTH, WIDTH)},
+        TRANSFORMER,
+        "block 2's multihead_attn.in_proj_weight must be 24 × 8",
+    ),
+    "NaN in a second attention": (
+        with_nan(DECODER, "layers.1.multihead_attn.in_proj_bias"),
+        TRANSFORMER,
+        "block 2's multihead_attn.in_proj_bias has a number",
+    ),
+    "widths of their own": (
+        {**ENCODER, "layers.0.multihead_attn.q_proj_weight": drawn(WIDTH, WIDTH)},
+        TRANSFORMER,
+        "kdim, vdim",
+    ),
+    "GPT-2's second attention": (
+        {**GPT_2, "transformer.h.0.crossattention.c_attn.weight": drawn(WIDTH, 2 * WIDTH)},
+        TRANSFORMER,
+        "TransformerDecoderLayer",
+    ),
+    "encoder and decoder": (
+        {**prefixed("encoder.", stack(encoder_layer)), **prefixed("decoder.", stack(decoder_layer))},
+        TRANSFORMER,
+        "send those of one stack",
+    ),
     "two stacks": ({**ENCODER, **stack(encoder_layer, "others.")}, TRANSFORMER, "send those of one stack"),
     "missing in one": (without(ENCODER, "layers.1.linear2.weight"), TRANSFORMER, "block 2 has no linear2"),
     "missing in all": (
@@ -360,7 +439,36 @@ REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
         LSTM,
         "send one of them",
     ),
-    "both ways": ({**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)}, LSTM, "runs both ways"),
+    "half of the other way": (
+        {**recurrent(4), "weight_hh_l0_reverse": drawn(4 * WIDTH, WIDTH)},
+        LSTM,
+        "has no weight_ih_l0_reverse",
+    ),
+    "one layer of two both ways": (
+        {**recurrent(4, layers=2), **both_ways(recurrent(4))},
+        LSTM,
+        "has no weight_hh_l1_reverse",
+    ),
+    "a layer that reads one way": (
+        {**both_ways(recurrent(4, layers=2)), "weight_ih_l1": drawn(4 * WIDTH, WIDTH)},
+        LSTM,
+        "weight_ih_l1 must be 32 × 16",
+    ),
+    "only the other way": (
+        {f"{name}_reverse": each for name, each in recurrent(4).items()},
+        LSTM,
+        "no tensor has the name",
+    ),
+    "a bias of one way": (
+        without(both_ways(recurrent(4)), "bias_hh_l0_reverse"),
+        LSTM,
+        "there is a bias_hh_l0 and no bias_hh_l0_reverse",
+    ),
+    "NaN of the other way": (
+        with_nan(both_ways(recurrent(4)), "weight_hh_l0_reverse"),
+        LSTM,
+        "weight_hh_l0_reverse has a number",
+    ),
     "projections": ({**recurrent(4), "weight_hr_l0": drawn(3, WIDTH)}, LSTM, "projected"),
     "another cell": (recurrent(3), LSTM, "have 4 rows for each unit"),
     "a matrix left out": (
@@ -396,6 +504,16 @@ def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -
         (RESIDUAL, {"kind": "residual", "matrices": 3}, {}, ["block", "matrices"]),
         (RESIDUAL, {"kind": "residual", "ratio": 1.0}, {}, ["block", "ratio"]),
         (RESIDUAL, {"kind": "residual", "norm": None}, {}, ["block", "norm"]),
+        (DECODER, TRANSFORMER, {"memory": [[1.0] * (WIDTH + 1)]}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [1.0] * WIDTH}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [[[1.0] * WIDTH]]}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": []}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": 1.0}, ["memory"]),
+        (DECODER, TRANSFORMER, {"memory": [["NaN"] * WIDTH]}, ["memory"]),
+        (DECODER, {**TRANSFORMER, "cross_attention": False}, {}, ["block", "cross_attention"]),
+        (ENCODER, {**TRANSFORMER, "cross_attention": True}, {}, ["block", "cross_attention"]),
+        (ENCODER, TRANSFORMER, {"memory": [[1.0] * WIDTH]}, ["memory"]),
+        (RESIDUAL, RESIDUAL_BLOCK, {"memory": [[1.0] * WIDTH]}, ["memory"]),
         (ENCODER, TRANSFORMER, {"depth": 2}, ["depth"]),
         (ENCODER, TRANSFORMER, {"width": 8}, ["width"]),
         (ENCODER, TRANSFORMER, {"networks": 2}, ["networks"]),
@@ -408,6 +526,11 @@ def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -
         (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0]]]}, ["inputs"]),
         (recurrent(4), LSTM, {"inputs": [[[1.0, 2.0, 3.0]]], "depth": 2}, ["depth"]),
         (recurrent(4), LSTM, {"depth": 10**9}, ["depth"]),
+        (both_ways(recurrent(4)), LSTM, {"depth": 10**9}, ["depth"]),
+        (both_ways(recurrent(4)), LSTM, {"depth": 10**7}, ["depth"]),
+        (both_ways(recurrent(4)), {**LSTM, "bidirectional": False}, {}, ["block", "bidirectional"]),
+        (recurrent(4), {**LSTM, "bidirectional": True}, {}, ["block", "bidirectional"]),
+        (both_ways(recurrent(4)), LSTM, {"upstream": [[1.0] * WIDTH], "batch": 1, "depth": 2}, ["upstream"]),
     ],
 )
 def test_fields_that_contradict_the_weights(
@@ -434,10 +557,15 @@ def test_nothing_is_read_before_all_names_and_shapes_are_known() -> None:
         )
 
     wrong = {"layers.1.norm2.bias": (WIDTH + 1,)}
+    refused: list[tuple[StateDict, dict[str, Any]]] = [
+        (declared(ENCODER, **wrong), {}),
+        (declared({**ENCODER, "layers.1.last": drawn(2)}), {}),
+        (declared(DECODER), {"memory": np.ones((3, WIDTH + 1))}),
+    ]
     tracemalloc.start()
-    for given in (declared(ENCODER, **wrong), declared({**ENCODER, "layers.1.last": drawn(2)})):
+    for given, options in refused:
         with pytest.raises(InvalidValue):
-            adopted(block("transformer", {"heads": 2}), given, 1, ())
+            adopted(block("transformer", {"heads": 2, **options}), given, 1, ())
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 

@@ -44,10 +44,8 @@ def route(endpoint: Callable[..., int]) -> APIRoute:
     return APIRoute("/path/{name}", endpoint, methods=["POST"])
 
 
-def test_the_model_of_a_body() -> None:
-    assert fastapi_parts.body_model(route(given)) is Fields, (
-        CHANGED + "APIRoute.body_field.field_info.annotation"
-    )
+def test_the_dependencies_of_an_endpoint() -> None:
+    assert fastapi_parts.dependencies(route(given)) == [nested], CHANGED + "APIRoute.dependant.dependencies"
 
 
 def test_the_names_of_query_fields() -> None:

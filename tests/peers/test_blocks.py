@@ -152,11 +152,16 @@ BLOCKS: list[tuple[Block, str, str | None, float]] = [
     (ResidualBlock(norm="post", matrices=1), "swiglu", None, 0.2),
     (TransformerBlock(heads=3, mlp_ratio=1.5), "gelu", None, 0.3),
     (TransformerBlock(heads=2, norm="post", causal=False, branch=0.5), "swiglu", None, 0.1),
+    (TransformerBlock(heads=3, cross_attention=True, branch="depth_scaled"), "gelu", "rms_norm", 0.0),
+    (TransformerBlock(heads=2, norm="post", causal=False, cross_attention=True), "swiglu", None, 0.2),
 ]
 
 
 class Formulas:
     """The blocks' docstrings in PyTorch's elementary functions, tokens × features."""
+
+    memory: Any
+    """The tokens of a second attention."""
 
     def __init__(self, block: Any, activation: str, norm: str | None, masks: Iterator[Any]) -> None:
         self.torch = pytest.importorskip("torch")
@@ -186,16 +191,17 @@ class Formulas:
         total = skip * h + scale * branch(self.normed(h) if self.block.norm == "pre" else h)
         return self.normed(total) if self.block.norm == "post" else total
 
-    def attended(self, u: Any, query: Any, key: Any, value: Any, output: Any) -> Any:
+    def attended(self, u: Any, m: Any, query: Any, key: Any, value: Any, output: Any) -> Any:
         heads = [
-            (u @ each.T).reshape(TOKENS, self.block.heads, -1).transpose(0, 1) for each in (query, key, value)
+            (tokens @ each.T).reshape(TOKENS, self.block.heads, -1).transpose(0, 1)
+            for tokens, each in ((u, query), (m, key), (m, value))
         ]
         scores = heads[0] @ heads[1].transpose(1, 2) / (WIDTH / self.block.heads) ** 0.5
-        if self.block.causal:
+        if self.block.causal and m is u:
             scores = scores.masked_fill(self.torch.ones(TOKENS, TOKENS).triu(1).bool(), -self.torch.inf)
         shares, mask = scores.softmax(dim=-1), next(self.masks, None)
         if mask is not None:
-            shares = shares * mask.reshape(shares.shape)
+            shares = shares * mask.reshape(shares.shape).transpose(1, 2)
         return self.dropped((shares @ heads[2]).transpose(0, 1).reshape(TOKENS, WIDTH) @ output.T)
 
     def residual(self, h: Any, first: Any, second: Any = None) -> Any:
@@ -205,9 +211,12 @@ class Formulas:
         return self.around(h, branch, DEPTH)
 
     def transformer(self, h: Any, *given: Any) -> Any:
-        h = self.around(h, lambda u: self.attended(u, *given[:4]), 2 * DEPTH)
-        inner, outer = given[4:]
-        return self.around(h, lambda u: self.dropped(self.phi(u @ inner.T) @ outer.T), 2 * DEPTH)
+        *cross, inner, outer = given[4:]
+        branches = (3 if cross else 2) * DEPTH
+        h = self.around(h, lambda u: self.attended(u, u, *given[:4]), branches)
+        if cross:
+            h = self.around(h, lambda u: self.attended(u, self.memory, *cross), branches)
+        return self.around(h, lambda u: self.dropped(self.phi(u @ inner.T) @ outer.T), branches)
 
 
 @pytest.mark.parametrize(("block", "activation", "norm", "rate"), BLOCKS, ids=str)
@@ -218,6 +227,7 @@ def test_blocks_agree_with_their_formulas(block: Any, activation: str, norm: str
     )
     left = iter([torch.tensor(each).double() / (1 - rate) for each in masks])
     formulas = Formulas(block, activation, norm, left)
+    formulas.memory = torch.tensor(inputs.T)
     tensors = [torch.tensor(each, requires_grad=True) for each in made]
     count = len(figures.matrices)
     weights = [tensors[count * number : count * (number + 1)] for number in range(DEPTH)]

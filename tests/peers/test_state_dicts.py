@@ -91,6 +91,46 @@ def test_transformer_encoder(client: InProcess, norm: str, activation: str, caus
     assert_same(answer, Autograd(entering, weights))
 
 
+@pytest.mark.parametrize("memory", [None, 2, 12])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("norm", "activation"), [("pre", "gelu"), ("post", "relu")])
+def test_transformer_decoder(
+    client: InProcess, norm: str, activation: str, causal: bool, memory: int | None
+) -> None:
+    """With a norm after the last layer, through which the loss's gradient has come to the last block."""
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.TransformerDecoderLayer(
+        WIDTH, HEADS, 40, 0.0, activation, norm_first=norm == "pre", dtype=torch.float64
+    )
+    last = torch.nn.LayerNorm(WIDTH, dtype=torch.float64)
+    decoder = randomised(torch.nn.TransformerDecoder(layer, DEPTH, last))
+    inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
+    given = inputs if memory is None else torch.randn(memory, WIDTH, dtype=torch.float64)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(TOKENS, dtype=torch.float64)
+    blocks = [
+        partial(each, memory=given.detach(), tgt_mask=mask if causal else None) for each in decoder.layers
+    ]
+    *entering, end = followed([*blocks, decoder.norm], inputs, upstream)
+    with torch.no_grad():
+        whole = decoder(inputs, given, tgt_mask=mask if causal else None)
+        torch.testing.assert_close(decoder.norm(end), whole, rtol=1e-12, atol=1e-12)
+    weights = []
+    for each in decoder.layers:
+        own: dict[str, Any] = {}
+        for prefix, attention in (("", each.self_attn), ("cross_", each.multihead_attn)):
+            parts = attention.in_proj_weight.grad.split(WIDTH)
+            own |= dict(zip((f"{prefix}{name}" for name in ("query", "key", "value")), parts, strict=True))
+            own[f"{prefix}output"] = attention.out_proj.weight.grad
+        weights.append({**own, "mlp_1": each.linear1.weight.grad, "mlp_2": each.linear2.weight.grad})
+    block = {"kind": "transformer", "heads": HEADS, "norm": norm, "causal": causal}
+    fields = {"activation": activation, "block": block}
+    sent = {} if memory is None else {"memory": given.tolist()}
+    answer = answered(client, decoder.state_dict(), inputs, end.grad, **fields, **sent)
+    assert_same(answer, Autograd(entering, weights))
+    assert answer["memory"] == ("inputs" if memory is None else "given")
+    assert sorted(answer["weights"]["left_out"]) == ["norm.bias", "norm.weight"]
+
+
 def conv1d(x: Any, weight: Any, bias: Any) -> Any:
     """GPT-2's linear layer: weights are inputs × outputs."""
     return x @ weight + bias
@@ -233,6 +273,73 @@ def test_recurrent_networks(client: InProcess, cell: str, layers: int) -> None:
         np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
     by_module = [each["tensor"] for each in answer["weights"]["tensors"]]
     assert sorted(by_module) == sorted(module.state_dict())
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_bidirectional_networks(client: InProcess, cell: str, layers: int) -> None:
+    """A cell for each step and direction, and the loss at the last states of both: PyTorch's h_n."""
+    torch = pytest.importorskip("torch")
+    features, times, batch = 3, 6, 5
+    module = randomised(
+        getattr(torch.nn, cell)(
+            features, WIDTH, layers, batch_first=True, bidirectional=True, dtype=torch.float64
+        )
+    )
+    x = torch.randn(batch, times, features, dtype=torch.float64)
+    upstream = torch.randn(batch, 2 * WIDTH, dtype=torch.float64)
+    letters = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[cell]
+    hiddens: list[list[Any]] = [[] for _ in range(times)]
+    memories: list[list[Any]] = [[] for _ in range(times)]
+    cells: list[dict[str, Any]] = [{} for _ in range(times)]
+    inputs = list(x.unbind(1))
+    for layer in range(layers):
+        outputs = []
+        for end in ("", "_reverse"):
+            own = {
+                name.removesuffix(f"_l{layer}{end}"): each
+                for name, each in module.state_dict().items()
+                if name.endswith(f"_l{layer}{end}")
+            }
+            hidden = memory = torch.zeros(batch, WIDTH, dtype=torch.float64)
+            made = []
+            for step, below in enumerate(reversed(inputs) if end else inputs):
+                each = getattr(torch.nn, f"{cell}Cell")(below.shape[1], WIDTH, dtype=torch.float64)
+                each.load_state_dict(own)
+                if cell == "LSTM":
+                    hidden, memory = each(below, (hidden, memory))
+                    memory.retain_grad()
+                else:
+                    hidden = each(below, hidden)
+                hidden.retain_grad()
+                hiddens[step].append(hidden)
+                memories[step].append(memory)
+                cells[step][f"{f'_l{layer}' if layer else ''}{end}"] = each
+                made.append(hidden)
+            outputs.append(made[::-1] if end else made)
+        inputs = [torch.cat(pair, dim=1) for pair in zip(*outputs, strict=True)]
+    states = module(x)[1]
+    last = torch.cat(hiddens[-1][-2:], dim=1)
+    theirs = torch.cat((states[0] if cell == "LSTM" else states)[-2:].unbind(0), dim=1)
+    torch.testing.assert_close(theirs, last, rtol=1e-12, atol=1e-12)
+    last.backward(upstream)
+    weights = [
+        {
+            f"W_{side}{letter}{mark}": part
+            for mark, each in step.items()
+            for side, whole in (("h", each.weight_hh.grad), ("i", each.weight_ih.grad))
+            for letter, part in zip(letters, whole.split(WIDTH), strict=True)
+        }
+        for step in cells
+    ]
+    block = {"kind": "recurrent", "cell": cell.lower()}
+    answer = answered(client, module.state_dict(), x, upstream, activation="tanh", block=block)
+    assert_same(answer, Autograd([StackedStates(each) for each in hiddens], weights))
+    if cell == "LSTM":
+        reported = [layer["cell_gradient_log10_rms"]["median"] for layer in answer["layers"]]
+        rms = [float(StackedStates(each).grad.square().mean().sqrt().log10()) for each in memories]
+        np.testing.assert_allclose(reported, rms, rtol=0, atol=1e-10)
+    assert sorted(each["tensor"] for each in answer["weights"]["tensors"]) == sorted(module.state_dict())
 
 
 class StackedStates:

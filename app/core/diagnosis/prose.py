@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.core.activations.definition import Text
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
-from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, Finding, State, Verdict
+from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
 
 _OFF = 0.01
 """Relative distance from the critical σ_w that is worth a sentence."""
@@ -36,6 +36,10 @@ _GROWING = (
 _OVERFLOW = (
     "The signal overflows in layer {layer}: no gradient is left to speak of.",
     "{layer}번째 층에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
+)
+_UNDEFINED = (
+    "The function has no value at some numbers, at {x:g} for example: in layer {layer} the signal is NaN.",
+    "함숫값이 정의되지 않는 곳이 있어(예: x = {x:g}) {layer}번째 층의 신호가 NaN이 됩니다.",
 )
 _SATURATED = (
     "Layer {layer} is saturated: {percent:.3g} % of its pre-activations lie where the activation is flat.",
@@ -79,12 +83,8 @@ def sentence(finding: Finding, verdict: Verdict) -> Text:
             return _said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
             return _said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
-        case "exploding" if finding.layer is not None:
-            return _said(_OVERFLOW, **values)
-        case "exploding" if "signal_log10_ratio" in evidence:
-            return _said(_GROWING, decades=evidence["signal_log10_ratio"])
         case "exploding":
-            return _said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
+            return _explosion(finding)
         case "saturated":
             return _said(_SATURATED, percent=100 * evidence["saturated_fraction"], **values)
         case "dying":
@@ -94,6 +94,17 @@ def sentence(finding: Finding, verdict: Verdict) -> Text:
         case "dead":
             figures = verdict.figures
             return _said(_DEAD, dead=figures.dead, networks=figures.networks, **values)
+
+
+def _explosion(finding: Finding) -> Text:
+    evidence, layer = finding.evidence, finding.layer
+    if UNDEFINED_AT in evidence:
+        return _said(_UNDEFINED, x=evidence[UNDEFINED_AT], layer=layer)
+    if layer is not None:
+        return _said(_OVERFLOW, layer=layer)
+    if "signal_log10_ratio" in evidence:
+        return _said(_GROWING, decades=evidence["signal_log10_ratio"])
+    return _said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
 
 
 def _said(sentences: tuple[str, str], **values: object) -> Text:

@@ -160,7 +160,9 @@ def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candida
         if change.items() <= fields.items() or not change.keys() <= fields.keys():
             continue
         changed = {**fields, **change}
-        answer = {"block": {"kind": block.kind, **changed}}
+        # A memory is another field of the request, and stays as it is.
+        said = {name: value for name, value in changed.items() if name != "memory"}
+        answer = {"block": {"kind": block.kind, **said}}
         yield Candidate(answer, effort, replace(network, block=type(block)(**changed)))
 
 

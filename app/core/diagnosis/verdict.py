@@ -19,6 +19,7 @@ from app.core.diagnosis.experiment import Experiment
 from app.core.propagation.initialisers import Initialiser, Orthogonal
 from app.core.propagation.network import Network
 from app.core.propagation.statistics import Figures, summarise
+from app.core.theory.duals import undefined_at
 
 Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 State: TypeAlias = Illness | Literal["healthy"]
@@ -54,6 +55,7 @@ SATURATED = 0.95
 """Share of saturated pairs of unit and input beyond which a layer passes too little on."""
 
 DEPTH_OVER_WIDTH = "depth_over_width"
+UNDEFINED_AT = "undefined_at"
 
 MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
 """The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
@@ -148,7 +150,10 @@ def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
 
 def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     if figures.overflow is not None:
-        yield Finding("exploding", figures.overflow, {})
+        network = experiment.network
+        gaps = [undefined_at(call) for call in network.calls or (network.call,)]
+        evidence = [{UNDEFINED_AT: gap} for gap in gaps if gap is not None]
+        yield Finding("exploding", figures.overflow, evidence[0] if evidence else {})
         return
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)

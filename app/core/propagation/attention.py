@@ -1,4 +1,4 @@
-"""Attention among the tokens of one sequence (Vaswani et al. 2017), forward and back.
+"""Attention among the tokens of one sequence, or to those of another (Vaswani et al. 2017), and back.
 
 The scores of a tile of queries are an array, keys × queries, so that sums over keys run down its columns and
 are vectorised over the queries; where it is causal, scores of later keys are computed only in the tile on the
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
 from app.core.arithmetic.compiled import compiled
-from app.core.propagation.block import Workshop
+from app.core.propagation.block import Part, Remembered, Workshop
 from app.core.propagation.blocks import Blocks
 
 _SCORES = 65_536
@@ -28,61 +28,60 @@ Column: TypeAlias = NDArray[np.float64]
 
 
 class Attention:
-    """Σⱼ pᵢⱼ vⱼ for each token i and head, from 3d × B: queries over keys over values.
+    """Σⱼ pᵢⱼ vⱼ for each token i and head. ``figure`` is reported, the mean of −Σⱼ pᵢⱼ ln pᵢⱼ."""
 
-    ``attention_entropy`` is reported, the mean of −Σⱼ pᵢⱼ ln pᵢⱼ.
-    """
-
-    def __init__(self, heads: int, causal: bool, workshop: Workshop) -> None:
+    def __init__(self, heads: int, causal: bool, workshop: Workshop, figure: str) -> None:
         self._heads = heads
         self._causal = causal
         self._workshop = workshop
+        self._figure = figure
         self._left_out: tuple[NDArray[np.bool_], np.floating] | None = None
 
-    def forward(self, h: Array) -> Array:
-        """d × B."""
-        rows, tokens = h.shape
-        self._asked = h.reshape(3, self._heads, rows // (3 * self._heads), tokens)
-        self._tiles = self._cut(tokens)
+    def forward(self, queries: Array, keys: Array, values: Array) -> Array:
+        """d × T, from queries d × T, keys and values d × S."""
+        self._asked = tuple(self._by_head(each) for each in (queries, keys, values))
+        (width, tokens), others = queries.shape, keys.shape[1]
+        self._tiles = self._cut(tokens, others)
         self._shares: list[list[Array]] = [[] for _ in range(self._heads)]
         answer: Array = np.empty_like(self._asked[0])
-        dropped = self._workshop.mask(self._heads * tokens)
+        dropped = self._workshop.mask(self._heads * others)
         if dropped is not None:
             mask, factor = dropped
-            self._left_out = mask.reshape(self._heads, tokens, tokens), h.dtype.type(factor)
+            self._left_out = mask.reshape(self._heads, others, tokens), queries.dtype.type(factor)
 
         def look(heads: slice) -> float:
             return sum(self._look(head, answer[head]) for head in range(heads.start, heads.stop))
 
-        entropy = sum(self._blocks(rows, tokens).each(self._heads, look))
-        self._workshop.report("attention_entropy", entropy / (self._heads * tokens))
+        entropy = sum(self._blocks(width).each(self._heads, look))
+        self._workshop.report(self._figure, entropy / (self._heads * tokens))
         return answer.reshape(-1, tokens)
 
-    def backward(self, gradient: Array) -> Array:
-        """3d × B."""
-        tokens = gradient.shape[1]
-        delta = gradient.reshape(self._asked.shape[1:])
-        answer = np.empty_like(self._asked)
+    def backward(self, gradient: Array, queries: Array, keys: Array, values: Array) -> None:
+        """Fills in the gradients of the three."""
+        delta = self._by_head(gradient)
+        answers = [self._by_head(each) for each in (queries, keys, values)]
 
         def pull(heads: slice) -> None:
             for head in range(heads.start, heads.stop):
-                self._pull(head, delta[head], answer[:, head])
+                self._pull(head, delta[head], *(each[head] for each in answers))
 
-        self._blocks(3 * len(gradient), tokens).each(self._heads, pull)
-        return answer.reshape(-1, tokens)
+        self._blocks(len(gradient)).each(self._heads, pull)
 
-    def _cut(self, tokens: int) -> list[slice]:
+    def _by_head(self, rows: Array) -> Array:
+        return rows.reshape(self._heads, -1, rows.shape[1])
+
+    def _cut(self, tokens: int, others: int) -> list[slice]:
         """Tiles of queries that are processed together."""
-        step = max(_FEWEST, _SCORES // tokens)
+        step = max(_FEWEST, _SCORES // others)
         return [slice(start, min(start + step, tokens)) for start in range(0, tokens, step)]
 
     def _seen(self, tile: slice) -> int:
         """How many keys, from the first on, the queries of a tile attend to."""
-        return tile.stop if self._causal else self._asked.shape[-1]
+        return tile.stop if self._causal else int(self._asked[1].shape[-1])
 
     def _look(self, head: int, answer: Array) -> float:
         """One head's output, and the sum of its entropies."""
-        queries, keys, values = self._asked[:, head]
+        queries, keys, values = (each[head] for each in self._asked)
         scale = queries.dtype.type(1 / math.sqrt(len(values)))
         entropy = 0.0
         for tile in self._tiles:
@@ -99,19 +98,19 @@ class Attention:
             np.matmul(values[:, :seen], self._kept(shares, head, tile), out=answer[:, tile])
         return entropy
 
-    def _pull(self, head: int, delta: Array, answer: Array) -> None:
-        """One head's gradients of queries, keys and values."""
-        queries, keys, values = self._asked[:, head]
+    def _pull(self, head: int, delta: Array, queries_: Array, keys_: Array, values_: Array) -> None:
+        """One head's gradients."""
+        queries, keys, values = (each[head] for each in self._asked)
         scale = queries.dtype.type(1 / math.sqrt(len(values)))
-        answer[1:] = 0
+        keys_[:] = values_[:] = 0
         for tile, shares in zip(self._tiles, self._shares[head], strict=True):
             seen = self._seen(tile)
             own = np.ascontiguousarray(delta[:, tile])
-            answer[2, :, :seen] += own @ self._kept(shares, head, tile).T
+            values_[:, :seen] += own @ self._kept(shares, head, tile).T
             pulled = self._kept(np.ascontiguousarray(values[:, :seen].T) @ own, head, tile)
             _through(pulled, shares, np.zeros(pulled.shape[1]), scale)
-            np.matmul(keys[:, :seen], pulled, out=answer[0, :, tile])
-            answer[1, :, :seen] += queries[:, tile] @ pulled.T
+            np.matmul(keys[:, :seen], pulled, out=queries_[:, tile])
+            keys_[:, :seen] += queries[:, tile] @ pulled.T
 
     def _kept(self, shares: Array, head: int, tile: slice) -> Array:
         """The attention weights, with dropout applied where there is any."""
@@ -119,12 +118,52 @@ class Attention:
             return shares
         mask, factor = self._left_out
         kept: Array = shares * factor
-        kept *= mask[head, tile, : len(shares)].T
+        kept *= mask[head, : len(shares), tile]
         return kept
 
-    def _blocks(self, rows: int, tokens: int) -> Blocks:
+    def _blocks(self, width: int) -> Blocks:
         """Blocks of heads, by the size of a head's rows and scores."""
-        return Blocks((rows // self._heads + tokens) * tokens, self._workshop.blocks.map_blocks)
+        tokens, others = (each.shape[-1] for each in self._asked[:2])
+        return Blocks((3 * width // self._heads + others) * tokens, self._workshop.blocks.map_blocks)
+
+
+class SelfAttention:
+    """Attention of tokens to each other, from 3d × B: queries over keys over values."""
+
+    def __init__(self, attention: Attention) -> None:
+        self._attention = attention
+
+    def forward(self, h: Array) -> Array:
+        """d × B."""
+        return self._attention.forward(*np.split(h, 3))
+
+    def backward(self, gradient: Array) -> Array:
+        """3d × B."""
+        answer: Array = np.empty((3, *gradient.shape), gradient.dtype)
+        self._attention.backward(gradient, *answer)
+        return answer.reshape(-1, gradient.shape[1])
+
+
+class CrossAttention:
+    """Attention of tokens, d × B, to those of another sequence, of which the keys lie over the values."""
+
+    def __init__(self, queries: Part, memory: Remembered, attention: Attention) -> None:
+        self._queries = queries
+        self._memory = memory
+        self._attention = attention
+
+    def forward(self, h: Array) -> Array:
+        """d × B."""
+        queries = self._queries.forward(h)
+        return self._attention.forward(queries, *np.split(self._memory.forward(), 2))
+
+    def backward(self, gradient: Array) -> Array:
+        """d × B: what goes back to the other sequence ends there."""
+        queries: Array = np.empty_like(gradient)
+        others: Array = np.empty((2, len(gradient), self._memory.tokens), gradient.dtype)
+        self._attention.backward(gradient, queries, *others)
+        self._memory.backward(others.reshape(-1, self._memory.tokens))
+        return self._queries.backward(queries)
 
 
 @compiled("void(f4[:,::1], i8, f4[::1])", "void(f8[:,::1], i8, f8[::1])")

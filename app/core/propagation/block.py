@@ -20,7 +20,7 @@ network, whose steps share their weights and hand on a state, is no such block: 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -49,6 +49,20 @@ class Part(Protocol):
         """dL/dh from dL/d(output), which it does not modify; a new array."""
 
 
+class Remembered(Protocol):
+    """W m + b for the tokens m of another sequence; called once forward, once back."""
+
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+
+    def forward(self) -> Array:
+        """Its output, rows × tokens."""
+
+    def backward(self, gradient: Array) -> None:
+        """Takes dL/d(output); what reached m would leave the network."""
+
+
 class Workshop(Protocol):
     """Makes the parts of one block, with the network's own weights, activation and engine."""
 
@@ -62,6 +76,9 @@ class Workshop(Protocol):
 
     def linear(self, name: str) -> Part:
         """W u + b, with the matrix of that (first) name in `Block.shapes`."""
+
+    def remembered(self, name: str, memory: Array | None) -> Remembered:
+        """The same of another sequence, tokens × features; None for the network's own inputs."""
 
     def activation(self, units: int) -> Part:
         """φ of ``units`` units, from their pre-activations."""
@@ -98,10 +115,14 @@ class Block(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     kind: ClassVar[str]
-    figures: ClassVar[tuple[str, ...]]
-    """Figures that blocks of this kind report beside those of all."""
-    layouts: ClassVar[tuple[Layout, ...]]
-    """Modules whose weights make such blocks."""
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Figures that such blocks report beside those of all."""
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Modules whose weights make such blocks."""
 
     @property
     def norm(self) -> str | None:
@@ -119,6 +140,9 @@ class Block(Protocol):
 
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:
         """Its normalisations, in the order in which they are made: their names, and features of each."""
+
+    def said_by(self, names: Iterable[str]) -> Self:
+        """The block as the names in a state dict have it; raises `InvalidValue` where it cannot be."""
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
         """The block that weights of these shapes, by the (first) names in ``shapes``, make, and its width.

@@ -90,6 +90,27 @@ class Linear:
         return batches
 
 
+class Recalled:
+    """W m + b for the tokens m of another sequence, features × tokens: what goes back ends there."""
+
+    def __init__(self, linear: Linear, memory: Array) -> None:
+        self._linear = linear
+        self._memory = memory
+
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+        return int(self._memory.shape[1])
+
+    def forward(self) -> Array:
+        """Rows × tokens."""
+        return self._linear.forward(self._memory)
+
+    def backward(self, gradient: Array) -> None:
+        """Takes the norms of dL/dW."""
+        self._linear.measure(gradient)
+
+
 def _joined(values: Array, parts: Sequence[Batch]) -> Batch:
     """The batch whose rows are those of its parts, one after the other."""
     if not all(each.has_gram for each in parts):

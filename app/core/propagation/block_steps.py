@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
-from app.core.propagation.block import Block, Part, Where
-from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm
+from app.core.propagation.block import Block, Part, Remembered, Where
+from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm, Recalled
 from app.core.propagation.blocks import TEMPORARY, Blocks
 from app.core.propagation.dropout import Dropout, LeftOut
 from app.core.propagation.engine import Kind, block_map, drawn_biases, given_bias, given_map
@@ -51,7 +51,9 @@ class BlockSteps:
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
         """As `steps.Steps.forward`."""
-        workshop = _Workshop(self._network, self._block, self._kinds, self._run)
+        if not number:
+            self._inputs = h.values
+        workshop = _Workshop(self._network, self._block, self._kinds, self._run, self._inputs)
         workshop.number, workshop.measured = number, measured
         part = self._block.build(workshop)
         output = Batch(part.forward(h.values), self._run.blocks, gram_needed=False)
@@ -88,7 +90,10 @@ class _Workshop:
     measured: bool
     peak: float = 0.0
 
-    def __init__(self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run) -> None:
+    def __init__(
+        self, network: Network, block: Block, kinds: tuple[Kind, ...], run: Run, inputs: Array
+    ) -> None:
+        self._inputs = inputs
         self.width, self.depth = network.sizes[-1], network.depth
         self.blocks = run.blocks
         self.made: list[Linear] = []
@@ -109,6 +114,13 @@ class _Workshop:
         self._by_row = Blocks(run.blocks.columns, run.blocks.map_blocks, TEMPORARY // run.dtype.itemsize)
 
     def linear(self, name: str) -> Part:
+        return self._linear(name, self._inside)
+
+    def remembered(self, name: str, memory: Array | None) -> Remembered:
+        values = self._inputs if memory is None else np.ascontiguousarray(memory.T, self._run.dtype)
+        return Recalled(self._linear(name, Blocks(values.shape[1], self.blocks.map_blocks)), values)
+
+    def _linear(self, name: str, blocks: Blocks) -> Linear:
         place, run = self._places[name], self._run
         matrix, kind = self._shapes[place], self._kinds[place]
         address = self.number, place
@@ -116,12 +128,12 @@ class _Workshop:
         weights: LinearMap
         if isinstance(law, GivenWeights):
             given = self.number * len(self._shapes) + place
-            weights = given_map(law, given, self._inside, run.dtype)
+            weights = given_map(law, given, blocks, run.dtype)
             offset = given_bias(law, given, run.dtype)
         else:
-            weights = block_map(law, matrix, kind, run.weights.at(*address), self._inside, run.dtype)
+            weights = block_map(law, matrix, kind, run.weights.at(*address), blocks, run.dtype)
             offset = drawn_biases(law, matrix.layer, run.biases.at(*address), run.dtype)
-        self.made.append(Linear(matrix, weights, offset, self._inside, gram_needed=kind == "deferred"))
+        self.made.append(Linear(matrix, weights, offset, blocks, gram_needed=kind == "deferred"))
         return self.made[-1]
 
     def activation(self, units: int) -> Part:

@@ -14,7 +14,7 @@ not be made.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar, Literal, Self
@@ -75,6 +75,10 @@ class ConvolutionBlock:
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:  # noqa: ARG002  there are none
         """As `block.Block.norms`."""
         return ()
+
+    def said_by(self, names: Iterable[str]) -> Self:  # noqa: ARG002  they say nothing more
+        """As `block.Block.said_by`."""
+        return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
         """As `block.Block.fitted`: kernel and dimensions are the weights'."""

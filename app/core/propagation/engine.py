@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -79,9 +79,8 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
     """
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
-    batch *= network.places
-    weighed = list(zip(_laws(network), network.maps, strict=True))
-    choices = {each: _choice(network, *each, batch, engine) for each in set(weighed)}
+    weighed = list(zip(_laws(network), network.maps, network.asked(batch), strict=True))
+    choices = {each: _choice(network, *each, engine) for each in set(weighed)}
     return tuple(choices[each] for each in weighed)
 
 
@@ -248,20 +247,18 @@ def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """One network whose numbers take ``itemsize`` bytes, with ``tape`` bytes kept for the backward pass."""
     length = segment_length(network, batch, kinds, itemsize, tape)
-    inputs, batch = batch, batch * network.places
-    shapes = Counter(_questions(network, kinds))
-    maps = {shape: _asked_cost(network, shape[0], shape[1], batch, shape[2]) for shape in shapes}
+    shapes = Counter(_questions(network, batch, kinds))
+    maps = {shape: _asked_cost(network, *shape) for shape in shapes}
     flops = sum(
-        count * (maps[shape].flops + _shared_flops(network, shape[1], batch, shape[2]))
-        for shape, count in shapes.items()
+        count * (maps[shape].flops + _shared_flops(network, *shape[1:])) for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
     if network.block is not None:  # what was counted is one block's
-        load = network.block.load(network.sizes[-1], inputs, network.units.pieces)
+        load = network.block.load(network.sizes[-1], batch, network.units.pieces)
         flops, draws = network.depth * (flops + load.flops), network.depth * draws
     repeated = 1.0 if length == network.depth else _REPEATED
-    kept, between = _tape_sizes(network, inputs, kinds)
-    working = WORKING_ARRAYS * max(layer.rows for layer in network.maps) * batch
+    kept, between = _tape_sizes(network, batch, kinds)
+    working = WORKING_ARRAYS * max(each.layer.rows * each.columns for each in shapes)
     numbers = length * kept + math.ceil(network.depth / length) * between + working
     if network.tied:
         made = zip(network.maps, kinds, strict=True)
@@ -269,10 +266,20 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
 
 
-def _questions(network: Network, kinds: tuple[Kind, ...]) -> list[tuple[Weights, Layer, Kind]]:
-    """What each map is, by the law that costs most."""
+class _Question(NamedTuple):
+    """A map, how many columns it is applied to, and what applies it."""
+
+    weights: Weights
+    layer: Layer
+    columns: int
+    kind: Kind
+
+
+def _questions(network: Network, batch: int, kinds: tuple[Kind, ...]) -> list[_Question]:
+    """What each map is asked, by the law that costs most."""
     laws = [max(each, key=_orthogonal_weights) for each in _laws(network)]
-    return list(zip(laws, network.maps, kinds, strict=True))
+    asked = zip(laws, network.maps, network.asked(batch), kinds, strict=True)
+    return [_Question(*each) for each in asked]
 
 
 def _orthogonal_weights(weights: Weights) -> bool:
@@ -285,8 +292,9 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
     Only every so many layers' inputs are kept then, and each stretch of layers is recomputed, from the same
     random numbers, when the backward pass reaches it (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
-    if network.tied and "deferred" in kinds:
-        return network.depth  # all products are kept anyway, and computed again they are rounded differently
+    # All products of deferred maps are kept anyway, and computed again they are rounded differently.
+    if network.tied and ("deferred" in kinds or network.both_ways):
+        return network.depth
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)
     sizes = itemsize * (lengths * kept + np.ceil(network.depth / lengths) * between)
@@ -297,17 +305,13 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
     """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
     between = float(network.state * batch)
-    maps = _questions(network, kinds)
+    maps = _questions(network, batch, kinds)
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
-        columns = batch * network.places
-        asked = sum(_asked_cost(network, law, each, columns, kind).bytes for law, each, kind in maps)
+        asked = sum(_asked_cost(network, *each).bytes for each in maps)
         return load.kept + asked, between
     responses = 2 if network.normalisation else 1
-    kept = max(
-        _map_cost(law, layer, batch, kind).bytes + responses * layer.rows * batch
-        for law, layer, kind in set(maps)
-    )
+    kept = max(_map_cost(*each).bytes + responses * each.layer.rows * each.columns for each in set(maps))
     return float(kept), between
 
 

@@ -32,10 +32,12 @@ class Matrix:
     Attributes:
         names: what they are called; several are one below the other, and each is drawn for its own fans.
         layer: their shape, all names together; where there are several, each is one of its pieces.
+        columns: to how many columns they are applied; None for those of the batch.
     """
 
     names: tuple[str, ...]
     layer: Layer
+    columns: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -19,12 +19,14 @@ class Entry(NamedTuple):
         kind: what it is.
         names: what the tensor's name ends with; of several one.
         required: whether every block has it; others are in all blocks or in none.
+        below: further parts, whose rows follow in the same tensor.
     """
 
     part: str
     kind: Kind
     names: tuple[str, ...]
     required: bool = False
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

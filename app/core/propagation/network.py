@@ -104,7 +104,10 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """The layers' shapes, first to last; a block's is that of the stream."""
         if self.block is not None:
-            return (Layer(self.features, self.features, 1),) * self.depth
+            features = self.features * (
+                self.block.directions if isinstance(self.block, RecurrentBlock) else 1
+            )
+            return (Layer(features, features, 1),) * self.depth
         shapes = zip(pairwise(self.sizes), self._units, strict=True)
         return tuple(Layer(fan_in, units, each.pieces) for (fan_in, units), each in shapes)
 
@@ -117,6 +120,12 @@ class Network:
     def maps(self) -> tuple[Layer, ...]:
         """The shapes that an engine is chosen for: each layer's, or those of one block's matrices."""
         return self.layers if self.block is None else tuple(each.layer for each in self.matrices)
+
+    def asked(self, batch: int) -> tuple[int, ...]:
+        """How many columns each of `maps` is applied to, for so many inputs."""
+        if self.block is None:
+            return (batch,) * self.depth
+        return tuple(each.columns or batch * self.places for each in self.matrices)
 
     @property
     def passes(self) -> bool:
@@ -136,6 +145,11 @@ class Network:
     def tied(self) -> bool:
         """Whether all steps have the same weights."""
         return isinstance(self.block, RecurrentBlock)
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether its steps follow each other in both directions."""
+        return isinstance(self.block, RecurrentBlock) and self.block.bidirectional
 
     @property
     def convolves(self) -> bool:
@@ -162,7 +176,7 @@ class Network:
     @property
     def state(self) -> int:
         """How many numbers a step hands on for each input."""
-        states = self.block.layers * self.block.states if isinstance(self.block, RecurrentBlock) else 1
+        states = self.block.cells * self.block.states if isinstance(self.block, RecurrentBlock) else 1
         return states * max(self.sizes) * self.places
 
     def check_inputs(self, inputs: GaussianInputs | Array) -> None:

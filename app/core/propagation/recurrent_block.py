@@ -11,6 +11,11 @@ last h. Weights that are sent have both of PyTorch's biases, each where PyTorch 
 
 With several ``layers`` (PyTorch's ``num_layers``) the h of one is the x of the next at the same time, and the
 loss looks at the last layer's.
+
+``bidirectional`` layers have a second cell with weights of its own, which goes from the last time to the
+first; the h of both, one over the other, are the x of the next layer. The loss looks at the last h of either,
+the second one's at the first time, as PyTorch's ``h_n`` has them. A step is the same step of both directions:
+step k of K is time k of the first, and time K + 1 − k of the second.
 """
 
 from __future__ import annotations
@@ -31,6 +36,8 @@ GATES: dict[Cell, str] = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}
 
 CELL_GRADIENT = "cell_gradient_log10_rms"
 
+_REVERSE = "_reverse"
+
 _KEPT: dict[Cell, int] = {"rnn": 2, "lstm": 14, "gru": 11}
 """Arrays of width × batch that a step keeps for the backward pass, besides what its linear maps keep."""
 
@@ -41,11 +48,7 @@ _FLOPS: dict[Cell, float] = {"rnn": 0.0, "lstm": 1000.0, "gru": 600.0}
 LAYERS = 100
 """Most layers one over the other."""
 
-_REFUSED = {
-    "weight_hh_l0_reverse": "the network runs both ways, and a block forward: send the tensors of one way of "
-    "a network of one layer",
-    "weight_hr_l0": "the states are projected (proj_size), and a block's are not",
-}
+_REFUSED = {"weight_hr_l0": "the states are projected (proj_size), and a block's are not"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class RecurrentBlock:
 
     cell: Cell = "rnn"
     layers: int = 1
+    bidirectional: bool = False
     forget_bias: float = 1.0
     features: int | None = None
     kind: ClassVar[str] = "recurrent"
@@ -70,6 +74,16 @@ class RecurrentBlock:
         """How many times the width each layer hands from time to time: h, and c of an lstm."""
         return 2 if self.cell == "lstm" else 1
 
+    @property
+    def directions(self) -> int:
+        """Cells of each layer."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def cells(self) -> int:
+        """Of all layers."""
+        return self.layers * self.directions
+
     def inputs(self, width: int) -> int:
         """Numbers of each x_t."""
         return self.features or width
@@ -78,21 +92,20 @@ class RecurrentBlock:
         """As `block.Block.check`: it can have any width."""
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
-        """As `block.Block.shapes`: of each layer the matrices applied to its h, and those to its x."""
+        """As `block.Block.shapes`: of each cell the matrices applied to its h, and those to its x."""
         gates = GATES[self.cell]
         count = len(gates) * pieces
+        below = self.directions * width
         return tuple(
-            Matrix(tuple(f"W_{side}{gate}{_mark(layer)}" for gate in gates), Layer(features, width, count))
+            Matrix(tuple(f"W_{side}{gate}{mark}" for gate in gates), Layer(features, width, count))
             for layer in range(self.layers)
-            for side, features in (("h", width), ("i", width if layer else self.inputs(width)))
+            for mark in self._marks(layer)
+            for side, features in (("h", width), ("i", below if layer else self.inputs(width)))
         )
 
-    def stacked(self, names: Iterable[str]) -> Self:
-        """The block with as many layers as a state dict of these names has.
-
-        Raises `InvalidValue` where a layer is left out, or there are too many.
-        """
-        matches = (re.search(r"(?:^|\.)weight_hh_l([0-9]{1,9})$", name) for name in names)
+    def said_by(self, names: Iterable[str]) -> Self:
+        """As `block.Block.said_by`: as many layers as there are, none of them left out, and directions."""
+        matches = [re.search(r"(?:^|\.)weight_hh_l([0-9]{1,9})(_reverse)?$", name) for name in names]
         found = {int(each[1]) for each in matches if each}
         if found - set(range(len(found))):
             refuse(
@@ -101,32 +114,43 @@ class RecurrentBlock:
             )
         if len(found) > LAYERS:
             refuse(f"there are {len(found):,} layers; the most is {LAYERS}")
-        return replace(self, layers=max(1, len(found)))
+        both = any(each[2] for each in matches if each)
+        return replace(self, layers=max(1, len(found)), bidirectional=both)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """As `block.Block.layouts`: a cell's own names are those of one layer."""
         module = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[self.cell]
-        layers = [self._entries(layer, f"_l{layer}") for layer in range(self.layers)]
+        cells = [
+            self._entries(mark, f"_l{layer}{end}")
+            for layer in range(self.layers)
+            for mark, end in zip(self._marks(layer), ("", _REVERSE), strict=False)
+        ]
         together = tuple(
-            each for each in zip(*layers, strict=True) if len(layers) > 1 and each[0].kind == "bias"
+            each for each in zip(*cells, strict=True) if len(cells) > 1 and each[0].kind == "bias"
         )
-        whole = tuple(entry for layer in layers for entry in layer)
-        return (
-            Layout(f"torch.nn.{module}", whole, refused=_REFUSED, together=together),
-            Layout(f"torch.nn.{module}Cell", self._entries(0, ""), refused=_REFUSED),
-        )
+        whole = tuple(entry for each in cells for entry in each)
+        network = Layout(f"torch.nn.{module}", whole, refused=_REFUSED, together=together)
+        if self.bidirectional:
+            return (network,)
+        return network, Layout(f"torch.nn.{module}Cell", self._entries("", ""), refused=_REFUSED)
 
-    def _entries(self, layer: int, end: str) -> tuple[Entry, ...]:
-        """The tensors of one layer, whose names end so."""
+    def _entries(self, mark: str, end: str) -> tuple[Entry, ...]:
+        """The tensors of one cell, whose matrices' names and own names end so."""
         first = GATES[self.cell][0]
         return tuple(
-            Entry(
-                f"W_{side[0]}{first}{_mark(layer)}", each, (f"{each}_{side}{end}",), required=each == "weight"
-            )
+            Entry(f"W_{side[0]}{first}{mark}", each, (f"{each}_{side}{end}",), required=each == "weight")
             for side in ("hh", "ih")
             for each in ("weight", "bias")
         )
+
+    def _marks(self, layer: int) -> list[str]:
+        """What the names of a layer's matrices end with, direction by direction.
+
+        Nothing for the first layer, as where there is one alone.
+        """
+        mark = f"_l{layer}" if layer else ""
+        return [mark, f"{mark}{_REVERSE}"][: self.directions]
 
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:  # noqa: ARG002  there are none
         """As `block.Block.norms`."""
@@ -151,10 +175,5 @@ class RecurrentBlock:
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `block.Block.load`."""
-        elements = float(self.layers * width * batch * pieces)
+        elements = float(self.cells * width * batch * pieces)
         return Load(_FLOPS[self.cell] * elements, _KEPT[self.cell] * elements)
-
-
-def _mark(layer: int) -> str:
-    """What the names of a layer's matrices end with: nothing for the first, as where there is one alone."""
-    return f"_l{layer}" if layer else ""

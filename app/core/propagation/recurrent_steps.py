@@ -39,11 +39,19 @@ from app.core.propagation.tied_maps import TiedGaussian
 
 
 class Stage(NamedTuple):
-    """A layer after its forward pass: the maps of h and of x, and the cell."""
+    """A cell after its forward pass: the maps of h and of x, and the cell."""
 
     state: Linear
     inputs: Linear
     cell: RecurrentCell
+
+
+class Back(NamedTuple):
+    """The gradients of the state before and of x, where something follows, and log10 ‖dL/dW‖ by name."""
+
+    state: Array | None
+    inputs: Array | None
+    log10_norms: dict[str, float]
 
 
 def tied_map(
@@ -58,8 +66,8 @@ def tied_map(
     return TiedGaussian(layer.fan_in, layer.rows, law.std, stream, most, run.dtype)
 
 
-class RecurrentSteps:
-    """A recurrent network, as `steps.Steps`."""
+class Cells:
+    """The cells of a recurrent network, layer by layer, with weights that all their steps share."""
 
     def __init__(
         self,
@@ -86,81 +94,45 @@ class RecurrentSteps:
             for place, (matrix, kind) in enumerate(zip(self._shapes, kinds, strict=True))
         )
         self._offsets = tuple(
-            offset for layer in range(block.layers) for offset in (None, self._biases(law, layer))
+            offset for place in range(block.cells) for offset in (None, self._biases(law, place))
         )
 
-    def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, list[Stage]]:
-        """As `steps.Steps.forward`; the tape is the layers, the first first."""
-        figures, blocks, heard = self._run.figures, self._run.blocks, _Heard()
-        stages: list[Stage] = []
-        states: list[Array] = []
-        x = self._input(number)
-        for layer, before in enumerate(reversed(np.split(h.values, self._block.layers))):
-            state, inputs = self._linear(2 * layer), self._linear(2 * layer + 1)
-            made = cell(self._block.cell, self._activations(heard, measured=measured))
-            answers = state.forward(before[: self._width]), inputs.forward(x)
-            states.append(made.forward(before, *answers))
-            stages.append(Stage(state, inputs, made))
-            heard.peak = max(heard.peak, *(largest(each) for each in (*answers, states[-1])))
-            x = states[-1][: self._width]
-        output = Batch(_stacked(states[::-1]), blocks)
-        if measured:
-            shown = output if self._block.states == 1 else Batch(self._shown(output.values), blocks)
-            # A cell state that overflows counts even if h is finite.
-            figures.activation_mean[number] = mean(shown) if math.isfinite(output.mean_square) else math.nan
-            figures.activation_mean_square[number] = np.ldexp(shown.mean_square, 2 * shown.exponent)
-            figures.correlation[number] = cosine(shown)
-            heard.tell(figures, number)
-        return output, stages
+    def step(
+        self, place: int, before: Array, x: Array, heard: Heard, *, measured: bool
+    ) -> tuple[Stage, Array]:
+        """One step of cell ``place`` from the state before and x: what is kept of it, and the next state."""
+        state, inputs = self._linear(2 * place), self._linear(2 * place + 1)
+        made = cell(self._block.cell, self._activations(heard, measured=measured))
+        answers = state.forward(before[: self._width]), inputs.forward(x)
+        after = made.forward(before, *answers)
+        heard.peak = max(heard.peak, *(largest(each) for each in (*answers, after)))
+        return Stage(state, inputs, made), after
 
-    def backward(
-        self, number: int, tape: list[Stage], gradient: Array, logarithm: float
-    ) -> tuple[Array, int] | None:
-        """As `steps.Steps.backward`."""
-        figures = self._run.figures
-        earlier: list[Array] = []
-        cells: list[Array] = []
-        norms: dict[str, float] = {}
-        above: Array | None = None
-        for stage, own in zip(reversed(tape), np.split(gradient, self._block.layers), strict=True):
-            if above is not None:
-                own[: self._width] += above
-            asked, given, past = stage.cell.backward(own)
-            if isinstance(stage.cell, LongShortTerm):
-                cells.append(stage.cell.cell_gradient)
-            if stage is tape[0]:
-                stage.inputs.measure(given)
-            else:
-                above = stage.inputs.backward(given)
-            if number:
-                below = stage.state.backward(asked)
-                if past is not None:
-                    past[: self._width] += below
-                    below = past
-                earlier.append(below)
-            else:
-                stage.state.measure(asked)
-            norms |= stage.state.log10_norms | stage.inputs.log10_norms
-        figures.gradient_peak[number] = logarithm + np.log10(largest(gradient))
-        square = self._measured("gradient_log10_rms", number, self._shown(gradient), logarithm)
-        if cells:
-            square += self._measured(CELL_GRADIENT, number, _stacked(cells), logarithm)
-        for name, each in norms.items():
-            figures.matrices[name][number] = logarithm + each
-        figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(norms.values())))
-        return rescaled(_stacked(earlier)) if earlier and math.isfinite(square) else None
+    def back(self, stage: Stage, gradient: Array, *, first: bool, inside: bool) -> Back:
+        """The gradients of one step from that of its state.
+
+        ``first``: no state came before. ``inside``: x came from another cell.
+        """
+        asked, given, past = stage.cell.backward(gradient)
+        if inside:
+            inputs = stage.inputs.backward(given)
+        else:
+            stage.inputs.measure(given)
+            inputs = None
+        if first:
+            stage.state.measure(asked)
+            return Back(None, inputs, stage.state.log10_norms | stage.inputs.log10_norms)
+        below = stage.state.backward(asked)
+        if past is not None:
+            past[: self._width] += below
+            below = past
+        return Back(below, inputs, stage.state.log10_norms | stage.inputs.log10_norms)
 
     def _linear(self, place: int) -> Linear:
         """The shared matrix number ``place``, to be asked once."""
         return Linear(self._shapes[place], self._maps[place], self._offsets[place], self._run.blocks)
 
-    def _shown(self, states: Array) -> Array:
-        """h of all layers, without c."""
-        layers, batch = self._block.layers, states.shape[1]
-        rows = states.reshape(layers, self._block.states, self._width, batch)[:, 0]
-        return np.ascontiguousarray(rows).reshape(layers * self._width, batch)
-
-    def _input(self, number: int) -> Array:
+    def input(self, number: int) -> Array:
         """x at this time, features × B."""
         run, features = self._run, self._block.inputs(self._width)
         if isinstance(self._inputs, GaussianInputs):
@@ -168,15 +140,7 @@ class RecurrentSteps:
         rows = self._inputs[number * features : (number + 1) * features]
         return np.ascontiguousarray(rows, run.dtype)
 
-    def _measured(self, name: str, number: int, gradient: Array, logarithm: float) -> float:
-        """The mean square of a gradient, whose logarithm becomes a figure."""
-        square = mean_square(gradient, self._run.blocks)
-        figures = self._run.figures
-        column = figures.own[name] if name in figures.own else getattr(figures, name)
-        column[number] = logarithm + float(np.log10(square)) / 2
-        return square
-
-    def _activations(self, heard: _Heard, *, measured: bool) -> list[Part]:
+    def _activations(self, heard: Heard, *, measured: bool) -> list[Part]:
         """φ for the candidate, which is measured, and for an lstm's output."""
         figures, blocks = self._run.figures, self._run.blocks
 
@@ -196,10 +160,10 @@ class RecurrentSteps:
             for each in listening[: self._block.states]
         ]
 
-    def _biases(self, law: Initialiser, layer: int) -> Array | None:
-        """One for each row of the matrices of a layer's inputs."""
-        shape = self._shapes[2 * layer + 1].layer
-        offset = drawn_biases(law, shape, self._run.biases.at(layer), self._run.dtype)
+    def _biases(self, law: Initialiser, place: int) -> Array | None:
+        """One for each row of the matrices of a cell's inputs."""
+        shape = self._shapes[2 * place + 1].layer
+        offset = drawn_biases(law, shape, self._run.biases.at(place), self._run.dtype)
         if self._block.cell != "lstm" or not self._block.forget_bias:
             return offset
         offset = np.zeros(shape.rows, self._run.dtype) if offset is None else offset
@@ -207,11 +171,93 @@ class RecurrentSteps:
         return offset
 
 
-def _stacked(states: list[Array]) -> Array:
+class RecurrentSteps:
+    """A recurrent network of one direction, as `steps.Steps`."""
+
+    def __init__(self, network: Network, block: RecurrentBlock, cells: Cells, run: Run) -> None:
+        self._block, self._cells, self._run = block, cells, run
+        self._width = network.sizes[0]
+
+    def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, list[Stage]]:
+        """As `steps.Steps.forward`; the tape is the layers, the first first."""
+        figures, blocks, heard = self._run.figures, self._run.blocks, Heard()
+        stages: list[Stage] = []
+        states: list[Array] = []
+        x = self._cells.input(number)
+        for layer, before in enumerate(reversed(np.split(h.values, self._block.layers))):
+            stage, state = self._cells.step(layer, before, x, heard, measured=measured)
+            states.append(state)
+            stages.append(stage)
+            x = state[: self._width]
+        output = Batch(stacked(states[::-1]), blocks)
+        if measured:
+            shown = output if self._block.states == 1 else Batch(self._shown(output.values), blocks)
+            tell_states(figures, number, output, shown)
+            heard.tell(figures, number)
+        return output, stages
+
+    def backward(
+        self, number: int, tape: list[Stage], gradient: Array, logarithm: float
+    ) -> tuple[Array, int] | None:
+        """As `steps.Steps.backward`."""
+        figures = self._run.figures
+        earlier: list[Array] = []
+        cells: list[Array] = []
+        norms: dict[str, float] = {}
+        above: Array | None = None
+        for stage, own in zip(reversed(tape), np.split(gradient, self._block.layers), strict=True):
+            if above is not None:
+                own[: self._width] += above
+            back = self._cells.back(stage, own, first=not number, inside=stage is not tape[0])
+            if isinstance(stage.cell, LongShortTerm):
+                cells.append(stage.cell.cell_gradient)
+            above = back.inputs
+            if back.state is not None:
+                earlier.append(back.state)
+            norms |= back.log10_norms
+        figures.gradient_peak[number] = logarithm + np.log10(largest(gradient))
+        square = self._measured("gradient_log10_rms", number, self._shown(gradient), logarithm)
+        if cells:
+            square += self._measured(CELL_GRADIENT, number, stacked(cells), logarithm)
+        tell_norms(figures, number, norms, logarithm)
+        return rescaled(stacked(earlier)) if earlier and math.isfinite(square) else None
+
+    def _shown(self, states: Array) -> Array:
+        """h of all layers, without c."""
+        layers, batch = self._block.layers, states.shape[1]
+        rows = states.reshape(layers, self._block.states, self._width, batch)[:, 0]
+        return np.ascontiguousarray(rows).reshape(layers * self._width, batch)
+
+    def _measured(self, name: str, number: int, gradient: Array, logarithm: float) -> float:
+        """The mean square of a gradient, whose logarithm becomes a figure."""
+        square = mean_square(gradient, self._run.blocks)
+        figures = self._run.figures
+        column = figures.own[name] if name in figures.own else getattr(figures, name)
+        column[number] = logarithm + float(np.log10(square)) / 2
+        return square
+
+
+def stacked(states: list[Array]) -> Array:
+    """One below the other."""
     return states[0] if len(states) == 1 else np.concatenate(states)
 
 
-class _Heard:
+def tell_states(figures: Figures, number: int, states: Batch, shown: Batch) -> None:
+    """The figures of a step's states, of which h are ``shown``."""
+    # A cell state that overflows counts even if h is finite.
+    figures.activation_mean[number] = mean(shown) if math.isfinite(states.mean_square) else math.nan
+    figures.activation_mean_square[number] = np.ldexp(shown.mean_square, 2 * shown.exponent)
+    figures.correlation[number] = cosine(shown)
+
+
+def tell_norms(figures: Figures, number: int, log10_norms: dict[str, float], logarithm: float) -> None:
+    """Those of what a step adds to the gradients of the weights, over 10^``logarithm``."""
+    for name, each in log10_norms.items():
+        figures.matrices[name][number] = logarithm + each
+    figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(log10_norms.values())))
+
+
+class Heard:
     """Statistics of the candidates' pre-activations, layer by layer, and the largest value of all."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ which with three matrices and ratio 1/4 is the bottleneck of ResNet-50, at one p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal, Self, TypeAlias
@@ -91,6 +91,10 @@ class ResidualBlock:
         if self.norm == "inside":
             return tuple((f"norm{place}", each) for place, each in enumerate(self._sizes(width)[1:], start=1))
         return () if self.norm is None else (("norm", width),)
+
+    def said_by(self, names: Iterable[str]) -> Self:  # noqa: ARG002  they say nothing more
+        """As `Block.said_by`."""
+        return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
         """As `Block.fitted`: the weights tell how many matrices there are, and the ratio."""

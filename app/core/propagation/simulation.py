@@ -21,6 +21,7 @@ import numpy as np
 from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
 from app.core.evaluation import FLOAT64, Mapper
+from app.core.propagation.bidirectional_steps import BidirectionalSteps
 from app.core.propagation.block_steps import BlockSteps
 from app.core.propagation.blocks import Blocks
 from app.core.propagation.collapse import first_collapsed, stride
@@ -28,7 +29,7 @@ from app.core.propagation.engine import Engine, Kind, engines, segment_length
 from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.plain_layers import PlainLayers
 from app.core.propagation.recurrent_block import RecurrentBlock
-from app.core.propagation.recurrent_steps import RecurrentSteps
+from app.core.propagation.recurrent_steps import Cells, RecurrentSteps
 from app.core.propagation.statistics import Figures
 from app.core.propagation.steps import Run, Steps, rescaled
 from app.core.propagation.streams import Stream
@@ -149,7 +150,9 @@ class _Run:
         if network.block is None:
             return PlainLayers(network, kinds, run)
         if isinstance(network.block, RecurrentBlock):
-            return RecurrentSteps(network, network.block, kinds, run, self._inputs, self._stream.at(_INPUTS))
+            cells = Cells(network, network.block, kinds, run, self._inputs, self._stream.at(_INPUTS))
+            made = BidirectionalSteps if network.block.bidirectional else RecurrentSteps
+            return made(network, network.block, cells, run)
         return BlockSteps(network, network.block, kinds, run)
 
     def forward(self) -> None:

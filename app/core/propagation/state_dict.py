@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.block import Block, refuse
 from app.core.propagation.given import Affine, Array, GivenWeights, Origin, StateDict, Taken, Tensor
+from app.core.propagation.layer import Layer
 from app.core.propagation.layout import Entry, Layout, Shape
 from app.core.propagation.recurrent_block import RecurrentBlock
 
@@ -54,8 +56,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
         LimitExceeded: more numbers than may be.
     """
     asked = block
-    if isinstance(block, RecurrentBlock):
-        block = block.stacked(each.name for each in given.tensors)
+    block = block.said_by(each.name for each in given.tensors)
     layout = _layout(block, given.tensors)
     blocks, rest = _blocks(layout, given.tensors)
     if isinstance(block, RecurrentBlock) and len(blocks) > 1:
@@ -217,7 +218,7 @@ def _check_said(asked: AnyBlock, fitted: AnyBlock, said: Collection[str]) -> Non
     """Raises `InvalidValue` where an option was given that the weights have otherwise."""
     for name in (each.name for each in fields(asked) if each.name in said):
         here, there = getattr(asked, name), getattr(fitted, name)
-        if here != there:
+        if here is not there and here != there:
             raise InvalidValue(f"the weights have {there!r} here", loc=("block", name))
 
 
@@ -235,12 +236,17 @@ def _expected(
                 raise InvalidValue(message, loc=("block", "norm"))
             found[entry] = (features[entry.part],)
         elif entry.kind == "bias":
-            found[entry] = (layers[entry.part].rows,)
+            found[entry] = (_rows(entry, layers)[-1],)
         else:
-            shape = layers[entry.part].rows, layers[entry.part].fan_in
+            shape = _rows(entry, layers)[-1], layers[entry.part].fan_in
             unfolded = len(tensor.shape) > 2 and (tensor.shape[0], math.prod(tensor.shape[1:])) == shape
             found[entry] = tensor.shape if unfolded else shape[::-1] if transposed else shape
     return found
+
+
+def _rows(entry: Entry, layers: Mapping[str, Layer]) -> list[int]:
+    """Where the rows of each of its parts end in a tensor."""
+    return list(accumulate(layers[each].rows for each in (entry.part, *entry.below)))
 
 
 def _check_shapes(number: int, parts: Parts, expected: Mapping[Entry, Shape]) -> None:
@@ -259,9 +265,16 @@ def _read(
     matrices: list[Array] = []
     biases: list[Array | None] = []
     norms: list[Affine] = []
+    shapes = block.shapes(width, pieces)
+    layers = {each.names[0]: each.layer for each in shapes}
     for number, parts in enumerate(blocks, start=1):
-        values = {(entry.part, entry.kind): _values(number, entry, tensor) for entry, tensor in parts.items()}
-        for each in block.shapes(width, pieces):
+        values: dict[tuple[str, str], Array] = {}
+        for entry, tensor in parts.items():
+            whole = _values(number, entry, tensor)
+            split = np.split(whole, _rows(entry, layers)[:-1]) if entry.below else [whole]
+            for part, own in zip((entry.part, *entry.below), split, strict=True):
+                values[part, entry.kind] = own
+        for each in shapes:
             matrix = values[each.names[0], "weight"].reshape(
                 -1, each.layer.rows if transposed else each.layer.fan_in
             )

@@ -4,51 +4,74 @@
     post    h ← n(h + branch · att(h)),  then  h ← n(h + branch · mlp(h))
     null    the same without n
 
+With ``cross_attention`` there is a third branch between these two, h + branch · att(n(h), m): its queries are
+those of the tokens, its keys and values W_K m, W_V m of another sequence, the memory m, all of which every
+token sees (`torch.nn.TransformerDecoderLayer`). Without a memory of its own it is the network's inputs. It is
+what it is: what the loss says of m goes to no figure.
+
 att(u): queries, keys and values of each head are d/heads rows of W_Q u, W_K u, W_V u; token i takes Σⱼ pᵢⱼ vⱼ
 with p the softmax over the keys of qᵢ·kⱼ / √(d/heads), keys after i left out where it is causal; W_O on top.
 mlp(u) = W₂ φ(W₁ u) with mlp_ratio · d units. Dropout is where `torch.nn.TransformerEncoderLayer` has it: of
 the shares p, after φ and at the end of both branches (alpha dropout after φ alone). The batch's columns are
 the tokens of one sequence, so that ``correlation`` is that of the tokens: 1 is the rank collapse of Dong,
 Cordonnier and Loukas 2021 (arXiv:2103.03404).
-``attention_entropy`` is the mean of −Σⱼ pᵢⱼ ln pᵢⱼ over heads and tokens.
+``attention_entropy`` is the mean of −Σⱼ pᵢⱼ ln pᵢⱼ over heads and tokens, ``cross_attention_entropy`` that
+of the second attention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+import numpy as np
+
+from app.core.arithmetic import Array
 from app.core.errors import InvalidValue
-from app.core.propagation.attention import Attention
+from app.core.propagation.attention import Attention, CrossAttention, SelfAttention
 from app.core.propagation.block import Load, Part, Scale, Where, Workshop, inner_width, refuse, scale_of
 from app.core.propagation.block_parts import Chain
 from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.layout import Entry, Layout, Shape, linear, norm
 
 _QUERY, _OUTPUT, _INNER, _OUTER = "query", "output", "mlp_1", "mlp_2"
+_CROSS_QUERY, _CROSS_KEY, _CROSS_OUTPUT = "cross_query", "cross_key", "cross_output"
 
-_DECODER = (
-    "a decoder's layers look at another sequence too (multihead_attn, crossattention), and a block has one "
-    "attention: send the layers of an encoder, or of a decoder without the other sequence (GPT-2's)"
+_SECOND = "multihead_attn.in_proj_weight"
+_SPLIT = {
+    "multihead_attn.q_proj_weight": "queries, keys and values of the second attention have widths of their "
+    "own (kdim, vdim), and a block has one width"
+}
+_CROSS = (
+    "a decoder's second attention (crossattention) is taken by the names of torch.nn.TransformerDecoderLayer "
+    "alone (multihead_attn): send those, or the layers of a decoder without another sequence"
 )
-_STACKED = Entry(_QUERY, "bias", ("self_attn.in_proj_bias",))
+
+_ENDS = (*linear(_OUTPUT, "self_attn.out_proj"), *linear(_INNER, "linear1"), *linear(_OUTER, "linear2"))
+_ATTENTION = (
+    Entry(_QUERY, "weight", ("self_attn.in_proj_weight",), required=True),
+    Entry(_QUERY, "bias", ("self_attn.in_proj_bias",)),
+    *_ENDS,
+    *norm("norm1", "norm1", required=True),
+    *norm("norm2", "norm2", required=True),
+)
+
+DECODER = Layout(
+    "torch.nn.TransformerDecoderLayer",
+    (
+        *_ATTENTION,
+        Entry(_CROSS_QUERY, "weight", (_SECOND,), required=True, below=(_CROSS_KEY,)),
+        Entry(_CROSS_QUERY, "bias", ("multihead_attn.in_proj_bias",), below=(_CROSS_KEY,)),
+        *linear(_CROSS_OUTPUT, "multihead_attn.out_proj"),
+        *norm("norm3", "norm3", required=True),
+    ),
+    refused=_SPLIT,
+    counted=True,
+)
 
 LAYOUTS = (
-    Layout(
-        "torch.nn.TransformerEncoderLayer",
-        (
-            Entry(_QUERY, "weight", ("self_attn.in_proj_weight",), required=True),
-            _STACKED,
-            *linear(_OUTPUT, "self_attn.out_proj"),
-            *linear(_INNER, "linear1"),
-            *linear(_OUTER, "linear2"),
-            *norm("norm1", "norm1", required=True),
-            *norm("norm2", "norm2", required=True),
-        ),
-        refused={"multihead_attn.in_proj_weight": _DECODER, "multihead_attn.q_proj_weight": _DECODER},
-        counted=True,
-    ),
+    Layout("torch.nn.TransformerEncoderLayer", _ATTENTION, refused=_SPLIT, counted=True),
     Layout(
         "GPT-2",
         (
@@ -59,7 +82,7 @@ LAYOUTS = (
             *norm("norm1", "ln_1", required=True),
             *norm("norm2", "ln_2", required=True),
         ),
-        refused={"crossattention.c_attn.weight": _DECODER},
+        refused={"crossattention.c_attn.weight": _CROSS},
         ignored=frozenset({"attn.bias", "attn.masked_bias"}),
         either_way=True,
         counted=True,
@@ -67,22 +90,34 @@ LAYOUTS = (
 )
 """GPT-2's matrices are inputs × outputs in OpenAI's and transformers' files (``Conv1D``), others' are not."""
 
+_ENTROPY, _CROSS_ENTROPY = "attention_entropy", "cross_attention_entropy"
+
 _FLOPS_PER_SCORE = 60
 """A softmax forward and back, for each pair of tokens in each head (measured: 1 ns of a core)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerBlock:
-    """``heads`` that divide the width; the factor of both branches."""
+    """``heads`` that divide the width; the factor of all branches; ``memory`` is tokens × width."""
 
     heads: int = 8
     mlp_ratio: float = 4.0
     norm: Where | None = "pre"
     causal: bool = True
     branch: Scale = 1.0
+    cross_attention: bool = False
+    memory: Array | None = field(default=None, compare=False)
     kind: ClassVar[str] = "transformer"
-    figures: ClassVar[tuple[str, ...]] = ("attention_entropy",)
-    layouts: ClassVar[tuple[Layout, ...]] = LAYOUTS
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """As `Block.figures`."""
+        return (_ENTROPY, _CROSS_ENTROPY) if self.cross_attention else (_ENTROPY,)
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """As `Block.layouts`."""
+        return (DECODER,) if self.cross_attention else LAYOUTS
 
     @property
     def passes(self) -> bool:
@@ -95,20 +130,35 @@ class TransformerBlock:
             raise InvalidValue(f"must divide the width, {width:,}", loc=("block", "heads"))
         if not self.mlp_ratio * width >= 1:
             raise InvalidValue("must leave one unit or more", loc=("block", "mlp_ratio"))
+        if self.memory is not None:
+            self._check_memory(self.memory, width)
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `Block.shapes`: queries, keys and values are maps of the same tokens."""
         hidden = self._hidden(width)
+        tokens = None if self.memory is None else len(self.memory)
+        cross = (
+            Matrix((_CROSS_QUERY,), Layer(width, width, 1)),
+            Matrix((_CROSS_KEY, "cross_value"), Layer(width, width, 2), tokens),
+            Matrix((_CROSS_OUTPUT,), Layer(width, width, 1)),
+        )
         return (
             Matrix((_QUERY, "key", "value"), Layer(width, width, 3)),
             Matrix((_OUTPUT,), Layer(width, width, 1)),
+            *(cross if self.cross_attention else ()),
             Matrix((_INNER,), Layer(width, hidden, pieces)),
             Matrix((_OUTER,), Layer(hidden, width, 1)),
         )
 
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:
         """As `Block.norms`."""
-        return () if self.norm is None else (("norm1", width), ("norm2", width))
+        return (
+            () if self.norm is None else tuple((f"norm{place + 1}", width) for place in range(self._branches))
+        )
+
+    def said_by(self, names: Iterable[str]) -> Self:
+        """As `Block.said_by`: whether there is a second attention."""
+        return replace(self, cross_attention=any(f".{each}".endswith(f".{_SECOND}") for each in names))
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
         """As `Block.fitted`: the ratio is the weights'."""
@@ -126,22 +176,25 @@ class TransformerBlock:
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
         """As `Block.load`: scores; kept are queries, keys, values, shares, slopes and normalised values."""
-        pairs = float(self.heads * batch**2)
+        others = 0 if not self.cross_attention else batch if self.memory is None else len(self.memory)
+        pairs = float(batch * (batch + others))
         return Load(
-            12.0 * width * batch**2 + _FLOPS_PER_SCORE * pairs,
-            (5.0 * width + pieces * self._hidden(width)) * batch + 1.25 * pairs,
+            (12.0 * width + _FLOPS_PER_SCORE * self.heads) * pairs,
+            (5.0 * width + pieces * self._hidden(width)) * batch
+            + (2.0 * width * (batch + others) if others else 0.0)
+            + 1.25 * self.heads * pairs,
         )
 
     def build(self, workshop: Workshop) -> Part:
         """As `Block.build`."""
         width = workshop.width
-        attention = Chain(
-            [
-                workshop.linear(_QUERY),
-                Attention(self.heads, self.causal, workshop),
-                workshop.linear(_OUTPUT),
-            ]
-        )
+        among = SelfAttention(Attention(self.heads, self.causal, workshop, _ENTROPY))
+        inside = [Chain([workshop.linear(_QUERY), among, workshop.linear(_OUTPUT)])]
+        if self.cross_attention:
+            other = Attention(self.heads, False, workshop, _CROSS_ENTROPY)
+            queries = workshop.linear(_CROSS_QUERY)
+            cross = CrossAttention(queries, workshop.remembered(_CROSS_KEY, self.memory), other)
+            inside.append(Chain([cross, workshop.linear(_CROSS_OUTPUT)]))
         mlp = Chain(
             [
                 workshop.linear(_INNER),
@@ -149,12 +202,25 @@ class TransformerBlock:
                 workshop.linear(_OUTER),
             ]
         )
-        scale = scale_of(self.branch, 2 * workshop.depth)
-        ends = (workshop.dropout(), workshop.dropout())
+        scale = scale_of(self.branch, self._branches * workshop.depth)
+        ends = [workshop.dropout() for _ in range(self._branches)]
         branches = [
-            Chain([each, end] if end else [each]) for each, end in zip((attention, mlp), ends, strict=True)
+            Chain([each, end] if end else [each]) for each, end in zip((*inside, mlp), ends, strict=True)
         ]
         return Chain([workshop.branched(each, self.norm, 1.0, scale) for each in branches])
+
+    @property
+    def _branches(self) -> int:
+        return 3 if self.cross_attention else 2
+
+    def _check_memory(self, memory: Array, width: int) -> None:
+        if not self.cross_attention:
+            message = "must be null: the block has no second attention (cross_attention) to look at it"
+            raise InvalidValue(message, loc=("memory",))
+        if memory.ndim != 2 or memory.shape[1] != width or not memory.size:
+            raise InvalidValue(f"must be tokens × width: rows of {width:,} numbers", loc=("memory",))
+        if not np.isfinite(memory).all():
+            raise InvalidValue("must be finite", loc=("memory",))
 
     def _hidden(self, width: int) -> int:
         return inner_width(self.mlp_ratio, width)

@@ -40,13 +40,16 @@ from app.core.verification.suspects.ends import clipped_arguments, early_ends, o
 from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
+    parameters_in_one_place,
     relatives,
     scaled_answers,
+    scaled_inputs,
     turned_parameters,
 )
 from app.core.verification.suspects.insides import cut_answers, passing_formats, stepwise_kernels
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
+from app.core.verification.suspects.parts import left_out, stored_parts
 from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
@@ -69,6 +72,9 @@ ODD = 2.5
 
 LEAST_WRONG = 0.02
 """Of the numbers: fewer are no other function's."""
+
+INNER = 0.1
+"""Of the numbers."""
 
 LEAST_ERRORS = 3
 
@@ -224,17 +230,22 @@ class _Round:
         if regular:
             yield from self._constants
         yield from relatives(seen)
+        if base == seen.base:
+            yield from left_out(seen, base)
         if regular:
+            yield from scaled_inputs(seen, base, self.remaining)
+            yield from parameters_in_one_place(seen, base, self.remaining)
             yield from other_slopes(seen)
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
         yield from stepwise_kernels(self.seen, self.base, self.compute)
+        yield from stored_parts(self.seen, self.base)
         if self.base == self.seen.base:
             yield from approximations(self.seen, self.base)
         if self.base == self.seen.base and not self._unrelated:
-            yield from even_tables(self.seen, self.base, self.remaining)
-            yield from tables(self.seen, self.remaining, 0 if self._irregular else 3)
+            even = list(even_tables(self.seen, self.base, self.remaining))
+            yield from even or tables(self.seen, self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
 
@@ -299,10 +310,18 @@ def unrelated(seen: Evidence) -> Cause:
 
 
 def is_unrelated(seen: Evidence) -> bool:
-    """Fewer than half of the numbers have the right sign and half to twice the right size."""
+    """Fewer than half of the numbers have the right sign and half to twice the right size.
+
+    Bounds beyond which a kernel computes nothing do not count, where there is enough between them.
+    """
     use = np.isfinite(seen.right) & (seen.right != 0)
-    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG:
+    if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG or not _is_far(seen, use):
         return False
+    between = use & seen.inner if seen.by_size else use
+    return between.sum() < max(FEW, INNER * use.sum()) or _is_far(seen, between)
+
+
+def _is_far(seen: Evidence, use: Mask) -> bool:
     with np.errstate(all="ignore"):
         ratio = seen.output[use] / seen.right[use]
     return bool(((ratio >= 0.5) & (ratio <= 2)).mean() < 0.5)

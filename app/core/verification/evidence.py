@@ -169,6 +169,16 @@ class Evidence:
         return tiny, middle, huge, ~(tiny | middle | huge)
 
     @cached_property
+    def inner(self) -> Mask:
+        """All places but the outermost ones, where the answer is constant or the input."""
+        inner = np.ones(self.x.size, bool)
+        for same in (self.output == self.output[0], self.output == self.x):
+            inner[: _leading(same)] = False
+        for same in (self.output == self.output[-1], self.output == self.x):
+            inner[self.x.size - _leading(same[::-1]) :] = False
+        return inner
+
+    @cached_property
     def gap(self) -> Array:
         """The errors in ulps of whichever is larger, exact answer or output, as `apart` has them."""
         return np.minimum(self.size, self.apart(self.exact, np.arange(self.x.size)))
@@ -215,6 +225,16 @@ class Evidence:
         """Other ways to write the value, or the slope, that the entry itself lists."""
         activation = self.call.activation
         listed = (activation.writings, activation.slope_writings)[self.order] if self.order < 2 else ()
+        return tuple(tree_of(activation, each) for each in listed)
+
+    @property
+    def value_writings(self) -> tuple[Tree, ...]:
+        """The value's formula, and the other ways to write it that the entry itself lists."""
+        activation = self.call.activation
+        if isinstance(activation, FormulaActivation):
+            return (activation.trees[0],)
+        assert isinstance(activation, Elementwise)
+        listed = (activation.formulas.orders[0], *activation.writings)
         return tuple(tree_of(activation, each) for each in listed)
 
     @property
@@ -324,6 +344,11 @@ class Evidence:
             room = np.minimum(room / self.unit[places], FAR)
         within: Mask = (room > ROOM) & (size <= 2 * room + 0.5) & (size >= room / 16)
         return within
+
+
+def _leading(same: Mask) -> int:
+    """How many hold before the first that does not."""
+    return int(np.argmin(same)) if not same.all() else same.size
 
 
 def _share(met: Mask, wrong: Mask, weight: Array | float) -> Array:

@@ -14,7 +14,7 @@ from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated,
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, evidence_at
 from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
-from app.core.verification.suspects.normalisation import normalisations
+from app.core.verification.suspects.normalisation import normalisations, thresholds
 from app.core.verification.suspects.row_arithmetic import (
     flushing_rows,
     held_halves,
@@ -98,6 +98,7 @@ def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
             careless_gates(kernel, seen),
             softmax_kernels(kernel),
             normalisations(kernel, seen),
+            thresholds(kernel, seen),
         )
         found = best(seen, suspects, remaining, LEAST, LEFT_GAIN if turn else None)
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +68,24 @@ def test_overflow_is_an_explosion() -> None:
     assert verdict.state == "exploding"
     assert verdict.layer is not None
     assert verdict.usable_depth == 0
+
+
+@pytest.mark.parametrize(
+    ("formula", "gap"),
+    [("log(x)", -0.25), ("sqrt(x)", -0.25), ("acos(x)", -1.25), ("sqrt(1 - x**2)", -1.25)],
+)
+def test_a_formula_without_a_value_somewhere_is_named_and_has_no_theory(formula: str, gap: float) -> None:
+    """Every network has negative pre-activations, and some beyond one."""
+    asked = experiment(f"formula:{formula}", initialiser("xavier_normal"), depth=5)
+    started = time.process_time()
+    assert Prediction(asked)(map, ignore) is None
+    assert time.process_time() - started < 1  # integrals over what has no value took half a minute
+    report = diagnose(asked)
+    (finding,) = report.verdict.findings
+    assert (finding.state, finding.layer, finding.evidence) == ("exploding", 1, {"undefined_at": gap})
+    assert "NaN" in report.summary.en
+    assert "NaN" in report.summary.ko
+    assert report.theory is None
 
 
 def test_a_network_that_no_gradient_passes_is_dead_and_the_dying_layer_is_named() -> None:

@@ -96,8 +96,32 @@ CASES = {
     "transformer, orthogonal": Case(
         TransformerBlock(heads=3, mlp_ratio=1), "swiglu", HAAR, normalisation="rms_norm"
     ),
+    "transformer, second attention": Case(
+        TransformerBlock(heads=3, mlp_ratio=1, cross_attention=True), "gelu", gaussian(1.5, 0.3)
+    ),
+    "transformer, second attention, post": Case(
+        TransformerBlock(heads=2, mlp_ratio=1, norm="post", causal=False, cross_attention=True), "relu", HAAR
+    ),
+    "transformer, second attention, dropout": Case(
+        TransformerBlock(heads=2, mlp_ratio=1, cross_attention=True), "swiglu", dropout=Dropout(0.2)
+    ),
     "transformer, more tokens than units": Case(TransformerBlock(heads=2, mlp_ratio=1.5), batch=15),
 }
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 30])
+@pytest.mark.parametrize("weights", [BROAD, HAAR], ids=["gaussian", "orthogonal"])
+def test_a_memory_of_another_length_in_both_engines(weights: Initialiser, tokens: int) -> None:
+    """The completed matrices give the same network; orthogonal ones are made where the memory is too long."""
+    memory = np.random.default_rng(0).standard_normal((tokens, 48))
+    block = TransformerBlock(heads=3, mlp_ratio=1, cross_attention=True, memory=memory)
+    case = Case(block, "gelu", weights, width=48)
+    if weights is HAAR and tokens == 30:
+        with pytest.raises(InvalidValue):
+            recorded(case, "deferred", 5)
+        assert recorded(case, "auto", 5)[0].overflow is None
+        return
+    assert_completed(case)
 
 
 def own(figures: Figures) -> Iterator[tuple[str, Array]]:
@@ -152,7 +176,10 @@ def test_deferred_and_dense_have_the_same_distribution(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("width", [12, 48])
 def test_the_completed_matrices_give_the_same_network(name: str, width: int) -> None:
-    case = Case(**{**vars(CASES[name]), "width": width})
+    assert_completed(Case(**{**vars(CASES[name]), "width": width}))
+
+
+def assert_completed(case: Case) -> None:
     figures, recorders = recorded(case, "deferred", 5)
     matrices = iter([each.completed() for each in recorders])
 
@@ -280,6 +307,11 @@ def test_blocks_by_name() -> None:
         {"block": ResidualBlock(norm=None), "normalisation": NORMALISATIONS["layer_norm"]},
         {"block": TransformerBlock(heads=3)},
         {"block": TransformerBlock(mlp_ratio=0.1)},
+        {"block": TransformerBlock(heads=2, memory=np.ones((3, 8)))},
+        {"block": TransformerBlock(heads=2, cross_attention=True, memory=np.ones((3, 7)))},
+        {"block": TransformerBlock(heads=2, cross_attention=True, memory=np.ones(8))},
+        {"block": TransformerBlock(heads=2, cross_attention=True, memory=np.ones((0, 8)))},
+        {"block": TransformerBlock(heads=2, cross_attention=True, memory=np.full((3, 8), np.inf))},
     ],
 )
 def test_what_does_not_fit_a_block_is_refused(fields: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ The two-sample tests are those of `test_exactness`, with its thresholds and thei
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -53,6 +54,7 @@ class Case:
     batch: int = 2
     forget_bias: float = 1.0
     layers: int = 1
+    bidirectional: bool = False
     inputs: GaussianInputs | None = None
 
     @property
@@ -61,7 +63,12 @@ class Case:
             sizes=(self.width,) * (self.steps + 1),
             call=REGISTRY.resolve(self.activation),
             weights=self.weights,
-            block=RecurrentBlock(cell=self.cell, layers=self.layers, forget_bias=self.forget_bias),
+            block=RecurrentBlock(
+                cell=self.cell,
+                layers=self.layers,
+                bidirectional=self.bidirectional,
+                forget_bias=self.forget_bias,
+            ),
         )
 
     def figures(self, engine: Engine = "auto", seed: int = 1, index: int = 0, **options: Any) -> Figures:
@@ -80,6 +87,11 @@ CASES = {
     "rnn, two layers": Case("rnn", layers=2, width=8),
     "lstm, three layers": Case("lstm", layers=3, weights=gaussian(1.5, 0.3), steps=3),
     "gru, two layers": Case("gru", layers=2, weights=gaussian(2.0, 0.3)),
+    "rnn, both ways": Case("rnn", "leaky_relu", gaussian(1.2, 0.3), bidirectional=True),
+    "lstm, both ways, two layers": Case("lstm", layers=2, bidirectional=True, steps=3),
+    "gru, both ways, two layers": Case(
+        "gru", weights=gaussian(2.0, 0.3), layers=2, bidirectional=True, width=8
+    ),
     "inputs alike": Case("gru", inputs=GaussianInputs(3, 2.0, 1.0)),
 }
 
@@ -293,3 +305,54 @@ def test_a_stack_costs_what_its_layers_do() -> None:
     single, piled = (cost(each, 8, engines(each, 8, "dense"), 8, 2.0**31) for each in (one, four))
     assert 4 * single.work < piled.work < 5 * single.work
     assert 3 * single.bytes < piled.bytes < 5 * single.bytes
+
+
+@pytest.mark.parametrize("engine", ["dense", "deferred"])
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32])
+def test_both_ways_over_a_thousand_decades(engine: Engine, dtype: np.dtype[Any]) -> None:
+    """The two directions of one layer meet nowhere; above them, what comes late comes from far and near."""
+    both, one = (
+        Case("lstm", forget_bias=-20.0, weights=gaussian(0.0), steps=120, bidirectional=bidirectional)
+        for bidirectional in (True, False)
+    )
+    here, there = (each.figures(engine, dtype=dtype).own["cell_gradient_log10_rms"] for each in (both, one))
+    np.testing.assert_allclose(np.diff(here), np.diff(there), rtol=1e-5 if dtype == FLOAT32 else 1e-11)
+    assert here[0] < -1000
+    stacked = Case("rnn", weights=gaussian(1e-6), steps=150, layers=2, bidirectional=True)
+    run = stacked.figures(engine, dtype=dtype)
+    assert np.isfinite(run.gradient_log10_rms).all()
+    # Each layer but the last step's costs a factor of about 1e-6, and the lower one is read at all times.
+    assert run.gradient_log10_rms[0] - run.gradient_log10_rms[-1] < -5
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_either_direction_by_itself_is_a_network_of_one(cell: Cell) -> None:
+    """The second one reads the times turned round."""
+    rng = np.random.default_rng(3)
+    times, upstream = rng.standard_normal((4, 12, 3)), rng.standard_normal((24, 3))
+    made: list[Array] = []
+
+    def recording(*arguments: Any) -> LinearMap:
+        found = tied_map(*arguments)
+        assert isinstance(found, Dense)
+        made.append(found.weights)
+        return found
+
+    both, one = (Case(cell, bidirectional=each).network for each in (True, False))
+    with patch.object(recurrent_steps, "tied_map", recording):
+        whole = propagate(both, times.reshape(48, 3), seed=0, engine="dense", upstream=upstream)
+    alone = {"": (times, upstream[:12]), "_reverse": (times[::-1], upstream[12:])}
+    squares = []
+    for end, (inputs, gradient) in alone.items():
+        weights = iter(made[2:] if end else made[:2])
+
+        def given(*arguments: Any, weights: Iterator[Array] = weights) -> LinearMap:
+            return Dense(next(weights), arguments[5].blocks)
+
+        with patch.object(recurrent_steps, "tied_map", given):
+            single = propagate(one, inputs.reshape(48, 3), seed=0, engine="dense", upstream=gradient)
+        for name, column in single.matrices.items():
+            np.testing.assert_allclose(whole.matrices[f"{name}{end}"], column, rtol=0, atol=1e-12)
+        squares.append(10 ** (2 * single.gradient_log10_rms))
+    rms = np.log10(np.mean(squares, axis=0)) / 2
+    np.testing.assert_allclose(whole.gradient_log10_rms, rms, rtol=0, atol=1e-12)

@@ -12,9 +12,10 @@ import numpy as np
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.formulas.stepwise import stepwise
-from app.core.formulas.tree import Tree, walk
+from app.core.formulas.tree import Tree
 from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
 from app.core.verification.suspects.insides import DOUBLE, SHORT, written
+from app.core.verification.suspects.trees import operations
 
 Approximate: TypeAlias = Callable[[Any], Any]
 
@@ -34,7 +35,7 @@ def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """The formula, in writings that have the function in them, with each way to approximate it."""
     forms = [each.tree for each in written(base.tree)]
     for place, way in enumerate(_WAYS):
-        having = [each for each in forms if any(node.op == way.op for node in walk(each))]
+        having = [each for each in forms if way.op in operations(each)]
         for number, root in enumerate(having[:MOST_FORMS]):
             summary = Text(
                 f"{way.op} inside is approximated: {way.name}.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
 from app.core.activations.from_formula import tree_of
 from app.core.arithmetic import Array
-from app.core.formulas.tree import TWO, Tree, name, number, text, walk
+from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, substitute, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
@@ -49,6 +49,16 @@ AGREE = 0.35
 TELLING = 16.0
 """Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
 
+PROPORTIONAL, MOSTLY = 0.15, 0.9
+"""Of a factor, by which ratios may differ, answers having few digits; and how many of the ratios must agree.
+Where answers have nearly vanished, ulps of the right ones tell nothing."""
+
+FINE = 0.25
+"""Of the answers, the smallest."""
+
+CERTAIN = 0.9
+"""Of the errors' bits are gone if the inputs were scaled: a number found by a search comes near to much."""
+
 CLOSE = 0.02
 """A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
 
@@ -63,7 +73,7 @@ def relatives(seen: Evidence) -> Iterator[Suspect]:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
         run = partial(exactly_at, seen, base)
-        yield Suspect("other_variant", label, summary, run, base=base, price=0.05, key=("exactly", *base.key))
+        yield Suspect("other_variant", label, summary, run, base=base, price=0.03, key=("exactly", *base.key))
 
 
 def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
@@ -131,6 +141,36 @@ def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Su
             yield other_parameter(seen, unknown, edge)
 
 
+def parameters_in_one_place(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """A parameter of several uses that has another value, or is left out, in one of them."""
+    for key in base.params:
+        yield from _in_one_place(seen, base, key, remaining)
+
+
+def _in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iterator[Suspect]:
+    given, value = name(key), base.params[key]
+    uses = [
+        (node, place) for node in walk(base.tree) for place, each in enumerate(node.args) if each is given
+    ]
+    for node, place in uses if len(uses) > 1 and value else ():
+        if node.op in CONDITIONS:
+            continue
+        divides = node.op == "/" and place == 1  # answers are in proportion to the reciprocal
+        free = Tree("*" if divides else node.op, (*node.args[:place], name(FREE), *node.args[place + 1 :]))
+        run = with_free(seen, base, replaced(base.tree, {node: free}), FREE)
+        label = f"{key} of {text(node)}"
+        found = searched(seen, Unknown(label, 1 / value if divides else value, run), remaining)
+        if not found:
+            continue
+        unknown = Unknown(label, value, partial(_of_reciprocal, run) if divides else run)
+        yield replace(other_parameter(seen, unknown, 1 / found if divides else found), price=0.05)
+
+
+def _of_reciprocal(run: Callable[[float, Places], Array], value: float, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        return run(float(np.divide(1.0, value)), places)
+
+
 def edges(x: Array, wrong: Mask) -> Iterator[float]:
     """Where the outermost wrong answers end: a parameter that only moves a step shows itself nowhere else.
 
@@ -163,8 +203,14 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         return
     with np.errstate(all="ignore"):
         ratio, difference = seen.output[use] / seen.exact[use], seen.output[use] - seen.exact[use]
-    factor, term = (_short(_agreed(each)) for each in (ratio, difference))
-    if factor not in {0.0, 1.0}:
+    _, once = np.unique(seen.right[use], return_index=True)  # of many inputs with one answer, one
+    size = np.abs(seen.output[use][once])
+    fine = once[size <= np.quantile(size, FINE)]  # their digits say most of what was added
+    factor, term = _short(_agreed(ratio[once])), _short(_agreed(difference[fine]))
+    with np.errstate(all="ignore"):
+        near = np.abs(ratio - factor) <= PROPORTIONAL * abs(factor)
+        near |= np.abs(seen.output[use] - factor * seen.exact[use]) <= seen.unit.min()
+    if factor not in {0.0, 1.0} and near.mean() >= MOSTLY:
         summary = Text(
             f"The answers are the right ones times {factor:.10g}.",
             f"정답에 {factor:.10g}을(를) 곱한 값입니다.",
@@ -182,6 +228,30 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
             partial(_scaled, seen, 1.0, term),
             price=0.02,
         )
+
+
+def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """The function of the input times a number, or plus one: a scale that is forgotten, or applied twice."""
+    x, free = name("x"), name(FREE)
+    ways = {
+        "times": (1.0, Tree("*", (free, x)), "곱한"),
+        "plus": (0.0, Tree("+", (x, free)), "더한"),
+    }
+    for how, (neutral, taken, korean) in ways.items():
+        run = with_free(seen, base, substitute(base.tree, {"x": taken}), FREE)
+        unknown = Unknown(f"inputs {how}", neutral, run)
+        found = searched(seen, unknown, remaining)
+        found = found and _shortest(seen, unknown, found)
+        if found is None or found in {0.0, neutral}:
+            continue
+        summary = Text(
+            f"The numbers are those of the inputs {how} {found:.10g}.",
+            f"입력에 {found:.10g}을(를) {korean} 수에서의 함숫값입니다.",
+        )
+        detail = f"inputs {how} {found:.10g}"
+        suspect = Suspect("wrong_parameter", detail, summary, partial(run, found), price=0.035)
+        if seen.fit(suspect, seen.sample(remaining), remaining)[0].gain >= CERTAIN:
+            yield suspect
 
 
 def _short(value: float) -> float:
@@ -214,9 +284,8 @@ def _parameter(seen: Evidence, base: Base, key: str) -> Unknown:
 def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """A constant of the formula rounded, or another; or all of them rounded alike."""
     known: set[tuple[str, bool]] = set()
-    forms = [form.tree for _, form in zip(range(MOST_FORMS), writings(stable(base.tree)), strict=False)]
-    forms += [by_two for form in (base.tree, *forms) if (by_two := _base_two(form)) != form][:1]
-    for root in dict.fromkeys((base.tree, *forms, *(seen.own_writings if base == seen.base else ()))):
+    forms = _forms(base.tree)
+    for root in dict.fromkeys((*forms, *(seen.own_writings if base == seen.base else ()))):
         for part in _constants(root):
             key = (text(part), root in seen.own_writings)
             if key in known:
@@ -229,6 +298,14 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
     yield from _all_rounded(seen, base)
 
 
+@lru_cache(maxsize=256)
+def _forms(root: Tree) -> tuple[Tree, ...]:
+    """Writings whose constants are looked at."""
+    forms = [root, *(form.tree for _, form in zip(range(MOST_FORMS), writings(stable(root)), strict=False))]
+    by_two = [found for form in forms if (found := _base_two(form)) != form]
+    return (*forms, *by_two[:1], _folded(root))
+
+
 def _base_two(root: Tree) -> Tree:
     """e^u as 2^(u/ln 2), as processors have it: the constant is one that the formula does not show."""
     by_two = {
@@ -237,6 +314,19 @@ def _base_two(root: Tree) -> Tree:
         if node.op == "exp"
     }
     return replaced(root, by_two)
+
+
+def _folded(root: Tree) -> Tree:
+    """a·u/b as (a/b)·u: the constant is one that the formula does not show."""
+    made: dict[Tree, Tree] = {}
+    for node in walk(root):
+        rebuilt = Tree(node.op, tuple(made[each] for each in node.args), node.leaf) if node.args else node
+        if node.op == "/" and node.args[0].op == "*":
+            (factor, rest), divisor = node.args[0].args, node.args[1]
+            if factor.number is not None and divisor.number is not None:
+                rebuilt = Tree("*", (Tree("/", (factor, divisor)), made[rest]))
+        made[node] = rebuilt
+    return made[root]
 
 
 def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
@@ -249,7 +339,8 @@ def _unknown(seen: Evidence, base: Base, root: Tree, part: Tree) -> Unknown:
     return Unknown(text(part), float(value[0]), run, with_value)
 
 
-def _constants(root: Tree) -> Iterator[Tree]:
+@lru_cache(maxsize=1024)
+def _constants(root: Tree) -> tuple[Tree, ...]:
     """The largest parts without variables, small whole numbers, halves and exponents apart."""
     fixed: dict[Tree, bool] = {}
     for node in walk(root):
@@ -263,10 +354,12 @@ def _constants(root: Tree) -> Iterator[Tree]:
         for place, each in enumerate(node.args)
         if fixed[each] and not (node.op == "**" and place == 1)
     }
-    for node in walk(root):
-        value = node.number
-        if node in used and not (value is not None and abs(value) in {0, 1, 2, 4, Fraction(1, 2)}):
-            yield node
+    plain = {0, 1, 2, 4, Fraction(1, 2)}
+    return tuple(
+        node
+        for node in walk(root)
+        if node in used and not (node.number is not None and abs(node.number) in plain)
+    )
 
 
 def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:
@@ -294,9 +387,10 @@ def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, st
     for _ in range(steps):
         width = 1e-6 * max(abs(found), 1e-3)
         with np.errstate(all="ignore"):
-            slope = (unknown.run(found + width, places) - unknown.run(found - width, places)) / (2 * width)
+            here = unknown.run(found, places)
+            slope = (unknown.run(found + width, places) - here) / width
             weight = np.abs(slope) / unit
-            lack = (output - unknown.run(found, places)) / slope
+            lack = (output - here) / slope
         use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
         if not use.any():
             yield math.nan
@@ -342,8 +436,7 @@ def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
         return float(np.log2(1 + seen.off(seen.rounded(unknown.run(value, places)), places)).mean())
 
     least = lack(found)
-    for digits in range(1, 12):
-        short = float(f"{found:.{digits}g}")
+    for short in (0.0, *(float(f"{found:.{digits}g}") for digits in range(1, 12))):
         if math.isfinite(short) and lack(short) <= least + 0.02:
             return short
     return found

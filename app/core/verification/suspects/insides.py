@@ -17,7 +17,18 @@ from app.core.formulas.stepwise import Steps, stepwise
 from app.core.formulas.tree import Tree
 from app.core.formulas.vectorised import evaluator, stable
 from app.core.formulas.writings import Writing, writings
-from app.core.verification.evidence import FEW, QUIET, SINGLE, Base, Cause, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import (
+    CHEAP,
+    FEW,
+    QUIET,
+    SINGLE,
+    Base,
+    Cause,
+    Evidence,
+    Mask,
+    Places,
+    Suspect,
+)
 from app.core.verification.exact import doubles
 
 CANCELS = 4.0
@@ -72,10 +83,6 @@ def _cut(dtype: np.dtype[Any], bits: int) -> Inside:
 DOUBLE = Inside("float64", 52, lambda values: values)
 SHORT = (_format("float32", 23), _format("float16", 10), _format("bfloat16", 7))
 SHORTEST = (_format("float8_e4m3fn", 3), _format("float8_e5m2", 2))
-CUT = tuple(
-    Inside(name, bits, lambda values, bits=bits: _shortened(np.asarray(values), bits, cut=True))  # type: ignore[misc]
-    for name, bits in (("bfloat16", 7), ("float16", 10))
-)
 TF32 = Inside("TF32", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=False))
 TF32_CUT = Inside(
     "TF32, cut off", TF32_BITS, lambda values: _shortened(np.asarray(values), TF32_BITS, cut=True)
@@ -193,6 +200,8 @@ def _split(
     rounded = ~cancelled & ~overflowed
     if _usual(seen, inside):
         rounded &= seen.size[met] > LOUD
+    if inside is DOUBLE and own_format(seen.dtype) is not DOUBLE:  # steps that are as good as exact
+        rounded &= False
     name = f"{writing.name or 'the formula'} in {inside.name}"
     both = bool(cancelled.any() and overflowed.any())
     careless = Cause("cancellation", name, 0.0, _careless(writing, inside, overflows=both))
@@ -249,7 +258,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
             continue
         taken = partial(_taken, seen, base, inside)
         # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1; float8 is rarer.
-        price = 0.1 if inside.bits >= own else 0.08 if inside in SHORTEST else 0.0
+        price = 0.1 if inside.bits >= own else CHEAP if inside in SHORTEST else 0.0
         asked = base == seen.base
 
         def answers(places: Places, inside: Inside = inside, asked: bool = asked) -> Array:
@@ -276,15 +285,26 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 
 def cut_answers(seen: Evidence) -> Iterator[Suspect]:
-    """The exact answers with their last bits cut off."""
-    for inside in CUT:
-        if inside.bits < mantissa_bits(seen.dtype) and holds(seen, inside):
-            summary = Text(
-                f"The answers are cut off to the digits of {inside.name}, not rounded.",
-                f"결과를 반올림하지 않고 {inside.name}의 자릿수에서 잘라 냈습니다.",
-            )
-            run = partial(_shorter, seen, inside)
-            yield Suspect("truncation", f"to {inside.name}", summary, run, key=("cut", inside.name))
+    """The exact answers with their last bits cut off: all that no output has."""
+    bits = _bits_of(seen)
+    if bits < mantissa_bits(seen.dtype):
+        name = {each.bits: each.name for each in (*SHORT, *SHORTEST)}.get(bits, f"{bits} bits")
+        cut = Inside(name, bits, lambda values: _shortened(np.asarray(values), bits, cut=True))
+        summary = Text(
+            f"The answers are cut off to the digits of {name}, not rounded.",
+            f"결과를 반올림하지 않고 {name}의 자릿수에서 잘라 냈습니다.",
+        )
+        yield Suspect("truncation", f"to {name}", summary, partial(_shorter, seen, cut), key=("cut", bits))
+
+
+def _bits_of(seen: Evidence) -> int:
+    """The fewest behind the point that nearly all outputs have enough of."""
+    output = seen.output[np.isfinite(seen.output)]
+    own = mantissa_bits(seen.dtype)
+    if not output.size:
+        return own
+    fit = ((_shortened(output, bits, cut=True) == output).mean() > NEARLY_ALL for bits in range(1, own))
+    return next((bits for bits, good in enumerate(fit, 1) if good), own)
 
 
 def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
@@ -354,15 +374,15 @@ def exactly_at(seen: Evidence, base: Base, places: Places, x: Array | None = Non
     return found
 
 
-def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float, Places], Array]:
+def with_free(seen: Evidence, base: Base, root: Tree, free: str) -> Callable[[float | Array, Places], Array]:
     """The formula ``root`` in double precision as a function of what is called ``free`` in it."""
     params = {key: value for key, value in base.params.items() if key != free}
     known = Base(base.tree, {**params, free: 0.0})
 
-    def run(value: float, places: Places) -> Array:
+    def run(value: float | Array, places: Places) -> Array:
         variables = seen.variables(known, places)
         at = _compiled(root, (*variables, free), tuple(params.items()))
-        (found,) = at([*variables.values(), np.float64(value)])
+        (found,) = at([*variables.values(), np.asarray(value, np.float64)])
         return found
 
     return run

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from app.core.activations.definition import Text
+from app.core.activations.entmax import ENTMAX
+from app.core.activations.registry import Call
+from app.core.activations.softmax import ENTMAX15, SPARSEMAX
 from app.core.arithmetic import Array
-from app.core.verification.evidence import Evidence, Suspect
+from app.core.verification.evidence import Evidence, Places, Suspect
 from app.core.verification.suspects.rows import LONGEST, RowKernel
+
+SAME, MOSTLY = 0.05, 0.9
+"""Of a number that is added to all sums, by which what rows show of it may differ; how many must agree."""
 
 MOST_LEFT_OUT = 64
 """Elements at the end of a row that a sum may leave out: a vector that was not full."""
@@ -38,7 +45,10 @@ def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         yield from _tiles(kernel, scores, logarithm=logarithm)
         if logarithm:
             yield from _logarithms(kernel, shifted - np.log(total))
-        yield _of_each_row(kernel, seen, logarithm=logarithm)
+        apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
+        each_row = _Rows.of(kernel, apart)
+        yield from _added(kernel, each_row, (powers, total, largest), logarithm=logarithm)
+        yield _of_each_row(seen, each_row, logarithm=logarithm)
 
 
 def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
@@ -99,16 +109,55 @@ def _logarithms(kernel: RowKernel, values: Array) -> Iterator[Suspect]:
     yield kernel.suspect("wrong_parameter", "sign", sign, -values)
 
 
-def _of_each_row(kernel: RowKernel, seen: Evidence, *, logarithm: bool) -> Suspect:
+class _Rows(NamedTuple):
+    """Rows with evidence: their places, how many of their answers are evidence, and the middle of those."""
+
+    rows: Places
+    counts: Places
+    middles: Array
+
+    @classmethod
+    def of(cls, kernel: RowKernel, values: Array) -> _Rows:
+        """The middles of the ``values`` beside the evidence."""
+        row = kernel.use // kernel.width
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        middles = [_middle(each) for each in np.split(values, starts[1:])]
+        return cls(row[starts], np.diff(np.append(starts, row.size)), np.array(middles))
+
+    @property
+    def spread(self) -> Array:
+        """The middle of its row beside each answer."""
+        found: Array = np.repeat(self.middles, self.counts)
+        return found
+
+
+def _added(
+    kernel: RowKernel, each: _Rows, parts: tuple[Array, Array, Array], *, logarithm: bool
+) -> Iterator[Suspect]:
+    """One number that is added to all sums, with or without the maximum subtracted."""
+    powers, total, largest = parts
+    factor = np.exp(-each.middles) if logarithm else 1 / each.middles
+    surplus = (total[:, 0][each.rows] * (factor - 1))[:, None]
+    bare = Text(", the maximum not subtracted", "(최댓값을 빼지 않음)")
+    for scale, how in ((np.ones_like(largest), Text("", "")), (np.exp(-largest), bare)):
+        numbers = surplus / scale[each.rows]
+        number = float(f"{_middle(numbers):.3g}")
+        if not number or (np.abs(numbers - number) <= SAME * abs(number)).mean() < MOSTLY:
+            continue
+        divisor = total + number * scale
+        summary = Text(
+            f"{number:.3g} is added to the sum of every row{how.en}.",
+            f"모든 줄의 합에 {number:.3g}을(를) 더했습니다{how.ko}.",
+        )
+        values = np.log(powers) - np.log(divisor) if logarithm else powers / divisor
+        detail = f"divided by their sum and {number:.3g}{how.en}"
+        yield kernel.suspect("normalisation", detail, summary, values, 0.01)
+
+
+def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect:
     """Right but for a factor, or of the logarithm a number, of each row's own."""
-    row = kernel.use // kernel.width
-    with np.errstate(all="ignore"):
-        apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    middles = np.array([_middle(each) for each in np.split(apart, starts[1:])]) if row.size else apart
-    own = np.repeat(middles, np.diff(np.append(starts, row.size)))
-    values = seen.exact + own if logarithm else seen.exact * own
-    off = float(np.abs(middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
+    values = seen.exact + each.spread if logarithm else seen.exact * each.spread
+    off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
     if off < SHORT_SUM:
         cause, detail = "low_precision", f"sums, off by {off:.2g} at most"
         summary = Text(
@@ -129,12 +178,34 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
     for width in TILES:
         if width >= count:
             return
-        parts = [normalised(scores[:, at : at + width], logarithm=logarithm) for at in range(0, count, width)]
+        tiles = [scores[:, at : at + width] for at in range(0, count, width)]
+        parts = [normalised(each, logarithm=logarithm) for each in tiles]
         summary = Text(
             f"Every {width} elements are normalised by themselves, not the whole row.",
             f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
         )
         yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
+        yield from _not_rescaled(kernel, tiles, logarithm=logarithm)
+
+
+def _not_rescaled(kernel: RowKernel, tiles: list[Array], *, logarithm: bool) -> Iterator[Suspect]:
+    """The largest element is each tile's own, in the shares or in the sum or in both."""
+    width, whole = tiles[0].shape[1], np.concatenate(tiles, axis=1)
+    own = np.concatenate([each - each.max(axis=1, keepdims=True) for each in tiles], axis=1)
+    shifted = whole - whole.max(axis=1, keepdims=True)
+    ways = {
+        "shares and sum": (Text("shares and sum", "몫과 합"), own, own),
+        "shares": (Text("shares", "몫"), own, shifted),
+        "sum": (Text("sum", "합"), shifted, own),
+    }
+    for detail, (what, above, below) in ways.items():
+        summary = Text(
+            f"{what.en.capitalize()} take the largest of {width} elements for that of the row.",
+            f"{what.ko}에서 줄의 최댓값 대신 원소 {width}개마다의 최댓값을 뺐습니다.",
+        )
+        total = np.exp(below).sum(axis=1, keepdims=True)
+        values = above - np.log(total) if logarithm else np.exp(above) / total
+        yield kernel.suspect("normalisation", f"tiles of {width}, {detail} not rescaled", summary, values)
 
 
 def normalised(scores: Array, *, logarithm: bool) -> Array:
@@ -149,3 +220,32 @@ def normalised(scores: Array, *, logarithm: bool) -> Array:
 def _middle(values: Array) -> float:
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else np.nan
+
+
+def thresholds(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
+    """Of functions that cut a row off at a threshold: each row's is off by a number of its own."""
+    power = _power(kernel.call)
+    if power is None:
+        return
+    scores = power * np.where(kernel.keep, kernel.rows, -np.inf).ravel()[kernel.use]
+    with np.errstate(all="ignore"):
+        above = seen.exact**power
+        apart = np.where((seen.exact > 0) & (seen.output > 0), seen.output**power - above, np.nan)
+        shift = _Rows.of(kernel, apart)
+        threshold = _Rows.of(kernel, np.where(seen.exact > 0, scores - above, np.nan))
+        values = np.maximum(scores - threshold.spread + shift.spread, 0.0) ** (1 / power)
+    off = float(np.nanmax(np.abs(shift.middles), initial=0.0))
+    cause = "low_precision" if off < SHORT_SUM else "normalisation"
+    summary = Text(
+        f"The threshold of each row is off by a number of its own, {off:.2g} at most.",
+        f"줄마다 문턱값이 고유한 값(최대 {off:.2g})만큼 어긋나 있습니다.",
+    )
+    detail = f"thresholds, off by {off:.2g} at most"
+    yield Suspect(cause, detail, summary, lambda places: values[places], price=0.1)
+
+
+def _power(call: Call) -> float | None:
+    """The power of a share that grows in proportion to its score; None where there is no threshold."""
+    if call.activation is ENTMAX:
+        return float(call.scalars["alpha"]) - 1 if call.scalars.get("alpha", 1.0) > 1 else None
+    return {SPARSEMAX.name: 1.0, ENTMAX15.name: 0.5}.get(call.activation.name)

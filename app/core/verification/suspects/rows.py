@@ -365,6 +365,25 @@ def _without(kernel: RowKernel, unknown: Unknown) -> Iterator[Suspect]:
             )
             without = partial(unknown.run, value)
             yield Suspect("wrong_parameter", f"{unknown.label} not applied", summary, without)
+    if kernel.gates and 0 < unknown.value < largest:
+        yield from _bound_for_one_half(kernel, unknown, largest)
+
+
+def _bound_for_one_half(kernel: RowKernel, unknown: Unknown, largest: float) -> Iterator[Suspect]:
+    """A bound that one half is not held at; the other is held above, or on both sides."""
+    boundless = replace(
+        kernel, call=replace(kernel.call, params={**kernel.call.params, unknown.label: largest})
+    )
+    for place, (half, korean) in enumerate((("first", "앞쪽"), ("second", "뒤쪽"))):
+        for low in (-np.inf, -unknown.value):
+            pairs = list(kernel.pairs)
+            pairs[1 - place] = np.clip(pairs[1 - place], low, unknown.value)
+            summary = Text(
+                f"{unknown.label} = {unknown.value:.10g} is not applied to the {half} half.",
+                f"{unknown.label} = {unknown.value:.10g}을(를) {korean} 절반에 적용하지 않았습니다.",
+            )
+            detail = f"{unknown.label} not applied to the {half} half"
+            yield kernel.suspect("wrong_parameter", detail, summary, boundless.of_pairs(*pairs), 0.01)
 
 
 def _numbers(kernel: RowKernel) -> Iterator[Unknown]:

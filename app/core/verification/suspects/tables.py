@@ -102,7 +102,7 @@ def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
 
 def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The function's own values at evenly spaced knots, and steps or straight lines between them."""
-    inner = _inner(seen)
+    inner = seen.inner
     if np.count_nonzero(remaining & inner) < FEW or seen.arrays:
         return
     sample = seen.sample(remaining & inner)
@@ -115,7 +115,9 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
             continue
         finest, zero = _finest(base, high), _Zero.of(seen, TINY * high)
         for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // GLANCE)]):
-            table = np.linspace(-high, high, count + 1), finest[:: COUNTS[-1] // count]
+            every = COUNTS[-1] // count
+            first = every // 2 if kind is _MIDDLE else 0
+            table = np.linspace(-high, high, count + 1), finest[first::every]
             run = partial(_even, seen, inner, zero, table, _LOOKS[kind])
             if not _agrees(seen, seen.rounded(run(within)), within, 0.9).all():
                 continue
@@ -148,9 +150,12 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
         _LINES: start + (u - before) * (stop - start),
         _NEAREST: finest[np.rint(u).astype(np.intp) * every],
         _BEFORE: start,
+        _MIDDLE: finest[before * every + every // 2],
     }
     for kind, values in said.items():
         agree = _agrees(seen, seen.rounded(values), places, ALIKE)
+        if kind is _MIDDLE:  # the longest table's are not among the values
+            agree &= every[:, 0] > 1
         yield from ((COUNTS[row], kind) for row in np.flatnonzero(agree))
 
 
@@ -179,15 +184,17 @@ def _nearest(x: Array, knots: Array, values: Array) -> Array:
     return found
 
 
-def _before(x: Array, knots: Array, values: Array) -> Array:
-    found: Array = values[np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)]
+def _of_step(x: Array, knots: Array, values: Array) -> Array:
+    place = np.floor((x - knots[0]) / (knots[1] - knots[0])).astype(np.intp)
+    found: Array = values[np.minimum(place, values.size - 1)]
     return found
 
 
 _LINES = Text("straight lines", "직선")
 _NEAREST = Text("steps", "계단")
 _BEFORE = Text("steps, each with its left end's value,", "계단(왼쪽 끝 값)")
-_LOOKS: dict[Text, _Look] = {_LINES: np.interp, _NEAREST: _nearest, _BEFORE: _before}
+_MIDDLE = Text("steps, each with its middle's value,", "계단(가운데 값)")
+_LOOKS: dict[Text, _Look] = {_LINES: np.interp, _NEAREST: _nearest, _BEFORE: _of_step, _MIDDLE: _of_step}
 
 
 def _is_short(seen: Evidence, places: Places) -> bool:
@@ -202,25 +209,9 @@ def _exponent(values: Array) -> Array:
     return exponent
 
 
-def _inner(seen: Evidence) -> Mask:
-    """All places but the outermost ones, where the answer is constant or the input."""
-    x, output = seen.x, seen.output
-    inner = np.ones(x.size, bool)
-    for same in (output == output[0], output == x):
-        inner[: _leading(same)] = False
-    for same in (output == output[-1], output == x):
-        inner[x.size - _leading(same[::-1]) :] = False
-    return inner
-
-
-def _leading(same: Mask) -> int:
-    """How many hold before the first that does not."""
-    return int(np.argmin(same)) if not same.all() else same.size
-
-
 def _window(seen: Evidence, remaining: Mask) -> Places:
     """Places between the outermost errors, those next to zero left out."""
-    inner = _inner(seen)
+    inner = seen.inner
     wrong = seen.x[remaining & inner]
     if wrong.size < FEW:
         return np.empty(0, np.intp)
@@ -336,9 +327,17 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
 
 
 def _solved(x: Array, values: Array, weight: Array, degree: int) -> Array:
+    """By the normal equations: of powers so low they lose no digit that a format shorter than doubles has."""
     scale = float(x[-1]) or 1.0
-    powers = np.vander(x / scale, degree + 1) * weight[:, None]
-    found, *_ = np.linalg.lstsq(powers, values * weight, rcond=None)
+    u, row = x / scale, weight
+    powers = np.empty((degree + 1, x.size))
+    for power in range(degree, -1, -1):
+        powers[power] = row
+        row = row * u
+    try:
+        found = np.linalg.solve(powers @ powers.T, powers @ (values * weight))
+    except np.linalg.LinAlgError:  # points too close together
+        found = np.linalg.lstsq(powers.T, values * weight, rcond=None)[0]
     coefficients: Array = found / scale ** np.arange(degree, -1, -1.0)
     return coefficients
 
@@ -379,7 +378,7 @@ def _looked_up(
     for number in np.unique(segment[within]):
         here = within & (segment == number)
         values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
-    beyond = ~_inner(seen)[places] | zero.near(seen, places)
+    beyond = ~seen.inner[places] | zero.near(seen, places)
     return np.where(beyond, seen.output[places], values)
 
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from app.core.formulas.tree import Tree, walk
+
+
+@lru_cache(maxsize=1024)
+def operations(root: Tree) -> frozenset[str]:
+    """What is computed in it."""
+    return frozenset(node.op for node in walk(root))
 
 
 def replaced(root: Tree, parts: Mapping[Tree, Tree]) -> Tree:
