@@ -73,7 +73,7 @@ What is plain has no results that are subnormal, infinite, NaN, or −0: nothing
 _VECTORS_OF_ROUGH = 10
 """Side by side in the quick loop: a rough answer is one long chain of steps, and holds few numbers at a time.
 
-On a Zen 5 kernels of exponentials take 0.71 to 0.91 of the time with four, and 0.80 to 1.00 by AVX2 alone.
+On a Zen 5 kernels of exponentials take 0.71 to 0.92 of the time with four, and 0.73 to 0.93 by AVX2 alone.
 """
 
 _NOWHERE: Ends = 0.0, 0.0, 0.0
