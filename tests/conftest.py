@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -23,6 +24,21 @@ from app.main import create_app
 from app.settings import Settings
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # in this process
+
+
+BOUNDS = "test_*_bounds.py"
+"""Files whose requests, some thousands, are made when they are collected, and which are all slow."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves them out where no slow test runs."""
+    light = "not slow" in config.option.markexpr
+    return True if light and collection_path.match(BOUNDS) else None
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector from searching 24,000 tests again and again."""
+    gc.freeze()
 
 
 class InProcess:

@@ -1,4 +1,4 @@
-"""Memory that is kept: modules, outside of garbage collection, and the freed memory of arrays."""
+"""Memory that is kept: modules, outside of garbage collection, and for a while the freed memory of arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST = 32 * 2**20
 
 @cache
 def keep_freed_memory(most: int = BLOCKS) -> None:
-    """Keeps up to ``most`` bytes of freed memory in this process, for the next array.
+    """Keeps up to ``most`` bytes of freed memory in this process for the next array, until they are returned.
 
     By default glibc returns whatever exceeds 128 KB at the top of a heap to the kernel. A block's temporaries
     do, so that every block would fault in their pages again, which can take longer than computing them. Other
@@ -34,6 +34,16 @@ def keep_freed_memory(most: int = BLOCKS) -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, most)
         mallopt(_MMAP_THRESHOLD, _LARGEST)
+
+
+def return_freed_memory() -> None:
+    """Returns to the kernel what this process has freed: for one that has nothing to do.
+
+    What was kept for the next array would otherwise be held for good, at the height of the largest work so
+    far.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

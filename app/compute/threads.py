@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from app.compute.blocks import Helpers
-from app.compute.memory import keep_freed_memory
+from app.compute.memory import keep_freed_memory, return_freed_memory
 from app.compute.perform import pin_blas
 from app.core.evaluation import Mapper
 
@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 
 SMALL = 20_000
 """Numbers up to which work runs inline: it takes well under a millisecond."""
+
+IDLE = 1.0
+"""Seconds without large work after which the memory that it freed is returned."""
 
 
 class Busy(Exception):
@@ -45,6 +48,7 @@ class ComputeThreads:
         self._taken = 0
         self._numbers = 0
         self._done: set[Hashable] = set()
+        self._rest: asyncio.TimerHandle | None = None
         self.rejected = 0
         pin_blas()
         keep_freed_memory()
@@ -74,6 +78,7 @@ class ComputeThreads:
         working = self._requests.submit(work, self._mapper(stop))
         self._taken += 1
         self._numbers += size
+        self._end_rest()
         working.add_done_callback(partial(self._leave, asyncio.get_running_loop(), size))
         try:
             return await self._result(working, seconds)
@@ -90,6 +95,8 @@ class ComputeThreads:
         def leave() -> None:
             self._taken -= 1
             self._numbers -= size
+            if not self._taken:
+                self._rest = loop.call_later(IDLE, self._return_memory)
 
         with suppress(RuntimeError):  # the loop is closed: the service has ended
             loop.call_soon_threadsafe(leave)
@@ -104,8 +111,17 @@ class ComputeThreads:
         """Large requests admitted that no thread has taken yet."""
         return self._taken - self.running
 
+    def _return_memory(self) -> None:
+        with suppress(RuntimeError):  # the threads have ended
+            self._requests.submit(return_freed_memory)
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+
     def close(self) -> None:
         """Waits for the threads' work and ends them."""
+        self._end_rest()
         self._first.shutdown()
         self._requests.shutdown()
         self._helpers.close()

@@ -182,6 +182,8 @@ def _zero_centred(activation: FormulaActivation) -> bool | None:
 
 
 def _gains(activation: FormulaActivation) -> Gains | None:
+    if activation.undefined_at(activation.defaults) is not None:
+        return None
     try:
         with np.errstate(all="ignore"):
             found = gains(activation, activation.defaults)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import schemathesis
-from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -22,6 +22,7 @@ from app.core.activations import REGISTRY
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import InProcess
+from tests.support.document import document, documented
 from tests.support.drawn import without_deadline
 
 
@@ -163,9 +164,9 @@ def test_every_reference_in_the_document_resolves(client: InProcess) -> None:
     assert names <= answer.json()["components"]["schemas"].keys()
 
 
-def examples(app: FastAPI) -> list[tuple[str, str, Any]]:
+def examples(document: dict[str, Any]) -> list[tuple[str, str, Any]]:
     found = []
-    for path, operations in app.openapi()["paths"].items():
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {})
             for key, example in content.get("application/json", {}).get("examples", {}).items():
@@ -180,7 +181,7 @@ def filled(path: str, operation: dict[str, Any]) -> str:
     return path.format(**values)
 
 
-EXAMPLES = examples(create_app(Settings()))
+EXAMPLES = examples(document())
 assert EXAMPLES
 
 
@@ -202,18 +203,22 @@ def _npy_body(_: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
-schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings()))
+def routes(schema: BaseSchema) -> BaseSchema:
+    """The routes of values and of the catalogue; reference files, seconds each, have their own tests."""
+    named = schema.include(path_regex="^/(activate|verify|functions|healthz|v2)")
+    return named.exclude(path_regex="reference")
 
 
-# OpenAPI cannot express constraints between fields (parameters of the function, matching shapes), so requests
-# that match the schema may still be refused; everything else in the document is checked. Reference files take
-# seconds each, and have their own tests.
-requests = schema.include(path_regex="^/(activate|verify|functions|healthz|v2)").exclude(
-    path_regex="reference"
-)
+schema = schemathesis.openapi.from_asgi("/openapi.json", documented())
+schema.config.phases.coverage.enabled = False  # test_catalogue_bounds.py has it
+requests = routes(schema)
 
 
 def keeps_to_its_document(case: Case[Any]) -> None:
+    """All but constraints between fields (a function's parameters, matching shapes).
+
+    OpenAPI cannot express those: requests that match the schema may still be refused.
+    """
     checks = [
         not_a_server_error,
         status_code_conformance,
@@ -227,18 +232,4 @@ def keeps_to_its_document(case: Case[Any]) -> None:
 @requests.exclude(path_regex="verify").parametrize()
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_service_keeps_to_its_document(case: Case[Any]) -> None:
-    keeps_to_its_document(case)
-
-
-@pytest.mark.slow  # with no function named, all of them are tried
-@requests.include(path_regex="verify").parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_verification_keeps_to_its_document(case: Case[Any]) -> None:
-    keeps_to_its_document(case)
-
-
-@pytest.mark.study
-@requests.parametrize()
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-def test_ten_thousand_requests_keep_to_the_document(case: Case[Any]) -> None:
     keeps_to_its_document(case)

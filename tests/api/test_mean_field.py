@@ -98,3 +98,11 @@ def test_gains_are_in_the_catalogue(client: InProcess) -> None:
     gains = client.get("/functions/relu").json()["gains"]
     assert gains["he"] == pytest.approx(math.sqrt(2), rel=1e-12)
     assert gains["standard"] == pytest.approx(1 / math.sqrt(1 / 2 - 1 / (2 * math.pi)), rel=1e-12)
+
+
+def test_a_formula_without_a_value_somewhere_has_no_theory(client: InProcess) -> None:
+    response = post(client, activation="formula:log(x)", sigma_w=1.0)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["loc"] == ["body", "activation"]
+    assert "none at x = -0.25" in error["msg"]

@@ -1,4 +1,4 @@
-"""Freed memory of arrays is kept for the next ones."""
+"""Freed memory of arrays is kept for the next ones, and returned where there are none."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ def page_faults(before: str, megabytes: int, rounds: int) -> float:
 def test_arrays_of_the_next_round_are_there(kept: str, megabytes: int, rounds: int) -> None:
     assert page_faults("", megabytes, rounds) > 1 / 2  # or the setting would be pointless
     assert page_faults(KEEP.format(kept), megabytes, rounds) < 1 / 50
+
+
+RETURNED = """
+import numpy as np
+import psutil
+
+from app.compute import memory
+
+memory.keep_freed_memory(memory.NETWORK)
+resident = lambda: psutil.Process().memory_info().rss / 2**20
+held = [np.ones(8192) for _ in range(100 * 16)]
+del held
+before = resident()
+memory.return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a function of glibc's")
+def test_freed_memory_is_returned() -> None:
+    run = subprocess.run([sys.executable, "-c", RETURNED], capture_output=True, check=True, text=True)
+    assert float(run.stdout) > 90  # megabytes of 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -85,6 +87,24 @@ def fork_server(workers: Workers) -> psutil.Process:
     """The fork server of these workers."""
     worker = workers.submit(WhoAmI(), 1).future.result(timeout=30)
     return psutil.Process(psutil.Process(worker).ppid())
+
+
+@dataclass(frozen=True)
+class Allocate:
+    """Uses and frees 100 MB in pieces, which glibc keeps; answers its process id and size in bytes."""
+
+    def __call__(self, _map_blocks: Mapper, _progress: Progress) -> tuple[int, int]:
+        held = [np.ones(8192) for _ in range(100 * 16)]
+        del held
+        return os.getpid(), psutil.Process().memory_info().rss
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries keep less, and by other rules"
+)
+def test_an_idle_worker_returns_the_memory_that_it_freed(workers: Workers) -> None:
+    worker, held = workers.submit(Allocate(), 1).future.result(timeout=30)
+    until(lambda: psutil.Process(worker).memory_info().rss < held - 90 * 2**20, 20)
 
 
 @pytest.mark.slow

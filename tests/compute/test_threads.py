@@ -38,3 +38,21 @@ def test_large_work_always_leaves_it(threads: ComputeThreads) -> None:
         return [await threads.run(where, size=SMALL + 1, seconds=9) is here for _ in range(2)]
 
     assert asyncio.run(ask()) == [False, False]
+
+
+def test_freed_memory_is_returned_once_large_work_is_over(
+    threads: ComputeThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr("app.compute.threads.IDLE", 0.05)
+    monkeypatch.setattr("app.compute.threads.return_freed_memory", lambda: returned.append(1))
+
+    async def ask() -> None:
+        for _ in range(3):  # each ends before the last one's pause is over
+            await threads.run(where, size=SMALL + 1, seconds=9)
+        await asyncio.sleep(0.01)
+        assert not returned
+        await asyncio.sleep(0.3)
+
+    asyncio.run(ask())
+    assert returned == [1]

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from app.contract.activate import ActivateRequest
-from app.main import create_app
-from app.settings import Settings
+from tests.support.document import document
 
 
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return create_app(Settings()).openapi()
+@pytest.fixture(scope="module", name="document")
+def _document() -> dict[str, Any]:
+    return document()
 
 
 def schemas(part: Any) -> Iterator[dict[str, Any]]:

@@ -13,15 +13,14 @@ from app.http import openapi
 from app.http.computing import failures
 from app.http.problems import Problem
 from app.http.refusals import REFUSALS
-from app.main import create_app
-from app.settings import Settings
 from tests.conftest import InProcess
 from tests.support.answers import TEXTS, questions, sample, shortened
+from tests.support.document import document
 
 ANSWERS = json.loads(openapi.ANSWERS.read_text())
 SAMPLES = json.loads(openapi.TEXTS.read_text())
 RIGHT = '{"function": "relu", "inputs": [1]}'
-QUESTIONS = list(questions(create_app(Settings())))
+QUESTIONS = list(questions(document()))
 LONG = {"/gradient-flow", "/gradient-flow/sweep", "/training"}
 COUNTED = {"/v2/models/stats", "/v2/models/{name}/stats", "/v2/models/{name}/versions/{version}/stats"}
 """Statistics of requests, which differ between processes."""
@@ -73,7 +72,7 @@ def _untimed(value: Any) -> Any:
     [
         pytest.param(each, *question, marks=pytest.mark.slow if question[1] in LONG else ())
         for each in TEXTS
-        for question in questions(create_app(Settings()), each)
+        for question in questions(document(), each)
     ],
     ids=lambda each: str(each)[:40],
 )
@@ -115,11 +114,10 @@ def test_a_sample_refusal_is_a_refusal(client: InProcess, status: int) -> None:
 
 
 def test_no_answer_of_the_document_is_shown_as_the_word_string() -> None:
-    document = create_app(Settings()).openapi()
     shown = ("json", "svg", "event-stream", "text/")
     bare = [
         (path, method, status, media_type)
-        for path, methods in document["paths"].items()
+        for path, methods in document()["paths"].items()
         for method, operation in methods.items()
         for status, answer in operation["responses"].items()
         for media_type, content in answer.get("content", {}).items()
@@ -132,8 +130,7 @@ def test_every_operation_that_answers_in_json_shows_one() -> None:
     assert {(path, method) for method, path, _, _ in QUESTIONS} == {
         (path, method) for path, methods in ANSWERS.items() for method in methods
     }
-    document = create_app(Settings()).openapi()
     for path, methods in ANSWERS.items():
         for method, answer in methods.items():
-            shown = document["paths"][path][method]["responses"]["200"]["content"]["application/json"]
+            shown = document()["paths"][path][method]["responses"]["200"]["content"]["application/json"]
             assert shown["example"] == answer

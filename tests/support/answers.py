@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import FastAPI
 
 from app.core.activations import REGISTRY
 from app.http import openapi
@@ -31,9 +30,11 @@ FORMS = {"application/json": "vl.json", "image/svg+xml": "svg"}
 TEXTS = ("image/svg+xml", "application/jsonl", "text/event-stream", "text/plain")
 
 
-def questions(app: FastAPI, media_type: str = "application/json") -> Iterator[tuple[str, str, str, Any]]:
+def questions(
+    document: dict[str, Any], media_type: str = "application/json"
+) -> Iterator[tuple[str, str, str, Any]]:
     """Method, path template, path to request, and body or None, of each operation that answers so."""
-    for path, methods in app.openapi()["paths"].items():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if media_type in operation["responses"].get("200", {}).get("content", {}):
                 asked = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
@@ -88,7 +89,7 @@ def main() -> None:
     texts: dict[str, Any] = {}
     with TestClient(app) as client:
         for media_type in ("application/json", *TEXTS):
-            for method, path, asked, body in questions(app, media_type):
+            for method, path, asked, body in questions(app.openapi(), media_type):
                 answer = client.request(method, asked, json=body, headers={"Accept": media_type})
                 assert answer.status_code == 200, f"{method} {path}: {answer.text[:300]}"
                 if media_type == "application/json":

@@ -61,6 +61,10 @@ def worst(found: Sequence[Accuracy]) -> Accuracy:
     return Accuracy(found[0].low, found[0].high, found[0].points, *largest)
 
 
+_STEPS = np.concatenate([np.arange(0.25, 10.25, 0.25), [16.0, 32.0, 64.0]])
+_PROBES = np.concatenate([-_STEPS, _STEPS])
+
+
 @dataclass(frozen=True, kw_only=True)
 class FormulaActivation(Elementwise):
     """An elementwise activation that is a formula. Its defaults are the parameters that it came with.
@@ -149,6 +153,12 @@ class FormulaActivation(Elementwise):
             self._repair(values, lost, wide, params)
         for row, each in zip(rows, values, strict=True):
             row[...] = each
+
+    def undefined_at(self, params: Mapping[str, float]) -> float | None:
+        """The smallest of some numbers up to 64 in size where f has no value; None if it has one at all."""
+        (values,) = self.orders(_PROBES, 1, False, **params)
+        missing = _PROBES[np.isnan(values)]
+        return float(missing[np.argmin(np.abs(missing))]) if missing.size else None
 
     def accuracy(self, low: float, high: float, params: Mapping[str, float]) -> Accuracy | None:
         """The errors of `write` between ``low`` and ``high``; None where these are no range."""

@@ -18,7 +18,9 @@ from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
 from app.core.propagation.initialisers import Initialiser, Orthogonal
 from app.core.propagation.network import Network
+from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.statistics import Figures, summarise
+from app.core.theory.duals import undefined_at
 
 Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 State: TypeAlias = Illness | Literal["healthy"]
@@ -54,6 +56,7 @@ SATURATED = 0.95
 """Share of saturated pairs of unit and input beyond which a layer passes too little on."""
 
 DEPTH_OVER_WIDTH = "depth_over_width"
+UNDEFINED_AT = "undefined_at"
 
 MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
 """The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
@@ -97,6 +100,10 @@ class Medians:
     """The figures that the verdict depends on, over the networks of an experiment."""
 
     def __init__(self, experiment: Experiment, networks: Sequence[Figures]) -> None:
+        block = experiment.network.block
+        remembers = isinstance(block, RecurrentBlock) and block.cell == "lstm"
+        # The last h of an lstm is the loss's own; what steps hand on is the cell.
+        self._gradient = CELL_GRADIENT if remembers else "gradient_log10_rms"
         self.layers = experiment.network.layers
         self.networks = len(networks)
         self.dead = sum(each.dead for each in networks)
@@ -113,9 +120,12 @@ class Medians:
 
     @cached_property
     def gradients(self) -> Array:
-        """log10 of ‖dL/dz‖ over that of the last layer that has one; −∞ where no gradient arrives."""
+        """log10 of ‖dL/dz‖ over that of the last layer that has one; −∞ where no gradient arrives.
+
+        Of an lstm that of ‖dL/dc‖.
+        """
         rows = np.array([each.rows for each in self.layers], np.float64)
-        return _over_the_last(self.of("gradient_log10_rms") + np.log10(rows) / 2)
+        return _over_the_last(self.of(self._gradient) + np.log10(rows) / 2)
 
     @cached_property
     def weight_gradients(self) -> Array:
@@ -148,7 +158,10 @@ def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
 
 def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     if figures.overflow is not None:
-        yield Finding("exploding", figures.overflow, {})
+        network = experiment.network
+        gaps = [undefined_at(call) for call in network.calls or (network.call,)]
+        evidence = [{UNDEFINED_AT: gap} for gap in gaps if gap is not None]
+        yield Finding("exploding", figures.overflow, evidence[0] if evidence else {})
         return
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)

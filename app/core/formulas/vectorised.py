@@ -10,8 +10,8 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import reduce
-from typing import Any
+from functools import lru_cache, reduce
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from app.core.arithmetic import special
 from app.core.formulas.calculus import negative
 from app.core.formulas.closures import Arithmetic, function
 from app.core.formulas.tree import ONE, TWO, Tree, number, walk
+
+Evaluator: TypeAlias = Callable[[Sequence[NDArray[np.floating[Any]]]], list[NDArray[np.float64]]]
+"""From the variables' arrays to the trees' values."""
 
 _SQRT_HALF = math.sqrt(0.5)
 _PHI_0 = 1 / math.sqrt(2 * math.pi)
@@ -108,12 +111,20 @@ def evaluate(
 
     Parts that the trees share are evaluated once. Floating-point warnings are off.
     """
-    return evaluator(roots, list(variables), constants)(list(variables.values()))
+    # A sign, since 0.0 and −0.0 are the same key.
+    fixed = tuple((name, value, math.copysign(1, value)) for name, value in constants.items())
+    return _kept(tuple(roots), tuple(variables), fixed)(list(variables.values()))
 
 
-def evaluator(
-    roots: Sequence[Tree], names: Sequence[str], constants: Mapping[str, float]
-) -> Callable[[Sequence[NDArray[np.floating[Any]]]], list[NDArray[np.float64]]]:
+@lru_cache(maxsize=64)
+def _kept(
+    roots: tuple[Tree, ...], names: tuple[str, ...], constants: tuple[tuple[str, float, float], ...]
+) -> Evaluator:
+    """The last evaluators: theory evaluates one formula thousands of times."""
+    return evaluator(roots, names, {name: value for name, value, _ in constants})
+
+
+def evaluator(roots: Sequence[Tree], names: Sequence[str], constants: Mapping[str, float]) -> Evaluator:
     """`evaluate` for repeated use: a function of the arrays for ``names``."""
     fixed = {name: np.float64(value) for name, value in constants.items()}
     with np.errstate(all="ignore"):

@@ -16,6 +16,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from app.core.activations.definition import Elementwise, Rowwise, Wave
+from app.core.activations.from_formula import FormulaActivation
 from app.core.activations.registry import Call
 from app.core.arithmetic.special import normal_cdf, owens_t
 from app.core.errors import InvalidValue
@@ -255,15 +256,25 @@ def _both_below(x: Array, y: Array, angle: float) -> Array:
     return np.asarray(np.maximum(np.where(first * second < 0, below - 0.5, below), 0.0))
 
 
+def undefined_at(call: Call) -> float | None:
+    """A number at which a formula has no value, as log(x) has none at −0.25; None for all other functions."""
+    activation = call.activation
+    return activation.undefined_at(call.scalars) if isinstance(activation, FormulaActivation) else None
+
+
 def dual_of(call: Call) -> Dual:
     """The mean-field description of an activation with its parameters.
 
-    Raises `InvalidValue` for an activation that mixes elements in any way but by their maximum, and for a
-    parameter that is an array.
+    Raises `InvalidValue` for an activation that mixes elements in any way but by their maximum, for a
+    parameter that is an array, and for a formula without a value somewhere: it has no expectation.
     """
     for name, value in call.params.items():
         if np.ndim(value):
             raise InvalidValue("must be one number, the same for all units", loc=("params", name))
+    gap = undefined_at(call)
+    if gap is not None:
+        message = f"mean-field theory needs a value everywhere; this formula has none at x = {gap:g}"
+        raise InvalidValue(message, loc=("activation",))
     if isinstance(call.activation, Elementwise):
         wave = call.activation.wave
         if wave is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,16 @@ from app.core.diagnosis.report import diagnose, underflow
 from app.core.diagnosis.theory import Prediction, critical
 from app.core.errors import InvalidValue
 from app.core.jobs import ignore
+from app.core.propagation.block import Block
+from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.dropout import Dropout
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.recurrent_block import Cell, RecurrentBlock
+from app.core.propagation.residual_block import ResidualBlock
+from app.core.propagation.transformer_block import TransformerBlock
 from app.core.propagation.units import has_flat_piece
 
 
@@ -67,6 +73,24 @@ def test_overflow_is_an_explosion() -> None:
     assert verdict.state == "exploding"
     assert verdict.layer is not None
     assert verdict.usable_depth == 0
+
+
+@pytest.mark.parametrize(
+    ("formula", "gap"),
+    [("log(x)", -0.25), ("sqrt(x)", -0.25), ("acos(x)", -1.25), ("sqrt(1 - x**2)", -1.25)],
+)
+def test_a_formula_without_a_value_somewhere_is_named_and_has_no_theory(formula: str, gap: float) -> None:
+    """Every network has negative pre-activations, and some beyond one."""
+    asked = experiment(f"formula:{formula}", initialiser("xavier_normal"), depth=5)
+    started = time.process_time()
+    assert Prediction(asked)(map, ignore) is None
+    assert time.process_time() - started < 1  # integrals over what has no value took half a minute
+    report = diagnose(asked)
+    (finding,) = report.verdict.findings
+    assert (finding.state, finding.layer, finding.evidence) == ("exploding", 1, {"undefined_at": gap})
+    assert "NaN" in report.summary.en
+    assert "NaN" in report.summary.ko
+    assert report.theory is None
 
 
 def test_a_network_that_no_gradient_passes_is_dead_and_the_dying_layer_is_named() -> None:
@@ -430,3 +454,58 @@ def test_a_signal_whose_squares_leave_float64_has_still_grown() -> None:
     assert verdict.figures.overflow is None
     assert verdict.state == "exploding"
     assert verdict.figures.growth > 150
+
+
+def recurrent(cell: Cell, forget_bias: float = 1.0, steps: int = 40) -> Experiment:
+    network = Network(
+        sizes=(16,) * (steps + 1),
+        call=REGISTRY.resolve("tanh"),
+        weights=initialiser("torch_default"),
+        block=RecurrentBlock(cell=cell, forget_bias=forget_bias),
+    )
+    return Experiment(network=network, inputs=GaussianInputs(4), networks=2)
+
+
+def test_an_lstm_is_judged_by_what_its_cells_hand_on() -> None:
+    """With its forget gates open it remembers, though the loss's own step has the largest dL/dh by far."""
+    report = diagnose(recurrent("lstm", math.log(60), 60))
+    assert report.verdict.state == "healthy"
+    assert report.verdict.usable_depth == 60
+    assert report.layers["gradient_log10_rms"].median.min() < -1.2
+    assert "at the first step that of the cells" in report.summary.en
+    assert "첫 시점에서 셀 상태의 그래디언트가" in report.summary.ko
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_open_forget_gates_are_the_remedy_of_what_forgets(cell: Cell) -> None:
+    report = diagnose(recurrent(cell, steps=30))
+    assert report.verdict.state == "vanishing"
+    assert "from the last step to the first" in report.summary.en
+    assert "Steps that can be learned from" in report.summary.en
+    changes = [each.change.get("block", {}) for each in report.remedies if each.state == "healthy"]
+    assert {"cell": "lstm", "forget_bias": 3.4}.items() <= changes[0].items()
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (
+            TransformerBlock(heads=2, norm="post", causal=False),
+            ("The tokens become one: from block", "토큰들이"),
+        ),
+        (ResidualBlock(norm=None), ("to the last block", "마지막 블록까지")),
+        (TransformerBlock(heads=2), ("The tokens' mean cosine is", "토큰 간 코사인")),
+        (ResidualBlock(), ("in the first block that of the weights", "스트림의 그래디언트")),
+        (ConvolutionBlock(size=4), ("layer", "층")),
+    ],
+    ids=["tokens", "blocks", "tokens apart", "blocks apart", "convolution"],
+)
+def test_the_words_are_those_for_what_the_network_is_made_of(block: Block, words: tuple[str, str]) -> None:
+    network = Network(
+        sizes=(16,) * 31, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"), block=block
+    )
+    summary = diagnose(
+        Experiment(network=network, inputs=GaussianInputs(12), networks=1), remedies=False
+    ).summary
+    for language, each in zip(summary, words, strict=True):
+        assert each in language

@@ -16,9 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.main import create_app
-from app.settings import Settings
 from tests.conftest import Server, started
+from tests.support.document import document
 from tests.support.drawn import without_deadline
 
 CHECKS = [
@@ -29,12 +28,11 @@ CHECKS = [
 ]
 SMALL = {"depth": 3, "width": 8, "batch": 4, "networks": 2}
 
-DOCUMENT = create_app(Settings()).openapi()
 ROUTES = "^/(gradient-flow|mean-field)$"
 
-drawn = schemathesis.openapi.from_dict(DOCUMENT)
+drawn = schemathesis.openapi.from_dict(document())
 drawn.config.phases.coverage.enabled = False
-covered = schemathesis.openapi.from_dict(DOCUMENT)
+covered = schemathesis.openapi.from_dict(document())
 covered.config.phases.fuzzing.enabled = False
 
 
