@@ -34,7 +34,7 @@ _GROWING = (
     "신호가 폭발합니다. 입력에서 마지막 층까지 10^{decades:.3g}배로 커집니다.",
 )
 _OVERFLOW = (
-    "The signal overflows in layer {layer}: no gradient is left to speak of.",
+    "The signal overflows in layer {layer}: the gradient is not defined.",
     "{layer}번째 층에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
 )
 _UNDEFINED = (
