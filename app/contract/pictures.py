@@ -97,6 +97,7 @@ class DrawnLayer(Drawn):
 
     layer: int
     gradient_log10_rms: SpreadFields
+    cell_gradient_log10_rms: SpreadFields | None = Field(None, description="Of an LSTM: drawn instead.")
     activation_mean: SpreadFields | None = None
 
 
