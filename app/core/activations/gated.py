@@ -42,7 +42,14 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import as_exponent, erf_and_slope, one_minus, sigmoids, sixth
+from app.core.arithmetic.functions import (
+    as_exponent,
+    erf_and_slope,
+    one_minus,
+    sigmoids,
+    sigmoids_by_side,
+    sixth,
+)
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
 from app.core.arithmetic.scaled import (
@@ -88,8 +95,7 @@ def _sigmoid_gate(
     ``growth`` is xu′, of u's sign and no more than ±2¹² where e^−|u| is more than 0, ``slope`` u′ and
     ``bend`` 2 + xu″/u′.
     """
-    left = u.high < 0
-    most, least, exponent, tail = sigmoids(u, ordinary)
+    (most, least, exponent, tail), left = sigmoids_by_side(u, ordinary)
     gate = with_exponent(least if left else most, exponent if left else 0.0)
     rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
@@ -116,7 +122,7 @@ def _swish_of(x: float, rate: Scaled, ordinary: int) -> Orders:
     return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
-@Kernel
+@partial(Kernel, vectors=5)
 def _silu(x: float, ordinary: int = False) -> Orders:
     u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
     return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)

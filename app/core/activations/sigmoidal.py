@@ -21,6 +21,7 @@ from app.core.activations.piecewise import level
 from app.core.arithmetic.double_double import (
     FARTHEST,
     LARGEST,
+    ROUGH,
     DoubleDouble,
     Scaled,
     add_double,
@@ -40,7 +41,15 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import NEAR_ZERO, arctangent, log1p_of_exp, sigmoids, sixth, tanh_and_slope
+from app.core.arithmetic.functions import (
+    NEAR_ZERO,
+    arctangent,
+    log1p_of_exp,
+    sigmoids,
+    sigmoids_by_side,
+    sixth,
+    tanh_and_slope,
+)
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.scaled import (
     Orders,
@@ -70,19 +79,19 @@ _EFFICIENT_BACKPROP = Reference(
 )
 
 
-@Kernel
+@partial(Kernel, vectors=6)
 def _sigmoid(x: float, ordinary: int = False) -> Orders:
-    both = sigmoids(DoubleDouble(x, 0.0), ordinary)
+    both, left = sigmoids_by_side(DoubleDouble(x, 0.0), ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
     slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
-    m = expm1(-abs(x), 0.0, ordinary)
+    m = expm1(-x if ordinary == ROUGH else -abs(x), 0.0, ordinary)
     half_tanh = product_unnormalised(DoubleDouble(-abs(m.high), m.low), both.most)  # not 1 − 2s: that cancels
     series = DoubleDouble(-0.125 * x, x * x * x / 24)
     curvature = signed(times(slope, unscaled(half_tanh)), x)
     curvature = choose(not ordinary and abs(x) < NEAR_ZERO, unscaled(series), curvature)
     gone = not ordinary and abs(x) > FARTHEST
     return (
-        choose(x >= 0, most, choose(gone, exactly(0.0), least)),
+        choose(left, choose(gone, exactly(0.0), least), most),
         choose(gone, exactly(0.0), slope),
         choose(gone, exactly(0.0), curvature),
     )
