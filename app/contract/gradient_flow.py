@@ -389,7 +389,8 @@ class GradientFlowResponse(Model):
     gradient: GradientFields
     theory: TheoryFields | None = Field(
         description="Null where it does not apply: attention, recurrent networks, batch_norm other than in "
-        "plain layers over four drawn inputs or more, normalisation inside blocks, LSUV, given weights, "
+        "plain layers over four drawn inputs or more, normalisation inside blocks, convolutions with zeros "
+        "beyond the edge, LSUV, given weights, "
         "activations that mix elements otherwise than by their maximum."
     )
     verdict: VerdictFields

@@ -21,9 +21,9 @@ from app.settings import Settings
 from app.wire import form, json_body, npy
 from app.wire.errors import Malformed, Unsuitable
 
-ARRAY_FIELDS = frozenset({"inputs", "upstream", "params", "sigma_w", "sigma_b", "data"}) | frozenset(
-    {"outputs", "derivative", "second_derivative"}
-)
+ARRAY_FIELDS = frozenset(
+    {"inputs", "upstream", "memory", "params", "sigma_w", "sigma_b", "data"}
+) | frozenset({"outputs", "derivative", "second_derivative"})
 
 PARAMS = "parameters"
 """An alias of ``params`` in a query string: in generated clients' functions that name is taken already."""
