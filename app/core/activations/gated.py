@@ -20,6 +20,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import HOWARD_2019, MISRA_2019
 from app.core.activations.parameters import Parameter
 from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
@@ -42,7 +43,14 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import as_exponent, erf_and_slope, one_minus, sigmoids, sixth
+from app.core.arithmetic.functions import (
+    as_exponent,
+    erf_and_slope,
+    one_minus,
+    sigmoids,
+    sigmoids_by_side,
+    sixth,
+)
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
 from app.core.arithmetic.scaled import (
@@ -88,8 +96,7 @@ def _sigmoid_gate(
     ``growth`` is xu′, of u's sign and no more than ±2¹² where e^−|u| is more than 0, ``slope`` u′ and
     ``bend`` 2 + xu″/u′.
     """
-    left = u.high < 0
-    most, least, exponent, tail = sigmoids(u, ordinary)
+    (most, least, exponent, tail), left = sigmoids_by_side(u, ordinary)
     gate = with_exponent(least if left else most, exponent if left else 0.0)
     rest = most if left else product_unnormalised(tail, most)
     change = fma(growth.high, rest.low, growth.low * rest.high)
@@ -116,7 +123,7 @@ def _swish_of(x: float, rate: Scaled, ordinary: int) -> Orders:
     return _sigmoid_gate(x, u, u, rate, DoubleDouble(2.0, 0.0), ordinary)
 
 
-@Kernel
+@partial(Kernel, vectors=5)
 def _silu(x: float, ordinary: int = False) -> Orders:
     u = DoubleDouble(x if ordinary else at_most(at_least(x, -4000.0), 4000.0), 0.0)
     return _sigmoid_gate(x, u, u, exactly(1.0), DoubleDouble(2.0, 0.0), ordinary)
@@ -386,14 +393,7 @@ HARD_SWISH = Elementwise(
     smoothness=0,
     saturates=frozenset({"negative"}),
     kinks=("-3", "3"),
-    references=(
-        Reference(
-            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
-            title="Searching for MobileNetV3",
-            year=2019,
-            identifier="arXiv:1905.02244",
-        ),
-    ),
+    references=(HOWARD_2019,),
 )
 
 GELU = Elementwise(
@@ -486,14 +486,7 @@ MISH = Elementwise(
     monotone=False,
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
-    references=(
-        Reference(
-            authors="Misra",
-            title="Mish: A Self Regularized Non-Monotonic Activation Function",
-            year=2019,
-            identifier="arXiv:1908.08681",
-        ),
-    ),
+    references=(MISRA_2019,),
 )
 
 ERF = Elementwise(

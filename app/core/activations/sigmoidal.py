@@ -16,11 +16,13 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import CARLILE_2017, HOWARD_2019, MARTINS_2016
 from app.core.activations.parameters import POSITIVE, Interval, Parameter
 from app.core.activations.piecewise import level
 from app.core.arithmetic.double_double import (
     FARTHEST,
     LARGEST,
+    ROUGH,
     DoubleDouble,
     Scaled,
     add_double,
@@ -40,7 +42,15 @@ from app.core.arithmetic.double_double import (
     two_product,
     two_sum,
 )
-from app.core.arithmetic.functions import NEAR_ZERO, arctangent, log1p_of_exp, sigmoids, sixth, tanh_and_slope
+from app.core.arithmetic.functions import (
+    NEAR_ZERO,
+    arctangent,
+    log1p_of_exp,
+    sigmoids,
+    sigmoids_by_side,
+    sixth,
+    tanh_and_slope,
+)
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.scaled import (
     Orders,
@@ -70,19 +80,19 @@ _EFFICIENT_BACKPROP = Reference(
 )
 
 
-@Kernel
+@partial(Kernel, vectors=6)
 def _sigmoid(x: float, ordinary: int = False) -> Orders:
-    both = sigmoids(DoubleDouble(x, 0.0), ordinary)
+    both, left = sigmoids_by_side(DoubleDouble(x, 0.0), ordinary)
     most, least = unscaled(both.most), with_exponent(both.least, both.exponent)
     slope = times(least, most)  # not s·(1 − s): that is 0 from x = 37 on
-    m = expm1(-abs(x), 0.0, ordinary)
+    m = expm1(-x if ordinary == ROUGH else -abs(x), 0.0, ordinary)
     half_tanh = product_unnormalised(DoubleDouble(-abs(m.high), m.low), both.most)  # not 1 − 2s: that cancels
     series = DoubleDouble(-0.125 * x, x * x * x / 24)
     curvature = signed(times(slope, unscaled(half_tanh)), x)
     curvature = choose(not ordinary and abs(x) < NEAR_ZERO, unscaled(series), curvature)
     gone = not ordinary and abs(x) > FARTHEST
     return (
-        choose(x >= 0, most, choose(gone, exactly(0.0), least)),
+        choose(left, choose(gone, exactly(0.0), least), most),
         choose(gone, exactly(0.0), slope),
         choose(gone, exactly(0.0), curvature),
     )
@@ -202,14 +212,7 @@ HARD_SIGMOID = Elementwise(
     smoothness=0,
     saturates=_BOTH,
     kinks=("-3", "3"),
-    references=(
-        Reference(
-            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
-            title="Searching for MobileNetV3",
-            year=2019,
-            identifier="arXiv:1905.02244",
-        ),
-    ),
+    references=(HOWARD_2019,),
 )
 
 
@@ -312,12 +315,7 @@ SPARSE_SIGMOID = Elementwise(
     saturates=_BOTH,
     kinks=("-1", "1"),
     references=(
-        Reference(
-            authors="Martins, Astudillo",
-            title="From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification",
-            year=2016,
-            identifier="arXiv:1602.02068",
-        ),
+        MARTINS_2016,
         Reference(
             authors="Blondel, Martins, Niculae",
             title="Learning with Fenchel-Young Losses",
@@ -622,14 +620,7 @@ ISRU = Elementwise(
     monotone=True,
     smoothness=np.inf,
     saturates=_BOTH,
-    references=(
-        Reference(
-            authors="Carlile, Delamarter, Kinney, Marti, Whitney",
-            title="Improving Deep Learning by Inverse Square Root Linear Units (ISRLUs)",
-            year=2017,
-            identifier="arXiv:1710.09967",
-        ),
-    ),
+    references=(CARLILE_2017,),
 )
 
 FAMILY = (

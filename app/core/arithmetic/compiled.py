@@ -27,6 +27,7 @@ from numba import config, njit
 from numba.core.caching import NullCache
 from numba.core.codegen import get_host_cpu_features
 from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
@@ -37,9 +38,14 @@ _pickled: Any = dumps
 _runtime: Any = rtsys
 _config: Any = config
 _host_features: Any = get_host_cpu_features
+_lock: Any = global_compiler_lock
 
-llvm.set_option("", "-force-vector-interleave=4")
-"""Four vectors side by side: in one alone, each step waits for the one before it. The bits are the same."""
+VECTORS = 4
+"""Vectors side by side: in one alone, each step waits for the one before it. The bits are the same.
+
+More are better where results wait long for each other, until they fit the registers no longer. A loop may ask
+for its own number.
+"""
 
 
 def widest(features: str) -> str:
@@ -57,16 +63,30 @@ def widest(features: str) -> str:
 if _config.CPU_FEATURES is None:  # else an operator has said what to compile for
     _config.CPU_FEATURES = widest(_host_features())
 
+MANY_REGISTERS = "+avx512vl" in _config.CPU_FEATURES.split(",")
+"""Whether there are 32 vector registers, and not 16."""
+
 _KEPT = Path(__file__).parent.parent / "__pycache__"
 
 
 class Compiled:
-    """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs."""
+    """``function`` for arguments of ``signatures``; it holds no lock of the interpreter while it runs.
 
-    def __init__(self, function: Callable[..., Any], signatures: Collection[Any], name: str) -> None:
+    It takes so many ``vectors`` side by side.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signatures: Collection[Any],
+        name: str,
+        *,
+        vectors: int = VECTORS,
+    ) -> None:
         self._function = function
         self._signatures = signatures
         self._name = name
+        self._vectors = vectors
 
     def __call__(self, *arguments: Any) -> Any:
         """Runs the loop."""
@@ -81,9 +101,11 @@ class Compiled:
     def loop(self) -> Any:
         """The loop itself, loaded or compiled."""
         dispatcher: Any = njit(nogil=True, error_model="numpy")(self._function)
-        dispatcher._cache = _Kept(self._name, _stamp(self._function))  # noqa: SLF001 - numba has no other door for a cache of one's own
-        for signature in self._signatures:
-            dispatcher.compile(signature)
+        dispatcher._cache = _Kept(self._name, _stamp(self._function, self._vectors))  # noqa: SLF001 - numba has no other door for a cache of one's own
+        with _lock:
+            llvm.set_option("", f"-force-vector-interleave={self._vectors}")  # for all that is compiled next
+            for signature in self._signatures:
+                dispatcher.compile(signature)
         dispatcher.disable_compile()
         return dispatcher
 
@@ -167,9 +189,9 @@ def _without_source(library: Any) -> Any:
     return name, kind, (machine_code, llvm.parse_assembly(names).as_bitcode())
 
 
-def _stamp(function: Callable[..., Any]) -> bytes:
+def _stamp(function: Callable[..., Any], vectors: int) -> bytes:
     """A hash of all that the loop depends on: the function, and how this file compiles it."""
-    return hashlib.sha256(_compiler() + fingerprint(function)).digest()
+    return hashlib.sha256(_compiler() + bytes([vectors]) + fingerprint(function)).digest()
 
 
 @cache

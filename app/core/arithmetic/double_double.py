@@ -346,14 +346,23 @@ def _reduced(x: float, low: float, ordinary: int) -> tuple[float, float, float]:
 
 
 @scalar
-def _rough_exponential(x: float) -> tuple[float, float]:
-    """m and 2^k with e^x = 2^k·(1 + m), m to 2⁻⁴⁸, and 2⁻⁵⁵ for each unit of k, for |x| ≤ 700."""
-    shifted = fma(x, _LOG2_E, _ROUNDER + 1023.0)
-    k = shifted - (_ROUNDER + 1023.0)
+def _rough_exponential(x: float) -> tuple[float, Any]:
+    """m and k's bits with e^x = 2^k·(1 + m), m to 2⁻⁴⁸, and 2⁻⁵⁵ for each unit of k, for |x| ≤ 700.
+
+    The bits stand where a double has its exponent.
+    """
+    shifted = fma(x, _LOG2_E, _ROUNDER)
+    k = shifted - _ROUNDER
     r = fma(-k, _LN2[0], x)
-    scale = np.int64(np.float64(shifted).view(np.int64) << 52).view(np.float64)
+    bits = np.int64(np.float64(shifted).view(np.int64) << 52)
     bend = fma(r, polynomial(r, _ROUGH_EXP_SERIES), 0.5)
-    return fma(r * r, bend, r), float(scale)
+    return fma(r * r, bend, r), bits
+
+
+@scalar
+def _with_bits(a: float, bits: Any) -> float:
+    """a·2^k for a normal number, by k's bits alone."""
+    return float(np.int64(np.float64(a).view(np.int64) + bits).view(np.float64))
 
 
 @scalar
@@ -364,8 +373,8 @@ def exp_scaled(x: float, low: float = 0.0, ordinary: int = False) -> Scaled:
     an ``ordinary`` x, |x| ≤ 512, the result's exponent is 0.
     """
     if ordinary == ROUGH:
-        m, scale = _rough_exponential(x)
-        return Scaled(fma(scale, m, scale), 0.0, 0.0)
+        m, bits = _rough_exponential(x)
+        return Scaled(_with_bits(1.0 + m, bits), 0.0, 0.0)
     r, rest, k = _reduced(x, low, ordinary)
     # 1 + r + (r²/2 + …): the last, which is rounded, is at most a thirteenth of the whole.
     bend = fma(0.5 * r, r, r * (r * r) * polynomial(r, _EXP_SERIES))
@@ -409,7 +418,8 @@ def _with_multiple(whole: DoubleDouble, scale: float, m: DoubleDouble) -> Double
 def expm1(x: float, low: float = 0.0, ordinary: int = False) -> DoubleDouble:
     """e^(x + low) − 1 to 2⁻⁵⁶, for x ≤ 700, not normalised; ``ordinary`` as in `exp_scaled`."""
     if ordinary == ROUGH:
-        change, unit = _rough_exponential(x)
+        change, bits = _rough_exponential(x)
+        unit = _with_bits(1.0, bits)
         return DoubleDouble(fma(unit, change, unit - 1.0), 0.0)
     r, rest, k = _reduced(x, low, ordinary)
     m = _expm1_near_zero(r, rest)

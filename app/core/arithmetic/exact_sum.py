@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from app.core.arithmetic.double_double import LARGEST, Scaled, power_of_two, scaled, two_product
+from app.core.arithmetic.double_double import LARGEST, Scaled, power_of_two, scalar, scaled, two_product
 from app.core.arithmetic.scaled import apart
 
 Digits: TypeAlias = NDArray[np.int64]
@@ -28,6 +28,7 @@ LENGTH: Final = 370
 _LOWEST, _HIGHEST, _COUNT = LENGTH, LENGTH + 1, LENGTH + 2
 _MASK: Final = (1 << 32) - 1
 _FRACTION: Final = (1 << 52) - 1
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
 def empty_sum() -> Digits:
@@ -53,27 +54,29 @@ def clear(digits: Digits) -> None:
     digits[_LOWEST], digits[_HIGHEST], digits[_COUNT] = LENGTH, -1, 0
 
 
-@_function
-def _add(digits: Digits, value: float, exponent: float) -> None:
-    """Adds value·2^exponent, for a finite value."""
+@scalar
+def _add(digits: Digits, value: float, exponent: int) -> int:
+    """Adds value·2^exponent, for a finite value; returns the first digit that it changed, or `LENGTH`."""
     bits = np.float64(value).view(np.int64)
     field = (bits >> 52) & 0x7FF
     whole = (bits & _FRACTION) | ((1 << 52) if field else 0)
-    place = int(exponent) + (field if field > 0 else 1) - 1075 + _BELOW
+    place = exponent + (field if field > 0 else 1) - 1075 + _BELOW
     if whole == 0 or place < 0:
-        return
+        return LENGTH
     place = min(place, 32 * (LENGTH - 4))
-    first, shift = place >> 5, place & 31
+    first, shift = np.uint64(place >> 5), place & 31
     low, high = (whole & _MASK) << shift, (whole >> 32) << shift
     sign = -1 if bits < 0 else 1
     digits[first] += sign * (low & _MASK)
-    digits[first + 1] += sign * ((low >> 32) + (high & _MASK))
-    digits[first + 2] += sign * (high >> 32)
-    digits[_LOWEST] = min(digits[_LOWEST], first)
-    digits[_HIGHEST] = max(digits[_HIGHEST], first + 2)
-    digits[_COUNT] += 1
-    if digits[_COUNT] == 1 << 28:
-        _carry(digits)
+    digits[first + _ONE] += sign * ((low >> 32) + (high & _MASK))
+    digits[first + _TWO] += sign * (high >> 32)
+    return int(place >> 5)
+
+
+@scalar
+def _end(first: int) -> int:
+    """The last of the digits that `_add` changed, or −1."""
+    return first + 2 if first < LENGTH else -1
 
 
 @_function
@@ -103,11 +106,14 @@ def add_product(digits: Digits, a: Scaled, b: float) -> float:
     factor, high = apart(b), apart(a.high)
     head = two_product(high.high, factor.high)
     tail = two_product(scaled(a.low, -high.exponent), factor.high)
-    exponent = a.exponent + high.exponent + factor.exponent
-    _add(digits, head.high, exponent)
-    _add(digits, head.low, exponent)
-    _add(digits, tail.high, exponent)
-    _add(digits, tail.low, exponent)
+    exponent = int(a.exponent + high.exponent + factor.exponent)
+    first, second = _add(digits, head.high, exponent), _add(digits, head.low, exponent)
+    third, fourth = _add(digits, tail.high, exponent), _add(digits, tail.low, exponent)
+    digits[_LOWEST] = min(digits[_LOWEST], first, second, third, fourth)
+    digits[_HIGHEST] = max(digits[_HIGHEST], _end(first), _end(second), _end(third), _end(fourth))
+    digits[_COUNT] += 4
+    if digits[_COUNT] >= 1 << 28:
+        _carry(digits)
     return 0.0
 
 

@@ -86,6 +86,19 @@ def sigmoids(u: DoubleDouble, ordinary: int = False) -> Sigmoids:
 
 
 @scalar
+def sigmoids_by_side(u: DoubleDouble, ordinary: int = False) -> tuple[Sigmoids, bool]:
+    """Both `sigmoids`, and whether u is negative, so that the lesser is σ(u).
+
+    Where a rough answer is enough, those of u itself instead of |u|, and False: nothing has to be chosen.
+    """
+    if ordinary == ROUGH:
+        e = exp_scaled(-u.high, 0.0, ordinary)
+        right = DoubleDouble(1 / (1 + e.high), 0.0)
+        return Sigmoids(right, product_unnormalised(mantissa(e), right), 0.0, mantissa(e)), False
+    return sigmoids(u, ordinary), u.high < 0
+
+
+@scalar
 def log1p_of_exp(u: DoubleDouble, ordinary: int = False) -> Scaled:
     """ln(1 + e^−|u|)."""
     e = exp_scaled(math.copysign(u.high, -1.0), u.low if u.high < 0 else -u.low, ordinary)

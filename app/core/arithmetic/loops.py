@@ -35,7 +35,7 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from app.core.arithmetic import Array, Value
-from app.core.arithmetic.compiled import Compiled, full_name
+from app.core.arithmetic.compiled import MANY_REGISTERS, VECTORS, Compiled, full_name
 from app.core.arithmetic.double_double import ROUGH, Scaled, scalar
 from app.core.arithmetic.exact_sum import Digits, add_product, clear, empty_sum, rounded_sum
 from app.core.arithmetic.scaled import (
@@ -70,6 +70,12 @@ Ends: TypeAlias = tuple[float, float, float]
 What is plain has no results that are subnormal, infinite, NaN, or −0: nothing is sought there.
 """
 
+_VECTORS_OF_ROUGH = 10
+"""Side by side in the quick loop: a rough answer is one long chain of steps, and holds few numbers at a time.
+
+On a Zen 5 kernels of exponentials take 0.71 to 0.92 of the time with four, and 0.73 to 0.93 by AVX2 alone.
+"""
+
 _NOWHERE: Ends = 0.0, 0.0, 0.0
 
 _LEAST_PLAIN = 2.0**-40
@@ -99,6 +105,7 @@ class Kernel:
         low: Low = "small",
         ties: bool = False,
         plain: float = 12.0,
+        vectors: int = VECTORS,
     ) -> None:
         """What is known of the function.
 
@@ -112,10 +119,13 @@ class Kernel:
                 quick loop too, where else it means nothing.
             plain: up to what size numbers, times and by the parameters, have results of 2⁻¹²⁵ at least, or 0,
                 where a rough answer is to be had; from 2⁻⁴⁰ on.
+            vectors: how many the loop for ordinary numbers takes side by side, where there are registers
+                enough; measured.
         """
         self.low = low
         self._ties = ties
         self._plain = plain
+        self._vectors = vectors if MANY_REGISTERS else VECTORS
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
@@ -161,7 +171,8 @@ class Kernel:
         name = f"{self.name}.ordinary" if ordinary else self.name
         function = self._ordinary if ordinary else self.function
         dtypes = x.dtype, next(iter(rows)).dtype
-        loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays)
+        vectors = self._vectors if ordinary else VECTORS
+        loop = _writing(name, function, rounding, dtypes, len(rows), len(values), arrays, vectors=vectors)
         loop(x, *rows, tuple(values))
 
     def _write_quickly(
@@ -170,7 +181,8 @@ class Kernel:
         """The high parts, then once more with care where more digits have a say, or x lies too far out."""
         marks, noted = np.empty(x.size, np.bool_), np.empty(x.size + 1, np.intp)
         end = _unless_exact if self._ties else _unless_sure
-        loop = _quickly(self.name, self._rough, end, len(rows), len(values), arrays)
+        vectors = _VECTORS_OF_ROUGH if self.knows_rough and not self._ties else VECTORS
+        loop = _quickly(self.name, self._rough, end, len(rows), len(values), arrays, vectors=vectors)
         loop(x, *rows, marks, tuple(values))
         doubtful = noted[: _DOUBTFUL[len(rows) - 1](x, tuple(rows), marks, noted, ends)]
         if not doubtful.size:
@@ -208,8 +220,8 @@ class Kernel:
         """
         values, arrays = self._values(x, params)
         out = np.zeros(groups)
-        loop = _summing(self.name, self.function, len(values), arrays)
-        loop(x, upstream, place, odd, empty_sum(), out, tuple(values))
+        loop = _summing(self.name, self.function, place, len(values), arrays)
+        loop(x, upstream, odd, empty_sum(), tuple(np.empty((3, int(_AT_A_TIME)))), out, tuple(values))
         return out
 
     def _factors(self, values: list[Any]) -> list[Value]:
@@ -248,6 +260,8 @@ def _writing(
     count: int,
     parameters: int,
     arrays: bool,
+    *,
+    vectors: int = VECTORS,
 ) -> Compiled:
     """Writes the first ``count`` results; ``dtypes`` are x's and theirs. The parameters may be ``arrays``."""
     at, end = _AT[parameters if arrays else 0], _ROUNDINGS[rounding]
@@ -269,11 +283,21 @@ def _writing(
 
     read, _, params = _types(from_dtype(dtypes[0]), parameters, arrays)
     write = types.Array(from_dtype(dtypes[1]), 1, "C")
-    return Compiled((one, two, three)[count - 1], [(read, *[write] * count, params)], f"{name}.{rounding}")
+    signature = (read, *[write] * count, params)
+    return Compiled((one, two, three)[count - 1], [signature], f"{name}.{rounding}", vectors=vectors)
 
 
 @cache
-def _quickly(name: str, function: Function, end: Any, count: int, parameters: int, arrays: bool) -> Compiled:
+def _quickly(
+    name: str,
+    function: Function,
+    end: Any,
+    count: int,
+    parameters: int,
+    arrays: bool,
+    *,
+    vectors: int = VECTORS,
+) -> Compiled:
     """Writes the high parts of the first ``count`` results in float32; marks those that ``end`` doubts."""
     at = _AT[parameters if arrays else 0]
 
@@ -299,7 +323,7 @@ def _quickly(name: str, function: Function, end: Any, count: int, parameters: in
 
     read, write, params = _types(types.float32, parameters, arrays)
     signature = (read, *[write] * count, _MARKS, params)
-    return Compiled((one, two, three)[count - 1], [signature], f"{name}.quick")
+    return Compiled((one, two, three)[count - 1], [signature], f"{name}.quick", vectors=vectors)
 
 
 _MARKS = types.Array(types.boolean, 1, "C")
@@ -459,25 +483,38 @@ def _pulling(name: str, function: Function, rounding: Rounding, parameters: int,
     return Compiled(pull, [(read, read, write, params)], f"{name}.pull.{rounding}")
 
 
+_AT_A_TIME = np.uint64(256)
+"""Results that are computed, by vector instructions, before they are added up one by one."""
+
+
 @cache
-def _summing(name: str, function: Function, parameters: int, arrays: bool) -> Compiled:
+def _summing(name: str, function: Function, place: int, parameters: int, arrays: bool) -> Compiled:
     at = _AT[parameters if arrays else 0]
 
     def add_up(
-        x: Array, upstream: Array, place: int, odd: bool, digits: Digits, out: Array, params: Any
+        x: Array, upstream: Array, odd: bool, digits: Digits, parts: Any, out: Array, params: Any
     ) -> None:
         members = x.size // out.size if out.size else 0
+        high, low, exponent = parts
         for group in range(out.size):
             clear(digits)
             strange = 0.0
-            for i in range(group * members, (group + 1) * members):
-                strange += add_product(digits, function(x[i], *at(params, i))[place], upstream[i])
+            end = np.uint64((group + 1) * members)
+            for start in range(np.uint64(group * members), end, _AT_A_TIME):
+                stop = min(start + _AT_A_TIME, end)
+                for i in range(start, stop):
+                    result = function(x[i], *at(params, i))[place]
+                    high[i - start], low[i - start], exponent[i - start] = result
+                for i in range(start, stop):
+                    each = Scaled(high[i - start], low[i - start], exponent[i - start])
+                    strange += add_product(digits, each, upstream[i])
             out[group] = rounded_sum(digits, odd) if strange == 0 else strange
 
     read, write, params = _types(types.float64, parameters, arrays)
     digits = types.Array(types.int64, 1, "C")
-    signature = (read, read, types.intp, types.boolean, digits, write, params)
-    return Compiled(add_up, [signature], f"{name}.sums")
+    parts = types.UniTuple(write, 3)  # type: ignore[no-untyped-call]
+    signature = (read, read, types.boolean, digits, parts, write, params)
+    return Compiled(add_up, [signature], f"{name}.sums.{place}")
 
 
 def _told(function: Function, ordinary: int) -> Function:

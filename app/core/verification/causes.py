@@ -85,6 +85,11 @@ OF_THE_FUNCTION = frozenset(
     {"other_variant", "rounded_constant", "wrong_parameter", "clamp", "threshold", "table", "wrong_dtype"}
 )
 
+OF_A_FORMULA = frozenset({"other_variant", "rounded_constant", "wrong_parameter"})
+
+FORETOLD = 0.9
+"""Of the answers that are the wrong one of two neighbours."""
+
 __all__ = ["Cause", "causes"]
 
 
@@ -127,20 +132,31 @@ def _rank(cause: Cause) -> float:
 
 def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
     cut = truncation(seen)
+    searched = seen.wrong.any() and seen.has_formula
+    explained = list(_explained(seen, compute)) if searched and not is_constant(seen) else []
+    if cut is not None and any(_foretells(seen, suspect) for suspect, _ in explained):
+        cut = None
     if cut is not None:
         yield cut
-    if not seen.wrong.any() or not seen.has_formula:
+    if not searched:
         return
     rest = 1.0 - (0.0 if cut is None else cut.explains)
-    explained = [] if is_constant(seen) else list(_explained(seen, compute))
-    for cause in explained:
+    for _, cause in explained:
         yield cause._replace(explains=cause.explains * rest)
     if not explained and cut is None and is_unrelated(seen):
         yield unrelated(seen)
 
 
-def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
-    """Cause after cause, each of the errors that those before it leave open."""
+def _foretells(seen: Evidence, suspect: Suspect) -> bool:
+    """Whether another function moves right answers to their neighbours, too: then nothing is cut off."""
+    if suspect.cause not in OF_A_FORMULA:
+        return False
+    places = np.flatnonzero(seen.faithful & ~seen.correct)
+    return bool((seen.rounded(suspect.predicted(places)) == seen.output[places]).mean() >= FORETOLD)
+
+
+def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[Suspect, Cause]]:
+    """Cause after cause, each of the errors that those before it leave open, and whose they are."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
     for place in range(ROUNDS):
@@ -162,7 +178,7 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         for cause in told:
             share = cause.explains * places.size / total
             if share >= SOME / 2 or share * total >= FEW:
-                yield cause._replace(explains=share)
+                yield suspect, cause._replace(explains=share)
         remaining = remaining & ~met
         base = suspect.base or base
 
@@ -223,13 +239,14 @@ class _Round:
         if regular:
             yield from self._parameters
             yield from scaled_answers(seen, self.remaining)
+        yield from relatives(seen)
+        if regular:
             yield from early_ends(seen)
             yield from clipped_arguments(seen, base, self.remaining)
         yield from cut_answers(seen)
         yield from passing_formats(seen, base)
         if regular:
             yield from self._constants
-        yield from relatives(seen)
         if base == seen.base:
             yield from left_out(seen, base)
         if regular:

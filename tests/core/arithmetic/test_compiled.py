@@ -77,11 +77,20 @@ def test_another_user_may_read_it(kept: Path) -> None:
 def test_a_changed_source_has_it_compiled_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hits(loop()) == 0
     with monkeypatch.context() as changed:
-        changed.setattr(compiled, "_stamp", lambda _: b"of other sources")
+        changed.setattr(compiled, "_stamp", lambda *_: b"of other sources")
         assert hits(loop()) == 0
         assert hits(loop()) == 1
     assert hits(loop()) == 0
     assert len(list(kept.iterdir())) == 1
+
+
+def test_another_number_of_vectors_is_another_loop(kept: Path) -> None:
+    four, ten = loop(), Compiled(double, ["void(f8[::1], f8[::1])"], "double", vectors=10)
+    assert hits(four) == 0
+    assert hits(ten) == 0
+    assert len(list(kept.iterdir())) == 1
+    short, long = (next(iter(each.loop.inspect_asm().values())) for each in (four, ten))
+    assert len(long) > len(short)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5])

@@ -24,7 +24,7 @@ from numba import njit
 from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.arithmetic import Value, loops
-from app.core.arithmetic.compiled import widest
+from app.core.arithmetic.compiled import VECTORS, widest
 from app.core.arithmetic.double_double import Scaled
 from app.core.arithmetic.loops import SLACK
 from tests.core.activations.test_promise import draw_all, example
@@ -293,6 +293,27 @@ def test_few_results_are_worked_out_twice(name: str, monkeypatch: pytest.MonkeyP
     x = np.random.default_rng(0).normal(0, 3, 100_000).astype(np.float32)
     entry.orders(x, 2, True, **example(entry))
     assert sum(again) <= x.size / 1000
+
+
+def test_any_number_of_vectors_gives_the_same_bits() -> None:
+    sigmoid = REGISTRY["sigmoid"]
+    assert isinstance(sigmoid, Elementwise)
+    kernel, double = sigmoid.kernel, np.dtype(np.float64)
+    x = np.random.default_rng(0).normal(0, 3, 1000)
+    found = np.empty((3, 2, x.size))
+    for vectors, rows in zip((1, VECTORS, 10), found, strict=True):
+        loops._writing(
+            f"{kernel.name}.{vectors}",
+            kernel._ordinary,
+            "finite",
+            (double, double),
+            2,
+            0,
+            False,
+            vectors=vectors,
+        )(x, *rows, ())
+    np.testing.assert_array_equal(found[1:], found[:1].repeat(2, 0))
+    np.testing.assert_array_equal(found[0], sigmoid.orders(x, 2))
 
 
 PROCESSORS = {

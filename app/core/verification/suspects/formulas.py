@@ -21,7 +21,7 @@ from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, substitu
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
-from app.core.verification.evidence import FAR, FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FAR, FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
 from app.core.verification.suspects.trees import replaced
@@ -31,6 +31,9 @@ FREE = "a constant"
 
 STEPS = 20
 """Of a search for a parameter."""
+
+NEARLY, NEARLY_EXACTLY, EXACTLY = 1e-3, 1e-6, 1e-10
+"""Of the number, the last step of a search: to see whether it ends at all, in short formats, in long ones."""
 
 FEW_WRONG, HOPE = 300, 6
 """Outputs, and steps by these, after which a search is given up that does not come to an end."""
@@ -372,15 +375,21 @@ def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | N
     near = unknown.value if start is None else start
     if places.size > FEW_WRONG:
         few = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
-        *_, before, near = _approach(seen, unknown, few, near, HOPE)
+        *_, before, near = _approach(seen, unknown, few, near, HOPE, NEARLY)
         if not abs(near - before) <= max(0.1 * abs(near - unknown.value), 1e-3 * abs(near)):
             return None
-    *_, found = _approach(seen, unknown, places, near, STEPS)
+    enough = EXACTLY if seen.dtype.itemsize >= SINGLE.itemsize else NEARLY_EXACTLY
+    *_, found = _approach(seen, unknown, places, near, STEPS, enough)
     return None if found == unknown.value or not math.isfinite(found) else found
 
 
-def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, steps: int) -> Iterator[float]:
-    """Numbers ever closer to what the outputs agree on, at most so many; NaN where there is none."""
+def _approach(
+    seen: Evidence, unknown: Unknown, places: Places, start: float, steps: int, enough: float
+) -> Iterator[float]:
+    """Numbers ever closer to what the outputs agree on, at most so many; NaN where there is none.
+
+    It ends with a step that is no larger than ``enough``, a share of the number.
+    """
     output, unit = seen.output[places], seen.unit[places]
     found = start
     yield found
@@ -400,7 +409,7 @@ def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, st
         step = _agreed(lack[use])
         found += step
         yield found
-        if not abs(step) > 1e-10 * abs(found):
+        if not abs(step) > enough * abs(found):
             return
 
 

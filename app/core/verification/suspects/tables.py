@@ -39,6 +39,9 @@ MOSTLY = 0.99
 SLACK = 0.6
 """Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
 
+FINE = 2.0**-36
+"""Of a value: a smaller slack is that of doubles."""
+
 SINGLE_SLACK = 4.0
 """The same where the line itself is worked out in the format of the output, as 1 − y beside y perhaps."""
 
@@ -312,34 +315,54 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
         flat = bool((values == values[0]).all())
         return np.array([values[0]]) if flat and low <= high else None
     x = points.x[start:stop] - points.x[start]
+    least = float(slack.min())
+    weight, fine = least / slack, least < FINE * float(np.abs(values).max())
     if stop - start <= degree + 1:
-        return _solved(x, values, slack.min() / slack, min(degree, stop - start - 1))
-    weight = slack.min() / slack
+        powers = _Powers.of(x, min(degree, stop - start - 1), fine=fine)
+        return powers.coefficients(powers.solved(values, weight))
+    powers = _Powers.of(x, degree, fine=fine)
     for _ in range(3):  # towards the smallest largest deviation
-        piece = _solved(x, values, weight, degree)
-        off = np.abs(np.polyval(piece, x) - values) / slack
-        if off.max() <= 1:
-            return piece
-        if off.max() > 3:
+        piece = powers.solved(values, weight)
+        off = np.abs(piece @ powers.powers - values) / slack
+        most = float(off.max())
+        if most <= 1:
+            return powers.coefficients(piece)
+        if most > 3:
             return None
-        weight = weight * np.sqrt(np.maximum(off, 0.1) / off.max())
+        weight = weight * np.sqrt(np.maximum(off, 0.1) / most)
     return None
 
 
-def _solved(x: Array, values: Array, weight: Array, degree: int) -> Array:
-    """By the normal equations: of powers so low they lose no digit that a format shorter than doubles has."""
-    scale = float(x[-1]) or 1.0
-    u, row = x / scale, weight
-    powers = np.empty((degree + 1, x.size))
-    for power in range(degree, -1, -1):
-        powers[power] = row
-        row = row * u
-    try:
-        found = np.linalg.solve(powers @ powers.T, powers @ (values * weight))
-    except np.linalg.LinAlgError:  # points too close together
-        found = np.linalg.lstsq(powers.T, values * weight, rcond=None)[0]
-    coefficients: Array = found / scale ** np.arange(degree, -1, -1.0)
-    return coefficients
+class _Powers(NamedTuple):
+    """The powers of x, scaled so that none is larger than 1, the highest first."""
+
+    powers: Array
+    scale: float
+    fine: bool
+
+    @classmethod
+    def of(cls, x: Array, degree: int, *, fine: bool) -> _Powers:
+        """``fine``: of values so precise that the normal equations would lose some of their digits."""
+        scale = float(x[-1]) or 1.0
+        powers = np.ones((degree + 1, x.size))
+        for power in range(degree - 1, -1, -1):
+            np.multiply(powers[power + 1], x / scale, out=powers[power])
+        return cls(powers, scale, fine)
+
+    def solved(self, values: Array, weight: Array) -> Array:
+        """The weighted least squares."""
+        weighed = self.powers * weight
+        if not self.fine:
+            try:
+                return np.asarray(np.linalg.solve(weighed @ weighed.T, weighed @ (values * weight)))
+            except np.linalg.LinAlgError:  # points too close together
+                pass
+        return np.asarray(np.linalg.lstsq(weighed.T, values * weight, rcond=None)[0])
+
+    def coefficients(self, solved: Array) -> Array:
+        """Of the powers of x itself."""
+        found: Array = solved / self.scale ** np.arange(len(solved) - 1, -1, -1.0)
+        return found
 
 
 def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspect:
