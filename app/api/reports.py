@@ -7,7 +7,6 @@ from typing import Any
 
 from app.contract.gradient_flow import GradientFlowRequest
 from app.core.activations.from_formula import Accuracy
-from app.core.diagnosis.prose import sentence
 from app.core.diagnosis.report import Report
 from app.core.diagnosis.theory import Theory
 from app.core.propagation.given import GivenWeights
@@ -121,9 +120,9 @@ def verdict(report: Report) -> dict[str, Any]:
                 "state": each.state,
                 "layer": each.layer,
                 "evidence": {name: number(value) for name, value in each.evidence.items()},
-                "summary": sentence(each, report.verdict)._asdict(),
+                "summary": words._asdict(),
             }
-            for each in report.verdict.findings
+            for each, words in zip(report.verdict.findings, report.sentences, strict=True)
         ],
     }
 

@@ -328,7 +328,12 @@ async function picture(runs, figure, width) {
 /** What is drawn of an answer. */
 function drawn({ layers, theory, gradient: { underflow } }) {
   return {
-    layers: layers.map(({ layer, gradient_log10_rms, activation_mean }) => ({ layer, gradient_log10_rms, activation_mean })),
+    layers: layers.map(({ layer, gradient_log10_rms, cell_gradient_log10_rms, activation_mean }) => ({
+      layer,
+      gradient_log10_rms,
+      cell_gradient_log10_rms,
+      activation_mean,
+    })),
     theory: theory && { layers: theory.layers.map(({ gradient_log10_rms }) => ({ gradient_log10_rms })) },
     gradient: { underflow },
   };

@@ -371,10 +371,17 @@ def _layers(run: Run, figure: LayerFigure) -> list[Spec]:
             "network": run.label,
             "faint": run.faint,
             "layer": each["layer"],
-            **{name: number(value) for name, value in (each[_FIELDS[figure]] or _NOTHING).items()},
+            **{name: number(value) for name, value in (_drawn(each, figure) or _NOTHING).items()},
         }
         for each in _thinned(run.answer["layers"])
     ]
+
+
+def _drawn(layer: Mapping[str, Any], figure: LayerFigure) -> Spec | None:
+    """A layer's figure; of an LSTM's gradients that of the cell, by which it is judged."""
+    cell: Spec | None = layer.get("cell_gradient_log10_rms") if figure == "gradient" else None
+    found: Spec | None = cell or layer[_FIELDS[figure]]
+    return found
 
 
 def _theory(run: Run) -> list[Spec]:

@@ -265,7 +265,7 @@ def test_a_sick_network_of_either_kind_gets_remedies(client: InProcess, block: d
     assert fields["verdict"]["state"] == "vanishing"
     assert fields["theory"] is None
     for remedy in fields["remedies"]:
-        again = post(client, block=block, **{**sick, **remedy["change"]})
+        again = post(client, **{"block": block, **sick, **remedy["change"]})
         assert again.status_code == 200, again.text
 
 

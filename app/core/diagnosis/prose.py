@@ -3,134 +3,209 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from app.core.activations.definition import Text
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
 from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
+from app.core.propagation.network import Network
+from app.core.propagation.recurrent_block import RecurrentBlock
+from app.core.propagation.residual_block import ResidualBlock
+from app.core.propagation.transformer_block import TransformerBlock
 
 _OFF = 0.01
 """Relative distance from the critical σ_w that is worth a sentence."""
 
+_UNCENTRED = {"vanishing", "saturated", "collapsed"}
+"""What an activation whose outputs are not centred on zero adds to."""
+
 _CROWDED = 0.25
 """Share of saturated pairs from which on larger weights are no advice."""
 
-_VANISHING = (
-    "The gradient vanishes: its norm shrinks by 10^{decades:.3g} from the last layer to the first.",
-    "그래디언트가 소실됩니다. 마지막 층에서 첫 층까지 크기가 10^{decades:.3g}분의 1로 줄어듭니다.",
+
+class Nouns(NamedTuple):
+    """What a network is made of, in both languages, what its inputs are, and what of its gradient counts."""
+
+    part: Text
+    inputs: Text
+    size: Text
+
+
+_LAYER = Nouns(Text("layer", "층"), Text("inputs", "입력들이"), Text("its norm", "크기가"))
+_BLOCK = _LAYER._replace(part=Text("block", "블록"))
+_STEP = _LAYER._replace(part=Text("step", "시점"))
+_CELL_STEP = _STEP._replace(size=Text("that of the cells", "셀 상태의 그래디언트가"))
+_TOKENS = _BLOCK._replace(inputs=Text("tokens", "토큰들이"))
+
+_VANISHING = Text(
+    "The gradient vanishes: {size} shrinks by 10^{decades:.3g} from the last {part} to the first.",
+    "그래디언트가 소실됩니다. 마지막 {part}에서 첫 {part}까지 {size} 10^{decades:.3g}분의 1로 줄어듭니다.",
 )
-_NARROW = (
+_NARROW = Text(
     "The gradient vanishes in all but a few directions: the layers are too narrow for so many of them, the "
     "sum of 1/width is {sum:.3g}.",
     "그래디언트가 몇몇 방향을 빼고 소실됩니다. 층 수에 비해 너비가 좁아 1/너비의 합이 {sum:.3g}에 이릅니다.",
 )
-_EXPLODING = (
-    "The gradient explodes: that of the weights grows by 10^{decades:.3g} from the last layer to the first.",
-    "그래디언트가 폭발합니다. 마지막 층에서 첫 층까지 가중치의 그래디언트가 10^{decades:.3g}배로 커집니다.",
+_EXPLODING = Text(
+    "The gradient explodes: that of the weights grows by 10^{decades:.3g} from the last {part} to the first.",
+    "그래디언트가 폭발합니다. 마지막 {part}에서 첫 {part}까지 가중치의 그래디언트가 10^{decades:.3g}배로 "
+    "커집니다.",
 )
-_GROWING = (
-    "The signal explodes: it grows by 10^{decades:.3g} from the inputs to the last layer.",
-    "신호가 폭발합니다. 입력에서 마지막 층까지 10^{decades:.3g}배로 커집니다.",
+_GROWING = Text(
+    "The signal explodes: it grows by 10^{decades:.3g} from the inputs to the last {part}.",
+    "신호가 폭발합니다. 입력에서 마지막 {part}까지 10^{decades:.3g}배로 커집니다.",
 )
-_OVERFLOW = (
-    "The signal overflows in layer {layer}: no gradient is left to speak of.",
-    "{layer}번째 층에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
+_OVERFLOW = Text(
+    "The signal overflows in {part} {layer}: the gradient is not defined.",
+    "{layer}번째 {part}에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
 )
-_UNDEFINED = (
-    "The function has no value at some numbers, at {x:g} for example: in layer {layer} the signal is NaN.",
-    "함숫값이 정의되지 않는 곳이 있어(예: x = {x:g}) {layer}번째 층의 신호가 NaN이 됩니다.",
+_UNDEFINED = Text(
+    "The function has no value at some numbers, at {x:g} for example: in {part} {layer} the signal is NaN.",
+    "함숫값이 정의되지 않는 곳이 있어(예: x = {x:g}) {layer}번째 {part}의 신호가 NaN이 됩니다.",
 )
-_SATURATED = (
-    "Layer {layer} is saturated: {percent:.3g} % of its pre-activations lie where the activation is flat.",
-    "{layer}번째 층이 포화되었습니다. 활성화 함수 입력의 {percent:.3g} %가 평평한 구간에 놓입니다.",
+_SATURATED = Text(
+    "{Part} {layer} is saturated: {percent:.3g} % of its pre-activations lie where the activation is flat.",
+    "{layer}번째 {part}이 포화되었습니다. 활성화 함수 입력의 {percent:.3g} %가 평평한 구간에 놓입니다.",
 )
-_DYING = (
-    "Layer {layer} is dying: {percent:.3g} % of its units have slope 0 for every input of the batch.",
-    "{layer}번째 층이 죽어 갑니다. 유닛의 {percent:.3g} %가 배치의 모든 입력에서 기울기가 0입니다.",
+_DYING = Text(
+    "{Part} {layer} is dying: {percent:.3g} % of its units have slope 0 for every input of the batch.",
+    "{layer}번째 {part}이 죽어 갑니다. 유닛의 {percent:.3g} %가 배치의 모든 입력에서 기울기가 0입니다.",
 )
-_COLLAPSED = (
-    "The inputs become one: from layer {layer} on the network can hardly tell them apart.",
-    "입력들이 하나로 붕괴합니다. {layer}번째 층부터는 서로 거의 구별되지 않습니다.",
+_COLLAPSED = Text(
+    "The {inputs} become one: from {part} {layer} on the network can hardly tell them apart.",
+    "{inputs} 하나로 붕괴합니다. {layer}번째 {part}부터는 서로 거의 구별되지 않습니다.",
 )
-_DEAD = (
-    "The network is dead: in {dead} of {networks} networks no gradient at all passes layer {layer}.",
-    "신경망이 죽었습니다. {networks}개 중 {dead}개에서 그래디언트가 {layer}번째 층을 전혀 통과하지 못합니다.",
+_DEAD = Text(
+    "The network is dead: in {dead} of {networks} networks no gradient at all passes {part} {layer}.",
+    "신경망이 죽었습니다. {networks}개 중 {dead}개에서 그래디언트가 {layer}번째 {part}을 전혀 통과하지 "
+    "못합니다.",
+)
+_SURVIVES = Text(
+    "The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, and that "
+    "of the weights {weights:.3g} times.",
+    "그래디언트가 살아남습니다. 첫 층에서의 크기는 마지막 층의 {gradient:.3g}배이고, 가중치의 그래디언트는 "
+    "{weights:.3g}배입니다.",
+)
+_SURVIVES_BLOCKS = Text(
+    "The gradient survives: in the first block that of the weights is {weights:.3g} times as large as in the "
+    "last, and that of the stream {gradient:.3g} times.",
+    "그래디언트가 살아남습니다. 첫 블록에서 가중치의 그래디언트는 마지막 블록의 {weights:.3g}배이고, "
+    "스트림의 그래디언트는 {gradient:.3g}배입니다.",
+)
+_SURVIVES_STEPS = Text(
+    "The gradient survives: at the first step {size} is {gradient:.3g} times what it is at the last.",
+    "그래디언트가 살아남습니다. 첫 시점에서 {size} 마지막 시점의 {gradient:.3g}배입니다.",
+)
+_USABLE = Text(
+    "{Part}s that can learn, counted from the loss: {usable} of {depth}.",
+    "손실 쪽에서 세어 학습할 수 있는 {part}은 {depth}개 중 {usable}개입니다.",
+)
+_USABLE_STEPS = Text(
+    "Steps that can be learned from, counted from the loss: {usable} of {depth}.",
+    "손실 쪽에서 세어 학습에 쓰이는 시점은 {depth}개 중 {usable}개입니다.",
+)
+_TOKENS_APART = Text(
+    "The tokens' mean cosine is {cosine:.2g} in the end: at 1 they would be one.",
+    "토큰 간 코사인 유사도의 평균은 마지막에 {cosine:.2g}입니다. 1이면 서로 구별되지 않습니다.",
 )
 
 
 def summary(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Text:
     """The whole verdict, in a few sentences."""
-    figures = verdict.figures
-    sentences = [sentence(each, verdict) for each in verdict.findings] or [_healthy(verdict)]
+    network = experiment.network
+    sentences = [sentence(each, verdict, network) for each in verdict.findings]
+    sentences = sentences or list(_healthy(verdict, network))
     sentences += _reasons(experiment, verdict, theory)
-    depth = len(figures.layers)
+    depth = len(verdict.figures.layers)
     if verdict.usable_depth < depth:
-        sentences.append(
-            Text(
-                f"Layers that can learn, counted from the loss: {verdict.usable_depth} of {depth}.",
-                f"손실 쪽에서 세어 학습할 수 있는 층은 {depth}개 중 {verdict.usable_depth}개입니다.",
-            )
-        )
+        said = _USABLE_STEPS if network.tied else _USABLE
+        sentences.append(_said(said, nouns(network), usable=verdict.usable_depth, depth=depth))
     return Text(*(" ".join(each) for each in zip(*sentences, strict=True)))
 
 
-def sentence(finding: Finding, verdict: Verdict) -> Text:
+def nouns(network: Network) -> Nouns:
+    """What the network is made of."""
+    match network.block:
+        case RecurrentBlock():
+            return _CELL_STEP if network.block.cell == "lstm" else _STEP
+        case TransformerBlock():
+            return _TOKENS
+        case ResidualBlock():
+            return _BLOCK
+    return _LAYER
+
+
+def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
     """One finding, as a sentence."""
-    evidence, values = finding.evidence, {"layer": finding.layer}
+    evidence, said = finding.evidence, partial(_said, nouns=nouns(network), layer=finding.layer)
     match finding.state:
         case "vanishing" if DEPTH_OVER_WIDTH in evidence:
-            return _said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
+            return said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
-            return _said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
+            return said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
         case "exploding":
-            return _explosion(finding)
+            return _explosion(finding, said)
         case "saturated":
-            return _said(_SATURATED, percent=100 * evidence["saturated_fraction"], **values)
+            return said(_SATURATED, percent=100 * evidence["saturated_fraction"])
         case "dying":
-            return _said(_DYING, percent=100 * evidence["dead_fraction"], **values)
+            return said(_DYING, percent=100 * evidence["dead_fraction"])
         case "collapsed":
-            return _said(_COLLAPSED, **values)
+            return said(_COLLAPSED)
         case "dead":
             figures = verdict.figures
-            return _said(_DEAD, dead=figures.dead, networks=figures.networks, **values)
+            return said(_DEAD, dead=figures.dead, networks=figures.networks)
 
 
-def _explosion(finding: Finding) -> Text:
-    evidence, layer = finding.evidence, finding.layer
+def _explosion(finding: Finding, said: Callable[..., Text]) -> Text:
+    evidence = finding.evidence
     if UNDEFINED_AT in evidence:
-        return _said(_UNDEFINED, x=evidence[UNDEFINED_AT], layer=layer)
-    if layer is not None:
-        return _said(_OVERFLOW, layer=layer)
+        return said(_UNDEFINED, x=evidence[UNDEFINED_AT])
+    if finding.layer is not None:
+        return said(_OVERFLOW)
     if "signal_log10_ratio" in evidence:
-        return _said(_GROWING, decades=evidence["signal_log10_ratio"])
-    return _said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
+        return said(_GROWING, decades=evidence["signal_log10_ratio"])
+    return said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
 
 
-def _said(sentences: tuple[str, str], **values: object) -> Text:
-    return Text(*(each.format(**values) for each in sentences))
-
-
-def _healthy(verdict: Verdict) -> Text:
-    figures = verdict.figures
-    if len(figures.layers) == 1:
-        return Text("The gradient reaches the one layer there is.", "하나뿐인 층에 그래디언트가 도달합니다.")
-    gradient, weights = (10 ** float(each[0]) for each in (figures.gradients, figures.weight_gradients))
+def _said(sentences: Text, nouns: Nouns, **values: object) -> Text:
+    capital = nouns.part._replace(en=nouns.part.en.capitalize())
+    words = ({"part": nouns.part, "Part": capital, "inputs": nouns.inputs, "size": nouns.size}).items()
     return Text(
-        f"The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, "
-        f"and that of the weights {weights:.3g} times.",
-        f"그래디언트가 살아남습니다. 첫 층에서의 크기는 마지막 층의 {gradient:.3g}배이고, "
-        f"가중치의 그래디언트는 {weights:.3g}배입니다.",
+        sentences.en.format(**{name: each.en for name, each in words}, **values),
+        sentences.ko.format(**{name: each.ko for name, each in words}, **values),
     )
+
+
+def _healthy(verdict: Verdict, network: Network) -> Iterator[Text]:
+    figures, own = verdict.figures, nouns(network)
+    if len(figures.layers) == 1:
+        yield _said(
+            Text(
+                "The gradient reaches the one {part} there is.", "하나뿐인 {part}에 그래디언트가 도달합니다."
+            ),
+            own,
+        )
+        return
+    gradient, weights = (10 ** float(each[0]) for each in (figures.gradients, figures.weight_gradients))
+    sentences = _SURVIVES if own is _LAYER else _SURVIVES_STEPS if network.tied else _SURVIVES_BLOCKS
+    yield _said(sentences, own, gradient=gradient, weights=weights)
+    cosine = float(figures.of("correlation")[-1])
+    if own is _TOKENS and not math.isnan(cosine):
+        yield _said(_TOKENS_APART, own, cosine=cosine)
 
 
 def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Iterator[Text]:
     """What the networks, the activation's own facts and the theory say about the cause."""
-    figures, states = verdict.figures, _states(verdict)
+    figures, states, part = verdict.figures, _states(verdict), nouns(experiment.network).part
     if figures.dead > 0 and "dead" not in states:
         yield Text(
-            f"No gradient at all reaches the first layer in {figures.dead} of {figures.networks} networks.",
-            f"신경망 {figures.networks}개 중 {figures.dead}개에서는 첫 층에 그래디언트가 전혀 닿지 않습니다.",
+            f"No gradient at all reaches the first {part.en} in {figures.dead} of {figures.networks} "
+            "networks.",
+            f"신경망 {figures.networks}개 중 {figures.dead}개에서는 첫 {part.ko}에 그래디언트가 전혀 닿지 "
+            "않습니다.",
         )
     call = experiment.network.call
     entry = call.activation
@@ -140,8 +215,12 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
             f"The activation's slope is at most {steepest:.3g}.",
             f"이 활성화 함수의 기울기는 최대 {steepest:.3g}입니다.",
         )
-    if states & {"vanishing", "saturated", "collapsed"} and not entry.zero_centred:
-        yield Text("Its outputs are not centred on zero.", "활성화 함수의 출력 평균이 0이 아닙니다.")
+    # It is attention that makes tokens one, not the activation.
+    owed = {"vanishing", "saturated"} if nouns(experiment.network) is _TOKENS else _UNCENTRED
+    if states & owed and not entry.zero_centred:
+        yield Text(
+            "The activation's outputs are not centred on zero.", "활성화 함수의 출력 평균이 0이 아닙니다."
+        )
     if theory is not None:
         yield from _criticality(experiment, verdict, theory)
 

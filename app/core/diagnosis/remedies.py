@@ -138,6 +138,8 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
             change = {"activation": name, "params": {}}
             yield Candidate(change, Effort.FUNCTION, replace(network, call=call))
     if network.block is not None:
+        if isinstance(network.block, RecurrentBlock) and isinstance(network.weights, Initialiser):
+            yield from _gates(network, network.block)
         yield from _around(network, network.block)
         return
     if any(layer.fan_in == layer.units for layer in network.layers):
@@ -159,11 +161,27 @@ def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candida
         fields = {each.name: getattr(block, each.name) for each in dataclasses.fields(block)}
         if change.items() <= fields.items() or not change.keys() <= fields.keys():
             continue
-        changed = {**fields, **change}
-        # A memory is another field of the request, and stays as it is.
-        said = {name: value for name, value in changed.items() if name != "memory"}
-        answer = {"block": {"kind": block.kind, **said}}
-        yield Candidate(answer, effort, replace(network, block=type(block)(**changed)))
+        changed = type(block)(**{**fields, **change})
+        yield Candidate(_said(changed), effort, replace(network, block=changed))
+
+
+def _gates(network: Network, block: RecurrentBlock) -> Iterator[Candidate]:
+    """Cells that keep what they have for about as many steps as there are.
+
+    σ(b) = 1 − 1/(steps + 1) for b = ln(steps): Tallec and Ollivier 2018, arXiv:1804.11188.
+    """
+    bias = round(math.log(network.depth), 2)
+    if block.cell == "lstm" and block.forget_bias >= bias:
+        return
+    changed = replace(block, cell="lstm", forget_bias=bias)
+    effort = Effort.NUMBERS if block.cell == "lstm" else Effort.STRUCTURE
+    yield Candidate(_said(changed), effort, replace(network, block=changed))
+
+
+def _said(block: Block | RecurrentBlock) -> dict[str, Any]:
+    """The block as a request has it; a memory is another field of it, and stays as it is."""
+    fields = {each.name: getattr(block, each.name) for each in dataclasses.fields(block)}
+    return {"block": {"kind": block.kind, **{name: fields[name] for name in fields if name != "memory"}}}
 
 
 def _initialisations(network: Network) -> Iterator[Candidate]:

@@ -19,7 +19,7 @@ from app.core.activations.from_formula import Accuracy, FormulaActivation, worst
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, simulate, unwatched
 from app.core.diagnosis.mixed_precision import MixedPrecision, mixed_precision
-from app.core.diagnosis.prose import summary
+from app.core.diagnosis.prose import sentence, summary
 from app.core.diagnosis.remedies import REMEDY_WORK, Remedy, remedies_of
 from app.core.diagnosis.theory import Prediction, Theory
 from app.core.diagnosis.verdict import Verdict, judge
@@ -48,6 +48,7 @@ class Report:
     theory: Theory | None
     verdict: Verdict
     summary: Text
+    sentences: list[Text]
     remedies: list[Remedy]
     accuracy: Accuracy | None
 
@@ -101,6 +102,7 @@ def diagnose(
             theory,
             verdict,
             summary(experiment, verdict, theory),
+            [sentence(each, verdict, experiment.network) for each in verdict.findings],
             remedies_of(experiment, verdict, run, watch) if sick and remedies else [],
             _accuracy(experiment, networks, run),
         )

@@ -18,6 +18,7 @@ from app.core.arithmetic import Array
 from app.core.diagnosis.experiment import Experiment
 from app.core.propagation.initialisers import Initialiser, Orthogonal
 from app.core.propagation.network import Network
+from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.statistics import Figures, summarise
 from app.core.theory.duals import undefined_at
 
@@ -99,6 +100,10 @@ class Medians:
     """The figures that the verdict depends on, over the networks of an experiment."""
 
     def __init__(self, experiment: Experiment, networks: Sequence[Figures]) -> None:
+        block = experiment.network.block
+        remembers = isinstance(block, RecurrentBlock) and block.cell == "lstm"
+        # The last h of an lstm is the loss's own; what steps hand on is the cell.
+        self._gradient = CELL_GRADIENT if remembers else "gradient_log10_rms"
         self.layers = experiment.network.layers
         self.networks = len(networks)
         self.dead = sum(each.dead for each in networks)
@@ -115,9 +120,12 @@ class Medians:
 
     @cached_property
     def gradients(self) -> Array:
-        """log10 of ‖dL/dz‖ over that of the last layer that has one; −∞ where no gradient arrives."""
+        """log10 of ‖dL/dz‖ over that of the last layer that has one; −∞ where no gradient arrives.
+
+        Of an lstm that of ‖dL/dc‖.
+        """
         rows = np.array([each.rows for each in self.layers], np.float64)
-        return _over_the_last(self.of("gradient_log10_rms") + np.log10(rows) / 2)
+        return _over_the_last(self.of(self._gradient) + np.log10(rows) / 2)
 
     @cached_property
     def weight_gradients(self) -> Array:

@@ -17,11 +17,16 @@ from app.core.diagnosis.report import diagnose, underflow
 from app.core.diagnosis.theory import Prediction, critical
 from app.core.errors import InvalidValue
 from app.core.jobs import ignore
+from app.core.propagation.block import Block
+from app.core.propagation.convolution_block import ConvolutionBlock
 from app.core.propagation.dropout import Dropout
 from app.core.propagation.given import GivenWeights
 from app.core.propagation.initialisers import Initialiser, gaussian, initialiser
 from app.core.propagation.network import GaussianInputs, Network, given_network
 from app.core.propagation.normalisation import NORMALISATIONS
+from app.core.propagation.recurrent_block import Cell, RecurrentBlock
+from app.core.propagation.residual_block import ResidualBlock
+from app.core.propagation.transformer_block import TransformerBlock
 from app.core.propagation.units import has_flat_piece
 
 
@@ -449,3 +454,58 @@ def test_a_signal_whose_squares_leave_float64_has_still_grown() -> None:
     assert verdict.figures.overflow is None
     assert verdict.state == "exploding"
     assert verdict.figures.growth > 150
+
+
+def recurrent(cell: Cell, forget_bias: float = 1.0, steps: int = 40) -> Experiment:
+    network = Network(
+        sizes=(16,) * (steps + 1),
+        call=REGISTRY.resolve("tanh"),
+        weights=initialiser("torch_default"),
+        block=RecurrentBlock(cell=cell, forget_bias=forget_bias),
+    )
+    return Experiment(network=network, inputs=GaussianInputs(4), networks=2)
+
+
+def test_an_lstm_is_judged_by_what_its_cells_hand_on() -> None:
+    """With its forget gates open it remembers, though the loss's own step has the largest dL/dh by far."""
+    report = diagnose(recurrent("lstm", math.log(60), 60))
+    assert report.verdict.state == "healthy"
+    assert report.verdict.usable_depth == 60
+    assert report.layers["gradient_log10_rms"].median.min() < -1.2
+    assert "at the first step that of the cells" in report.summary.en
+    assert "첫 시점에서 셀 상태의 그래디언트가" in report.summary.ko
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_open_forget_gates_are_the_remedy_of_what_forgets(cell: Cell) -> None:
+    report = diagnose(recurrent(cell, steps=30))
+    assert report.verdict.state == "vanishing"
+    assert "from the last step to the first" in report.summary.en
+    assert "Steps that can be learned from" in report.summary.en
+    changes = [each.change.get("block", {}) for each in report.remedies if each.state == "healthy"]
+    assert {"cell": "lstm", "forget_bias": 3.4}.items() <= changes[0].items()
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (
+            TransformerBlock(heads=2, norm="post", causal=False),
+            ("The tokens become one: from block", "토큰들이"),
+        ),
+        (ResidualBlock(norm=None), ("to the last block", "마지막 블록까지")),
+        (TransformerBlock(heads=2), ("The tokens' mean cosine is", "토큰 간 코사인")),
+        (ResidualBlock(), ("in the first block that of the weights", "스트림의 그래디언트")),
+        (ConvolutionBlock(size=4), ("layer", "층")),
+    ],
+    ids=["tokens", "blocks", "tokens apart", "blocks apart", "convolution"],
+)
+def test_the_words_are_those_for_what_the_network_is_made_of(block: Block, words: tuple[str, str]) -> None:
+    network = Network(
+        sizes=(16,) * 31, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"), block=block
+    )
+    summary = diagnose(
+        Experiment(network=network, inputs=GaussianInputs(12), networks=1), remedies=False
+    ).summary
+    for language, each in zip(summary, words, strict=True):
+        assert each in language
