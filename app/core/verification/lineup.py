@@ -1,6 +1,7 @@
 """Which of the suspects accounts best for a kernel's errors.
 
-Most are ruled out by a few numbers. What a suspect says there is kept for the next kernel of that function.
+Most are ruled out by a few numbers. What a suspect predicts there is kept for the next kernel of that
+function.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 suspects out together, if so many are wrong."""
 
 PROBED = (0.0625, 0.625, 0.0625, 0.25)
-"""The shares of the probes that `Evidence.parts` have."""
+"""The share of the probes in each of `Evidence.parts`."""
 
 FORGOTTEN = 0.1
-"""Of the errors: a part with fewer needs no probes."""
+"""The share of the errors below which a part needs no probes."""
 
 CLOSE = 0.6
-"""Of what a suspect has to meet, it meets at least so much at the probes."""
+"""The share of what a suspect has to meet that it must meet at the probes."""
 
 TOGETHER, FOREMOST = 64, 12
-"""Suspects that are looked at together, and those of them that are looked at more closely."""
+"""Suspects that are evaluated together, and how many of them are then evaluated more closely."""
 
 KEPT_FUNCTIONS = 9
 """Functions, each order for itself, for which a worker keeps what suspects say: in 16 bits 3 MB each."""

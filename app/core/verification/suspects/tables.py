@@ -22,28 +22,30 @@ GLANCE, ALIKE, OFF = 50, 0.6, 0.5
 the right answer of more."""
 
 MOST_STEPS = 0.65
-"""Of the answers: with more, neighbours are rarely alike."""
+"""The most steps per answer: with more, neighbours are rarely equal."""
 
 SMOOTH = 0.5
-"""Of the points lie with their neighbours on one piece: a piece holds many more than it is made of."""
+"""The share of the points that must lie on one piece with their neighbours: a piece holds many more than
+define it."""
 
 SHORT_RUN, LEAN = 32, 0.7
 """Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
 on the average."""
 
 FEWER = 0.7
-"""Of the segments that the right answers would take: with more, it is no table."""
+"""The number of segments, relative to those that the right answers need, above which it is no table."""
 
 MOSTLY = 0.99
 
 SLACK = 0.6
-"""Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
+"""Distance, in ulp of the output, that an answer may have from its line: half for the rounding, and a
+little."""
 
 FINE = 2.0**-36
 """Of a value: a smaller slack is that of doubles."""
 
 SINGLE_SLACK = 4.0
-"""The same where the line itself is worked out in the format of the output, as 1 − y beside y perhaps."""
+"""The same where the line itself is evaluated in the format of the output, for example 1 − y."""
 
 _KINDS = (
     Text("steps", "계단"),
@@ -60,18 +62,18 @@ class _Points(NamedTuple):
 
 
 _Look: TypeAlias = Callable[[Array, Array, Array], Array]
-"""What a table says at x, from its knots and their values."""
+"""A table's answers at x, from its knots and their values."""
 
 TINY = 2.0**-10
-"""Of the window, around zero, is not looked at."""
+"""The part of the window around zero that is not examined."""
 
 HUGE = 1e75
-"""Beyond it, and below its reciprocal, no table's numbers lie."""
+"""Tables have no numbers above it or below its reciprocal."""
 
 ENDS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
 COUNTS = tuple(2**power for power in range(3, 13))
 MOST_END = 1e3
-"""Evenly spaced tables end here at the latest."""
+"""The largest end of an evenly spaced table."""
 
 
 def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
@@ -143,7 +145,7 @@ def _kept_values(tree: Tree, params: tuple[tuple[str, float], ...], high: float)
 
 
 def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Iterator[tuple[int, Text]]:
-    """The tables up to ``high`` that say much of what the kernel says at a few places."""
+    """The tables up to ``high`` that agree with many of the kernel's answers at a few places."""
     counts = np.array(COUNTS)[:, None]
     every = COUNTS[-1] // counts
     u = (seen.x[places] + high) / (2 * high) * counts
