@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
 
     commands.add_parser(
-        "serve", help="serve over HTTP; options as of python -m activation_lab", add_help=False
+        "serve", help="serve over HTTP; options as for python -m activation_lab", add_help=False
     )
 
     values = _question(commands, "values", "values and derivatives of a function", _values)
@@ -77,27 +77,29 @@ def _parser() -> argparse.ArgumentParser:
     values.add_argument("--order", type=int, default=1, help="the highest derivative (%(default)s)")
     values.add_argument("--dtype", default="float64", help="number format (%(default)s)")
 
-    facts = _question(commands, "describe", "what is known of a function", _describe)
+    facts = _question(commands, "describe", "what is known about a function", _describe)
     facts.add_argument("function", help="such as tanh, formula:x*tanh(x)")
 
     judge = _question(
-        commands, "verify", "how far a kernel's numbers lie from the exact ones, and why", _verify
+        commands, "verify", "how far a kernel's numbers are from the exact ones, and why", _verify
     )
-    judge.add_argument("function", help="such as gelu, torch:GELU, formula:x*tanh(x); ? to look for it")
+    judge.add_argument("function", help="such as gelu, torch:GELU, formula:x*tanh(x); ? to search for it")
     judge.add_argument(
         "outputs", type=Path, help=".npy with the outputs, or .npz or .safetensors with outputs, inputs, …"
     )
     judge.add_argument("--inputs", type=Path, help=".npy; without it: every number of the format")
     judge.add_argument("--derivative", type=Path, help=".npy")
     judge.add_argument("--second-derivative", type=Path, help=".npy")
-    judge.add_argument("--dtype", choices=tuple(FORMATS), help="the format, where the file does not say it")
+    judge.add_argument("--dtype", choices=tuple(FORMATS), help="the format, if the file does not say it")
     judge.add_argument(
         "--axis",
         type=int,
-        help="of a row, for gated units and softmax's kin; of a parameter with many values",
+        help="of a row, for gated units and functions related to softmax; or of an array parameter",
     )
-    judge.add_argument("--compute-dtype", choices=tuple(FORMATS), help="the format inside, where it is known")
-    judge.add_argument("--tolerance", type=float, metavar="ULP", help="errors that are accepted")
+    judge.add_argument(
+        "--compute-dtype", choices=tuple(FORMATS), help="the format that the kernel computes in"
+    )
+    judge.add_argument("--tolerance", type=float, metavar="ULP", help="the largest error accepted")
 
     flow = _question(commands, "flow", "does the gradient survive a network?", _flow)
     flow.add_argument("activation", help="such as tanh")

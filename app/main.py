@@ -50,9 +50,9 @@ from app.pictures.render import Renderer
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
-Four questions about activation functions: **what is the value**, to the last bits, **does the gradient
-survive** a deep network, **which one learns**, and **is my kernel right**? Every example below runs as it
-stands: press *Execute*.
+Four questions about activation functions: **what is the value**, to the last bit, **does the gradient
+survive** a deep network, **which one learns**, and **is my kernel right**? Every example below can be run as
+it is: press *Execute*.
 """
 
 

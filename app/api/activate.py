@@ -47,22 +47,22 @@ router = APIRouter(route_class=ArrayRoute, tags=["values"])
 DESCRIPTION = """\
 Values and derivatives, each the exact answer rounded once to `dtype`.
 
-Non-finite numbers travel as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, in both directions.
+Non-finite numbers are written as the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, in both directions.
 
 **Binary twin.** With `Content-Type: application/x-npy` the body is one `.npy` array (the `inputs`) and the
-other fields stand in the query string: names and choices as they are, the rest as JSON
-(`?function=…&params={"alpha":0.5}&order=2`; `params` may be called `parameters`, as in clients that are
-generated). With `Accept: application/x-npy` the answer is one `.npy` array of shape `(order + 1, *shape)`;
-bfloat16 and float8 results travel as float32, which holds them exactly. A Jacobian or a gradient does not
-fit beside the values in one array: those answers are JSON only.
+other fields are given in the query string: names and choices as they are, the rest as JSON
+(`?function=…&params={"alpha":0.5}&order=2`; `params` may be called `parameters`, as in generated clients).
+With `Accept: application/x-npy` the answer is one `.npy` array of shape `(order + 1, *shape)`; bfloat16 and
+float8 results are sent as float32, which represents them exactly. Jacobians and gradients do not fit into
+that array: such answers are JSON only.
 
-**Formulas and proofs.** `function` may be `formula:` and an expression in x; names beside x are given in
-`params`. Each of a formula's numbers, and with `"rounding": "proved"` of an entry's, is the correctly rounded
-one, and `proof` counts them (beside `.npy`, the header `Proof: proved/unproved`).
+**Formulas and proofs.** `function` may be `formula:` and an expression in x, whose other names are given in
+`params`. For a formula, and for an entry with `"rounding": "proved"`, each number is the correctly rounded
+one; `proof` counts those proved (with `.npy` it is the header `Proof: proved/unproved`).
 
-`Server-Timing` tells how many milliseconds the computation took, reading and writing left out.
+`Server-Timing` is the computation's time in milliseconds, without parsing and encoding.
 
-A header `Request-Timeout: <seconds>` asks for less time than the service would take at most.
+A header `Request-Timeout: <seconds>` sets an earlier deadline than the service's own.
 """
 
 _NPY_ANSWER: dict[int | str, dict[str, Any]] = {
@@ -126,11 +126,11 @@ def _is_proved(call: Call, body: ActivateRequest) -> bool:
     if (body.overflow, body.subnormals) != ("format", "keep"):
         # Which numbers overflow is known only from the exact values.
         if not isinstance(call.activation, Elementwise):
-            message = "overflow and subnormals have policies for elementwise functions only"
+            message = "overflow and subnormals can be chosen for elementwise functions only"
             raise InvalidValue(message, loc=("overflow",))
         return True
     if body.order > 2:
-        message = "order is at most 2; it goes to 8 where rounding is proved or the function is a formula"
+        message = "order is at most 2, or 8 where rounding is proved or the function is a formula"
         raise InvalidValue(message, loc=("order",))
     return False
 

@@ -41,7 +41,7 @@ router = APIRouter(route_class=StrictRoute, tags=["catalogue"])
 
 _FRAMEWORK = Query(
     max_length=100,
-    description="A framework's prefix: its names alone are listed.",
+    description="A framework's prefix: only its names are listed.",
     json_schema_extra={"enum": list(REGISTRY.vocabularies)},
 )
 
@@ -58,7 +58,7 @@ def get_functions(request: Request, framework: Annotated[str | None, _FRAMEWORK]
 
 NAME = Path(
     max_length=100,
-    description="Canonical name, or a framework's own behind its prefix (`torch:LeakyReLU`).",
+    description="Canonical name, or a framework's own name after its prefix (`torch:LeakyReLU`).",
     json_schema_extra={"enum": [*REGISTRY, *REGISTRY.framework_names]},
     openapi_examples={"first": {"value": next(iter(REGISTRY))}},
 )

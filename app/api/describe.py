@@ -35,11 +35,11 @@ QUICK = 0.4
     responses=responses(400, 406, 413, 415, 422, 503, 504),
 )
 async def post_describe(body: DESCRIBE, request: Request) -> Response:
-    """What `GET /functions/{name}` tells of an entry, found for a formula by computation."""
+    """The facts that `GET /functions/{name}` gives for an entry, computed for a formula."""
     negotiate(request, JSON)
     call = REGISTRY.resolve(body.function, body.params)
     if not isinstance(call.activation, FormulaActivation):
-        raise InvalidValue("must be a formula; GET /functions/{name} tells of an entry", loc=("function",))
+        raise InvalidValue("must be a formula; GET /functions/{name} describes an entry", loc=("function",))
     for name, value in call.params.items():
         if np.ndim(value):
             raise InvalidValue("must be one number here", loc=("params", name))

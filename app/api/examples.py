@@ -86,14 +86,14 @@ def verify_examples() -> dict[str, Any]:
 
 
 def mean_field_examples() -> dict[str, Any]:
-    """Requests for ``POST /mean-field``: one place, and a small phase diagram."""
+    """Requests for ``POST /mean-field``: one point, and a small phase diagram."""
     entry = _first(Elementwise)
     if entry is None:
         return {}
     place = {"activation": entry.name, "sigma_w": 1.5, "sigma_b": 0.05}
     diagram = {**place, "sigma_w": [[1.0, 2.0, 4.0]], "sigma_b": [[0.0], [0.5]]}
     return {
-        "place": {"summary": "One place", "value": place},
+        "place": {"summary": "One point", "value": place},
         "diagram": {"summary": "A phase diagram of 2 × 3 cells", "value": diagram},
     }
 
@@ -142,11 +142,11 @@ def gradient_flow_examples() -> dict[str, Any]:
     }
     return {
         "deep": {"summary": "Twenty layers", "value": deep},
-        "shaped": {"summary": "Layer sizes and σ_w of one's own", "value": shaped},
-        "transformer": {"summary": "Transformer blocks, the batch being tokens", "value": transformer},
+        "shaped": {"summary": "Custom layer sizes and σ_w", "value": shaped},
+        "transformer": {"summary": "Transformer blocks; the batch is one sequence", "value": transformer},
         "residual": {"summary": "Residual blocks whose branches are scaled by the depth", "value": residual},
-        "recurrent": {"summary": "An LSTM over thirty times", "value": recurrent},
-        "convolution": {"summary": "Convolutions of images 8 × 8 with 16 channels", "value": convolution},
+        "recurrent": {"summary": "An LSTM over thirty time steps", "value": recurrent},
+        "convolution": {"summary": "Convolutions of 8 × 8 images with 16 channels", "value": convolution},
     }
 
 
@@ -173,9 +173,9 @@ def infer_examples() -> dict[str, Any]:
         "data": [value for row in _INPUTS for value in row],
     }
     return {
-        "all": {"summary": "All there is", "value": {"id": "42", "inputs": [tensor]}},
+        "all": {"summary": "All outputs", "value": {"id": "42", "inputs": [tensor]}},
         "chosen": {
-            "summary": "The derivative alone",
+            "summary": "Only the derivative",
             "value": {"inputs": [tensor], "outputs": [{"name": "derivative"}]},
         },
     }

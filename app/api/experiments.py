@@ -75,7 +75,7 @@ def _given(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> 
     for name in REPLACED_BY_WEIGHTS:
         given = name in body.model_fields_set and getattr(body, name) is not None
         if given and not (tied and name == "depth"):
-            raise InvalidValue("must not be given beside weights, which say it", loc=(name,))
+            raise InvalidValue("must not be given with weights, which determine it", loc=(name,))
     listed = _if_listed(body.activation, calls)
     network = (
         given_network(calls[0], body.weights, calls=listed, **_architecture(body))
@@ -113,7 +113,7 @@ def _architecture(body: GradientFlowRequest) -> dict[str, Any]:
     """The arguments of `Network` besides sizes and weights."""
     memory = {} if body.memory is None else {"memory": body.memory}
     if memory and not isinstance(body.block, TransformerBlockFields):
-        raise InvalidValue("goes with a transformer's second attention only", loc=("memory",))
+        raise InvalidValue("is only for a transformer's second attention", loc=("memory",))
     return {
         "normalisation": None if body.normalization is None else normalisation(body.normalization),
         "residual": None if body.residual is None else body.residual.scale,
@@ -141,7 +141,7 @@ def _calls(body: GradientFlowRequest) -> list[Call]:
     if not isinstance(body.activation, list):
         return [named(body.activation, body.params)]
     if body.params:
-        raise InvalidValue("must stand with each activation of the list", loc=("params",))
+        raise InvalidValue("must be given with each activation of the list", loc=("params",))
     plain = {each for each in body.activation if isinstance(each, str)}
     found = {each: named(each, {}) for each in sorted(plain)}
     return [
@@ -154,7 +154,7 @@ def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
     """The initialiser of the weights, or one per layer."""
     listed = body.init if isinstance(body.init, list) else [body.init]
     if body.sigma_b and "critical" not in listed:
-        raise InvalidValue("goes with the critical initialisation only", loc=("sigma_b",))
+        raise InvalidValue("is only for the critical initialisation", loc=("sigma_b",))
     if len(listed) == 1:
         return [_law(listed[0], calls[0], body.sigma_b)]
     if len(calls) not in (1, len(listed)):
@@ -190,7 +190,8 @@ def _depth(body: GradientFlowRequest) -> int:
     times = _times(body)
     if times is not None:
         if body.depth not in (None, times):
-            raise InvalidValue("real inputs already say how many times there are", loc=("depth",))
+            message = "must not be given: the inputs determine the number of time steps"
+            raise InvalidValue(message, loc=("depth",))
         return times
     if not isinstance(body.width, list):
         lists = [each for each in (body.activation, body.init) if isinstance(each, list)]
@@ -198,7 +199,7 @@ def _depth(body: GradientFlowRequest) -> int:
             return body.depth
         return len(lists[0]) if lists else 50
     if body.depth is not None:
-        raise InvalidValue("a list of widths already says the depth", loc=("depth",))
+        raise InvalidValue("must not be given: the list of widths determines it", loc=("depth",))
     if len(body.width) < 2:
         raise InvalidValue("must be two or more sizes", loc=("width",))
     return len(body.width) - 1
@@ -230,7 +231,7 @@ def _batch(body: GradientFlowRequest) -> int:
     if _times(body) is None and (body.inputs.ndim != 2 or not body.inputs.size):
         raise InvalidValue("must be a batch of inputs: batch × features", loc=("inputs",))
     if body.batch is not None and body.batch != len(body.inputs):
-        raise InvalidValue("a real batch already says its size", loc=("batch",))
+        raise InvalidValue("must not be given: the inputs determine it", loc=("batch",))
     return len(body.inputs)
 
 

@@ -33,12 +33,12 @@ from app.settings import Settings
 router = APIRouter(route_class=ArrayRoute, tags=["gradients"])
 
 DESCRIPTION = f"""\
-Simulates the signal and the gradient through deep random networks, sets theory beside it, judges, and offers
-remedies that were simulated too.
+Simulates the signal and the gradient in deep random networks, compares them with theory, judges them, and
+suggests remedies, which were simulated too.
 
-The loss gradient at the last activation is `upstream`, or a standard normal array. Gradients are logarithms
-from the start, so that a ratio of 1e-9000 is a number. The same request with the same seed gives the same
-answer.
+The loss gradient at the last activation is `upstream`, or a standard normal array. Gradients are kept as
+logarithms, so that even a ratio of 1e-9000 can be represented. The same request with the same seed gives the
+same answer.
 
 **States.** The verdict lists its `findings`, worst first, from medians over the networks; `state` is that of
 the first, or `healthy`.
@@ -46,34 +46,34 @@ the first, or `healthy`.
 - `exploding`: the signal overflows, or grows by more than 10^{verdict.GROWING} from the inputs (from one,
   where they are smaller) to the last layer, or the norm of a layer's weight gradient is more than
   10^{verdict.EXPLODING} times the last layer's.
-- `dead`: in half of the networks or more no gradient at all reaches the first layer.
+- `dead`: in at least half of the networks no gradient reaches the first layer.
 - `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
 - `vanishing`: of D layers, the norm of a layer's gradient (of an LSTM, its cell's) is less than
   D · 10^-{verdict.VANISHING} of the last layer's (with D = {verdict.DEEPEST} for more layers than that); or
   the layers are so narrow that it survives in a few directions alone, the sum of 1/width above
   {verdict.NARROW:g}.
-- `collapsed`: the inputs have become one with more than {verdict.COLLAPSED} layers still to go.
+- `collapsed`: all inputs have become the same more than {verdict.COLLAPSED} layers before the last.
 - `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
-  or most of them and the gradient is lost as well.
+  or more than half of them, and the gradient is lost as well.
 
-Each threshold is the one at which small networks cease to learn.
+Each threshold is where small networks stop learning.
 
 **Blocks.** With `block` a layer of the answer is a block: `gradient_log10_rms` is that of dL/dh entering it,
 `activation_mean`, `activation_mean_square` and `correlation` are the stream's at its end,
-`preactivation_variance`, `saturated_fraction` and `dead_fraction` belong to φ's input inside, and
+`preactivation_variance`, `saturated_fraction` and `dead_fraction` are those of φ's input inside, and
 `weight_gradient_log10_norm` is over all its `matrices`, of which each has its own. An activation that gates
 makes a gated MLP, gate and value of a unit in neighbouring rows. In a transformer the batch is the tokens of
 one sequence and `correlation` theirs: 1 is rank collapse.
 
-Remedies are tried on two networks, and not for networks that take a core more than two seconds each.
+Remedies are simulated with two networks, unless a network takes more than two seconds of one core.
 
-With `"train": true` the verdict is tried: {RUNS} such networks, 64 pixels before them and a linear head
+With `"train": true` the verdict is tested: {RUNS} such networks, 64 pixels before them and a linear head
 behind, take {STEPS} steps (SGD, momentum 0.9, rate 0.01, batches of 64) on handwritten digits, and the
-answer's `training` tells the accuracy on a held-out fifth. Of large networks one is tried, its layers
-narrowed until that takes a core ten seconds at most; one too deep for it has the `state` `not_tried`.
+answer's `training` has the accuracy on a held-out fifth. Of large networks one is trained, its layers
+narrowed until this takes at most ten seconds of one core; one too deep for that has the `state` `not_tried`.
 
-With `Accept: text/event-stream` the answer comes as `progress` events and one `result` event; what goes wrong
-after the start is an `error` event with a problem document. A `progress` event holds the `stage`, its
+With `Accept: text/event-stream` the answer is `progress` events and one `result` event; a failure after the
+start is an `error` event with a problem document. A `progress` event holds the `stage`, its
 `percent`, how many `networks` are done and the median of their `gradient_log10_rms` by layer.
 """
 

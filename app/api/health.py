@@ -17,7 +17,7 @@ async def get_healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Does it take requests?", responses=responses(503))
+@router.get("/readyz", summary="Is the server ready?", responses=responses(503))
 async def get_readyz(request: Request) -> Health:
     """Answers 503 before the service is up, while it shuts down, and while its cluster does not answer."""
     check_ready(request)
@@ -29,4 +29,4 @@ async def get_readyz(request: Request) -> Health:
 def check_ready(request: Request) -> None:
     """Raises `Problem` 503 before the service is up and once it is shutting down."""
     if not request.app.state.ready:
-        raise Problem(503, "not taking requests", headers={"Retry-After": "1"})
+        raise Problem(503, "not accepting requests", headers={"Retry-After": "1"})

@@ -62,26 +62,25 @@ OUTPUTS = ("outputs", "derivative", "second_derivative")
 router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
 
 DESCRIPTION = f"""\
-The input tensor `{INPUTS}` decides: its shape is the shape of the work, and its datatype (FP64, FP32, FP16 or
-BF16) that of the result, which is the exact answer rounded to it once. Output tensors are
-`{"`, `".join(OUTPUTS)}`. A function that mixes elements along an `axis` has no second derivative, and its
-derivative is the Jacobian `[..., m, n]`. Without `outputs`, all that exist are computed, as the protocol
-says: ask for what you need.
+The input tensor `{INPUTS}` has any shape; its datatype (FP64, FP32, FP16 or BF16) is also that of the
+results, which are the exact answers, rounded to it once. Output tensors are `{"`, `".join(OUTPUTS)}`. A
+function that mixes elements along an `axis` has no second derivative, and its derivative is the Jacobian
+`[..., m, n]`. Without `outputs` all of them are computed, as the protocol says: request only those you need.
 
-The function's own parameters stand in `parameters`, by name. One that is an array (a slope per channel,
+The function's own parameters are given in `parameters`, by name. One that is an array (a slope per channel,
 Maxout's weights) is a further input tensor with the parameter's name.
 
 **Binary tensors.** With the header `{HEADER_LENGTH}: <bytes of the JSON object>`, raw little-endian bytes
-follow the JSON object, those of every input whose `parameters` hold a `binary_data_size`; `binary_data` for
-an output, or `binary_data_output` for all, asks for the answer in the same form. In JSON, non-finite numbers
-are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
+follow the JSON object, those of every input whose `parameters` contain a `binary_data_size`. `binary_data`
+for an output, or `binary_data_output` for all, requests the answer in the same form. In JSON, non-finite
+numbers are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 
-Bodies travel uncompressed: a `Content-Encoding` is answered with 415. A parameter `timeout` (microseconds)
-or a header `Request-Timeout` (seconds) asks for less time than the service would take at most.
+Bodies must not be compressed: a `Content-Encoding` is answered with 415. A parameter `timeout` (microseconds)
+or a header `Request-Timeout` (seconds) sets an earlier deadline than the service's own.
 """
 
 
-@router.get("", summary="What this server is")
+@router.get("", summary="Server metadata")
 async def get_server(request: Request) -> ServerMetadata:
     """Name, version and the protocol's extensions."""
     return ServerMetadata(
@@ -95,7 +94,7 @@ async def get_live() -> Liveness:
     return Liveness(live=True)
 
 
-@router.get("/health/ready", summary="Does it take requests?", responses=protocol_errors(503))
+@router.get("/health/ready", summary="Is the server ready?", responses=protocol_errors(503))
 async def get_ready(request: Request) -> Readiness:
     """Answers 503 before the service is up and once it is shutting down."""
     check_ready(request)
@@ -134,7 +133,7 @@ models = APIRouter(route_class=StrictRoute, responses=protocol_errors(404, 422))
 inference = APIRouter(route_class=TensorRoute, responses=protocol_errors(404, 422))
 
 
-@models.get("", summary="What a model takes and gives")
+@models.get("", summary="Model metadata")
 async def get_model(entry: MODEL) -> ModelMetadata:
     """Tensors, and the function's parameters with their defaults."""
     # The protocol cannot declare "any number of axes": the shapes are those of one row.
@@ -149,9 +148,9 @@ async def get_model(entry: MODEL) -> ModelMetadata:
     )
 
 
-@models.get("/config", summary="A model in Triton's words")
+@models.get("/config", summary="Model configuration, as in Triton")
 async def get_configuration(entry: MODEL) -> ModelConfiguration:
-    """What Triton's performance analyzer asks for before it measures."""
+    """Requested by Triton's performance analyzer before it measures."""
     facts = await get_model(entry)
     return ModelConfiguration(
         name=entry.name,
@@ -164,20 +163,20 @@ async def get_configuration(entry: MODEL) -> ModelConfiguration:
     )
 
 
-@models.get("/stats", summary="What became of a model's requests")
+@models.get("/stats", summary="Statistics of a model")
 async def get_statistics(entry: MODEL, request: Request) -> Statistics:
-    """Counts and times of this server process; with several, any of them answers for itself."""
+    """Counts and times of the server process that answers."""
     return Statistics(model_stats=[_statistics(entry.name, request.app.state.models.of(entry.name))])
 
 
-@router.get("/models/stats", summary="What became of all models' requests")
+@router.get("/models/stats", summary="Statistics of all models")
 async def get_all_statistics(request: Request) -> Statistics:
     """The same for every model."""
     tallies = request.app.state.models
     return Statistics(model_stats=[_statistics(name, tallies.of(name)) for name in REGISTRY])
 
 
-@models.get("/ready", summary="Does a model take requests?", responses=protocol_errors(503))
+@models.get("/ready", summary="Is a model ready?", responses=protocol_errors(503))
 async def get_model_ready(entry: MODEL, request: Request) -> ModelReadiness:
     """A model is ready when the server is."""
     check_ready(request)

@@ -33,7 +33,7 @@ Fixed points and depth scales of a random network, weights N(0, σ_w²/fan_in) a
 every pair of `sigma_w` and `sigma_b`. The two broadcast; the arrays of the answer have the broadcast shape
 and `critical_sigma_w` that of `sigma_b`.
 
-Where there is no such number the answer says so: `q_star` is `"Infinity"` where signals grow without bound,
+Where there is no such number, the answer says so: `q_star` is `"Infinity"` where signals grow without bound,
 `critical_sigma_w` is `"NaN"` where no σ_w puts the network on the edge of chaos.
 """
 

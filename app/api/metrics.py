@@ -13,11 +13,11 @@ router = APIRouter(route_class=StrictRoute, tags=["health"])
 
 @router.get(
     "/metrics",
-    summary="Numbers for Prometheus",
+    summary="Metrics for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def get_metrics(request: Request) -> Response:
-    """Requests, latencies and elements so far; how full the service is now."""
+    """Counts and latencies of requests, elements computed so far, and the current load."""
     metrics: Metrics = request.app.state.metrics
     return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -16,7 +16,7 @@ NumPy archive (`.npz`) of matrices and, where there are any, bias vectors, and n
 - A vector whose name says `bias` or `b` belongs to the matrix whose name is otherwise the same (`0.bias` to
   `0.weight`, `b1` to `W1`). Where no name says what it is (`arr_0`, `arr_1`, …), it belongs to the matrix
   before it.
-- Normalisation layers and learned slopes are left out of the file: `normalization` and `params` say them.
+- Normalisation layers and learned slopes are left out of the file: `normalization` and `params` give them.
 """
 """How `app.wire.weights` reads a file, for the users' documentation."""
 
@@ -38,10 +38,9 @@ before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the
   `bn1` …) where `norm` is `inside`.
 
 Gains and offsets of normalisations and all biases are used; batch normalisation takes the batch's own
-statistics. What the shapes say (`mlp_ratio`, `kernel`, `matrices`, `layers`, `bidirectional`,
-`features`) need not be given.
-Tensors of no block (embeddings, a head, a last normalisation) are left out; the answer's `weights` says what
-became of each.
+statistics. What the shapes determine (`mlp_ratio`, `kernel`, `matrices`, `layers`, `bidirectional`,
+`features`) need not be given. Tensors of no block (embeddings, a head, a last normalisation) are left out;
+the answer's `weights` says how each was used.
 """
 )
 """The same with blocks, which can be diagnosed but not trained."""

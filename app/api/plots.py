@@ -72,44 +72,45 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Content-Security-Policy of an SVG that is opened by itself: no scripts, no requests."""
 
 DESCRIPTION = """\
-`svg` and `png` are drawn from the specification that `vl.json` is (Vega-Lite, no browser). The address works
-wherever a picture's address works; the answer carries an ETag.
+`vl.json` is a Vega-Lite specification, from which `svg` and `png` are drawn without a browser. The URL works
+wherever the URL of an image does; the answer has an ETag.
 
-Text in a PNG is drawn with the fonts of the machine that the service runs on. Where it has none for Hangul, a
-PNG is in English whatever `lang` asks, and `Content-Language` says so; an SVG leaves its text to the viewer.
+Text in a PNG is drawn with the fonts of the machine that the service runs on. Without a font for Hangul a
+PNG is in English whatever `lang` says, and `Content-Language` says so; an SVG leaves its text to the viewer.
 """
 
 FUNCTIONS = """\
-Any number of functions with their parameters, `name` once for each: `name=relu&name=elu(alpha=0.5)`. In
-brackets stand parameters by name, numbers or a framework's switches: `torch:GELU(approximate=tanh)`.
+Any number of functions with their parameters, `name` once for each: `name=relu&name=elu(alpha=0.5)`.
+Parameters follow by name in brackets, as numbers or a framework's switches: `torch:GELU(approximate=tanh)`.
 
-A line runs up to a kink from both sides and is cut where the function or its derivative jumps: a full point
-is the value there, a hollow one the limit from that side. Functions that mix elements have no such curve.
+A curve is interrupted where the function or its derivative jumps: a filled point is the value there, a
+hollow one the limit from that side. Functions that mix elements have no such curve.
 
 """
 
 NETWORKS = """\
-The gradients of one or more networks at a plain address: the body of the POST as JSON in the parameter
-`request`, once for each network. They are told apart by a legend; a single one is judged in the subtitle.
+The gradients of one or more networks by a URL alone: the body of the POST as JSON in the parameter
+`request`, once for each network. A legend names them; the subtitle gives a single network's verdict.
 
 """
 
 ANSWERS = """\
-Nothing is simulated: the answers of `POST /gradient-flow` are sent back to be drawn, each as a whole or just
-the fields that a picture needs.
+Draws answers of `POST /gradient-flow` that the client sends back; nothing is simulated. Each is a whole
+answer, or only the fields that a picture needs.
 
 """
 
 PLAIN = """\
-The same picture at a plain address: the body of the POST as JSON in the parameter `request`.
+The same picture by a URL alone: the body of the POST as JSON in the parameter `request`.
 
 """
 
 FILM = """\
-A moving picture: two classes in the plane being told apart, a map for each activation, and the losses below.
-One SVG without a script, which plays wherever a picture is shown; where less motion is asked for, its last
-frame stands still. `request` is the body of `POST /training` as JSON: `frames` are the pictures, and
-`"watch": {"boundary": 40}` asks for the maps. `width` is the whole picture's, `height` that of the losses.
+An animation: the decision boundary between two classes in the plane, a map for each activation, with the
+losses below. It is a single SVG without scripts, which plays wherever images are shown; where the viewer
+prefers reduced motion, only its last frame is shown. `request` is the body of `POST /training` as JSON:
+`frames` is the number of frames, and `"watch": {"boundary": 40}` requests the maps. `width` is that of the
+whole picture, `height` that of the losses.
 
 """
 
@@ -120,6 +121,18 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": _CONTENT, "description": "The picture."},
     304: {"description": "The copy that If-None-Match names is right."},
 }
+
+_POSTED: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+}
+"""What all pictures of a body have in the OpenAPI document."""
+
+_ASKED: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+}
+"""The same of those whose request is in the query."""
 
 _FILM_ANSWERS = {**_ANSWERS, 200: {"content": _SVG, "description": "The picture."}}
 
@@ -164,9 +177,8 @@ async def get_functions(
 @posted.post(
     "/plots/gradient-flow.{form}",
     summary="Draw a network's gradient",
-    description="The gradient of each layer, theory beside it. " + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+    description="The gradient of each layer, compared with theory. " + DESCRIPTION,
+    **_POSTED,
 )
 async def post_gradient_flow(
     form: FormPath, query: Annotated[PictureQuery, Query()], body: GRADIENT_FLOW, request: Request
@@ -177,10 +189,9 @@ async def post_gradient_flow(
 
 @router.get(
     "/plots/gradient-flow.{form}",
-    summary="Draw networks' gradients, plain address",
+    summary="Draw networks' gradients, by URL",
     description=NETWORKS + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+    **_ASKED,
 )
 async def get_gradient_flow(
     form: FormPath, query: Annotated[NetworksPictureQuery, Query()], request: Request
@@ -194,8 +205,7 @@ async def get_gradient_flow(
     "/plots/gradient-flow-answers.{form}",
     summary="Draw answers",
     description=ANSWERS + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+    **_POSTED,
 )
 async def post_gradient_flow_answers(
     form: FormPath,
@@ -218,8 +228,7 @@ async def post_gradient_flow_answers(
     "/plots/mean-field.{form}",
     summary="Draw a phase diagram",
     description="The phase diagram over σ_w and σ_b. " + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+    **_POSTED,
 )
 async def post_mean_field(
     form: FormPath, query: Annotated[PictureQuery, Query()], body: DIAGRAM, request: Request
@@ -230,10 +239,9 @@ async def post_mean_field(
 
 @router.get(
     "/plots/mean-field.{form}",
-    summary="Draw a phase diagram, plain address",
+    summary="Draw a phase diagram, by URL",
     description=PLAIN + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+    **_ASKED,
 )
 async def get_mean_field(
     form: FormPath, query: Annotated[DiagramPictureQuery, Query()], request: Request
@@ -245,10 +253,8 @@ async def get_mean_field(
 @posted.post(
     "/plots/training.{form}",
     summary="Draw a training",
-    description="Loss and accuracy step by step, and the decision boundaries that are watched. "
-    + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 413, 415, 422, 503, 504)},
+    description="Loss and accuracy step by step, and the watched decision boundaries. " + DESCRIPTION,
+    **_POSTED,
 )
 async def post_training(
     form: FormPath, query: Annotated[PictureQuery, Query()], body: TRAINING, request: Request
@@ -259,10 +265,9 @@ async def post_training(
 
 @router.get(
     "/plots/training.{form}",
-    summary="Draw a training, plain address",
+    summary="Draw a training, by URL",
     description=PLAIN + DESCRIPTION,
-    response_class=Response,
-    responses={**_ANSWERS, **responses(400, 406, 422, 503, 504)},
+    **_ASKED,
 )
 async def get_training(
     form: FormPath, query: Annotated[TrainingPictureQuery, Query()], request: Request

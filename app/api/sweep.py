@@ -39,8 +39,8 @@ one `start`, one `cell` or `failed` for each cell as it completes, in any order,
 `end`. With `Accept: text/event-stream` the lines come as events of those names.
 
 A cell's figures are those of `POST /gradient-flow` for its request, without remedies. Nothing is stored: if
-the stream is cut off, ask for the missing `cells`. A value of the grid that is longer than 200 bytes is not
-repeated: `point` has `{"value": n}` in its stead, its place in the grid's list, from 0.
+the stream is interrupted, request the missing `cells`. A value of the grid that is longer than 200 bytes is
+not repeated: `point` has `{"value": n}` instead, its index in the grid's list.
 """
 
 HEARTBEAT = 1.0
@@ -245,7 +245,7 @@ def _report(future: Future[Report]) -> Report:
     except ActivationLabError as error:
         raise from_core(error) from None
     except Exception:  # noqa: BLE001  an unexpected error fails its cell, not the whole sweep
-        raise Problem(500, "something went wrong on our side; this cell may be tried again") from None
+        raise Problem(500, "an internal error; this cell may be requested again") from None
 
 
 def _error(problem: Problem) -> tuple[str, bytes]:

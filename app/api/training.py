@@ -28,22 +28,22 @@ from app.settings import Settings
 router = APIRouter(route_class=ArrayRoute, tags=["training"])
 
 DESCRIPTION = """\
-Trains small networks of several activations side by side, on the same data and from the same seeds, and tells
-what happens. With `Accept: text/event-stream` the answer comes as it happens: a `start` event, a `frame` for
-every few steps, then `result`; `application/jsonl` has the same as lines, each with its `type`. Else the
-answer is the result with all frames. What goes wrong after the start is an `error` with a problem document.
+Trains small networks with several activations side by side, on the same data and from the same seeds, and
+reports what happens. With `Accept: text/event-stream` the answer is streamed: a `start` event, a `frame`
+every few steps, then `result`; `application/jsonl` has the same as lines, each with its `type`. Otherwise
+the answer is the result with all frames. A failure after the start is an `error` with a problem document.
 
-A network is as in `POST /gradient-flow`, with a linear head that the loss looks at. All arithmetic is
-float64, derivatives are the catalogue's own. Run r of a seed is the same whatever stands beside it; `timing`
-alone differs from one time to the next. Frames are measured on all training examples, also between mini
+A network is as in `POST /gradient-flow`, with a linear head whose outputs the loss is computed from. All
+arithmetic is float64, with the catalogue's own derivatives. Run r of a seed does not depend on what else is
+trained; only `timing` differs between requests. Frames are measured on all training examples, also with mini
 batches.
 
-A run whose loss is no number any more, or a million times what it was, has `diverged`: that is a finding. Its
-figures are left out from there on; where no run is left they are null.
+A run whose loss becomes NaN, or a million times its first value, has `diverged`, which is a finding. Its
+figures are left out from then on; where no run is left they are null.
 
-With a multipart form, the JSON part `request` and the file part `weights` (as for `POST /gradient-flow`; the
-last matrix is the head's), all runs start from these weights and differ in the order of mini batches alone;
-`init` and `hidden` are not given then.
+With a multipart form of the JSON part `request` and the file part `weights` (as for `POST /gradient-flow`;
+the last matrix is the head's), all runs start from these weights and differ only in the order of mini
+batches; `init` and `hidden` are not given then.
 """
 
 

@@ -93,15 +93,15 @@ def _shape(fields: DataFields, loss_name: str) -> tuple[int, int, int]:
     if fields.inputs is None and fields.targets is None:
         kind = "rings" if fields.kind is None else fields.kind
         if fields.classes is not None and kind != "blobs":
-            raise InvalidValue("goes with blobs only", loc=("data", "classes"))
+            raise InvalidValue("is only for blobs", loc=("data", "classes"))
         features, outputs, count = data.shape(kind, fields.classes or data.BLOBS)
         return features, outputs, count if fields.count is None else fields.count
     if fields.inputs is None or fields.targets is None:
         missing = "inputs" if fields.inputs is None else "targets"
-        raise InvalidValue("inputs and targets go together", loc=("data", missing))
+        raise InvalidValue("inputs and targets must be given together", loc=("data", missing))
     for name in ("kind", "count", "noise", "classes"):
         if getattr(fields, name) is not None:
-            raise InvalidValue("must not be given beside inputs and targets", loc=("data", name))
+            raise InvalidValue("must not be given with inputs and targets", loc=("data", name))
     examples = _given(fields.model_copy(update={"held_out": None}), loss_name, 0).training
     return examples.features, examples.outputs, examples.count
 
@@ -155,7 +155,7 @@ def _hidden(body: TrainingRequest, call: Call) -> list[int]:
     if body.weights is None:
         return body.hidden
     if "hidden" in body.model_fields_set:
-        raise InvalidValue("must not be given beside weights, which say it", loc=("hidden",))
+        raise InvalidValue("must not be given with weights, which determine it", loc=("hidden",))
     pieces = Units(call).pieces
     return [len(matrix) // pieces for matrix in body.weights.matrices[:-1]]
 
@@ -176,7 +176,7 @@ def _weights(body: TrainingRequest, call: Call) -> tuple[Initialiser | GivenWeig
     """Weights or initialiser of the hidden layers, and initialiser of the head."""
     if body.weights is not None:
         if "init" in body.model_fields_set:
-            raise InvalidValue("must not be given beside weights, which say it", loc=("init",))
+            raise InvalidValue("must not be given with weights, which determine it", loc=("init",))
         return body.weights, linear()
     if isinstance(body.init, Sigmas):
         drawn = gaussian(body.init.sigma_w, body.init.sigma_b)

@@ -40,11 +40,11 @@ PRINTED = np.dtype(np.float32)
 router = APIRouter(route_class=ArrayRoute, tags=["values"])
 
 DESCRIPTION = """\
-A kernel's own numbers in, a judgement out: how far each lies from the exact answer, which special inputs go
-wrong, and what the errors look like they come from.
+Judges a kernel by its own numbers: how far each is from the exact answer, which special inputs are wrong, and
+what most probably causes the errors.
 
-Gated units (glu, swiglu, …) and softmax's kin are judged row by row along `axis`: their `inputs` are needed,
-and their `derivative` is the Jacobians, as `POST /activate` has them.
+Gated units (glu, swiglu, …) and functions related to softmax are judged row by row along `axis`: they need
+`inputs`, and their `derivative` is the Jacobians, as in the answer of `POST /activate`.
 
 With `inputs` null the outputs are those for every number of `dtype`, in the order of the bit patterns: 65,536
 for bfloat16 and float16, 256 for an 8-bit format.
@@ -53,8 +53,8 @@ A form sends the arrays as a file: a JSON part `request`, and a part `arrays` in
 bfloat16 and float8 as they are, or `.npz`, with the members `outputs` and, if wanted, `inputs`, `derivative`
 and `second_derivative`. Where `request` names no `dtype` it is that of the outputs.
 
-Numbers that are no numbers of `dtype` are refused; their decimals may be the shortest ones that `dtype`, or
-float32, tells apart.
+Numbers that `dtype` does not have are refused; decimals may be the shortest that identify a number of
+`dtype`, or of float32.
 """
 
 
@@ -116,7 +116,8 @@ def _call(function: str, body: VerifyRequest) -> Call:
 
 def _check_row_request(activation: Rowwise, body: VerifyRequest) -> None:
     if has_weights(activation):
-        message = "mixes elements by weights; allowed: elementwise functions, gated units and softmax's kin"
+        message = "mixes elements by weights; allowed: elementwise functions, gated units and functions "
+        "related to softmax"
         raise InvalidValue(f"{activation.name} {message}", loc=("function",))
     if body.inputs is None:
         raise InvalidValue("are needed: the function mixes elements", loc=("inputs",))

@@ -16,8 +16,8 @@ class ActivateRequest(Model):
     """An array and a function to apply to it."""
 
     function: FunctionName = Field(
-        description="Canonical name, a framework's own behind its prefix (`torch:LeakyReLU`), or a formula "
-        "in x (`formula:x * tanh(softplus(beta * x))`)."
+        description="Canonical name, a framework's own name after its prefix (`torch:LeakyReLU`), or a "
+        "formula in x (`formula:x * tanh(softplus(beta * x))`)."
     )
     inputs: NumberArray = Field(description="A number or nested arrays of any shape.")
     params: dict[str, ParamValue] = Field(default_factory=dict, description="The function's parameters.")
@@ -26,7 +26,7 @@ class ActivateRequest(Model):
         ge=0,
         le=8,
         strict=True,
-        description="The highest derivative wanted: up to 2, or up to 8 where rounding is proved or the "
+        description="The highest derivative to compute: at most 2, or 8 where rounding is proved or the "
         "function is a formula.",
     )
     dtype: DtypeName = Field(
@@ -41,8 +41,8 @@ class ActivateRequest(Model):
     )
     overflow: Literal["format", "saturate"] = Field(
         "format",
-        description="What overflows becomes what the format's standard says, or the format's largest number. "
-        "With `saturate` or `flush` the numbers of an elementwise function are proved.",
+        description="What an overflow becomes: what the format's standard says, or the format's largest "
+        "number. With `saturate` or `flush` the numbers of an elementwise function are proved.",
         # `format` is a method of Python's strings: no name for a member of an enumeration in a client.
         json_schema_extra={"x-enum-varnames": ["BY_FORMAT", "SATURATE"]},
     )
@@ -52,8 +52,8 @@ class ActivateRequest(Model):
     axis: AxisNumber | Annotated[list[AxisNumber], Field(min_length=1, max_length=64)] | None = Field(
         None,
         description="Axis of the elements that are mixed (softmax, Maxout), or that a one-dimensional "
-        "parameter runs along; softmax and its kin also mix a list of axes. The last one, unless the "
-        "framework's name says otherwise.",
+        "parameter runs along; softmax and related functions also mix a list of axes. The last one, unless "
+        "the framework's name says otherwise.",
     )
     upstream: NumberArray | None = Field(
         None, description="dL/d(outputs); asks for dL/d(inputs) and dL/d(parameters)."

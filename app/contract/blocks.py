@@ -51,10 +51,10 @@ class TransformerBlockFields(Model):
     """
 
     kind: Literal["transformer"]
-    heads: int = Field(8, ge=1, le=10**6, strict=True, description="They must divide the width.")
+    heads: int = Field(8, ge=1, le=10**6, strict=True, description="Must divide the width.")
     mlp_ratio: float = Field(4.0, gt=0, le=1000)
     norm: Literal["pre", "post"] | None = Field("pre", description=_NORM)
-    causal: bool = Field(True, strict=True, description="No token looks at later ones.")
+    causal: bool = Field(True, strict=True, description="No token attends to later ones.")
     cross_attention: bool = Field(
         False,
         strict=True,
@@ -80,8 +80,8 @@ class ConvolutionBlockFields(Model):
 class RecurrentBlockFields(Model):
     """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
 
-    `depth` counts the times, at all of which the weights are the same; x_t is drawn anew, or `inputs` are
-    batch × times × features. The loss looks at the last time. Of several `layers` the h_t
+    `depth` counts the time steps, which share the weights; x_t is drawn anew, or `inputs` are
+    batch × times × features. The loss depends on the last time step. Of several `layers` the h_t
     of one is the x_t of the next; figures are over all of them, and from the second layer on the names of
     matrices end with `_l1` and so on.
     With `bidirectional` step k of K is time k of the one direction, and time K + 1 − k of the other, whose
@@ -90,17 +90,17 @@ class RecurrentBlockFields(Model):
 
     kind: Literal["recurrent"]
     cell: Literal["rnn", "lstm", "gru"] = "rnn"
-    layers: int = Field(1, ge=1, le=100, strict=True, description="One over the other, as `num_layers`.")
+    layers: int = Field(1, ge=1, le=100, strict=True, description="Stacked, as `num_layers`.")
     bidirectional: bool = Field(
         False,
         strict=True,
-        description="Each layer reads the times from the last to the first as well, with weights of its own.",
+        description="Each layer also reads the time steps from last to first, with weights of its own.",
     )
     forget_bias: float = Field(
         1.0, ge=-1e6, le=1e6, description="Added to the bias of an LSTM's forget gate; others have none."
     )
     features: int | None = Field(
-        None, ge=1, le=10**12, strict=True, description="Numbers of each x_t; as many as h has by default."
+        None, ge=1, le=10**12, strict=True, description="Length of each x_t; by default that of h."
     )
 
 

@@ -21,10 +21,10 @@ class ParameterFacts(Model):
     symbol: str = Field(description="LaTeX.")
     description: Texts
     domain: str = Field(description="The values allowed, in words.")
-    default: NumberArray | None = Field(description="None where a value must be given or may be left out.")
+    default: NumberArray | None = Field(description="Null where a value must be given or may be left out.")
     required: bool
     typical: tuple[float, float] = Field(description="The range of sensible values.")
-    learnable: bool = Field(description="`upstream` answers dL/d(this parameter).")
+    learnable: bool = Field(description="With `upstream` the answer has dL/d(this parameter).")
     shape: list[str] | None = Field(description="The axes of an array parameter.")
 
 
@@ -51,9 +51,9 @@ class FrameworkFacts(Model):
 
     names: list[str] = Field(description="As `function` takes them, with the framework's prefix.")
     parameters: dict[str, NumberArray | None] = Field(
-        description="The framework's parameters and defaults; None where the framework demands a value."
+        description="The framework's parameters and defaults; null where the framework requires a value."
     )
-    switches: dict[str, str | bool] = Field(description="Switches that choose this function under the name.")
+    switches: dict[str, str | bool] = Field(description="Switches that select this function under the name.")
 
 
 class VocabularyFacts(Model):
@@ -68,7 +68,7 @@ class VocabularyFacts(Model):
 
 
 class GainFacts(Model):
-    """What to scale weights by so that a layer keeps its input's size, for standard normal inputs Z."""
+    """Factors of the weights with which a layer keeps its input's scale, for standard normal inputs Z."""
 
     standard: NumberArray = Field(description="1/√Var φ(Z).")
     he: NumberArray = Field(description="1/√E φ(Z)².")
@@ -86,7 +86,7 @@ class FunctionFacts(Model):
     vocabulary: VocabularyFacts | None = Field(description="For a framework's name, its framework.")
     at: dict[str, NumberArray] = Field(
         description="The parameters, by canonical names, that the facts hold at; for one that a framework "
-        "demands, the function's own default."
+        "requires, the function's own default."
     )
     title: Texts
     summary: Texts
@@ -97,7 +97,7 @@ class FunctionFacts(Model):
     constraints: list[str] = Field(description="Relations between parameters, as LaTeX.")
     range: str | None = Field(description="LaTeX.")
     limits: tuple[NumberArray | None, NumberArray | None] | None = Field(
-        description="f at −∞ and at +∞; None where there is no limit."
+        description="f at −∞ and at +∞; null where there is no limit."
     )
     largest_slope: NumberArray | None
     zero_centred: bool | None = Field(description="The mean output for a standard normal input is zero.")
@@ -105,7 +105,7 @@ class FunctionFacts(Model):
     smoothness: NumberArray | None = Field(description="How many derivatives are continuous; −1 for a jump.")
     saturates: list[str] | None = Field(description="The sides on which the slope tends to zero.")
     kinks: list[KinkFacts]
-    gains: GainFacts | None = Field(description="None for a function that mixes elements.")
+    gains: GainFacts | None = Field(description="Null for a function that mixes elements.")
     references: list[ReferenceFacts]
     frameworks: list[FrameworkFacts]
     mathml: dict[str, str] = Field(
@@ -119,12 +119,14 @@ class FunctionSummary(Model):
     name: str
     function: str = Field(description="The canonical name.")
     switches: dict[str, str | bool] = Field(
-        description="Switches that choose this function among several under the name."
+        description="Switches that select this function among several under the name."
     )
     title: Texts
     summary: Texts
     kind: str
-    of_units: bool = Field(description="Whether a network's units can have it (`POST /gradient-flow`).")
+    of_units: bool = Field(
+        description="Whether a network can have it as its activation (`POST /gradient-flow`)."
+    )
     latex: str
     zero_centred: bool
     saturates: list[str]
@@ -136,5 +138,5 @@ class Catalogue(Model):
 
     functions: list[FunctionSummary]
     frameworks: list[VocabularyFacts] = Field(
-        description="The frameworks whose names can be asked for, or the one that was."
+        description="The frameworks whose names can be listed, or the requested one."
     )

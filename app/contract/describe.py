@@ -16,7 +16,7 @@ class DescribeRequest(Model):
 
     function: FunctionName = Field(description="`formula:` and an expression in x.")
     params: dict[str, ParamValue] = Field(
-        default_factory=dict, description="A number for every name in the formula beside x."
+        default_factory=dict, description="A number for every name in the formula other than x."
     )
 
 
@@ -29,7 +29,7 @@ class ComputedKink(Model):
 
 
 class ComputedRange(Model):
-    """The least and the greatest value, or their bounds where they are only tended to."""
+    """The least and the greatest value, or their bounds where these are only approached."""
 
     low: NumberArray
     high: NumberArray
@@ -44,11 +44,11 @@ class DescribeResponse(Model):
     params: dict[str, NumberArray]
     computed: Literal[True] = Field(description="These facts were found by computation, not stated.")
     same_as: str | None = Field(
-        description="The entry of the catalogue that this is, at its defaults: equal to the last bit of a "
-        "double wherever it was compared."
+        description="The catalogue's entry that is the same function, at its defaults: every double "
+        "compared was equal."
     )
     latex: list[str | None] = Field(description="f, f′ and f″; null where it would fill a page.")
-    parameters: list[str] = Field(description="Names in the formula beside x.")
+    parameters: list[str] = Field(description="Names in the formula other than x.")
     range: ComputedRange | None
     limits: tuple[NumberArray | None, NumberArray | None] = Field(
         description="f at −∞ and at +∞; null where there is none, or none was found."
@@ -60,4 +60,4 @@ class DescribeResponse(Model):
     saturates: list[str] = Field(description="The sides on which the slope tends to zero.")
     kinks: list[ComputedKink]
     gains: GainFacts | None
-    mathml: dict[str, str] = Field(description="The LaTeX above as MathML, by its LaTeX.")
+    mathml: dict[str, str] = Field(description="MathML of every LaTeX text above.")

@@ -38,7 +38,7 @@ class DistributionFields(Model):
     gain: float = Field(1.0, ge=0, le=1e6)
     fan: Literal["in", "out", "average", "none"] = Field(
         "in",
-        description="With `none` gain is the standard deviation itself. No matter where orthogonal.",
+        description="With `none` gain is the standard deviation itself. It has no effect with `orthogonal`.",
     )
 
 
@@ -50,12 +50,12 @@ class LayerActivation(Model):
 
 
 class DropoutFields(Model):
-    """Values left out at random while a network trains: after every activation but the last layer's.
+    """Values set to zero at random in training, after every activation but the last layer's.
 
     In a transformer standard dropout is where `torch.nn.TransformerEncoderLayer` has it.
     """
 
-    rate: float = Field(ge=0, lt=1, description="The probability of being left out.")
+    rate: float = Field(ge=0, lt=1, description="The probability that a value is dropped.")
     kind: Literal["standard", "alpha"] = Field("standard", description="`alpha` is SELU's.")
 
 
@@ -74,7 +74,7 @@ class ResidualFields(Model):
 def _from_a_form(value: Any) -> GivenWeights | StateDict | None:
     if value is None or isinstance(value, GivenWeights | StateDict):
         return value
-    message = "weights are a file: the part of that name in a multipart form, beside the part request"
+    message = "weights are a file: the part of that name in a multipart form, next to the part request"
     raise PydanticCustomError("weights", message)
 
 
@@ -104,9 +104,9 @@ class GradientFlowRequest(Model):
         "object with `activation` and `params`."
     )
     params: dict[str, ParamValue] = Field(
-        default_factory=dict, description="The activation's parameters; not beside a list."
+        default_factory=dict, description="The activation's parameters; not with a list."
     )
-    depth: Size | None = Field(None, description="Layers, 50 by default; not beside a list of widths.")
+    depth: Size | None = Field(None, description="Layers, 50 by default; not with a list of widths.")
     width: Size | list[Size] = Field(
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
@@ -117,7 +117,7 @@ class GradientFlowRequest(Model):
         "none the σ_w that keeps the signal's mean square), `lsuv` (orthogonal, then each layer scaled to "
         "unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each layer.",
     )
-    sigma_b: float = Field(0.0, ge=0, le=1e6, description='Beside `"init": "critical"`: σ_b of the biases.')
+    sigma_b: float = Field(0.0, ge=0, le=1e6, description='With `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")
     residual: ResidualFields | None = None
     dropout: DropoutFields | None = None
@@ -137,19 +137,19 @@ class GradientFlowRequest(Model):
     memory: NumberArray | None = Field(
         None,
         description="Of a transformer with `cross_attention`: the tokens that the second attention looks at, "
-        "tokens × width; by default the network's own inputs. What goes back to them ends there.",
+        "tokens × width; by default the network's own inputs. The gradient ends there.",
     )
     networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
     dtype: Literal["float64", "float32"] = "float64"
     engine: Literal["auto", "dense", "deferred"] = Field(
-        "auto", description="`dense` makes the weights, `deferred` never does."
+        "auto", description="`dense` creates the weights, `deferred` never does."
     )
     train: bool = Field(
         False,
         strict=True,
-        description="Tries the verdict: adds what comes of a short training of such networks on handwritten "
-        "digits.",
+        description="Tests the verdict: adds the result of a short training of such networks on "
+        "handwritten digits.",
     )
     weights: WeightsPart = None
 
@@ -219,10 +219,10 @@ class MixedPrecisionFields(Model):
 
     overflow: int | None = Field(description="The first layer whose signal overflows.")
     smallest_loss_scale: float | None = Field(
-        description="Powers of two: with less, the typical gradient of some layer or its weights is "
+        description="A power of two: below it, the typical gradient of some layer or its weights is "
         "subnormal. Null where no scale is safe."
     )
-    largest_loss_scale: float | None = Field(description="With more, the largest gradient overflows.")
+    largest_loss_scale: float | None = Field(description="Above it, the largest gradient overflows.")
 
 
 class GradientFields(Model):
@@ -240,12 +240,12 @@ class TheoryLayer(Model):
     """Mean-field theory of one layer."""
 
     q: Figure = Field(description="Variance of pre-activations.")
-    chi: Figure = Field(description="What this layer multiplies the gradient's second moment by.")
-    gradient_log10_rms: Figure = Field(description="As measured, at infinite width.")
+    chi: Figure = Field(description="The factor by which this layer changes the gradient's second moment.")
+    gradient_log10_rms: Figure = Field(description="The measured figure at infinite width.")
 
 
 class BasinFields(Model):
-    """Variances of the first pre-activations, and the one that all of them end at."""
+    """Variances of the first pre-activations, and the one that all of them converge to."""
 
     low: Figure
     high: Figure
@@ -253,7 +253,7 @@ class BasinFields(Model):
 
 
 class FiniteWidthFields(Model):
-    """What a finite width adds, for one input: log10_ratio is near normal with this mean and range."""
+    """The effect of a finite width, for one input: log10_ratio is nearly normal, with this mean and range."""
 
     beta: Figure = Field(description="Σ 1/width over the layers below the last.")
     mean: Figure
@@ -263,9 +263,9 @@ class FiniteWidthFields(Model):
 
 
 class TheoryFields(Model):
-    """The same network at infinite width, started where it starts.
+    """The same network at infinite width, with the same inputs.
 
-    With normalisation, residual branches, dropout or layers that differ it is followed layer by layer;
+    With normalisation, residual branches, dropout or layers that differ it is computed layer by layer;
     `q_star`, `chi_1` and `xi_gradient` are then what the last layers have settled at.
     """
 
@@ -278,10 +278,10 @@ class TheoryFields(Model):
     predicted_log10_ratio: Figure
     critical_sigma_w: Figure
     finite_width: FiniteWidthFields | None = Field(
-        description="Of plain layers without normalisation, branches and dropout."
+        description="For plain layers without normalisation, branches and dropout."
     )
     basins: list[BasinFields] = Field(
-        description="Where networks with other inputs would end: one entry where that is the same."
+        description="Where networks with other inputs converge: one entry if all converge to the same."
     )
     layers: list[TheoryLayer]
 
@@ -297,7 +297,7 @@ class TensorFields(Model):
 
 
 class OriginFields(Model):
-    """What became of the tensors of a state dict."""
+    """How the tensors of a state dict were used."""
 
     module: str = Field(description="The module that has these names.")
     blocks: int
@@ -317,16 +317,16 @@ class Sentences(Model):
 
 
 class FindingFields(Model):
-    """One thing that keeps the network from learning, and the figures that say so."""
+    """One reason why the network does not learn, and the figures that show it."""
 
     state: Illness
-    layer: int | None = Field(description="The layer that shows it, where it is one layer's.")
+    layer: int | None = Field(description="The layer that shows it, where it is a single one.")
     evidence: dict[str, Figure]
     summary: Sentences
 
 
 class VerdictFields(Model):
-    """Can it learn, and what keeps it from learning."""
+    """Whether the network can learn, and if not, why."""
 
     state: State = Field(description="That of the first finding; healthy without one.")
     layer: int | None = Field(description="That of the first finding.")
@@ -344,34 +344,34 @@ class RemedyFields(Model):
 
 
 class AccuracyFields(Model):
-    """How well a formula was worked out in double precision: f and f′ against ball arithmetic.
+    """How accurately a formula was evaluated in double precision: f and f′ against ball arithmetic.
 
-    Of layers with different formulas, the worst.
+    With several formulas, that of the least accurate.
     """
 
-    low: float = Field(description="The smallest argument that the formula had.")
+    low: float = Field(description="The formula's smallest argument.")
     high: float = Field(description="The largest.")
     points: int = Field(description="Points between them at which it was checked.")
     largest_error: float = Field(description="The largest difference of f or f′ from the exact value.")
     largest_relative_error: float = Field(
-        description="The same as a share of the exact value, subnormal ones left out."
+        description="The same relative to the exact value, where that is not subnormal."
     )
 
 
 class TrialFields(Model):
-    """What came of a short training: the layers between 64 pixels and a linear head, SGD with momentum."""
+    """The result of a short training: the layers between 64 pixels and a linear head, SGD with momentum."""
 
     task: Literal["digits"]
     state: Literal["learns", "does_not_learn", "diverges", "not_tried"] = Field(
-        description="`learns` from half of the held-out digits right; `not_tried` where the networks are too "
-        "deep to train here."
+        description="`learns` if at least half of the held-out digits are right; `not_tried` where the "
+        "networks are too deep to train here."
     )
     width: int = Field(
-        description="Units of the widest layer; fewer than asked for where these are too many."
+        description="Units of the widest layer; fewer than requested where those are too many."
     )
     steps: int = Field(description="0 where it was not tried.")
     runs: int
-    diverged: int = Field(description="Runs that have; the figures are the others'.")
+    diverged: int = Field(description="Runs that have diverged; the figures are those of the others.")
     loss: OptionalSpread = Field(description="On the training examples, at the end.")
     accuracy: OptionalSpread = Field(description="On the digits held out.")
     summary: Sentences
@@ -395,9 +395,9 @@ class GradientFlowResponse(Model):
     )
     verdict: VerdictFields
     remedies: list[RemedyFields]
-    training: TrialFields | None = Field(None, description="Where `train` asked for it.")
+    training: TrialFields | None = Field(None, description="Where `train` requested it.")
     formula: AccuracyFields | None = Field(None, description="Where an activation is a formula.")
     memory: Literal["inputs", "given"] | None = Field(
         None, description="What a second attention looked at: the network's own inputs, or `memory`."
     )
-    weights: OriginFields | None = Field(None, description="Where blocks are made of a state dict.")
+    weights: OriginFields | None = Field(None, description="Where blocks are made from a state dict.")

@@ -8,6 +8,6 @@ from app.contract.arrays import Model
 
 
 class Health(Model):
-    """Whether the service is there."""
+    """Whether the service is up."""
 
     status: Literal["ok"]

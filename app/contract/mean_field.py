@@ -29,7 +29,7 @@ Phases = TypeAliasType(
 
 
 class MeanFieldRequest(Model):
-    """An activation and the places of a phase diagram."""
+    """An activation and the points of a phase diagram."""
 
     activation: FunctionName = Field(description="As `function` of `POST /activate`; elementwise.")
     params: dict[str, ParamValue] = Field(default_factory=dict, description="The activation's parameters.")
@@ -44,10 +44,14 @@ class MeanFieldResponse(Model):
     """Fixed points and depth scales, arrays of `shape`."""
 
     activation: str = Field(description="Canonical name.")
-    shape: list[int] = Field(description="What sigma_w and sigma_b broadcast to.")
-    q_star: NumberArray = Field(description="Where the variance of pre-activations ends; may be infinite.")
-    c_star: NumberArray = Field(description="Where the correlation of two inputs ends.")
-    chi_1: NumberArray = Field(description="What one layer multiplies the gradient's second moment by.")
+    shape: list[int] = Field(description="The broadcast shape of sigma_w and sigma_b.")
+    q_star: NumberArray = Field(
+        description="The fixed point of the variance of pre-activations; may be infinite."
+    )
+    c_star: NumberArray = Field(description="The fixed point of the correlation of two inputs.")
+    chi_1: NumberArray = Field(
+        description="The factor by which one layer changes the gradient's second moment."
+    )
     xi_q: NumberArray = Field(description="Layers over which q − q* shrinks by e.")
     xi_c: NumberArray = Field(description="Layers over which c − c* shrinks by e.")
     xi_gradient: NumberArray = Field(description="Layers over which the second moment changes by e.")
@@ -57,6 +61,6 @@ class MeanFieldResponse(Model):
     )
     formula: AccuracyFields | None = Field(
         None,
-        description="Where the activation is a formula: how well it was worked out over nine standard "
+        description="Where the activation is a formula: how accurately it was evaluated over nine standard "
         "deviations of the largest finite q_star, or of 1.",
     )

@@ -17,7 +17,7 @@ _LONGEST_FUNCTION = 1_200
 """Characters of the longest formula, with its prefix and some blanks."""
 
 FunctionName = TypeAliasType("FunctionName", Annotated[str, Field(max_length=_LONGEST_FUNCTION)])
-"""A canonical name (``tanh``), a framework's own behind its prefix (``torch:Tanh``), or ``formula:…``."""
+"""A canonical name (``tanh``), a framework's own name after its prefix (``torch:Tanh``), or ``formula:…``."""
 
 DtypeName = TypeAliasType("DtypeName", Annotated[str, Field(max_length=_LONGEST)])
 """A number format."""

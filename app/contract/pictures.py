@@ -26,8 +26,15 @@ class PictureQuery(Model):
     theme: Literal["light", "dark"] = Field("light", description="Colours for a light or a dark page.")
     lang: Literal["en", "ko"] = Field("en", description="Language of titles and labels.")
     width: int = Field(560, ge=160, le=1600, description="Width of the drawing area, in pixels.")
-    height: int = Field(300, ge=80, le=1200, description="Height of the drawing area, of each if several.")
-    scale: float = Field(2.0, ge=0.5, le=4, description="PNG alone: pixels of the file for each of these.")
+    height: int = Field(
+        300,
+        ge=80,
+        le=1200,
+        description="Height of the drawing area in pixels; of each one if there are several.",
+    )
+    scale: float = Field(
+        2.0, ge=0.5, le=4, description="PNG only: pixels of the file per pixel of the picture."
+    )
 
 
 class FunctionsPictureQuery(PictureQuery):
@@ -135,11 +142,13 @@ class DrawnAnswer(Drawn):
 
 
 class LabelledAnswer(Model):
-    """An answer, and what the legend calls its network."""
+    """An answer, and its network's name in the legend."""
 
     label: str = Field(max_length=300)
     answer: DrawnAnswer
-    faint: bool = Field(False, strict=True, description="Drawn pale, as what the others are held against.")
+    faint: bool = Field(
+        False, strict=True, description="Drawn pale, as the one that others are compared with."
+    )
 
 
 class AnswersPictureRequest(Model):

@@ -29,11 +29,11 @@ Scalar: TypeAlias = bool | float | Annotated[str, Field(max_length=100)]
 
 
 class TensorParameters(Model):
-    """How an input tensor travels; what other servers ask of it (``content_type``) is passed over."""
+    """How an input tensor is sent; what is meant for other servers (``content_type``) is ignored."""
 
-    content_type: Name | None = Field(None, description="Of other servers; it changes nothing here.")
+    content_type: Name | None = Field(None, description="For other servers; ignored here.")
     binary_data_size: ByteCount | None = Field(
-        None, description="Its bytes behind the JSON object; it then has no `data`."
+        None, description="The number of its bytes after the JSON object; it then has no `data`."
     )
 
 
@@ -48,10 +48,10 @@ class InputTensor(Model):
 
 
 class OutputParameters(Model):
-    """How an output tensor travels; ``content_type`` is passed over as well."""
+    """How an output tensor is sent; ``content_type`` is ignored as well."""
 
-    content_type: Name | None = Field(None, description="Of other servers; it changes nothing here.")
-    binary_data: bool | None = Field(None, strict=True, description="As raw bytes behind the JSON object.")
+    content_type: Name | None = Field(None, description="For other servers; ignored here.")
+    binary_data: bool | None = Field(None, strict=True, description="As raw bytes after the JSON object.")
 
 
 class RequestedOutput(Model):
@@ -102,20 +102,23 @@ class InferParameters(BaseModel):
         "the last one by default.",
     )
     timeout: int = Field(
-        0, strict=True, ge=0, description="Microseconds the computation may take; 0 for as many as any."
+        0,
+        strict=True,
+        ge=0,
+        description="Microseconds that the computation may take; 0 for the service's own limit.",
     )
 
 
 class InferRequest(Model):
     """An inference request."""
 
-    id: str | None = Field(None, max_length=1000, description="Comes back in the answer.")
+    id: str | None = Field(None, max_length=1000, description="Repeated in the answer.")
     model_name: Name | None = Field(None, description="Some clients repeat it here; the path decides.")
     model_version: Name | None = Field(None, description="Likewise.")
     parameters: InferParameters = InferParameters()
     inputs: list[InputTensor] = Field(max_length=100)
     outputs: list[RequestedOutput] = Field(
-        default=[], max_length=100, description="The tensors wanted; without it, all there are."
+        default=[], max_length=100, description="The tensors to compute; by default all."
     )
 
 
@@ -126,7 +129,7 @@ class OutputTensorParameters(Model):
 
 
 class OutputTensor(Model):
-    """What came out, flat and in row-major order, in the datatype of `inputs`."""
+    """The results, flat and in row-major order, in the datatype of `inputs`."""
 
     name: str
     datatype: str
@@ -145,7 +148,7 @@ class InferResponse(Model):
 
 
 class ServerMetadata(Model):
-    """What this server is."""
+    """The server's name, version and extensions."""
 
     name: str
     version: str
@@ -161,7 +164,7 @@ class TensorMetadata(Model):
 
 
 class ModelMetadata(Model):
-    """What a model takes and gives. Each datatype of FP64, FP32, FP16 and BF16 is taken, and any shape."""
+    """A model's tensors. Each may be FP64, FP32, FP16 or BF16, and of any shape."""
 
     name: str
     versions: list[str]
@@ -172,7 +175,7 @@ class ModelMetadata(Model):
 
 
 class TensorConfiguration(Model):
-    """A tensor in Triton's words."""
+    """A tensor as in Triton."""
 
     name: str
     data_type: str
@@ -180,26 +183,26 @@ class TensorConfiguration(Model):
 
 
 class ModelConfiguration(Model):
-    """A model in Triton's words, as its performance analyzer asks for it."""
+    """A model's configuration as in Triton, whose performance analyzer requests it."""
 
     name: str
     platform: str
     backend: str
-    max_batch_size: int = Field(description="0: shapes are taken as they are.")
+    max_batch_size: int = Field(description="0: shapes have no batch axis.")
     version_policy: dict[str, dict[str, int]]
     input: list[TensorConfiguration]
     output: list[TensorConfiguration]
 
 
 class Duration(Model):
-    """How often, and how many nanoseconds in all."""
+    """How often, and the total in nanoseconds."""
 
     count: int = 0
     ns: int = 0
 
 
 class InferStatistics(Model):
-    """What became of requests, in Triton's words; there is no queue in front of a model."""
+    """Statistics of requests, as in Triton; there is no queue in front of a model."""
 
     success: Duration
     fail: Duration
@@ -228,7 +231,7 @@ class Statistics(Model):
 
 
 class ModelReadiness(Model):
-    """Whether a model takes requests."""
+    """Whether a model is ready."""
 
     name: str
     ready: bool
@@ -250,7 +253,7 @@ class Liveness(Model):
 
 
 class Readiness(Model):
-    """Whether the server takes requests."""
+    """Whether the server is ready."""
 
     ready: bool
 

@@ -15,7 +15,7 @@ class SweepRequest(Model):
 
     base: Annotated[
         dict[str, Any], WithJsonSchema({"allOf": [{"$ref": "#/components/schemas/GradientFlowRequest"}]})
-    ] = Field(description="A request for `POST /gradient-flow`; what the grid gives may be left out.")
+    ] = Field(description="A request for `POST /gradient-flow`; fields that the grid gives may be left out.")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         min_length=1,
         max_length=10,
@@ -23,7 +23,7 @@ class SweepRequest(Model):
         "Cells are numbered with the last field's values changing fastest.",
     )
     cells: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(
-        None, description="Only these cells, by number: what a stream that was cut off did not bring."
+        None, description="Only these cells, by number: those missing from an interrupted stream."
     )
 
 

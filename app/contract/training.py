@@ -67,48 +67,48 @@ class DataFields(Model):
         None,
         ge=0,
         le=1e6,
-        description="Standard deviation of what is added to every coordinate, 0.1 by default; in `line` the "
-        "scale of the logistic distribution that blurs the label. `digits` has none.",
+        description="Standard deviation of the noise added to every coordinate, 0.1 by default; in `line` "
+        "the scale of the logistic distribution that blurs the label. `digits` has none.",
     )
     classes: int | None = Field(
-        None, ge=2, le=100, strict=True, description="`blobs` alone: how many clouds, 3 by default."
+        None, ge=2, le=100, strict=True, description="Only for `blobs`: the number of clouds, 3 by default."
     )
     inputs: NumberArray | None = Field(None, description="Your own: count × features.")
     targets: NumberArray | None = Field(
         None,
         description="One for each input: class numbers from 0 for the logistic loss; for the squared loss "
-        "numbers to be met, or count × outputs.",
+        "the numbers to fit, or count × outputs.",
     )
     held_out: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="The share of examples, drawn at random, that is not trained on but measured on; of "
-        "`digits` a fifth by default, else 0.",
+        description="The share of examples, drawn at random, that is held out of training and measured on; "
+        "of `digits` a fifth by default, else 0.",
     )
 
 
 class OptimizerFields(Model):
-    """By which steps the loss is made small."""
+    """How the loss is minimised."""
 
     kind: OptimizerName = Field("sgd", description="`sgd`, or `adam` (β₁ 0.9, β₂ 0.999, ε 1e-8).")
     learning_rate: float = Field(0.1, gt=0, allow_inf_nan=False)
     momentum: float = Field(0.0, ge=0, lt=1, description="Of `sgd`.")
     batch: Size | None = Field(
-        None, description="Examples a step, in an order drawn anew for every epoch; all of them by default."
+        None, description="Examples per step, in a new random order for every epoch; all of them by default."
     )
 
 
 class WatchFields(Model):
-    """What to look at beside the figures."""
+    """What to record besides the figures."""
 
     boundary: int = Field(
         0,
         ge=0,
         le=1000,
         strict=True,
-        description="Points along each axis at which run 0 is asked: the decision boundary. For one or two "
-        "features.",
+        description="Points along each axis at which run 0 is evaluated: the decision boundary. For one or "
+        "two features.",
     )
     weights: list[tuple[Place, Place, Place]] = Field(
         default_factory=list,
@@ -128,7 +128,7 @@ class TrainingRequest(Model):
     hidden: list[Size] = Field(
         default_factory=lambda: [16, 16, 16],
         max_length=1000,
-        description="Units of each hidden layer. A linear head follows, whose size is the data's.",
+        description="Units of each hidden layer. A linear head of the size that the data need follows.",
     )
     init: TrainingInitName | Sigmas = Field(
         "he_normal",
@@ -145,7 +145,11 @@ class TrainingRequest(Model):
     runs: int = Field(8, ge=1, le=1000, strict=True, description="Networks of each activation.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
     frames: int = Field(
-        50, ge=1, le=100_000, strict=True, description="Frames wanted, the one before the first step aside."
+        50,
+        ge=1,
+        le=100_000,
+        strict=True,
+        description="Number of frames, without the one before the first step.",
     )
     watch: WatchFields = Field(default_factory=WatchFields)
     weights: LayersPart = None
@@ -183,18 +187,20 @@ class LayerFrame(Model):
 class ActivationFrame(Model):
     """One activation's networks at one step."""
 
-    activation: str = Field(description="As it was named.")
-    diverged: int = Field(description="Runs that have diverged; the figures are the others'.")
+    activation: str = Field(description="As named in the request.")
+    diverged: int = Field(description="Runs that have diverged; the figures are those of the others.")
     loss: OptionalSpread
     accuracy: OptionalSpread
     held_out_loss: OptionalSpread
     held_out_accuracy: OptionalSpread
     layers: list[LayerFrame]
     boundary: NumberArray | None = Field(
-        description="What run 0 says at the points of `start.boundary`, rows upwards: the probability of "
+        description="The output of run 0 at the points of `start.boundary`, rows upwards: the probability of "
         "class 1 to three decimals, or the class; with the squared loss the output."
     )
-    weights: list[NumberArray | None] = Field(description="The watched ones of each run; null once diverged.")
+    weights: list[NumberArray | None] = Field(
+        description="The watched weights of each run; null once it has diverged."
+    )
 
 
 class Reached(OptionalSpread):
@@ -204,14 +210,14 @@ class Reached(OptionalSpread):
 
 
 class Diverged(Model):
-    """A run whose loss was no number any more, or a million times what it was."""
+    """A run whose loss became NaN, or a million times its first value."""
 
     run: int
     step: int
 
 
 class TimingFields(Model):
-    """Measured here and now: the only figures that are not the same every time."""
+    """Measured times: the only figures that differ from one request to the next."""
 
     step_seconds: OptionalSpread = Field(description="A step of all runs together, over the steps.")
     nanoseconds_per_element: OptionalSpread = Field(description="φ and φ′ of one number, over the frames.")
@@ -221,11 +227,11 @@ class ZigzagFields(Model):
     """How the watched weights moved."""
 
     path_over_distance: OptionalSpread = Field(description="Their path over the straight line to its end.")
-    reversals: OptionalSpread = Field(description="How often one of them turned round, mean over them.")
+    reversals: OptionalSpread = Field(description="How often a weight changed direction, mean over them.")
 
 
 class ActivationResult(Model):
-    """What came of one activation's networks."""
+    """The results of one activation's networks."""
 
     activation: str
     loss: OptionalSpread
@@ -233,10 +239,10 @@ class ActivationResult(Model):
     held_out_loss: OptionalSpread
     held_out_accuracy: OptionalSpread
     steps_to: dict[str, Reached] = Field(
-        description="By accuracy in percent; looked for at every step with full batches, else at every frame."
+        description="By accuracy in percent; checked at every step with full batches, else at every frame."
     )
     dead_units: OptionalSpread = Field(
-        description="Hidden units dead for good: at the end, and for a tenth of the steps at least."
+        description="Hidden units that stay dead: at the end, and for at least a tenth of the steps."
     )
     dead_units_by_layer: list[OptionalSpread]
     activation_mean: list[OptionalSpread] = Field(description="At the end, layer by layer.")
@@ -247,7 +253,7 @@ class ActivationResult(Model):
 
 
 class BoundaryPlace(Model):
-    """Where the decision boundary is looked for."""
+    """The grid on which the decision boundary is evaluated."""
 
     low: NumberArray = Field(description="The first point, by feature.")
     high: NumberArray = Field(description="The last point.")
@@ -265,7 +271,7 @@ class Networks(Model):
 
 
 class TrainingStart(Model):
-    """What is about to be trained."""
+    """What will be trained."""
 
     type: Literal["start"]
     steps: int
@@ -288,7 +294,7 @@ class TrainingFrame(Model):
 
 
 class TrainingResult(Model):
-    """What came of all of them."""
+    """The results of all networks."""
 
     type: Literal["result"]
     activations: list[ActivationResult]

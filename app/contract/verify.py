@@ -16,9 +16,10 @@ class VerifyRequest(Model):
     """A kernel's own numbers, and the function that it computes."""
 
     function: FunctionName | None = Field(
-        description="Canonical name, a framework's own behind its prefix (`torch:GELU`), or a formula in x. "
-        "Elementwise, or a gated unit or one of softmax's kin, row by row. Null: the function is looked for "
-        "among the elementwise ones of the catalogue; the judgement is then that of the best candidate."
+        description="Canonical name, a framework's own name after its prefix (`torch:GELU`), or a formula "
+        "in x. Elementwise, or a gated unit or a function related to softmax, row by row. Null: the "
+        "function is searched for among the elementwise ones of the catalogue; the judgement is then that "
+        "of the best candidate."
     )
     params: dict[str, ParamValue] = Field(
         default_factory=dict,
@@ -28,39 +29,39 @@ class VerifyRequest(Model):
     dtype: DtypeName = Field("float32", description="The format of the kernel's numbers.")
     axis: AxisNumber | Annotated[list[AxisNumber], Field(min_length=1, max_length=64)] | None = Field(
         None,
-        description="Of a function that mixes elements: the axis of a row, or for softmax's kin a list of "
-        "axes. Of an elementwise one: the axis that a one-dimensional parameter runs along. The last one, "
-        "unless the framework's name says otherwise.",
+        description="Of a function that mixes elements: the axis of a row, or for functions related to "
+        "softmax a list of axes. Of an elementwise one: the axis that a one-dimensional parameter runs "
+        "along. The last one, unless the framework's name says otherwise.",
     )
     inputs: NumberArray | None = Field(
         None,
-        description="What the kernel was given, rounded to `dtype`. Null: every number of a format of 16 "
+        description="The kernel's inputs, rounded to `dtype`. Null: every number of a format of 16 "
         "bits or fewer, in the order of the bit patterns. A function that mixes elements needs them.",
     )
     outputs: NumberArray = Field(
-        description="What the kernel answered, in the inputs' shape; of a gated unit half as "
-        "many along `axis`."
+        description="The kernel's outputs, in the inputs' shape; for a gated unit half as many along `axis`."
     )
     derivative: NumberArray | None = Field(
         None,
-        description="f′ by the kernel, in the same shape. Of a function that mixes elements the Jacobians: "
+        description="The kernel's f′, in the same shape. Of a function that mixes elements the Jacobians: "
         "outputs by inputs, the rows' axes moved to the end.",
     )
-    second_derivative: NumberArray | None = Field(None, description="f″ by the kernel, in the same shape.")
+    second_derivative: NumberArray | None = Field(None, description="The kernel's f″, in the same shape.")
     compute_dtype: DtypeName | None = Field(
         None,
-        description="The format that the kernel computes in, where it is known: causes are sought there.",
+        description="The format that the kernel computes in, where it is known: causes are searched for "
+        "there.",
     )
     subnormals: Literal["keep", "flush"] = Field(
         "keep", description="`flush`: subnormal inputs and answers may be zero."
     )
     tolerance_ulp: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None, description="Errors up to so many ulp are accepted."
+        None, description="Errors up to this many ulp are accepted."
     )
 
 
 class HistogramBin(Model):
-    """Errors above the end of the bin before and up to this one's."""
+    """Errors above the end of the previous bin and up to this one's."""
 
     ulp_up_to: NumberArray
     count: int
@@ -78,7 +79,7 @@ class WorstInput(Model):
     rounded: NumberArray = Field(description="The right number of the format.")
     ulp: NumberArray
     condition: float | None = Field(
-        description="|x f′/f|: how many ulp of error, or so, one ulp of the input makes already. Null at a "
+        description="|x f′/f|: roughly how many ulp of error one ulp of the input causes. Null at a "
         "kink, a root, where there is no number, and for functions that mix elements."
     )
     place: list[int] | None = Field(
@@ -109,7 +110,7 @@ class OrderJudgement(Model):
         description="An ulp is the spacing of the format at the exact answer. Infinity where only one of "
         "output and answer is a number."
     )
-    mean_ulp: float = Field(description="Of the errors that are finite.")
+    mean_ulp: float = Field(description="The mean of the finite errors.")
     correctly_rounded: float = Field(description="Share.")
     faithful: float = Field(description="Share that is one of the two neighbours of the exact answer.")
     histogram: list[HistogramBin]
@@ -120,8 +121,8 @@ class OrderJudgement(Model):
     false_infinities: int
     false_nans: int
     not_monotone: int | None = Field(
-        description="Neighbouring inputs where the output steps the wrong way; null where the exact answers "
-        "themselves go up and down."
+        description="Neighbouring inputs between which the output changes in the wrong direction; null "
+        "where the exact answers are not monotone."
     )
 
 
@@ -142,18 +143,18 @@ class KernelVerdict(Model):
 
 
 class Candidate(Model):
-    """A function that the numbers may be of, and how far they lie from it.
+    """A function that the kernel may compute, and how far its numbers are from it.
 
-    Of a large array, figures are those of 4,000 inputs spread evenly over all.
+    For a large array, figures are those of 4,000 evenly spaced inputs.
     """
 
     function: str
     params: dict[str, float]
-    frameworks: list[str] = Field(description="Prefixed names that stand for it.")
+    frameworks: list[str] = Field(description="Its names in frameworks.")
     max_ulp: NumberArray
     mean_ulp: float
-    equal: float = Field(description="Share of the numbers that are its correctly rounded ones.")
-    apart: NumberArray = Field(description="Ulps between it and the first candidate, at most.")
+    equal: float = Field(description="Share of the numbers that are its correctly rounded values.")
+    apart: NumberArray = Field(description="Its largest difference from the first candidate, in ulp.")
     differs: float = Field(description="Share of inputs for which the two round to different numbers.")
 
 
@@ -161,8 +162,8 @@ class VerifyResponse(Model):
     """The judgement."""
 
     function: str | None = Field(
-        description="The function that was judged: the best candidate, where none was named; null where none "
-        "comes near."
+        description="The function that was judged: the best candidate, where none was named; null where "
+        "none is close."
     )
     params: dict[str, NumberArray]
     dtype: str
@@ -171,5 +172,5 @@ class VerifyResponse(Model):
     causes: list[ErrorCause] = Field(description="The best first; empty where no known cause fits.")
     verdict: KernelVerdict
     candidates: list[Candidate] | None = Field(
-        description="Where `function` was null: at most five, the best first; empty where none comes near."
+        description="Where `function` was null: at most five, the best first; empty where none is close."
     )

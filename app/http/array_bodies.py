@@ -84,7 +84,7 @@ class ArrayBody(Body):
         """Raises `Problem` for a query string where no field stands in it."""
         media = self._media_type(request)
         if media != NPY and request.query_params:
-            raise Problem(422, f"with {media} no field stands in the query string")
+            raise Problem(422, f"with {media} no field may be in the query string")
 
     def _media_type(self, request: Request) -> str:
         plain_body(request.scope)
@@ -121,7 +121,7 @@ class ArrayBody(Body):
         except (InvalidValue, LimitExceeded) as error:
             raise from_core(error) from None
         if twice := sorted(filed.keys() & fields.keys() - {"dtype"}):
-            raise Unsuitable(f"{twice[0]} is given in the part {name}: no field of the part request")
+            raise Unsuitable(f"{twice[0]} is given in the part {name} and must not be in the part request")
         return {**filed, **fields}
 
 
@@ -165,7 +165,7 @@ def _json_value(text: str) -> Any:
     try:
         return json_body.loads(b'{"params":' + text.encode() + b"}", ARRAY_FIELDS)["params"]
     except (Malformed, UnicodeEncodeError):
-        raise Problem(422, "fields in the query string that are no names are JSON") from None
+        raise Problem(422, "fields in the query string must be JSON, except names") from None
 
 
 class ArrayRoute(BodyRoute):

@@ -83,7 +83,7 @@ async def _pieces(request: Request) -> list[bytes]:
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Problem(400, "the client left before the body was whole")
+            raise Problem(400, "the client disconnected before the body was complete")
         more = message.get("more_body", False)
         if chunk := message.get("body", b""):
             pieces.append(chunk)

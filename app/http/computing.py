@@ -29,6 +29,8 @@ async def computed(
 ) -> Result:
     """`ComputeThreads.run`, its exceptions as problems; large work is cancelled if the client disconnects."""
     threads: ComputeThreads = request.app.state.threads
+    if threads.inline(size, kind):
+        return work(map)
     running = threads.run(work, size=size, seconds=seconds, kind=kind)
     with failures:
         # Watching for a disconnect costs a small request more than its work.
@@ -76,13 +78,13 @@ def failures(error: BaseException) -> Problem | None:
     if isinstance(error, Busy):
         return Problem(503, "the service is busy; try again later", headers={"Retry-After": "1"})
     if isinstance(error, DeadlineExceeded):
-        return Problem(504, "the computation did not end in the time it had")
+        return Problem(504, "the computation did not finish before its deadline")
     if isinstance(error, MemoryError):
         return Problem(422, "the computation took more memory than a worker may use")
     if isinstance(error, Unavailable):
         return Problem(503, "the cluster that computes this does not answer", headers={"Retry-After": "5"})
     if isinstance(error, WorkerLost):
-        detail = "the process that computed this died each time it was tried; try again later"
+        detail = "the process that computed this died at every attempt; try again later"
         return Problem(503, detail, headers={"Retry-After": "1"})
     return None
 
@@ -93,7 +95,7 @@ async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Result])
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Problem(503, "the client has gone")
+            raise Problem(503, "the client has disconnected")
         return await task
     finally:
         task.cancel()

@@ -53,10 +53,10 @@ TAGS = {
     "values": "What is the value? Values, derivatives and gradients of activation functions.",
     "gradients": "Does the gradient survive? Deep networks, simulated, compared with theory and judged.",
     "training": "What is learned? Small networks trained side by side.",
-    "catalogue": "What is known of each function.",
-    "plots": "Pictures: SVG, PNG, or the Vega-Lite specification they are drawn from.",
+    "catalogue": "What is known about each function.",
+    "plots": "Pictures: SVG, PNG, or the Vega-Lite specification that they are drawn from.",
     "open inference protocol": "The same functions as models of the Open Inference Protocol (v2, REST).",
-    "health": "For whoever runs the service.",
+    "health": "For operators of the service.",
 }
 """Tags of the operations; each operation has one."""
 
@@ -75,7 +75,7 @@ TIMEOUT = {
     "name": "Request-Timeout",
     "in": "header",
     "required": False,
-    "description": "Seconds the computation may take, if fewer than the service's own limit.",
+    "description": "Seconds that the computation may take, if fewer than the service's own limit.",
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 

@@ -115,7 +115,7 @@ def problem(error: Exception) -> Problem:
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         detail = "the service has no file descriptor left for this; try again later"
         return Problem(503, detail, headers={"Retry-After": "1"})
-    return Problem(500, "something went wrong on our side; the request may be tried again")
+    return Problem(500, "an internal error; the request may be sent again")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
         for each in found[:MOST_ERRORS]
     ]
     more = f"; the first {MOST_ERRORS} are listed" if len(found) > MOST_ERRORS else ""
-    detail = f"{len(found)} field{'s are' if len(found) > 1 else ' is'} not as the schema asks{more}"
+    detail = f"{len(found)} field{'s do' if len(found) > 1 else ' does'} not match the schema{more}"
     return Problem(422, detail, code="urn:activation-lab:invalid-request", errors=listed)
 
 

@@ -23,7 +23,7 @@ _REFUSALS: Mapping[int, Mapping[str, Any]] = {
     },
     422: {
         "type": "urn:activation-lab:invalid-request",
-        "detail": "1 field is not as the schema asks",
+        "detail": "1 field does not match the schema",
         "errors": [
             {
                 "loc": ["body", "order"],
@@ -33,7 +33,7 @@ _REFUSALS: Mapping[int, Mapping[str, Any]] = {
         ],
     },
     503: {"type": "about:blank", "detail": "the service is busy; try again later"},
-    504: {"type": "about:blank", "detail": "the computation did not end in the time it had"},
+    504: {"type": "about:blank", "detail": "the computation did not finish before its deadline"},
 }
 
 REFUSALS: Mapping[int, Mapping[str, Any]] = {

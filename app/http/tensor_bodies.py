@@ -26,7 +26,7 @@ BYTES: dict[str, Any] = {
     "schema": {
         "type": "string",
         "format": "binary",
-        "description": f"The JSON object, as long as {HEADER_LENGTH} says, and raw tensors behind it.",
+        "description": f"The JSON object, as long as {HEADER_LENGTH} says, and raw tensors after it.",
     }
 }
 """The declaration of such a body in the OpenAPI document."""

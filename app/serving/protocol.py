@@ -98,7 +98,7 @@ _DETAILS = {
     400: "not a valid HTTP request",
     414: f"the request target may hold at most {LONGEST_TARGET:,} bytes",
     431: f"a request's head may hold at most {MOST_HEAD:,} bytes and {MOST_HEADERS} headers",
-    500: "something went wrong on our side; the request may be tried again",
+    500: "an internal error; the request may be sent again",
     501: "this method or transfer coding is not offered",
     503: "the service has as many connections as it can hold; try again later",
     505: "this service speaks HTTP/1.1",

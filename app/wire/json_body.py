@@ -60,7 +60,7 @@ def _parsed(body: bytes, arrays: Collection[str]) -> Any:
     except RecursionError:
         raise Malformed("nested too deeply") from None
     except KeyError:  # simdjson looks a key up to its first U+0000
-        raise Unsuitable("a key holds the character U+0000, which no name does") from None
+        raise Unsuitable("a key contains the character U+0000") from None
 
 
 def _read(document: Any, body: bytes, arrays: Collection[str]) -> Any:

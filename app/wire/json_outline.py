@@ -88,7 +88,7 @@ class _Outline:
     def rest(self) -> bytes:
         """The document with an empty array in place of each array that was found."""
         if len(self._text) - self._taken > LONGEST:
-            raise Malformed(f"what is no array of numbers takes more than {LONGEST:,} bytes")
+            raise Malformed(f"what is not an array of numbers takes more than {LONGEST:,} bytes")
         pieces = []
         place = 0
         for each in self.found:

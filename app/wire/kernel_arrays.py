@@ -84,7 +84,7 @@ def _name(dtype: np.dtype[Any]) -> str:
 def _check_format(stored: Stored, dtype: str) -> None:
     own = _name(stored.dtype)
     if own != dtype and FORMATS[own] not in _LONG:
-        raise InvalidValue(f"is {own}, not the dtype asked for", loc=(stored.name,))
+        raise InvalidValue(f"is {own}, not the requested dtype", loc=(stored.name,))
 
 
 def _check_shape(shape: Sequence[int]) -> None:

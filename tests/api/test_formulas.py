@@ -50,7 +50,7 @@ def test_a_proof_respects_the_client_s_deadline(client: InProcess, count: int) -
     }
     answer = client.post("/activate", json=body, headers={"Request-Timeout": "1e-6"})
     assert answer.status_code == 504
-    assert answer.json()["detail"] == "the computation did not end in the time it had"
+    assert answer.json()["detail"] == "the computation did not finish before its deadline"
 
 
 def test_parameters_upstream_and_the_binary_twin(client: InProcess) -> None:

@@ -141,7 +141,7 @@ def assert_refused(answer: Response, said: str, loc: Sequence[str] | None = None
 @pytest.mark.parametrize("name", REPLACED_BY_WEIGHTS)
 def test_fields_that_the_weights_replace_are_refused(client: InProcess, name: str) -> None:
     assert_refused(
-        post(client, SAFETENSORS, **{name: VALUES[name]}), "must not be given beside weights", [name]
+        post(client, SAFETENSORS, **{name: VALUES[name]}), "must not be given with weights", [name]
     )
 
 
@@ -183,7 +183,7 @@ def test_bad_fields(client: InProcess, fields: dict[str, Any], loc: str) -> None
 
 def test_weights_are_no_json(client: InProcess) -> None:
     for given in ([[1.0]], None):
-        assert_refused(post(client, SAFETENSORS, weights=given), "no field of the part request")
+        assert_refused(post(client, SAFETENSORS, weights=given), "must not be in the part request")
     answer = client.post("/gradient-flow", json={"activation": "tanh", "weights": [[[1.0]]]})
     assert_refused(answer, "the part of that name in a multipart form", ["weights"])
 
@@ -214,7 +214,7 @@ def test_a_request_part_of_something_else(client: InProcess, text: bytes) -> Non
 
 def test_no_field_stands_in_the_query_string(client: InProcess) -> None:
     answer = client.post("/gradient-flow?seed=1", **form(ARCHIVE, {"activation": "tanh"}))
-    assert_refused(answer, "no field stands in the query string")
+    assert_refused(answer, "no field may be in the query string")
 
 
 @pytest.mark.parametrize("path", ["/activate", "/mean-field"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from app.core.activations.definition import Elementwise, Reference, Text, formulas
 from app.core.activations.formula import Expression
+from app.core.activations.papers import DUGAS_2000
 from app.core.activations.parameters import POSITIVE, Parameter
 from app.core.activations.piecewise import finite, level
 from app.core.activations.sigmoidal import SIGMOID
@@ -474,13 +475,7 @@ PARAMETRIC_SOFTPLUS = Elementwise(
     monotone=True,
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
-    references=(
-        Reference(
-            authors="Dugas, Bengio, Bélisle, Nadeau, Garcia",
-            title="Incorporating Second-Order Functional Knowledge for Better Option Pricing",
-            year=2000,
-        ),
-    ),
+    references=(DUGAS_2000,),
 )
 
 SQRTSOFTPLUS = Elementwise(

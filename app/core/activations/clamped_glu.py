@@ -13,6 +13,7 @@ from typing import Final
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
 from app.core.activations.gated import SWISH
 from app.core.activations.glu import Gated, GatedUnit, half
+from app.core.activations.papers import OPENAI_2025
 from app.core.activations.parameters import POSITIVE, Parameter
 from app.core.activations.piecewise import level
 from app.core.arithmetic.double_double import Scaled, at_least, at_most, scalar, two_sum
@@ -117,14 +118,7 @@ SWIGLU_OAI = Rowwise(
     monotone=False,
     smoothness=0,
     saturates=frozenset({"negative", "positive"}),
-    references=(
-        Reference(
-            authors="OpenAI",
-            title="gpt-oss-120b & gpt-oss-20b Model Card",
-            year=2025,
-            identifier="arXiv:2508.10925",
-        ),
-    ),
+    references=(OPENAI_2025,),
 )
 
 CLAMPED_SWIGLU = Rowwise(

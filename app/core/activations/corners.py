@@ -9,6 +9,7 @@ import numpy as np
 
 from app.core.activations.definition import Elementwise, Reference, Text, formulas
 from app.core.activations.formula import Expression
+from app.core.activations.papers import CARLILE_2017, MAAS_2013, MCCULLOCH_1943, MISRA_2019, SAXE_2013
 from app.core.activations.parameters import NON_NEGATIVE, POSITIVE, Parameter
 from app.core.activations.piecewise import finite, level, proportional, unless_nan
 from app.core.activations.sigmoidal import ISRU
@@ -85,14 +86,7 @@ AFFINE = Elementwise(
     zero_centred=True,
     monotone=True,
     smoothness=np.inf,
-    references=(
-        Reference(
-            authors="Saxe, McClelland, Ganguli",
-            title="Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
-            year=2013,
-            identifier="arXiv:1312.6120",
-        ),
-    ),
+    references=(SAXE_2013,),
 )
 
 
@@ -128,14 +122,7 @@ BINARY_STEP = Elementwise(
     smoothness=-1,
     saturates=frozenset({"negative", "positive"}),
     kinks=("threshold",),
-    references=(
-        Reference(
-            authors="McCulloch, Pitts",
-            title="A logical calculus of the ideas immanent in nervous activity",
-            year=1943,
-            identifier="doi:10.1007/BF02478259",
-        ),
-    ),
+    references=(MCCULLOCH_1943,),
 )
 
 
@@ -172,14 +159,7 @@ HARD_MISH = Elementwise(
     smoothness=0,
     saturates=frozenset({"negative"}),
     kinks=("-2", "0"),
-    references=(
-        Reference(
-            authors="Misra",
-            title="Mish: A Self Regularized Non-Monotonic Activation Function",
-            year=2019,
-            identifier="arXiv:1908.08681",
-        ),
-    ),
+    references=(MISRA_2019,),
 )
 
 
@@ -288,13 +268,7 @@ CLAMPED_RELU = Elementwise(
     smoothness=0,
     saturates=frozenset({"positive"}),
     kinks=("0", "beta"),
-    references=(
-        Reference(
-            authors="Maas, Hannun, Ng",
-            title="Rectifier Nonlinearities Improve Neural Network Acoustic Models",
-            year=2013,
-        ),
-    ),
+    references=(MAAS_2013,),
 )
 
 
@@ -468,14 +442,7 @@ ISRLU = Elementwise(
     monotone=True,
     smoothness=2,
     saturates=frozenset({"negative"}),
-    references=(
-        Reference(
-            authors="Carlile, Delamarter, Kinney, Marti, Whitney",
-            title="Improving Deep Learning by Inverse Square Root Linear Units (ISRLUs)",
-            year=2017,
-            identifier="arXiv:1710.09967",
-        ),
-    ),
+    references=(CARLILE_2017,),
 )
 
 FAMILY = (AFFINE, BINARY_STEP, CLAMPED_RELU, STAR_RELU, SMELU, HARD_MISH, ISRLU, FATRELU)

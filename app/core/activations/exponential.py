@@ -17,6 +17,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import DUGAS_2000
 from app.core.activations.parameters import NON_NEGATIVE, NONZERO, Parameter
 from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
@@ -232,11 +233,7 @@ _KLAMBAUER = Reference(
     year=2017,
     identifier="arXiv:1706.02515",
 )
-_DUGAS = Reference(
-    authors="Dugas, Bengio, Bélisle, Nadeau, Garcia",
-    title="Incorporating Second-Order Functional Knowledge for Better Option Pricing",
-    year=2000,
-)
+_DUGAS = DUGAS_2000
 
 ELU = Elementwise(
     name="elu",

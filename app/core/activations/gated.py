@@ -20,6 +20,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import HOWARD_2019, MISRA_2019
 from app.core.activations.parameters import Parameter
 from app.core.activations.piecewise import finite, level, unless_nan
 from app.core.arithmetic.double_double import (
@@ -240,10 +241,10 @@ def _mish(x: float, ordinary: int = False) -> Orders:
     return _gated(x, gate, ordinary), first, second
 
 
-@partial(Kernel, ties=True)
+@partial(Kernel, ties=True, exact_infinities=True)
 def _hard_swish(x: float, rough: int = False) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(times_double(two_sum(x, 3.0), x), rough)
+    ramp = sixth(times_double(fast_two_sum(3.0, x), x), rough)
     ramp = DoubleDouble(ramp.high, 1.0 if rough else ramp.low)  # which may be anything: it is rounded
     value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x, rough)))
     ramp = sixth(two_sum(2 * x, 3.0), rough)
@@ -392,14 +393,7 @@ HARD_SWISH = Elementwise(
     smoothness=0,
     saturates=frozenset({"negative"}),
     kinks=("-3", "3"),
-    references=(
-        Reference(
-            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
-            title="Searching for MobileNetV3",
-            year=2019,
-            identifier="arXiv:1905.02244",
-        ),
-    ),
+    references=(HOWARD_2019,),
 )
 
 GELU = Elementwise(
@@ -492,14 +486,7 @@ MISH = Elementwise(
     monotone=False,
     smoothness=np.inf,
     saturates=frozenset({"negative"}),
-    references=(
-        Reference(
-            authors="Misra",
-            title="Mish: A Self Regularized Non-Monotonic Activation Function",
-            year=2019,
-            identifier="arXiv:1908.08681",
-        ),
-    ),
+    references=(MISRA_2019,),
 )
 
 ERF = Elementwise(

@@ -14,6 +14,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import MAAS_2013, MCCULLOCH_1943, SAXE_2013
 from app.core.activations.parameters import NON_NEGATIVE, Interval, Parameter
 from app.core.activations.piecewise import difference, level, proportional, unless_nan
 from app.core.arithmetic.double_double import (
@@ -27,11 +28,7 @@ from app.core.arithmetic.double_double import (
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.scaled import Orders, choose, exactly, mantissa, times_power, with_exponent
 
-_MAAS = Reference(
-    authors="Maas, Hannun, Ng",
-    title="Rectifier Nonlinearities Improve Neural Network Acoustic Models",
-    year=2013,
-)
+_MAAS = MAAS_2013
 _KRIZHEVSKY = Reference(
     authors="Krizhevsky",
     title="Convolutional Deep Belief Networks on CIFAR-10",
@@ -85,14 +82,7 @@ LINEAR = Elementwise(
     zero_centred=True,
     monotone=True,
     smoothness=np.inf,
-    references=(
-        Reference(
-            authors="Saxe, McClelland, Ganguli",
-            title="Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
-            year=2013,
-            identifier="arXiv:1312.6120",
-        ),
-    ),
+    references=(SAXE_2013,),
 )
 
 
@@ -123,12 +113,7 @@ STEP = Elementwise(
     saturates=frozenset({"negative", "positive"}),
     kinks=("0",),
     references=(
-        Reference(
-            authors="McCulloch, Pitts",
-            title="A logical calculus of the ideas immanent in nervous activity",
-            year=1943,
-            identifier="doi:10.1007/BF02478259",
-        ),
+        MCCULLOCH_1943,
         Reference(
             authors="Rosenblatt",
             title="The perceptron: A probabilistic model for information storage and organization "

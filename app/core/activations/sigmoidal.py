@@ -16,6 +16,7 @@ from app.core.activations.definition import (
     formulas,
 )
 from app.core.activations.formula import Expression
+from app.core.activations.papers import CARLILE_2017, HOWARD_2019, MARTINS_2016
 from app.core.activations.parameters import POSITIVE, Interval, Parameter
 from app.core.activations.piecewise import level
 from app.core.arithmetic.double_double import (
@@ -176,7 +177,7 @@ LOG_SIGMOID = Elementwise(
 )
 
 
-@partial(Kernel, ties=True)
+@partial(Kernel, ties=True, exact_infinities=True)
 def _hard_sigmoid(x: float, rough: int = False) -> Orders:
     # x/6 + 1/2 cancels next to the corner at −3. For a float32 x 3 + x is exact, or far from 6 times a tie.
     ramp = sixth(two_sum(x, 3.0), rough)
@@ -211,14 +212,7 @@ HARD_SIGMOID = Elementwise(
     smoothness=0,
     saturates=_BOTH,
     kinks=("-3", "3"),
-    references=(
-        Reference(
-            authors="Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam",
-            title="Searching for MobileNetV3",
-            year=2019,
-            identifier="arXiv:1905.02244",
-        ),
-    ),
+    references=(HOWARD_2019,),
 )
 
 
@@ -321,12 +315,7 @@ SPARSE_SIGMOID = Elementwise(
     saturates=_BOTH,
     kinks=("-1", "1"),
     references=(
-        Reference(
-            authors="Martins, Astudillo",
-            title="From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification",
-            year=2016,
-            identifier="arXiv:1602.02068",
-        ),
+        MARTINS_2016,
         Reference(
             authors="Blondel, Martins, Niculae",
             title="Learning with Fenchel-Young Losses",
@@ -631,14 +620,7 @@ ISRU = Elementwise(
     monotone=True,
     smoothness=np.inf,
     saturates=_BOTH,
-    references=(
-        Reference(
-            authors="Carlile, Delamarter, Kinney, Marti, Whitney",
-            title="Improving Deep Learning by Inverse Square Root Linear Units (ISRLUs)",
-            year=2017,
-            identifier="arXiv:1710.09967",
-        ),
-    ),
+    references=(CARLILE_2017,),
 )
 
 FAMILY = (

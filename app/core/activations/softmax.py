@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.core.activations import shares
 from app.core.activations.definition import Reference, Rowwise, Text, formulas
+from app.core.activations.papers import MARTINS_2016, OPENAI_2025
 from app.core.activations.parameters import Flags, Interval, Parameter
 from app.core.arithmetic import Array, Value
 from app.core.arithmetic.loops import GIVEN
@@ -304,14 +305,7 @@ SPARSEMAX = Rowwise(
     monotone=True,
     smoothness=0,
     saturates=frozenset({"negative", "positive"}),
-    references=(
-        Reference(
-            authors="Martins, Astudillo",
-            title="From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification",
-            year=2016,
-            identifier="arXiv:1602.02068",
-        ),
-    ),
+    references=(MARTINS_2016,),
 )
 
 ENTMAX15 = Rowwise(
@@ -408,12 +402,7 @@ SOFTMAX_SINK = Rowwise(
             year=2023,
             identifier="arXiv:2309.17453",
         ),
-        Reference(
-            authors="OpenAI",
-            title="gpt-oss-120b & gpt-oss-20b Model Card",
-            year=2025,
-            identifier="arXiv:2508.10925",
-        ),
+        OPENAI_2025,
     ),
 )
 

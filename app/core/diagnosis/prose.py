@@ -59,7 +59,7 @@ _GROWING = Text(
     "신호가 폭발합니다. 입력에서 마지막 {part}까지 10^{decades:.3g}배로 커집니다.",
 )
 _OVERFLOW = Text(
-    "The signal overflows in {part} {layer}: no gradient is left to speak of.",
+    "The signal overflows in {part} {layer}: the gradient is not defined.",
     "{layer}번째 {part}에서 신호가 오버플로를 일으켜 그래디언트를 정의할 수 없습니다.",
 )
 _UNDEFINED = Text(

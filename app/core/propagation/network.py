@@ -198,7 +198,7 @@ class Network:
         if self.residual is not None:
             raise InvalidValue("a block has its own: skip and branch", loc=("residual",))
         if self.normalisation is not None and block.norm is None:
-            message = "must be null where the block normalises nowhere; its norm may be pre or post"
+            message = "must be null where the block has no normalisation; its norm may be pre or post"
             raise InvalidValue(message, loc=("normalization",))
         over_batch = self.normalisation is not None and self.normalisation.over == "batch"
         if over_batch and not isinstance(block, ResidualBlock):
@@ -209,7 +209,7 @@ class Network:
         if self.convolves and any(
             isinstance(each, Initialiser) and each.unit_variance for each in (self.weights, *self.laws)
         ):
-            raise InvalidValue("must not be lsuv where layers convolve", loc=("init",))
+            raise InvalidValue("must not be lsuv with convolutions", loc=("init",))
         if len({each.pieces for each in self._units}) > 1:
             raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
         for units in self._units:
@@ -221,10 +221,10 @@ class Network:
             if listed:
                 raise InvalidValue("must be one: all steps have the same weights", loc=(name,))
         if self.units.pieces > 1:
-            message = "must have one pre-activation a unit in a recurrent network"
+            message = "must have one pre-activation per unit in a recurrent network"
             raise InvalidValue(message, loc=("activation",))
         if isinstance(self.weights, Initialiser) and self.weights.unit_variance:
-            message = "must not look at the inputs in a recurrent network, whose steps share their weights"
+            message = "must not depend on the inputs in a recurrent network, whose steps share their weights"
             raise InvalidValue(message, loc=("init",))
         if self.dropout is not None:
             raise InvalidValue("must be null in a recurrent network", loc=("dropout",))

@@ -232,7 +232,7 @@ def _expected(
     for entry, tensor in parts.items():
         if entry.kind in ("gain", "offset"):
             if entry.part not in features:
-                message = "must not be null beside weights that have a normalisation"
+                message = "must not be null with weights that have a normalisation"
                 raise InvalidValue(message, loc=("block", "norm"))
             found[entry] = (features[entry.part],)
         elif entry.kind == "bias":

@@ -223,7 +223,7 @@ def labelled(inputs: Array, labels: NDArray[np.intp], *, classes: int) -> Exampl
 def _split(examples: Examples, held_out: float, stream: Stream) -> Split:
     kept = examples.count - round(held_out * examples.count)
     if not kept:
-        raise InvalidValue("must leave something to learn from", loc=("data", "held_out"))
+        raise InvalidValue("must leave examples to train on", loc=("data", "held_out"))
     if kept == examples.count:
         return Split(examples, None)
     order = stream.at(_HELD_OUT).generator().permutation(examples.count)

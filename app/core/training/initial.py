@@ -24,7 +24,7 @@ def fair(call: Call) -> Initialiser:
             raise
     gain = gains(call.activation, call.scalars).he
     if not 0 < gain < math.inf:
-        raise InvalidValue("there is no σ_w that keeps this activation's signal", loc=("init",))
+        raise InvalidValue("there is no σ_w that preserves this activation's signal", loc=("init",))
     return gaussian(gain)
 
 

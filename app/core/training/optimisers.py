@@ -93,5 +93,5 @@ def optimiser(kind: str, learning_rate: float, momentum: float = 0.0) -> Optimis
     if kind == "sgd":
         return SGD(learning_rate, momentum)
     if momentum:
-        raise InvalidValue("goes with sgd; adam has its own", loc=("optimizer", "momentum"))
+        raise InvalidValue("is only for sgd; adam has its own", loc=("optimizer", "momentum"))
     return Adam(learning_rate)

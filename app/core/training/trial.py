@@ -73,12 +73,12 @@ def learner(network: Network) -> Learner:
     Raises `InvalidValue` for a network of given weights, whose inputs are no digits.
     """
     if not isinstance(network.weights, Initialiser):
-        raise InvalidValue("is for networks that are drawn, not for given weights", loc=("train",))
+        raise InvalidValue("is only for random networks, not for given weights", loc=("train",))
     if network.block is not None or network.calls or network.laws or network.dropout:
-        message = "is for plain layers that are all the same, not for blocks, lists or dropout"
+        message = "is only for plain layers that are all the same, not for blocks, lists or dropout"
         raise InvalidValue(message, loc=("train",))
     if network.weights.unit_variance:
-        raise InvalidValue("is for weights that are drawn without looking at inputs", loc=("train",))
+        raise InvalidValue("is only for initialisations that do not depend on the inputs", loc=("train",))
     features, outputs, _ = data.shape("digits", 10)
     return Learner(
         sizes=(features, *network.sizes[1:], outputs),

@@ -1,4 +1,4 @@
-"""Which function do these numbers belong to? The catalogue, tried."""
+"""Which function computes these numbers? A search of the catalogue."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from app.core.verification.suspects.formulas import fitted, settings
 from app.core.verification.suspects.insides import exactly, mantissa_bits
 
 SHOWN = 5
-"""Candidates that are told."""
+"""The number of candidates in an answer."""
 
 FITTED = 40
-"""Functions whose parameters are looked for: the nearest at their usual ones."""
+"""The number of functions whose parameters are fitted: those nearest at their usual parameters."""
 
 NEAR = 0.125
-"""Of its value, a number may lie from that of a candidate."""
+"""The largest relative difference between a number and a candidate's value at which they count as near."""
 
 MOST = 0.6
-"""Of the numbers must be so near."""
+"""The share of the numbers that must be near."""
 
 STEPS = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)
-"""Multiples of usual parameters, from which others are looked for as well."""
+"""Multiples of the usual parameters, from which the search also starts."""
 
 POINTS = 4000
-"""Inputs that a candidate is tried on."""
+"""The number of inputs at which a candidate is tried."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A function with its parameters, and how far the numbers lie from it.
+    """A function with its parameters, and how far the numbers are from it.
 
-    ``frameworks`` are the prefixed names that stand for it. ``equal`` is the share of numbers that are its
-    correctly rounded ones. ``apart`` is how many ulps it lies from the first candidate at most, ``differs``
-    the share of inputs where the two round to different numbers.
+    ``frameworks`` are its names in frameworks. ``equal`` is the share of numbers that are its correctly
+    rounded values. ``apart`` is its largest difference from the first candidate in ulp, ``differs`` the
+    share of inputs for which the two round to different numbers.
     """
 
     function: str
@@ -75,7 +75,7 @@ class _Tried:
 
 
 def candidates(x: Array, output: Array, dtype: np.dtype[Any]) -> tuple[Candidate, ...]:
-    """The functions that come nearest, the best first; none where none is near."""
+    """The nearest functions, best first; empty where none is near."""
     places = np.flatnonzero(np.isfinite(x))
     if not places.size or (output[places] == output[places[0]]).all() or np.isnan(output[places]).all():
         return ()
@@ -134,7 +134,7 @@ def _evidence(call: Call, x: Array, output: Array, dtype: np.dtype[Any]) -> Evid
 
 
 def _fitted(start: _Tried, x: Array, output: Array, dtype: np.dtype[Any]) -> Iterator[_Tried]:
-    """The same function with each of its parameters looked for, one after the other, twice."""
+    """The same function with its parameters fitted one after the other, twice."""
     params = dict(start.params)
     for _ in range(2):
         for name in start.params:
@@ -186,7 +186,7 @@ def _told(tried: _Tried, first: _Tried, x: Array, dtype: np.dtype[Any]) -> Candi
 
 
 def _switches(binding: Binding) -> str:
-    """What has to be said besides the name: ``(approximate=tanh)``."""
+    """The arguments that the name needs, such as ``(approximate=tanh)``."""
     if binding.name.preferred or not binding.name.options:
         return ""
     return f"({', '.join(f'{key}={value}' for key, value in binding.name.options.items())})"

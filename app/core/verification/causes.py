@@ -1,8 +1,8 @@
 """Where a kernel's errors come from, inferred from their pattern.
 
-A cause is a supposed kernel: what it would answer is worked out and held against what the kernel did answer.
-It is named where it accounts for most of the errors, and where it predicts few that the kernel does not make.
-What it leaves open is looked at again, as long as another one accounts for it.
+A cause is a supposed kernel, whose answers are computed and compared with the kernel's own. It is named
+where it accounts for most of the errors and predicts few that the kernel does not make. The errors that it
+leaves open are examined again, as long as another cause accounts for them.
 """
 
 from __future__ import annotations
@@ -53,37 +53,43 @@ from app.core.verification.suspects.parts import left_out, stored_parts
 from app.core.verification.suspects.tables import even_tables, tables
 
 LEAST = 0.5
-"""Of the errors: a single cause of fewer is not named."""
+"""The least share of the errors that a single cause must explain to be named."""
 
 SOME = 0.1
-"""Of the errors: what is left after a cause was found is looked at again if it is so many."""
+"""The least share of the errors that a cause leaves open for which another cause is searched."""
 
 ROUNDS = 3
-"""Causes of one order that are looked for one after the other."""
+"""The most causes of one order that are searched for, one after the other."""
 
 SMALL = 256
-"""Numbers of an 8-bit format."""
+"""The count of numbers in an 8-bit format."""
 
 CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
-"""Of the errors, and of their digits: what accounts for so many makes heavier suspects superfluous."""
+"""Shares of the errors, and of their digits: a suspect that accounts for more makes costlier ones
+superfluous."""
 
 ODD = 2.5
-"""Errors that may stay open beside a clear cause."""
+"""The number of errors that a clear cause may leave open."""
 
 LEAST_WRONG = 0.02
-"""Of the numbers: fewer are no other function's."""
+"""The share of wrong numbers below which they are not taken for those of another function."""
 
 INNER = 0.1
-"""Of the numbers."""
+"""The least share of the numbers that must lie between the bounds."""
 
 LEAST_ERRORS = 3
 
 CLEARLY = 2.0**-10
-"""Ulps from the exact answer: nearer, the direction is chance."""
+"""Distance from the exact answer, in ulp, below which the direction of rounding is chance."""
 
 OF_THE_FUNCTION = frozenset(
     {"other_variant", "rounded_constant", "wrong_parameter", "clamp", "threshold", "table", "wrong_dtype"}
 )
+
+OF_A_FORMULA = frozenset({"other_variant", "rounded_constant", "wrong_parameter"})
+
+FORETOLD = 0.9
+"""Of the answers that are the wrong one of two neighbours."""
 
 __all__ = ["Cause", "causes"]
 
@@ -96,7 +102,7 @@ def causes(
     turned: Mapping[int, Call] = MappingProxyType({}),
     shape: tuple[int, ...] = (),
 ) -> tuple[Cause, ...]:
-    """The causes that fit, the best first; none where none does.
+    """The causes that fit, best first; empty where none does.
 
     The order whose errors are explained best comes first. ``turned`` are the calls whose array parameters are
     laid along other axes, by the axis. The kernel's arrays have a ``shape``.
@@ -127,20 +133,31 @@ def _rank(cause: Cause) -> float:
 
 def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
     cut = truncation(seen)
+    searched = seen.wrong.any() and seen.has_formula
+    explained = list(_explained(seen, compute)) if searched and not is_constant(seen) else []
+    if cut is not None and any(_foretells(seen, suspect) for suspect, _ in explained):
+        cut = None
     if cut is not None:
         yield cut
-    if not seen.wrong.any() or not seen.has_formula:
+    if not searched:
         return
     rest = 1.0 - (0.0 if cut is None else cut.explains)
-    explained = [] if is_constant(seen) else list(_explained(seen, compute))
-    for cause in explained:
+    for _, cause in explained:
         yield cause._replace(explains=cause.explains * rest)
     if not explained and cut is None and is_unrelated(seen):
         yield unrelated(seen)
 
 
-def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
-    """Cause after cause, each of the errors that those before it leave open."""
+def _foretells(seen: Evidence, suspect: Suspect) -> bool:
+    """Whether another function moves right answers to their neighbours, too: then nothing is cut off."""
+    if suspect.cause not in OF_A_FORMULA:
+        return False
+    places = np.flatnonzero(seen.faithful & ~seen.correct)
+    return bool((seen.rounded(suspect.predicted(places)) == seen.output[places]).mean() >= FORETOLD)
+
+
+def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[Suspect, Cause]]:
+    """Cause after cause, each of the errors that those before it leave open, and whose they are."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base = seen.base
     for place in range(ROUNDS):
@@ -162,7 +179,7 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]
         for cause in told:
             share = cause.explains * places.size / total
             if share >= SOME / 2 or share * total >= FEW:
-                yield cause._replace(explains=share)
+                yield suspect, cause._replace(explains=share)
         remaining = remaining & ~met
         base = suspect.base or base
 
@@ -182,7 +199,7 @@ class _Round:
     compute: np.dtype[Any] | None
 
     def found(self) -> tuple[Suspect, Fit] | None:
-        """The best of those that cost little where it leaves next to nothing open, else of all."""
+        """The best of the cheap suspects if it leaves almost nothing open, else the best of all."""
         if self.seen.worst <= QUIET and self.seen.dtype.itemsize >= SINGLE.itemsize:
             return None if self._irregular else self._best(self._constants)
         light = self._best(self._light_suspects())
@@ -223,13 +240,14 @@ class _Round:
         if regular:
             yield from self._parameters
             yield from scaled_answers(seen, self.remaining)
+        yield from relatives(seen)
+        if regular:
             yield from early_ends(seen)
             yield from clipped_arguments(seen, base, self.remaining)
         yield from cut_answers(seen)
         yield from passing_formats(seen, base)
         if regular:
             yield from self._constants
-        yield from relatives(seen)
         if base == seen.base:
             yield from left_out(seen, base)
         if regular:

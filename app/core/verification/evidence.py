@@ -22,35 +22,37 @@ from app.core.verification.exact import doubles
 from app.core.verification.judgement import Errors, spacing
 
 FAR = 2.0**40
-"""Ulps beyond which errors are not told apart; those of NaN and infinities among them."""
+"""Size in ulp beyond which errors count as equal, as do those of NaN and infinities."""
 
 SAMPLE = 1500
-"""Wrong numbers, and others, that a supposed kernel is tried on first."""
+"""The number of wrong numbers, and of others, on which a supposed kernel is tried first."""
 
 QUIET = 4.0
-"""Ulps that a kernel in float32 or float64 may be off by, each step being rounded, without being blamed."""
+"""Errors in ulp that a kernel in float32 or float64 may have without blame, because each step is rounded."""
 
 ROOM = 0.25
-"""Ulps that errors may have for a cause to be seen in them; and of such errors so many must be there."""
+"""The allowed error, in ulp, above which a cause can be seen, and the least share of such errors there must
+be."""
 
 SINGLE = np.dtype(np.float32)
 
 NEIGHBOURS = 8
 
 CHEAP = 0.05
-"""Of a price: what costs more may have a simpler rival that fits as well."""
+"""The price above which a suspect may have a simpler rival that fits as well."""
 
 PERFECT = 0.9995
-"""Of the errors' bits are gone: no other suspect can do better."""
+"""The share of the errors' bits explained beyond which no other suspect can be better."""
 
 FEW = 8
-"""Numbers that show no pattern."""
+"""The least number of errors that can show a pattern."""
 
 MIDDLE = 2.0**-12, 2.0**8
 """Magnitudes of inputs where most kernels err."""
 
 MANY, IRREGULAR = 200, 0.4
-"""Pairs of neighbours that show a pattern, if they have one, and changes of sign, a share, that show none."""
+"""Pairs of neighbours that suffice to judge, and the share of changes of sign above which errors are
+irregular."""
 
 Mask: TypeAlias = NDArray[np.bool_]
 Places: TypeAlias = NDArray[np.intp]
@@ -102,7 +104,7 @@ class Base(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others."""
+        """What distinguishes it from others."""
         return (self.tree, *self.params.items())
 
 
@@ -149,7 +151,7 @@ class Evidence:
         """What is neither of the two neighbours of the exact answer.
 
         In float32 and float64, where there are larger errors, what is off by more than `QUIET` ulps: the
-        roundings of ordinary steps would drown the pattern.
+        roundings of ordinary steps would hide the pattern.
         """
         if self.dtype.itemsize >= SINGLE.itemsize and self.worst > QUIET:
             return self.size > QUIET
@@ -189,9 +191,9 @@ class Evidence:
         return float(self.size.max(initial=0.0))
 
     def is_irregular(self, remaining: Mask) -> bool:
-        """Whether what lies beside a ``remaining`` error is off the other way about as often as not.
+        """Whether neighbours of the ``remaining`` errors are often off in opposite directions.
 
-        What is wrong with a function moves neighbours the same way; a rounding does not.
+        A wrong function moves neighbours in the same direction; rounding does not.
         """
         if not self.by_size:
             return False
@@ -204,7 +206,7 @@ class Evidence:
 
     @cached_property
     def base(self) -> Base:
-        """The formula that is asked for."""
+        """The formula of the function that was named."""
         activation = self.call.activation
         assert isinstance(activation, Elementwise)
         if isinstance(activation, FormulaActivation):
@@ -260,7 +262,7 @@ class Evidence:
     def apart(self, predicted: Array, places: Places) -> Array:
         """How far the outputs lie from what is predicted, in ulps of whichever is larger, exact or output.
 
-        Where the exact answer has nearly vanished, its ulps tell nothing of an output that has not.
+        Where the exact answer has nearly vanished, its ulps say nothing about an output that has not.
         """
         output, largest = self.output[places], float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
         digits = 2.0 ** -int(ml_dtypes.finfo(self.dtype).nmant)  # type: ignore[no-untyped-call]

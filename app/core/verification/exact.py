@@ -1,4 +1,4 @@
-"""The exact answers that a kernel is held against, as close as the judgement needs them.
+"""The exact answers that a kernel is compared with, as precise as the judgement needs them.
 
 For formats shorter than a double the entry's own values in double precision come first. Where the margin
 around them leaves open which number of the format is the right one, and for doubles and formulas everywhere,
@@ -32,17 +32,18 @@ from app.core.jobs import ignore
 from app.core.proof import ProvedActivation, finite_and_infinite, parts_of
 
 MARGIN = 2.0**-38
-"""Of a value in double precision, and of its neighbours where it passes through zero: 2¹² times the error
-that entries promise."""
+"""Relative error allowed for a value in double precision, and for its neighbours where it passes through
+zero: 2¹² times the error that entries promise."""
 
 NEAR = 2.0**-12
-"""How far away a neighbour is, as a share of x: it tells the size of the terms whose sum is near zero."""
+"""Relative distance of a neighbour of x, whose value shows the size of the terms of a sum that is near
+zero."""
 
 TINY = 1e-300
-"""Below every format but doubles."""
+"""A size below the numbers of every format but doubles."""
 
 MOST_REMEMBERED = 20_000
-"""Numbers that were proved for one kernel and are kept for the next: half a megabyte."""
+"""The most numbers proved for one kernel that are kept for the next: half a megabyte."""
 
 _SMALLEST = 5e-324
 
@@ -136,7 +137,7 @@ def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Ne
 
 
 def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None]) -> list[Near]:
-    """From balls: the nearest double and what it lacks."""
+    """From balls: the nearest double and the rest."""
     value = np.full((count, x.size), np.nan)
     rest, margin = np.zeros_like(value), np.zeros_like(value)
     row = 0
@@ -154,7 +155,7 @@ def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None
 
 
 def read_ball(ball: Any) -> tuple[float, float, float]:
-    """The nearest double, what the middle of the ball has beyond it, and the radius rounded up."""
+    """The nearest double, the midpoint's difference from it, and the radius rounded up."""
     value = float(ball.mid())
     if not ball.is_finite() or not math.isfinite(value):
         return math.nan, 0.0, 0.0
@@ -163,7 +164,7 @@ def read_ball(ball: Any) -> tuple[float, float, float]:
 
 
 def parts_of_call(call: Call, order: int) -> list[Part]:
-    """What is to be evaluated for f and its derivatives, infinite parameters written in."""
+    """The formulas to evaluate for f and its derivatives, infinite parameters substituted."""
     assert isinstance(call.activation, Elementwise)
     _, infinite = finite_and_infinite(call.params)
     return [
@@ -200,7 +201,7 @@ _step = np.nextafter
 
 
 def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) -> list[Exact]:
-    """What is open, proved; NaN stays NaN."""
+    """Proves the answers that are still open; NaN stays NaN."""
     no_number = np.isnan(x)
     places = np.flatnonzero(~np.all([each.known for each in orders], axis=0) & ~no_number)
     for each in orders:
@@ -220,7 +221,7 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
 
 @dataclass(frozen=True)
 class _Question:
-    """What is proved again and again: the hard numbers of a whole format are the same for every kernel."""
+    """Proofs that are kept: the hard numbers of a whole format are the same for every kernel."""
 
     call: Call
     x: Array
@@ -275,7 +276,7 @@ def _with_slope(call: Call, order: int, x: float, bits: int) -> list[Any] | None
 
 
 def decimal(value: Any) -> str:
-    """The middle of a ball to 20 digits."""
+    """The midpoint of a ball to 20 digits."""
     return "0" if value.is_zero() else str(value.str(20, radius=False))
 
 
@@ -287,7 +288,7 @@ def _condition(found: list[Any], x: float) -> float | None:
 
 
 def doubles(values: NDArray[Any]) -> Array:
-    """Numbers of a format as doubles, without a word about NaN that carries a message."""
+    """Numbers of a format as doubles, without warnings for NaN with a payload."""
     with np.errstate(invalid="ignore"):
         return values.astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Verifying a kernel, as a job that may be done anywhere."""
+"""The verification of a kernel as a job, which any process can execute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.core.verification.verdict import Verdict, verdict
 
 
 class Report(NamedTuple):
-    """What was found for the function of ``call``: the one asked about, or the best of ``candidates``."""
+    """What was found for the function of ``call``: the one named, or the best of ``candidates``."""
 
     orders: tuple[Judgement, ...]
     causes: tuple[Cause, ...]
@@ -35,7 +35,7 @@ class Verification:
     """A kernel's numbers at ``x``: ``outputs`` by order, None for one that is not judged.
 
     All are numbers of ``dtype``, held as doubles, the outputs in one row. With ``flush`` subnormal inputs and
-    answers are zero. Without a ``call`` the function is looked for first.
+    answers are zero. Without a ``call`` the function is searched for first.
     """
 
     call: Call | None

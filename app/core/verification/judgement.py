@@ -1,4 +1,4 @@
-"""How far a kernel's numbers lie from the exact ones, counted and shown.
+"""How far a kernel's numbers are from the exact ones, counted and listed.
 
 An ulp is the spacing of the format at the exact answer; among subnormal numbers the smallest spacing.
 """
@@ -21,7 +21,7 @@ BINS = (0.5, 1.0, 2.0, 4.0, 10.0, 100.0, 1e3, 1e4, 1e6, np.inf)
 """Upper ends of the histogram's bins."""
 
 WORST = 10
-"""Inputs that are shown."""
+"""The number of inputs that are shown."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Errors:
 
 
 def errors(x: Array, output: Array, exact: Exact, dtype: np.dtype[Any], *, flush: bool = False) -> Errors:
-    """Holds the outputs against the exact answers; all are numbers of the format, as doubles."""
+    """Compares the outputs with the exact answers; all are numbers of the format, as doubles."""
     right = exact.rounded
     correct = (output == right) | (np.isnan(output) & np.isnan(right))
     ulps = ulps_of(output, exact, dtype)
@@ -143,7 +143,8 @@ def spacing(exact: Exact, dtype: np.dtype[Any]) -> Array:
 def _beside(output: Array, exact: Exact, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
     """Where the output is the number of the format on the other side of the exact answer.
 
-    Where that lies so close to a number of the format that the margin holds it, either neighbour will do.
+    Where that lies so close to a number of the format that the margin contains it, either neighbour is
+    accepted.
     """
     with np.errstate(all="ignore"):
         lack = (exact.value - exact.rounded) + exact.rest
@@ -240,7 +241,7 @@ def _worst(call: Call, order: int, found: Errors, shape: tuple[int, ...] | None)
 
 
 def named(value: float) -> str:
-    """A number, or one of the names that the wire has for what is none."""
+    """A number, or the JSON name of a non-finite one."""
     if np.isnan(value):
         return "NaN"
     return f"{value:.20g}" if np.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
@@ -275,7 +276,7 @@ def _special_values(found: Errors) -> Iterator[Special]:
 
 
 def _breaks(found: Errors) -> int | None:
-    """Neighbouring inputs whose outputs go the other way; None where the exact answers go both ways."""
+    """How often the outputs change in the wrong direction; None if the exact answers are not monotone."""
     use = found.judged & np.isfinite(found.x) & ~np.isnan(found.exact.rounded)
     x, places = np.unique(found.x[use], return_index=True)
     if x.size < 2:

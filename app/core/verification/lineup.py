@@ -1,15 +1,18 @@
 """Which of the suspects accounts best for a kernel's errors.
 
-Most are ruled out by a few numbers. What a suspect says there is kept for the next kernel of that function.
+Most are ruled out by a few numbers. What a suspect predicts there is kept for the next kernel of that
+function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import islice
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,19 +40,22 @@ PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 suspects out together, if so many are wrong."""
 
 PROBED = (0.0625, 0.625, 0.0625, 0.25)
-"""The shares of the probes that `Evidence.parts` have."""
+"""The share of the probes in each of `Evidence.parts`."""
 
 FORGOTTEN = 0.1
-"""Of the errors: a part with fewer needs no probes."""
+"""The share of the errors below which a part needs no probes."""
 
 CLOSE = 0.6
-"""Of what a suspect has to meet, it meets at least so much at the probes."""
+"""The share of what a suspect has to meet that it must meet at the probes."""
 
 TOGETHER, FOREMOST = 64, 12
-"""Suspects that are looked at together, and those of them that are looked at more closely."""
+"""Suspects that are evaluated together, and how many of them are then evaluated more closely."""
 
 KEPT_FUNCTIONS = 9
-"""Functions, each order for itself, for which a worker keeps what suspects say: up to 4 MB each."""
+"""Functions, each order for itself, for which a worker keeps what suspects say: in 16 bits 3 MB each."""
+
+ROOM: Any = ml_dtypes.bfloat16
+"""The format in which it is kept how large errors may be: its two digits are enough."""
 
 
 def best(
@@ -162,11 +168,12 @@ class _Prediction(NamedTuple):
 
 
 class _Predictions:
-    """What suspects of one function say at the probes."""
+    """What suspects of one function say at the probes; once for those that say the same."""
 
     def __init__(self, probes: Places) -> None:
         self._probes = probes
         self._kept: dict[tuple[object, ...], _Prediction] = {}
+        self._distinct: dict[tuple[np.dtype[Any], bytes], NDArray[Any]] = {}
 
     @classmethod
     def of(cls, seen: Evidence, probes: Places) -> _Predictions:
@@ -199,13 +206,15 @@ class _Predictions:
         if suspect.key is None:
             return _predict(seen, suspect, self._probes)
         if suspect.key not in self._kept:
-            self._kept[suspect.key] = _predict(seen, suspect, self._probes)
+            made = _predict(seen, suspect, self._probes)
+            same = made.numbers.dtype, blake2b(made.numbers.tobytes(), digest_size=16).digest()
+            self._kept[suspect.key] = made._replace(numbers=self._distinct.setdefault(same, made.numbers))
         return self._kept[suspect.key]
 
 
 def _predict(seen: Evidence, suspect: Suspect, places: Places) -> _Prediction:
     if suspect.room is not None:
-        return _Prediction("room", suspect.room(places).astype(np.float32))
+        return _Prediction("room", suspect.room(places).astype(ROOM))
     said = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
     return _Prediction("noisy" if suspect.noisy else "plain", said)
 

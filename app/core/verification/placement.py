@@ -1,4 +1,4 @@
-"""Answers that are right in themselves, or not there at all, but stand in the wrong places of the array."""
+"""Answers that are right but in the wrong places of the array, or that are missing."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from app.core.verification.suspects.formulas import catalogue
 from app.core.verification.suspects.insides import exactly
 
 LEAST = 64
-"""Numbers: among fewer, places show no pattern."""
+"""The number of answers below which places show no pattern."""
 
 LONGEST = 4096
-"""Numbers at the end, at most a quarter of all."""
+"""The longest tail, which is at most a quarter of all numbers."""
 
 PARTIAL = 64
-"""Numbers at the end of a sorted array that may be a vector which was not full."""
+"""The longest tail of a sorted array that may be a partly filled vector."""
 
 MOSTLY = 0.9
-"""Of the numbers are as a fault of places has them."""
+"""The share of the numbers that must be as the misplacement predicts."""
 
 MANY_WRONG = 0.3
-"""Of the numbers are wrong if all stand elsewhere."""
+"""The least share of the numbers that is wrong if all are misplaced."""
 
 TELLING = 4.0
-"""Units of the last digit by which an answer differs from the one that should stand in its place."""
+"""The difference, in units of the last digit, up to which answers are taken for the same."""
 
 MIXED = 0.1
-"""Of the inputs a share lies between larger ones, or smaller ones, where they are in no order."""
+"""The share of changes between rising and falling below which inputs count as sorted."""
 
 SHIFTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 SOME = 500
-"""Numbers by which most orders are ruled out."""
+"""The number of answers by which most orders are ruled out."""
 
 GROSS = 0.05
-"""Of the middle size of the answers: a smaller error at the end may be a bound."""
+"""Size of an error at the end, relative to the median answer, below which it may come from a bound."""
 
 
 def placement(found: Errors, shape: tuple[int, ...], order: int, dtype: np.dtype[Any]) -> Cause | None:
@@ -129,7 +129,7 @@ def _end_of_rows(wrong: Mask, shape: tuple[int, ...]) -> Cause | None:
 
 
 class _Order(NamedTuple):
-    """Where the answer at each place comes from, and how that is told."""
+    """Where the answer at each place comes from, and how that is reported."""
 
     detail: str
     summary: Text

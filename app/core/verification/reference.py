@@ -30,15 +30,16 @@ HARD = (
     "and roots of f and its derivatives, with their two neighbours; inputs whose exact answers lie closest "
     "to the middle between two numbers, of 20,000 (4,000 in float64) drawn with a fixed seed"
 )
-"""What the inputs are where a format has too many to give them all."""
+"""The inputs for formats that have too many numbers to list all of them."""
 
 ALL = "every number of the format, in the order of the bit patterns"
 
 DRAWN = {False: 20_000, True: 4_000}
-"""Numbers among which the hard to round are sought: in float32, and in float64, where balls are needed."""
+"""The number of candidates among which hard cases of rounding are searched for: in float32, and in float64,
+where balls are needed."""
 
 CLOSEST = 100
-"""Hard to round inputs of each order."""
+"""The number of hard cases of rounding for each order."""
 
 
 class Reference(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the errors of a kernel that mixes elements come from: supposed kernels by row, held against it."""
+"""Where the errors of a kernel that mixes elements come from: supposed kernels by row, compared with it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ from app.core.verification.suspects.rows import (
 )
 
 ROUNDS = 2
-"""Causes that are looked for one after the other."""
+"""The most causes that are searched for, one after the other."""
 
 LEFT_GAIN = 0.2
-"""Of the digits of what a first cause leaves open: these are the errors that are small or of two causes."""
+"""The least share of the digits that a second cause must explain of what the first leaves open: errors that
+are small or have two causes."""
 
 
 def row_causes(
@@ -48,7 +49,7 @@ def row_causes(
     dtype: np.dtype[Any],
     compute: np.dtype[Any] | None,
 ) -> tuple[Cause, ...]:
-    """The causes that fit, the best first; none where none does."""
+    """The causes that fit, best first; empty where none does."""
     use = np.flatnonzero(found.judged & finite)
     seen = evidence_at(call, 0, found, use, dtype)
     cut = truncation(seen)
@@ -77,7 +78,7 @@ def row_slope_causes(kernel: RowKernel, found: Errors) -> tuple[Cause, ...]:
 
 
 def _is_quiet(seen: Evidence) -> bool:
-    """Errors that steps make which are rounded each."""
+    """Errors of kernels that round each step."""
     return seen.worst <= QUIET and seen.dtype.itemsize >= SINGLE.itemsize
 
 

@@ -19,14 +19,14 @@ from app.core.arithmetic.rounding import Rounding
 from app.core.verification.exact import decimal
 
 BITS = (128, 512, 4096)
-"""Tried one after the other."""
+"""Precisions in bits, tried one after the other."""
 
 DIGITS_TERMS = 20_000
-"""A formula of more terms is not worked out for the sake of digits that are shown."""
+"""The number of terms above which a formula is not evaluated only to show more digits."""
 
 
 OTHER_TERMS = 10
-"""As many terms take as long as all of a formula but its sums."""
+"""The cost of everything in a formula but its sums, counted in terms."""
 
 
 class Proved(NamedTuple):

@@ -1,4 +1,4 @@
-"""Kernels of functions that mix the elements of a row: softmax's kin and gated units.
+"""Kernels of functions that mix the elements of a row: gated units and functions related to softmax.
 
 The exact answers are the registry's own in double precision, with the margin that the entries promise. Where
 that leaves open which number of the format is the right one, and for doubles everywhere, the entry's formula
@@ -33,10 +33,10 @@ from app.core.verification.suspects.rows import RowKernel
 from app.core.verification.verdict import verdict
 
 MARGIN = 2.0**-50
-"""Of a value in double precision: twice the 2 ulp that entries promise."""
+"""Relative error allowed for a value in double precision: twice the 2 ulp that entries promise."""
 
 MOST_TERMS = 500_000
-"""Terms of formulas that are worked out in balls for one request: a few seconds."""
+"""The most terms of formulas that are evaluated with balls for one request: a few seconds."""
 
 
 class _Slopes(NamedTuple):
@@ -142,7 +142,7 @@ class RowVerification:
 
     @property
     def _own(self) -> Array:
-        """For each output the input that is told beside it."""
+        """For each output the input that is reported with it."""
         assert isinstance(self.call.activation, Rowwise)
         return self._rows[:, ::2] if self.call.activation.interleaved else self._rows[:, : self._width]
 

@@ -1,4 +1,4 @@
-"""Causes among the special inputs: NaN that is swallowed, zeros whose sign is turned."""
+"""Causes among the special inputs: NaN answered with numbers, zeros with the wrong sign."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.core.verification.judgement import Errors
 BESIDE_ZERO = 2.0**-20
 
 SIGNS = 2
-"""Answers that NaN may be taken for: one, or one for each sign that it has."""
+"""The most different answers to NaN that are reported: one, or one for each sign bit."""
 
 RARE = 0.01
-"""Of the numbers: where more are wrong, the sign of a zero is chance."""
+"""The share of wrong numbers above which the sign of a zero is chance."""
 
 
 def special_cause(call: Call, order: int, found: Errors) -> Cause | None:

@@ -1,4 +1,4 @@
-"""What the numbers add up to, in one word and one sentence."""
+"""The judgement as a whole, in one word and one sentence."""
 
 from __future__ import annotations
 

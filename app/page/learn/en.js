@@ -19,7 +19,7 @@ export default {
   untold: "Just show me",
   rightly: "As you said.",
   wrongly: "Not quite.",
-  exception: "When it is otherwise:",
+  exception: "Exceptions:",
 
   "nonlinear.name": "Why non-linear",
   "sigmoid.name": "Sigmoid and its slope",
@@ -35,7 +35,7 @@ export default {
 
   "sigmoid.claim":
     "The sigmoid is an S between 0 and 1. It switches a unit on or off, and its slope σ′ = σ(1 − σ) is nowhere larger than 0.25.",
-  "sigmoid.question": "You drag the point from the middle to x = 6. What becomes of the slope?",
+  "sigmoid.question": "You drag the point from the middle to x = 6. What happens to the slope?",
   "sigmoid.a": "It grows with x",
   "sigmoid.b": "It nearly disappears",
   "sigmoid.c": "It stays 0.25",
@@ -103,7 +103,7 @@ export default {
   "zigzag.answer":
     "Each step must stay in the shaded quadrants: both weights up, or both down. Now move the inputs’ centre to 0, as tanh would: all directions are open, and the minimum is a few steps away.",
   "zigzag.exception":
-    "This holds for one example at a time. In a batch, examples pull up and down and their mean may point anywhere: the dashed path goes straight. Slow it is all the same, for the loss is a long valley.",
+    "This holds for one example at a time. In a batch, examples pull up and down and their mean may point anywhere: the dashed path goes straight. It is slow all the same, because the loss is a long valley.",
   "zigzag.control": "Centre of the inputs",
   "zigzag.picture":
     "Contours of the loss over two weights, with the paths of gradient descent by single examples and by batches.",
@@ -139,7 +139,7 @@ export default {
     "What stays the same is the function that can be expressed. Learning is not the same: a deep linear network moves differently from a single layer, and where a straight line is enough it does its work.",
   "nonlinear.control": "c",
   "nonlinear.picture.line": "h(x) = cx applied once, twice and three times, beside ReLU.",
-  "nonlinear.picture.map": "What the network says of each point of the plane, with the two rings.",
+  "nonlinear.picture.map": "The network’s output at each point of the plane, with the two rings.",
   "nonlinear.f.linear": "h(x) = cx",
   "nonlinear.f.relu": "ReLU",
   "nonlinear.accuracy": "{percent} % right",
@@ -164,12 +164,12 @@ export default {
   "race.answer":
     "ReLU closes the line around the inner ring first, tanh a little later. Sigmoid hardly moves: its small slope shrinks every step.",
   "race.exception":
-    "Tanh is close behind, and with another seed it may win: being centred is worth as much as being steep. What sigmoid loses in steps, a larger rate gives back in part. And cheap means nanoseconds: beside the matrix products of a large layer no activation costs much.",
+    "Tanh is close behind, and with another seed it may win: being centred is worth as much as being steep. What sigmoid loses in steps, a larger rate gives back in part. And cheap means nanoseconds: compared with the matrix products of a large layer no activation costs much.",
   "race.control": "Learning rate",
   "race.c.0.1": "0.1",
   "race.c.0.3": "0.3",
   "race.c.1": "1",
-  "race.picture.map": "What the network says of each point of the plane, with the two rings.",
+  "race.picture.map": "The network’s output at each point of the plane, with the two rings.",
   "race.picture.loss": "The loss of each network, step by step.",
   "race.accuracy": "{percent} %",
   "race.axis.step": "step",
@@ -181,9 +181,9 @@ export default {
   "race.r.to99.sigmoid": "Steps to 99 %, sigmoid",
   "race.r.to99.tanh": "Steps to 99 %, tanh",
   "race.r.to99.relu": "Steps to 99 %, ReLU",
-  "race.r.ns.sigmoid": "ns an element, sigmoid",
-  "race.r.ns.tanh": "ns an element, tanh",
-  "race.r.ns.relu": "ns an element, ReLU",
+  "race.r.ns.sigmoid": "ns per element, sigmoid",
+  "race.r.ns.tanh": "ns per element, tanh",
+  "race.r.ns.relu": "ns per element, ReLU",
   "race.t.activation": "Activation",
   "race.t.runs": "Runs of 4 that reached 99 %",
   "race.t.loss": "Loss at the end",
@@ -197,7 +197,7 @@ export default {
   "dying.a": "They all stay alive",
   "dying.b": "Most of them die",
   "dying.c": "They die and come back",
-  "dying.answer": "Most are dead within a few steps, and the network says the same of every point. Leaky ReLU, with the same weights at the start and the same rate, loses none. Lower the rate to 0.5: all live.",
+  "dying.answer": "Most are dead within a few steps, and the network gives the same output at every point. Leaky ReLU, with the same weights at the start and the same rate, loses none. Lower the rate to 0.5: all live.",
   "dying.exception":
     "A small rate, or good luck, and hardly any ReLU dies; a dead one may come back while layers before it still learn. And leaky ReLU survives a rate that is too large, but does not therefore learn well at it.",
   "dying.control": "Learning rate",
@@ -222,7 +222,7 @@ export default {
   "dying.t.dead.leaky_relu": "Dead, leaky",
   "dying.t.loss.leaky_relu": "Loss, leaky",
   "dying.source":
-    "A unit counts as dead where its slope is 0 for each of the 256 examples. The service tells how many there are in a layer, not which: the grey ones are drawn last. Two hidden layers of 16 units, He’s initialisation, one run.",
+    "A unit counts as dead where its slope is 0 for each of the 256 examples. The service reports how many there are in a layer, not which: the grey ones are drawn last. Two hidden layers of 16 units, He’s initialisation, one run.",
 
   "prelu.claim":
     "Leaky ReLU gives the negative side a small slope, 0.01 or any other. PReLU does not choose it: it learns the slope as it learns its weights.",
@@ -233,7 +233,7 @@ export default {
   "prelu.answer":
     "Each layer finds a slope of its own, some even a negative one. Nobody set them: they follow their own gradient, like weights. Leaky ReLU’s stays where you put it.",
   "prelu.exception":
-    "“Any small number” will do, but not any number: with slope 1 leaky ReLU is the straight line y = x, and the network cannot learn the rings. And a learned slope is one number more to learn, not always a better result.",
+    "“Any small number” will do, but not any number: with slope 1 leaky ReLU is the straight line y = x, and the network cannot learn the rings. And a learned slope is one more number to learn, not always a better result.",
   "prelu.control": "Slope at the start",
   "prelu.picture.curves": "PReLU of both layers at this step, and leaky ReLU dashed.",
   "prelu.picture.slopes": "The learned slopes, step by step, and leaky ReLU’s, which stays.",
@@ -256,7 +256,7 @@ export default {
 
   "probability.claim":
     "Because it lies between 0 and 1, a sigmoid’s output can be read as a probability. Logistic regression takes p = σ(wx + b) as its hypothesis, and −log p of the right class as its cost.",
-  "probability.question": "You drag the ringed point of class 0 far into class 1. What becomes of its cost?",
+  "probability.question": "You drag the ringed point of class 0 far into class 1. What happens to its cost?",
   "probability.a": "It is at most 1",
   "probability.b": "It is 0.5",
   "probability.c": "It grows and grows",
@@ -282,7 +282,7 @@ export default {
   "probability.t.p": "p of class 1",
   "probability.t.cost": "Cost",
   "probability.source":
-    "The service trains a network without hidden layers on your points, by gradient descent from w = b = 0. It tells p to three decimals; the page reads p between its points and computes each cost from it.",
+    "The service trains a network without hidden layers on your points, by gradient descent from w = b = 0. It gives p to three decimals; the page reads p between its points and computes each cost from it.",
 
   "tanh.claim":
     "Tanh is a sigmoid stretched and lowered: tanh x = 2σ(2x) − 1, with slope 1 − tanh²x. Its centre is 0 and its largest slope 1.",
@@ -330,10 +330,10 @@ export default {
   "elu.mean.relu": "ReLU’s mean",
   "elu.r.mean.elu": "ELU’s mean output",
   "elu.r.slope.elu": "ELU’s slope at −3",
-  "elu.r.ns.elu": "ELU, ns a value",
+  "elu.r.ns.elu": "ELU, ns per value",
   "elu.r.mean.relu": "ReLU’s mean output",
   "elu.r.off": "Maxout, furthest from ReLU",
-  "elu.r.ns.relu": "ReLU, ns a value",
+  "elu.r.ns.relu": "ReLU, ns per value",
   "elu.r.parameters.relu": "Parameters with ReLU",
   "elu.r.parameters.maxout": "Parameters with Maxout",
   "elu.r.least": "Maxout’s smallest slope",
@@ -376,7 +376,7 @@ export default {
   "choice.when.tanh": "recurrent networks, centred outputs",
   "choice.when.relu": "to begin with; cheap",
   "choice.when.leaky_relu": "when units die",
-  "choice.when.prelu": "when there is data enough to learn the slope",
+  "choice.when.prelu": "when there is enough data to learn the slope",
   "choice.when.elu": "means near 0 without normalisation",
   "choice.when.maxout": "when parameters cost nothing",
   "choice.r.first90": "First at 90 %",

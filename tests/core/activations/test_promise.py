@@ -114,17 +114,19 @@ def changes_sign_near(entry: Elementwise, expression: Expression, values: dict[s
 
 @over(ELEMENTWISE)
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_default_parameters(entry: Elementwise, order: int) -> None:
-    points = np.array([*hard_points(entry, entry.defaults), *random_points(entry, 200)])
+@pytest.mark.parametrize("count", [60, pytest.param(400, marks=pytest.mark.slow)])
+def test_default_parameters(entry: Elementwise, order: int, count: int) -> None:
+    points = np.array([*hard_points(entry, entry.defaults), *random_points(entry, count)])
     error, place = worst(entry, points, example(entry), order)
     assert error <= BOUND[order], f"{error:.3g} ulp at x = {place!r}"
 
 
 @over(PARAMETRIC)
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_random_parameters(entry: Elementwise, order: int) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(12, marks=pytest.mark.slow)])
+def test_random_parameters(entry: Elementwise, order: int, count: int) -> None:
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + order)
-    for _ in range(6):
+    for _ in range(count):
         params = draw_all(entry, rng)
         points = np.array([*hard_points(entry, params), *random_points(entry, 16)])
         error, place = worst(entry, points, params, order)

@@ -175,14 +175,16 @@ def upstreams(entry: Rowwise, row: Array, rng: np.random.Generator) -> Iterator[
 
 
 @over(ROWWISE)
-def test_values(entry: Rowwise) -> None:
-    for row in (*hard_rows(entry), *random_rows(entry, 80)):
+@pytest.mark.parametrize("count", [30, pytest.param(160, marks=pytest.mark.slow)])
+def test_values(entry: Rowwise, count: int) -> None:
+    for row in (*hard_rows(entry), *random_rows(entry, count)):
         assert value_error(entry, row) <= BOUND, row.tolist()
 
 
 @over(ROWWISE)
-def test_jacobians(entry: Rowwise) -> None:
-    for row in (*list(hard_rows(entry))[::3], *random_rows(entry, 16)):
+@pytest.mark.parametrize(("every", "count"), [(6, 6), pytest.param(3, 32, marks=pytest.mark.slow)])
+def test_jacobians(entry: Rowwise, every: int, count: int) -> None:
+    for row in (*list(hard_rows(entry))[::every], *random_rows(entry, count)):
         assert max(slope_errors(entry, row)) <= BOUND, row.tolist()
 
 

@@ -187,8 +187,17 @@ def test_the_bytes_do_not_depend_on_the_tape(name: str, engine: Engine, dtype: n
     assert_same(*(CASES[name].figures(engine, dtype=dtype, tape=tape) for tape in (1e9, 0.0)))
 
 
-@pytest.mark.parametrize("engine", ["dense", "deferred"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "engine"),
+    [
+        ("lstm", "deferred"),
+        ("rnn", "dense"),
+        pytest.param("rnn", "deferred", marks=pytest.mark.slow),
+        pytest.param("lstm", "dense", marks=pytest.mark.slow),
+        pytest.param("gru", "dense", marks=pytest.mark.slow),
+        pytest.param("gru", "deferred", marks=pytest.mark.slow),
+    ],
+)
 def test_the_bytes_do_not_depend_on_how_the_blocks_are_shared(cell: Cell, engine: Engine) -> None:
     case = Case(cell, width=400, batch=128, steps=2)
 

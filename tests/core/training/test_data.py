@@ -68,7 +68,7 @@ def test_what_is_refused() -> None:
         drawn("spiral", 0)
     with pytest.raises(InvalidValue, match="1797"):
         drawn("digits", 0, count=1798)
-    with pytest.raises(InvalidValue, match="something to learn"):
+    with pytest.raises(InvalidValue, match="examples to train on"):
         drawn("rings", 0, count=1, held_out=0.9)
 
 

@@ -77,14 +77,32 @@ KINDS: dict[str, Callable[[Call, int], list[Array]]] = {
 }
 
 
+def shifted(call: Call, seed: int) -> list[Array]:
+    """The right answers plus a number that is another for each seed."""
+    return [
+        held(each.value + 0.01 * seed) for each in exact_orders(call, numbers(), ORDERS, Rounding(BFLOAT16))
+    ]
+
+
+def by_lines(call: Call, seed: int) -> list[Array]:
+    """Straight lines between evenly spaced knots."""
+    knots = np.linspace(-8, 8, 32 * seed + 1)
+    inside = np.clip(np.nan_to_num(numbers()), -8, 8)
+    values = exact_orders(call, knots, ORDERS, Rounding(np.dtype(np.float64)))
+    return [held(np.interp(inside, knots, each.rounded)) for each in values]
+
+
+FAULTS = {"shifted": shifted, "lines": by_lines}
+
+
 def judge(call: Call, outputs: list[Array]) -> Report:
     return Verification(call, BFLOAT16, numbers(), tuple(outputs))(map, ignore)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *FAULTS])
 def test_little_is_computed_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = REGISTRY.resolve("silu", {})
-    judge(call, KINDS[kind](call, 1))
+    call, kernels = REGISTRY.resolve("silu", {}), {**KINDS, **FAULTS}[kind]
+    judge(call, kernels(call, 1))
     counted = {"fit": 0, "steps": 0}
     fit = Evidence.fit
 
@@ -98,7 +116,7 @@ def test_little_is_computed_again(kind: str, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Evidence, "fit", fits)
     monkeypatch.setattr(insides, "stepwise", steps)
-    report = judge(call, KINDS[kind](call, 2))
+    report = judge(call, kernels(call, 2))
     assert report.verdict.state == "faulty"
     assert counted["fit"] <= ORDERS * MOST_FITS, counted
     assert counted["steps"] <= ORDERS * MOST_STEPS, counted

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import ml_dtypes
 import numpy as np
 import pytest
 from scipy import special
@@ -10,7 +13,9 @@ from app.core.activations import REGISTRY
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.evaluation import activate
+from app.core.jobs import ignore
 from app.core.verification.exact import doubles
+from app.core.verification.job import Verification
 from tests.core.verification.test_judgement import numbers, verify
 
 SPREAD = np.concatenate([np.linspace(-12, 12, 1500), np.geomspace(1e-8, 1, 400), -np.geomspace(1e-8, 1, 400)])
@@ -126,3 +131,78 @@ def test_a_handful_of_errors_is_no_pattern() -> None:
     output[places] = np.nextafter(np.nextafter(output[places].astype(np.float16), step), step)
     assert 2 < places.size < 8
     assert not named("gelu", "float16", x, output)
+
+
+def gelu_tanh_bfloat16(change: Callable[[Array], Array]) -> list[tuple[str, str]]:
+    x = numbers("bfloat16")
+    with np.errstate(all="ignore"):
+        return named(
+            "gelu_tanh", "bfloat16", x, held(change(right("gelu_tanh", x, "float64")[0]), "bfloat16")
+        )
+
+
+def test_what_is_added_is_told_alone() -> None:
+    """Large answers move to a neighbour: no truncation. Of the half with a slope of 0.5 there is one vote."""
+    assert gelu_tanh_bfloat16(lambda f: f + 0.01) == [("wrong_parameter", "answers plus 0.01")]
+    x = numbers("bfloat16")
+    value, slope = right("gelu_tanh", x, "float64")
+    found = named("gelu_tanh", "bfloat16", x, held(value, "bfloat16"), held(slope + 0.01, "bfloat16"))
+    assert found == [("wrong_parameter", "answers plus 0.01")]
+
+
+def test_answers_cut_off_to_any_number_of_bits() -> None:
+    def cut(values: Array) -> Array:
+        bits = values.astype(np.float32).view(np.uint32) & np.uint32(0xFFF80000)
+        return doubles(bits.view(np.float32))
+
+    assert gelu_tanh_bfloat16(cut)[0] == ("truncation", "to 4 bits")
+
+
+def test_scaled_inputs() -> None:
+    """None of the sigmoid's formulas has a number to be wrong; a nearby table is no better an account."""
+    x = numbers("bfloat16")
+    with np.errstate(all="ignore"):
+        scaled = held(special.expit(1.1 * x), "bfloat16")
+    assert named("sigmoid", "bfloat16", x, scaled)[0] == ("wrong_parameter", "inputs times 1.1")
+
+
+def test_a_factor_has_to_hold_for_the_answers() -> None:
+    """Bits of float16 taken for bfloat16 are tiny numbers: no constant times the right ones."""
+    x = numbers("bfloat16")
+    with np.errstate(all="ignore"):
+        taken = special.expit(x).astype(np.float16).view(ml_dtypes.bfloat16)
+    assert named("sigmoid", "bfloat16", x, doubles(taken)) == [("wrong_dtype", "float16 outputs")]
+
+
+def test_a_part_stored_in_a_short_format() -> None:
+    stored = special.expit(SINGLE).astype(ml_dtypes.bfloat16)
+    found = named("silu", "float32", SINGLE, held(SINGLE * doubles(stored), "float32"))
+    assert found[0] == ("low_precision", "sigmoid(x) in bfloat16")
+
+
+def test_half_of_a_product_rule() -> None:
+    x = SINGLE.astype(np.float32)
+    value = right("hard_swish", SINGLE, "float32")[0]
+    gate = np.clip(x / np.float32(6) + np.float32(0.5), 0, 1)
+    cause, detail = named("hard_swish", "float32", SINGLE, value, held(gate, "float32"))[0]
+    assert cause == "other_variant"
+    assert detail.startswith("without x * ")
+
+
+def test_one_use_of_a_parameter() -> None:
+    call = REGISTRY.resolve("snake", {"alpha": 2.0})
+    output = held(SINGLE + np.sin(2 * SINGLE) ** 2, "float32")
+    report = Verification(call, FORMATS["float32"], SINGLE, (output,))(map, ignore)
+    assert report.causes[0].cause == "wrong_parameter"
+    assert report.causes[0].detail == "alpha of sin(alpha * x)**2 / alpha 1 for 2"
+
+
+def test_a_table_with_bounds_is_not_unrelated() -> None:
+    """Beyond ±8, most bfloat16 numbers, it answers a constant: that says nothing of what lies between."""
+    x = numbers("bfloat16")
+    knots = np.linspace(-8, 8, 65)
+    with np.errstate(all="ignore"):
+        inside = np.clip(np.nan_to_num(x), -8, 8)
+        lines = np.interp(inside, knots, right("gelu_tanh", knots, "float64")[0])
+    output = held(np.where(np.isnan(x), np.nan, lines), "bfloat16")
+    assert named("gelu_tanh", "bfloat16", x, output)[0] == ("table", "64 straight lines from -8 to 8")

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.core.activations import REGISTRY
+from app.core.activations.definition import Rowwise
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.arithmetic.rounding import Rounding
@@ -16,11 +17,12 @@ from app.core.jobs import ignore
 from app.core.verification.exact import doubles, exact_orders
 from app.core.verification.job import Report, Verification
 from app.core.verification.rows import RowVerification
-from tests.core.verification import planted, planted_afterwards, planted_examiner
+from tests.core.verification import planted, planted_afterwards, planted_examiner, planted_public
 from tests.core.verification.planted import Planted, inputs, outputs
 from tests.core.verification.planted_afterwards import Row, Slope
 from tests.core.verification.planted_examiner import Examined, answers
 from tests.core.verification.planted_others import OTHER_FAULTS, OTHER_RIGHT
+from tests.core.verification.planted_public import Specimen
 
 FAULTS = (*planted.FAULTS, *OTHER_FAULTS)
 RIGHT = (*planted.RIGHT, *OTHER_RIGHT)
@@ -150,3 +152,38 @@ def test_rows_and_slopes_are_named() -> None:
 @pytest.mark.parametrize("kernel", planted_afterwards.RIGHT_ROWS, ids=lambda each: f"{each[1]} {each[2]}")
 def test_right_rows_are_not_accused(kernel: Row) -> None:
     assert not judged_row(kernel).causes
+
+
+# Kernels as public repositories have them
+
+
+def judged_specimen(kernel: Specimen) -> Report:
+    x, said = kernel.answers()
+    call, dtype = REGISTRY.resolve(kernel.function, kernel.params), np.dtype(kernel.dtype)
+    if not isinstance(call.activation, Rowwise):
+        return Verification(call, dtype, x, said)(map, ignore)
+    value, jacobian = (*said, None)[:2]
+    assert value is not None
+    return RowVerification(call, dtype, x, value, jacobian=jacobian)(map, ignore)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", [planted_public.FIRST, planted_public.SECOND], ids=["first", "second"])
+def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...]) -> None:
+    reports = [(each, judged_specimen(each)) for each in kernels]
+    assert all(report.verdict.state == "faulty" for _, report in reports)
+    wrong = [
+        (each.name, each.function, report.causes[:1])
+        for each, report in reports
+        if not report.causes or report.causes[0].cause not in each.causes
+    ]
+    assert len(wrong) <= (1 - ALLOWED) * len(kernels), wrong
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    planted_public.RIGHT,
+    ids=lambda each: f"{each.name} {each.function} {np.dtype(each.dtype)}",
+)
+def test_public_right_kernels_are_not_accused(kernel: Specimen) -> None:
+    assert not judged_specimen(kernel).causes

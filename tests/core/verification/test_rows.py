@@ -411,3 +411,48 @@ def test_masked_elements_have_no_slope() -> None:
     found = RowVerification(call, FORMATS["bfloat16"], x, outputs, jacobian=jacobian)(map, ignore)
     assert found.verdict.state == "correctly_rounded"
     assert found.orders[1].unproved == 0
+
+
+# Sums, tiles, thresholds and bounds
+
+
+def powers(x: Array) -> Array:
+    return np.asarray(np.exp(x - x.max(axis=-1, keepdims=True)))
+
+
+def test_a_number_added_to_every_sum() -> None:
+    x = drawn(24, 40, dtype="float32")
+    output = powers(x) / (powers(x).sum(axis=-1, keepdims=True) + 1e-3)
+    found = first_cause(verify("softmax", "float32", x, output))
+    assert found == ("normalisation", "divided by their sum and 0.001")
+    bare = np.exp(x) / (np.exp(x).sum(axis=-1, keepdims=True) + 0.5)
+    found = first_cause(verify("softmax", "float32", x, bare))
+    assert found == ("normalisation", "divided by their sum and 0.5, the maximum not subtracted")
+
+
+@pytest.mark.parametrize("where", ["shares and sum", "shares", "sum"])
+def test_tiles_that_are_not_rescaled(where: str) -> None:
+    x = drawn(16, 64, dtype="float32")
+    tiles = powers(x.reshape(16, 4, 16)).reshape(16, 64)
+    above, below = (tiles if each in where else powers(x) for each in ("shares", "sum"))
+    output = above / below.sum(axis=-1, keepdims=True)
+    found = first_cause(verify("softmax", "float32", x, output))
+    assert found == ("normalisation", f"tiles of 16, {where} not rescaled")
+
+
+def test_thresholds_in_a_short_format() -> None:
+    x = drawn(32, 24, dtype="float16", scale=1.0)
+    right = activate(REGISTRY.resolve("sparsemax", {}), x, order=0).orders[0]
+    threshold = (x - right).max(axis=-1, keepdims=True, where=right > 0, initial=-np.inf)
+    output = np.maximum(x - held(threshold, "bfloat16"), 0)
+    cause, detail = first_cause(verify("sparsemax", "float16", x, output))
+    assert cause == "low_precision"
+    assert detail.startswith("thresholds, off by 0.00")
+
+
+def test_a_bound_that_one_half_is_not_held_at() -> None:
+    x = drawn(24, 40, dtype="float32", scale=6.0)
+    first, second = x[:, ::2], x[:, 1::2]
+    output = first * special.expit(1.702 * first) * (np.clip(second, -7, 7) + 1)
+    found = first_cause(verify("swiglu_oai", "float32", x, output))
+    assert found == ("wrong_parameter", "limit not applied to the first half")

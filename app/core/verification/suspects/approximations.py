@@ -20,7 +20,7 @@ from app.core.verification.suspects.trees import operations
 Approximate: TypeAlias = Callable[[Any], Any]
 
 MOST_FORMS = 2
-"""Writings of a formula in which one function is replaced."""
+"""The most forms of a formula in which one function is replaced."""
 
 
 class _Way(NamedTuple):

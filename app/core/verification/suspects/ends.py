@@ -20,7 +20,7 @@ from app.core.verification.suspects.insides import exactly_at
 from app.core.verification.suspects.trees import replaced
 
 LEAST_BOUND = 2.0**-7
-"""What holds from nearly zero on is another slope, or another function."""
+"""The least bound: what begins nearer to zero is another slope, or another function."""
 
 NEARLY_ALL = 0.9
 
@@ -116,7 +116,7 @@ def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | Non
 
 
 def _cause(seen: Evidence, end: _End, last: int, first: int) -> str:
-    """A clamp goes on with the value at the bound, or with the limit of a function that levels off."""
+    """A clamp continues with the value at the bound, or with the limit of a function that levels off."""
     if end.side == "inside" or end.answer[1] != 0:
         return "threshold"
     low, high = sorted((seen.right[last], seen.right[first]))
@@ -209,7 +209,7 @@ def _clipped(
 
 
 def onset(size: Array, wrong: Mask) -> float | None:
-    """Beyond which nearly all answers are wrong, though before it they are right."""
+    """The bound beyond which nearly all answers are wrong, and before which they are right."""
     order = np.argsort(-size, kind="stable")
     size, wrong = size[order], wrong[order]
     share = np.cumsum(wrong) / np.arange(1, size.size + 1)

@@ -21,53 +21,58 @@ from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, substitu
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
-from app.core.verification.evidence import FAR, FEW, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.evidence import FAR, FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
 from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
 from app.core.verification.suspects.trees import replaced
 
 FREE = "a constant"
-"""The name of a constant that is looked for; no name that a request can hold."""
+"""The name of the unknown constant; a request cannot contain it."""
 
 STEPS = 20
-"""Of a search for a parameter."""
+"""The most steps of a search for a parameter."""
+
+NEARLY, NEARLY_EXACTLY, EXACTLY = 1e-3, 1e-6, 1e-10
+"""Of the number, the last step of a search: to see whether it ends at all, in short formats, in long ones."""
 
 FEW_WRONG, HOPE = 300, 6
-"""Outputs, and steps by these, after which a search is given up that does not come to an end."""
+"""The number of outputs, and of steps with them, after which a search that does not converge is given up."""
 
 MOST_DIGITS = 9
 
 MOST_FORMS = 6
-"""Writings whose constants are looked at."""
+"""The most forms of a formula whose constants are examined."""
 
 ROUNDED = 0.12
-"""Of a constant: farther away it is another one, not a rounding."""
+"""Relative distance beyond which a constant is another one, not a rounded one."""
 
 AGREE = 0.35
-"""Of the wrong outputs must have one parameter in common; the others may have errors of their own."""
+"""The share of the wrong outputs that must agree on one parameter; the others may have errors of their
+own."""
 
 TELLING = 16.0
-"""Ulps by which an output would move if the parameter doubled: with less it tells nothing of it."""
+"""The least change of an output, in ulp, if the parameter doubled, with which it gives information on it."""
 
 PROPORTIONAL, MOSTLY = 0.15, 0.9
-"""Of a factor, by which ratios may differ, answers having few digits; and how many of the ratios must agree.
-Where answers have nearly vanished, ulps of the right ones tell nothing."""
+"""Relative difference by which ratios of answers with few digits may differ, and the share of the ratios
+that must agree. Where answers have nearly vanished, ulps of the right ones give no information."""
 
 FINE = 0.25
-"""Of the answers, the smallest."""
+"""The share of the answers that count as the smallest."""
 
 CERTAIN = 0.9
-"""Of the errors' bits are gone if the inputs were scaled: a number found by a search comes near to much."""
+"""The share of the errors' bits that scaled inputs must explain: a number found by a search can come near to
+much."""
 
 CLOSE = 0.02
-"""A constant that is off by more is another one; one that is nearer, and no rounding, is chance."""
+"""Relative error above which a constant is another one; a smaller one that is no rounding is chance."""
 
 
 # Related functions
 
 
 def relatives(seen: Evidence) -> Iterator[Suspect]:
-    """Every other function of the catalogue, as it stands and as frameworks have it."""
+    """Every other function of the catalogue, at its own defaults and at those of frameworks."""
     for label, base in chain(catalogue(seen.order), _namesakes(seen)):
         if base.tree is seen.base.tree:
             continue
@@ -114,7 +119,7 @@ def settings(order: int) -> Iterator[tuple[str, Mapping[str, float]]]:
 
 
 class Unknown(NamedTuple):
-    """A number in a formula: what it is called and should be, and the formula with another in its place.
+    """A number in a formula: its name, its right value, and the formula with another number in its place.
 
     ``varies`` says that it should be an array, whose median the ``value`` is.
     """
@@ -300,7 +305,7 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
 
 @lru_cache(maxsize=256)
 def _forms(root: Tree) -> tuple[Tree, ...]:
-    """Writings whose constants are looked at."""
+    """Forms of the formula, whose constants are examined."""
     forms = [root, *(form.tree for _, form in zip(range(MOST_FORMS), writings(stable(root)), strict=False))]
     by_two = [found for form in forms if (found := _base_two(form)) != form]
     return (*forms, *by_two[:1], _folded(root))
@@ -365,22 +370,28 @@ def _constants(root: Tree) -> tuple[Tree, ...]:
 def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:
     """The number that most wrong outputs agree on, by Newton's method on each and the median of all.
 
-    A few of them say whether there is hope.
+    A few of them show whether the search can succeed.
     """
     places = seen.sample(remaining)
     places = places[remaining[places] & np.isfinite(seen.output[places])]
     near = unknown.value if start is None else start
     if places.size > FEW_WRONG:
         few = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
-        *_, before, near = _approach(seen, unknown, few, near, HOPE)
+        *_, before, near = _approach(seen, unknown, few, near, HOPE, NEARLY)
         if not abs(near - before) <= max(0.1 * abs(near - unknown.value), 1e-3 * abs(near)):
             return None
-    *_, found = _approach(seen, unknown, places, near, STEPS)
+    enough = EXACTLY if seen.dtype.itemsize >= SINGLE.itemsize else NEARLY_EXACTLY
+    *_, found = _approach(seen, unknown, places, near, STEPS, enough)
     return None if found == unknown.value or not math.isfinite(found) else found
 
 
-def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, steps: int) -> Iterator[float]:
-    """Numbers ever closer to what the outputs agree on, at most so many; NaN where there is none."""
+def _approach(
+    seen: Evidence, unknown: Unknown, places: Places, start: float, steps: int, enough: float
+) -> Iterator[float]:
+    """Successive approximations to the number that the outputs agree on; NaN where there is none.
+
+    It ends with a step that is no larger than ``enough``, a share of the number.
+    """
     output, unit = seen.output[places], seen.unit[places]
     found = start
     yield found
@@ -400,7 +411,7 @@ def _approach(seen: Evidence, unknown: Unknown, places: Places, start: float, st
         step = _agreed(lack[use])
         found += step
         yield found
-        if not abs(step) > 1e-10 * abs(found):
+        if not abs(step) > enough * abs(found):
             return
 
 
@@ -414,7 +425,7 @@ def _agreed(values: Array) -> float:
 
 
 def other_parameter(seen: Evidence, unknown: Unknown, found: float) -> Suspect:
-    """The kernel with the parameter that was ``found``, in as few digits as do."""
+    """The kernel with the parameter that was ``found``, in as few digits as suffice."""
     found = _shortest(seen, unknown, found)
     right = "an array" if unknown.varies else f"{unknown.value:.10g}"
     asked = "배열" if unknown.varies else right

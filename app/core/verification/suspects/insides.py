@@ -35,20 +35,22 @@ CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
 
 LOUD = 256.0
-"""Ulps that the usual steps in float32 or float64 are blamed for, as in an exponential of something large."""
+"""The least error, in ulp, for which ordinary steps in float32 or float64 are blamed, as in an exponential
+of something large."""
 
 SMALL = 16.0
-"""Ulps of a short format that roundings in a longer one inside may come to without showing their pattern."""
+"""The largest error, in ulp of a short format, that roundings in a longer format can cause without showing a
+pattern."""
 
 NEARLY_ALL = 0.98
 
 TF32_BITS = 10
 
 OVERFLOWING = ("e(e + 2)", "(1 + e)²", "exp / (1 + exp)", "(exp − 1)/(exp + 1)", "(exp − exp)")
-"""Writings that are no number far out, so that kernels have a branch there."""
+"""Forms that give NaN for large inputs, for which kernels therefore have a branch."""
 
 FAR_OUT = 1e300
-"""An input in the place of infinity, where a formula may be no number."""
+"""An input in place of infinity, where a formula may give NaN."""
 
 
 class Inside(NamedTuple):
@@ -174,7 +176,7 @@ def written(tree: Tree) -> tuple[Writing, ...]:
 
 
 class _Kept:
-    """Steps that several suspects ask for at the same places, one after the other."""
+    """Steps that several suspects need at the same places, one after the other."""
 
     def __init__(self, run: Callable[[Places], Steps]) -> None:
         self._run = run
@@ -314,7 +316,7 @@ def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
 def _is_looked_up(seen: Evidence, base: Base) -> bool:
     """Whether right float16 answers take a table: one elementary function has them anyway.
 
-    What lies beyond a table passes it by and is not rounded.
+    Values beyond the table are not rounded.
     """
     elementary = all(each.op == "name" for each in _stable(base.tree).args)
     beyond = (seen.output == seen.x) & (SHORT[1].rounded(seen.x) != seen.x)

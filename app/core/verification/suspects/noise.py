@@ -16,10 +16,10 @@ REACH = 4.0
 """Bits by which the middle error may differ from half an ulp of the format."""
 
 COMMON = 0.5
-"""Of all inexact answers are wrong at least."""
+"""The least share of the inexact answers that is wrong."""
 
 CHANGES = 0.25
-"""Of neighbouring errors have opposite signs; of errors that follow a curve hardly any do."""
+"""The least share of neighbouring errors with opposite signs; errors that follow a curve have hardly any."""
 
 
 def noise(seen: Evidence) -> Iterator[Suspect]:

@@ -1,4 +1,4 @@
-"""Softmax's kin whose rows are divided by another number than their sum, or by none."""
+"""Functions related to softmax whose rows are divided by another number than their sum, or by none."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from app.core.verification.evidence import Evidence, Places, Suspect
 from app.core.verification.suspects.rows import LONGEST, RowKernel
 
 SAME, MOSTLY = 0.05, 0.9
-"""Of a number that is added to all sums, by which what rows show of it may differ; how many must agree."""
+"""Relative difference allowed between rows for a number added to all sums, and the share of rows that must
+agree."""
 
 MOST_LEFT_OUT = 64
-"""Elements at the end of a row that a sum may leave out: a vector that was not full."""
+"""The most elements at the end of a row that a sum may omit: a partly filled vector."""
 
 
 SHORT_SUM = 2.0**-5
-"""Of a sum: what a short format may make of it; more is another number."""
+"""Relative error that a short format may cause in a sum; a larger one is another number."""
 
 TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
-"""Elements that a kernel works on at a time."""
+"""Elements that a kernel processes at a time."""
 
 
 def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """Each as a divisor of e to the scores; of the logarithm, as a number that is taken off."""
+    """Each as a divisor of e to the scores; for the logarithm, as a number that is subtracted."""
     scores, logarithm = kernel.scores, kernel.is_logarithm
     if scores is None or kernel.rows.shape[1] > LONGEST:
         return
@@ -155,7 +156,7 @@ def _added(
 
 
 def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect:
-    """Right but for a factor, or of the logarithm a number, of each row's own."""
+    """Right except for a factor, or for the logarithm a summand, of each row."""
     values = seen.exact + each.spread if logarithm else seen.exact * each.spread
     off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
     if off < SHORT_SUM:

@@ -74,7 +74,7 @@ def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: P
 
 
 MOST_LEVELS = 4096
-"""Different answers of fixed-point numbers that are told as such: 12 bits."""
+"""The most different answers that are recognised as fixed-point numbers: 12 bits."""
 
 
 def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:

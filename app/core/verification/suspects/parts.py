@@ -24,20 +24,20 @@ from app.core.verification.suspects.insides import (
 from app.core.verification.suspects.trees import replaced
 
 PART = "a part"
-"""The name of a part of a formula; no name that a request can hold."""
+"""The name of a part of a formula; a request cannot contain it."""
 
 MOST_PARTS = 40
-"""Of a formula are looked at."""
+"""The most parts of a formula that are examined."""
 
 LONGEST_TEXT = 60
-"""Letters of a part that is told as a formula."""
+"""The longest part that is written out as a formula."""
 
 Rest: TypeAlias = Callable[[Array, Places], Array]
-"""A formula of one of its parts."""
+"""A formula as a function of one of its parts."""
 
 
 def stored_parts(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """One intermediate result rounded to a shorter format, all else exact: a kernel that is made of two."""
+    """One intermediate result rounded to a shorter format, everything else exact: a kernel made of two."""
     own = mantissa_bits(seen.dtype)
     insides = [each for each in (*SHORT, TF32, *SHORTEST) if each.bits <= own and each.bits < SHORT[0].bits]
     for number, (part, without) in enumerate(_parts(base.tree)):

@@ -32,32 +32,32 @@ from app.core.verification.suspects.formulas import (
 from app.core.verification.suspects.insides import exactly, stepwise_kernels
 
 LONGEST = 10_000
-"""Elements of a row whose sum is followed step by step."""
+"""The longest row whose sum is simulated step by step."""
 
 SCALE = "scale of the scores"
 
 STARTS = (0.5, 0.25, 2.0, 4.0, 0.1, 10.0)
-"""Multiples of a parameter that another is looked for from, where it changes nothing nearby."""
+"""Multiples of a parameter from which the search for another starts, where it has no effect nearby."""
 
 MOST_NUMBERS = 500_000
-"""Of the inputs, for which a whole other answer is worked out some ten times."""
+"""The most inputs for which a complete other answer is computed some ten times."""
 
 MOST_ELEMENTS, FEW_ELEMENTS = 30_000, 1_000
-"""Of the rows by which another parameter is found; where that takes long."""
+"""The most elements of the rows by which another parameter is found, and the most where that takes long."""
 
 POINTS = 1000
-"""Answers by which the gate is found."""
+"""The number of answers by which the gate is found."""
 
 SAME = 2.0**-40
-"""Of a value: entries that are nearer are one function."""
+"""Relative difference below which two entries are the same function."""
 
 MOST = 0.99
-"""Of the answers are so near; the others may have underflowed."""
+"""The share of the answers that must be as near; the others may have underflowed."""
 
 
 @dataclass(frozen=True)
 class RowKernel:
-    """What the kernel was given; ``use`` are the places of the evidence among the outputs, row by row."""
+    """The kernel's inputs; ``use`` are the places of the evidence among the outputs, row by row."""
 
     call: Call
     inputs: Array

@@ -22,25 +22,30 @@ GLANCE, ALIKE, OFF = 50, 0.6, 0.5
 the right answer of more."""
 
 MOST_STEPS = 0.65
-"""Of the answers: with more, neighbours are rarely alike."""
+"""The most steps per answer: with more, neighbours are rarely equal."""
 
 SMOOTH = 0.5
-"""Of the points lie with their neighbours on one piece: a piece holds many more than it is made of."""
+"""The share of the points that must lie on one piece with their neighbours: a piece holds many more than
+define it."""
 
 SHORT_RUN, LEAN = 32, 0.7
 """Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
 on the average."""
 
 FEWER = 0.7
-"""Of the segments that the right answers would take: with more, it is no table."""
+"""The number of segments, relative to those that the right answers need, above which it is no table."""
 
 MOSTLY = 0.99
 
 SLACK = 0.6
-"""Ulps of the output that an answer may lie from its line: half for the rounding, and a little."""
+"""Distance, in ulp of the output, that an answer may have from its line: half for the rounding, and a
+little."""
+
+FINE = 2.0**-36
+"""Of a value: a smaller slack is that of doubles."""
 
 SINGLE_SLACK = 4.0
-"""The same where the line itself is worked out in the format of the output, as 1 − y beside y perhaps."""
+"""The same where the line itself is evaluated in the format of the output, for example 1 − y."""
 
 _KINDS = (
     Text("steps", "계단"),
@@ -57,18 +62,18 @@ class _Points(NamedTuple):
 
 
 _Look: TypeAlias = Callable[[Array, Array, Array], Array]
-"""What a table says at x, from its knots and their values."""
+"""A table's answers at x, from its knots and their values."""
 
 TINY = 2.0**-10
-"""Of the window, around zero, is not looked at."""
+"""The part of the window around zero that is not examined."""
 
 HUGE = 1e75
-"""Beyond it, and below its reciprocal, no table's numbers lie."""
+"""Tables have no numbers above it or below its reciprocal."""
 
 ENDS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0)
 COUNTS = tuple(2**power for power in range(3, 13))
 MOST_END = 1e3
-"""Evenly spaced tables end here at the latest."""
+"""The largest end of an evenly spaced table."""
 
 
 def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
@@ -140,7 +145,7 @@ def _kept_values(tree: Tree, params: tuple[tuple[str, float], ...], high: float)
 
 
 def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Iterator[tuple[int, Text]]:
-    """The tables up to ``high`` that say much of what the kernel says at a few places."""
+    """The tables up to ``high`` that agree with many of the kernel's answers at a few places."""
     counts = np.array(COUNTS)[:, None]
     every = COUNTS[-1] // counts
     u = (seen.x[places] + high) / (2 * high) * counts
@@ -312,34 +317,54 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
         flat = bool((values == values[0]).all())
         return np.array([values[0]]) if flat and low <= high else None
     x = points.x[start:stop] - points.x[start]
+    least = float(slack.min())
+    weight, fine = least / slack, least < FINE * float(np.abs(values).max())
     if stop - start <= degree + 1:
-        return _solved(x, values, slack.min() / slack, min(degree, stop - start - 1))
-    weight = slack.min() / slack
+        powers = _Powers.of(x, min(degree, stop - start - 1), fine=fine)
+        return powers.coefficients(powers.solved(values, weight))
+    powers = _Powers.of(x, degree, fine=fine)
     for _ in range(3):  # towards the smallest largest deviation
-        piece = _solved(x, values, weight, degree)
-        off = np.abs(np.polyval(piece, x) - values) / slack
-        if off.max() <= 1:
-            return piece
-        if off.max() > 3:
+        piece = powers.solved(values, weight)
+        off = np.abs(piece @ powers.powers - values) / slack
+        most = float(off.max())
+        if most <= 1:
+            return powers.coefficients(piece)
+        if most > 3:
             return None
-        weight = weight * np.sqrt(np.maximum(off, 0.1) / off.max())
+        weight = weight * np.sqrt(np.maximum(off, 0.1) / most)
     return None
 
 
-def _solved(x: Array, values: Array, weight: Array, degree: int) -> Array:
-    """By the normal equations: of powers so low they lose no digit that a format shorter than doubles has."""
-    scale = float(x[-1]) or 1.0
-    u, row = x / scale, weight
-    powers = np.empty((degree + 1, x.size))
-    for power in range(degree, -1, -1):
-        powers[power] = row
-        row = row * u
-    try:
-        found = np.linalg.solve(powers @ powers.T, powers @ (values * weight))
-    except np.linalg.LinAlgError:  # points too close together
-        found = np.linalg.lstsq(powers.T, values * weight, rcond=None)[0]
-    coefficients: Array = found / scale ** np.arange(degree, -1, -1.0)
-    return coefficients
+class _Powers(NamedTuple):
+    """The powers of x, scaled so that none is larger than 1, the highest first."""
+
+    powers: Array
+    scale: float
+    fine: bool
+
+    @classmethod
+    def of(cls, x: Array, degree: int, *, fine: bool) -> _Powers:
+        """``fine``: of values so precise that the normal equations would lose some of their digits."""
+        scale = float(x[-1]) or 1.0
+        powers = np.ones((degree + 1, x.size))
+        for power in range(degree - 1, -1, -1):
+            np.multiply(powers[power + 1], x / scale, out=powers[power])
+        return cls(powers, scale, fine)
+
+    def solved(self, values: Array, weight: Array) -> Array:
+        """The weighted least squares."""
+        weighed = self.powers * weight
+        if not self.fine:
+            try:
+                return np.asarray(np.linalg.solve(weighed @ weighed.T, weighed @ (values * weight)))
+            except np.linalg.LinAlgError:  # points too close together
+                pass
+        return np.asarray(np.linalg.lstsq(weighed.T, values * weight, rcond=None)[0])
+
+    def coefficients(self, solved: Array) -> Array:
+        """Of the powers of x itself."""
+        found: Array = solved / self.scale ** np.arange(len(solved) - 1, -1, -1.0)
+        return found
 
 
 def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspect:
