@@ -456,3 +456,10 @@ def test_a_bound_that_one_half_is_not_held_at() -> None:
     output = first * special.expit(1.702 * first) * (np.clip(second, -7, 7) + 1)
     found = first_cause(verify("swiglu_oai", "float32", x, output))
     assert found == ("wrong_parameter", "limit not applied to the first half")
+
+
+def test_a_constant_of_the_gate() -> None:
+    x = drawn(24, 40, dtype="float32")
+    first, second = np.split(x, 2, axis=-1)
+    output = first * special.expit(1.7 * first) * second
+    assert first_cause(verify("geglu_quick", "float32", x, output)) == ("rounded_constant", "1.7 for 1.702")

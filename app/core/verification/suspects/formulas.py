@@ -459,7 +459,8 @@ def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
         return float(np.log2(1 + seen.off(seen.rounded(unknown.run(value, places)), places)).mean())
 
     least = lack(found)
-    for short in (0.0, *(float(f"{found:.{digits}g}") for digits in range(1, 12))):
+    near_zero = [0.0] if abs(found) <= NEARLY * abs(unknown.value) else []
+    for short in (*near_zero, *(float(f"{found:.{digits}g}") for digits in range(1, 12))):
         if math.isfinite(short) and lack(short) <= least + 0.02:
             return short
     return found

@@ -25,6 +25,7 @@ from app.core.verification.suspects.formulas import (
     Unknown,
     catalogue,
     edges,
+    other_constants,
     other_parameter,
     searched,
     settings,
@@ -300,6 +301,30 @@ def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
         if (np.abs(answers - right) <= SAME * np.abs(right)).mean() >= MOST:
             return call
     return None
+
+
+def gates_with_other_numbers(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """The gate with another constant: what is left of an output if it is divided by the ungated half."""
+    if not kernel.gates:
+        return
+    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
+    for gate, value in ((first, second), (second, first)):
+        call = gate_of(seen, gate, value)
+        if call is None:
+            continue
+        with np.errstate(all="ignore"):
+            gates = replace(
+                seen,
+                call=call,
+                x=gate,
+                output=seen.output / value,
+                exact=seen.exact / value,
+                right=seen.right / value,
+                unit=seen.unit / np.abs(value),
+            )
+        for suspect in other_constants(gates, gates.base, remaining & (value != 0)):
+            predicted = partial(_times, suspect.predicted, value)
+            yield replace(suspect, predicted=predicted, base=None, key=None)
 
 
 def _times(predicted: Callable[[Places], Array], value: Array, places: Places) -> Array:
