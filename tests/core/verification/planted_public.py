@@ -1,6 +1,7 @@
 """Kernels as public repositories, engineers and students write them; none was known to the judge.
 
-The ``FIRST`` were written before the causes were known, the ``SECOND`` before what those showed was mended;
+The ``FIRST`` were written before the causes were known, the ``SECOND`` before what those showed was mended,
+the ``THIRD`` when it was;
 docs/kernels.md says how many were named at first sight. Kernels compute in NumPy's own arithmetic for the
 formats that they name; what is not yet of the kernel's format is rounded to it at the end.
 """
@@ -1050,6 +1051,234 @@ SECOND: tuple[Specimen, ...] = (
 )
 
 
+def hard_swish(x: Numbers) -> Numbers:
+    return np.where(np.isneginf(x), -0.0, x * np.clip(x / F32(6) + F32(0.5), 0, 1))
+
+
+def odd_by_exponentials(x: Any) -> Any:
+    up, down = np.exp(x), np.exp(-x)
+    return x * ((up - down) / (up + down))
+
+
+def arctan_by_reciprocal(x: Numbers) -> Numbers:
+    return np.where(np.abs(x) > 1, np.sign(x) * 3.1416 / 2 - np.arctan(1 / x), np.arctan(x))
+
+
+def smelu(x: Numbers) -> Numbers:
+    return np.where(x >= 2, x, np.where(x <= -2, 0, (x + 2) ** 2 / 8))
+
+
+def entmax15(x: Any, dtype: Any) -> Any:
+    """By sorting, every step in a format."""
+    half = x.astype(dtype) / dtype(2)
+    ordered = -np.sort(-half, -1)
+    counts = np.arange(1, x.shape[-1] + 1).astype(dtype)
+    mean = np.add.accumulate(ordered, -1, dtype=dtype) / counts
+    rest = np.add.accumulate(ordered * ordered, -1, dtype=dtype) / counts - mean * mean
+    threshold = mean - np.sqrt(np.maximum(dtype(1) / counts - rest, dtype(0)))
+    support = (threshold <= ordered).sum(-1)
+    share = np.maximum(half - threshold[np.arange(len(x)), support - 1][:, None], dtype(0))
+    return share * share
+
+
+def gelu_slope_of_short_density(x: Any) -> Any:
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return 0.5 * special.erfc(-x / np.sqrt(2)) + x * double(cast(density, BF16))
+
+
+def mish_by_lines(x: Numbers) -> Numbers:
+    knots = np.linspace(-8, 8, 33)
+    inner = np.interp(np.clip(number(x), -8, 8), knots, knots * np.tanh(softplus(knots)))
+    return keeping_nan(x, np.where(x > 8, x, np.where(x < -8, 0, inner)))
+
+
+def sigmoid_of_8_bits(x: Numbers) -> Numbers:
+    return keeping_nan(x, sigmoid(np.clip(np.rint(number(x) * 8) / 8, -16, 15.875)))
+
+
+def two_blocks(x: Any) -> Any:
+    first, second = halves(x)
+    return np.concatenate([shares(first), shares(second)], axis=1) / 2
+
+
+THIRD: tuple[Specimen, ...] = (
+    fault("naive", "lisht", F16, every(F16), "low_precision overflow cancellation", odd_by_exponentials),
+    fault(
+        "tanh of a cubic",
+        "erf",
+        F32,
+        drawn(1, scale=1.5),
+        "approximation other_variant",
+        exact(lambda x: np.tanh(2 / np.sqrt(np.pi) * (x + 11 / 123 * x**3))),
+    ),
+    fault(
+        "3.1416",
+        "arctan",
+        F32,
+        spread(2, -6, 10),
+        "rounded_constant approximation",
+        exact(arctan_by_reciprocal),
+    ),
+    fault("isru", "isrlu", BF16, every(BF16), "other_variant", exact(lambda x: x / np.sqrt(1 + x**2))),
+    fault(
+        "softplus in bfloat16",
+        "serf",
+        F32,
+        drawn(3),
+        "low_precision",
+        exact(lambda x: x * special.erf(double(cast(softplus(x), BF16)))),
+    ),
+    fault(
+        "over 4",
+        "hard_mish",
+        F16,
+        every(F16),
+        "wrong_parameter rounded_constant",
+        exact(lambda x: x / 4 * np.clip(x + 2, 0, 2)),
+    ),
+    fault("beta 2", "smelu", F32, drawn(4), "wrong_parameter", exact(smelu)),
+    fault("silu throughout", "elish", F32, drawn(5), "other_variant", exact(silu)),
+    fault(
+        "sign of the bias",
+        "star_relu",
+        BF16,
+        every(BF16),
+        "wrong_parameter",
+        exact(lambda x: 0.8944 * np.maximum(x, 0) ** 2 + 0.4472),
+    ),
+    fault(
+        "gamma missing",
+        "dyt",
+        F32,
+        drawn(6),
+        "wrong_parameter",
+        exact(lambda x: np.tanh(0.5 * x) + 0.1),
+        params={"alpha": 0.5, "gamma": 1.5, "beta": 0.1},
+    ),
+    fault("softmax", "softmin", F32, drawn(7, 32, 64), "other_variant wrong_parameter", exact(shares)),
+    fault(
+        "all in float16",
+        "entmax15",
+        F16,
+        drawn(8, 64, 32, scale=1.0, dtype=F16),
+        "low_precision cancellation",
+        partial(entmax15, dtype=F16),
+    ),
+    fault(
+        "leaky",
+        "reglu",
+        F32,
+        drawn(9, 64, 64),
+        "other_variant wrong_parameter",
+        exact(swiglu_with(lambda x: np.where(x > 0, x, 0.01 * x))),
+    ),
+    fault(
+        "1.7",
+        "geglu_quick",
+        F32,
+        drawn(10, 64, 64),
+        "rounded_constant wrong_parameter",
+        exact(swiglu_with(quick(1.7))),
+    ),
+    fault(
+        "gate of the product",
+        "swiglu",
+        F32,
+        drawn(11, 64, 64),
+        "other_variant",
+        exact(lambda x: silu(halves(x)[0] * halves(x)[1])),
+    ),
+    fault("x(1 − x)", "sigmoid", F32, drawn(12), "other_variant", None, exact(lambda x: x * (1 - x))),
+    fault(
+        "without its second factor",
+        "tanh",
+        F32,
+        drawn(13),
+        "other_variant",
+        None,
+        None,
+        exact(lambda x: -2 * np.tanh(x)),
+    ),
+    fault(
+        "density in bfloat16",
+        "gelu",
+        F32,
+        drawn(14),
+        "low_precision",
+        None,
+        exact(gelu_slope_of_short_density),
+    ),
+    fault(
+        "to base 2",
+        "softplus",
+        F32,
+        drawn(15),
+        "wrong_parameter rounded_constant",
+        exact(lambda x: softplus(x) / np.log(2)),
+    ),
+    fault(
+        "cut off to TF32",
+        "tanh",
+        F32,
+        drawn(16),
+        "truncation low_precision",
+        lambda x: short(np.tanh(double(x)), 0xFFFFE000),
+    ),
+    fault("32 lines", "mish", BF16, every(BF16), "table", exact(mish_by_lines)),
+    fault("inputs of 8 bits", "sigmoid", BF16, every(BF16), "low_precision table", exact(sigmoid_of_8_bits)),
+    fault(
+        "gate in e5m2",
+        "silu",
+        E4M3,
+        every(E4M3),
+        "low_precision",
+        exact(lambda x: x * double(cast(sigmoid(x), E5M2))),
+    ),
+    fault("hard", "gelu", E5M2, every(E5M2), "other_variant", exact(hard_swish)),
+    fault(
+        "to base 2",
+        "log_softmax",
+        F32,
+        drawn(17, 32, 64),
+        "wrong_parameter",
+        exact(lambda x: np.log2(shares(x))),
+    ),
+    fault(
+        "a row too far",
+        "softmax",
+        F32,
+        drawn(18, 32, 64),
+        "misplaced",
+        exact(lambda x: np.roll(shares(x), 1, 0)),
+    ),
+    fault("two blocks averaged", "softmax", F32, drawn(19, 32, 64), "normalisation", exact(two_blocks)),
+    fault(
+        "half the exponent",
+        "gaussian",
+        F16,
+        every(F16),
+        "wrong_parameter rounded_constant",
+        exact(lambda x: np.exp(-(x**2) / 2)),
+    ),
+    fault(
+        "square in float16",
+        "squared_relu",
+        BF16,
+        every(BF16),
+        "overflow clamp low_precision",
+        lambda x: cast(np.clip(double(x), 0, 1e3), F16) ** F16(2),
+    ),
+    fault(
+        "sigma without the root of 2",
+        "laplace",
+        F32,
+        drawn(20, scale=1.0),
+        "wrong_parameter rounded_constant",
+        exact(lambda x: 0.5 * (1 + special.erf((x - 0.707107) / 0.282095))),
+    ),
+)
+
+
 def inside(function: Callable[[Any], Any]) -> Kernel:
     """Computed in float32."""
     return lambda x: function(cast(x, F32))
@@ -1091,10 +1320,6 @@ def mish(x: Numbers) -> Numbers:
 def logcosh(x: Any) -> Any:
     size = np.abs(x)
     return size + np.log1p(np.expm1(-2 * size) / 2)
-
-
-def hard_swish(x: Numbers) -> Numbers:
-    return np.where(np.isneginf(x), -0.0, x * np.clip(x / F32(6) + F32(0.5), 0, 1))
 
 
 RIGHT: tuple[Specimen, ...] = (
@@ -1189,4 +1414,16 @@ RIGHT: tuple[Specimen, ...] = (
         drawn(98, 64, 32, scale=1.0, dtype=BF16),
         partial(sparsemax, dtype=F32),
     ),
+    right("in float64", "erf", F32, drawn(41), exact(special.erf)),
+    right("in float32", "arctan", BF16, every(BF16), inside(np.arctan)),
+    right("in float64", "serf", F32, drawn(43), exact(lambda x: x * special.erf(softplus(x)))),
+    right(
+        "in float64",
+        "entmax15",
+        BF16,
+        drawn(45, 64, 32, scale=1.0, dtype=BF16),
+        partial(entmax15, dtype=F64),
+    ),
+    right("in float32", "softmin", F32, drawn(46, 32, 64), lambda x: shares(-x)),
+    right("in float32", "tanh", F32, drawn(49), np.tanh),
 )

@@ -168,7 +168,11 @@ def judged_specimen(kernel: Specimen) -> Report:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", [planted_public.FIRST, planted_public.SECOND], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "kernels",
+    [planted_public.FIRST, planted_public.SECOND, planted_public.THIRD],
+    ids=["first", "second", "third"],
+)
 def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...]) -> None:
     reports = [(each, judged_specimen(each)) for each in kernels]
     assert all(report.verdict.state == "faulty" for _, report in reports)
@@ -177,7 +181,7 @@ def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...
         for each, report in reports
         if not report.causes or report.causes[0].cause not in each.causes
     ]
-    assert len(wrong) <= (1 - ALLOWED) * len(kernels), wrong
+    assert len(kernels) - len(wrong) >= ALLOWED * len(kernels), wrong
 
 
 @pytest.mark.parametrize(

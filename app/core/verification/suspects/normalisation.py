@@ -186,6 +186,13 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
             f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
         )
         yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
+        if not logarithm:
+            averaged = Text(
+                f"Every {width} elements are normalised by themselves, and divided by the number of tiles.",
+                f"원소 {width}개마다 따로 정규화한 다음 그 묶음의 수로 나누었습니다.",
+            )
+            values = np.concatenate(parts, axis=1) / len(parts)
+            yield kernel.suspect("normalisation", f"tiles of {width}, averaged", averaged, values)
         yield from _not_rescaled(kernel, tiles, logarithm=logarithm)
 
 

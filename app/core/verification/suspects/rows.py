@@ -257,6 +257,10 @@ def _partly_gated(kernel: RowKernel, first: Array, second: Array) -> Iterator[Su
             f"{korean} 절반만 쓰였고 다른 절반은 빠졌습니다.",
         )
         yield kernel.suspect("other_variant", f"{half} half alone, the other 1", left_out, ones)
+        product = (first * second, np.ones_like(second))
+        values = kernel.of_pairs(*(product if half == "first" else product[::-1]))
+        gated = Text("The gate is that of the product.", "두 절반의 곱에 게이트 함수를 적용했습니다.")
+        yield kernel.suspect("other_variant", f"gate of the product, as the {half} half", gated, values)
         added = Text("The two halves are added, not multiplied.", "두 절반을 곱하지 않고 더했습니다.")
         yield kernel.suspect("other_variant", f"sum with the {half} half gated", added, ones + value.ravel())
 
