@@ -483,7 +483,7 @@ export default {
   "problem.large": "This is more than the service takes at once.",
   "problem.limit": "This would take more than the service allows. Make the network or the input smaller.",
   "problem.busy": "The service is busy. Try again in a moment.",
-  "problem.late": "The computation did not end in the time it had. Ask for less, or try again.",
+  "problem.late": "The computation did not end in time. Ask for less, or try again.",
   "problem.refused": "The service could not accept this. Correct what is named here.",
   "problem.server": "Something went wrong in the service. Try again.",
   "problem.unreachable": "The service cannot be reached. What you entered is still here.",
