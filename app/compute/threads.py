@@ -56,6 +56,10 @@ class ComputeThreads:
         self._requests = ThreadPoolExecutor(threads, "request")
         self._helpers = Helpers(threads - 1)
 
+    def inline(self, size: int, kind: Hashable) -> bool:
+        """Whether `run` would only call the work: callers may then do without it."""
+        return size <= SMALL and kind in self._done
+
     async def run(
         self, work: Callable[[Mapper], Result], *, size: int, seconds: float, kind: Hashable = None
     ) -> Result:
@@ -64,7 +68,7 @@ class ComputeThreads:
         Raises `Busy` if there is no place, `DeadlineExceeded` after ``seconds``; the work then stops before
         its next block, and only then releases its place.
         """
-        if size <= SMALL and kind in self._done:
+        if self.inline(size, kind):
             return work(map)
         if size <= SMALL:
             # No deadline: what may take long here is compiling, which is done once, not the client's work.

@@ -29,6 +29,8 @@ async def computed(
 ) -> Result:
     """`ComputeThreads.run`, its exceptions as problems; large work is cancelled if the client disconnects."""
     threads: ComputeThreads = request.app.state.threads
+    if threads.inline(size, kind):
+        return work(map)
     running = threads.run(work, size=size, seconds=seconds, kind=kind)
     with failures:
         # Watching for a disconnect costs a small request more than its work.

@@ -26,7 +26,8 @@ PIECE = 16_384
 
 def to_json(array: NDArray[Any]) -> bytes:
     """``array`` as nested JSON, every number the shortest decimal that reads back as the same float64."""
-    return _short(array) if size_of(array.shape) <= PIECE else b"".join(_long(array))
+    short = 0 < array.size <= PIECE or size_of(array.shape) <= PIECE  # the first is quicker
+    return _short(array) if short else b"".join(_long(array))
 
 
 def json_pieces(array: NDArray[Any]) -> Iterator[Piece]:

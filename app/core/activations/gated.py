@@ -241,10 +241,10 @@ def _mish(x: float, ordinary: int = False) -> Orders:
     return _gated(x, gate, ordinary), first, second
 
 
-@partial(Kernel, ties=True)
+@partial(Kernel, ties=True, exact_infinities=True)
 def _hard_swish(x: float, rough: int = False) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(times_double(two_sum(x, 3.0), x), rough)
+    ramp = sixth(times_double(fast_two_sum(3.0, x), x), rough)
     ramp = DoubleDouble(ramp.high, 1.0 if rough else ramp.low)  # which may be anything: it is rounded
     value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x, rough)))
     ramp = sixth(two_sum(2 * x, 3.0), rough)

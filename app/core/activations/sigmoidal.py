@@ -177,7 +177,7 @@ LOG_SIGMOID = Elementwise(
 )
 
 
-@partial(Kernel, ties=True)
+@partial(Kernel, ties=True, exact_infinities=True)
 def _hard_sigmoid(x: float, rough: int = False) -> Orders:
     # x/6 + 1/2 cancels next to the corner at −3. For a float32 x 3 + x is exact, or far from 6 times a tie.
     ramp = sixth(two_sum(x, 3.0), rough)

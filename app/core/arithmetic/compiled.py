@@ -154,7 +154,8 @@ class _Kept(NullCache):
         if result.library.has_dynamic_globals:  # addresses, which mean nothing to another process
             return
         path = self._path(signature, result.library.codegen)
-        code = zlib.compress(_pickled(result._reduce()))  # noqa: SLF001
+        library, *rest = result._reduce()  # noqa: SLF001
+        code = zlib.compress(_pickled((_without_source(library), *rest)))
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -174,6 +175,18 @@ class _Kept(NullCache):
     def _seal(self, code: bytes) -> bytes:
         """A hash of the code and of what it was made from: damaged code would be run, and end the process."""
         return hashlib.sha256(self._stamp + code).hexdigest().encode()
+
+
+def _without_source(library: Any) -> Any:
+    """numba's form of a compiled ``library``, without LLVM's own code, from which others could inline it.
+
+    No loop is part of another. That code would be half of the file, and most of what a loaded loop takes: 370
+    KB of memory with it, 104 without. The functions' names stay, by which numba finds them.
+    """
+    name, kind, (machine_code, source) = library
+    functions = [each.name for each in llvm.parse_bitcode(source).functions if not each.is_declaration]
+    names = "\n".join(f'define void @"{each}"() {{ ret void }}' for each in functions)
+    return name, kind, (machine_code, llvm.parse_assembly(names).as_bitcode())
 
 
 def _stamp(function: Callable[..., Any], vectors: int) -> bytes:

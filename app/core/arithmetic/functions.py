@@ -175,7 +175,7 @@ def sixth(a: DoubleDouble, rough: int = False) -> DoubleDouble:
     """a/6, exact where a double holds it."""
     if rough:
         return DoubleDouble(a.high * (1 / 6), 0.0)
-    head = a.high / 6
+    head = a.high * (1 / 6)  # no quotient yet: what is left of it completes it
     return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) * (1 / 6))
 
 

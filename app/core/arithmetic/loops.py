@@ -106,6 +106,7 @@ class Kernel:
         ties: bool = False,
         plain: float = 12.0,
         vectors: int = VECTORS,
+        exact_infinities: bool = False,
     ) -> None:
         """What is known of the function.
 
@@ -121,11 +122,14 @@ class Kernel:
                 where a rough answer is to be had; from 2⁻⁴⁰ on.
             vectors: how many the loop for ordinary numbers takes side by side, where there are registers
                 enough; measured.
+            exact_infinities: whether the low part of an infinite result is 0, so that parts are added without
+                a look at them.
         """
         self.low = low
         self._ties = ties
         self._plain = plain
         self._vectors = vectors if MANY_REGISTERS else VECTORS
+        self._exact_infinities = exact_infinities
         self.name = full_name(function)
         self.function = scalar(function)
         """The compiled function itself, for other kernels."""
@@ -156,7 +160,8 @@ class Kernel:
                 self._write(x.astype(np.float64), rows, values, arrays, False, "odd")
             return
         ordinary = self.knows_ordinary and x.size > FEW and _is_ordinary(x, self._factors(values))
-        rounding = "high" if x.dtype == np.float32 else _rounding(odd=odd, ordinary=ordinary)
+        finite = ordinary or (self._exact_infinities and not odd)
+        rounding = "high" if x.dtype == np.float32 else _rounding(odd=odd, finite=finite)
         self._write(x, rows, values, arrays, ordinary, rounding)
 
     def _write(
@@ -236,9 +241,9 @@ class Kernel:
         return values, arrays
 
 
-def _rounding(*, odd: bool, ordinary: bool) -> Rounding:
+def _rounding(*, odd: bool, finite: bool) -> Rounding:
     """Of whole results."""
-    if ordinary:
+    if finite:
         return "finite odd" if odd else "finite"
     return "odd" if odd else "nearest"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import pickle
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from llvmlite import binding as llvm
 
 from app.core.arithmetic import Array, compiled
 from app.core.arithmetic.compiled import Compiled
@@ -49,6 +52,19 @@ def test_another_process_finds_what_one_compiled(kept: Path) -> None:
     written = file.stat().st_mtime_ns
     assert hits(loop()) == 1
     assert file.stat().st_mtime_ns == written
+
+
+def test_what_is_kept_holds_names_and_machine_code_alone(kept: Path) -> None:
+    """LLVM's own code, which numba keeps for inlining, would be most of a loaded loop's memory."""
+    assert hits(loop()) == 0
+    (file,) = kept.iterdir()
+    _, code = file.read_bytes().split(b"\n", maxsplit=1)
+    (_, kind, (machine_code, source)), *_ = pickle.loads(zlib.decompress(code))
+    functions = [each for each in llvm.parse_bitcode(source).functions if not each.is_declaration]
+    assert kind == "object"
+    assert machine_code
+    assert functions
+    assert all(len([i for block in each.blocks for i in block.instructions]) == 1 for each in functions)
 
 
 def test_another_user_may_read_it(kept: Path) -> None:
