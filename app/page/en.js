@@ -122,7 +122,7 @@ export default {
   "flow.block": "Built from",
   "flow.plain": "plain layers",
   "flow.matrices": "Matrices of a block",
-  "flow.norm": "Position of the normalisation",
+  "flow.norm": "Norm placement",
   "flow.skip": "Skip, scale",
   "flow.branch": "Branch, scale",
   "flow.ratio": "Inner width ÷ width",
