@@ -48,9 +48,10 @@ the first, or `healthy`.
   10^{verdict.EXPLODING} times the last layer's.
 - `dead`: in at least half of the networks no gradient reaches the first layer.
 - `dying`: more than {verdict.DYING:.0%} of a layer's units have slope 0 for the whole batch.
-- `vanishing`: of D layers, the norm of a layer's gradient is less than D · 10^-{verdict.VANISHING} of the
-  last layer's (with D = {verdict.DEEPEST} for more layers than that); or the layers are so narrow that it
-  survives in a few directions alone, the sum of 1/width above {verdict.NARROW:g}.
+- `vanishing`: of D layers, the norm of a layer's gradient (of an LSTM, its cell's) is less than
+  D · 10^-{verdict.VANISHING} of the last layer's (with D = {verdict.DEEPEST} for more layers than that); or
+  the layers are so narrow that it survives in a few directions alone, the sum of 1/width above
+  {verdict.NARROW:g}.
 - `collapsed`: all inputs have become the same more than {verdict.COLLAPSED} layers before the last.
 - `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
   or more than half of them, and the gradient is lost as well.

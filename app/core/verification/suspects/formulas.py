@@ -64,6 +64,10 @@ CERTAIN = 0.9
 """The share of the errors' bits that scaled inputs must explain: a number found by a search can come near to
 much."""
 
+USUAL, UNUSUAL = 0.03, 0.055
+"""The price of another function as it is by default, and as some framework has it: the latter may well be the
+one that is asked for with rounded constants."""
+
 CLOSE = 0.02
 """Relative error above which a constant is another one; a smaller one that is no rounding is chance."""
 
@@ -73,12 +77,20 @@ CLOSE = 0.02
 
 def relatives(seen: Evidence) -> Iterator[Suspect]:
     """Every other function of the catalogue, at its own defaults and at those of frameworks."""
-    for label, base in chain(catalogue(seen.order), _namesakes(seen)):
+    entries = ((label, base, _price(label, base)) for label, base in catalogue(seen.order))
+    namesakes = ((label, base, USUAL) for label, base in _namesakes(seen))
+    for label, base, price in chain(entries, namesakes):
         if base.tree is seen.base.tree:
             continue
         summary = Text(f"The numbers are those of {label}.", f"함숫값이 {label}의 값과 같습니다.")
         run = partial(exactly_at, seen, base)
-        yield Suspect("other_variant", label, summary, run, base=base, price=0.03, key=("exactly", *base.key))
+        key = ("exactly", *base.key)
+        yield Suspect("other_variant", label, summary, run, base=base, price=price, key=key)
+
+
+def _price(label: str, base: Base) -> float:
+    entry = REGISTRY[label.partition("(")[0]]
+    return USUAL if dict(base.params) == dict(entry.defaults) else UNUSUAL
 
 
 def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
