@@ -63,7 +63,7 @@ def literals(annotation: Any) -> list[Any]:
     ("kind", "changes", "expected"),
     [
         ("transformer", {"Heads": "4", "Attention sees": "false"}, {"heads": 4, "causal": False}),
-        ("residual", {"Where it normalises": "null", "Skip": "0.5"}, {"norm": None, "skip": 0.5}),
+        ("residual", {"Norm placement": "null", "Skip": "0.5"}, {"norm": None, "skip": 0.5}),
         ("convolution", {"Kernel": "5", "Padding": "zeros"}, {"kernel": 5, "padding": "zeros"}),
         ("recurrent", {"Cell": "lstm"}, {"cell": "lstm"}),
     ],
@@ -73,7 +73,7 @@ def test_a_network_of_blocks_is_asked_for_and_its_link_asks_the_same(
 ) -> None:
     page = visitor.open(SMALL)
     judged(page, 1)
-    page.get_by_label("Built of").select_option(kind)
+    page.get_by_label("Built from").select_option(kind)
     for label, value in changes.items():
         control = page.get_by_label(label)
         is_list = control.evaluate("(element) => element.tagName === 'SELECT'")
@@ -106,7 +106,7 @@ def test_what_a_network_does_not_have_is_neither_shown_nor_asked_for(visitor: Vi
     page = visitor.open(f"{SMALL}&residual=0.5&dropout=0.2&normalization=layer_norm")
     judged(page, 1)
     assert called(page)["dropout"] == {"rate": 0.2}
-    page.get_by_label("Built of").select_option("recurrent")
+    page.get_by_label("Built from").select_option("recurrent")
     for label in ("Dropout rate", "Residual branch", "Normalisation"):
         expect(page.locator("form").get_by_label(label)).to_be_hidden()
     assert not {"dropout", "residual", "normalization"} & called(page).keys()

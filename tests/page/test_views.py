@@ -251,7 +251,7 @@ def test_networks_are_laid_over_the_first_and_their_means_drawn(visitor: Visitor
         )
     expect(page.locator(".verdict strong").first).to_contain_text("Xavier")
     expect(page.locator(".flow-stage svg .role-legend-symbol path")).to_have_count(4)
-    page.get_by_label("What is drawn").select_option("activation_mean")
+    page.get_by_label("Figure drawn").select_option("activation_mean")
     expect(page.locator(".flow-stage svg")).to_contain_text("mean activation")
     page.get_by_role("button", name="Remove Sigmoid · 8 × 16 · Xavier, normal").click()
     expect(page.locator(".verdict")).to_have_count(1)
