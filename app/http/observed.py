@@ -8,12 +8,11 @@ import re
 import secrets
 import time
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.fastapi_parts import template
 from app.http.problems import Problem
-from app.observation.logs import request_id
+from app.observation.logs import Lines, request_id
 from app.observation.metrics import Metrics
 
 HEADER = b"x-request-id"
@@ -39,7 +38,7 @@ class Observed:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self._metrics = metrics
-        self._log = structlog.get_logger().bind()  # without bind(), every line would create a logger
+        self._lines = Lines()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on; counts and logs it afterwards."""
@@ -60,18 +59,18 @@ class Observed:
         route = template(exchange.scope) or NONE
         function = state.get("function", NONE)
         self._metrics.count(route, function, exchange.status, seconds, state.get("elements", 0))
-        fields = {"function": function} if function != NONE else {}
-        say = self._log.info if exchange.status < 500 else self._log.warning
-        say(
-            "request",
-            method=exchange.scope["method"],
-            route=route,
-            status=exchange.status,
-            duration=round(seconds, 6),
-            bytes_in=exchange.bytes_in,
-            bytes_out=exchange.bytes_out,
-            **fields,
-        )
+        line = {
+            "event": "request",
+            "method": exchange.scope["method"],
+            "route": route,
+            "status": exchange.status,
+            "duration": round(seconds, 6),
+            "bytes_in": exchange.bytes_in,
+            "bytes_out": exchange.bytes_out,
+        }
+        if function != NONE:
+            line["function"] = function
+        self._lines.write("info" if exchange.status < 500 else "warning", line)
 
 
 class _Exchange:
