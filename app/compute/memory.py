@@ -40,8 +40,9 @@ def return_freed_memory() -> None:
     """Returns to the kernel what this process has freed: for one that has nothing to do.
 
     What was kept for the next array would otherwise be held for good, at the height of the largest work so
-    far.
+    far. Garbage comes first: an error's traceback may hold a whole body, until a collection that may be far.
     """
+    gc.collect()
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 

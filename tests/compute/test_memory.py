@@ -65,3 +65,31 @@ print(before - resident())
 def test_freed_memory_is_returned() -> None:
     run = subprocess.run([sys.executable, "-c", RETURNED], capture_output=True, check=True, text=True)
     assert float(run.stdout) > 90  # megabytes of 100
+
+
+CYCLE = """
+import psutil
+
+from app.compute import memory
+
+
+def failed():
+    body = b"1" * (100 * 2**20)
+    try:
+        raise ValueError
+    except ValueError as error:
+        held = error  # whose traceback has this frame, which has it
+
+
+resident = lambda: psutil.Process().memory_info().rss / 2**20
+failed()
+before = resident()
+memory.return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a function of glibc's")
+def test_what_an_error_s_traceback_holds_is_returned_too() -> None:
+    run = subprocess.run([sys.executable, "-c", CYCLE], capture_output=True, check=True, text=True)
+    assert float(run.stdout) > 90  # megabytes of 100
