@@ -52,25 +52,10 @@ import psutil
 from app.compute import memory
 
 memory.keep_freed_memory(memory.NETWORK)
-resident = lambda: psutil.Process().memory_info().rss / 2**20
-held = [np.ones(8192) for _ in range(100 * 16)]
-del held
-before = resident()
-memory.return_freed_memory()
-print(before - resident())
-"""
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a function of glibc's")
-def test_freed_memory_is_returned() -> None:
-    run = subprocess.run([sys.executable, "-c", RETURNED], capture_output=True, check=True, text=True)
-    assert float(run.stdout) > 90  # megabytes of 100
-
-
-CYCLE = """
-import psutil
-
-from app.compute import memory
+def freed():
+    held = [np.ones(8192) for _ in range(100 * 16)]
 
 
 def failed():
@@ -82,7 +67,7 @@ def failed():
 
 
 resident = lambda: psutil.Process().memory_info().rss / 2**20
-failed()
+{leave}()
 before = resident()
 memory.return_freed_memory()
 print(before - resident())
@@ -90,6 +75,8 @@ print(before - resident())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a function of glibc's")
-def test_what_an_error_s_traceback_holds_is_returned_too() -> None:
-    run = subprocess.run([sys.executable, "-c", CYCLE], capture_output=True, check=True, text=True)
+@pytest.mark.parametrize("leave", ["freed", "failed"])
+def test_freed_memory_is_returned_and_what_a_traceback_holds_too(leave: str) -> None:
+    script = RETURNED.format(leave=leave)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
     assert float(run.stdout) > 90  # megabytes of 100

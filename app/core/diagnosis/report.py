@@ -114,13 +114,12 @@ def _accuracy(experiment: Experiment, networks: Sequence[Figures], run: Runner) 
     if not ranges:
         return None
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    calls = experiment.network.calls or (experiment.network.call,)
-    checks = {
-        (each.activation.name, *each.scalars.items()): Check(each.activation, each.scalars, low, high)
-        for each in calls
+    checks = [
+        Check(each.activation, each.scalars, low, high)
+        for each in experiment.network.distinct_calls
         if isinstance(each.activation, FormulaActivation)
-    }
-    found = [each for each in run(list(checks.values()), ignore) if each is not None]
+    ]
+    found = [each for each in run(checks, ignore) if each is not None]
     return worst(found) if found else None
 
 

@@ -158,10 +158,9 @@ def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
 
 def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     if figures.overflow is not None:
-        network = experiment.network
-        gaps = [undefined_at(call) for call in network.calls or (network.call,)]
-        evidence = [{UNDEFINED_AT: gap} for gap in gaps if gap is not None]
-        yield Finding("exploding", figures.overflow, evidence[0] if evidence else {})
+        gaps = map(undefined_at, experiment.network.distinct_calls)
+        gap = next((each for each in gaps if each is not None), None)
+        yield Finding("exploding", figures.overflow, {} if gap is None else {UNDEFINED_AT: gap})
         return
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)

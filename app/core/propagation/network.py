@@ -133,6 +133,12 @@ class Network:
         return self.residual is not None if self.block is None else self.block.passes
 
     @property
+    def distinct_calls(self) -> list[Call]:
+        """The activations of its layers, those of one name and the same numbers once."""
+        calls = self.calls or (self.call,)
+        return list({(each.activation.name, *each.scalars.items()): each for each in calls}.values())
+
+    @property
     def depth(self) -> int:
         """How many layers."""
         return len(self.sizes) - 1

@@ -26,7 +26,7 @@ from app.core.verification.suspects.insides import (
     passing,
 )
 from app.core.verification.suspects.numbers import flushed
-from app.core.verification.suspects.rows import RowKernel, gate_of
+from app.core.verification.suspects.rows import RowKernel, gated
 
 
 def rounded_rows(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
@@ -85,16 +85,10 @@ def held_halves(kernel: RowKernel, remaining: Mask) -> Iterator[Suspect]:
 
 def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """The gate rounded before it meets the value: what a kernel does that is made of two."""
-    if not kernel.gates:
-        return
-    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
     own = own_format(kernel.dtype)
     insides = [each for each in (own, *SHORT, TF32) if each.bits <= own.bits and each.bits < SHORT[0].bits]
-    for gate, value in ((first, second), (second, first)):
-        found = gate_of(seen, gate, value)
-        if found is None:
-            continue
-        answers = exactly(replace(seen, call=found).base, gate)
+    for call, gate, value in gated(kernel, seen):
+        answers = exactly(replace(seen, call=call).base, gate)
         for inside in dict.fromkeys(insides):
             summary = Text(
                 f"The gate is rounded to {inside.name} before it is multiplied.",

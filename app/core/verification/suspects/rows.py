@@ -280,18 +280,23 @@ def _other_gate(half: str, label: str, base: Base, gate: Array, value: Array) ->
 
 def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """The gate in every writing, with every step rounded."""
-    if not kernel.gates:
-        return
-    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
-    for gate, value in ((first, second), (second, first)):
-        call = gate_of(seen, gate, value)
-        if call is None:
-            continue
+    for call, gate, value in gated(kernel, seen):
         gates = replace(seen, call=call, x=gate)
         for suspect in stepwise_kernels(gates, gates.base, kernel.compute):
             # Neighbours in a row are not neighbours by size, so that noise says nothing here.
             predicted = partial(_times, suspect.predicted, value)
             yield replace(suspect, predicted=predicted, base=None, noisy=False)
+
+
+def gated(kernel: RowKernel, seen: Evidence) -> Iterator[tuple[Call, Array, Array]]:
+    """The entry that is the gate, its inputs, and what it multiplies; whichever half is the gate."""
+    if not kernel.gates:
+        return
+    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
+    for gate, value in ((first, second), (second, first)):
+        call = gate_of(seen, gate, value)
+        if call is not None:
+            yield call, gate, value
 
 
 def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
@@ -309,13 +314,7 @@ def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
 
 def gates_with_other_numbers(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     """The gate with another constant: what is left of an output if it is divided by the ungated half."""
-    if not kernel.gates:
-        return
-    first, second = (half.ravel()[kernel.use] for half in kernel.pairs)
-    for gate, value in ((first, second), (second, first)):
-        call = gate_of(seen, gate, value)
-        if call is None:
-            continue
+    for call, gate, value in gated(kernel, seen):
         with np.errstate(all="ignore"):
             gates = replace(
                 seen,
