@@ -17,6 +17,7 @@ from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import round_to
 from app.core.formulas.tree import Tree, with_infinite
+from app.core.korean import with_particles
 from app.core.proof import finite_and_infinite
 from app.core.verification.exact import doubles
 from app.core.verification.judgement import Errors, spacing
@@ -65,6 +66,10 @@ class Cause(NamedTuple):
     detail: str
     explains: float
     summary: Text
+
+    def as_said(self) -> Cause:
+        """The same, with the forms of Korean particles that fit what the summary holds."""
+        return self._replace(summary=Text(self.summary.en, with_particles(self.summary.ko)))
 
 
 @dataclass(frozen=True)

@@ -552,7 +552,7 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
         root = replaced(base.tree, {part: number(Fraction(value)) for part, value in found.items()})
         summary = Text(
             f"The formula's constants are rounded to {how}.",
-            f"수식의 상수들이 {how.replace('digits', '자리')}로 반올림되어 있습니다.",
+            f"수식의 상수들이 {how.replace(' digits', '자리')}(으)로 반올림되어 있습니다.",
         )
         changed = Base(root, base.params)
         run = partial(exactly_at, seen, changed)
