@@ -88,6 +88,7 @@ export default {
   yes: "yes",
   no: "no",
   none: "none",
+  percent: "{value} %",
   jumps: "jumps",
   "saturates.negative": "for negative inputs",
   "saturates.positive": "for positive inputs",

@@ -71,7 +71,7 @@ function power(exponent) {
 export function layerTable({ layers }) {
   const head = ["flow.layer", "flow.gradient", "flow.band", "flow.variance", "flow.saturated", "flow.dead"];
   const short = (value) => (value === null ? shown(null) : shown(fromJson(value), 4));
-  const percent = (value) => (value === null ? shown(null) : `${shown(100 * fromJson(value), 3)} %`);
+  const percent = (value) => (value === null ? shown(null) : t("percent", { value: shown(100 * fromJson(value), 3) }));
   const rows = layers.map(
     ({
       layer,

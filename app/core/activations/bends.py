@@ -236,11 +236,11 @@ _RATE: Final = Parameter(
 
 SCALED_TANH = Elementwise(
     name="scaled_tanh",
-    title=Text("Scaled tanh", "크기를 조정한 탄젠트"),
+    title=Text("Scaled tanh", "크기를 조정한 tanh"),
     summary=Text(
         "α·tanh(βx): tanh with a height and a steepness of its own. LeCun's tanh is the case of α = 1.7159 "
         "and β = 2/3; runtimes for inference offer it with both free.",
-        "α·tanh(βx), 곧 높이와 가파르기를 정할 수 있는 tanh입니다. 르쿤 탄젠트는 α = 1.7159, β = 2/3인 "
+        "α·tanh(βx), 곧 높이와 가파르기를 정할 수 있는 tanh입니다. 르쿤 tanh는 α = 1.7159, β = 2/3인 "
         "경우이며, 추론용 런타임은 두 값을 자유롭게 받습니다.",
     ),
     parameters=(_HEIGHT, _RATE),
@@ -308,7 +308,7 @@ SOFTCAP = Elementwise(
 
 DYT = Elementwise(
     name="dyt",
-    title=Text("Dynamic tanh (DyT)", "동적 탄젠트(DyT)"),
+    title=Text("Dynamic tanh (DyT)", "동적 tanh(DyT)"),
     summary=Text(
         "γ·tanh(αx) + β with all three learned, γ and β by channel: a replacement for layer normalisation "
         "in transformers that needs no statistics of the row. α starts at 0.5.",
@@ -398,7 +398,7 @@ LISHT = Elementwise(
 
 LOGCOSH = Elementwise(
     name="logcosh",
-    title=Text("Log-cosh", "로그 코사인 하이퍼볼릭(log-cosh)"),
+    title=Text("Log-cosh", "로그 하이퍼볼릭 코사인(log-cosh)"),
     summary=Text(
         "ln cosh x, whose slope is tanh: x²/2 at zero and |x| − ln 2 far out. It is a loss between squared "
         "and absolute error more often than an activation.",
@@ -458,7 +458,7 @@ PARAMETRIC_SOFTPLUS = Elementwise(
     summary=Text(
         "α·ln(1 + e^βx), with a height that is not tied to the steepness: softplus with a steepness divides "
         "by it, this one multiplies by whatever is given.",
-        "α·ln(1 + e^βx)로, 높이가 가파르기에 매이지 않습니다. 가파르기가 있는 소프트플러스는 그 값으로 "
+        "α·ln(1 + e^βx)로, 높이를 가파르기와 따로 정합니다. 가파르기가 있는 소프트플러스는 그 값으로 "
         "나누지만, 이 함수는 주어진 수를 곱합니다.",
     ),
     parameters=(_HEIGHT, _RATE),
@@ -484,8 +484,8 @@ SQRTSOFTPLUS = Elementwise(
     summary=Text(
         "√ln(1 + e^x): positive, growing like √x on the right and decaying like e^(x/2) on the left. "
         "It scores experts in the router of a mixture.",
-        "√ln(1 + e^x)로, 항상 양수이며 오른쪽에서는 √x처럼 커지고 왼쪽에서는 e^(x/2)처럼 줄어듭니다. 혼합 "
-        "전문가 모델의 라우터가 전문가의 점수를 매기는 데 씁니다.",
+        "√ln(1 + e^x)로, 항상 양수이며 오른쪽에서는 √x처럼 커지고 왼쪽에서는 e^(x/2)처럼 줄어듭니다. 전문가 "
+        "혼합(MoE) 모델의 라우터가 전문가의 점수를 매기는 데 씁니다.",
     ),
     formulas=formulas(
         "sqrt(softplus(x))",

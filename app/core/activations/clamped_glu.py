@@ -61,7 +61,7 @@ def _after(value: float, z: float, limit: float) -> Gated:
 _LIMIT: Final = Parameter(
     name="limit",
     symbol="c",
-    description=("bound of both halves", "두 절반의 한계"),
+    description=("bound of both halves", "두 절반의 한곗값"),
     domain=POSITIVE,
     default=7.0,
     typical=(1.0, 10.0),
@@ -92,9 +92,9 @@ SWIGLU_OAI = Rowwise(
         "(u + 1)·g·σ(αg) of neighbours g, u in a row: gate and value alternate. The gate is cut at the limit "
         "from above, the value on both sides, so that no output exceeds 56 at the defaults; the 1 keeps the "
         "gate's own path open where the value is 0.",
-        "한 줄에서 번갈아 놓인 게이트 g와 값 u로 (u + 1)·g·σ(αg)를 계산합니다. 게이트는 위쪽만, 값은 양쪽을 "
-        "한계에서 자르므로 기본값에서 출력이 56을 넘지 않습니다. 더하는 1 덕분에 값이 0이어도 게이트로 가는 "
-        "길이 열려 있습니다.",
+        "한 행에서 번갈아 놓인 게이트 g와 값 u로 (u + 1)·g·σ(αg)를 계산합니다. 게이트는 위쪽만, 값은 양쪽을 "
+        "한계에서 자르므로 기본값에서 출력이 56을 넘지 않습니다. 1을 더하므로 값이 0이어도 게이트로 "
+        "그래디언트가 흐릅니다.",
     ),
     parameters=(replace(_STEEPNESS, default=1.702), _LIMIT),
     formulas=formulas(

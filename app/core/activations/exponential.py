@@ -237,7 +237,7 @@ _DUGAS = DUGAS_2000
 
 ELU = Elementwise(
     name="elu",
-    title=Text("Exponential linear unit (ELU)", "지수 선형 유닛 (ELU)"),
+    title=Text("Exponential linear unit (ELU)", "지수 선형 유닛(ELU)"),
     summary=Text(
         "The identity on the right, an exponential that levels off at −α on the left. Negative outputs "
         "bring the mean towards zero, and no unit is dead outright; but far to the left the gradient does "
@@ -284,7 +284,7 @@ ELU = Elementwise(
 
 SELU = Elementwise(
     name="selu",
-    title=Text("Scaled ELU (SELU)", "스케일된 지수 선형 유닛 (SELU)"),
+    title=Text("Scaled ELU (SELU)", "스케일된 지수 선형 유닛(SELU)"),
     summary=Text(
         "ELU with the two constants for which mean 0 and variance 1 are a stable fixed point, given LeCun "
         "initialisation: activations normalise themselves without batch normalisation. The gradient does "
@@ -362,7 +362,7 @@ SCALED_ELU = Elementwise(
 
 CELU = Elementwise(
     name="celu",
-    title=Text("Continuously differentiable ELU (CELU)", "연속 미분 가능 ELU (CELU)"),
+    title=Text("Continuously differentiable ELU (CELU)", "연속 미분 가능 ELU(CELU)"),
     summary=Text(
         "ELU with x/α in the exponent, so that the slope is continuous at zero, and never above 1, for "
         "every α. Small α brings it close to ReLU, large α close to the identity. To the left it saturates "
@@ -376,7 +376,7 @@ CELU = Elementwise(
             symbol=r"\alpha",
             description=(
                 "minus the limit on the left, and the width of the bend",
-                "왼쪽 극한의 부호를 바꾼 값이자 꺾이는 구간의 너비",
+                "왼쪽 극한의 부호를 바꾼 값이자 굽은 구간의 너비",
             ),
             domain=NONZERO,
             default=1.0,
@@ -491,13 +491,13 @@ SOFTPLUS = Elementwise(
 
 SOFTPLUS_THRESHOLD = Elementwise(
     name="softplus_threshold",
-    title=Text("Softplus with a threshold", "임곗값이 있는 소프트플러스"),
+    title=Text("Softplus with a threshold", "문턱값이 있는 소프트플러스"),
     summary=Text(
         "Softplus that is replaced by the identity where βx exceeds a threshold, as PyTorch computes it. "
         "The replacement is not needed for stability, and it makes f jump down by about e^−threshold/β: "
         "2e-9 at the default threshold of 20.",
-        "βx가 임곗값보다 크면 항등 함수로 바꾸는 소프트플러스로, PyTorch의 계산 방식입니다. 수치 안정성에 "
-        "꼭 필요한 처리는 아니며, 그 지점에서 함숫값이 e^−임곗값/β만큼, 기본 임곗값 20에서는 약 2e-9만큼 "
+        "βx가 문턱값보다 크면 항등 함수로 바꾸는 소프트플러스로, PyTorch의 계산 방식입니다. 수치 안정성에 "
+        "꼭 필요한 처리는 아니며, 그 지점에서 함숫값이 e^−문턱값/β만큼, 기본 문턱값 20에서는 약 2e-9만큼 "
         "아래로 뜁니다.",
     ),
     parameters=(
@@ -553,7 +553,7 @@ SQUAREPLUS = Elementwise(
         Parameter(
             name="b",
             symbol="b",
-            description=("square of the width of the bend", "꺾이는 구간 너비의 제곱"),
+            description=("square of the width of the bend", "굽은 구간 너비의 제곱"),
             domain=NON_NEGATIVE,
             default=4.0,
             typical=(0.01, 100.0),

@@ -92,7 +92,7 @@ def _gaussian(x: float) -> Orders:
 
 SINE = Elementwise(
     name="sine",
-    title=Text("Sine (SIREN)", "사인 (SIREN)"),
+    title=Text("Sine (SIREN)", "사인(SIREN)"),
     summary=Text(
         "A sine of frequency ω. Networks of sines represent images, sound and fields as functions of their "
         "coordinates, and their derivatives too, since the derivative of a sine is a sine. They learn only "
@@ -191,7 +191,7 @@ GAUSSIAN = Elementwise(
         "gradient vanishes faster than that of any sigmoid.",
         "종 모양의 함수 e^−x²입니다. 중심과 너비는 따로 두지 않고 가중치가 정합니다. 중심 근처에서만 "
         "반응하므로 방사 기저 신경망이나 좌표를 입력으로 받는 신경망에 알맞습니다. 중심에서 멀어지면 "
-        "그래디언트가 시그모이드류보다도 훨씬 빨리 사라집니다.",
+        "그래디언트가 시그모이드 계열보다도 훨씬 빨리 사라집니다.",
     ),
     formulas=formulas("exp(-x**2)", "-2 * x * exp(-x**2)", "(4 * x**2 - 2) * exp(-x**2)"),
     kernel=_gaussian,
