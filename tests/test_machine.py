@@ -131,9 +131,7 @@ def test_more_server_processes_than_memory(monkeypatch: pytest.MonkeyPatch) -> N
 def test_less_memory_than_one_process_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A control group may say so, in error or not: the service does not begin what the kernel would end."""
     monkeypatch.setattr(settings, "memory", lambda: 100 * 2**20)
-    assert Settings().impossible() == (
-        "one server process takes 150 MiB of memory at rest; there are 100"
-    )
+    assert Settings().impossible() == ("one server process takes 150 MiB of memory at rest; there are 100")
 
 
 @pytest.mark.parametrize("workers", [1, 64])
