@@ -34,7 +34,7 @@ from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.simulation import Inputs
 from app.core.propagation.state_dict import adopted
 from app.core.propagation.units import Units
-from app.core.training.initial import fair
+from app.core.training.initial import fair, usual
 from app.settings import Settings
 
 LAYER_BYTES = 10_000
@@ -44,7 +44,23 @@ LAYER_BYTES = 10_000
 def described(body: GradientFlowRequest, settings: Settings) -> Experiment:
     """The experiment that the request describes; raises `LimitExceeded` if it costs too much."""
     calls = _calls(body)
+    body = _complete(body, calls)
     return _drawn(body, calls, settings) if body.weights is None else _given(body, calls, settings)
+
+
+def complete(body: GradientFlowRequest) -> GradientFlowRequest:
+    """The request with the initialisation that it leaves open."""
+    return _complete(body, _calls(body))
+
+
+def _complete(body: GradientFlowRequest, calls: list[Call]) -> GradientFlowRequest:
+    if body.init is not None or body.weights is not None:
+        return body
+    layers = body.block is None or isinstance(body.block, ConvolutionBlockFields)
+    found = {id(call): usual(call) if layers else "xavier_normal" for call in calls}
+    listed = [found[id(call)] for call in calls]
+    same = len(set(listed)) == 1
+    return body.model_copy(update={"init": listed[0] if same else listed})
 
 
 def _drawn(body: GradientFlowRequest, calls: list[Call], settings: Settings) -> Experiment:
@@ -151,7 +167,8 @@ def _calls(body: GradientFlowRequest) -> list[Call]:
 
 
 def _laws(body: GradientFlowRequest, calls: list[Call]) -> list[Initialiser]:
-    """The initialiser of the weights, or one per layer."""
+    """The initialiser of the weights, or one per layer, of a complete request."""
+    assert body.init is not None
     listed = body.init if isinstance(body.init, list) else [body.init]
     if body.sigma_b and "critical" not in listed:
         raise InvalidValue("is only for the critical initialisation", loc=("sigma_b",))

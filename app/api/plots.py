@@ -13,7 +13,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.api.bodies import DIAGRAM, DRAWN_ANSWERS, GRADIENT_FLOW, TRAINING
-from app.api.experiments import described
+from app.api.experiments import complete, described
 from app.api.mean_field import checked
 from app.api.reports import answer
 from app.api.training import answered
@@ -335,7 +335,8 @@ async def _gradient_flow(
     answers = [await _simulated(body, request, left()) for body in bodies]
 
     def draw(look: Look) -> Spec:
-        captions = distinct(caption(*each, look.lang) for each in zip(bodies, answers, strict=True))
+        shown = zip(map(complete, bodies), answers, strict=True)
+        captions = distinct(caption(*each, look.lang) for each in shown)
         return plots.gradient_flow([Run(*each) for each in zip(captions, answers, strict=True)], look)
 
     return await _picture(form, query, draw, request, left)

@@ -24,8 +24,8 @@ _SAYS: dict[TrialState, Text] = {
     "does_not_learn": Text(
         "It does not learn: after {steps} steps it tells {accuracy:.0%} of handwritten digits right; "
         "guessing would {chance:.0%}.",
-        "학습되지 않습니다. {steps}스텝 뒤에도 손글씨 숫자의 {accuracy:.0%}만 맞힙니다. "
-        "찍으면 {chance:.0%}입니다.",
+        "학습되지 않습니다. {steps}스텝 뒤에도 손글씨 숫자의 {accuracy:.0%}만 맞힙니다. 무작위로 찍으면 "
+        "{chance:.0%}입니다.",
     ),
     "diverges": Text(
         "Training diverges: in {diverged} of {runs} runs the loss grows beyond all bounds.",
@@ -34,13 +34,13 @@ _SAYS: dict[TrialState, Text] = {
 }
 _NARROWED = Text(
     " For that its layers were narrowed to {width} units at most.",
-    " 이를 위해 층의 너비를 최대 {width}개 유닛으로 좁혔습니다.",
+    " 시험을 위해 층의 너비를 유닛 {width}개 이하로 줄였습니다.",
 )
 _NOT_TRIED = Text(
     "It was not tried: {steps} steps of such a network take longer than ten seconds of a core, or more "
     "memory than there is, however narrow its layers are made.",
-    "학습해 보지 않았습니다. 이런 신경망은 층을 아무리 좁혀도 {steps}스텝에 코어 하나로 10초가 넘게 걸리거나 "
-    "메모리가 모자랍니다.",
+    "학습해 보지 않았습니다. 이런 신경망은 층의 너비를 아무리 줄여도 {steps}스텝에 코어 하나로 10초가 넘게 "
+    "걸리거나 메모리가 모자랍니다.",
 )
 
 

@@ -111,11 +111,13 @@ class GradientFlowRequest(Model):
         512, description="Units of every layer, or all sizes, the inputs' first: `[784, 512, 10]`."
     )
     batch: Size | None = Field(None, description="Inputs of one batch, 32 by default.")
-    init: Law | Annotated[list[Law], Field(min_length=1, max_length=LAYERS_LISTED)] = Field(
-        "xavier_normal",
+    init: Law | Annotated[list[Law], Field(min_length=1, max_length=LAYERS_LISTED)] | None = Field(
+        None,
         description="A framework's name, `critical` (the edge of chaos), `fair` (the same, or where there is "
         "none the σ_w that keeps the signal's mean square), `lsuv` (orthogonal, then each layer scaled to "
-        "unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each layer.",
+        "unit variance on the batch), σ_w and σ_b, or a distribution; or a list with one for each layer. "
+        "By default `he_normal` for plain layers and convolutions whose activation is a rectifier (ReLU, "
+        "leaky ReLU, ELU, GELU, SiLU, Mish …), `xavier_normal` for all others.",
     )
     sigma_b: float = Field(0.0, ge=0, le=1e6, description='With `"init": "critical"`: σ_b of the biases.')
     normalization: NormalizationName | None = Field(None, description="Of pre-activations.")

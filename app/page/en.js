@@ -13,7 +13,7 @@ export default {
   "view.phase": "Phase diagram",
   "view.verify": "Verify",
 
-  "explore.title": "What does it do to a value, and to a slope?",
+  "explore.title": "What does an activation do to values and slopes?",
   "explore.lead":
     "Choose activation functions, move their parameters, and read the value f, the slope f′ and the curvature f″ at any point.",
   "explore.functions": "Functions",
@@ -37,7 +37,7 @@ export default {
   "explore.formulaOwn": "A formula of your own",
   "explore.add": "Add",
   "explore.formulaHint":
-    "In x; other names become parameters. Powers are **, branches a if x > 0 else b; the catalogue’s functions may be in it.",
+    "In x; other names become parameters. Powers are **, branches a if x > 0 else b; functions of the catalogue can be used.",
   "explore.curves": "Curves of f, f′ and f″ for {names}; the table below holds the values at the cursor.",
   "explore.cursor": "At the cursor",
   "explore.hint":
@@ -60,8 +60,8 @@ export default {
   "explore.csv": "Save as CSV",
   "explore.rows": "The first {shown} of {all} numbers; the CSV file holds all.",
   "explore.long":
-    "So many numbers do not fit into a link. Whoever opens it will see the functions without them.",
-  "explore.lost": "This link was made with more numbers than fit into it; they are missing here.",
+    "So many numbers do not fit into a link. Whoever opens it sees only the functions.",
+  "explore.lost": "This link was made with more numbers than fit into a link; they are missing here.",
   "explore.numbers": "Numbers",
   "explore.results": "Values and slopes of {name}",
 
@@ -88,6 +88,7 @@ export default {
   yes: "yes",
   no: "no",
   none: "none",
+  percent: "{value} %",
   jumps: "jumps",
   "saturates.negative": "for negative inputs",
   "saturates.positive": "for positive inputs",
@@ -108,7 +109,7 @@ export default {
   "compare.smooth": "without kinks",
   "compare.table": "Properties of the functions",
   "compare.count": "{shown} of {all} functions",
-  "compare.nothing": "No function has all of this.",
+  "compare.nothing": "No function meets all conditions.",
   "compare.measure": "Measure cost again",
   "compare.measuring": "Measuring …",
 
@@ -291,9 +292,9 @@ export default {
   "state.healthy": "Healthy",
   "state.saturated": "Saturated",
   "state.dying": "Dying",
-  "state.collapsed": "inputs alike",
-  "state.collapsed.tokens": "tokens alike",
-  "state.dead": "dead networks",
+  "state.collapsed": "Inputs alike",
+  "state.collapsed.tokens": "Tokens alike",
+  "state.dead": "Dead networks",
 
   "train.title": "Which one learns?",
   "train.lead":
@@ -332,7 +333,7 @@ export default {
   "train.start": "Weights to start from (safetensors)",
   "train.startHint": "They replace hidden layers and initialisation; the last matrix is the head’s.",
   "train.learn": "train {name}",
-  "train.learnHint": "As networks usually do, until you choose.",
+  "train.learnHint": "As networks usually do, unless you choose.",
   "train.run": "Train",
   "train.none": "Choose an activation to train.",
   "train.picture":
@@ -400,7 +401,7 @@ export default {
     "Drop the numbers that your kernel computes. Each is compared with the exact value: how far it is off, where it is worst, and what probably causes the errors.",
   "verify.kernel": "Kernel",
   "verify.function": "Function it computes",
-  "verify.unnamed": "which one is it?",
+  "verify.unnamed": "find out which one",
   "verify.axis": "Axis of a row (none: the last)",
   "verify.dtype": "Number format",
   "verify.outputs": "Outputs (.npy, CSV), or all arrays (safetensors, .npz)",
@@ -414,7 +415,7 @@ export default {
   "verify.flush": "may be zero",
   "verify.tolerance_ulp": "Accepted error, ulp",
   "verify.run": "Judge",
-  "verify.example": "An example: cut, not rounded",
+  "verify.example": "An example: truncated, not rounded",
   "verify.exampleTaken": "65,536 numbers of the example",
   "verify.taken": "{name}: {count} numbers",
   "verify.none": "Choose a file with the kernel’s outputs.",
@@ -438,7 +439,7 @@ export default {
   "verify.zeros": "False zeros",
   "verify.infinities": "False infinities",
   "verify.nans": "False NaN",
-  "verify.notMonotone": "Steps the wrong way",
+  "verify.notMonotone": "Not monotone",
   "verify.histogram": "Errors",
   "verify.ulp": "ulp",
   "verify.numbers": "Numbers",
@@ -469,7 +470,7 @@ export default {
   "cause.rounded_constant": "A rounded constant",
   "cause.low_precision": "Low precision inside",
   "cause.flushed_subnormals": "Subnormals set to zero",
-  "cause.truncation": "Cut instead of rounded",
+  "cause.truncation": "Truncated instead of rounded",
   "cause.clamp": "A clamp",
   "cause.threshold": "A threshold",
   "cause.halves": "Halves exchanged",
@@ -482,8 +483,8 @@ export default {
   "cause.normalisation": "A missing normalisation",
   "cause.unrelated": "Unrelated numbers",
 
-  "call.title": "The same by program",
-  "call.picture": "This picture at an address of its own:",
+  "call.title": "The same from a program",
+  "call.picture": "A link to this picture:",
   "call.copy": "Copy",
   "call.copied": "Copied",
   "call.manual": "Select the text and copy it by hand: the browser does not allow it here.",
@@ -498,8 +499,8 @@ export default {
   "key.use": "Use the key",
 
   "link.function": "The link’s function “{name}” cannot be used here and was left out.",
-  "link.unknown": "The link’s “{name}” is no parameter here and was left out.",
-  "link.unreadable": "The link’s value of “{name}” is no number; the usual one stands in its place.",
+  "link.unknown": "The link’s “{name}” is not a parameter here and was left out.",
+  "link.unreadable": "The link’s value of “{name}” is not a number; the default is used instead.",
   "problem.key": "The service does not accept this without a valid API key.",
   "problem.unknown": "The service knows no such function.",
   "problem.large": "This is more than the service takes at once.",
@@ -516,5 +517,5 @@ export default {
   "problem.many": "The page takes up to 100,000 numbers. Send larger arrays to the API.",
   "problem.examples": "Enter several rows of equal length: inputs, then the target.",
   "problem.number": "“{detail}” needs a number.",
-  "problem.picture": "The library that draws pictures did not come. The figures are complete without it.",
+  "problem.picture": "The library that draws pictures could not be loaded. All figures are shown without it.",
 };

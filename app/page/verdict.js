@@ -111,7 +111,7 @@ export function layerTable({ answer: { layers }, body }) {
     ...["flow.band", "flow.variance", "flow.saturated", "flow.dead"].map((each) => t(each)),
   ];
   const short = (value) => (value === null ? shown(null) : shown(fromJson(value), 4));
-  const percent = (value) => (value === null ? shown(null) : `${shown(100 * fromJson(value), 3)} %`);
+  const percent = (value) => (value === null ? shown(null) : t("percent", { value: shown(100 * fromJson(value), 3) }));
   const rows = layers.map(
     ({ layer, preactivation_variance: variance, saturated_fraction: saturated, dead_fraction: dead, ...figures }) => {
       const gradient = judged(figures);

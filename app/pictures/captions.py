@@ -33,7 +33,10 @@ def label(name: str, params: Mapping[str, Any]) -> str:
 
 
 def caption(body: GradientFlowRequest, answer: Mapping[str, Any], lang: Language) -> str:
-    """The network: activation, layers, initialisation, normalisation and residual branches."""
+    """The network: activation, layers, initialisation, normalisation and residual branches.
+
+    ``body`` says its initialisation or has weights.
+    """
     parts = [_activations(body), _shape(answer["layers"], lang), _weights(body, lang)]
     if body.normalization is not None:
         parts.append(body.normalization)
@@ -93,6 +96,7 @@ def _shape(layers: list[Mapping[str, Any]], lang: Language) -> str:
 def _weights(body: GradientFlowRequest, lang: Language) -> str:
     if body.weights is not None:
         return _say(_OWN_WEIGHTS, lang)
+    assert body.init is not None
     listed = body.init if isinstance(body.init, list) else [body.init]
     return ", ".join(dict.fromkeys(_law(each, body.sigma_b) for each in listed))
 

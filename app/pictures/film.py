@@ -44,6 +44,7 @@ _LEFT = 44.0
 
 _STEP = Text("step {step}", "스텝 {step}")
 _LOSS = Text("loss", "손실")
+_PERCENT = Text("{percent:.0f} %", "{percent:.0f}%")
 _NOTE = Text(
     "Median over {runs} runs; the maps are those of the first run.",
     "실행 {runs}번의 중앙값입니다. 지도는 첫 번째 실행의 것입니다.",
@@ -180,7 +181,7 @@ def _moving(seen: Mapping[str, Any], maps: Sequence[_Box], look: Look) -> Iterat
         if (share := number(each["accuracy"]["median"])) is not None:
             yield (
                 f'<text x="{box.right:.5g}" y="{box.bottom + _LINE:.5g}" text-anchor="end">'
-                f"{100 * share:.0f} %</text>"
+                f"{look.say(_PERCENT).format(percent=100 * share)}</text>"
             )
 
 

@@ -131,14 +131,14 @@ class Run:
 
 
 _ORDERS = (
-    Text("value f(x)", "값 f(x)"),
+    Text("value f(x)", "함숫값 f(x)"),
     Text("slope f′(x)", "기울기 f′(x)"),
     Text("curvature f″(x)", "이계도함수 f″(x)"),
 )
 _LAYER = Text("layer (1 receives the input)", "층 (1이 입력층 쪽)")
 _GRADIENT = Text("log10 of the gradient ∂L/∂z (RMS)", "그래디언트 ∂L/∂z의 RMS (log10)")
-_MEAN = Text("mean activation", "활성화의 평균")
-_SIMULATED = Text("simulated, median and 5–95 %", "시뮬레이션: 중앙값과 5–95 %")
+_MEAN = Text("mean activation", "활성값의 평균")
+_SIMULATED = Text("simulated, median and 5–95 %", "시뮬레이션: 중앙값과 5–95%")
 _THEORY = Text("theory", "이론")
 _ZERO = Text("{format} rounds to 0", "{format}에서는 0")
 _HEIGHTS: Mapping[LayerFigure, Text] = {"gradient": _GRADIENT, "activation_mean": _MEAN}
@@ -162,8 +162,8 @@ NARROW = 400
 """Pixels below which a picture is laid out for a phone."""
 
 _PHASES = {
-    "ordered": Text("ordered: gradients vanish", "질서: 기울기 소실"),
-    "chaotic": Text("chaotic: gradients explode", "혼돈: 기울기 폭발"),
+    "ordered": Text("ordered: gradients vanish", "질서: 그래디언트 소실"),
+    "chaotic": Text("chaotic: gradients explode", "혼돈: 그래디언트 폭발"),
 }
 
 

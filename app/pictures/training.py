@@ -31,7 +31,7 @@ _PANELS = {
 }
 _BAND = Text(
     "Median over {runs} runs, band from the 5th to the 95th percentile.",
-    "실행 {runs}번의 중앙값, 띠는 5–95 백분위수입니다.",
+    "실행 {runs}번의 중앙값, 띠는 5–95백분위수입니다.",
 )
 _DIVERGED = Text("Diverged: {names}.", "발산: {names}.")
 _SIDE = Text("class 1", "클래스 1")

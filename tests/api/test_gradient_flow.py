@@ -45,7 +45,45 @@ def test_only_the_activation_is_required(client: InProcess) -> None:
     answer = client.post("/gradient-flow", json={"activation": "relu"}).json()
     assert len(answer["layers"]) == 50
     assert answer["networks"] == 8
-    assert answer["verdict"]["state"] == "vanishing"
+    assert answer["verdict"]["state"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("activation", "init"),
+    [
+        *((name, "he_normal") for name in ("relu", "leaky_relu", "prelu", "relu6", "elu", "gelu", "silu")),
+        *((name, "he_normal") for name in ("torch:Mish", "keras:leaky_relu", "formula:max(x, 0)")),
+        *((name, "xavier_normal") for name in ("sigmoid", "tanh", "selu", "linear", "softsign", "maxout")),
+        *((name, "xavier_normal") for name in ("formula:tanh(2 * x)", "formula:exp(x)", "formula:log(x)")),
+    ],
+)
+def test_the_initialisation_suits_the_activation_by_default(
+    client: InProcess, activation: str, init: str
+) -> None:
+    said: list[dict[str, Any]] = [{}, {"init": init}, {"init": None}]
+    answers = [post(client, activation=activation, **each) for each in said]
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content == answers[2].content
+
+
+def test_each_layer_has_the_default_initialisation_of_its_activation(client: InProcess) -> None:
+    listed = {"activation": ["relu", "tanh", "gelu", "sigmoid"]}
+    said = {"init": ["he_normal", "xavier_normal", "he_normal", "xavier_normal"]}
+    fields = {key: value for key, value in SMALL.items() if key not in ("activation", "depth")}
+    answers = [client.post("/gradient-flow", json={**fields, **listed, **init}) for init in ({}, said)]
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize(
+    ("block", "init"),
+    [("convolution", "he_normal"), ("residual", "xavier_normal"), ("transformer", "xavier_normal")],
+)
+def test_blocks_with_branches_keep_glorots_initialisation(client: InProcess, block: str, init: str) -> None:
+    fields: dict[str, Any] = {"activation": "relu", "block": {"kind": block}, "networks": 1}
+    answers = [post(client, **fields), post(client, **fields, init=init)]
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content
 
 
 @pytest.mark.parametrize("engine", ["dense", "deferred", "auto"])

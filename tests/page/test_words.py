@@ -26,9 +26,22 @@ OLD = (
     "요청한 설정",
     "재는 중",
     "직접 입력한 수",
+    "뉴런",
+    "하드 탄젠트",
+    "탄젠트 슈링크",
+    "제곱 렐루",
+    "2계 도함수",
+    "유효 숫자",
+    "경사하강법",
+    "비정규수",
+    "포화하",
+    "모형",
+    "잔차 가지",
+    "한 줄의",
     "값과 기울기를 어떻게 바꿀까요?",
 )
-"""Words that a native teacher does not use here; the last one lacked its subject."""
+"""Words that a native teacher does not use here, and second names of one thing; the last one lacked its
+subject."""
 
 SUBJECT = "활성화 함수는 "
 
@@ -55,6 +68,13 @@ def test_every_word_that_is_asked_for_is_there() -> None:
     asked = {name for path in scripts for name in re.findall(r"""\bt\(\s*"([\w.]+)"[,)]""", path.read_text())}
     assert len(asked) > 100
     assert asked <= known
+
+
+@pytest.mark.parametrize("path", [PAGE / "ko.js", PAGE / "learn" / "ko.js"], ids=["page", "scenes"])
+def test_korean_percent_signs_stand_at_their_numbers(path: Path) -> None:
+    for name, text in words(path).items():
+        assert " %" not in text, name
+        assert not re.search(r"\((를|가|는|와|으)\)", text), name
 
 
 @pytest.mark.parametrize("word", OLD)

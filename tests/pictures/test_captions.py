@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.api.experiments import complete
 from app.contract.gradient_flow import GradientFlowRequest
 from app.pictures.captions import caption
 
@@ -31,16 +32,16 @@ def layers(*sizes: int) -> dict[str, Any]:
     ],
 )
 def test_networks(fields: dict[str, Any], sizes: tuple[int, ...], said: str) -> None:
-    body = GradientFlowRequest(activation="tanh", **fields)
+    body = complete(GradientFlowRequest(activation="tanh", **fields))
     assert caption(body, layers(*sizes), "en") == said
 
 
 def test_korean() -> None:
-    body = GradientFlowRequest(activation="leaky_relu", params={"negative_slope": 0.2})
-    said = "leaky_relu(negative_slope=0.2) · 깊이 2, 너비 8 · xavier_normal"
+    body = complete(GradientFlowRequest(activation="leaky_relu", params={"negative_slope": 0.2}))
+    said = "leaky_relu(negative_slope=0.2) · 깊이 2, 너비 8 · he_normal"
     assert caption(body, layers(8, 8, 8), "ko") == said
 
 
 def test_an_array_is_not_spelled_out() -> None:
-    body = GradientFlowRequest(activation="prelu", params={"weight": [0.1, 0.2]})
+    body = complete(GradientFlowRequest(activation="prelu", params={"weight": [0.1, 0.2]}))
     assert caption(body, layers(2, 2), "en").startswith("prelu(weight=…)")

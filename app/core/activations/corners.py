@@ -100,7 +100,7 @@ BINARY_STEP = Elementwise(
     title=Text("Binary step", "이진 계단 함수"),
     summary=Text(
         "1 from a threshold on, the threshold included, and 0 below. It differs from the Heaviside step "
-        "here, which is 0 at its jump, in that one point; no gradient passes either.",
+        "here, which is 0 at its jump, in that one point; neither passes a gradient.",
         "문턱값을 포함해 그 이상이면 1, 미만이면 0입니다. 여기의 계단 함수는 뛰는 점에서 0이므로 그 한 "
         "점에서만 다릅니다. 그래디언트는 어느 쪽에서도 흐르지 않습니다.",
     ),
@@ -143,7 +143,7 @@ HARD_MISH = Elementwise(
         "Mish made of a parabola between −2 and 0 and straight lines: no exponential at all. It dips to −1/2 "
         "at −1; below −2 units are dead as with ReLU, and the slope jumps there from 0 to −1.",
         "Mish를 −2와 0 사이의 포물선과 직선으로 바꾼 함수로, 지수 함수가 전혀 없습니다. −1에서 −1/2까지 "
-        "내려갑니다. −2 아래에서는 ReLU처럼 뉴런이 죽고, 그 점에서 기울기가 0에서 −1로 뜁니다.",
+        "내려갑니다. −2 아래에서는 ReLU처럼 유닛이 죽고, 그 점에서 기울기가 0에서 −1로 뜁니다.",
     ),
     formulas=formulas(
         "x if x >= 0 else 0 if x <= -2 else x * (x + 2) / 2",
@@ -176,14 +176,14 @@ def _smelu(x: float, beta: float) -> Orders:
 
 SMELU = Elementwise(
     name="smelu",
-    title=Text("Smooth ReLU (SmeLU)", "매끄러운 렐루(SmeLU)"),
+    title=Text("Smooth ReLU (SmeLU)", "매끄러운 ReLU(SmeLU)"),
     summary=Text(
         "ReLU whose corner is a parabola from −β to β. A continuous slope makes the predictions of two "
         "models trained alike agree better than with ReLU, at the price of a square; below −β units are "
         "dead.",
-        "렐루의 모서리를 −β에서 β까지 포물선으로 바꾼 함수입니다. 기울기가 연속이라, 같은 방식으로 학습한 두 "
-        "모델의 예측이 렐루를 쓸 때보다 더 잘 일치합니다. 그 대가는 제곱 한 번입니다. −β 아래에서는 뉴런이 "
-        "죽습니다.",
+        "ReLU의 모서리를 −β에서 β까지 포물선으로 바꾼 함수입니다. 기울기가 연속이라, 같은 방식으로 학습한 두 "
+        "모델의 예측이 ReLU를 쓸 때보다 더 잘 일치합니다. 그 대신 제곱을 한 번 계산합니다. −β 아래에서는 "
+        "유닛이 죽습니다.",
     ),
     parameters=(
         Parameter(
@@ -229,11 +229,11 @@ def _clamped_relu(x: float, alpha: float, beta: float) -> Orders:
 
 CLAMPED_RELU = Elementwise(
     name="clamped_relu",
-    title=Text("Clamped leaky ReLU", "상한이 있는 리키 렐루"),
+    title=Text("Clamped leaky ReLU", "상한이 있는 Leaky ReLU"),
     summary=Text(
         "Leaky ReLU with a ceiling. The ceiling keeps outputs inside a fixed-point range, the slope α keeps "
         "negative units alive; above the ceiling the gradient is exactly zero.",
-        "상한을 둔 리키 렐루입니다. 상한은 출력을 고정소수점 범위 안에 두고, 기울기 α는 음수 쪽 뉴런이 죽지 "
+        "상한을 둔 Leaky ReLU입니다. 상한은 출력을 고정소수점 범위 안에 두고, 기울기 α는 음수 쪽 유닛이 죽지 "
         "않게 합니다. 상한을 넘으면 그래디언트가 정확히 0입니다.",
     ),
     parameters=(
@@ -295,12 +295,12 @@ def _star_relu_gradients(x: float, scale: float, bias: float) -> tuple[Scaled, S
 
 STAR_RELU = Elementwise(
     name="star_relu",
-    title=Text("StarReLU", "스타 렐루(StarReLU)"),
+    title=Text("StarReLU", "StarReLU(스타 렐루)"),
     summary=Text(
         "The square of ReLU, scaled and shifted so that standard normal inputs come out with mean 0 and "
         "variance 1. It costs four operations where GELU costs seventy; scale and shift may be learned.",
-        "표준 정규 입력의 출력이 평균 0, 분산 1이 되도록 제곱 렐루의 크기와 위치를 조정한 함수입니다. GELU의 "
-        "70번에 견주어 연산이 네 번뿐이며, 크기와 이동을 학습할 수 있습니다.",
+        "표준 정규 입력의 출력이 평균 0, 분산 1이 되도록 제곱 ReLU의 크기와 위치를 조정한 함수입니다. GELU는 "
+        "연산이 70번쯤 들지만 이 함수는 네 번이면 되고, 크기와 이동을 학습할 수 있습니다.",
     ),
     parameters=(
         Parameter(
@@ -416,8 +416,8 @@ ISRLU = Elementwise(
     summary=Text(
         "The identity on the right, x/√(1 + αx²) on the left: ELU's shape without an exponential, with two "
         "continuous derivatives. It levels off at −1/√α, and the slope falls off as 1/|x|³ there.",
-        "오른쪽은 항등 함수, 왼쪽은 x/√(1 + αx²)입니다. 지수 함수 없이 ELU와 같은 모양을 이루며 2계 "
-        "도함수까지 연속입니다. −1/√α로 수렴하고, 그쪽 기울기는 1/|x|³으로 줄어듭니다.",
+        "오른쪽은 항등 함수, 왼쪽은 x/√(1 + αx²)입니다. 지수 함수 없이 ELU와 같은 모양을 이루며 이계 "
+        "도함수까지 연속입니다. −1/√α로 수렴하고, 그쪽 기울기는 1/|x|³로 줄어듭니다.",
     ),
     parameters=(
         Parameter(

@@ -279,7 +279,7 @@ SILU = Elementwise(
         "inputs still pass a gradient, so units do not die as with ReLU; the slope exceeds 1 (up to 1.0998) "
         "and is negative left of the dip, where the gradient then fades away exponentially.",
         "입력에 입력의 시그모이드를 곱한 함수로, x = −1.278에서 −0.278까지 내려가는 매끄러운 ReLU입니다. "
-        "작은 음수 입력에서도 그래디언트가 흘러 ReLU처럼 뉴런이 죽지 않습니다. 기울기는 1을 넘기도 하고"
+        "작은 음수 입력에서도 그래디언트가 흘러 ReLU처럼 유닛이 죽지 않습니다. 기울기는 1을 넘기도 하고"
         "(최대 1.0998), 최저점 왼쪽에서는 음수가 되었다가 지수적으로 사라집니다.",
     ),
     formulas=formulas(
@@ -305,7 +305,7 @@ SWISH = Elementwise(
         "SiLU with a steepness β that can be learned: β = 0 is the line x/2, β = 1 is SiLU, and a large β "
         "approaches ReLU. The gradient for β is x²·σ(βx)·σ(−βx), which vanishes for units far from zero.",
         "가파른 정도 β를 학습할 수 있는 SiLU입니다. β = 0이면 직선 x/2, β = 1이면 SiLU이고 β가 커질수록 "
-        "ReLU에 가까워집니다. β의 그래디언트는 x²·σ(βx)·σ(−βx)라서 0에서 먼 뉴런에서는 사라집니다.",
+        "ReLU에 가까워집니다. β의 그래디언트는 x²·σ(βx)·σ(−βx)라서 0에서 먼 유닛에서는 사라집니다.",
     ),
     formulas=formulas(
         "x * sigmoid(beta * x)",
@@ -341,10 +341,10 @@ QUICK_GELU = Elementwise(
     title=Text("Quick GELU", "Quick GELU"),
     summary=Text(
         "GELU with the normal distribution function replaced by σ(1.702x): cheap, and off by at most 0.021. "
-        "CLIP was trained with it, and weights trained with it want it: exact GELU in its place changes the "
+        "CLIP was trained with it, and weights trained with it need it: exact GELU in its place changes the "
         "outputs.",
-        "GELU의 정규 분포 함수를 σ(1.702x)로 바꾼 함수입니다. 계산이 싸고 오차는 최대 0.021입니다. CLIP이 이 "
-        "함수로 학습되었으며, 이 함수로 학습한 가중치에 정확한 GELU를 쓰면 출력이 달라집니다.",
+        "GELU의 정규분포 누적분포함수를 σ(1.702x)로 바꾼 함수입니다. 계산이 싸고 오차는 최대 0.021입니다. "
+        "CLIP이 이 함수로 학습되었으며, 이 함수로 학습한 가중치에 정확한 GELU를 쓰면 출력이 달라집니다.",
     ),
     formulas=formulas(
         "x * sigmoid(1.702 * x)",
@@ -368,11 +368,11 @@ HARD_SWISH = Elementwise(
     title=Text("Hard swish", "하드 스위시"),
     summary=Text(
         "Swish with its sigmoid replaced by straight lines: 0 up to −3, the identity from 3 on, a parabola "
-        "between. Cheap and friendly to fixed-point hardware (MobileNetV3); below −3 units are dead as with "
-        "ReLU, and the slope jumps at both corners.",
+        "between. Cheap and well suited to fixed-point hardware (MobileNetV3); below −3 units are dead as "
+        "with ReLU, and the slope jumps at both corners.",
         "Swish의 시그모이드를 직선으로 바꾼 함수입니다. −3까지는 0, 3부터는 항등 함수, 그 사이는 "
         "포물선입니다. 계산이 싸고 고정소수점 하드웨어에 알맞아 MobileNetV3에서 쓰였습니다. −3 아래에서는 "
-        "ReLU처럼 뉴런이 죽고, 두 모서리에서 기울기가 끊깁니다.",
+        "ReLU처럼 유닛이 죽고, 두 모서리에서 기울기가 끊깁니다.",
     ),
     writings=(
         Expression("x * min(max(x / 6 + 1 / 2, 0), 1)"),
@@ -405,7 +405,7 @@ GELU = Elementwise(
         "vanishes faster than any exponential. Computed with 1 + erf it loses all digits of its left tail.",
         "입력에 표준 정규 변수가 그 값보다 작을 확률을 곱한 함수로, 매끄러운 ReLU이며 대부분의 트랜스포머가 "
         "기본으로 씁니다. 기울기는 1.129까지 오르고 −0.752 왼쪽에서는 음수가 되었다가 어떤 지수 함수보다도 "
-        "빨리 사라집니다. 1 + erf로 계산하면 음의 꼬리에서 유효 숫자를 모두 잃습니다.",
+        "빨리 사라집니다. 1 + erf로 계산하면 음의 꼬리에서 유효숫자를 모두 잃습니다.",
     ),
     formulas=formulas(
         "x * Phi(x)",
@@ -429,10 +429,10 @@ GELU_TANH = Elementwise(
     summary=Text(
         "GELU with the normal distribution function replaced by σ(2u) = (1 + tanh u)/2, u a cubic: the form "
         "in GPT-2 and BERT and JAX's default. It differs from exact GELU by up to 4.8e-4, far more than "
-        "rounding: weights trained with one form want that form.",
-        "GELU의 정규 분포 함수를 σ(2u) = (1 + tanh u)/2로 바꾼 함수이며 u는 삼차식입니다. GPT-2와 BERT가 쓴 "
-        "형태이자 JAX의 기본값입니다. 정확한 GELU와 최대 4.8e-4 차이가 나는데, 이는 반올림 오차보다 훨씬 "
-        "큽니다. 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 합니다.",
+        "rounding: weights trained with one form need that form.",
+        "GELU의 정규분포 누적분포함수를 σ(2u) = (1 + tanh u)/2로 바꾼 함수이며 u는 삼차식입니다. GPT-2와 "
+        "BERT가 쓴 형태이자 JAX의 기본값입니다. 정확한 GELU와 최대 4.8e-4 차이가 나는데, 이는 반올림 "
+        "오차보다 훨씬 큽니다. 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 합니다.",
     ),
     formulas=formulas(
         "x * sigmoid(2 * u)",
@@ -461,9 +461,9 @@ MISH = Elementwise(
         "The input times tanh(softplus(x)): much like SiLU, with a slightly deeper dip (−0.309 at −1.19) "
         "and a step that rises faster. Used in YOLOv4. It costs more than SiLU, and its plain formula "
         "overflows for large inputs in low precision.",
-        "입력에 tanh(softplus(x))를 곱한 함수입니다. SiLU와 비슷하지만 최저점이 조금 더 깊고"
-        "(−1.19에서 −0.309) 더 빨리 항등 함수에 가까워집니다. YOLOv4에서 쓰였습니다. SiLU보다 계산이 비싸고, "
-        "식을 그대로 계산하면 낮은 정밀도의 큰 입력에서 오버플로가 납니다.",
+        "입력에 tanh(softplus(x))를 곱한 함수입니다. SiLU와 비슷하지만 최저점이 조금 더 깊고(−1.19에서 "
+        "−0.309) 더 빨리 항등 함수에 가까워집니다. YOLOv4에서 쓰였습니다. SiLU보다 계산이 비싸고, 식을 "
+        "그대로 계산하면 낮은 정밀도의 큰 입력에서 오버플로가 납니다.",
     ),
     formulas=formulas(
         "x * tanh(softplus(x))",
@@ -494,8 +494,8 @@ ERF = Elementwise(
     title=Text("Error function", "오차 함수"),
     summary=Text(
         "A sigmoid from −1 to 1 whose slope is a Gaussian. Infinitely wide networks with it have a kernel in "
-        "closed form, which makes it a favourite of theory; in practice its gradient vanishes even faster "
-        "than tanh's.",
+        "closed form, which makes it popular in theory; in practice its gradient vanishes even faster than "
+        "tanh's.",
         "−1에서 1까지 오르는 시그모이드로, 기울기가 가우스 함수입니다. 이 함수를 쓰는 무한히 넓은 신경망은 "
         "커널이 닫힌 식으로 나와 이론에서 즐겨 씁니다. 실제로는 그래디언트가 tanh보다도 빨리 사라집니다.",
     ),

@@ -172,8 +172,8 @@ GLU = Rowwise(
         "Multiplies the first half of a row by the sigmoid of the second half: the second half decides how "
         "much of the first passes. The path through the value is linear, so its gradient is scaled by the "
         "gate alone.",
-        "한 줄의 앞쪽 절반에 뒤쪽 절반의 시그모이드를 곱합니다. 뒤쪽 절반이 앞쪽 절반을 얼마나 통과시킬지 "
-        "정합니다. 값이 지나는 길은 선형이어서 그래디언트에는 게이트만 곱해집니다.",
+        "한 행의 앞쪽 절반에 뒤쪽 절반의 시그모이드를 곱합니다. 뒤쪽 절반이 앞쪽 절반을 얼마나 통과시킬지 "
+        "정합니다. 값이 지나는 경로는 선형이어서 그래디언트에는 게이트만 곱해집니다.",
     ),
     formulas=formulas(
         "x[i] * sigmoid(x[i + m])",
@@ -199,8 +199,8 @@ SWIGLU = Rowwise(
     title=Text("SwiGLU", "SwiGLU"),
     summary=Text(
         "Multiplies Swish of the first half of a row by the second half. Large language models use it in "
-        "their feed-forward layers; its slope has no bound, so normalisation usually stands before it.",
-        "한 줄의 앞쪽 절반에 Swish를 적용해 뒤쪽 절반과 곱합니다. 대규모 언어 모델의 피드포워드 층에 "
+        "their feed-forward layers; its slope has no bound, so it is usually preceded by normalisation.",
+        "한 행의 앞쪽 절반에 Swish를 적용해 뒤쪽 절반과 곱합니다. 대규모 언어 모델의 피드포워드 층에 "
         "쓰입니다. 기울기에 상한이 없어 보통 그 앞에 정규화를 둡니다.",
     ),
     parameters=(
@@ -238,7 +238,7 @@ GEGLU = Rowwise(
     summary=Text(
         "Multiplies GELU of the first half of a row by the second half: a gated unit whose gate is smooth "
         "and lets small negative values through.",
-        "한 줄의 앞쪽 절반에 GELU를 적용해 뒤쪽 절반과 곱합니다. 게이트가 매끄럽고 작은 음수도 조금 "
+        "한 행의 앞쪽 절반에 GELU를 적용해 뒤쪽 절반과 곱합니다. 게이트가 매끄럽고 작은 음수도 조금 "
         "통과시키는 유닛입니다.",
     ),
     formulas=formulas(
@@ -266,7 +266,7 @@ REGLU = Rowwise(
     summary=Text(
         "Multiplies ReLU of the first half of a row by the second half. Cheap, but where the gate is "
         "negative neither half receives a gradient.",
-        "한 줄의 앞쪽 절반에 ReLU를 적용해 뒤쪽 절반과 곱합니다. 계산이 싸지만, 게이트가 음수인 곳에서는 두 "
+        "한 행의 앞쪽 절반에 ReLU를 적용해 뒤쪽 절반과 곱합니다. 계산이 싸지만, 게이트가 음수인 곳에서는 두 "
         "절반 모두 그래디언트를 받지 못합니다.",
     ),
     formulas=formulas(
@@ -292,7 +292,7 @@ GEGLU_TANH = Rowwise(
     title=Text("GEGLU (tanh form)", "GEGLU(tanh 근사)"),
     summary=Text(
         "GEGLU with the tanh form of GELU in its gate, as Gemma, T5 v1.1 and ggml's `geglu` have it. It "
-        "differs from GEGLU by up to 4.8e-4 times the other half: weights trained with one form want that "
+        "differs from GEGLU by up to 4.8e-4 times the other half: weights trained with one form need that "
         "form.",
         "게이트에 GELU의 tanh 근사를 쓰는 GEGLU로, Gemma와 T5 v1.1, ggml의 `geglu`가 이 형태입니다. "
         "GEGLU와의 차이는 나머지 절반의 최대 4.8e-4배이며, 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 "
@@ -354,7 +354,7 @@ GATED_FATRELU = Rowwise(
     summary=Text(
         "Multiplies FATReLU of the first half of a row by the second half: ReGLU with a threshold above 0, "
         "so that more products are exactly 0 and their weights need not be read.",
-        "한 줄의 앞쪽 절반에 FATReLU를 적용해 뒤쪽 절반과 곱합니다. 문턱이 0보다 높은 ReGLU이므로 정확히 0이 "
+        "한 행의 앞쪽 절반에 FATReLU를 적용해 뒤쪽 절반과 곱합니다. 문턱이 0보다 높은 ReGLU이므로 정확히 0이 "
         "되는 곱이 더 많고, 그만큼 가중치를 읽지 않아도 됩니다.",
     ),
     parameters=FATRELU.parameters,
@@ -381,9 +381,9 @@ BILINEAR = Rowwise(
     name="bilinear",
     title=Text("Bilinear GLU", "쌍선형 GLU"),
     summary=Text(
-        "Multiplies the two halves of a row, with no function between: the gated unit that is left when the "
-        "gate's sigmoid is dropped. A layer with it is a quadratic form of its input.",
-        "한 줄의 두 절반을 그대로 곱합니다. 게이트에서 시그모이드를 뺀 유닛이며, 이 유닛을 쓰는 층은 입력의 "
+        "Multiplies the two halves of a row, with no function between them: a gated unit without the gate's "
+        "sigmoid. A layer with it is a quadratic form of its input.",
+        "한 행의 두 절반을 그대로 곱합니다. 게이트에서 시그모이드를 뺀 유닛이며, 이 유닛을 쓰는 층은 입력의 "
         "이차 형식이 됩니다.",
     ),
     formulas=formulas("x[i] * x[i + m]", "x[i + m] if k == i else x[i] if k == i + m else 0"),

@@ -56,10 +56,10 @@ LINEAR = Elementwise(
     name="linear",
     title=Text("Linear", "선형 함수"),
     summary=Text(
-        "A straight line through zero; with slope 1, the identity. It belongs on the output of a regression "
-        "and serves as the reference for everything else: a deep network of linear layers computes no more "
-        "than a single one, yet its gradients vanish or explode like any other's.",
-        "원점을 지나는 직선이며, 기울기가 1이면 항등 함수입니다. 회귀의 출력층에 쓰고, 다른 함수를 견주는 "
+        "A straight line through zero; with slope 1, the identity. It is the output of a regression, and the "
+        "reference for all other functions: a deep network of linear layers computes no more than a single "
+        "one, yet its gradients vanish or explode like any other's.",
+        "원점을 지나는 직선이며, 기울기가 1이면 항등 함수입니다. 회귀의 출력층에 쓰고, 다른 함수와 비교하는 "
         "기준이 됩니다. 선형 층은 아무리 쌓아도 한 층과 같은 함수밖에 나타내지 못하지만, 그래디언트는 다른 "
         "신경망처럼 사라지거나 폭발합니다.",
     ),
@@ -138,8 +138,8 @@ RELU = Elementwise(
         "Passes positive inputs and cuts off the rest. The gradient of an active unit neither shrinks nor "
         "grows, which made deep networks trainable; a unit that is negative for every input gets no "
         "gradient and stays dead. With He initialisation the signal keeps its size.",
-        "양수는 그대로 통과시키고 나머지는 0으로 만듭니다. 켜진 뉴런의 그래디언트는 줄지도 늘지도 않아 깊은 "
-        "신경망을 학습할 수 있게 했습니다. 모든 입력에서 음수가 된 뉴런은 그래디언트를 받지 못해 죽은 채로 "
+        "양수는 그대로 통과시키고 나머지는 0으로 만듭니다. 켜진 유닛의 그래디언트는 줄지도 늘지도 않아 깊은 "
+        "신경망을 학습할 수 있게 했습니다. 모든 입력에서 음수가 된 유닛은 그래디언트를 받지 못해 죽은 채로 "
         "남습니다. He 초기화를 쓰면 신호의 크기가 유지됩니다.",
     ),
     formulas=formulas("max(0, x)", "1 if x > 0 else 0", "0"),
@@ -220,7 +220,7 @@ LEAKY_RELU = Elementwise(
     summary=Text(
         "ReLU with a small slope for negative inputs, so that no unit can die. Frameworks disagree about "
         "the default: 0.01 in PyTorch, JAX and ONNX, 0.2 and 0.3 in Keras.",
-        "음수 쪽에 작은 기울기를 주어 뉴런이 죽지 않게 한 ReLU입니다. 기본 기울기는 프레임워크마다 달라, "
+        "음수 쪽에 작은 기울기를 주어 유닛이 죽지 않게 한 ReLU입니다. 기본 기울기는 프레임워크마다 달라, "
         "PyTorch·JAX·ONNX에서는 0.01이고 Keras에서는 함수가 0.2, 층이 0.3입니다.",
     ),
     parameters=(
@@ -260,7 +260,7 @@ PRELU = Elementwise(
     title=Text("Parametric ReLU (PReLU)", "PReLU(매개변수 렐루)"),
     summary=Text(
         "Leaky ReLU whose negative slope is learned, one for the whole layer or one per channel. It costs "
-        "almost no parameters; weight decay would pull the slope towards zero and is best left off it.",
+        "almost no parameters; weight decay would pull the slope towards zero and is best not applied to it.",
         "음수 쪽 기울기를 학습하는 Leaky ReLU로, 층 전체에 하나를 두거나 채널마다 하나씩 둡니다. 늘어나는 "
         "매개변수는 거의 없습니다. 가중치 감쇠를 걸면 기울기가 0으로 끌려가므로 여기에는 걸지 않는 편이 "
         "좋습니다.",
@@ -437,7 +437,7 @@ CLIPPED_LEAKY_RELU = Elementwise(
         Parameter(
             name="negative_slope",
             symbol="a",
-            description=("slope below the threshold", "임곗값 아래의 기울기"),
+            description=("slope below the threshold", "문턱값 아래의 기울기"),
             domain=NON_NEGATIVE,
             default=0.0,
             typical=(0.0, 1.0),
@@ -492,9 +492,9 @@ SQUARED_RELU = Elementwise(
         "The square of ReLU: smooth at zero, where its slope sets in gradually, and quadratic beyond. Found "
         "by a search over Transformer variants; since it grows faster than its input it needs "
         "normalisation, and it leaves the range of float16 from an input of 256 on.",
-        "ReLU를 제곱한 함수로, 0에서 기울기가 끊김 없이 자라고 그 뒤로는 이차로 커집니다. 트랜스포머 변형을 "
-        "탐색해 찾아낸 함수입니다. 입력보다 빨리 커지므로 정규화가 필요하고, 입력이 256 이상이면 float16의 "
-        "범위를 넘습니다.",
+        "ReLU를 제곱한 함수로, 0에서 기울기가 끊김 없이 이어지고 그 뒤로는 이차로 커집니다. 트랜스포머 "
+        "변형을 탐색해 찾아낸 함수입니다. 입력보다 빨리 커지므로 정규화가 필요하고, 입력이 256 이상이면 "
+        "float16의 범위를 넘습니다.",
     ),
     formulas=formulas("max(0, x)**2", "2 * max(0, x)", "2 if x > 0 else 0"),
     kernel=_squared_relu,

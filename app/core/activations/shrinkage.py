@@ -85,8 +85,9 @@ HARDSHRINK = Elementwise(
     summary=Text(
         "Sets small inputs to zero and leaves the others as they are: hard thresholding, which makes a code "
         "sparse without biasing what is kept. It jumps at ±λ, and inside the dead zone no gradient flows.",
-        "작은 입력은 0으로 만들고 나머지는 그대로 두는 하드 임계 처리입니다. 남긴 값을 바꾸지 않으면서 "
-        "표현을 희소하게 만듭니다. ±λ에서 불연속이고, 그 사이에서는 그래디언트가 흐르지 않습니다.",
+        "작은 입력은 0으로 만들고 나머지는 그대로 두는 하드 문턱값 처리(hard thresholding)입니다. 남긴 값을 "
+        "바꾸지 않으면서 표현을 희소하게 만듭니다. ±λ에서 불연속이고, 그 사이에서는 그래디언트가 흐르지 "
+        "않습니다.",
     ),
     parameters=(replace(_LAMBD, domain=REAL),),
     formulas=formulas("x if abs(x) > lambd else 0", "1 if abs(x) > lambd else 0", "0"),
@@ -117,11 +118,11 @@ SOFTSHRINK = Elementwise(
     title=Text("Soft shrinkage", "소프트 슈링크"),
     summary=Text(
         "Sets small inputs to zero and moves the others towards zero by λ: soft thresholding, the proximal "
-        "map of λ|x| and the nonlinearity of learned sparse coding (ISTA). Continuous, at the price of a "
-        "bias of λ in everything it keeps.",
-        "작은 입력은 0으로 만들고 나머지는 0 쪽으로 λ만큼 옮기는 소프트 임계 처리입니다. λ|x|의 근접 "
-        "연산자이며, 희소 부호화를 학습하는 ISTA의 비선형 함수이기도 합니다. 연속이지만, 남긴 값마다 λ만큼 "
-        "편향이 생깁니다.",
+        "map of λ|x| and the nonlinearity of learned sparse coding (ISTA). It is continuous, but whatever it "
+        "keeps is biased by λ.",
+        "작은 입력은 0으로 만들고 나머지는 0 쪽으로 λ만큼 옮기는 소프트 문턱값 처리(soft "
+        "thresholding)입니다. λ|x|의 근접 연산자이며, 희소 부호화를 학습하는 ISTA의 비선형 함수이기도 "
+        "합니다. 연속이지만, 남긴 값마다 λ만큼 편향이 생깁니다.",
     ),
     parameters=(_LAMBD,),
     formulas=formulas(
@@ -209,14 +210,14 @@ def _small_tanhshrink(x: float, ordinary: int) -> Scaled:
 
 TANHSHRINK = Elementwise(
     name="tanhshrink",
-    title=Text("Tanh shrinkage", "탄젠트 슈링크"),
+    title=Text("Tanh shrinkage", "tanh 슈링크"),
     summary=Text(
         "The input less its tanh: a smooth shrinkage, nearly zero around zero (x³/3) and one unit short of "
         "the identity far away. Small signals lose their gradient, which is x² there; x − tanh x as it "
         "stands loses all its digits near zero.",
         "입력에서 tanh를 뺀 매끄러운 슈링크 함수로, 0 근처에서는 x³/3으로 거의 0이고 멀리서는 항등 함수보다 "
-        "1만큼 작습니다. 작은 신호는 기울기가 x²이라 그래디언트를 잃습니다. x − tanh x를 그대로 계산하면 0 "
-        "근처에서 유효 숫자가 모두 사라집니다.",
+        "절댓값이 1만큼 작습니다. 작은 신호는 기울기가 x²이라 그래디언트를 잃습니다. x − tanh x를 그대로 "
+        "계산하면 0 근처에서 유효숫자가 모두 사라집니다.",
     ),
     formulas=formulas("x - tanh(x)", "tanh(x)**2", "2 * tanh(x) * sech(x)**2"),
     kernel=_tanhshrink,

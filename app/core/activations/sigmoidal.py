@@ -105,7 +105,7 @@ SIGMOID = Elementwise(
         "Squeezes any number into (0, 1). Its slope is at most 1/4, so gradients shrink at least fourfold "
         "in every layer at unit weights, and its outputs are all positive, which makes weight updates "
         "zigzag.",
-        "모든 수를 0과 1 사이로 눌러 담습니다. 기울기가 최대 1/4이라 가중치가 1이면 층을 지날 때마다 "
+        "모든 수를 0과 1 사이로 압축합니다. 기울기가 최대 1/4이라 가중치가 1이면 층을 지날 때마다 "
         "그래디언트가 4분의 1 이하로 줄고, 출력이 모두 양수라 가중치가 지그재그로 갱신됩니다.",
     ),
     formulas=formulas(
@@ -194,7 +194,7 @@ HARD_SIGMOID = Elementwise(
         "which is why mobile networks use it. Beyond ±3 the gradient is exactly zero, so a unit that has "
         "left the ramp no longer learns from those inputs.",
         "시그모이드를 직선 세 조각으로 바꾼 함수입니다. 지수 함수가 없고 저정밀도에서도 정확해 모바일 "
-        "신경망에 쓰입니다. ±3 밖에서는 그래디언트가 정확히 0이라, 경사 구간을 벗어난 뉴런은 그런 입력에서 "
+        "신경망에 쓰입니다. ±3 밖에서는 그래디언트가 정확히 0이라, 경사 구간을 벗어난 유닛은 그런 입력에서 "
         "더는 학습하지 못합니다.",
     ),
     writings=(Expression("min(max(x / 6 + 1 / 2, 0), 1)"), Expression("min(max(x + 3, 0), 6) / 6")),
@@ -233,12 +233,12 @@ CLIPPED_AFFINE = Elementwise(
     name="clipped_affine",
     title=Text("Clipped affine function (ONNX HardSigmoid)", "절단 아핀 함수(ONNX HardSigmoid)"),
     summary=Text(
-        "A straight line cut off at 0 and 1: the hard sigmoid with its slope and offset left open, as ONNX "
-        "defines it. At the defaults the ramp runs from −2.5 to 2.5 and is steeper than that of the hard "
-        "sigmoid elsewhere, so a model exported without its parameters changes silently.",
+        "A straight line cut off at 0 and 1: the hard sigmoid with its slope and offset as parameters, as "
+        "ONNX defines it. At the defaults the ramp runs from −2.5 to 2.5 and is steeper than that of the "
+        "hard sigmoid elsewhere, so a model exported without its parameters changes silently.",
         "직선을 0과 1에서 잘라 낸 함수로, ONNX가 정의한 대로 기울기와 절편을 매개변수로 둔 하드 "
-        "시그모이드입니다. 기본값에서는 경사 구간이 −2.5에서 2.5까지라 다른 프레임워크의 하드 "
-        "시그모이드보다 가파르므로, 매개변수 없이 내보낸 모델은 아무 경고 없이 값이 달라집니다.",
+        "시그모이드입니다. 기본값에서는 경사 구간이 −2.5에서 2.5까지라 다른 프레임워크의 하드 시그모이드보다 "
+        "가파르므로, 매개변수 없이 내보낸 모델은 아무 경고 없이 값이 달라집니다.",
     ),
     parameters=(
         Parameter(
@@ -296,9 +296,9 @@ SPARSE_SIGMOID = Elementwise(
         "A sigmoid that reaches 0 and 1: sparsemax for two classes, and the slope of sparse plus. It can "
         "say that something is impossible, which the sigmoid never does; outside (−1, 1) it passes no "
         "gradient back.",
-        "0과 1에 실제로 도달하는 시그모이드로, 클래스가 둘인 sparsemax이자 sparse plus의 도함수입니다. "
-        "시그모이드와 달리 확률이 정확히 0이라고 답할 수 있지만, −1과 1 밖에서는 그래디언트를 전달하지 "
-        "않습니다.",
+        "0과 1에 실제로 도달하는 시그모이드로, 클래스가 둘일 때의 스파스맥스이자 스파스플러스의 "
+        "도함수입니다. 시그모이드와 달리 확률이 정확히 0이라고 답할 수 있지만, −1과 1 밖에서는 그래디언트를 "
+        "전달하지 않습니다.",
     ),
     formulas=formulas(
         "0 if x <= -1 else 1 if x >= 1 else (x + 1) / 2",
@@ -376,7 +376,7 @@ def _lecun_tanh(x: float, ordinary: int = False) -> Orders:
 
 LECUN_TANH = Elementwise(
     name="lecun_tanh",
-    title=Text("LeCun's tanh", "르쿤 탄젠트"),
+    title=Text("LeCun's tanh", "르쿤 tanh"),
     summary=Text(
         "Tanh scaled so that f(1) = 1 and f(−1) = −1: inputs of unit variance come out with about unit "
         "variance, and targets of ±1 lie where the curvature is largest instead of at the asymptotes. It "
@@ -411,12 +411,12 @@ def _hard_tanh(x: float, min_val: float, max_val: float) -> Orders:
 
 HARD_TANH = Elementwise(
     name="hard_tanh",
-    title=Text("Hard tanh", "하드 탄젠트"),
+    title=Text("Hard tanh", "하드 tanh"),
     summary=Text(
         "The identity, cut off below and above. Cheap and exact in low precision, with tanh's bounds and "
         "none of its bend; beyond the corners the gradient is exactly zero.",
-        "항등 함수를 아래위에서 잘라 낸 것입니다. 계산이 싸고 저정밀도에서도 정확하며, tanh처럼 유계이되 "
-        "휘지 않습니다. 꺾이는 점 바깥에서는 그래디언트가 정확히 0입니다.",
+        "항등 함수를 아래위에서 잘라 낸 것입니다. 계산이 싸고 저정밀도에서도 정확하며, tanh처럼 유계이지만 "
+        "굽은 곳이 없습니다. 꺾이는 점 바깥에서는 그래디언트가 정확히 0입니다.",
     ),
     parameters=(
         Parameter(
@@ -467,10 +467,10 @@ CLIP = Elementwise(
     title=Text("Clip", "클립"),
     summary=Text(
         "The smaller of an upper bound and the larger of a lower bound and x. Where the lower bound is below "
-        "the upper one it is hard tanh; where it is above, the upper bound wins everywhere, as in ONNX and "
-        "NumPy, and no gradient flows.",
+        "the upper one it is hard tanh; where it is above, the value is the upper bound everywhere, as in "
+        "ONNX and NumPy, and no gradient flows.",
         "x와 하한 가운데 큰 값을 구한 뒤, 그 값과 상한 가운데 작은 값을 냅니다. 하한이 상한보다 작으면 하드 "
-        "탄젠트와 같습니다. 하한이 상한보다 크면 ONNX나 NumPy처럼 어디서나 상한이 나오고, 그래디언트는 "
+        "tanh와 같습니다. 하한이 상한보다 크면 ONNX나 NumPy처럼 어디서나 상한이 나오고, 그래디언트는 "
         "흐르지 않습니다.",
     ),
     parameters=HARD_TANH.parameters,
@@ -513,8 +513,8 @@ SOFTSIGN = Elementwise(
     summary=Text(
         "Saturates like tanh, but slowly: its slope falls off as 1/x² and not exponentially, so a saturated "
         "unit keeps a usable gradient. Its second derivative jumps at zero.",
-        "tanh처럼 포화되지만 천천히 포화됩니다. 기울기가 지수적으로가 아니라 1/x²로 줄어, 포화된 뉴런에도 "
-        "쓸 만한 그래디언트가 남습니다. 2계 도함수는 0에서 불연속입니다.",
+        "tanh처럼 포화되지만 천천히 포화됩니다. 기울기가 지수적으로가 아니라 1/x²로 줄어, 포화된 유닛에도 "
+        "쓸 만한 그래디언트가 남습니다. 이계도함수는 0에서 불연속입니다.",
     ),
     formulas=formulas(
         "x / (1 + abs(x))",
@@ -595,7 +595,7 @@ ISRU = Elementwise(
         "A sigmoid-shaped curve made of one square root: about as cheap as a bounded, smooth, odd function "
         "gets. α sets the bounds ±1/√α and leaves the slope at zero at 1. The slope falls off as 1/|x|³.",
         "제곱근 하나로 만든 S자 곡선으로, 유계이고 매끄러운 기함수 가운데 계산이 가장 싼 편입니다. α는 한계 "
-        "±1/√α를 정하며, 0에서의 기울기는 언제나 1입니다. 기울기는 1/|x|³으로 줄어듭니다.",
+        "±1/√α을 정하며, 0에서의 기울기는 언제나 1입니다. 기울기는 1/|x|³로 줄어듭니다.",
     ),
     parameters=(
         Parameter(

@@ -155,8 +155,8 @@ SOFTMAX = Rowwise(
         "Turns a row of scores into probabilities: positive and adding up to 1. Adding a constant to all "
         "scores changes nothing. Once one probability is close to 1, all gradients vanish, which is why "
         "networks are trained through its logarithm.",
-        "한 줄의 점수를 모두 양수이고 합이 1인 확률로 바꿉니다. 모든 점수에 같은 값을 더해도 결과는 "
-        "같습니다. 확률 하나가 1에 가까워지면 그래디언트가 모두 사라지므로, 학습할 때는 로그를 취한 꼴을 "
+        "한 행의 점수를 모두 양수이고 합이 1인 확률로 바꿉니다. 모든 점수에 같은 값을 더해도 결과는 "
+        "같습니다. 확률 하나가 1에 가까워지면 그래디언트가 모두 사라지므로, 학습할 때는 로그를 취한 형태를 "
         "씁니다.",
     ),
     formulas=formulas(
@@ -214,11 +214,11 @@ LOG_SOFTMAX = Rowwise(
     name="log_softmax",
     title=Text("Log-softmax", "로그 소프트맥스"),
     summary=Text(
-        "The logarithm of softmax: log-probabilities, as the cross-entropy loss wants them. Computed in one "
+        "The logarithm of softmax: log-probabilities, as the cross-entropy loss needs them. Computed in one "
         "piece it neither underflows nor loses digits, and its gradient, the one-hot vector minus softmax, "
         "does not vanish for a class that is wrongly thought impossible.",
         "소프트맥스의 로그, 곧 로그 확률입니다. 교차 엔트로피 손실에 바로 쓰입니다. 한 번에 계산하므로 "
-        "언더플로도 유효 숫자 손실도 없고, 그래디언트(원-핫 벡터 빼기 소프트맥스)는 정답을 거의 불가능하다고 "
+        "언더플로도 유효숫자 손실도 없고, 그래디언트(원-핫 벡터 빼기 소프트맥스)는 정답을 거의 불가능하다고 "
         "잘못 본 경우에도 사라지지 않습니다.",
     ),
     formulas=formulas(
@@ -247,10 +247,10 @@ HARDMAX = Rowwise(
     title=Text("Hardmax", "하드맥스"),
     summary=Text(
         "1 for the largest score and 0 for the others: a decision, the limit of softmax for large scores. "
-        "Where several scores are largest, the first one wins. Its derivative is 0, so nothing before it "
-        "learns.",
+        "Where several scores are largest, the first one gets the 1. Its derivative is 0, so nothing before "
+        "it learns.",
         "가장 큰 점수에 1, 나머지에 0을 주는 결정 함수로, 점수를 한없이 키운 소프트맥스의 극한입니다. 가장 "
-        "큰 점수가 여럿이면 맨 앞의 것이 이깁니다. 도함수가 0이라 그 앞의 층은 학습되지 않습니다.",
+        "큰 점수가 여럿이면 맨 앞의 것을 고릅니다. 도함수가 0이라 그 앞의 층은 학습되지 않습니다.",
     ),
     formulas=formulas(
         "1 if i == w else 0",
@@ -363,7 +363,7 @@ SOFTMAX_SINK = Rowwise(
         "to less than 1, and attention may attend to nothing. A sink of 0 is softmax with 1 added to the sum "
         "(“off by one”); gpt-oss learns one sink a head.",
         "합에는 들어가지만 출력에는 나오지 않는 점수(싱크)를 하나 더 둔 소프트맥스입니다. 확률의 합이 1보다 "
-        "작아지므로 어텐션이 아무것도 보지 않을 수 있습니다. 싱크가 0이면 합에 1을 더한 소프트맥스이며, "
+        "작아지므로 어텐션이 어느 토큰도 보지 않을 수 있습니다. 싱크가 0이면 합에 1을 더한 소프트맥스이며, "
         "gpt-oss는 헤드마다 싱크를 하나씩 학습합니다.",
     ),
     formulas=formulas(

@@ -167,7 +167,7 @@ GELU_10 = Elementwise(
         "for the small negative values when outputs are quantised to 8 bits. At 10, x·Φ(x) falls short of "
         "10 by 7.6e-23.",
         "값을 −10과 10 사이로 제한한 GELU이며, 실제로는 위쪽 한계만 쓰입니다. 출력을 8비트로 양자화할 때 "
-        "작은 음수 값에 눈금을 남겨 줍니다. x·Φ(x)는 10에서 10에 7.6e-23만큼 못 미칩니다.",
+        "작은 음수 값을 나타낼 단계를 남겨 줍니다. x = 10에서 x·Φ(x)는 10보다 7.6e-23만큼 작습니다.",
     ),
     formulas=formulas(
         "10 if x >= 10 else x * Phi(x)",
@@ -199,8 +199,8 @@ LAPLACE = Elementwise(
     summary=Text(
         "The distribution function of a normal variable: a step with centre μ and width σ. MEGA's attention "
         "uses it in the place of squared ReLU, whose value and slope it meets at √2/2 without growing.",
-        "정규 변수의 분포 함수로, 중심이 μ, 너비가 σ인 계단입니다. MEGA의 어텐션이 제곱 렐루 대신 쓰며, "
-        "√2/2에서 제곱 렐루와 값과 기울기가 같으면서도 커지지 않습니다.",
+        "정규분포의 누적분포함수로, 중심이 μ, 너비가 σ인 계단입니다. MEGA의 어텐션이 제곱 ReLU 대신 쓰며, "
+        "√2/2에서 제곱 ReLU와 값과 기울기가 같으면서도 커지지 않습니다.",
     ),
     parameters=(
         Parameter(
@@ -279,7 +279,7 @@ SERF = Elementwise(
     title=Text("Serf", "Serf"),
     summary=Text(
         "x·erf(softplus(x)): Mish with the error function in the place of tanh. It dips to −0.348 and "
-        "approaches the identity faster than any of its kin.",
+        "approaches the identity faster than any similar function.",
         "x·erf(softplus(x))로, Mish의 tanh를 오차 함수로 바꾼 것입니다. −0.348까지 내려가며, 비슷한 함수 "
         "가운데 가장 빨리 항등 함수에 가까워집니다.",
     ),

@@ -137,7 +137,7 @@ XIELU = Elementwise(
         "rises again, so that negative units keep a gradient. α₊ and α₋ are learned, one pair a layer. Code "
         "in use keeps them above 0 and β by a softplus; its ε = −10⁻⁶ makes a step of that size at 0.",
         "오른쪽은 포물선 α₊x² + βx, 왼쪽은 α₋(eˣ − 1 − x) + βx입니다. 왼쪽에서 최저점을 지나 다시 올라가므로 "
-        "음수 쪽 뉴런에도 그래디언트가 남습니다. α₊와 α₋는 층마다 하나씩 학습합니다. 실제 코드는 "
+        "음수 쪽 유닛에도 그래디언트가 남습니다. α₊와 α₋는 층마다 하나씩 학습합니다. 실제 코드는 "
         "소프트플러스로 이 둘을 각각 0과 β보다 크게 유지하며, ε = −10⁻⁶을 쓰기 때문에 0에 그만한 크기의 "
         "계단이 생깁니다.",
     ),

@@ -12,6 +12,7 @@ from app.core.diagnosis.division import Division
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
 from app.core.diagnosis.verdict import BORDER, DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
+from app.core.korean import with_particles
 from app.core.propagation.network import Network
 from app.core.propagation.recurrent_block import RecurrentBlock
 from app.core.propagation.residual_block import ResidualBlock
@@ -51,7 +52,7 @@ _VANISHING = Text(
 _NARROW = Text(
     "The gradient vanishes in all but a few directions: the layers are too narrow for so many of them, the "
     "sum of 1/width is {sum:.3g}.",
-    "그래디언트가 몇몇 방향을 빼고 소실됩니다. 층 수에 비해 너비가 좁아 1/너비의 합이 {sum:.3g}에 이릅니다.",
+    "몇몇 방향을 빼면 그래디언트가 소실됩니다. 층 수에 비해 너비가 좁아 1/너비의 합이 {sum:.3g}에 이릅니다.",
 )
 _EXPLODING = Text(
     "The gradient explodes: that of the weights grows by 10^{decades:.3g} from the last {part} to the first.",
@@ -72,11 +73,11 @@ _UNDEFINED = Text(
 )
 _SATURATED = Text(
     "{Part} {layer} is saturated: {percent:.3g} % of its pre-activations lie where the activation is flat.",
-    "{layer}번째 {part}이 포화되었습니다. 활성화 함수 입력의 {percent:.3g} %가 평평한 구간에 놓입니다.",
+    "{layer}번째 {part}이 포화되었습니다. 활성화 함수 입력의 {percent:.3g}%가 평평한 구간에 놓입니다.",
 )
 _DYING = Text(
     "{Part} {layer} is dying: {percent:.3g} % of its units have slope 0 for every input of the batch.",
-    "{layer}번째 {part}이 죽어 갑니다. 유닛의 {percent:.3g} %가 배치의 모든 입력에서 기울기가 0입니다.",
+    "{layer}번째 {part}이 죽어 갑니다. 유닛의 {percent:.3g}%가 배치의 모든 입력에서 기울기가 0입니다.",
 )
 _COLLAPSED = Text(
     "The {inputs} become one: from {part} {layer} on the network can hardly tell them apart.",
@@ -89,11 +90,11 @@ _DEAD = Text(
 )
 _BASINS = Text(
     "There are two basins: signals of a variance below {border:.3g} {low}, those above {high}. In {below} of "
-    "{networks} networks all inputs end below, in {above} all end above, and in {both} some do either: "
-    "{percent:.0f} % of all inputs end above.",
+    "{networks} networks all inputs end below, in {above} all end above, and in {both} they end on both "
+    "sides: {percent:.0f} % of all inputs end above.",
     "끌림 영역이 둘입니다. 분산이 {border:.3g}보다 작은 신호는 {low}, 큰 신호는 {high}. 신경망 "
     "{networks}개 중 {below}개에서는 모든 입력이 작은 쪽으로, {above}개에서는 모두 큰 쪽으로 가고, "
-    "{both}개에서는 입력마다 갈립니다. 전체 입력의 {percent:.0f} %가 큰 쪽으로 갑니다.",
+    "{both}개에서는 입력마다 갈립니다. 전체 입력의 {percent:.0f}%가 큰 쪽으로 갑니다.",
 )
 _SURVIVES = Text(
     "The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, and that "
@@ -296,8 +297,7 @@ def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> It
     else:
         return
     given = f"{sigmas[0]:.3g}"
-    particle = "으로" if given[-1] in "036" else "로"  # as the last digit is read: 영, 삼, 육
     yield Text(
         f"σ_w = {given} lies {side.en} the critical {edge:.3g}.",
-        f"σ_w가 {given}{particle}, 임곗값 {edge:.3g}보다 {side.ko}.",
+        with_particles(f"σ_w가 {given}(으)로, 임곗값 {edge:.3g}보다 {side.ko}."),
     )

@@ -17,6 +17,7 @@ from app.core.activations.registry import Call
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import round_to
 from app.core.formulas.tree import Tree, with_infinite
+from app.core.korean import with_particles
 from app.core.proof import finite_and_infinite
 from app.core.verification.exact import doubles
 from app.core.verification.judgement import Errors, spacing
@@ -66,6 +67,10 @@ class Cause(NamedTuple):
     explains: float
     summary: Text
 
+    def as_said(self) -> Cause:
+        """The same, with the forms of Korean particles that fit what the summary holds."""
+        return self._replace(summary=Text(self.summary.en, with_particles(self.summary.ko)))
+
 
 @dataclass(frozen=True)
 class Suspect:
@@ -76,6 +81,7 @@ class Suspect:
     value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
     ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
     has in different places. What it predicts is the same for all outputs where it has a ``key``, and is kept.
+    ``least_gain`` is the share of the errors' digits that it has to foretell, where more is asked of it.
     """
 
     cause: str
@@ -88,6 +94,7 @@ class Suspect:
     split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
     room: Callable[[Places], Array] | None = None
     key: tuple[object, ...] | None = None
+    least_gain: float | None = None
 
     def causes(self, met: Places) -> list[Cause]:
         """The causes of the errors that it meets, with their shares of these."""

@@ -78,4 +78,4 @@ class Verification:
         others = {} if self.call is None else turned(self.call, self.x.shape)
         explained = causes(call, found, self.dtype, self.compute, others, self.x.shape)
         told = verdict(judged, self.tolerance, explained=bool(explained))
-        return Report(judged, explained, told, call)
+        return Report(judged, tuple(each.as_said() for each in explained), told, call)

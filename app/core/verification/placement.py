@@ -79,7 +79,7 @@ def _tail(found: Errors, wrong: Mask, order: int, dtype: np.dtype[Any]) -> Cause
         return None
     what = what or Text("other numbers", "다른 값")
     summary = Text(
-        f"Only the last {count:,} of {wrong.size:,} numbers are wrong: {what.en} stand there.",
+        f"Only the last {count:,} of {wrong.size:,} numbers are wrong: in their place are {what.en}.",
         f"{wrong.size:,}개 가운데 마지막 {count:,}개만 틀렸습니다. 그 자리에 있는 것은 {what.ko}입니다.",
     )
     return Cause("tail", f"last {count}: {what.en}", 1.0, summary)
@@ -123,7 +123,7 @@ def _end_of_rows(wrong: Mask, shape: tuple[int, ...]) -> Cause | None:
         return None
     summary = Text(
         f"Only the last {count:,} of each row of {shape[-1]:,} numbers are wrong.",
-        f"{shape[-1]:,}개로 된 줄마다 마지막 {count:,}개만 틀렸습니다.",
+        f"{shape[-1]:,}개로 된 행마다 마지막 {count:,}개만 틀렸습니다.",
     )
     return Cause("tail", f"last {count} of each row", 1.0, summary)
 
@@ -172,7 +172,7 @@ def _orders(size: int, shape: tuple[int, ...]) -> Iterator[_Order]:
             if not 0 < by < size:
                 continue
             summary = Text(
-                f"Every answer stands {by:,} places too far {en}.",
+                f"Every answer is {by:,} places too far {en}.",
                 f"모든 결과가 {by:,}칸씩 {ko} 밀려 있습니다.",
             )
             yield _Order(f"{by} places {en}", summary, (own + sign * by) % size)
@@ -184,9 +184,9 @@ def _orders(size: int, shape: tuple[int, ...]) -> Iterator[_Order]:
         table = own.reshape(-1, width)
         turned = Text("Rows and columns are swapped.", "행과 열이 서로 바뀌었습니다.")
         yield _Order("transposed", turned, table.T.ravel())
-        for by, way in ((-1, "on"), (1, "back")):
+        for by, way, korean in ((-1, "on", "뒤로"), (1, "back", "앞으로")):
             summary = Text(
-                f"In each row every answer stands one place too far {way}.",
-                "줄마다 모든 결과가 한 칸씩 밀려 있습니다.",
+                f"In each row every answer is one place too far {way}.",
+                f"행마다 모든 결과가 한 칸씩 {korean} 밀려 있습니다.",
             )
             yield _Order(f"1 place {way} in each row", summary, np.roll(table, -by, axis=1).ravel())

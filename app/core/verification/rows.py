@@ -97,7 +97,7 @@ class RowVerification:
             known = {each.cause for each in causes}
             causes = (*causes, *(each for each in slopes.causes if each.cause not in known))
         told = verdict(judged, self.tolerance, explained=bool(causes))
-        return Report(tuple(judged), causes, told, self.call)
+        return Report(tuple(judged), tuple(each.as_said() for each in causes), told, self.call)
 
     def _slopes(self, jacobian: Array, progress: Progress) -> _Slopes:
         """The Jacobian's elements, one by one; beside each the input that it is the derivative by."""

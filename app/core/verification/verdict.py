@@ -62,7 +62,7 @@ def verdict(orders: Sequence[Judgement], tolerance: float | None, *, explained: 
             Text(
                 f"The largest error is {_ulps(worst.max_ulp)} ulp, within the tolerance of "
                 f"{_ulps(tolerance)} ulp.",
-                f"가장 큰 오차는 {_ulps(worst.max_ulp)} ulp로, 허용 오차 {_ulps(tolerance)} ulp 이내입니다.",
+                f"최대 오차는 {_ulps(worst.max_ulp)} ulp로, 허용 오차 {_ulps(tolerance)} ulp 이내입니다.",
             ),
         )
     found = _faulty(worst)
@@ -87,14 +87,14 @@ def _faulty(worst: Judgement) -> Text:
         return Text(
             f"{wrong:,} of {worst.count:,} numbers of the {name.en} ({share} %) are not next to the exact "
             "answer; some are NaN or infinite where the answer is a number, or the other way round.",
-            f"{name.ko} {worst.count:,}개 가운데 {wrong:,}개({share} %)가 정확한 값의 이웃이 아니며, 정답이 "
+            f"{name.ko} {worst.count:,}개 가운데 {wrong:,}개({share}%)가 정확한 값의 이웃이 아니며, 정답이 "
             "수인데 NaN이나 무한대이거나 그 반대인 것이 있습니다.",
         )
     return Text(
         f"{wrong:,} of {worst.count:,} numbers of the {name.en} ({share} %) are not next to the exact "
         f"answer; the largest error is {_ulps(worst.max_ulp)} ulp.",
-        f"{name.ko} {worst.count:,}개 가운데 {wrong:,}개({share} %)가 정확한 값의 이웃이 아니며, 가장 큰 "
-        f"오차는 {_ulps(worst.max_ulp)} ulp입니다.",
+        f"{name.ko} {worst.count:,}개 가운데 {wrong:,}개({share}%)가 정확한 값의 이웃이 아니며, "
+        f"최대 오차는 {_ulps(worst.max_ulp)} ulp입니다.",
     )
 
 

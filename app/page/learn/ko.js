@@ -23,11 +23,11 @@ export default {
 
   "nonlinear.name": "왜 비선형이어야 할까",
   "sigmoid.name": "시그모이드와 그 기울기",
-  "vanishing.name": "기울기 소실",
+  "vanishing.name": "그래디언트 소실",
   "probability.name": "출력을 확률로",
   "zigzag.name": "지그재그",
   "tanh.name": "tanh, 변형한 시그모이드",
-  "race.name": "정확도 99 %까지의 경주",
+  "race.name": "정확도 99%까지의 경주",
   "dying.name": "죽은 ReLU",
   "prelu.name": "Leaky ReLU와 PReLU",
   "elu.name": "ELU와 Maxout",
@@ -66,20 +66,20 @@ export default {
     "정확한 기울기는 서비스가 계산합니다. σ(1 − σ)는 보통의 프로그램처럼 브라우저가 float64로 계산한 값입니다.",
 
   "vanishing.claim":
-    "역전파에서 시그모이드 층은 기울기에 최대 0.25를 곱합니다. n개 층을 지나면 기껏해야 0.25ⁿ만 남아, 앞쪽 층은 학습을 멈춥니다.",
-  "vanishing.question": "시그모이드 층 10개를 거슬러 올라가면, 마지막 층에서 1이던 기울기가 첫 층에는 얼마나 남을까요?",
+    "역전파에서 시그모이드 층은 그래디언트에 최대 0.25를 곱합니다. n개 층을 지나면 기껏해야 0.25ⁿ만 남아, 앞쪽 층은 학습을 멈춥니다. 기울기 소실이라고도 합니다.",
+  "vanishing.question": "시그모이드 층 10개를 거슬러 올라가면, 마지막 층에서 1이던 그래디언트가 첫 층에는 얼마나 남을까요?",
   "vanishing.a": "10분의 1쯤",
   "vanishing.b": "1,000분의 1쯤",
   "vanishing.c": "100만분의 1 이하",
   "vanishing.answer":
-    "측정한 기울기는 층마다 0.25ⁿ 바로 아래를 따라갑니다. ReLU에 He 초기화를 쓰면 첫 층까지 온전히 전해집니다. 기울기가 1이라 줄어들지 않기 때문입니다.",
+    "측정한 그래디언트는 층마다 0.25ⁿ 바로 아래를 따라갑니다. ReLU에 He 초기화를 쓰면 첫 층까지 온전히 전해집니다. ReLU의 기울기가 1이라 줄어들지 않기 때문입니다.",
   "vanishing.exception":
-    "ReLU만으로 해결되는 것은 아닙니다. tanh에 맞춘 Xavier 초기화를 쓰면 층마다 신호 크기의 제곱이 절반으로 줄어 기울기도 줄어듭니다. 또 0.25ⁿ은 활성화 함수의 기울기만 따진 값이라, 가중치가 크면 상쇄될 수 있습니다.",
+    "ReLU만으로 해결되는 것은 아닙니다. tanh에 맞춘 Xavier 초기화를 쓰면 층마다 신호의 제곱 평균이 절반으로 줄고 그래디언트도 줄어듭니다. 또 0.25ⁿ은 활성화 함수의 기울기만 따진 값이라, 가중치가 크면 상쇄될 수 있습니다.",
   "vanishing.control": "층 수",
   "vanishing.measuring": "{depth}층 신경망 24개를 측정하는 중 …",
-  "vanishing.picture": "마지막 층을 기준으로 한 층별 기울기의 크기(10의 거듭제곱). 수치는 아래 표에 있습니다.",
+  "vanishing.picture": "마지막 층을 기준으로 한 층별 그래디언트의 크기(10의 거듭제곱). 수치는 아래 표에 있습니다.",
   "vanishing.axis.layer": "층(입력 쪽부터)",
-  "vanishing.axis.gradient": "기울기의 비, log₁₀",
+  "vanishing.axis.gradient": "그래디언트의 비, log₁₀",
   "vanishing.l.quarter": "0.25ⁿ",
   "vanishing.l.sigmoid": "시그모이드",
   "vanishing.l.relu": "ReLU, He",
@@ -90,7 +90,7 @@ export default {
   "vanishing.r.xavier": "ReLU + Xavier, 측정값",
   "vanishing.t.layer": "층",
   "vanishing.source":
-    "너비 128인 무작위 신경망 8개씩의 중앙값입니다. 시그모이드의 가중치 분산은 1/fan_in입니다. 각 층의 활성화 이전 값에 대한 기울기의 제곱평균제곱근을 마지막 층의 값으로 나누었습니다.",
+    "너비 128인 무작위 신경망 8개씩의 중앙값입니다. 시그모이드의 가중치 분산은 1/fan_in입니다. 각 층의 활성화 함수 입력에 대한 그래디언트의 제곱평균제곱근을 마지막 층의 값으로 나누었습니다.",
 
   "zigzag.claim":
     "시그모이드의 출력은 모두 양수입니다. 그래서 예제 하나로 갱신할 때 다음 층 유닛의 가중치는 다 함께 커지거나 다 함께 작아질 수밖에 없고, 최솟값까지 지그재그로 가게 됩니다.",
@@ -100,11 +100,11 @@ export default {
   "zigzag.b": "똑바로 간다",
   "zigzag.c": "끝내 못 간다",
   "zigzag.answer":
-    "한 걸음은 언제나 칠해진 사분면 안, 곧 둘 다 커지거나 둘 다 작아지는 쪽이어야 합니다. 이제 입력의 중심을 tanh처럼 0으로 옮겨 보세요. 모든 방향이 열리고, 몇 걸음 만에 도착합니다.",
+    "한 스텝은 언제나 칠해진 사분면 안, 곧 둘 다 커지거나 둘 다 작아지는 쪽이어야 합니다. 이제 입력의 중심을 tanh처럼 0으로 옮겨 보세요. 모든 방향이 열리고, 몇 스텝 만에 도착합니다.",
   "zigzag.exception":
     "예제를 하나씩 쓸 때의 이야기입니다. 배치에서는 예제마다 당기는 방향이 달라 평균은 어디로든 향할 수 있으므로 점선은 똑바로 갑니다. 그래도 손실이 긴 골짜기 모양이라 느린 것은 마찬가지입니다.",
   "zigzag.control": "입력의 중심",
-  "zigzag.picture": "두 가중치에 대한 손실의 등고선과, 예제 하나씩 또는 배치로 갱신한 경사하강법의 경로.",
+  "zigzag.picture": "두 가중치에 대한 손실의 등고선과, 예제 하나씩 또는 배치로 갱신한 경사 하강법의 경로.",
   "zigzag.axis.first": "첫째 가중치",
   "zigzag.axis.second": "둘째 가중치",
   "zigzag.goal": "최솟값",
@@ -113,8 +113,8 @@ export default {
   "zigzag.r.alike": "부호가 같은 갱신(하나씩)",
   "zigzag.r.alikeBatch": "부호가 같은 갱신(배치)",
   "zigzag.r.turns": "되돌아선 횟수",
-  "zigzag.r.arrived": "도착까지 걸음 수(하나씩)",
-  "zigzag.r.arrivedBatch": "걸음 수(배치)",
+  "zigzag.r.arrived": "도착까지 스텝 수(하나씩)",
+  "zigzag.r.arrivedBatch": "스텝 수(배치)",
   "zigzag.f.sigmoid": "시그모이드",
   "zigzag.f.tanh": "tanh",
   "zigzag.f.relu": "ReLU",
@@ -123,7 +123,7 @@ export default {
   "zigzag.t.batch": "같은 부호(배치)",
   "zigzag.t.mean": "입력의 평균",
   "zigzag.source":
-    "두 가중치의 움직임은 이 페이지가 예제 8개의 제곱오차 절반으로 계산합니다. 학습률은 언제나 예제 하나씩 써도 발산하지 않는 최대 학습률의 35 %입니다. 표는 서비스가 실제 신경망의 둘째 은닉층에서 잰 것으로, 한 유닛의 가중치 기울기 가운데 다수와 부호가 같은 것의 비율입니다.",
+    "두 가중치의 움직임은 이 페이지가 예제 8개의 제곱오차 절반으로 계산합니다. 학습률은 언제나 예제 하나씩 써도 발산하지 않는 최대 학습률의 35%입니다. 표는 서비스가 실제 신경망의 둘째 은닉층에서 잰 것으로, 한 유닛의 가중치 그래디언트 가운데 다수와 부호가 같은 것의 비율입니다.",
 
   "nonlinear.claim":
     "활성화 함수는 비선형이어야 합니다. h(x) = cx를 세 층 쌓아도 기울기가 c³인 한 층과 같아서, 은닉층이 없는 것이나 다름없습니다.",
@@ -140,7 +140,7 @@ export default {
   "nonlinear.picture.map": "평면의 각 점에 대한 신경망의 판단과 두 고리.",
   "nonlinear.f.linear": "h(x) = cx",
   "nonlinear.f.relu": "ReLU",
-  "nonlinear.accuracy": "정확도 {percent} %",
+  "nonlinear.accuracy": "정확도 {percent}%",
   "nonlinear.r.cubed": "c³",
   "nonlinear.r.thrice": "h(h(h(1)))",
   "nonlinear.r.off": "세 층 − 행렬 하나",
@@ -155,12 +155,12 @@ export default {
 
   "race.claim":
     "ReLU는 시그모이드나 tanh보다 빨리 학습하고 연산 비용도 적습니다. 고리 데이터와 시드는 같고, 초기화는 활성화 함수마다 알맞은 것을 씁니다.",
-  "race.question": "세 신경망이 동시에 출발합니다. 정확도 99 %에 가장 늦게 이르는 것은 무엇일까요?",
+  "race.question": "세 신경망이 동시에 출발합니다. 정확도 99%에 가장 늦게 이르는 것은 무엇일까요?",
   "race.a": "ReLU",
   "race.b": "tanh",
   "race.c": "시그모이드",
   "race.answer":
-    "ReLU가 안쪽 고리를 감싸는 경계를 가장 먼저 완성하고 tanh가 조금 뒤에 따라옵니다. 시그모이드는 거의 움직이지 않습니다. 기울기가 작아 걸음마다 줄어들기 때문입니다.",
+    "ReLU가 안쪽 고리를 감싸는 경계를 가장 먼저 완성하고 tanh가 조금 뒤에 따라옵니다. 시그모이드는 거의 움직이지 않습니다. 기울기가 작아 스텝마다 조금씩만 움직이기 때문입니다.",
   "race.exception":
     "tanh는 바로 뒤를 쫓고, 시드가 다르면 이기기도 합니다. 출력의 중심이 0인 것도 기울기가 큰 것 못지않은 장점입니다. 시그모이드가 늦은 만큼은 학습률을 키워 일부 만회할 수 있습니다. 연산 비용이 적다는 것도 나노초 단위의 이야기로, 큰 층의 행렬곱에 비하면 어느 활성화 함수든 비용이 작습니다.",
   "race.control": "학습률",
@@ -169,33 +169,33 @@ export default {
   "race.c.1": "1",
   "race.picture.map": "평면의 각 점에 대한 신경망의 판단과 두 고리.",
   "race.picture.loss": "스텝에 따른 각 신경망의 손실.",
-  "race.accuracy": "{percent} %",
+  "race.accuracy": "{percent}%",
   "race.axis.step": "스텝",
   "race.axis.loss": "손실",
   "race.f.sigmoid": "시그모이드",
   "race.f.tanh": "tanh",
   "race.f.relu": "ReLU",
   "race.never": "{steps}스텝 안에 도달하지 못함",
-  "race.r.to99.sigmoid": "99 %까지 스텝, 시그모이드",
-  "race.r.to99.tanh": "99 %까지 스텝, tanh",
-  "race.r.to99.relu": "99 %까지 스텝, ReLU",
+  "race.r.to99.sigmoid": "99%까지 스텝, 시그모이드",
+  "race.r.to99.tanh": "99%까지 스텝, tanh",
+  "race.r.to99.relu": "99%까지 스텝, ReLU",
   "race.r.ns.sigmoid": "원소당 ns, 시그모이드",
   "race.r.ns.tanh": "원소당 ns, tanh",
   "race.r.ns.relu": "원소당 ns, ReLU",
   "race.t.activation": "활성화 함수",
-  "race.t.runs": "99 %에 이른 실행(4번 중)",
+  "race.t.runs": "99%에 이른 실행(4번 중)",
   "race.t.loss": "마지막 손실",
   "race.t.step": "전체 실행의 한 스텝, µs",
   "race.source":
-    "서비스가 학습시킵니다. 유닛 8개짜리 은닉층 2개, 점 256개, 전체 배치입니다. 수치는 네 번 실행한 중앙값이고 지도는 첫 실행의 것입니다. 나노초는 학습하면서 φ와 φ′를 함께 잰 값이라 매번 조금씩 다릅니다.",
+    "서비스가 학습시킵니다. 유닛 8개짜리 은닉층 2개, 점 256개, 전체 배치입니다. 수치는 네 번 실행한 결과의 중앙값이고 지도는 첫 실행의 것입니다. 나노초는 학습하면서 φ와 φ′를 함께 잰 값이라 매번 조금씩 다릅니다.",
 
   "dying.claim":
-    "ReLU는 0보다 작은 곳에서 기울기가 0입니다. 큰 걸음 한 번에 모든 예제에서 0 아래로 밀려난 유닛은 더는 기울기를 받지 못합니다. 죽은 것입니다. Leaky ReLU의 유닛은 죽지 않습니다.",
+    "ReLU는 0보다 작은 곳에서 기울기가 0입니다. 큰 스텝 한 번에 모든 예제에서 0 아래로 밀려난 유닛은 더는 그래디언트를 받지 못합니다. 죽은 것입니다. Leaky ReLU의 유닛은 죽지 않습니다.",
   "dying.question": "학습률을 5로 지나치게 크게 잡으면 ReLU의 은닉 유닛 32개는 어떻게 될까요?",
   "dying.a": "모두 살아 있다",
   "dying.b": "대부분 죽는다",
   "dying.c": "죽었다가 되살아난다",
-  "dying.answer": "몇 걸음 만에 대부분 죽고, 신경망은 모든 점에 같은 답을 냅니다. 처음 가중치와 학습률이 같은 Leaky ReLU는 하나도 죽지 않습니다. 학습률을 0.5로 낮추면 모두 살아 있습니다.",
+  "dying.answer": "몇 스텝 만에 대부분 죽고, 신경망은 모든 점에 같은 답을 냅니다. 처음 가중치와 학습률이 같은 Leaky ReLU는 하나도 죽지 않습니다. 학습률을 0.5로 낮추면 모두 살아 있습니다.",
   "dying.exception":
     "학습률이 작거나 운이 좋으면 ReLU도 거의 죽지 않고, 앞 층이 계속 학습하는 동안 죽은 유닛이 되살아나기도 합니다. 또 Leaky ReLU는 지나치게 큰 학습률에서 살아남을 뿐, 그 학습률에서 잘 배운다는 뜻은 아닙니다.",
   "dying.control": "학습률",
@@ -207,8 +207,8 @@ export default {
   "dying.axis.dead": "죽은 유닛",
   "dying.r.dead.relu": "지금 죽은 유닛, ReLU",
   "dying.r.dead.leaky_relu": "지금 죽은 유닛, Leaky",
-  "dying.r.forGood.relu": "끝내 죽은 유닛, ReLU",
-  "dying.r.forGood.leaky_relu": "끝내 죽은 유닛, Leaky",
+  "dying.r.forGood.relu": "끝까지 죽어 있는 유닛, ReLU",
+  "dying.r.forGood.leaky_relu": "끝까지 죽어 있는 유닛, Leaky",
   "dying.r.accuracy.relu": "정확도, ReLU",
   "dying.r.accuracy.leaky_relu": "정확도, Leaky",
   "dying.r.slope.above": "ReLU의 기울기, x = 2",
@@ -229,9 +229,9 @@ export default {
   "prelu.b": "층마다 제 갈 길을 간다",
   "prelu.c": "둘 다 0으로 간다",
   "prelu.answer":
-    "층마다 알맞은 기울기를 스스로 찾고, 음수가 되기도 합니다. 아무도 정해 주지 않았지만 가중치처럼 제 기울기를 따라간 결과입니다. Leaky ReLU의 기울기는 정한 자리에 그대로 있습니다.",
+    "층마다 알맞은 기울기를 스스로 찾고, 음수가 되기도 합니다. 아무도 정해 주지 않았지만 가중치처럼 자신의 그래디언트를 따라간 결과입니다. Leaky ReLU의 기울기는 정한 자리에 그대로 있습니다.",
   "prelu.exception":
-    "‘매우 작은 값이면 무엇이든’ 되지만, 아무 값이나 되는 것은 아닙니다. 기울기가 1이면 Leaky ReLU는 직선 y = x가 되어 고리를 배우지 못합니다. 또 기울기를 학습하면 학습할 매개변수가 하나 늘 뿐, 결과가 늘 나아지는 것은 아닙니다.",
+    "‘매우 작은 값이면 무엇이든’ 되지만, 아무 값이나 되는 것은 아닙니다. 기울기가 1이면 Leaky ReLU는 직선 y = x가 되어 고리를 배우지 못합니다. 또 기울기를 학습하면 학습할 매개변수가 하나 더 생길 뿐, 결과가 항상 나아지는 것은 아닙니다.",
   "prelu.control": "처음 기울기",
   "prelu.picture.curves": "지금 스텝에서 두 층의 PReLU와, 점선으로 그린 Leaky ReLU.",
   "prelu.picture.slopes": "스텝에 따라 학습된 기울기와, 움직이지 않는 Leaky ReLU의 기울기.",
@@ -244,8 +244,8 @@ export default {
   "prelu.r.fixed": "Leaky ReLU의 기울기",
   "prelu.r.first": "PReLU, 1층",
   "prelu.r.second": "PReLU, 2층",
-  "prelu.r.to99.prelu": "99 %까지 스텝, PReLU",
-  "prelu.r.to99.leaky": "99 %까지 스텝, Leaky",
+  "prelu.r.to99.prelu": "99%까지 스텝, PReLU",
+  "prelu.r.to99.leaky": "99%까지 스텝, Leaky",
   "prelu.t.step": "스텝",
   "prelu.t.loss.prelu": "손실, PReLU",
   "prelu.t.loss.leaky": "손실, Leaky",
@@ -259,9 +259,9 @@ export default {
   "probability.b": "0.5가 된다",
   "probability.c": "한없이 커진다",
   "probability.answer":
-    "확신이 클수록, 그러면서 틀릴수록 더 많이 치릅니다. −log(1 − p)에는 상한이 없습니다. 그래서 엉뚱한 점 하나가 곡선 전체를 휘게 하고, 모든 점에 대한 p의 평균은 클래스 1의 비율과 같아집니다.",
+    "확신하면서 틀릴수록 비용이 커집니다. −log(1 − p)에는 상한이 없습니다. 그래서 엉뚱한 점 하나가 곡선 전체를 휘게 하고, 모든 점에 대한 p의 평균은 클래스 1의 비율과 같아집니다.",
   "probability.exception":
-    "출력이 확률인 것은 모형이 맞을 때뿐입니다. 점들에서 멀리 떨어진 곳에서도 본 적 없는 것을 확신합니다. 또 두 클래스가 완전히 나뉘면 w가 끝없이 커져 p는 모두 0이나 1로 갑니다.",
+    "출력이 확률인 것은 모델이 맞을 때뿐입니다. 점들에서 멀리 떨어진 곳에서도 본 적 없는 것을 확신합니다. 또 두 클래스가 완전히 나뉘면 w가 끝없이 커져 p는 모두 0이나 1로 갑니다.",
   "probability.control": "테두리 점의 x",
   "probability.picture.fit": "두 클래스의 점과, 학습한 클래스 1의 확률. 점을 끌 수 있습니다.",
   "probability.picture.cost": "각 점의 확률에 따른 비용.",
@@ -280,7 +280,7 @@ export default {
   "probability.t.p": "p(클래스 1)",
   "probability.t.cost": "비용",
   "probability.source":
-    "서비스가 은닉층 없는 신경망을 이 점들로, w = b = 0에서 시작해 경사하강법으로 학습시킵니다. p는 소수 셋째 자리까지 오고, 점 사이의 p와 각 점의 비용은 페이지가 계산합니다.",
+    "서비스가 은닉층 없는 신경망을 이 점들로, w = b = 0에서 시작해 경사 하강법으로 학습시킵니다. p는 소수 셋째 자리까지 오고, 점 사이의 p와 각 점의 비용은 페이지가 계산합니다.",
 
   "tanh.claim":
     "tanh는 시그모이드를 늘이고 내린 것입니다. tanh x = 2σ(2x) − 1이고 기울기는 1 − tanh²x입니다. 중심은 0, 최대 기울기는 1입니다.",
@@ -289,7 +289,7 @@ export default {
   "tanh.b": "시그모이드보다도 작아진다",
   "tanh.c": "그대로다",
   "tanh.answer":
-    "출력의 평균은 0.5에서 0으로, 0에서의 기울기는 0.25에서 1로 바뀝니다. 그러나 x = 3에서는 0.045에서 0.0099로 줄어듭니다. 여전히, 그것도 더 일찍 포화합니다.",
+    "출력의 평균은 0.5에서 0으로, 0에서의 기울기는 0.25에서 1로 바뀝니다. 그러나 x = 3에서는 0.045에서 0.0099로 줄어듭니다. 여전히 포화되며, 오히려 더 일찍 포화됩니다.",
   "tanh.exception":
     "중심을 0으로 옮기면 지그재그는 사라집니다(해당 장면 참고). 다만 학습이 빨라진 것이 중심 덕인지, 함께 커진 기울기 덕인지는 나누어 말할 수 없습니다. 1 − tanh²도 σ(1 − σ)처럼 x가 크면 유효숫자를 잃습니다.",
   "tanh.control": "σ(x)에서 2σ(2x) − 1로",
@@ -342,14 +342,14 @@ export default {
 
   "choice.claim":
     "대표로 쓰이는 것은 ReLU이고, 시그모이드와 tanh는 성능이 좋지 않다고들 합니다. 같은 데이터, 같은 시드로 일곱 가지를 견주어 봅니다.",
-  "choice.question": "고리 데이터에서 정확도 90 %에 가장 먼저 이르는 것은 무엇일까요?",
+  "choice.question": "고리 데이터에서 정확도 90%에 가장 먼저 이르는 것은 무엇일까요?",
   "choice.a": "시그모이드",
   "choice.b": "ReLU",
   "choice.c": "Maxout",
   "choice.answer":
     "Maxout입니다. 다만 매개변수가 두 배 가까이 됩니다. max 한 번이면 되는 것 중에서는 ReLU와 Leaky ReLU가 어디서나 상위권이라 대표로 쓰일 만합니다. 고리 데이터에서는 시그모이드가 꼴찌입니다.",
   "choice.exception":
-    "데이터를 바꿔 보세요. 반달 데이터에서는 ELU가 시그모이드보다 느리고, tanh는 ReLU보다 느려도 세 데이터 모두에서 90 %에 이릅니다. 작은 신경망에서 나온 수치가 법칙은 아닙니다. LSTM의 게이트나 확률을 내는 출력층에는 지금도 시그모이드가 맞습니다.",
+    "데이터를 바꿔 보세요. 반달 데이터에서는 ELU가 시그모이드보다 느리고, tanh는 ReLU보다 느려도 세 데이터 모두에서 90%에 이릅니다. 작은 신경망에서 나온 수치가 법칙은 아닙니다. LSTM의 게이트나 확률을 내는 출력층에는 지금도 시그모이드가 맞습니다.",
   "choice.control": "데이터",
   "choice.c.rings": "고리",
   "choice.c.moons": "반달",
@@ -357,8 +357,8 @@ export default {
   "choice.h.curve": "곡선",
   "choice.h.activation": "활성화 함수",
   "choice.h.accuracy": "정확도",
-  "choice.h.90": "90 % 스텝",
-  "choice.h.99": "99 % 스텝",
+  "choice.h.90": "90% 스텝",
+  "choice.h.99": "99% 스텝",
   "choice.h.dead": "죽은 유닛",
   "choice.h.mean": "출력 평균",
   "choice.h.ns": "ns",
@@ -377,9 +377,9 @@ export default {
   "choice.when.prelu": "기울기를 배울 데이터가 넉넉할 때",
   "choice.when.elu": "정규화 없이 평균을 0 가까이 둘 때",
   "choice.when.maxout": "매개변수를 아끼지 않아도 될 때",
-  "choice.r.first90": "90 %에 처음 이른 것",
-  "choice.r.first99": "99 %에 처음 이른 것",
+  "choice.r.first90": "90%에 처음 이른 것",
+  "choice.r.first99": "99%에 처음 이른 것",
   "choice.t.loss": "마지막 손실",
   "choice.source":
-    "서비스가 학습시킵니다. 유닛 8개짜리 은닉층 2개, 활성화 함수마다 알맞은 초기화, 학습률 0.3, 400스텝을 네 번 실행한 중앙값입니다. 죽은 유닛은 끝내 죽은 것, 출력 평균은 첫 은닉층의 것, ns는 학습하면서 φ와 φ′ 하나를 계산하는 데 든 시간입니다. Maxout의 곡선은 직선 두 개로 만든 예입니다.",
+    "서비스가 학습시킵니다. 유닛 8개짜리 은닉층 2개, 활성화 함수마다 알맞은 초기화, 학습률 0.3, 400스텝씩 네 번 실행한 결과의 중앙값입니다. 죽은 유닛은 끝까지 죽어 있는 것, 출력 평균은 첫 은닉층의 것, ns는 학습하면서 φ와 φ′ 하나를 계산하는 데 든 시간입니다. Maxout의 곡선은 직선 두 개로 만든 예입니다.",
 };

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { fromJson, shown } from "../numbers.js";
 import { t } from "../words.js";
 
-const percent = (value) => (value === null ? "–" : `${shown(100 * fromJson(value), 3)} %`);
+const percent = (value) => (value === null ? "–" : t("percent", { value: shown(100 * fromJson(value), 3) }));
 const short = (value) => (value === null ? "–" : shown(fromJson(value), 3));
 
 /** A figure with its spread behind it. */

@@ -7,7 +7,7 @@ import { said, spoken, t } from "../words.js";
 const NAMES = ["f(x)", "f′(x)", "f″(x)"];
 const RIGHT = ["correctly_rounded", "faithful", "within_tolerance"];
 
-const percent = (share) => (share === 1 ? "100 %" : `${shown(Math.min(100 * share, 99.999), 5)} %`);
+const percent = (share) => t("percent", { value: share === 1 ? 100 : shown(Math.min(100 * share, 99.999), 5) });
 
 export function judgement({ verdict, causes, candidates, orders, count, dtype }) {
   const mood = RIGHT.includes(verdict.state) ? "healthy" : "faulty";

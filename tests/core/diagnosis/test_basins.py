@@ -89,7 +89,7 @@ def test_inputs_on_both_sides_of_the_border_end_in_both_basins(
     assert found.evidence["networks_in_both"] == 3
     assert all(math.isfinite(each) for each in found.evidence.values())
     assert "two basins" in report.summary.en
-    assert "in 3 some do either: 50 % of all inputs end above" in report.summary.en
+    assert "in 3 they end on both sides: 50 % of all inputs end above" in report.summary.en
     assert "끌림 영역이 둘입니다" in report.summary.ko
     assert "3개에서는 입력마다 갈립니다" in report.summary.ko
     assert "become one" not in report.summary.en
@@ -145,7 +145,7 @@ def test_convolutions_have_the_basins_of_dense_layers(block: ConvolutionBlock) -
     assert report.theory is not None
     assert [each.q_star for each in report.theory.basins] == [0.0, math.inf]
     assert report.theory.basins[0].high == pytest.approx(edge, rel=1e-4)
-    assert "in 3 some do either: 50 %" in report.summary.en
+    assert "in 3 they end on both sides: 50 %" in report.summary.en
 
 
 def test_dropout_moves_the_border() -> None:

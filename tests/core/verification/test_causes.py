@@ -122,6 +122,16 @@ def test_the_verdict_says_that_no_cause_fits() -> None:
     assert "No known cause fits." in report.verdict.summary.en
 
 
+def test_korean_particles_fit_the_names_and_numbers_before_them() -> None:
+    x = numbers("bfloat16")
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = np.tanh(x.astype(np.float16).astype(np.float64)).astype(np.float16)
+    report = verify("tanh", "bfloat16", x, held(short.astype(np.float64), "bfloat16"))
+    texts = [cause.summary.ko for cause in report.causes]
+    assert any("float16으로" in text for text in texts), texts
+    assert not any("(를)" in text or "(으)" in text for text in texts)
+
+
 def test_a_handful_of_errors_is_no_pattern() -> None:
     """Three of 65,536 numbers, each two ulp off: any constant could be bent to meet them."""
     x = numbers("float16")

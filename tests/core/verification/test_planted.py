@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def test_shares_are_shares(reports: list[tuple[Planted, Report]]) -> None:
     for each, report in reports:
         assert all(0 < cause.explains <= 1 for cause in report.causes), each
         assert all(cause.summary.en and cause.summary.ko and cause.detail for cause in report.causes), each
+        assert not any(re.search(r"\((를|가|는|와|으)\)", cause.summary.ko) for cause in report.causes), each
 
 
 @pytest.mark.parametrize("kernel", RIGHT, ids=lambda each: f"{each.name} {each.function} {each.dtype}")

@@ -14,7 +14,7 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
-from app.core.formulas.tree import Tree
+from app.core.formulas.tree import Tree, walk
 from app.core.formulas.vectorised import evaluator, stable
 from app.core.formulas.writings import Writing, writings
 from app.core.verification.evidence import (
@@ -30,6 +30,7 @@ from app.core.verification.evidence import (
     Suspect,
 )
 from app.core.verification.exact import doubles
+from app.core.verification.suspects.trees import replaced
 
 CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
@@ -225,12 +226,12 @@ def _careless(writing: Writing, inside: Inside, *, overflows: bool) -> Text:
         return Text(
             f"The errors are those of {form.en} computed in {inside.name}: its digits cancel, and it "
             "overflows.",
-            f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라지고 "
-            "오버플로도 일어납니다.",
+            f"오차가 {inside.name}(으)로 계산한 {form.ko}의 오차와 같습니다. 자릿수 소거가 일어나고 "
+            "오버플로도 납니다.",
         )
     return Text(
         f"The errors are those of {form.en} computed in {inside.name}: its digits cancel.",
-        f"오차가 {inside.name}로 계산한 {form.ko}의 오차와 같습니다. 자릿수가 상쇄되어 사라집니다.",
+        f"오차가 {inside.name}(으)로 계산한 {form.ko}의 오차와 같습니다. 자릿수 소거가 일어납니다.",
     )
 
 
@@ -238,14 +239,14 @@ def _overflows(writing: Writing, inside: Inside) -> Text:
     form = _form(writing)
     return Text(
         f"The wrong answers are those of {form.en} computed in {inside.name}: a step on the way overflows.",
-        f"틀린 결과가 {inside.name}로 계산한 {form.ko}의 결과와 같습니다. 계산 도중에 오버플로가 일어납니다.",
+        f"틀린 결과가 {inside.name}(으)로 계산한 {form.ko}의 결과와 같습니다. 계산 도중에 오버플로가 납니다.",
     )
 
 
 def _low(inside: Inside) -> Text:
     return Text(
         f"The errors are those of a kernel that computes in {inside.name}, rounding each step.",
-        f"오차가 {inside.name}로 계산하며 단계마다 반올림하는 커널의 오차와 같습니다.",
+        f"오차가 {inside.name}(으)로 계산하며 단계마다 반올림하는 커널의 오차와 같습니다.",
     )
 
 
@@ -294,7 +295,7 @@ def cut_answers(seen: Evidence) -> Iterator[Suspect]:
         cut = Inside(name, bits, lambda values: _shortened(np.asarray(values), bits, cut=True))
         summary = Text(
             f"The answers are cut off to the digits of {name}, not rounded.",
-            f"결과를 반올림하지 않고 {name}의 자릿수에서 잘라 냈습니다.",
+            f"결과를 반올림하지 않고 {name.replace(' bits', '비트')}의 자릿수에서 잘라 냈습니다.",
         )
         yield Suspect("truncation", f"to {name}", summary, partial(_shorter, seen, cut), key=("cut", bits))
 
@@ -340,7 +341,7 @@ def passing(
     """A kernel whose ``what`` are rounded to a format."""
     summary = Text(
         f"The errors are those of {what} rounded to {inside.name}.",
-        f"오차가 {what_ko}을(를) {inside.name}으로 반올림할 때 생기는 오차와 같습니다.",
+        f"오차가 {what_ko}을(를) {inside.name}(으)로 반올림할 때 생기는 오차와 같습니다.",
     )
     key = None if base is None else ("passing", what, inside.name, *base.key)
     detail = f"{inside.name} {what}"
@@ -360,7 +361,18 @@ _stable = lru_cache(maxsize=1024)(stable)
 def _compiled(
     root: Tree, names: tuple[str, ...], params: tuple[tuple[str, float], ...]
 ) -> Callable[[Sequence[Any]], Sequence[Array]]:
-    return evaluator([_stable(root)], names, dict(params))
+    return evaluator([_by_products(_stable(root))], names, dict(params))
+
+
+def _by_products(root: Tree) -> Tree:
+    """Cubes and fourth powers as products, which take a tenth of the time."""
+    parts: dict[Tree, Tree] = {}
+    for node in walk(root):
+        if node.op == "**" and node.args[1].number in {3, 4}:
+            base = replaced(node.args[0], parts)
+            square = Tree("*", (base, base))
+            parts[node] = Tree("*", (square, base if node.args[1].number == 3 else square))
+    return replaced(root, parts)
 
 
 def exactly(base: Base, x: Array) -> Array:

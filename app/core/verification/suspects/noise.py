@@ -41,7 +41,7 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
         return
     summary = Text(
         f"The errors are as large and as irregular as roundings to {nearest.name} on the way.",
-        f"오차의 크기와 불규칙한 정도가 도중에 {nearest.name}으로 반올림할 때와 같습니다.",
+        f"오차의 크기와 불규칙한 정도가 도중에 {nearest.name}(으)로 반올림할 때와 같습니다.",
     )
     yield Suspect(
         "low_precision",

@@ -58,14 +58,14 @@ def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str
     one = np.ones_like(total)
     yield (
         "not divided",
-        Text("The rows are not divided by their sums.", "줄을 그 합으로 나누지 않았습니다."),
+        Text("The rows are not divided by their sums.", "행을 그 합으로 나누지 않았습니다."),
         one,
     )
     yield (
         "not divided, the maximum not subtracted",
         Text(
             "The rows are not divided by their sums, nor is the maximum subtracted.",
-            "줄을 그 합으로 나누지 않았고 최댓값도 빼지 않았습니다.",
+            "행을 그 합으로 나누지 않았고 최댓값도 빼지 않았습니다.",
         ),
         np.exp(-largest),
     )
@@ -85,18 +85,18 @@ def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str
         "the sum of the whole array": ("배열 전체의 합", one * total.sum()),
         "their sum and 1": ("합에 1을 더한 값", total + np.exp(-largest)),
         "their sum, less the largest, and 1": ("최댓값을 뺀 합에 1을 더한 값", total + 1),
-        "the sum of the row before": ("앞줄의 합", np.roll(total, 1, axis=0)),
-        "the sum of the row after": ("뒷줄의 합", np.roll(total, -1, axis=0)),
-        "the sum of the first row": ("첫 줄의 합", one * total[0]),
+        "the sum of the row before": ("앞 행의 합", np.roll(total, 1, axis=0)),
+        "the sum of the row after": ("뒤 행의 합", np.roll(total, -1, axis=0)),
+        "the sum of the first row": ("첫 행의 합", one * total[0]),
         "the mean": ("평균", total / count),
     }
     for way, (korean, divisor) in ways.items():
-        summary = Text(f"The rows are divided by {way}.", f"줄을 {korean}(으)로 나누었습니다.")
+        summary = Text(f"The rows are divided by {way}.", f"행을 {korean}(으)로 나누었습니다.")
         yield f"divided by {way}", summary, divisor
     for left_out in range(1, min(MOST_LEFT_OUT, count - 1) + 1):
         summary = Text(
             f"The sums leave out the last {left_out} elements of each row.",
-            f"합에 줄마다 마지막 원소 {left_out}개가 빠졌습니다.",
+            f"행마다 합에 마지막 원소 {left_out}개가 빠졌습니다.",
         )
         short = powers[:, :-left_out].sum(axis=1, keepdims=True)
         yield f"sum without the last {left_out}", summary, short
@@ -106,7 +106,7 @@ def _logarithms(kernel: RowKernel, values: Array) -> Iterator[Suspect]:
     for base in (2, 10):
         summary = Text(f"The logarithm is to base {base}.", f"밑이 {base}인 로그를 취했습니다.")
         yield kernel.suspect("wrong_parameter", f"logarithm to base {base}", summary, values / np.log(base))
-    sign = Text("The sign is turned.", "부호가 반대입니다.")
+    sign = Text("The sign is reversed.", "부호가 반대입니다.")
     yield kernel.suspect("wrong_parameter", "sign", sign, -values)
 
 
@@ -148,7 +148,7 @@ def _added(
         divisor = total + number * scale
         summary = Text(
             f"{number:.3g} is added to the sum of every row{how.en}.",
-            f"모든 줄의 합에 {number:.3g}을(를) 더했습니다{how.ko}.",
+            f"모든 행의 합에 {number:.3g}을(를) 더했습니다{how.ko}.",
         )
         values = np.log(powers) - np.log(divisor) if logarithm else powers / divisor
         detail = f"divided by their sum and {number:.3g}{how.en}"
@@ -163,13 +163,13 @@ def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect:
         cause, detail = "low_precision", f"sums, off by {off:.2g} at most"
         summary = Text(
             f"Each row is off by a factor of its own, {off:.2g} at most: its sum is rounded.",
-            f"줄마다 고유한 비율(최대 {off:.2g})만큼 어긋나 있습니다. 합을 반올림했습니다.",
+            f"행마다 고유한 비율(최대 {off:.2g})만큼 어긋나 있습니다. 합을 반올림했습니다.",
         )
     else:
         cause, detail = "normalisation", "a number for each row"
         summary = Text(
             "Each row is right but for a number of its own: it is not divided by its sum.",
-            "줄마다 고유한 값 하나만큼만 어긋나 있습니다. 줄을 그 합으로 나누지 않았습니다.",
+            "행마다 고유한 값 하나만큼만 어긋나 있습니다. 행을 그 합으로 나누지 않았습니다.",
         )
     return Suspect(cause, detail, summary, lambda places: values[places], price=0.15)
 
@@ -183,7 +183,7 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
         parts = [normalised(each, logarithm=logarithm) for each in tiles]
         summary = Text(
             f"Every {width} elements are normalised by themselves, not the whole row.",
-            f"줄 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
+            f"행 전체가 아니라 원소 {width}개마다 따로 정규화했습니다.",
         )
         yield kernel.suspect("normalisation", f"tiles of {width}", summary, np.concatenate(parts, axis=1))
         if not logarithm:
@@ -202,14 +202,14 @@ def _not_rescaled(kernel: RowKernel, tiles: list[Array], *, logarithm: bool) -> 
     own = np.concatenate([each - each.max(axis=1, keepdims=True) for each in tiles], axis=1)
     shifted = whole - whole.max(axis=1, keepdims=True)
     ways = {
-        "shares and sum": (Text("shares and sum", "몫과 합"), own, own),
-        "shares": (Text("shares", "몫"), own, shifted),
+        "shares and sum": (Text("numerators and sum", "분자와 합"), own, own),
+        "shares": (Text("numerators", "분자"), own, shifted),
         "sum": (Text("sum", "합"), shifted, own),
     }
     for detail, (what, above, below) in ways.items():
         summary = Text(
-            f"{what.en.capitalize()} take the largest of {width} elements for that of the row.",
-            f"{what.ko}에서 줄의 최댓값 대신 원소 {width}개마다의 최댓값을 뺐습니다.",
+            f"The {what.en} subtract the largest of {width} elements, not the largest of the row.",
+            f"{what.ko}에서 행의 최댓값 대신 원소 {width}개마다의 최댓값을 뺐습니다.",
         )
         total = np.exp(below).sum(axis=1, keepdims=True)
         values = above - np.log(total) if logarithm else np.exp(above) / total
@@ -246,7 +246,7 @@ def thresholds(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     cause = "low_precision" if off < SHORT_SUM else "normalisation"
     summary = Text(
         f"The threshold of each row is off by a number of its own, {off:.2g} at most.",
-        f"줄마다 문턱값이 고유한 값(최대 {off:.2g})만큼 어긋나 있습니다.",
+        f"행마다 문턱값이 고유한 값(최대 {off:.2g})만큼 어긋나 있습니다.",
     )
     detail = f"thresholds, off by {off:.2g} at most"
     yield Suspect(cause, detail, summary, lambda places: values[places], price=0.1)

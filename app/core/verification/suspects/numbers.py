@@ -110,7 +110,7 @@ def _flushing(
 ) -> Suspect:
     what = _FLUSHED[detail]
     summary = Text(
-        f"Subnormal {what.en} are flushed to zero.", f"비정규수인 {what.ko}을(를) 0으로 처리합니다."
+        f"Subnormal {what.en} are flushed to zero.", f"준정규수인 {what.ko}을(를) 0으로 처리합니다."
     )
     return Suspect("flushed_subnormals", detail, summary, predicted, price=price, key=("flushed", *key))
 
@@ -140,7 +140,7 @@ def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         for what, predicted in ways.items():
             summary = Text(
                 f"The {what} are those of {name}: their bits were taken for {seen.dtype.name}.",
-                f"{_KOREAN[what]}이 {name}의 것입니다. 그 비트를 {seen.dtype.name}로 읽었습니다.",
+                f"{_KOREAN[what]}이 {name}의 것입니다. 그 비트를 {seen.dtype.name}(으)로 읽었습니다.",
             )
             key = ("bits", name, what, *base.key)
             yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted, key=key)

@@ -46,7 +46,7 @@ def stored_parts(seen: Evidence, base: Base) -> Iterator[Suspect]:
         for place, inside in enumerate(insides):
             summary = Text(
                 f"The intermediate result {told} is rounded to {inside.name}.",
-                f"중간 결과 {told}을(를) {inside.name}으로 반올림했습니다.",
+                f"중간 결과 {told}을(를) {inside.name}(으)로 반올림했습니다.",
             )
             yield Suspect(
                 "low_precision",

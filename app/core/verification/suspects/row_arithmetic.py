@@ -51,8 +51,8 @@ def flushing_rows(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     """Subnormal inputs taken, or answers given, as zero."""
     tiny = seen.smallest_normal
     summaries = {
-        "outputs": Text("Subnormal answers are flushed to zero.", "비정규수인 결과를 0으로 처리합니다."),
-        "inputs": Text("Subnormal inputs are flushed to zero.", "비정규수인 입력을 0으로 처리합니다."),
+        "outputs": Text("Subnormal answers are flushed to zero.", "준정규수인 결과를 0으로 처리합니다."),
+        "inputs": Text("Subnormal inputs are flushed to zero.", "준정규수인 입력을 0으로 처리합니다."),
     }
     answers = {"outputs": flushed(seen.right, tiny)}
     if kernel.is_light:
@@ -92,7 +92,7 @@ def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         for inside in dict.fromkeys(insides):
             summary = Text(
                 f"The gate is rounded to {inside.name} before it is multiplied.",
-                f"게이트를 곱하기 전에 {inside.name}으로 반올림했습니다.",
+                f"게이트를 곱하기 전에 {inside.name}(으)로 반올림했습니다.",
             )
             values = partial(_times, inside, answers, value)
             yield Suspect("low_precision", f"{inside.name} gate", summary, values, price=0.01)
@@ -100,7 +100,7 @@ def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
                 step = np.where(gate == 0, 0.0, answers / gate)
             summary = Text(
                 f"The step that the gate's input is multiplied by is rounded to {inside.name}.",
-                f"게이트 입력에 곱하는 값을 {inside.name}으로 반올림했습니다.",
+                f"게이트 입력에 곱하는 값을 {inside.name}(으)로 반올림했습니다.",
             )
             values = partial(_times, inside, step, gate * value)
             yield Suspect("low_precision", f"{inside.name} step of the gate", summary, values, price=0.02)

@@ -50,20 +50,20 @@ def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
     whole = jacobian(shares)
     own = np.eye(shares.shape[1])
     ways = (
-        ("the diagonal alone", "Only the diagonal is there.", "대각선만 있습니다.", whole * own),
+        ("the diagonal alone", "Only the diagonal is computed.", "대각선만 계산했습니다.", whole * own),
         (
             "no cross terms",
-            "The products of two shares are left out.",
-            "두 몫의 곱을 뺐습니다.",
+            "The products of two probabilities are left out.",
+            "두 확률의 곱이 빠졌습니다.",
             jacobian(shares, others=0.0),
         ),
         (
             "no unit matrix",
-            "The diagonal lacks its 1.",
+            "The 1 of the diagonal is left out.",
             "대각선의 1이 빠졌습니다.",
             jacobian(shares, one=0.0),
         ),
-        ("sign", "The sign is turned.", "부호가 반대입니다.", -whole),
+        ("sign", "The sign is reversed.", "부호가 반대입니다.", -whole),
         ("transposed", "Rows and columns are swapped.", "행과 열이 바뀌었습니다.", whole.transpose(0, 2, 1)),
     )
     for detail, en, ko, values in ways:
@@ -71,8 +71,8 @@ def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
     for inside in dict.fromkeys((own_format(kernel.dtype), *SHORT)):
         if inside.bits > SHORT[0].bits or (inside.bits == SHORT[0].bits and kernel.dtype.itemsize > 2):
             continue
-        en = f"It is made of shares that were rounded to {inside.name}."
-        ko = f"{inside.name}으로 반올림한 몫으로 계산했습니다."
+        en = f"It is computed from probabilities that were rounded to {inside.name}."
+        ko = f"{inside.name}(으)로 반올림한 확률로 계산했습니다."
         rounded = inside.rounded(shares)
         if logarithm:
             values = jacobian(rounded)

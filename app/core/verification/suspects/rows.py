@@ -188,11 +188,11 @@ _NEIGHBOURS = _Layout(
     "interleaved",
     lambda rows: (rows[:, ::2], rows[:, 1::2]),
     Text(
-        "Neighbours are taken for a pair, not elements half a row apart.",
-        "반 줄 떨어진 원소가 아니라 이웃한 두 원소를 짝으로 삼았습니다.",
+        "Neighbouring elements are paired, not elements half a row apart.",
+        "행의 절반만큼 떨어진 원소가 아니라 이웃한 두 원소를 짝으로 삼았습니다.",
     ),
     Text(
-        "Neighbours are taken for a pair, and in the wrong order.",
+        "Neighbouring elements are paired, and in the wrong order.",
         "이웃한 두 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
     ),
 )
@@ -200,12 +200,12 @@ _APART = _Layout(
     "half a row apart",
     lambda rows: (rows[:, : rows.shape[1] // 2], rows[:, rows.shape[1] // 2 :]),
     Text(
-        "Elements half a row apart are taken for a pair, not neighbours.",
-        "이웃한 두 원소가 아니라 반 줄 떨어진 원소를 짝으로 삼았습니다.",
+        "Elements half a row apart are paired, not neighbouring ones.",
+        "이웃한 두 원소가 아니라 행의 절반만큼 떨어진 원소를 짝으로 삼았습니다.",
     ),
     Text(
-        "Elements half a row apart are taken for a pair, and in the wrong order.",
-        "반 줄 떨어진 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
+        "Elements half a row apart are paired, and in the wrong order.",
+        "행의 절반만큼 떨어진 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
     ),
 )
 
@@ -465,10 +465,10 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
     afterwards = Text(
         f"The logarithm is taken of softmax in {called}: where that is rounded to 0 or close to 1 digits "
         "are lost.",
-        f"{called}로 구한 소프트맥스에 나중에 로그를 취했습니다. 0이나 1 가까이로 반올림된 곳에서 유효 "
-        "숫자를 잃습니다.",
+        f"{called}(으)로 구한 소프트맥스에 나중에 로그를 취했습니다. 0이나 1 가까이로 반올림된 곳에서 "
+        "유효숫자를 잃습니다.",
     )
-    short = Text(f"All steps are rounded to {called}.", f"모든 단계를 {called}로 반올림했습니다.")
+    short = Text(f"All steps are rounded to {called}.", f"모든 단계를 {called}(으)로 반올림했습니다.")
     steps = partial(_steps, scores, dtype)
     if logarithm:
         for end in ("log", "log of share"):
@@ -487,7 +487,7 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
         end = "difference" if logarithm else "share"
         yield kernel.suspect("low_precision", called, short, steps(end, True), 0.02)
         if dtype.itemsize < kernel.dtype.itemsize or kernel.rows.shape[1] > FEW:
-            added = Text(f"The sum is added up in {called}.", f"합을 {called}로 더했습니다.")
+            added = Text(f"The sum is added up in {called}.", f"합을 {called}(으)로 더했습니다.")
             for how in ("sum", "total"):
                 values = steps(f"{end} of {how}", True)
                 yield kernel.suspect("low_precision", f"sum in {called}", added, values, 0.02)
