@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     max_elements: int = Field(
         default_factory=lambda data: int(_share(20e6, ARRAYS_SHARE / ELEMENT_BYTES, data)),
         ge=1,
-        description="Most numbers in one request's arrays, and half the most of all requests that a server "
-        "process computes at a time. Less by default where memory is short.",
+        description="Most numbers in one request's arrays; all requests that a server process computes at a "
+        "time may have twice as many. Less by default where memory is short.",
     )
     max_cells: int = Field(20_000, ge=1, description="Most cells in one phase diagram.")
     max_flow_work: float = Field(
@@ -68,21 +68,21 @@ class Settings(BaseSettings):
     max_flow_bytes: float = Field(
         default_factory=lambda data: _share(8 * 2.0**30, SIMULATIONS_SHARE, data),
         gt=0,
-        description="Most memory of all simulations that a server process has asked for, in bytes, and so of "
-        "one. Default: 8 GiB, or its share of half the memory.",
+        description="Most memory that all simulations of a server process may take together, in bytes. "
+        "Default: 8 GiB, or its share of half the memory.",
     )
     simulators: int = Field(
         default_factory=lambda: min(256, cores()),
         ge=1,
         le=256,
         description="Worker processes for simulations, which all server processes share, started when first "
-        "needed. Default: the cores there are.",
+        "needed. Default: one for each core.",
     )
     max_worker_bytes: float = Field(
         default_factory=lambda data: 1.25 * data.get("max_flow_bytes", 0) + SERVER_BYTES,
         gt=0,
-        description="Most memory that such a worker may take, in bytes. Default: a quarter more than a "
-        "simulation may be expected to take, and what a process takes anyway.",
+        description="Most memory that such a worker may take, in bytes. Default: a quarter more than the "
+        "largest simulation, and what a process takes at rest.",
     )
     max_sweep_cells: int = Field(10_000, ge=1, description="Most cells of one sweep's grid.")
     max_sweep_work: float = Field(
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         "simulations, pictures; one more is answered 503 with Retry-After.",
     )
     picture_cache_bytes: int = Field(
-        32 * 2**20, ge=0, description="Drawn pictures that are kept for the next who asks, in bytes."
+        32 * 2**20, ge=0, description="Size of the cache of drawn pictures, in bytes."
     )
     receive_timeout: float = Field(
         30.0,
@@ -114,14 +114,14 @@ class Settings(BaseSettings):
     send_timeout: float = Field(
         30.0,
         gt=0,
-        description="Seconds in which a client takes all that waits for it, or a megabyte of it; "
-        "then the connection closes.",
+        description="Seconds in which a client must read its whole answer, or a megabyte of it; then the "
+        "connection closes.",
     )
     max_unsent_bytes: int = Field(
         2**30,
         ge=1,
-        description="Most memory of answers that their clients do not read, in bytes; "
-        "beyond it the client that has read nothing for longest is cut off.",
+        description="Most memory of unread answers, in bytes; beyond it the client that has read nothing "
+        "for longest is cut off.",
     )
     request_timeout: float = Field(
         60.0, gt=0, description="Seconds a computation may take; a client may ask for less."
@@ -130,32 +130,33 @@ class Settings(BaseSettings):
     shutdown_notice: float = Field(
         1.0,
         ge=0,
-        description="Seconds after a SIGTERM in which /readyz says no before the service stops listening.",
+        description="Seconds after a SIGTERM in which /readyz answers 503 before the service stops "
+        "listening.",
     )
     shutdown_grace: float = Field(
         10.0, gt=0, description="Seconds from a SIGTERM to the end of the process at most."
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Keys between commas; where there are some, what computes asks for one of them.",
+        description="Comma-separated keys; if there are any, every route that computes asks for one of them.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Origins between commas whose pages may call the service from a browser, or `*`.",
+        description="Comma-separated origins whose pages may call the service from a browser, or `*`.",
     )
     root_path: str = Field(
         "",
         pattern="^(/[A-Za-z0-9._~-]+)*$",
-        description="Prefix below which a proxy shows the service, such as `/lab`.",
+        description="Path prefix under which a proxy serves the service, such as `/lab`.",
     )
     log_level: LogLevel = Field(
-        "info", description="Least weight of what is logged: debug, info, warning, error."
+        "info", description="Lowest level that is logged: debug, info, warning, error."
     )
     log_format: LogFormat = Field(
         "auto", description="json, console, or auto: console at a terminal, json elsewhere."
     )
     telemetry: bool = Field(
-        False, description="Sends OpenTelemetry traces, metrics and logs where OTEL_ variables say."
+        False, description="Sends OpenTelemetry traces, metrics and logs, as the OTEL_ variables say."
     )
 
     def impossible(self) -> str | None:
@@ -165,7 +166,7 @@ class Settings(BaseSettings):
             return None
         who = "one server process takes" if self.workers == 1 else f"{self.workers} server processes take"
         enough = f", enough for {max(1, there // (2 * SERVER_BYTES))}" if there >= SERVER_BYTES else ""
-        taken = f"{who} {needed / 2**20:,.0f} MiB of memory before anything is asked"
+        taken = f"{who} {needed / 2**20:,.0f} MiB of memory at rest"
         return f"{taken}; there are {there / 2**20:,.0f}{enough}"
 
     @property
@@ -179,7 +180,7 @@ class Settings(BaseSettings):
         name = "ACTIVATION_LAB_API_KEYS"
         given = next((value for key, value in os.environ.items() if key.upper() == name), None)
         if given is not None and not given.strip() and "api_keys" not in values:
-            raise ValueError(f"{name} is set and blank: name a key, or unset it to let everybody in")
+            raise ValueError(f"{name} is set but blank: give a key, or unset it to serve everybody")
         return values
 
     @field_validator("api_keys", "cors_origins", mode="before")
@@ -193,7 +194,7 @@ class Settings(BaseSettings):
     @classmethod
     def _fit_for_a_header(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not all(re.fullmatch("[!-~]+", key.get_secret_value()) for key in keys):
-            raise ValueError("a key is printable ASCII without spaces, and there is one between two commas")
+            raise ValueError("a key must be printable ASCII without spaces, and no key may be empty")
         return keys
 
 

@@ -124,16 +124,14 @@ def test_explicit_settings_are_not_divided_among_workers(monkeypatch: pytest.Mon
 def test_more_server_processes_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "memory", lambda: 2 * GIB)
     assert Settings(workers=64).impossible() == (
-        "64 server processes take 9,600 MiB of memory before anything is asked; there are 2,048, enough for 6"
+        "64 server processes take 9,600 MiB of memory at rest; there are 2,048, enough for 6"
     )
 
 
 def test_less_memory_than_one_process_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A control group may say so, in error or not: the service does not begin what the kernel would end."""
     monkeypatch.setattr(settings, "memory", lambda: 100 * 2**20)
-    assert Settings().impossible() == (
-        "one server process takes 150 MiB of memory before anything is asked; there are 100"
-    )
+    assert Settings().impossible() == ("one server process takes 150 MiB of memory at rest; there are 100")
 
 
 @pytest.mark.parametrize("workers", [1, 64])
@@ -144,7 +142,7 @@ def test_impossible_settings_end_the_server_with_a_message(
     with pytest.raises(SystemExit) as ended:
         serve(Settings(workers=workers, port=0))
     assert ended.value.code not in (0, None)
-    assert "of memory before anything is asked" in capsys.readouterr().out
+    assert "of memory at rest" in capsys.readouterr().out
 
 
 def test_a_network_that_does_not_fit_is_refused_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def test_the_verdict_s_thresholds_are_those_of_the_code() -> None:
         in flowing
     )
     assert remedies.BETTER == 0.5  # "halve"
-    assert f"takes a core more than {remedies.REMEDY_WORK / 5e10:.0f} seconds" in flowing
+    assert f"takes more than {remedies.REMEDY_WORK / 5e10:.0f} seconds of a core" in flowing
     listed = set(re.findall(r"^\| `(\w+)` \| [A-Z]", NETWORKS, flags=re.MULTILINE))
     assert listed == {"healthy", *get_args(verdict.Illness)}
 

@@ -28,7 +28,7 @@ def test_limits_are_those_of_the_code() -> None:
         f"a request target | {protocol.LONGEST_TARGET:,} bytes",
         f"wait for their answers | {protocol.MOST_WAITING} |",
         f"{protocol.MOST_FRAMING:,} bytes and {protocol.FRAMING_OF_A_CHUNK} a chunk",
-        f"descriptors but {protocol.OWN_DESCRIPTORS} and two for each simulator",
+        f"descriptors, less {protocol.OWN_DESCRIPTORS} and two for each simulator",
         f"{json_outline.LONGEST // 2**20} MB of the rest",
     ):
         assert sentence in TEXT, sentence

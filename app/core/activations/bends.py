@@ -238,8 +238,8 @@ SCALED_TANH = Elementwise(
     name="scaled_tanh",
     title=Text("Scaled tanh", "크기를 조정한 tanh"),
     summary=Text(
-        "α·tanh(βx): tanh with a height and a steepness of its own. LeCun's tanh is the case of α = 1.7159 "
-        "and β = 2/3; runtimes for inference offer it with both free.",
+        "α·tanh(βx): tanh with an adjustable height and steepness. LeCun's tanh is the case of α = 1.7159 "
+        "and β = 2/3; inference runtimes leave both free.",
         "α·tanh(βx), 곧 높이와 가파르기를 정할 수 있는 tanh입니다. 르쿤 tanh는 α = 1.7159, β = 2/3인 "
         "경우이며, 추론용 런타임은 두 값을 자유롭게 받습니다.",
     ),
@@ -310,8 +310,8 @@ DYT = Elementwise(
     name="dyt",
     title=Text("Dynamic tanh (DyT)", "동적 tanh(DyT)"),
     summary=Text(
-        "γ·tanh(αx) + β with all three learned, γ and β by channel: a replacement for layer normalisation "
-        "in transformers that needs no statistics of the row. α starts at 0.5.",
+        "γ·tanh(αx) + β with all three learned, γ and β by channel: a replacement for layer normalisation in "
+        "transformers that needs no statistics of the row. α starts at 0.5.",
         "γ·tanh(αx) + β이며 셋 다 학습하고 γ와 β는 채널마다 둡니다. 트랜스포머의 층 정규화를 대신하며, 행의 "
         "통계량이 필요 없습니다. α는 0.5에서 시작합니다.",
     ),
@@ -371,7 +371,7 @@ LISHT = Elementwise(
     title=Text("LiSHT", "LiSHT"),
     summary=Text(
         "x·tanh(x): even, never negative, |x| far out and a parabola at zero. Inputs of both signs pass a "
-        "gradient, but the output no longer tells them apart.",
+        "gradient, but the output no longer shows the sign.",
         "x·tanh(x)로, 우함수이며 음수가 되지 않습니다. 멀리서는 |x|, 0 근처에서는 포물선입니다. 어느 부호의 "
         "입력이든 그래디언트가 흐르지만, 출력만으로는 부호를 구별할 수 없습니다.",
     ),
@@ -427,8 +427,8 @@ SHIFTED_SOFTPLUS = Elementwise(
     name="shifted_softplus",
     title=Text("Shifted softplus", "이동한 소프트플러스"),
     summary=Text(
-        "Softplus less ln 2, so that zero stays zero. Infinitely often differentiable, as energies of "
-        "molecules must be whose slopes are forces; SchNet uses it.",
+        "Softplus less ln 2, so that zero stays zero. Infinitely differentiable, as molecular energies must "
+        "be, whose slopes are forces; SchNet uses it.",
         "소프트플러스에서 ln 2를 뺀 함수로, 0을 0으로 보냅니다. 무한히 미분할 수 있어 기울기가 힘이 되는 "
         "분자 에너지에 알맞으며 SchNet이 씁니다.",
     ),
@@ -457,7 +457,7 @@ PARAMETRIC_SOFTPLUS = Elementwise(
     title=Text("Parametric softplus", "매개변수 소프트플러스"),
     summary=Text(
         "α·ln(1 + e^βx), with a height that is not tied to the steepness: softplus with a steepness divides "
-        "by it, this one multiplies by whatever is given.",
+        "by it, this one multiplies by a number of its own.",
         "α·ln(1 + e^βx)로, 높이를 가파르기와 따로 정합니다. 가파르기가 있는 소프트플러스는 그 값으로 "
         "나누지만, 이 함수는 주어진 수를 곱합니다.",
     ),
@@ -482,8 +482,8 @@ SQRTSOFTPLUS = Elementwise(
     name="sqrtsoftplus",
     title=Text("Square root of softplus", "소프트플러스의 제곱근"),
     summary=Text(
-        "√ln(1 + e^x): positive, growing like √x on the right and decaying like e^(x/2) on the left. "
-        "It scores experts in the router of a mixture.",
+        "√ln(1 + e^x): positive, growing like √x on the right and decaying like e^(x/2) on the left. It "
+        "scores experts in the router of a mixture-of-experts model.",
         "√ln(1 + e^x)로, 항상 양수이며 오른쪽에서는 √x처럼 커지고 왼쪽에서는 e^(x/2)처럼 줄어듭니다. 전문가 "
         "혼합(MoE) 모델의 라우터가 전문가의 점수를 매기는 데 씁니다.",
     ),

@@ -90,8 +90,8 @@ SWIGLU_OAI = Rowwise(
     title=Text("SwiGLU of gpt-oss", "gpt-oss의 SwiGLU"),
     summary=Text(
         "(u + 1)·g·σ(αg) of neighbours g, u in a row: gate and value alternate. The gate is cut at the limit "
-        "from above, the value on both sides, so that no output exceeds 56 at the defaults; the 1 keeps the "
-        "gate's own path open where the value is 0.",
+        "from above, the value on both sides, so that no output exceeds 56 at the defaults; because of the "
+        "1, the gate gets a gradient even where the value is 0.",
         "한 행에서 번갈아 놓인 게이트 g와 값 u로 (u + 1)·g·σ(αg)를 계산합니다. 게이트는 위쪽만, 값은 양쪽을 "
         "한계에서 자르므로 기본값에서 출력이 56을 넘지 않습니다. 1을 더하므로 값이 0이어도 게이트로 "
         "그래디언트가 흐릅니다.",
@@ -125,9 +125,9 @@ CLAMPED_SWIGLU = Rowwise(
     name="clamped_swiglu",
     title=Text("Clamped SwiGLU", "한계를 둔 SwiGLU"),
     summary=Text(
-        "SwiGLU whose halves are cut before they meet: the first half, the gate, from above, the second half "
-        "on both sides. With α = 1.702 and 1 added to the second half it is the unit of gpt-oss with its "
-        "halves apart.",
+        "SwiGLU whose halves are cut before they are multiplied: the first half, the gate, from above, the "
+        "second half on both sides. With α = 1.702 and 1 added to the second half it is the unit of gpt-oss, "
+        "with separate halves instead of alternating elements.",
         "두 절반을 곱하기 전에 잘라 두는 SwiGLU입니다. 게이트인 앞쪽 절반은 위쪽만, 뒤쪽 절반은 양쪽을 "
         "한계에서 자릅니다. α = 1.702로 두고 뒤쪽 절반에 1을 더하면, 두 절반을 나누어 놓은 gpt-oss의 유닛과 "
         "같습니다.",

@@ -100,7 +100,7 @@ BINARY_STEP = Elementwise(
     title=Text("Binary step", "이진 계단 함수"),
     summary=Text(
         "1 from a threshold on, the threshold included, and 0 below. It differs from the Heaviside step "
-        "here, which is 0 at its jump, in that one point; no gradient passes either.",
+        "here, which is 0 at its jump, in that one point; neither passes a gradient.",
         "문턱값을 포함해 그 이상이면 1, 미만이면 0입니다. 여기의 계단 함수는 뛰는 점에서 0이므로 그 한 "
         "점에서만 다릅니다. 그래디언트는 어느 쪽에서도 흐르지 않습니다.",
     ),

@@ -239,9 +239,9 @@ ELU = Elementwise(
     name="elu",
     title=Text("Exponential linear unit (ELU)", "지수 선형 유닛(ELU)"),
     summary=Text(
-        "The identity on the right, an exponential that levels off at −α on the left. Negative outputs "
-        "bring the mean towards zero, and no unit is dead outright; but far to the left the gradient does "
-        "vanish, and unless α = 1 the slope jumps at zero.",
+        "The identity on the right, an exponential that levels off at −α on the left. Negative outputs bring "
+        "the mean towards zero, and no unit dies completely; but far to the left the gradient does vanish, "
+        "and unless α = 1 the slope jumps at zero.",
         "오른쪽은 항등 함수이고, 왼쪽은 −α로 수렴하는 지수 함수입니다. 음수 출력이 평균을 0에 가깝게 "
         "만들고, 완전히 죽는 유닛이 생기지 않습니다. 다만 왼쪽 멀리에서는 포화되어 그래디언트가 사라지며, "
         "α가 1이 아니면 0에서 기울기가 불연속입니다.",
@@ -415,8 +415,8 @@ EXPONENTIAL = Elementwise(
     title=Text("Exponential", "지수 함수"),
     summary=Text(
         "e^x: positive outputs from any input, for rates and scales, and for first layers whose filters are "
-        "to be read. It is its own derivative, so large inputs make outputs and gradients explode together, "
-        "and very negative ones make both vanish.",
+        "to be interpreted. It is its own derivative, so large inputs make outputs and gradients explode "
+        "together, and very negative ones make both vanish.",
         "어떤 입력에서도 양수를 내는 e^x입니다. 비율이나 척도를 출력할 때, 또는 필터를 해석하려는 첫 층에 "
         "씁니다. 도함수가 자기 자신이므로 입력이 크면 출력과 그래디언트가 함께 폭발하고, 아주 작으면 함께 "
         "사라집니다.",
@@ -456,8 +456,8 @@ SOFTPLUS = Elementwise(
     name="softplus",
     title=Text("Softplus", "소프트플러스"),
     summary=Text(
-        "A smooth ReLU, whose slope is the sigmoid of βx. Always positive and never flat, it serves where a "
-        "variance or a rate must come out. Its outputs are not centred, and to the left the gradient "
+        "A smooth ReLU, whose slope is the sigmoid of βx. Always positive and never flat, it is used where "
+        "the output is a variance or a rate. Its outputs are not centred, and to the left the gradient "
         "vanishes like e^βx.",
         "ReLU를 매끄럽게 다듬은 함수이며, 기울기는 βx의 시그모이드입니다. 항상 양수이고 평평한 곳이 없어 "
         "분산이나 비율을 출력할 때 씁니다. 출력의 중심이 0이 아니고, 왼쪽에서는 그래디언트가 e^βx처럼 "
@@ -542,8 +542,8 @@ SQUAREPLUS = Elementwise(
     name="squareplus",
     title=Text("Squareplus", "스퀘어플러스"),
     summary=Text(
-        "A smooth ReLU made of a square root alone, cheap where exponentials are dear. b sets the width of "
-        "the bend; at b = 4 the curve has softplus's slope and curvature at zero. Its left tail is "
+        "A smooth ReLU made of a square root alone, useful where exponentials are expensive. b sets the "
+        "width of the bend; at b = 4 the curve has softplus's slope and curvature at zero. Its left tail is "
         "b/(4|x|), so the gradient fades slowly, like 1/x².",
         "제곱근만으로 만든 매끄러운 ReLU로, 지수 함수 계산이 비싼 곳에서 유용합니다. b는 굽은 구간의 너비를 "
         "정하며, b = 4이면 0에서의 기울기와 곡률이 소프트플러스와 같습니다. 왼쪽 꼬리가 b/(4|x|)이므로 "
@@ -586,9 +586,9 @@ SPARSE_PLUS = Elementwise(
     name="sparse_plus",
     title=Text("Sparse plus", "스파스플러스"),
     summary=Text(
-        "Softplus's sparse twin: exactly 0 up to −1, exactly x from 1 on, a parabola between. Its slope is "
-        "the sparse sigmoid; as a function of −x it is the Huber classification loss, to which the "
-        "sparsemax loss reduces for two classes. Left of −1 a unit gets no gradient at all.",
+        "The sparse counterpart of softplus: exactly 0 up to −1, exactly x from 1 on, a parabola between. "
+        "Its slope is the sparse sigmoid; as a function of −x it is the Huber classification loss, to which "
+        "the sparsemax loss reduces for two classes. Left of −1 a unit gets no gradient at all.",
         "소프트플러스의 희소한 짝입니다. −1까지는 정확히 0, 1부터는 정확히 x이고 그 사이는 포물선입니다. "
         "기울기는 희소 시그모이드이며, −x의 함수로 보면 클래스가 둘일 때의 스파스맥스 손실인 후버 분류 "
         "손실과 같습니다. −1보다 왼쪽에서는 그래디언트가 전혀 흐르지 않습니다.",

@@ -342,7 +342,7 @@ QUICK_GELU = Elementwise(
     title=Text("Quick GELU", "Quick GELU"),
     summary=Text(
         "GELU with the normal distribution function replaced by σ(1.702x): cheap, and off by at most 0.021. "
-        "CLIP was trained with it, and weights trained with it want it: exact GELU in its place changes the "
+        "CLIP was trained with it, and weights trained with it need it: exact GELU in its place changes the "
         "outputs.",
         "GELU의 정규분포 누적분포함수를 σ(1.702x)로 바꾼 함수입니다. 계산이 싸고 오차는 최대 0.021입니다. "
         "CLIP이 이 함수로 학습되었으며, 이 함수로 학습한 가중치에 정확한 GELU를 쓰면 출력이 달라집니다.",
@@ -369,8 +369,8 @@ HARD_SWISH = Elementwise(
     title=Text("Hard swish", "하드 스위시"),
     summary=Text(
         "Swish with its sigmoid replaced by straight lines: 0 up to −3, the identity from 3 on, a parabola "
-        "between. Cheap and friendly to fixed-point hardware (MobileNetV3); below −3 units are dead as with "
-        "ReLU, and the slope jumps at both corners.",
+        "between. Cheap and well suited to fixed-point hardware (MobileNetV3); below −3 units are dead as "
+        "with ReLU, and the slope jumps at both corners.",
         "Swish의 시그모이드를 직선으로 바꾼 함수입니다. −3까지는 0, 3부터는 항등 함수, 그 사이는 "
         "포물선입니다. 계산이 싸고 고정소수점 하드웨어에 알맞아 MobileNetV3에서 쓰였습니다. −3 아래에서는 "
         "ReLU처럼 유닛이 죽고, 두 모서리에서 기울기가 끊깁니다.",
@@ -430,7 +430,7 @@ GELU_TANH = Elementwise(
     summary=Text(
         "GELU with the normal distribution function replaced by σ(2u) = (1 + tanh u)/2, u a cubic: the form "
         "in GPT-2 and BERT and JAX's default. It differs from exact GELU by up to 4.8e-4, far more than "
-        "rounding: weights trained with one form want that form.",
+        "rounding: weights trained with one form need that form.",
         "GELU의 정규분포 누적분포함수를 σ(2u) = (1 + tanh u)/2로 바꾼 함수이며 u는 삼차식입니다. GPT-2와 "
         "BERT가 쓴 형태이자 JAX의 기본값입니다. 정확한 GELU와 최대 4.8e-4 차이가 나는데, 이는 반올림 "
         "오차보다 훨씬 큽니다. 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 합니다.",
@@ -495,8 +495,8 @@ ERF = Elementwise(
     title=Text("Error function", "오차 함수"),
     summary=Text(
         "A sigmoid from −1 to 1 whose slope is a Gaussian. Infinitely wide networks with it have a kernel in "
-        "closed form, which makes it a favourite of theory; in practice its gradient vanishes even faster "
-        "than tanh's.",
+        "closed form, which makes it popular in theory; in practice its gradient vanishes even faster than "
+        "tanh's.",
         "−1에서 1까지 오르는 시그모이드로, 기울기가 가우스 함수입니다. 이 함수를 쓰는 무한히 넓은 신경망은 "
         "커널이 닫힌 식으로 나와 이론에서 즐겨 씁니다. 실제로는 그래디언트가 tanh보다도 빨리 사라집니다.",
     ),

@@ -199,7 +199,7 @@ SWIGLU = Rowwise(
     title=Text("SwiGLU", "SwiGLU"),
     summary=Text(
         "Multiplies Swish of the first half of a row by the second half. Large language models use it in "
-        "their feed-forward layers; its slope has no bound, so normalisation usually stands before it.",
+        "their feed-forward layers; its slope has no bound, so it is usually preceded by normalisation.",
         "한 행의 앞쪽 절반에 Swish를 적용해 뒤쪽 절반과 곱합니다. 대규모 언어 모델의 피드포워드 층에 "
         "쓰입니다. 기울기에 상한이 없어 보통 그 앞에 정규화를 둡니다.",
     ),
@@ -292,7 +292,7 @@ GEGLU_TANH = Rowwise(
     title=Text("GEGLU (tanh form)", "GEGLU(tanh 근사)"),
     summary=Text(
         "GEGLU with the tanh form of GELU in its gate, as Gemma, T5 v1.1 and ggml's `geglu` have it. It "
-        "differs from GEGLU by up to 4.8e-4 times the other half: weights trained with one form want that "
+        "differs from GEGLU by up to 4.8e-4 times the other half: weights trained with one form need that "
         "form.",
         "게이트에 GELU의 tanh 근사를 쓰는 GEGLU로, Gemma와 T5 v1.1, ggml의 `geglu`가 이 형태입니다. "
         "GEGLU와의 차이는 나머지 절반의 최대 4.8e-4배이며, 한쪽 형태로 학습한 가중치에는 같은 형태를 써야 "
@@ -381,8 +381,8 @@ BILINEAR = Rowwise(
     name="bilinear",
     title=Text("Bilinear GLU", "쌍선형 GLU"),
     summary=Text(
-        "Multiplies the two halves of a row, with no function between: the gated unit that is left when the "
-        "gate's sigmoid is dropped. A layer with it is a quadratic form of its input.",
+        "Multiplies the two halves of a row, with no function between them: a gated unit without the gate's "
+        "sigmoid. A layer with it is a quadratic form of its input.",
         "한 행의 두 절반을 그대로 곱합니다. 게이트에서 시그모이드를 뺀 유닛이며, 이 유닛을 쓰는 층은 입력의 "
         "이차 형식이 됩니다.",
     ),

@@ -152,9 +152,9 @@ MAXOUT = Rowwise(
     summary=Text(
         "The largest of several inputs, or with weights the largest of several linear functions of the "
         "input: a convex function whose shape the network learns. It neither saturates nor dies, since "
-        "whichever piece is largest passes the gradient on whole; the price is one set of weights a piece. "
+        "whichever piece is largest passes the gradient on whole; but each piece needs a set of weights. "
         "Inputs are grouped in order: output j is the largest of inputs j·pieces to j·pieces + pieces − 1. "
-        "Where pieces are equal, the first one wins.",
+        "Where pieces are equal, the first one is taken.",
         "여러 입력 가운데 가장 큰 값, 가중치가 있으면 입력의 여러 선형 함수 가운데 가장 큰 값입니다. 모양을 "
         "신경망이 학습하는 볼록 함수입니다. 가장 큰 조각이 그래디언트를 그대로 넘겨주므로 포화되지도 죽지도 "
         "않지만, 조각 수만큼 가중치가 더 듭니다. 입력은 차례대로 묶으며, 출력 j는 입력 j·pieces부터 "
@@ -165,7 +165,7 @@ MAXOUT = Rowwise(
             name="pieces",
             symbol="r",
             description=(
-                "how many candidates an output is the largest of; 2, or as many as the weights have",
+                "how many candidates an output is chosen from; by default 2, or as many as the weights have",
                 "출력 하나를 고르는 후보의 수. 가중치가 없으면 2, 있으면 가중치의 조각 수",
             ),
             domain=Integers(1, 1_000_000),

@@ -138,8 +138,8 @@ SNAKE = Elementwise(
     title=Text("Snake", "스네이크"),
     summary=Text(
         "The identity with a periodic part on top: it never decreases, yet it can carry a period beyond the "
-        "range of the training data, where ReLU and tanh networks go straight or flat. Larger α means a "
-        "higher frequency; the slope swings between 0 and 2 for ever.",
+        "range of the training data, where ReLU and tanh networks become straight or flat. Larger α means a "
+        "higher frequency; the slope oscillates between 0 and 2 everywhere.",
         "항등 함수에 주기 성분을 더한 함수입니다. 감소하는 구간이 없으면서도 훈련 데이터 범위 밖까지 주기를 "
         "이어 갈 수 있습니다. ReLU나 tanh 신경망은 그곳에서 직선이 되거나 평평해집니다. α가 클수록 진동수가 "
         "높고, 기울기는 0과 2 사이를 끝없이 오갑니다.",
@@ -186,7 +186,7 @@ GAUSSIAN = Elementwise(
     name="gaussian",
     title=Text("Gaussian", "가우시안"),
     summary=Text(
-        "A bell, e^−x² with neither centre nor width of its own: the weights set both. A unit answers only "
+        "A bell, e^−x² with neither centre nor width of its own: the weights set both. A unit responds only "
         "near its centre, which suits radial basis networks and networks of coordinates. Away from it the "
         "gradient vanishes faster than that of any sigmoid.",
         "종 모양의 함수 e^−x²입니다. 중심과 너비는 따로 두지 않고 가중치가 정합니다. 중심 근처에서만 "

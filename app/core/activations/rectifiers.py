@@ -56,9 +56,9 @@ LINEAR = Elementwise(
     name="linear",
     title=Text("Linear", "선형 함수"),
     summary=Text(
-        "A straight line through zero; with slope 1, the identity. It belongs on the output of a regression "
-        "and serves as the reference for everything else: a deep network of linear layers computes no more "
-        "than a single one, yet its gradients vanish or explode like any other's.",
+        "A straight line through zero; with slope 1, the identity. It is the output of a regression, and the "
+        "reference for all other functions: a deep network of linear layers computes no more than a single "
+        "one, yet its gradients vanish or explode like any other's.",
         "원점을 지나는 직선이며, 기울기가 1이면 항등 함수입니다. 회귀의 출력층에 쓰고, 다른 함수와 비교하는 "
         "기준이 됩니다. 선형 층은 아무리 쌓아도 한 층과 같은 함수밖에 나타내지 못하지만, 그래디언트는 다른 "
         "신경망처럼 사라지거나 폭발합니다.",
@@ -260,7 +260,7 @@ PRELU = Elementwise(
     title=Text("Parametric ReLU (PReLU)", "PReLU(매개변수 렐루)"),
     summary=Text(
         "Leaky ReLU whose negative slope is learned, one for the whole layer or one per channel. It costs "
-        "almost no parameters; weight decay would pull the slope towards zero and is best left off it.",
+        "almost no parameters; weight decay would pull the slope towards zero and is best not applied to it.",
         "음수 쪽 기울기를 학습하는 Leaky ReLU로, 층 전체에 하나를 두거나 채널마다 하나씩 둡니다. 늘어나는 "
         "매개변수는 거의 없습니다. 가중치 감쇠를 걸면 기울기가 0으로 끌려가므로 여기에는 걸지 않는 편이 "
         "좋습니다.",

@@ -124,8 +124,8 @@ SOFTSHRINK = Elementwise(
     title=Text("Soft shrinkage", "소프트 슈링크"),
     summary=Text(
         "Sets small inputs to zero and moves the others towards zero by λ: soft thresholding, the proximal "
-        "map of λ|x| and the nonlinearity of learned sparse coding (ISTA). Continuous, at the price of a "
-        "bias of λ in everything it keeps.",
+        "map of λ|x| and the nonlinearity of learned sparse coding (ISTA). It is continuous, but whatever it "
+        "keeps is biased by λ.",
         "작은 입력은 0으로 만들고 나머지는 0 쪽으로 λ만큼 옮기는 소프트 문턱값 처리(soft "
         "thresholding)입니다. λ|x|의 근접 연산자이며, 희소 부호화를 학습하는 ISTA의 비선형 함수이기도 "
         "합니다. 연속이지만, 남긴 값마다 λ만큼 편향이 생깁니다.",

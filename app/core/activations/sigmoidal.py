@@ -234,9 +234,9 @@ CLIPPED_AFFINE = Elementwise(
     name="clipped_affine",
     title=Text("Clipped affine function (ONNX HardSigmoid)", "절단 아핀 함수(ONNX HardSigmoid)"),
     summary=Text(
-        "A straight line cut off at 0 and 1: the hard sigmoid with its slope and offset left open, as ONNX "
-        "defines it. At the defaults the ramp runs from −2.5 to 2.5 and is steeper than that of the hard "
-        "sigmoid elsewhere, so a model exported without its parameters changes silently.",
+        "A straight line cut off at 0 and 1: the hard sigmoid with its slope and offset as parameters, as "
+        "ONNX defines it. At the defaults the ramp runs from −2.5 to 2.5 and is steeper than that of the "
+        "hard sigmoid elsewhere, so a model exported without its parameters changes silently.",
         "직선을 0과 1에서 잘라 낸 함수로, ONNX가 정의한 대로 기울기와 절편을 매개변수로 둔 하드 "
         "시그모이드입니다. 기본값에서는 경사 구간이 −2.5에서 2.5까지라 다른 프레임워크의 하드 시그모이드보다 "
         "가파르므로, 매개변수 없이 내보낸 모델은 아무 경고 없이 값이 달라집니다.",
@@ -470,8 +470,8 @@ CLIP = Elementwise(
     title=Text("Clip", "클립"),
     summary=Text(
         "The smaller of an upper bound and the larger of a lower bound and x. Where the lower bound is below "
-        "the upper one it is hard tanh; where it is above, the upper bound wins everywhere, as in ONNX and "
-        "NumPy, and no gradient flows.",
+        "the upper one it is hard tanh; where it is above, the value is the upper bound everywhere, as in "
+        "ONNX and NumPy, and no gradient flows.",
         "x와 하한 가운데 큰 값을 구한 뒤, 그 값과 상한 가운데 작은 값을 냅니다. 하한이 상한보다 작으면 하드 "
         "tanh와 같습니다. 하한이 상한보다 크면 ONNX나 NumPy처럼 어디서나 상한이 나오고, 그래디언트는 "
         "흐르지 않습니다.",

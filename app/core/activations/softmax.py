@@ -214,7 +214,7 @@ LOG_SOFTMAX = Rowwise(
     name="log_softmax",
     title=Text("Log-softmax", "로그 소프트맥스"),
     summary=Text(
-        "The logarithm of softmax: log-probabilities, as the cross-entropy loss wants them. Computed in one "
+        "The logarithm of softmax: log-probabilities, as the cross-entropy loss needs them. Computed in one "
         "piece it neither underflows nor loses digits, and its gradient, the one-hot vector minus softmax, "
         "does not vanish for a class that is wrongly thought impossible.",
         "소프트맥스의 로그, 곧 로그 확률입니다. 교차 엔트로피 손실에 바로 쓰입니다. 한 번에 계산하므로 "
@@ -247,8 +247,8 @@ HARDMAX = Rowwise(
     title=Text("Hardmax", "하드맥스"),
     summary=Text(
         "1 for the largest score and 0 for the others: a decision, the limit of softmax for large scores. "
-        "Where several scores are largest, the first one wins. Its derivative is 0, so nothing before it "
-        "learns.",
+        "Where several scores are largest, the first one gets the 1. Its derivative is 0, so nothing before "
+        "it learns.",
         "가장 큰 점수에 1, 나머지에 0을 주는 결정 함수로, 점수를 한없이 키운 소프트맥스의 극한입니다. 가장 "
         "큰 점수가 여럿이면 맨 앞의 것을 고릅니다. 도함수가 0이라 그 앞의 층은 학습되지 않습니다.",
     ),

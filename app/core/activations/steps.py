@@ -279,7 +279,7 @@ SERF = Elementwise(
     title=Text("Serf", "Serf"),
     summary=Text(
         "x·erf(softplus(x)): Mish with the error function in the place of tanh. It dips to −0.348 and "
-        "approaches the identity faster than any of its kin.",
+        "approaches the identity faster than any similar function.",
         "x·erf(softplus(x))로, Mish의 tanh를 오차 함수로 바꾼 것입니다. −0.348까지 내려가며, 비슷한 함수 "
         "가운데 가장 빨리 항등 함수에 가까워집니다.",
     ),

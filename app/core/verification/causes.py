@@ -50,7 +50,7 @@ from app.core.verification.suspects.insides import cut_answers, passing_formats,
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.parts import left_out, stored_parts
-from app.core.verification.suspects.tables import even_tables, tables
+from app.core.verification.suspects.tables import Tables, even_tables
 
 LEAST = 0.5
 """The least share of the errors that a single cause must explain to be named."""
@@ -159,12 +159,12 @@ def _foretells(seen: Evidence, suspect: Suspect) -> bool:
 def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[Suspect, Cause]]:
     """Cause after cause, each of the errors that those before it leave open, and whose they are."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
-    base = seen.base
+    base, lasting = seen.base, _Lasting(seen)
     for place in range(ROUNDS):
         few = LEAST_ERRORS if seen.x.size <= SMALL else FEW
         if remaining.sum() < max(SOME * total, few if place == 0 else 4 * FEW):
             return
-        found = _Round(seen, base, remaining, compute).found()
+        found = _Round(seen, base, remaining, compute, lasting).found()
         if found is None or not _enough(remaining, found[1]):
             return
         suspect, _ = found
@@ -190,6 +190,29 @@ def _enough(remaining: Mask, fit: Fit) -> bool:
 
 
 @dataclass(frozen=True)
+class _Lasting:
+    """Suspects that all answers suggest, whichever errors are still open: they are the same in each round."""
+
+    seen: Evidence
+
+    @cached_property
+    def ends(self) -> list[Suspect]:
+        return list(early_ends(self.seen))
+
+    @cached_property
+    def slopes(self) -> list[Suspect]:
+        return list(other_slopes(self.seen))
+
+    @cached_property
+    def cut(self) -> list[Suspect]:
+        return list(cut_answers(self.seen))
+
+    @cached_property
+    def tables(self) -> Tables:
+        return Tables(self.seen)
+
+
+@dataclass(frozen=True)
 class _Round:
     """The search for one cause of the ``remaining`` errors; ``base`` is what the kernel seems to compute."""
 
@@ -197,6 +220,7 @@ class _Round:
     base: Base
     remaining: Mask
     compute: np.dtype[Any] | None
+    lasting: _Lasting
 
     def found(self) -> tuple[Suspect, Fit] | None:
         """The best of the cheap suspects if it leaves almost nothing open, else the best of all."""
@@ -242,9 +266,9 @@ class _Round:
             yield from scaled_answers(seen, self.remaining)
         yield from relatives(seen)
         if regular:
-            yield from early_ends(seen)
+            yield from self.lasting.ends
             yield from clipped_arguments(seen, base, self.remaining)
-        yield from cut_answers(seen)
+        yield from self.lasting.cut
         yield from passing_formats(seen, base)
         if regular:
             yield from self._constants
@@ -253,7 +277,7 @@ class _Round:
         if regular:
             yield from scaled_inputs(seen, base, self.remaining)
             yield from parameters_in_one_place(seen, base, self.remaining)
-            yield from other_slopes(seen)
+            yield from self.lasting.slopes
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
@@ -263,7 +287,7 @@ class _Round:
             yield from approximations(self.seen, self.base)
         if self.base == self.seen.base and not self._unrelated:
             even = list(even_tables(self.seen, self.base, self.remaining))
-            yield from even or tables(self.seen, self.remaining, 0 if self._irregular else 3)
+            yield from even or self.lasting.tables.of(self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
 

@@ -81,6 +81,7 @@ class Suspect:
     value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
     ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
     has in different places. What it predicts is the same for all outputs where it has a ``key``, and is kept.
+    ``least_gain`` is the share of the errors' digits that it has to foretell, where more is asked of it.
     """
 
     cause: str
@@ -93,6 +94,7 @@ class Suspect:
     split: Callable[[Places], list[tuple[Cause, Mask]]] | None = None
     room: Callable[[Places], Array] | None = None
     key: tuple[object, ...] | None = None
+    least_gain: float | None = None
 
     def causes(self, met: Places) -> list[Cause]:
         """The causes of the errors that it meets, with their shares of these."""

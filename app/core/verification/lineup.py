@@ -82,6 +82,8 @@ def best(
 
 def _least_gain(seen: Evidence, suspect: Suspect) -> float:
     """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
+    if suspect.least_gain is not None:
+        return suspect.least_gain
     if not suspect.noisy:
         return 0.3
     return -0.5 if seen.dtype.itemsize >= SINGLE.itemsize else 0.2

@@ -40,11 +40,11 @@ export default {
   "sigmoid.b": "It nearly disappears",
   "sigmoid.c": "It stays 0.25",
   "sigmoid.answer":
-    "At 0 the slope is 0.25, its maximum; at 6 a hundredth of that is left. The unit is on, and hardly anything that it could learn comes through.",
+    "At 0 the slope is 0.25, its maximum; at 6 a hundredth of that is left. The unit is on, and hardly any signal to learn from comes through.",
   "sigmoid.exception":
     "The formula σ(1 − σ) is right on paper. Computed in float64 it loses digit after digit for large x, and from x = 37 on it is 0, where the true slope is 8.5·10^-17: 1 − σ is then smaller than the last digit of 1. Its mirror image, x → −x, has no such trouble.",
   "sigmoid.control": "x",
-  "sigmoid.picture.curve": "The sigmoid with its tangent at x. The figures stand below.",
+  "sigmoid.picture.curve": "The sigmoid with its tangent at x. The figures are below.",
   "sigmoid.picture.slope": "The slope of the sigmoid, with a mark at 0.25.",
   "sigmoid.picture.error": "Relative error of σ(1 − σ) computed in float64, as a power of ten, over x.",
   "sigmoid.axis.error": "error",
@@ -74,7 +74,7 @@ export default {
   "vanishing.answer":
     "The measured gradient keeps just below 0.25ⁿ, layer by layer. With ReLU and He’s initialisation it reaches the first layer whole: slope 1 takes nothing away.",
   "vanishing.exception":
-    "ReLU alone is no cure. With Xavier’s initialisation, made for tanh, half of the signal’s power is lost in every layer and the gradient shrinks too. And 0.25ⁿ speaks of slopes alone: large weights can make up for them.",
+    "ReLU alone is no cure. With Xavier’s initialisation, made for tanh, half of the signal’s mean square is lost in every layer and the gradient shrinks too. And 0.25ⁿ counts only the slopes: large weights can make up for them.",
   "vanishing.control": "Layers",
   "vanishing.measuring": "Measuring 24 networks of {depth} layers …",
   "vanishing.picture":
@@ -164,7 +164,7 @@ export default {
   "race.answer":
     "ReLU closes the line around the inner ring first, tanh a little later. Sigmoid hardly moves: its small slope shrinks every step.",
   "race.exception":
-    "Tanh is close behind, and with another seed it may win: being centred is worth as much as being steep. What sigmoid loses in steps, a larger rate gives back in part. And cheap means nanoseconds: compared with the matrix products of a large layer no activation costs much.",
+    "Tanh is close behind, and with another seed it may win: being centred is worth as much as being steep. Part of what sigmoid loses in steps, a larger rate makes up for. And cheap means nanoseconds: compared with the matrix products of a large layer no activation costs much.",
   "race.control": "Learning rate",
   "race.c.0.1": "0.1",
   "race.c.0.3": "0.3",
@@ -261,9 +261,9 @@ export default {
   "probability.b": "It is 0.5",
   "probability.c": "It grows and grows",
   "probability.answer":
-    "The surer the model is and the more wrong, the more it pays: −log(1 − p) knows no bound. That is why one stray point bends the whole curve, and why the mean of p over all points comes to be the share of class 1.",
+    "The surer the model is while wrong, the more it pays: −log(1 − p) has no bound. That is why one stray point bends the whole curve, and why the mean of p over all points becomes the share of class 1.",
   "probability.exception":
-    "The output is a probability only as far as the model is right: far from all points it is sure of something that nobody has seen. And where a line separates the classes perfectly, w grows for ever and every p goes to 0 or 1.",
+    "The output is a probability only as far as the model is right: far from all points it is sure of something that nobody has seen. And where a line separates the classes perfectly, w grows without end and every p goes to 0 or 1.",
   "probability.control": "The ringed point’s x",
   "probability.picture.fit": "Points of two classes and the fitted probability of class 1. Points can be dragged.",
   "probability.picture.cost": "The cost of each point over its probability.",
@@ -293,7 +293,7 @@ export default {
   "tanh.answer":
     "The mean of the outputs moves from 0.5 to 0, and the slope at 0 from 0.25 to 1. But at 3 it falls from 0.045 to 0.0099: the curve still saturates, and earlier.",
   "tanh.exception":
-    "Centring cures the zigzag (see there). How far it makes learning faster cannot be told apart from the larger slope, which tanh brings along. And 1 − tanh² loses its digits for large x as σ(1 − σ) does.",
+    "Centring cures the zigzag (see that scene). How much of the faster learning is due to centring and how much to the larger slope cannot be separated here. And 1 − tanh² loses its digits for large x as σ(1 − σ) does.",
   "tanh.control": "From σ(x) to 2σ(2x) − 1",
   "tanh.picture.curve": "The curve on its way from sigmoid to tanh, and the mean of its outputs.",
   "tanh.picture.slope": "Its slope, with the points at −3 and 3.",
@@ -311,7 +311,7 @@ export default {
     "Tanh and its slope come from the service, the curve in between from your browser. The mean is over standard normal inputs.",
 
   "elu.claim":
-    "ELU’s outputs have a mean near 0, and its slope is nowhere 0, but it pays for an exp. Maxout takes the largest of several lines: it can be ReLU, does not die, and needs a weight more for each.",
+    "ELU’s outputs have a mean near 0, and its slope is nowhere 0, but it has to compute an exp. Maxout takes the largest of several lines: it can be ReLU, does not die, and needs more weights for each line.",
   "elu.question": "Below: Maxout of two lines, y = x and a second one. Where must the second lie for Maxout to be ReLU?",
   "elu.a": "On y = 0",
   "elu.b": "On y = −x",
@@ -319,7 +319,7 @@ export default {
   "elu.answer":
     "With the second line on y = 0, Maxout is ReLU; with a small slope it is leaky ReLU, with −1 it is |x|. Above, ELU’s mean is 0.16 where ReLU’s is 0.40.",
   "elu.exception":
-    "“Near zero” is not zero: 0.16 for standard normal inputs. “Does not die” has its limits as well: at −20 ELU’s slope is 2·10^-9, and a Maxout unit dies for as long as its winning line has slope 0. What exp costs is nanoseconds, and depends on who computes it.",
+    "“Near zero” is not zero: 0.16 for standard normal inputs. “Does not die” has its limits as well: at −20 ELU’s slope is 2·10^-9, and a Maxout unit is dead for as long as its largest line has slope 0. An exp costs nanoseconds, and how many depends on the implementation.",
   "elu.control": "Slope of line 2",
   "elu.picture.elu": "ELU and ReLU with the means of their outputs.",
   "elu.picture.maxout": "Two lines, which can be dragged, and Maxout, the upper of them.",

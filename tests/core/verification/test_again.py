@@ -22,7 +22,8 @@ from app.core.verification.evidence import Evidence
 from app.core.verification.exact import doubles, every_number, exact_orders
 from app.core.verification.job import Report, Verification
 from app.core.verification.judgement import spacing
-from app.core.verification.suspects import insides
+from app.core.verification.suspects import insides, tables
+from tests.core.verification.planted_public import pieces
 
 BFLOAT16 = FORMATS["bfloat16"]
 ORDERS = 3
@@ -92,7 +93,22 @@ def by_lines(call: Call, seed: int) -> list[Array]:
     return [held(np.interp(inside, knots, each.rounded)) for each in values]
 
 
-FAULTS = {"shifted": shifted, "lines": by_lines}
+def by_cubics(call: Call, seed: int) -> list[Array]:
+    """Eight cubics through the right answers, between clamps."""
+    inside = np.clip(np.nan_to_num(numbers()), -3.0 - seed, 3.0 + seed)
+
+    def answers(order: int) -> Array:
+        def exact(x: Array) -> Array:
+            points, places = np.unique(x, return_inverse=True)
+            orders = exact_orders(call, points, ORDERS, Rounding(np.dtype(np.float64)))
+            return orders[order].rounded[places].reshape(x.shape)
+
+        return pieces(exact, -3.0 - seed, 3.0 + seed, 8, 3)(inside)
+
+    return [held(answers(order)) for order in range(ORDERS)]
+
+
+FAULTS = {"shifted": shifted, "lines": by_lines, "cubics": by_cubics}
 
 
 def judge(call: Call, outputs: list[Array]) -> Report:
@@ -120,6 +136,30 @@ def test_little_is_computed_again(kind: str, monkeypatch: pytest.MonkeyPatch) ->
     assert report.verdict.state == "faulty"
     assert counted["fit"] <= ORDERS * MOST_FITS, counted
     assert counted["steps"] <= ORDERS * MOST_STEPS, counted
+
+
+def test_a_stretch_is_searched_for_pieces_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many causes are looked for, one after the other."""
+    call, counted = REGISTRY.resolve("gelu_tanh", {}), dict.fromkeys(range(ORDERS), 0)
+    search = tables._tables
+
+    def counts(seen: Evidence, *arguments: Any) -> Any:
+        counted[seen.order] += 1
+        return search(seen, *arguments)
+
+    monkeypatch.setattr(tables, "_tables", counts)
+    judge(call, by_cubics(call, 1))
+    assert counted[0] == 1
+    assert max(counted.values()) == 1
+
+
+@pytest.mark.parametrize(("function", "seed"), [("gelu_tanh", 1), ("silu", 3)])
+def test_cubics_are_no_approximation_of_an_elementary_function(function: str, seed: int) -> None:
+    """Smooth errors of that size are met by many approximations, but not their digits."""
+    call = REGISTRY.resolve(function, {})
+    causes = judge(call, by_cubics(call, seed)).causes
+    assert causes
+    assert "approximation" not in {each.cause for each in causes}
 
 
 @pytest.mark.parametrize("kind", [each for each in KINDS if each != "another function"])

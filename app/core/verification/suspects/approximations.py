@@ -23,6 +23,10 @@ MOST_FORMS = 2
 """The most forms of a formula in which one function is replaced."""
 
 
+DIGITS = 0.6
+"""The share of the errors' digits that an approximation must foretell: many errors have about its size."""
+
+
 class _Way(NamedTuple):
     """An approximation of ``op`` and what it is called."""
 
@@ -44,7 +48,8 @@ def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
             run = partial(_answers, seen, base, root, way)
             price = 0.03 + 0.001 * number
             key = ("approximation", place, root, *base.params.items())
-            yield Suspect("approximation", f"{way.op}: {way.name}", summary, run, price=price, key=key)
+            detail = f"{way.op}: {way.name}"
+            yield Suspect("approximation", detail, summary, run, price=price, key=key, least_gain=DIGITS)
 
 
 def _answers(seen: Evidence, base: Base, root: Tree, way: _Way, places: Places) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.formulas.tree import Tree, dependent, number, walk
-from app.core.formulas.vectorised import evaluate, stable
+from app.core.formulas.vectorised import stable
 from app.core.formulas.writings import CLAMPED
 from app.core.verification.evidence import FEW, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.insides import exactly_at
@@ -189,23 +189,24 @@ def _value(end: _End) -> str:
 def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
     """The argument of a function inside, held between bounds."""
     places = np.flatnonzero(remaining | seen.faithful)
+    known: dict[Tree, dict[str, float]] = {}
     for root in dict.fromkeys((base.tree, stable(base.tree))):
         varying = dependent(root, frozenset({"x"}))
         for node in walk(root):
             if node.op in CLAMPED and node.args[0] in varying:
-                yield from _clipped(seen, base, root, node, remaining, places)
+                argument = node.args[0]
+                if argument not in known:
+                    known[argument] = _bounds(seen, Base(argument, base.params), remaining, places)
+                for side, bound in known[argument].items():
+                    for sides in ((side,), ("above", "below")):
+                        yield _clip(seen, base, root, node, sides, bound)
 
 
-def _clipped(
-    seen: Evidence, base: Base, root: Tree, node: Tree, remaining: Mask, places: Places
-) -> Iterator[Suspect]:
-    (argument,) = evaluate([node.args[0]], seen.variables(base, places), base.params)
-    wrong = remaining[places]
-    bounds = {side: onset(sign * argument, wrong) for side, sign in (("above", 1), ("below", -1))}
-    for side, bound in bounds.items():
-        if bound is not None:
-            for sides in ((side,), ("above", "below")):
-                yield _clip(seen, base, root, node, sides, bound)
+def _bounds(seen: Evidence, argument: Base, remaining: Mask, places: Places) -> dict[str, float]:
+    """Where the argument seems to be held, above and below."""
+    size, wrong = exactly_at(seen, argument, places), remaining[places]
+    found = {side: onset(sign * size, wrong) for side, sign in (("above", 1), ("below", -1))}
+    return {side: bound for side, bound in found.items() if bound is not None}
 
 
 def onset(size: Array, wrong: Mask) -> float | None:

@@ -57,6 +57,9 @@ PROPORTIONAL, MOSTLY = 0.15, 0.9
 """Relative difference by which ratios of answers with few digits may differ, and the share of the ratios
 that must agree. Where answers have nearly vanished, ulps of the right ones give no information."""
 
+DIGITS = 0.6
+"""The share of the errors' digits that a factor must foretell: some factor is near to any smooth error."""
+
 FINE = 0.25
 """The share of the answers that count as the smallest."""
 
@@ -233,7 +236,8 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
             f"정답에 {factor:.10g}을(를) 곱한 값입니다.",
         )
         run = partial(_scaled, seen, factor, 0.0)
-        yield Suspect("wrong_parameter", f"answers times {factor:.10g}", summary, run, price=0.02)
+        detail = f"answers times {factor:.10g}"
+        yield Suspect("wrong_parameter", detail, summary, run, price=0.02, least_gain=DIGITS)
     if term:
         summary = Text(
             f"The answers are the right ones plus {term:.10g}.", f"정답에 {term:.10g}을(를) 더한 값입니다."
@@ -244,6 +248,7 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
             summary,
             partial(_scaled, seen, 1.0, term),
             price=0.02,
+            least_gain=DIGITS,
         )
 
 

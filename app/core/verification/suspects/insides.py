@@ -14,7 +14,7 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.arithmetic.formats import FORMATS, round_to
 from app.core.formulas.stepwise import Steps, stepwise
-from app.core.formulas.tree import Tree
+from app.core.formulas.tree import Tree, walk
 from app.core.formulas.vectorised import evaluator, stable
 from app.core.formulas.writings import Writing, writings
 from app.core.verification.evidence import (
@@ -30,6 +30,7 @@ from app.core.verification.evidence import (
     Suspect,
 )
 from app.core.verification.exact import doubles
+from app.core.verification.suspects.trees import replaced
 
 CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
@@ -360,7 +361,18 @@ _stable = lru_cache(maxsize=1024)(stable)
 def _compiled(
     root: Tree, names: tuple[str, ...], params: tuple[tuple[str, float], ...]
 ) -> Callable[[Sequence[Any]], Sequence[Array]]:
-    return evaluator([_stable(root)], names, dict(params))
+    return evaluator([_by_products(_stable(root))], names, dict(params))
+
+
+def _by_products(root: Tree) -> Tree:
+    """Cubes and fourth powers as products, which take a tenth of the time."""
+    parts: dict[Tree, Tree] = {}
+    for node in walk(root):
+        if node.op == "**" and node.args[1].number in {3, 4}:
+            base = replaced(node.args[0], parts)
+            square = Tree("*", (base, base))
+            parts[node] = Tree("*", (square, base if node.args[1].number == 3 else square))
+    return replaced(root, parts)
 
 
 def exactly(base: Base, x: Array) -> Array:

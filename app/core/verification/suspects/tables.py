@@ -76,9 +76,23 @@ MOST_END = 1e3
 """The largest end of an evenly spaced table."""
 
 
-def tables(seen: Evidence, remaining: Mask, highest: int) -> Iterator[Suspect]:
-    """Pieces of degree 0 to the ``highest``, where fewer do than the right answers take."""
-    places = _window(seen, remaining)
+class Tables:
+    """Pieces of one degree, where fewer do than the right answers take; each stretch is searched once."""
+
+    def __init__(self, seen: Evidence) -> None:
+        self._seen = seen
+        self._found: dict[tuple[bytes, int], list[Suspect]] = {}
+
+    def of(self, remaining: Mask, highest: int) -> list[Suspect]:
+        """The table between the outermost of the ``remaining`` errors, of degree ``highest`` at most."""
+        places = _window(self._seen, remaining)
+        key = places.tobytes(), highest
+        if key not in self._found:
+            self._found[key] = list(_tables(self._seen, places, highest))
+        return self._found[key]
+
+
+def _tables(seen: Evidence, places: Places, highest: int) -> Iterator[Suspect]:
     if places.size < 4 * FEW or seen.arrays:  # one curve only
         return
     single = seen.dtype.itemsize >= SINGLE.itemsize
