@@ -226,7 +226,8 @@ class _Rows:
 
     def check(self, marks: bytes, before: int, after: int, *, closing: bool) -> None:
         """Checks the brackets among the leaves from ``before`` to ``after`` against those seen so far."""
-        if self._depth == 1 and b"[" not in marks and marks.count(b"]") == closing:
+        # Of one row's brackets only the one at its end is left: to look for others is quicker than to count.
+        if self._depth == 1 and b"[" not in marks and (closing or b"]" not in marks):
             return
         text = np.frombuffer(_without_blanks(marks), np.uint8)
         brackets = np.flatnonzero((text == _OPEN) | (text == _CLOSE))
