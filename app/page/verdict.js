@@ -1,18 +1,18 @@
-// What was found about a network: the verdict with its figures, and the figures of every layer.
+// The verdict on a network with its figures, and the figures of every layer.
 
 import { h } from "./dom.js";
 import { fromJson, logarithm, shown } from "./numbers.js";
 import { said, spoken, t } from "./words.js";
 
-/** A change of a request in words: what it is called, then the service's own name where the page has no word. */
-export function told(change, functions) {
+/** A change of a request in words, or the service's name where the page has no word. */
+export function inWords(change, functions) {
   return Object.entries(change)
     .filter(([, value]) => value !== "" && (value === null || typeof value !== "object" || Object.keys(value).length))
     .map(([key, value]) => `${spoken("change", key)}: ${part(key, value, functions)}`)
     .join(", ");
 }
 
-/** What a field of a request says, in words. */
+/** The value of a request's field, in words. */
 export function part(key, value, functions) {
   if (value === null) return t("none");
   if (typeof value === "number") return shown(value, 4);
@@ -28,7 +28,7 @@ export function part(key, value, functions) {
 
 export const badge = (found) => h("span", { class: `badge ${found}` }, t(`state.${found}`));
 
-/** The verdict about a run; `buttons` stand beside its label where there are several. */
+/** The verdict on a run; `buttons` are placed beside its label if there are several runs. */
 export function verdict({ label, answer }, buttons) {
   const {
     verdict: { state: found, usable_depth: usable, summary },
@@ -62,7 +62,7 @@ export function verdict({ label, answer }, buttons) {
   );
 }
 
-/** 10 to this power, set as people write it. */
+/** 10 to this power, as people write it. */
 function power(exponent) {
   if (!Number.isFinite(exponent)) return shown(exponent);
   return h("span", {}, "10", h("sup", {}, logarithm(exponent)));
