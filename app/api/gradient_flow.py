@@ -17,10 +17,12 @@ from app.api.reports import answer, number
 from app.api.trials import PlannedTrial, planned_trial, tried
 from app.contract.gradient_flow import GradientFlowRequest, GradientFlowResponse
 from app.core.activations.from_formula import label
+from app.core.arithmetic import Array
 from app.core.diagnosis import verdict
 from app.core.diagnosis.experiment import Experiment, Stage, Watch, unwatched
 from app.core.diagnosis.report import diagnose
 from app.core.jobs import Runner
+from app.core.propagation.recurrent_block import CELL_GRADIENT
 from app.core.propagation.statistics import Figures, spread
 from app.core.training.trial import RUNS, STEPS
 from app.http.array_bodies import ArrayRoute
@@ -52,6 +54,8 @@ the first, or `healthy`.
   D · 10^-{verdict.VANISHING} of the last layer's (with D = {verdict.DEEPEST} for more layers than that); or
   the layers are so narrow that it survives in a few directions alone, the sum of 1/width above
   {verdict.NARROW:g}.
+- `exploding` or `vanishing`, too: theory has two basins (`theory.basins`), more than {verdict.FEW:.0%} of the
+  signals end in either, and these are more than 10^{verdict.APART:g} apart; the evidence counts the networks.
 - `collapsed`: all inputs have become the same more than {verdict.COLLAPSED} layers before the last.
 - `saturated`: more than {verdict.SATURATED:.0%} of a layer's pre-activations lie where the function is flat,
   or more than half of them, and the gradient is lost as well.
@@ -74,7 +78,8 @@ narrowed until this takes at most ten seconds of one core; one too deep for that
 
 With `Accept: text/event-stream` the answer is `progress` events and one `result` event; a failure after the
 start is an `error` event with a problem document. A `progress` event holds the `stage`, its
-`percent`, how many `networks` are done and the median of their `gradient_log10_rms` by layer.
+`percent`, how many `networks` are done and the median of their `gradient_log10_rms` by layer, of LSTMs that
+of their `cell_gradient_log10_rms` too.
 """
 
 
@@ -143,9 +148,13 @@ def _error(problem: Problem) -> tuple[str, bytes]:
 
 def _progress(stage: Stage, percent: int, networks: Sequence[Figures]) -> bytes:
     """The data of a ``progress`` event, with the gradients of the networks that are done."""
-    gradient = None
-    if networks:
-        middle = spread(np.stack([each.gradient_log10_rms for each in networks])).median
-        gradient = [number(value) for value in middle]
     counted = {"stage": stage, "percent": percent, "networks": len(networks)}
-    return orjson.dumps({**counted, "gradient_log10_rms": gradient})
+    gradients = {"gradient_log10_rms": _middle([each.gradient_log10_rms for each in networks])}
+    if any(CELL_GRADIENT in each.own for each in networks):
+        gradients[CELL_GRADIENT] = _middle([each.own[CELL_GRADIENT] for each in networks])
+    return orjson.dumps({**counted, **gradients})
+
+
+def _middle(networks: Sequence[Array]) -> list[float | str | None] | None:
+    """The median of a figure, layer by layer; None of no network."""
+    return [number(value) for value in spread(np.stack(networks)).median] if networks else None

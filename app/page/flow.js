@@ -10,7 +10,7 @@ import { formPart, SIGMAS } from "./flowform.js";
 import { known } from "./formulas.js";
 import { fromJson, logarithm, toJson } from "./numbers.js";
 import { remember, state } from "./state.js";
-import { badge, layerTable, part, inWords, verdict } from "./verdict.js";
+import { badge, judged, layerTable, nouns, part, stateOf, inWords, verdict, worded } from "./verdict.js";
 import { language, said, spoken, t } from "./words.js";
 
 /** The figures that can be drawn for each layer. */
@@ -38,7 +38,7 @@ export async function flow(main) {
   const runs = []; // finished and running simulations: {change, body, label, medians, answer}
   let stopping = null;
   const form = formPart(own, functions, { inits, normalizations }, { run: start, changed });
-  const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("flow.picture") });
+  const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("flow.picture.layer") });
   const stage = h("div", { class: "stage flow-stage" }, drawing);
   const chart = new Chart(drawing);
   const figure = h(
@@ -87,8 +87,10 @@ export async function flow(main) {
   const draw = latest(async () => {
     const drawn = runs.filter(({ medians, answer }) => medians || answer);
     if (!drawn.length) return;
+    const gradient = worded("flow.picture", nouns(drawn.at(-1).body));
+    const description = figure.value === "gradient" ? gradient : t(`flow.${figure.value}Figure`); // read aloud
     try {
-      await chart.draw(await picture(drawn, figure.value, stage.clientWidth));
+      await chart.draw({ ...(await picture(drawn, figure.value, stage.clientWidth)), description });
       redrawn(message);
     } catch (error) {
       message.replaceChildren(undrawn(error, draw));
@@ -196,7 +198,7 @@ export async function flow(main) {
         signal: turn.signal,
         progress: (event) => advance(each, event),
       });
-      status.textContent = t("flow.done", { state: t(`state.${each.answer.verdict.state}`) });
+      status.textContent = t("flow.done", { state: stateOf(each.answer.verdict.state, nouns(body)) });
       status.className = "unseen"; // sighted readers have the verdict below
     } catch (error) {
       if (turn !== stopping) return false; // another run has begun
@@ -213,9 +215,10 @@ export async function flow(main) {
     return Boolean(each.answer);
   }
 
-  function advance(each, { stage: part, percent, gradient_log10_rms: medians }) {
+  function advance(each, { stage: now, percent, ...figures }) {
+    const medians = judged(figures);
     bar.value = percent;
-    status.textContent = t(`flow.${part}Stage`, { percent });
+    status.textContent = t(`flow.${now}Stage`, { percent });
     if (!medians) return;
     if (!each.medians) show(); // the first figures replace an earlier verdict
     each.medians = medians.map(fromJson);
@@ -244,11 +247,11 @@ export async function flow(main) {
     const alone = done.length === 1; // a picture's URL holds one network
     links.replaceChildren(...(alone ? pictureLinks(picturePath("gradient-flow", done[0].body, look)) : []));
     const now = asked();
-    remedies.replaceChildren(...(now?.answer ? remedyPart(now.answer, own.change) : []));
-    layers.replaceChildren(...(done.length ? [layerTable(done.at(-1).answer)] : []));
+    remedies.replaceChildren(...(now?.answer ? remedyPart(now, own.change) : []));
+    layers.replaceChildren(...(done.length ? [layerTable(done.at(-1))] : []));
   }
 
-  function remedyPart({ remedies: offered, verdict: { state: found }, gradient }, chosen) {
+  function remedyPart({ answer: { remedies: offered, verdict: { state: found }, gradient }, body }, chosen) {
     if (found === "healthy" && !offered.length) return [];
     const before = logarithm(fromJson(gradient.log10_ratio.median));
     const buttons = offered.map(({ change, log10_ratio: after, state: then }) =>
@@ -262,7 +265,7 @@ export async function flow(main) {
         },
         h("strong", {}, inWords(change, functions)),
         h("span", {}, `log₁₀ ${before} → ${logarithm(fromJson(after))}`),
-        badge(then),
+        badge(then, nouns(body)),
       ),
     );
     return [

@@ -166,3 +166,89 @@ def test_networks_laid_over_each_other_are_in_the_link(visitor: Visitor) -> None
     again.get_by_role("button", name=f"Remove {names[0]}").click()
     judged(again, 1)
     expect(again).not_to_have_url(re.compile("also="))
+
+
+KINDS = {
+    "": ("layer", "층"),
+    "convolution(size~4)": ("layer", "층"),
+    "residual": ("block", "블록"),
+    "transformer(heads~4)": ("block", "블록"),
+    "recurrent": ("step", "시점"),
+    "recurrent(cell~lstm)": ("step", "시점"),
+}
+"""What the service's sentences call the parts of each kind of network, in both languages."""
+
+
+def address(kind: str) -> str:
+    return f"{SMALL}&block={kind}" if kind else SMALL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+def test_labels_name_what_the_network_is_made_of(visitor: Visitor, kind: str, locale: str) -> None:
+    """As the verdict does: no layer where there are blocks or time steps."""
+    korean = locale == "ko-KR"
+    part, others = KINDS[kind][korean], {each[korean] for each in KINDS.values()} - {KINDS[kind][korean]}
+    page = visitor.open(address(kind), locale=locale)
+    judged(page, 1)
+    assert called(page).get("block", {}).get("kind", "") == kind.partition("(")[0]
+    labels = page.locator(".verdict dt").all_inner_texts()
+    about = [each.lower() for index, each in enumerate(labels) if index in (0, 1, 3)]
+    about += [page.locator("details.layers summary").inner_text().lower()]
+    about += [page.locator("details.layers th[scope=col]").first.text_content() or ""]
+    expect(page.locator(".drawing svg").first).to_be_visible()
+    about += [page.locator(".drawing").get_attribute("aria-label") or ""]
+    for text in about:
+        assert part in text.lower(), text
+        assert not any(each in text.lower() for each in others), text
+
+
+def test_an_lstm_is_shown_by_the_gradient_of_its_cells(visitor: Visitor) -> None:
+    """By which it is judged; what the loss's own h gets is another figure."""
+    page = visitor.open(address("recurrent(cell~lstm)"))
+    judged(page, 1)
+    body = called(page)
+    answer = httpx.post(f"{visitor.base}/gradient-flow", json=body, timeout=60).json()
+    cells = [each["cell_gradient_log10_rms"]["median"] for each in answer["layers"]]
+    hidden = answer["gradient"]["log10_ratio"]["median"]
+    assert abs(cells[0] - cells[-1] - hidden) > 0.05
+    value = page.locator(".verdict dd sup").first.inner_text().replace("−", "-")
+    assert float(value) == pytest.approx(cells[0] - cells[-1], abs=0.006)
+    page.locator("details.layers summary").click()
+    assert "cells" in page.locator("details.layers th[scope=col]").nth(1).inner_text()
+    first = page.locator("details.layers tbody td").first.inner_text().replace("−", "-")
+    assert float(first) == pytest.approx(cells[0], rel=1e-3)
+
+
+def test_the_picture_of_an_lstm_under_way_is_that_of_its_cells(visitor: Visitor) -> None:
+    body = {
+        "activation": "tanh",
+        "depth": 6,
+        "width": 8,
+        "networks": 2,
+        "block": {"kind": "recurrent", "cell": "lstm"},
+    }
+    with httpx.stream(
+        "POST",
+        f"{visitor.base}/gradient-flow",
+        json=body,
+        headers={"Accept": "text/event-stream"},
+        timeout=60,
+    ) as stream:
+        lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith("data: ")]
+    *events, answer = map(json.loads, lines)
+    last = [each for each in events if each["networks"] == 2][-1]
+    for name in ("gradient_log10_rms", "cell_gradient_log10_rms"):
+        assert last[name] == [each[name]["median"] for each in answer["layers"]]
+    page = visitor.open("#/compare")
+    shown = page.evaluate(
+        "(figures) => import('./page/verdict.js').then(({ judged }) => judged(figures))", last
+    )
+    assert shown == last["cell_gradient_log10_rms"]
+
+
+def test_tokens_that_become_one_are_no_inputs(visitor: Visitor) -> None:
+    page = visitor.open("#/compare")
+    words = """() => import('./page/verdict.js').then(({ nouns, stateOf }) =>
+        ['transformer', 'residual'].map((kind) => stateOf('collapsed', nouns({ block: { kind } }))))"""
+    assert page.evaluate(words) == ["Tokens alike", "Inputs alike"]

@@ -133,6 +133,22 @@ def grid(count: int, seed: int = 0) -> list[Setting]:
     return found
 
 
+TWO_WAYS = {"gelu": (1.46, 1.62), "silu": (1.5, 1.8), "mish": (1.47, 1.6), "hard_swish": (1.5, 1.8)}
+"""Activations whose length map has a repelling fixed point near one, for σ_w in this range."""
+
+
+def near_a_border(count: int, seed: int) -> list[Setting]:
+    """Settings at random in which chance decides whether a signal dies out or grows."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        activation = str(rng.choice(list(TWO_WAYS)))
+        sigma_w = round(float(rng.uniform(*TWO_WAYS[activation])), 2)
+        depth, width = int(rng.choice([8, 16, 20, 24, 28, 32, 40])), int(rng.choice([32, 48, 64]))
+        found.append(Setting(activation=activation, hidden=(width,) * depth, init=(sigma_w, 0.0)))
+    return found
+
+
 class _Trainer:
     """The stacked networks of a setting; every array begins with an axis over rates × runs."""
 

@@ -45,11 +45,11 @@ from app.core.arithmetic.double_double import (
 )
 from app.core.arithmetic.functions import (
     as_exponent,
+    divided,
     erf_and_slope,
     one_minus,
     sigmoids,
     sigmoids_by_side,
-    sixth,
 )
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
@@ -244,10 +244,11 @@ def _mish(x: float, ordinary: int = False) -> Orders:
 @partial(Kernel, ties=True, exact_infinities=True)
 def _hard_swish(x: float, rough: int = False) -> Orders:
     inside = abs(x) < 3
-    ramp = sixth(times_double(fast_two_sum(3.0, x), x), rough)
+    ramp = divided(times_double(fast_two_sum(3.0, x), x), 6.0, rough)
     ramp = DoubleDouble(ramp.high, 1.0 if rough else ramp.low)  # which may be anything: it is rounded
     value = choose(inside, unscaled(ramp), exactly(x if x >= 3 else unless_nan(0.0, x, rough)))
-    ramp = sixth(two_sum(2 * x, 3.0), rough)
+    # Of 3/2 + x nothing is lost where x is the larger, either: the sum then has the last place of x.
+    ramp = divided(fast_two_sum(1.5, x), 3.0, rough)
     slope = choose(inside, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x, rough))
     return value, slope, level(1 / 3 if inside else 0.0, x, rough)
 

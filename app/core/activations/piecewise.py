@@ -24,8 +24,10 @@ def level(value: float, x: float, rough: int = False) -> Scaled:
 
 
 @scalar
-def proportional(slope: float, x: float) -> Scaled:
-    """slope·x, with 0·∞ = 0: a flat line is flat out to infinity."""
+def proportional(slope: float, x: float, rough: int = False) -> Scaled:
+    """slope·x, with 0·∞ = 0: a flat line is flat out to infinity, where no ``rough`` answer is asked for."""
+    if rough:
+        return exactly(slope * x)
     flat = slope == 0 and math.isinf(x)
     high = slope if flat else slope * x
     return Scaled(high, -0.0 if high == 0 else fma(slope, x, -high), 0.0)  # −0 keeps the sign of a zero

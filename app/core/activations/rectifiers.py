@@ -42,9 +42,9 @@ _KONDA = Reference(
 )
 
 
-@Kernel
-def _linear(x: float, slope: float) -> Orders:
-    return proportional(slope, x), level(slope, x), level(0.0, x)
+@partial(Kernel, linear=True)
+def _linear(x: float, slope: float, rough: int = False) -> Orders:
+    return proportional(slope, x, rough), level(slope, x, rough), level(0.0, x, rough)
 
 
 @Kernel
@@ -204,14 +204,14 @@ RELU6 = Elementwise(
 
 
 @scalar
-def _leaky(x: float, slope: float) -> Orders:
-    value = choose(x > 0, exactly(x), proportional(slope, x))
-    return value, level(1.0 if x > 0 else slope, x), level(0.0, x)
+def _leaky(x: float, slope: float, rough: int) -> Orders:
+    value = choose(x > 0, exactly(x), proportional(slope, x, rough))
+    return value, level(1.0 if x > 0 else slope, x, rough), level(0.0, x, rough)
 
 
-@Kernel
-def _leaky_relu(x: float, negative_slope: float) -> Orders:
-    return _leaky(x, negative_slope)
+@partial(Kernel, linear=True)
+def _leaky_relu(x: float, negative_slope: float, rough: int = False) -> Orders:
+    return _leaky(x, negative_slope, rough)
 
 
 LEAKY_RELU = Elementwise(
@@ -245,9 +245,9 @@ LEAKY_RELU = Elementwise(
 )
 
 
-@Kernel
-def _prelu(x: float, weight: float) -> Orders:
-    return _leaky(x, weight)
+@partial(Kernel, linear=True)
+def _prelu(x: float, weight: float, rough: int = False) -> Orders:
+    return _leaky(x, weight, rough)
 
 
 @Kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +23,9 @@ from app.core.arithmetic.double_double import (
     Scaled,
     add,
     add_double,
+    at_least,
     at_most,
+    fast_two_sum,
     multiple,
     product,
     scalar,
@@ -105,7 +108,10 @@ HARDSHRINK = Elementwise(
 
 @partial(Kernel, ties=True)
 def _softshrink(x: float, lambd: float, rough: int = False) -> Orders:
-    return _shrunk(x, lambd, lambd, rough)
+    # Up to λ nothing is left: a 0 that loses its sign when 0 is added.
+    left = fast_two_sum(at_least(abs(x), lambd), -lambd)
+    value = Scaled(math.copysign(left.high, x) + 0.0, math.copysign(1.0, x) * left.low, 0.0)
+    return value, level(1.0 if abs(x) > lambd else 0.0, x, rough), level(0.0, x, rough)
 
 
 @partial(Kernel, ties=True)

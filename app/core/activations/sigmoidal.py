@@ -31,6 +31,7 @@ from app.core.arithmetic.double_double import (
     beside_one,
     constant,
     expm1,
+    fast_two_sum,
     fma,
     inverse_unnormalised,
     multiple,
@@ -45,10 +46,10 @@ from app.core.arithmetic.double_double import (
 from app.core.arithmetic.functions import (
     NEAR_ZERO,
     arctangent,
+    divided,
     log1p_of_exp,
     sigmoids,
     sigmoids_by_side,
-    sixth,
     tanh_and_slope,
 )
 from app.core.arithmetic.loops import Kernel
@@ -180,9 +181,9 @@ LOG_SIGMOID = Elementwise(
 @partial(Kernel, ties=True, exact_infinities=True)
 def _hard_sigmoid(x: float, rough: int = False) -> Orders:
     # x/6 + 1/2 cancels next to the corner at −3. For a float32 x 3 + x is exact, or far from 6 times a tie.
-    ramp = sixth(two_sum(x, 3.0), rough)
+    ramp = divided(fast_two_sum(3.0, x), 6.0, rough)
     value = choose(abs(x) < 3, unscaled(ramp), level(1.0 if x >= 3 else 0.0, x, rough))
-    slope = choose(abs(x) < 3, unscaled(sixth(DoubleDouble(1.0, 0.0), rough)), level(0.0, x, rough))
+    slope = choose(abs(x) < 3, unscaled(divided(DoubleDouble(1.0, 0.0), 6.0, rough)), level(0.0, x, rough))
     return value, slope, level(0.0, x, rough)
 
 
@@ -403,8 +404,10 @@ LECUN_TANH = Elementwise(
 
 @partial(Kernel, low="none")
 def _hard_tanh(x: float, min_val: float, max_val: float) -> Orders:
-    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit.
-    inside = (x > min_val or x == min_val == -math.inf) and (x < max_val or x == max_val == math.inf)
+    # An end at infinity cuts nothing off: there the slope stays 1 up to the limit. Nothing is beyond NaN.
+    first = min_val if min_val > -math.inf else math.nan
+    last = max_val if max_val < math.inf else math.nan
+    inside = not (x <= first or x >= last)
     value = at_most(at_least(x, min_val), max_val)
     return exactly(value), level(1.0 if inside else 0.0, x), level(0.0, x)
 

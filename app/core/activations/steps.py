@@ -24,7 +24,7 @@ from app.core.arithmetic.double_double import (
     scalar,
     two_product,
 )
-from app.core.arithmetic.functions import as_exponent, erf_and_slope, log1p_of_exp, one_minus, sigmoids
+from app.core.arithmetic.functions import as_exponent, erf_and_slope_of, log1p_of_exp, one_minus, sigmoids
 from app.core.arithmetic.loops import Kernel
 from app.core.arithmetic.normal_tail import END, mills
 from app.core.arithmetic.scaled import (
@@ -124,7 +124,7 @@ def _elish(x: float) -> Orders:
 def _erf(y: Scaled) -> tuple[Scaled, Scaled]:
     """erf y and 2/√π·e^−y², for y ≥ 0. Near 0 the first is 2/√π·(y − y³/3): a double may not hold y."""
     u = as_exponent(y)
-    value, slope = erf_and_slope(u.high, u.low)
+    value, slope = erf_and_slope_of(u)
     cube = times(times(times(y, y), y), unscaled(_THIRD))
     near = times(unscaled(_TWO_BY_ROOT_PI), plus(y, negative(cube)))
     gone = u.high > 46.5

@@ -37,6 +37,7 @@ from app.core.arithmetic.double_double import (
     scalar,
     scaled,
     square_unnormalised,
+    times_double,
     two_product,
     two_sum,
 )
@@ -142,24 +143,41 @@ _ERF_END: Final = 46.5
 
 
 @scalar
-def erf_and_slope(size: float, low: float = 0.0) -> tuple[DoubleDouble, Scaled]:
-    """erf y and 2/√π·e^−y², for y = size + low ≥ 0."""
+def erf_and_slope(size: float) -> tuple[DoubleDouble, Scaled]:
+    """erf y and 2/√π·e^−y², for y = size ≥ 0."""
     a = at_most(size, _ERF_END)
-    rest = low if a == size else 0.0
+    value, factor, slope = _erf_parts(two_product(a, a), times_double(_ROOT_2, a))
+    return _where(a < 0.5, times_double(factor, a), value), slope
+
+
+@scalar
+def erf_and_slope_of(y: DoubleDouble) -> tuple[DoubleDouble, Scaled]:
+    """The same for y ≥ 0 with a low part."""
+    a = at_most(y.high, _ERF_END)
+    held = DoubleDouble(a, y.low if a == y.high else 0.0)
     square = two_product(a, a)
-    square = fast_two_sum(square.high, square.low + 2 * a * rest)
+    square = fast_two_sum(square.high, square.low + 2 * a * held.low)
+    value, factor, slope = _erf_parts(square, product_unnormalised(_ROOT_2, held))
+    return _where(a < 0.5, product_unnormalised(held, factor), value), slope
+
+
+@scalar
+def _erf_parts(square: DoubleDouble, far: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble, Scaled]:
+    """Of y² and √2·y: erf y away from 0, erf y/y near 0, and 2/√π·e^−y²."""
     e = exp_scaled(-square.high, -square.low)
     gaussian = DoubleDouble(e.high, e.low)
-    far = product_unnormalised(_ROOT_2, DoubleDouble(a, rest))
     # erfc a = 2Φ(−√2 a)
     weight = product_unnormalised(_ROOT_2_BY_PI, gaussian)
     outside = one_minus(product_unnormalised(weight, mills(far.high, far.low)), e.exponent)
     series = square.high * polynomial(square.high, _ERF_SERIES)
     factor = fast_two_sum(_TWO_BY_ROOT_PI.high, series + _TWO_BY_ROOT_PI.low)
-    inside = product_unnormalised(DoubleDouble(a, rest), factor)
-    near = a < 0.5
-    value = DoubleDouble(inside.high if near else outside.high, inside.low if near else outside.low)
-    return value, with_exponent(product_unnormalised(_TWO_BY_ROOT_PI, gaussian), e.exponent)
+    return outside, factor, with_exponent(product_unnormalised(_TWO_BY_ROOT_PI, gaussian), e.exponent)
+
+
+@scalar
+def _where(condition: bool, yes: DoubleDouble, no: DoubleDouble) -> DoubleDouble:
+    """``yes`` where the condition holds, else ``no``."""
+    return DoubleDouble(yes.high if condition else no.high, yes.low if condition else no.low)
 
 
 @scalar
@@ -171,12 +189,12 @@ def one_minus(a: DoubleDouble, exponent: float) -> DoubleDouble:
 
 
 @scalar
-def sixth(a: DoubleDouble, rough: int = False) -> DoubleDouble:
-    """a/6, exact where a double holds it."""
+def divided(a: DoubleDouble, parts: float, rough: int = False) -> DoubleDouble:
+    """a/parts, exact where a double holds it; for a small whole number of parts."""
+    head = a.high * (1 / parts)  # no quotient yet: what is left of it completes it
     if rough:
-        return DoubleDouble(a.high * (1 / 6), 0.0)
-    head = a.high * (1 / 6)  # no quotient yet: what is left of it completes it
-    return DoubleDouble(head, (fma(-head, 6.0, a.high) + a.low) * (1 / 6))
+        return DoubleDouble(head, 0.0)
+    return DoubleDouble(head, (fma(-head, parts, a.high) + a.low) * (1 / parts))
 
 
 _STEPS: Final = 32

@@ -80,6 +80,9 @@ _NOWHERE: Ends = 0.0, 0.0, 0.0
 
 _LEAST_PLAIN = 2.0**-40
 
+_FAR = 2.0**60
+"""Products of numbers between this and its inverse are normal ones in float32."""
+
 _WIDEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 _NARROWEST = 16.0
@@ -104,6 +107,7 @@ class Kernel:
         places: Collection[str] = (),
         low: Low = "small",
         ties: bool = False,
+        linear: bool = False,
         plain: float = 12.0,
         vectors: int = VECTORS,
         exact_infinities: bool = False,
@@ -118,6 +122,7 @@ class Kernel:
                 of larger terms.
             ties: whether many a result is the middle of two float32 numbers. Its low part is 0 then, in the
                 quick loop too, where else it means nothing.
+            linear: whether each result is x, a parameter, a product of both, or 0 or 1.
             plain: up to what size numbers, times and by the parameters, have results of 2⁻¹²⁵ at least, or 0,
                 where a rough answer is to be had; from 2⁻⁴⁰ on.
             vectors: how many the loop for ordinary numbers takes side by side, where there are registers
@@ -127,6 +132,7 @@ class Kernel:
         """
         self.low = low
         self._ties = ties
+        self._linear = linear
         self._plain = plain
         self._vectors = vectors if MANY_REGISTERS else VECTORS
         self._exact_infinities = exact_infinities
@@ -201,6 +207,9 @@ class Kernel:
     def _ends(self, values: list[Any]) -> Ends:
         if self._ties:
             return 0.0, _WIDEST_FLOAT32, _WIDEST_FLOAT32
+        if self._linear:
+            within = _growth(self._factors(values)) <= _FAR
+            return (1 / _FAR, _FAR, _WIDEST_FLOAT32) if within else (0.0, 0.0, _WIDEST_FLOAT32)
         if self.knows_ordinary:
             growth = _growth(self._factors(values))
             return _LEAST_PLAIN, self._plain / growth, LARGEST_ORDINARY / growth
@@ -360,11 +369,14 @@ def _unless_sure(a: Scaled) -> tuple[Any, Any]:
 
 @scalar
 def _unless_exact(a: Scaled) -> tuple[Any, Any]:
-    """The same where a low part of 0 takes away all doubt, for subnormal results too."""
-    high, exact = high_double(a), a.low == 0
-    bits = np.float64(high).view(np.int64) + (_EXACT if exact else _STEP)
-    doubt = _EXACT if abs(high) < _TINY else (bits & _BEYOND_SINGLE) ^ _MIDDLE
-    return np.float32(np.int64(bits).view(np.float64)), _SURE if exact else doubt
+    """The same where a low part of 0 takes away all doubt, for subnormal results too.
+
+    All others that are subnormal are in doubt, so that no high part needs to be moved before it is rounded.
+    """
+    high = high_double(a)
+    beyond = ((np.float64(high).view(np.int64) + _STEP) & _BEYOND_SINGLE) ^ _MIDDLE
+    doubt = _EXACT if abs(high) < _TINY else beyond
+    return np.float32(high), _SURE if a.low == 0 else doubt
 
 
 _ZERO, _ONE, _LAST = np.uint32(0), np.uint32(1), np.uint32(31)

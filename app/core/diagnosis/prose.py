@@ -8,9 +8,10 @@ from functools import partial
 from typing import NamedTuple
 
 from app.core.activations.definition import Text
+from app.core.diagnosis.division import Division
 from app.core.diagnosis.experiment import Experiment
 from app.core.diagnosis.theory import Theory, shared_sigmas
-from app.core.diagnosis.verdict import DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
+from app.core.diagnosis.verdict import BORDER, DEPTH_OVER_WIDTH, UNDEFINED_AT, Finding, State, Verdict
 from app.core.korean import with_particles
 from app.core.propagation.network import Network
 from app.core.propagation.recurrent_block import RecurrentBlock
@@ -22,6 +23,9 @@ _OFF = 0.01
 
 _UNCENTRED = {"vanishing", "saturated", "collapsed"}
 """What an activation whose outputs are not centred on zero adds to."""
+
+_NEAR = 100.0
+"""Factor between the first variance and a border up to which the basin beyond is worth a sentence."""
 
 _CROWDED = 0.25
 """Share of saturated pairs from which on larger weights are no advice."""
@@ -84,6 +88,14 @@ _DEAD = Text(
     "신경망이 죽었습니다. {networks}개 중 {dead}개에서 그래디언트가 {layer}번째 {part}을 전혀 통과하지 "
     "못합니다.",
 )
+_BASINS = Text(
+    "There are two basins: signals of a variance below {border:.3g} {low}, those above {high}. In {below} of "
+    "{networks} networks all inputs end below, in {above} all end above, and in {both} they end on both "
+    "sides: {percent:.0f} % of all inputs end above.",
+    "끌림 영역이 둘입니다. 분산이 {border:.3g}보다 작은 신호는 {low}, 큰 신호는 {high}. 신경망 "
+    "{networks}개 중 {below}개에서는 모든 입력이 작은 쪽으로, {above}개에서는 모두 큰 쪽으로 가고, "
+    "{both}개에서는 입력마다 갈립니다. 전체 입력의 {percent:.0f}%가 큰 쪽으로 갑니다.",
+)
 _SURVIVES = Text(
     "The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, and that "
     "of the weights {weights:.3g} times.",
@@ -143,6 +155,9 @@ def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
     """One finding, as a sentence."""
     evidence, said = finding.evidence, partial(_said, nouns=nouns(network), layer=finding.layer)
     match finding.state:
+        case _ if BORDER in evidence:
+            assert verdict.division is not None
+            return _ways(verdict.division)
         case "vanishing" if DEPTH_OVER_WIDTH in evidence:
             return said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
@@ -158,6 +173,31 @@ def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
         case "dead":
             figures = verdict.figures
             return said(_DEAD, dead=figures.dead, networks=figures.networks)
+
+
+def _ways(ways: Division) -> Text:
+    """Both basins, and into which the networks go."""
+    lower, upper = _fate(ways.lower), _fate(ways.upper)
+    counts = {"below": ways.below, "above": ways.above, "both": ways.both}
+    values = {"border": ways.border, "percent": 100 * ways.rising, "networks": sum(counts.values()), **counts}
+    return Text(
+        _BASINS.en.format(low=lower.en, high=upper.en, **values),
+        _BASINS.ko.format(low=f"{lower.ko}고", high=_polite(upper.ko), **values),
+    )
+
+
+def _fate(q_star: float) -> Text:
+    """What signals do that converge to this variance; of the Korean verb the stem."""
+    if q_star == 0:
+        return Text("die out", "사라지")
+    if q_star == math.inf:
+        return Text("grow without bound", "한없이 커지")
+    return Text(f"settle at {q_star:.3g}", f"분산이 {q_star:.3g}에 가까워지")
+
+
+def _polite(stem: str) -> str:
+    """사라지 becomes 사라집니다: all the stems end in 지."""
+    return f"{stem.removesuffix('지')}집니다"
 
 
 def _explosion(finding: Finding, said: Callable[..., Text]) -> Text:
@@ -208,6 +248,8 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
             f"신경망 {figures.networks}개 중 {figures.dead}개에서는 첫 {part.ko}에 그래디언트가 전혀 닿지 "
             "않습니다.",
         )
+    if verdict.division is not None and _worth_telling(verdict, verdict.division, theory):
+        yield _ways(verdict.division)
     call = experiment.network.call
     entry = call.activation
     steepest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
@@ -226,9 +268,18 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
         yield from _criticality(experiment, verdict, theory)
 
 
+def _worth_telling(verdict: Verdict, ways: Division, theory: Theory | None) -> bool:
+    """Whether the two basins are to be told, and no finding does already: where both can be reached."""
+    if theory is None or any(BORDER in each.evidence for each in verdict.findings):
+        return False
+    first = float(theory.path.q[0])
+    return bool(ways.gap) or (first > 0 and 1 / _NEAR < ways.border / first < _NEAR)
+
+
 def _states(verdict: Verdict) -> set[State]:
     """What has a reason in the activation or the initialisation: layers that are too narrow have not."""
-    return {each.state for each in verdict.findings if DEPTH_OVER_WIDTH not in each.evidence}
+    own = {DEPTH_OVER_WIDTH, BORDER}
+    return {each.state for each in verdict.findings if not own & each.evidence.keys()}
 
 
 def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> Iterator[Text]:

@@ -87,7 +87,7 @@ def diagnose(
         networks = simulate(experiment, run, watch)
         (theory,) = prediction
         layers = summarise(networks)
-        verdict = judge(experiment, networks)
+        verdict = judge(experiment, networks, () if theory is None else theory.basins)
         ratio = spread(np.array([each.log10_ratio for each in networks]))
         sick = verdict.state != "healthy" and experiment.cost.work <= REMEDY_WORK
         return Report(

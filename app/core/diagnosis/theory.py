@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,7 +50,8 @@ class Theory:
 
     Attributes:
         point: the fixed point to which the network's own first pre-activations converge.
-        basins: those of the length map, from the smallest variances on; one is the network's own.
+        basins: those of the length map, from the smallest variances on; one is the network's own. None
+            where layers do not share one.
         path: layer by layer.
         gradient_log10_rms: of dL/dz, layer by layer.
         predicted_log10_ratio: of the first layer over the last.
@@ -140,19 +141,48 @@ def _theory(experiment: Experiment) -> Theory | None:
     if not np.isfinite(variance):  # the inputs are finite, their squares overflow
         return None
     path = trajectory(dual, *sigmas, len(layers), variance)
-    start = _start(dual, *sigmas, path)
     # Each gradient sums over the units of the layer above, whose weights are scaled by the layer's own.
     widths = math.log10(layers[-1].units / layers[0].units) / 2
     gradients = _gradients(path, layers) + _log10_rms(experiment.upstream)
     return Theory(
-        mean_field(dual, *sigmas, start),
-        basins(dual, sigmas[0] ** 2, sigmas[1] ** 2, start),
+        mean_field(dual, *sigmas, _start(dual, sigmas[0] ** 2, sigmas[1] ** 2, float(path.q[0]))),
+        length_basins(experiment),
         path,
         gradients,
         path.log10_gradient_ratio + widths,
         float(critical_sigma_w(dual, sigmas[1])),
         _spread(experiment.network, path.q, float(gradients[0] - gradients[-1])),
     )
+
+
+def length_basins(experiment: Experiment) -> list[Basin]:
+    """Those of the one length map that all layers share, about its own start; none where they do not."""
+    found, dual = _length_map(experiment.network), dual_or_none(experiment.network.call)
+    if found is None or dual is None or not np.isfinite(experiment.mean_square):
+        return []
+    weight, bias, kept = found
+    start = _start(dual, weight / kept, bias, weight * experiment.mean_square + bias)
+    with np.errstate(all="ignore"):
+        try:
+            return basins(dual, weight / kept, bias, start)
+        except LimitExceeded:  # φ oscillates too fast
+            return []
+
+
+def _length_map(network: Network) -> tuple[float, float, float] | None:
+    """σ_w², σ_b² and the share that dropout keeps, where every layer maps q to σ_w² V(q)/kept + σ_b²."""
+    block, dropout, weights = network.block, network.dropout, network.weights
+    if dropout is not None and dropout.kind != "standard":
+        return None
+    kept = 1.0 if dropout is None else 1 - dropout.rate
+    if block is None:
+        sigmas = shared_sigmas(replace(network, dropout=None))
+        return None if sigmas is None else (sigmas[0] ** 2, sigmas[1] ** 2, kept)
+    drawn = isinstance(weights, Initialiser) and not (weights.unit_variance or network.calls or network.laws)
+    if not isinstance(block, ConvolutionBlock) or block.has_edges or not drawn:
+        return None
+    assert isinstance(weights, Initialiser)
+    return (*_second_moments(weights, network.maps[0]), kept)
 
 
 def _followed(experiment: Experiment) -> Theory | None:
@@ -166,7 +196,7 @@ def _followed(experiment: Experiment) -> Theory | None:
     plain = network.block is None and not network.passes and network.normalisation is None
     spread = _spread(network, found.q, ratio) if plain and network.dropout is None else None
     path = Trajectory(found.q, None, np.full(network.depth, np.nan), found.chi)
-    return Theory(_settled(found), [], path, gradients, ratio, math.nan, spread)
+    return Theory(_settled(found), length_basins(experiment), path, gradients, ratio, math.nan, spread)
 
 
 def _passage(experiment: Experiment) -> Passage | None:
@@ -260,7 +290,7 @@ def _convolution(
     network: Network, block: ConvolutionBlock, response: Response, weights: Initialiser
 ) -> Step | None:
     """A layer at each position: the dense mean field without edges (Xiao et al. 2018, arXiv:1806.05393)."""
-    if block.padding == "zeros" and block.kernel > 1:
+    if block.has_edges:
         return None
     maps = tuple(_second_moments(weights, each) for each in network.maps)
     return ResidualStep(response, maps, None, False, 0.0, 1.0, network.dropout)
@@ -291,9 +321,9 @@ def _log10_rms(upstream: Array | None) -> float:
     return float(np.log10(largest) + np.log10(np.mean((upstream / largest) ** 2)) / 2)
 
 
-def _start(dual: Dual, sigma_w: float, sigma_b: float, path: Trajectory) -> float:
+def _start(dual: Dual, weight: float, bias: float, first: float) -> float:
     """The variance of the first pre-activations that are not 0; 0 where none are."""
-    return float(path.q[0]) or float(sigma_w**2 * dual.at_zero().second + sigma_b**2)
+    return first or float(weight * dual.at_zero().second + bias)
 
 
 def _gradients(path: Trajectory, layers: Sequence[Layer]) -> Array:

@@ -15,12 +15,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from app.core.arithmetic import Array
+from app.core.diagnosis.division import Division, apart, division
 from app.core.diagnosis.experiment import Experiment
+from app.core.diagnosis.theory import length_basins
 from app.core.propagation.initialisers import Initialiser, Orthogonal
 from app.core.propagation.network import Network
 from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.statistics import Figures, summarise
 from app.core.theory.duals import undefined_at
+from app.core.theory.length_map import Basin
 
 Illness: TypeAlias = Literal["vanishing", "exploding", "saturated", "dying", "collapsed", "dead"]
 State: TypeAlias = Illness | Literal["healthy"]
@@ -46,6 +49,12 @@ GROWING = 2.4
 """Decades that the last layer's root mean square may lie above that of the inputs, or above one where the
 inputs are smaller: a factor of 250. Rates of learning are made for signals of size one."""
 
+APART = 2.0
+"""Decades of root mean square that the signals of two basins may be apart in the end: a factor of 100."""
+
+FEW = 0.03
+"""Share of the signals that may end in the other basin."""
+
 COLLAPSED = 4
 """Layers that may follow after the inputs have become one (`propagation.collapse`)."""
 
@@ -57,6 +66,7 @@ SATURATED = 0.95
 
 DEPTH_OVER_WIDTH = "depth_over_width"
 UNDEFINED_AT = "undefined_at"
+BORDER = "basin_border"
 
 MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
 """The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
@@ -79,6 +89,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     usable_depth: int
     figures: Medians
+    division: Division | None = None
 
     @property
     def state(self) -> State:
@@ -99,7 +110,9 @@ class Verdict:
 class Medians:
     """The figures that the verdict depends on, over the networks of an experiment."""
 
-    def __init__(self, experiment: Experiment, networks: Sequence[Figures]) -> None:
+    def __init__(
+        self, experiment: Experiment, networks: Sequence[Figures], basins: Sequence[Basin] = ()
+    ) -> None:
         block = experiment.network.block
         remembers = isinstance(block, RecurrentBlock) and block.cell == "lstm"
         # The last h of an lstm is the loss's own; what steps hand on is the cell.
@@ -108,7 +121,14 @@ class Medians:
         self.networks = len(networks)
         self.dead = sum(each.dead for each in networks)
         self.overflow = _median_layer([each.overflow for each in networks])
-        self.collapse = _median_layer([each.collapse for each in networks])
+        # Inputs that go different ways are not one: the small are only lost beside the large.
+        own = (division(basins, [each]) for each in networks)
+        self.collapse = _median_layer(
+            [
+                None if ways is not None and ways.gap > APART else each.collapse
+                for ways, each in zip(own, networks, strict=True)
+            ]
+        )
         self.depths_over_widths = _depths_over_widths(experiment.network)
         self._inputs = experiment.mean_square
         self._peak = float(np.median([each.signal_peak[-1] for each in networks]))
@@ -148,19 +168,29 @@ class Medians:
         return (math.log10(last) - math.log10(inputs)) / 2 if known else 0.0
 
 
-def judge(experiment: Experiment, networks: Sequence[Figures]) -> Verdict:
-    """The verdict on the networks of one experiment."""
-    figures = Medians(experiment, networks)
+def judge(
+    experiment: Experiment, networks: Sequence[Figures], basins: Sequence[Basin] | None = None
+) -> Verdict:
+    """The verdict on the networks of one experiment.
+
+    ``basins`` are those of theory; without them they are computed where signals lie so far apart that they
+    matter.
+    """
+    if basins is None:
+        basins = length_basins(experiment) if apart(networks) > APART else ()
+    figures, ways = Medians(experiment, networks, basins), division(basins, networks)
     with np.errstate(invalid="ignore"):
-        findings = tuple(_findings(experiment, figures))
-        return Verdict(findings, _usable_depth(figures), figures)
+        findings = tuple(_findings(experiment, figures, ways))
+        return Verdict(findings, _usable_depth(figures), figures, ways)
 
 
-def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
+def _findings(experiment: Experiment, figures: Medians, ways: Division | None) -> Iterator[Finding]:
+    parted = [] if ways is None else list(_parted(ways))
     if figures.overflow is not None:
         gaps = map(undefined_at, experiment.network.distinct_calls)
         gap = next((each for each in gaps if each is not None), None)
         yield Finding("exploding", figures.overflow, {} if gap is None else {UNDEFINED_AT: gap})
+        yield from parted
         return
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)
@@ -179,6 +209,7 @@ def _findings(experiment: Experiment, figures: Medians) -> Iterator[Finding]:
     narrow = float(figures.depths_over_widths[0])
     if narrow > NARROW and not {"vanishing", "exploding"} & {each.state for each in lost} and not blocked:
         lost.append(Finding("vanishing", None, {DEPTH_OVER_WIDTH: narrow}))
+    lost[:0] = parted  # the reason for what follows
     yield from lost
     sides = len(experiment.network.call.activation.saturates)
     limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
@@ -216,6 +247,21 @@ def _explosions(figures: Medians) -> Iterator[Finding]:
         yield Finding("exploding", None, evidence)
     elif figures.growth > GROWING:
         yield Finding("exploding", None, {"signal_log10_ratio": figures.growth})
+
+
+def _parted(ways: Division) -> Iterator[Finding]:
+    if ways.gap <= APART or ways.smaller <= FEW:
+        return
+    evidence = {
+        BORDER: ways.border,
+        "networks_below": ways.below,
+        "networks_above": ways.above,
+        "networks_in_both": ways.both,
+        "signals_above": ways.rising,
+        "signals_log10_gap": ways.gap,
+    }
+    grows = ways.upper == math.inf and ways.rising > 1 / 2
+    yield Finding("exploding" if grows else "vanishing", None, evidence)
 
 
 def _losses(figures: Medians) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.responses import Response
-from app.core.propagation.statistics import variance_and_correlation
+from app.core.propagation.statistics import moments
 from app.core.propagation.steps import Run, mean, rescaled
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest, squares
@@ -187,7 +187,8 @@ class _Workshop:
             return
         figures, number = self._run.figures, self.number
         self.peak = max(self.peak, largest(z), largest(response.outputs))
-        variance, _ = variance_and_correlation(z, self._inside)
+        variance, _, ends = moments(z, self._inside)
+        figures.ends = ends.reshape(self._network.places, -1).mean(axis=0)
         variance = np.inf if math.isnan(variance) else max(0.0, variance)
         self._heard.append((len(z), len(z) * variance, len(response.outputs), *response.counts))
         rows, spread, units, saturated, dead = (sum(each) for each in zip(*self._heard, strict=True))
@@ -200,7 +201,7 @@ class _Workshop:
 
 def cosine(h: Batch) -> float:
     """The mean cosine over pairs of columns; NaN for one column, and where one is 0."""
-    return variance_and_correlation(h.scaled, h.blocks)[1]
+    return moments(h.scaled, h.blocks).correlation
 
 
 def mean_square(values: Array, blocks: Blocks) -> float:

@@ -59,6 +59,11 @@ class ConvolutionBlock:
         return int(self.size**self.dimensions)
 
     @property
+    def has_edges(self) -> bool:
+        """Whether some positions see zeros beyond the edge."""
+        return self.padding == "zeros" and self.kernel > 1
+
+    @property
     def taps(self) -> int:
         """Positions that one output sees."""
         return int(self.kernel**self.dimensions)

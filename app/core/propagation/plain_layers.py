@@ -14,7 +14,7 @@ from app.core.propagation.linear_maps import LinearMap
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import Normalised
 from app.core.propagation.responses import Response, pulled, respond
-from app.core.propagation.statistics import variance_and_correlation
+from app.core.propagation.statistics import moments
 from app.core.propagation.steps import Run, mean, rescaled
 from app.core.propagation.tall import Batch, largest, product_norm
 
@@ -114,9 +114,8 @@ class PlainLayers:
         return self.network.normalisation.backward(delta, tape.normalised, self._by_row)
 
     def _measure_preactivations(self, number: int, z: Array) -> None:
-        variance, correlation = variance_and_correlation(z, self._blocks)
+        variance, self.figures.correlation[number], self.figures.ends = moments(z, self._blocks)
         self.figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)
-        self.figures.correlation[number] = correlation
         self.figures.signal_peak[number] = np.log10(largest(z))
 
     def _measure_outputs(self, number: int, h: Batch, response: Response) -> None:

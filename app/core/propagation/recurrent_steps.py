@@ -31,7 +31,7 @@ from app.core.propagation.network import GaussianInputs, Network
 from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.recurrent_cells import LongShortTerm, RecurrentCell, cell
 from app.core.propagation.responses import Response
-from app.core.propagation.statistics import Figures, variance_and_correlation
+from app.core.propagation.statistics import Figures, moments
 from app.core.propagation.steps import Run, mean, rescaled
 from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
@@ -145,7 +145,7 @@ class Cells:
         figures, blocks = self._run.figures, self._run.blocks
 
         def measure(z: Array, response: Response) -> None:
-            heard.variances.append(variance_and_correlation(z, blocks)[0])
+            heard.variances.append(moments(z, blocks).variance)
             heard.saturated.append(response.counts.saturated / response.outputs.size)
             heard.dead.append(response.counts.dead / len(response.outputs))
             look(z, response)

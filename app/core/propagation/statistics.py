@@ -43,7 +43,8 @@ class Figures:
     which the inputs are one (`collapse.ONE`). ``arguments`` are the smallest and the largest argument that φ
     had, where φ is a formula. ``matrices`` are the weight_gradient_log10_norm of each of a block's matrices
     by name, ``own`` the figures that only blocks of its kind have. ``signal_peak`` and ``gradient_peak`` are
-    log10 of the largest |z| or |h|, and of the largest |dL/dz|.
+    log10 of the largest |z| or |h|, and of the largest |dL/dz|. ``ends`` is the mean square of each input's
+    pre-activations in the last layer that was reached; plain layers and blocks that measure z have it.
     """
 
     depth: InitVar[int]
@@ -62,6 +63,7 @@ class Figures:
     overflow: int | None = field(init=False, default=None)
     collapse: int | None = field(init=False, default=None)
     arguments: tuple[float, float] | None = field(init=False, default=None)
+    ends: Column | None = field(init=False, default=None)
     matrices: dict[str, Column] = field(init=False)
     own: dict[str, Column] = field(init=False)
 
@@ -105,7 +107,7 @@ class Figures:
 
 
 _PEAKS = ("signal_peak", "gradient_peak")
-_OF_THE_NETWORK = ("overflow", "collapse", "arguments", "matrices", "own")
+_OF_THE_NETWORK = ("overflow", "collapse", "arguments", "ends", "matrices", "own")
 NAMES = tuple(each.name for each in fields(Figures) if each.name not in _OF_THE_NETWORK + _PEAKS)
 """The figures of a layer, in the order they are reported."""
 
@@ -166,8 +168,16 @@ def summarise_matrices(networks: Sequence[Figures]) -> dict[str, Spread]:
     }
 
 
-def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
-    """Both of the pre-activations ``z``, units × B, in two passes over them, every sum in float64.
+class Moments(NamedTuple):
+    """Variance and correlation of pre-activations, and the mean square of each input's."""
+
+    variance: float
+    correlation: float
+    squares: Column
+
+
+def moments(z: Array, blocks: Blocks) -> Moments:
+    """Those of the pre-activations ``z``, units × B, in two passes over them, every sum in float64.
 
     The cosines of all pairs, of each input with itself too, add up to |Σₐ zₐ / |zₐ||².
     """
@@ -179,8 +189,9 @@ def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
         sums, squares = _moments(z, blocks)
     mean, square = float(sums.sum()) / z.size, float(squares.sum())
     variance = float(np.ldexp(square / z.size - mean * mean, 2 * exponent))
+    each = np.ldexp(squares / len(z), 2 * exponent)
     if columns < 2:
-        return variance, math.nan
+        return Moments(variance, math.nan, each)
     weights = 1 / np.sqrt(squares)
 
     def together(block: slice) -> float:
@@ -189,18 +200,18 @@ def variance_and_correlation(z: Array, blocks: Blocks) -> tuple[float, float]:
         return float(part[0])
 
     cosines = sum(blocks.each(len(z), together))
-    return variance, (cosines - columns) / (columns * (columns - 1))
+    return Moments(variance, (cosines - columns) / (columns * (columns - 1)), each)
 
 
 def _moments(z: Array, blocks: Blocks) -> Array:
     """Σ z and Σ z² of each column, 2 × B."""
 
-    def moments(block: slice) -> Array:
+    def added(block: slice) -> Array:
         part = np.zeros((2, z.shape[1]))
         _add_moments(z[block], part)
         return part
 
-    return total(blocks.each(len(z), moments))
+    return total(blocks.each(len(z), added))
 
 
 @compiled("void(f4[:,::1], f8[:,::1])", "void(f8[:,::1], f8[:,::1])")

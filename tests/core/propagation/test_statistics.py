@@ -12,7 +12,7 @@ import pytest
 
 from app.core.arithmetic import Array
 from app.core.propagation.blocks import Blocks
-from app.core.propagation.statistics import variance_and_correlation
+from app.core.propagation.statistics import moments
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -50,7 +50,7 @@ def test_both_agree_with_their_definitions(
 ) -> None:
     z = drawn(units, inputs, together, dtype)
     for elements in (65_536, 16):  # whole, and in many blocks
-        variance, correlation = variance_and_correlation(z, Blocks(inputs, elements=elements))
+        variance, correlation, _ = moments(z, Blocks(inputs, elements=elements))
         expected = by_definition(z)
         assert variance == pytest.approx(expected[0], rel=1e-13)
         assert correlation == pytest.approx(expected[1], abs=1e-14)
@@ -60,7 +60,7 @@ def test_both_agree_with_their_definitions(
 def test_columns_whose_squares_leave_the_range_have_a_correlation(size: float) -> None:
     z = drawn(30, 5, 0.7, FLOAT64)
     with np.errstate(over="ignore", under="ignore"):  # as `propagate` does
-        variance, correlation = variance_and_correlation(size * z, Blocks(5))
+        variance, correlation, _ = moments(size * z, Blocks(5))
     assert correlation == pytest.approx(by_definition(z)[1], abs=1e-14)
     assert variance == (0 if size < 1 else np.inf)
 
@@ -68,13 +68,13 @@ def test_columns_whose_squares_leave_the_range_have_a_correlation(size: float) -
 def test_a_variance_within_the_range_is_found_though_the_sum_of_squares_is_not() -> None:
     z = drawn(30, 5, 0.7, FLOAT64)
     with np.errstate(over="ignore"):  # as `propagate` does
-        variance, _ = variance_and_correlation(np.ldexp(z, 509), Blocks(5))
+        variance, *_ = moments(np.ldexp(z, 509), Blocks(5))
     assert variance == pytest.approx(by_definition(z)[0] * 2.0**1018, rel=1e-13)
 
 
 def test_one_input_has_no_correlation_and_an_input_of_zeros_has_none() -> None:
     z = drawn(30, 4, 0.5, FLOAT64)
-    assert np.isnan(variance_and_correlation(z[:, :1].copy(), Blocks(1))[1])
+    assert np.isnan(moments(z[:, :1].copy(), Blocks(1)).correlation)
     z[:, 2] = 0
     with np.errstate(divide="ignore"):  # as `propagate` does
-        assert np.isnan(variance_and_correlation(z, Blocks(4))[1])
+        assert np.isnan(moments(z, Blocks(4)).correlation)

@@ -1,0 +1,90 @@
+"""Where signals go that start alike: into one basin of the length map or into two.
+
+Where the map q ← σ_w² V(q) + σ_b² has a repelling fixed point, signals below it end in another place than
+those above, at 0 and at infinity for example. A network's own start may lie so near that it is chance, of its
+weights and of each input's size, that decides. What becomes of a signal is told by where its pre-activations'
+mean square is in the end: each input of each network has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from app.core.arithmetic import Array
+from app.core.propagation.statistics import Figures
+from app.core.theory.length_map import Basin
+
+_LEAST, _MOST = 1e-300, 1e300
+
+
+@dataclass(frozen=True)
+class Division:
+    """Two neighbouring basins, and how many of the networks end in which.
+
+    Attributes:
+        border: the variance between them.
+        lower, upper: that to which the signals of each converge.
+        below, above, both: networks all of whose inputs end below the border, above it, or some on each side.
+        gap: decades between the root mean squares of the median signals on the two sides; 0 where one side
+            has none.
+        rising: the share of all signals that end above.
+    """
+
+    border: float
+    lower: float
+    upper: float
+    below: int
+    above: int
+    both: int
+    gap: float
+    rising: float
+
+    @property
+    def smaller(self) -> float:
+        """The share of all signals that is on the side with fewer."""
+        return min(self.rising, 1 - self.rising)
+
+
+def apart(networks: Sequence[Figures]) -> float:
+    """Decades between the root mean squares of the largest and the smallest signal, in the end."""
+    ends = _ends(networks)
+    return float(np.ptp(np.log10(ends))) / 2 if ends is not None else 0.0
+
+
+def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division | None:
+    """How networks divide; of three basins at the border that divides them most evenly."""
+    ends = _ends(networks)
+    if ends is None or len(basins) < 2:
+        return None
+    found = [_at(*pair, ends) for pair in pairwise(basins)]
+    return max(found, key=lambda each: (each.both, min(each.below, each.above)))
+
+
+def _ends(networks: Sequence[Figures]) -> Array | None:
+    """Networks × inputs, within the range of numbers."""
+    ends = [each.ends for each in networks if each.ends is not None]
+    if len(ends) < len(networks):
+        return None
+    return np.clip(np.nan_to_num(np.array(ends), nan=np.inf, posinf=np.inf), _LEAST, _MOST)
+
+
+def _at(lower: Basin, upper: Basin, ends: Array) -> Division:
+    over = ends >= upper.low
+    below, above = int((~over).all(axis=1).sum()), int(over.all(axis=1).sum())
+    gap = 0.0
+    if over.any() and not over.all():
+        gap = float(np.median(np.log10(ends[over])) - np.median(np.log10(ends[~over]))) / 2
+    return Division(
+        upper.low,
+        lower.q_star,
+        upper.q_star,
+        below,
+        above,
+        len(ends) - below - above,
+        gap,
+        float(over.mean()),
+    )
