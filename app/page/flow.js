@@ -10,7 +10,7 @@ import { formPart, SIGMAS } from "./flowform.js";
 import { known } from "./formulas.js";
 import { fromJson, logarithm, toJson } from "./numbers.js";
 import { remember, state } from "./state.js";
-import { badge, judged, layerTable, nouns, part, stateOf, inWords, verdict, worded } from "./verdict.js";
+import { badge, inWords, judged, layerTable, nouns, part, stateOf, verdict, worded } from "./verdict.js";
 import { language, said, spoken, t } from "./words.js";
 
 /** The figures that can be drawn for each layer. */
