@@ -1,14 +1,14 @@
-// Which activation: one of the catalogue's or a formula of one's own, with its parameters.
+// The choice of an activation: one of the catalogue's or the reader's own formula, with its parameters.
 
 import { functionChoice, labelled, mended, problem, sliders, strangers } from "./controls.js";
 import { h } from "./dom.js";
 import { described, firstValues, isFormula, nameOf, textOf } from "./formulas.js";
 import { t } from "./words.js";
 
-/** The choice of the list that is no function of the catalogue. */
+/** The entry of the list that stands for a formula instead of a function of the catalogue. */
 const FORMULA = "formula";
 
-/** Has `own.activation` be the link's where that can be used; else the `usual` one, and what is to be said of it. */
+/** Sets `own.activation` to the link's activation if it can be used, else to `usual`; returns a message in that case. */
 export function usable(own, byName, usual) {
   const named = own.activation ? [own.activation] : [];
   const lost = strangers(named, byName);
@@ -17,9 +17,9 @@ export function usable(own, byName, usual) {
 }
 
 /**
- * The controls of `own.activation`. `changed(fresh)` is called after every change, with true where it is another
- * function. `other` is a choice that is no function, its name and its words. `ready()` waits for what is being looked
- * up.
+ * The controls of `own.activation`. `changed(fresh)` is called after every change, with true if the function is
+ * another one. `other` is an additional choice that is not a function: its name and its text. `ready()` waits for
+ * requests that are under way.
  */
 export function activationPart(own, functions, changed, { label = t("flow.activation"), other = [] } = {}) {
   const parameters = h("div");
@@ -84,7 +84,7 @@ export function activationPart(own, functions, changed, { label = t("flow.activa
     await changed(true);
   }
 
-  /** Sets the controls as the state is. */
+  /** Sets the controls to the state. */
   async function show() {
     const { name } = own.activation;
     field.hidden = !isFormula(name);
@@ -101,7 +101,7 @@ export function activationPart(own, functions, changed, { label = t("flow.activa
     }
   }
 
-  /** The facts about the activation; parameters of a link that do not fit are taken out or given a first value. */
+  /** The facts about the activation; unsuitable parameters of a link are removed or given an initial value. */
   async function looked() {
     const { name, params } = own.activation;
     const needed = isFormula(name) ? await firstValues(name) : {};
@@ -112,7 +112,7 @@ export function activationPart(own, functions, changed, { label = t("flow.activa
   }
 }
 
-/** Those of `params` that are numbers, and wanted. */
+/** Those of `params` that are numbers and belong to the function. */
 function inside(params, wanted) {
   return Object.fromEntries(Object.entries(params).filter(([key, value]) => key in wanted && Number.isFinite(value)));
 }

@@ -4,9 +4,9 @@ import { session } from "./storage.js";
 
 const KEY = "api-key";
 
-/** What went wrong: `kind` chooses the page's sentence, `details` are the service's own. */
+/** A failed request: `kind` selects the page's message, `details` are the service's own. */
 export class Failure extends Error {
-  /** `places` are the fields of the request that the service complains about. */
+  /** `places` are the fields of the request that the service refused. */
   constructor(kind, details = [], places = []) {
     super(kind);
     this.kind = kind;
@@ -33,7 +33,7 @@ function failure(status, problem) {
   return new Failure(BY_STATUS[status] ?? (status >= 500 ? "server" : "refused"), details, places);
 }
 
-/** Whether the reader gave a key. */
+/** Whether the reader has given a key. */
 export const hasKey = () => session.getItem(KEY) !== null;
 
 /** Keeps the key for this tab. */
@@ -48,7 +48,7 @@ export async function send(path, { body, headers = {}, signal } = {}) {
   throw failure(response.status, await response.json().catch(() => ({})));
 }
 
-/** The whole address of a path of the service, which a proxy may show below a prefix. */
+/** The full URL of a path of the service, which a proxy may serve below a prefix. */
 export const address = (path) => new URL(path.slice(1), document.baseURI).href;
 
 async function reached(path, options) {
@@ -59,18 +59,18 @@ async function reached(path, options) {
   }
 }
 
-/** A part of the page, which the network may keep back as it may an answer. */
+/** A file of the page; loading it may fail like a request. */
 export const arrived = (part) =>
   part.catch(() => {
     throw new Failure("unreachable");
   });
 
-/** What `GET path` answers. */
+/** The answer to `GET path`. */
 export async function get(path, options) {
   return (await send(path, options)).json();
 }
 
-/** What `POST path` answers to `body`. `files` are further parts of a form, whose part `request` the body is then. */
+/** The answer to `POST path` with `body`. With `files`, a form is sent, whose part `request` is the body. */
 export async function post(path, body, { files = {}, ...options } = {}) {
   return (await send(path, carried(body, files, options))).json();
 }
@@ -90,7 +90,7 @@ function json(body, options = {}) {
   return { ...options, body: JSON.stringify(body), headers };
 }
 
-/** The result of `POST path`; each event before it goes to `progress`. `files` as for `post`. */
+/** The result of `POST path`; earlier events are passed to `progress`. `files` as for `post`. */
 export async function follow(path, body, { progress, signal, files = {} }) {
   const options = { headers: { Accept: "text/event-stream" }, signal };
   const response = await send(path, carried(body, files, options));
@@ -133,13 +133,13 @@ function once(path) {
   return kept.get(path);
 }
 
-/** All functions, a line each. */
+/** A summary of every function. */
 export const catalogue = async () => (await once("/functions")).functions;
 
 /** All facts about one function of the catalogue. */
 export const facts = (name) => once(`/functions/${name}`);
 
-/** The names that a field of a request takes, `InitName` for example, as the service describes them. */
+/** The allowed values of a field of a request, such as `InitName`, from the OpenAPI document. */
 export async function names(field) {
   return (await once("/openapi.json")).components.schemas[field].enum;
 }

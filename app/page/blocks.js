@@ -1,4 +1,4 @@
-// What depth counts instead of plain layers: blocks of a kind, with what that kind has.
+// Blocks, which depth counts instead of plain layers: the kinds, and the fields of each kind.
 
 import { labelled } from "./controls.js";
 import { h } from "./dom.js";
@@ -11,8 +11,8 @@ const NORMS = ["pre", "post", null];
 const BRANCH = { usual: 1, word: "depth_scaled" };
 
 /**
- * The kinds, and what each has: a number and what it usually is (null is the width), or choices, the usual one first. As the contract of
- * the service has them, which a test compares.
+ * The kinds and their fields: a number with its default (null is the width), or choices, the default first. A test
+ * compares them with the service's contract.
  */
 export const BLOCKS = {
   residual: {
@@ -40,7 +40,7 @@ export const BLOCKS = {
   },
 };
 
-/** What a block's field stands at: the choice or number that was given, else the usual one. */
+/** The value of a block's field: the given choice or number, else the default. */
 function standing({ name, params }, key) {
   const field = BLOCKS[name]?.[key];
   if (!field) return undefined;
@@ -49,13 +49,13 @@ function standing({ name, params }, key) {
   return field[Math.max(0, found)];
 }
 
-/** The number in a field, or the text that is none; an empty one is the usual. */
+/** The number in a field, or its text if that is not a number; the default for an empty field. */
 const typed = (input, usual) => (input.value.trim() ? (number(input.value) ?? input.value) : usual);
 
-/** Whether a block normalises anywhere. */
+/** Whether a block has a normalisation. */
 export const normalises = (block) => Boolean(standing(block, "norm"));
 
-/** The block as a request has it; `wrong` gets the names of fields that are no numbers. */
+/** The block as in a request; the names of fields that are not numbers are added to `wrong`. */
 export function blockOf(block, wrong) {
   const given = Object.keys(block.params).filter((key) => key in BLOCKS[block.name]);
   const pairs = given.map((key) => [key, standing(block, key)]);
@@ -124,7 +124,7 @@ export function blockPart(own, changed) {
     return input;
   }
 
-  /** The word that may stand in the number's place. */
+  /** The word that is allowed instead of a number. */
   function instead(key, { usual, word }, input) {
     const box = h("input", {
       type: "checkbox",

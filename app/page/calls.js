@@ -1,4 +1,4 @@
-// What is on the screen, as calls that anyone can make.
+// The requests behind what is on the screen, to copy.
 
 import { address, hasKey } from "./api.js";
 import { h } from "./dom.js";
@@ -35,7 +35,7 @@ const FORMS = { curl, Python: python };
 
 /** Links to a picture in the forms that the service draws, for a README, a chat or a notebook. */
 export function pictureLinks(path) {
-  if (hasKey()) return []; // a link carries no key
+  if (hasKey()) return []; // a link cannot contain the key
   const forms = { SVG: "svg", PNG: "png", "Vega-Lite": "vl.json" };
   const links = Object.entries(forms).map(([name, form]) =>
     h("a", { href: address(path.replace("vl.json", form)) }, name),
@@ -43,7 +43,7 @@ export function pictureLinks(path) {
   return [t("call.picture"), ...links].flatMap((each) => [each, " "]);
 }
 
-/** The address of a picture of what a request answers. */
+/** The URL of a picture of a request's answer. */
 export function picturePath(name, body, look) {
   return `/plots/${name}.vl.json?${new URLSearchParams({ request: JSON.stringify(body), ...look })}`;
 }

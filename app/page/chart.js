@@ -1,4 +1,4 @@
-// Vega draws what the service specifies. The script is large, so it is asked for after the first text stands.
+// Vega draws the service's specifications. The script is large, so it is loaded after the first text is shown.
 
 import { Failure } from "./api.js";
 import { h } from "./dom.js";
@@ -9,7 +9,7 @@ let tries = 0;
 
 function vega() {
   if (!script) {
-    tries += 1; // a browser remembers what failed under its address
+    tries += 1; // browsers cache the failure of an import by its URL
     script = import(`./vega.js${tries > 1 ? `?try=${tries}` : ""}`).then(() => window.vegaEmbed);
     script.catch(() => (script = null)); // the next drawing tries again
   }
@@ -23,7 +23,7 @@ const OPTIONS = {
   actions: false,
   tooltip: false,
   defaultStyle: false,
-  logLevel: 1, // errors; an empty data set is none
+  logLevel: 1, // errors only: an empty dataset is no reason to warn
 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -32,10 +32,10 @@ export const theme = () => (dark.matches ? "dark" : "light");
 
 const TITLE = { anchor: "start", frame: "group", fontSize: 12, fontWeight: "normal", offset: 6 };
 
-/** Room for the numbers at a y-axis, however long they are. */
+/** Pixels for the labels of a y-axis, enough for the longest. */
 const TICKS = { minExtent: 36, maxExtent: 48, labelLimit: 46 };
 
-/** A panel whose y-title stands over it, where no tick pushes it out of the picture. */
+/** A panel with its y-title above it, where long labels cannot push it out of the picture. */
 export function titledAbove(panel, axis = {}) {
   const copy = structuredClone(panel);
   const heights = [copy, ...(copy.layer ?? []).flatMap((each) => [each, ...(each.layer ?? [])])]
@@ -46,7 +46,7 @@ export function titledAbove(panel, axis = {}) {
   return text ? { ...copy, title: { ...TITLE, text } } : copy;
 }
 
-/** One picture. New data in an unchanged specification is put into the drawn picture, which takes milliseconds. */
+/** One picture. If only the data change, the existing picture is updated, which takes milliseconds. */
 export class Chart {
   #view = null;
   #frame = "";
@@ -54,10 +54,10 @@ export class Chart {
   constructor(element) {
     this.element = element;
     if (!element.firstChild) element.append(h("p", { class: "quiet waiting", role: "status" }, t("chart.loading")));
-    vega().catch(() => {}); // comes while the specification is fetched; whoever draws hears what went wrong
+    vega().catch(() => {}); // loaded while the specification is fetched; drawing reports a failure
   }
 
-  /** Draws; resolves when the picture stands. Throws `Failure` where the library does not come. */
+  /** Draws; resolves when the picture is complete. Throws `Failure` if the library cannot be loaded. */
   async draw({ datasets, ...frame }) {
     const embed = await vega().catch(() => {
       if (!this.#view) this.element.replaceChildren();
@@ -76,18 +76,18 @@ export class Chart {
     this.#frame = key;
   }
 
-  /** Where `value` lies in the panel of this number, in shares of its height from the top. */
+  /** The position of `value` in the panel with this number: the fraction of its height from the top. */
   height(panel, value) {
     const scale = this.#view.scale(`concat_${panel}_y`);
     return scale(value) / Math.max(...scale.range());
   }
 
-  /** Vega's view of what is drawn, or null. */
+  /** Vega's view, or null if nothing is drawn. */
   get view() {
     return this.#view;
   }
 
-  /** The frames of the picture's panels, on the screen. */
+  /** The rectangles of the panels on the screen. */
   panels() {
     const groups = [...this.element.querySelectorAll("svg .mark-group")];
     const panels = groups.filter((each) =>

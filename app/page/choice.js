@@ -1,4 +1,4 @@
-// Which functions are looked at: those of the catalogue to tick, and formulas to type.
+// The choice of functions: checkboxes for the catalogue, and a field for formulas.
 
 import { Failure } from "./api.js";
 import { problem } from "./controls.js";
@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { firstValues, nameOf } from "./formulas.js";
 import { said, t } from "./words.js";
 
-/** The catalogue's functions to tick and find. An event `sync` of the element sets the ticks anew. */
+/** Checkboxes for the catalogue's functions, with a search field. The event `sync` sets the checkboxes to the state. */
 export function choicePart(functions, own, update) {
   const boxes = functions.map(({ name, title }) => {
     const box = h("input", { type: "checkbox", onchange: () => toggle(name, box.checked) });
@@ -95,7 +95,7 @@ export function formulaPart(own, update) {
   }
 }
 
-/** The first of each kind of saturation: on both sides, on both around zero, and on the negative side alone. */
+/** The first function of each kind of saturation: on both sides, on both and zero-centred, on the negative side only. */
 export function introductory(functions) {
   const both = functions.filter(({ saturates }) => saturates.length === 2);
   const found = [

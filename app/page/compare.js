@@ -9,7 +9,7 @@ import { side } from "./sheet.js";
 import { address, remember, state } from "./state.js";
 import { language, said, t } from "./words.js";
 
-const COUNT = 8192; // elements that the cost is measured on
+const COUNT = 8192; // elements for which the cost is measured
 const REPEATS = 3;
 
 const FILTERS = {
@@ -66,17 +66,17 @@ const COLUMNS = [
 const costs = new Map();
 const curves = new Map();
 
-/** The part of the plane that a thumbnail shows, the same for all. */
+/** The part of the plane shown in every thumbnail. */
 const [LEFT, RIGHT, BOTTOM, TOP] = [-4, 4, -2, 4];
 
-/** Curves that the service draws at once. */
+/** Curves per request. */
 const AT_ONCE = 21;
 
 export async function compare(main) {
   const own = state.compare;
   const leaving = new AbortController();
   const loaded = [];
-  const lines = new Map(); // the rows that stand, so that a redrawing wipes no selection
+  const lines = new Map(); // existing rows, so that redrawing keeps the selection
   const heads = COLUMNS.map(head);
   const body = h("tbody");
   const count = h("p", { class: "quiet", role: "status" }, t("loading"));
@@ -247,7 +247,7 @@ function order({ value }, descending) {
   };
 }
 
-/** A function beside those that are looked at already. */
+/** Adds a function to the chosen ones. */
 function nameCell(each) {
   const open = () => {
     const { functions } = state.explore;
@@ -306,7 +306,7 @@ function numberCell(each, { value, digits }) {
 const measurable = (each) =>
   each.parameters.every((parameter) => !parameter.required) || adjustable(each).length > 0;
 
-/** Nanoseconds an element, by the service's own clock: the network is no part of it. */
+/** Nanoseconds per element by the service's own clock, without the network. */
 async function cost({ name }, inputs, signal) {
   const path = `/activate?function=${name}&order=0`;
   const headers = { "Content-Type": "application/x-npy", Accept: "application/x-npy" };

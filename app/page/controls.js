@@ -5,10 +5,10 @@ import { h, math } from "./dom.js";
 import { number, plain, shown } from "./numbers.js";
 import { has, said, t } from "./words.js";
 
-/** What may go better at a second try, with nothing changed. */
+/** Failures after which the same request may succeed. */
 const PASSING = ["busy", "late", "server", "unreachable", "cut", "picture"];
 
-/** Says what went wrong, here; where trying `again` may help, it is offered as a button. */
+/** A message about a failure, with a button to try `again` if that may help. */
 export function problem(error, again) {
   if (!(error instanceof Failure)) throw error;
   if (error.kind === "key") dispatchEvent(new CustomEvent("key-wanted"));
@@ -25,27 +25,27 @@ export function problem(error, again) {
   );
 }
 
-/** Says that a picture cannot be drawn; `redrawn` takes it back. */
+/** A message that a picture cannot be drawn; `redrawn` removes it. */
 export function undrawn(error, again) {
-  const told = problem(error, again);
-  told.dataset.picture = "";
-  return told;
+  const message = problem(error, again);
+  message.dataset.picture = "";
+  return message;
 }
 
-/** Takes away what `message` says of a picture: it is drawn now. */
+/** Removes the message about a picture, which has been drawn now. */
 export const redrawn = (message) => message.querySelector("[data-picture]")?.remove();
 
-/** Takes away what `message` says of a request: it is another one now. */
+/** Removes the message about a request, which has changed. */
 export function outdated(message) {
   for (const each of message.querySelectorAll(".problem:not([data-picture])")) each.remove();
 }
 
-/** Whether the page can set all parameters: numbers with a default. */
+/** Whether the page has controls for all parameters: numbers with a default. */
 export const adjustable = (facts) => facts.parameters.filter((each) => !each.shape && each.default != null);
 
 /**
- * Takes out of `params`, as a link gave them, what no control could mend: names that the function does not have,
- * and values that are no numbers. What was taken out is said.
+ * Removes from a link's `params` what cannot be corrected in a control: unknown names, and values that are not
+ * numbers. Returns messages about them.
  */
 export function mended(facts, params) {
   const known = new Set(adjustable(facts).map(({ name }) => name));
@@ -55,7 +55,7 @@ export function mended(facts, params) {
   return wrong.map((name) => h("p", { class: "problem", role: "alert" }, words(name)));
 }
 
-/** Takes out of a link's functions those that cannot be used here, and says so. */
+/** Removes from a link's functions those that cannot be used here; returns messages about them. */
 export function strangers(functions, byName) {
   const lost = functions.filter(({ name }) => !byName.has(name));
   for (const each of lost) functions.splice(functions.indexOf(each), 1);
@@ -119,14 +119,14 @@ function slider(facts, parameter, params, changed) {
   );
 }
 
-/** A function's card: its name after what stands before it, a cross that takes it away, and what it has below. */
+/** A function's card: a mark, the name, a button to remove it, and the content below. */
 export function card(title, remove, before, ...below) {
   const cross = { type: "button", class: "icon", "aria-label": t("explore.remove", { name: title }), onclick: remove };
   const head = h("div", { class: "row" }, before, h("strong", {}, title), h("button", cross, "×"));
   return h("li", { class: "card" }, head, below);
 }
 
-/** Number fields of a form. `value(key)` is what `own` says, noted in `wrong` where it is no number. */
+/** Number fields of a form. `value(key)` is the value in `own`; it is added to `wrong` if it is not a number. */
 export function reader(own) {
   const wrong = [];
   const value = (key, text = own[key]) => {
@@ -137,7 +137,7 @@ export function reader(own) {
   return { wrong, value };
 }
 
-/** Marks the fields of `form` that are `wrong`; what is to be said of them, with the words of `view`, or null. */
+/** Marks the `wrong` fields of `form`; returns a message with the texts of `view`, or null. */
 export function complaint(form, wrong, view) {
   for (const input of form.querySelectorAll("input[name]"))
     input.setAttribute("aria-invalid", String(wrong.includes(input.name)));
@@ -145,7 +145,7 @@ export function complaint(form, wrong, view) {
   return wrong.length ? new Failure("number", [words.join(", ")]) : null;
 }
 
-/** A choice among functions by their titles. */
+/** A list to choose a function from by its title. */
 export function functionChoice(functions, current, changed, id) {
   const options = functions.map(({ name, title }) => h("option", { value: name }, said(title)));
   return h("select", { id, value: current, onchange: ({ target }) => changed(target.value) }, options);
@@ -156,7 +156,7 @@ export function labelled(text, control, hint) {
   return h("label", { class: "field" }, h("span", {}, text), control, hint && h("small", {}, hint));
 }
 
-/** A cell with a number, all of its digits behind it. */
+/** A cell with a number, and all its digits as a tooltip. */
 export function figure(value, digits) {
   return h("td", { class: "number", title: plain(value) }, shown(value, digits));
 }

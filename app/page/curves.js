@@ -11,7 +11,7 @@ import { heightAt, linesOf, summit, window as shownPart } from "./samples.js";
 import { remember } from "./state.js";
 import { language, said, t } from "./words.js";
 
-/** How a title in Korean says its Latin letters, which there is no room for beside a curve. */
+/** The reading of Latin letters in a Korean title, for which there is no room beside a curve. */
 const READING = /\([가-힣\s]+\)$/;
 
 /** Least pixels between two names beside the curves. */
@@ -89,8 +89,8 @@ export function picturePart(own, functions) {
     links,
   );
 
-  let look = null; // the hues and dashes that curves take in turn
-  let lines = []; // the samples of each function that is drawn
+  let look = null; // the colours and dashes of the curves, in order
+  let lines = []; // the samples of each drawn function
 
   const chosen = () => own.functions.filter(({ name }) => functions.get(name).kind === "elementwise");
   const subtracted = () => (chosen().length === 2 ? difference(...chosen()) : null);
@@ -113,7 +113,7 @@ export function picturePart(own, functions) {
     return { box, element: h("label", { class: "chip" }, box, t(words)) };
   }
 
-  /** Gives each function's card the hue and the dashes that its curve has. */
+  /** Shows the curve's colour and dashes in each function's card. */
   function tint() {
     const drawn = curves();
     for (const swatch of document.querySelectorAll(".swatch[data-index]")) {
@@ -152,7 +152,7 @@ export function picturePart(own, functions) {
       const parts = [0, 1, 2].map((order) => shownPart(lines.map((each) => each[order])));
       whole.element.hidden = !parts.some(Boolean);
       tint();
-      follow(); // the figures need no picture
+      follow(); // the values do not need the picture
       await chart.draw(bare(spec, own.whole ? [] : parts));
       message.replaceChildren();
     } catch (error) {
@@ -189,7 +189,7 @@ export function picturePart(own, functions) {
     );
   }
 
-  /** Shows at once what lies between the samples, and asks when nothing has moved for a while. */
+  /** Shows interpolated values at once, and asks the service when the pointer rests. */
   function follow() {
     mark();
     const drawn = curves();
@@ -210,7 +210,7 @@ export function picturePart(own, functions) {
     if (x !== undefined) at(x);
   }
 
-  /** Both ends are read together: one may be right only beside the other. */
+  /** Both ends are read together, as each is valid only in relation to the other. */
   function widen() {
     const [low, high] = ends.map(({ value }) => number(value));
     const right = Number.isFinite(low) && Number.isFinite(high) && low < high;
@@ -225,7 +225,7 @@ export function picturePart(own, functions) {
     draw();
   }
 
-  /** Puts the cursor's line, its dots, the names and the two fields where they belong. */
+  /** Places the cursor's line, its dots, the names and the two fields. */
   function mark() {
     if (document.activeElement !== exact) exact.value = shown(own.x, 12);
     place.value = own.x;
@@ -283,7 +283,7 @@ export function picturePart(own, functions) {
     }
   }
 
-  /** Where a curve leaves the first panel on the right, or its top or bottom before. */
+  /** Where a curve leaves the first panel: at its right end, or before at the top or bottom. */
   function ending(pieces, down) {
     const y = heightAt(pieces, own.high);
     const inside = down(0, y);
@@ -313,7 +313,7 @@ export function picturePart(own, functions) {
   };
 }
 
-/** A cell with a number read off the samples, or nothing. */
+/** A cell with an interpolated number, or empty. */
 function about(value) {
   return Number.isFinite(value) ? h("td", { class: "number pale" }, `≈ ${shown(value, 4)}`) : null;
 }
@@ -335,9 +335,9 @@ function named(name, params) {
 }
 
 /**
- * The specification without what stands elsewhere: the functions' cards are the legend, the last panel has the
- * x-axis, and titles stand over their panels, where no tick however long pushes them out. `parts` are the parts of
- * the y-axes that are shown.
+ * The specification without what is shown elsewhere: the functions' cards are the legend, only the last panel has the
+ * x-axis, and titles are above their panels, where long labels cannot push them out. `parts` are the visible parts of
+ * the y-axes.
  */
 function bare(spec, parts) {
   const panels = JSON.parse(JSON.stringify(spec.vconcat, (key, value) => (key === "legend" ? null : value)));
@@ -351,7 +351,7 @@ function bare(spec, parts) {
   return { ...spec, spacing: 14, vconcat: titled };
 }
 
-/** A line of this hue and these dashes, as a background. */
+/** A line of this colour and these dashes, as a background. */
 function dashed(hue, [on, off]) {
   return off ? `repeating-linear-gradient(90deg, ${hue} 0 ${on}px, transparent ${on}px ${on + off}px)` : hue;
 }

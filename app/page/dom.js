@@ -31,7 +31,7 @@ function set(child) {
   });
 }
 
-const LONG = 9; // characters of a number beyond which it is shortened, with all digits behind it
+const LONG = 9; // characters beyond which a number is shortened, with all digits as a tooltip
 
 /** A formula as a MathML element; `block` sets it large, on a line of its own. */
 export function math(markup, { block = false } = {}) {
@@ -45,10 +45,10 @@ export function math(markup, { block = false } = {}) {
   return node;
 }
 
-/** Milliseconds after which a pointer or a slider rests: then the service is asked. */
+/** Milliseconds without movement after which the service is asked. */
 const REST = 150;
 
-/** Runs `work` for the last of the calls, when no other has come for a while; `stop` forgets what waits. */
+/** Runs `work` for the last of several calls, after a pause without calls; `stop` cancels a pending one. */
 export function rested(work) {
   let timer = 0;
   const stop = () => clearTimeout(timer);

@@ -63,13 +63,13 @@ export async function explore(main) {
   async function chosen() {
     own.focus = Math.max(0, Math.min(own.focus, own.functions.length - 1));
     const given = own.functions.some(({ params }) => Object.keys(params).length);
-    const drawing = given ? null : moved(); // beside the facts, if these cannot change it
-    const told = await Promise.allSettled(own.functions.map(described));
-    const all = told.map(({ value }, index) => value ?? { ...byName.get(own.functions[index].name), parameters: [] });
-    const refused = told.filter(({ reason }) => reason).map(({ reason }) => problem(reason, update));
+    const drawing = given ? null : moved(); // at the same time as the facts, if these cannot change it
+    const settled = await Promise.allSettled(own.functions.map(described));
+    const all = settled.map(({ value }, index) => value ?? { ...byName.get(own.functions[index].name), parameters: [] });
+    const refused = settled.filter(({ reason }) => reason).map(({ reason }) => problem(reason, update));
     notes.replaceChildren(
       ...refused,
-      ...all.flatMap((each, index) => (told[index].value ? mended(each, own.functions[index].params) : [])),
+      ...all.flatMap((each, index) => (settled[index].value ? mended(each, own.functions[index].params) : [])),
     );
     cards.replaceChildren(...all.map(drawn));
     picture.tint();
@@ -103,7 +103,7 @@ export async function explore(main) {
   }
 }
 
-/** What is known about one of the chosen functions. */
+/** The facts about one of the chosen functions. */
 function aboutPart(own, byName, focused) {
   const tabs = h("div", { class: "segments", role: "group", "aria-label": t("explore.which") });
   const sheet = h("div");
@@ -116,7 +116,7 @@ function aboutPart(own, byName, focused) {
   let timer = 0;
   return { element, show, moved };
 
-  /** What is told of a formula depends on its parameters. */
+  /** A formula's facts depend on its parameters. */
   function moved() {
     clearTimeout(timer);
     if (isFormula(own.functions[own.focus]?.name ?? "")) timer = setTimeout(show, 400);

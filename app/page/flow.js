@@ -1,4 +1,4 @@
-// Gradient flow: a network's controls, its picture as it is computed, the verdict, and remedies that apply themselves.
+// Gradient flow: a network's controls, its picture while it is computed, the verdict, and remedies to apply.
 
 import { usable } from "./activation.js";
 import { catalogue, follow, names, post } from "./api.js";
@@ -10,16 +10,16 @@ import { formPart, SIGMAS } from "./flowform.js";
 import { known } from "./formulas.js";
 import { fromJson, logarithm, toJson } from "./numbers.js";
 import { remember, state } from "./state.js";
-import { badge, judged, layerTable, nouns, part, stateOf, told, verdict, worded } from "./verdict.js";
+import { badge, inWords, judged, layerTable, nouns, part, stateOf, verdict, worded } from "./verdict.js";
 import { language, said, spoken, t } from "./words.js";
 
-/** What may be drawn of each layer. */
+/** The figures that can be drawn for each layer. */
 const FIGURES = ["gradient", "activation_mean"];
 
-/** Networks that a picture tells apart. */
+/** The most networks in one picture. */
 const MOST = 7;
 
-/** The initialisation that a new tab begins with: each activation's own. */
+/** The initial choice of initialisation: the one that suits the activation. */
 const USUAL = "fair";
 
 export async function flow(main) {
@@ -35,7 +35,7 @@ export async function flow(main) {
   own.also = own.also.filter(({ activation }) => byName.has(String(activation)));
   if (own.init !== SIGMAS && !inits.includes(own.init)) own.init = USUAL;
 
-  const runs = []; // what was simulated, and what is being: {change, body, label, medians, answer}
+  const runs = []; // finished and running simulations: {change, body, label, medians, answer}
   let stopping = null;
   const form = formPart(own, functions, { inits, normalizations }, { run: start, changed });
   const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("flow.picture.layer") });
@@ -106,13 +106,13 @@ export async function flow(main) {
     unwatch();
   };
 
-  /** From the controls: a network of its own, drawn alone. */
+  /** Started from the controls: a new network, drawn alone. */
   function start() {
     own.change = null;
     return run();
   }
 
-  /** Simulates the network of the controls; `first` are bodies of others, to be drawn before it. */
+  /** Simulates the network in the controls; `first` are the requests of others, which are drawn before it. */
   async function run(first = []) {
     stopping?.abort();
     const turn = new AbortController();
@@ -120,7 +120,7 @@ export async function flow(main) {
     remember();
     const body = form.read();
     if (!body) return;
-    const refused = []; // what the service said of those before it
+    const refused = []; // messages about those before it
     for (const each of first.filter((other) => !same(other, body))) {
       if (await simulate(each, null, turn)) runs.at(-1).kept = true;
       else refused.push(...message.children);
@@ -132,11 +132,11 @@ export async function flow(main) {
     const undo = () => runs.splice(0, runs.length, ...before);
     const whole = await simulate(body, null, turn, undo, note);
     message.append(...refused);
-    if (whole && !ghosts.length) runs[0].kept = true; // the first stays beside those that follow
+    if (whole && !ghosts.length) runs[0].kept = true; // the first one is kept when others are added
     if (whole && own.change) await simulate(changedBy(body, own.change), own.change, turn);
   }
 
-  /** Writes into the address which networks are drawn beside that of the controls. */
+  /** Writes to the address which networks are drawn besides the one in the controls. */
   function note() {
     own.also = runs.filter((each) => each.answer && !each.change && each !== asked()).map(({ body }) => body);
     remember();
@@ -152,12 +152,12 @@ export async function flow(main) {
     await simulate(changedBy(asked().body, change), change, stopping);
   }
 
-  /** The network that the controls describe, or did when it was simulated. */
+  /** The network in the controls, as they are or were when it was simulated. */
   function asked() {
     return runs.findLast(({ change }) => !change);
   }
 
-  /** Takes the network with a remedy away. */
+  /** Removes the network with a remedy. */
   function unapply() {
     const at = runs.findIndex(({ change }) => change);
     if (at >= 0) runs.splice(at, 1);
@@ -175,13 +175,13 @@ export async function flow(main) {
     show();
   }
 
-  /** Runs and draws; `answered` is called before it draws, or `undo`, which brings back what was there. */
+  /** Simulates and draws; calls `answered` before drawing, or on failure `undo`, which restores the former state. */
   async function simulate(body, change, turn, undo = unapply, answered = () => {}) {
     const each = {
       body,
       change,
       kept: false,
-      label: change ? t("flow.with", { change: told(change, functions) }) : labelled(body),
+      label: change ? t("flow.with", { change: inWords(change, functions) }) : labelled(body),
       medians: null,
       answer: null,
     };
@@ -199,7 +199,7 @@ export async function flow(main) {
         progress: (event) => advance(each, event),
       });
       status.textContent = t("flow.done", { state: stateOf(each.answer.verdict.state, nouns(body)) });
-      status.className = "unseen"; // the verdict below says it to those who see
+      status.className = "unseen"; // sighted readers have the verdict below
     } catch (error) {
       if (turn !== stopping) return false; // another run has begun
       status.textContent = error.kind === "cancelled" ? t("flow.cancelled") : "";
@@ -220,7 +220,7 @@ export async function flow(main) {
     bar.value = percent;
     status.textContent = t(`flow.${now}Stage`, { percent });
     if (!medians) return;
-    if (!each.medians) show(); // the first figures: an earlier verdict goes
+    if (!each.medians) show(); // the first figures replace an earlier verdict
     each.medians = medians.map(fromJson);
     draw();
   }
@@ -244,7 +244,7 @@ export async function flow(main) {
     ];
     verdicts.replaceChildren(...done.map((each) => verdict(each, done.length > 1 && buttons(each))));
     const look = { theme: theme(), lang: language, width: 720 };
-    const alone = done.length === 1; // an address draws one network
+    const alone = done.length === 1; // a picture's URL holds one network
     links.replaceChildren(...(alone ? pictureLinks(picturePath("gradient-flow", done[0].body, look)) : []));
     const now = asked();
     remedies.replaceChildren(...(now?.answer ? remedyPart(now, own.change) : []));
@@ -263,7 +263,7 @@ export async function flow(main) {
           "aria-pressed": String(JSON.stringify(change) === JSON.stringify(chosen)),
           onclick: () => apply(change),
         },
-        h("strong", {}, told(change, functions)),
+        h("strong", {}, inWords(change, functions)),
         h("span", {}, `log₁₀ ${before} → ${logarithm(fromJson(after))}`),
         badge(then, nouns(body)),
       ),
@@ -285,14 +285,14 @@ export async function flow(main) {
     return h("button", attributes, t("flow.keep"));
   }
 
-  /** A network in few words: what may differ from one to the next. */
+  /** A short label of a network: whatever may differ between networks. */
   function labelled({ activation, params, depth, width, init, ...rest }) {
     const given = Object.entries(params ?? {}).map(([name, value]) => `${name} ${value}`);
     const sizes = Array.isArray(width) ? width.join("–") : `${depth} × ${width}`;
-    const start = typeof init === "object" ? told(init, functions) : spoken("init", init);
+    const start = typeof init === "object" ? inWords(init, functions) : spoken("init", init);
     const { networks, seed, ...parts } = rest;
     const more = Object.entries(parts).map(([key, value]) =>
-      value?.scale || value?.rate ? told({ [key]: value }, functions) : part(key, value, functions),
+      value?.scale || value?.rate ? inWords({ [key]: value }, functions) : part(key, value, functions),
     );
     return [titled(activation), ...given, sizes, start, ...more].join(" · ");
   }
@@ -316,19 +316,19 @@ export async function flow(main) {
 
 const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
 
-/** The service's picture of these runs, each finished or under way. */
+/** The service's picture of these runs, finished or running. */
 async function picture(runs, figure, width) {
   const networks = runs.map(({ label, medians, answer }, index) => ({
     label,
     answer: answer ? drawn(answer) : partly(medians),
-    faint: index < runs.length - 1, // what was there before the last
+    faint: index < runs.length - 1, // all but the last one
   }));
   const look = { figure, theme: theme(), lang: language, width: Math.max(180, width - 70), height: 320 };
   const { title, ...spec } = await post(`/plots/gradient-flow-answers.vl.json?${new URLSearchParams(look)}`, { networks });
   return titledAbove(spec);
 }
 
-/** What is drawn of an answer. */
+/** The part of an answer that is drawn. */
 function drawn({ layers, theory, gradient: { underflow } }) {
   return {
     layers: layers.map(({ layer, gradient_log10_rms, cell_gradient_log10_rms, activation_mean }) => ({
@@ -342,7 +342,7 @@ function drawn({ layers, theory, gradient: { underflow } }) {
   };
 }
 
-/** The same of a run under way, of which there are medians. */
+/** The same for a running simulation, from its medians so far. */
 function partly(medians) {
   const spread = (value) => ({ median: value, low: value, high: value });
   return {
@@ -350,7 +350,7 @@ function partly(medians) {
   };
 }
 
-/** `body` with `change`; another activation comes with its own parameters. */
+/** `body` with `change`; a new activation replaces the parameters as well. */
 function changedBy(body, change) {
   const { params, ...rest } = body;
   return { ...rest, ...(change.activation || !params ? {} : { params }), ...change };

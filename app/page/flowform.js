@@ -6,10 +6,10 @@ import { complaint, labelled, problem, reader } from "./controls.js";
 import { h } from "./dom.js";
 import { spoken, t } from "./words.js";
 
-/** The initialisation that is σ_w and σ_b of one's own. */
+/** The initialisation given by the reader's own σ_w and σ_b. */
 export const SIGMAS = "sigmas";
 
-/** The controls. `read` gives the request they describe, or null after marking what cannot be read. */
+/** The controls. `read` returns their request, or null after marking invalid fields. */
 export function formPart(own, functions, names, { run, changed }) {
   const message = h("div");
   const activation = activationPart(own, functions, changed);
@@ -78,7 +78,7 @@ export function formPart(own, functions, names, { run, changed }) {
 
   async function submit(event) {
     event.preventDefault();
-    await activation.ready(); // a formula just typed is still being looked up
+    await activation.ready(); // the facts of a new formula may still be loading
     run();
   }
 
@@ -88,7 +88,7 @@ export function formPart(own, functions, names, { run, changed }) {
     changed();
   }
 
-  /** Shows the fields that this network has. */
+  /** Shows the fields that apply to this network. */
   function arrange() {
     const recurrent = own.block?.name === "recurrent";
     sigmas.hidden = own.init !== SIGMAS;
@@ -104,7 +104,7 @@ export function formPart(own, functions, names, { run, changed }) {
     return own.width.split(/[\s,;×]+/).filter(Boolean);
   }
 
-  /** Whether this network has the field, and it is filled. */
+  /** Whether the field applies to this network and is filled in. */
   function given(key) {
     return own[key].trim() !== "" && !fields[key].hidden;
   }

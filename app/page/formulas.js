@@ -1,25 +1,25 @@
-// Functions by formula: what the page knows of them before it asks, and their card.
+// Functions given by formulas: names, parameters and cards.
 
 import { facts, Failure, post } from "./api.js";
 
 const PREFIX = "formula:";
 
-/** Most names that a formula may have beside x. */
+/** The most parameters of a formula. */
 const MOST = 20;
 
-/** A formula's first value of a parameter, and where its slider ends. */
+/** The initial value of a formula's parameter, and the ends of its slider. */
 const [USUAL, LOW, HIGH] = [1, -3, 3];
 
 /** Whether a function is a formula, by its name. */
 export const isFormula = (name) => name.startsWith(PREFIX);
 
-/** The name of a formula as somebody types it. */
+/** The function's name for a typed formula. */
 export const nameOf = (text) => PREFIX + text.trim().replace(/^formula:\s*/, "");
 
 /** The formula as it was typed. */
 export const textOf = (name) => name.slice(PREFIX.length);
 
-/** What the catalogue says of each function by its name, formulas included. */
+/** The catalogue's entry of each function by name, formulas included. */
 export function known(functions) {
   const byName = new Map(functions.map((each) => [each.name, each]));
   return {
@@ -51,7 +51,7 @@ function parameters({ parameters: names }) {
   }));
 }
 
-/** The formula's parameters with a first value each. */
+/** The formula's parameters with initial values. */
 export async function firstValues(name) {
   const params = Object.fromEntries(likely(textOf(name)).map((each) => [each, USUAL]));
   if (!Object.keys(params).length) return asked(name);
@@ -63,16 +63,16 @@ export async function firstValues(name) {
   }
 }
 
-/** Names in a formula that look like parameters: no function's and no argument's. */
+/** Names in a formula that look like parameters: neither functions nor named arguments. */
 function likely(text) {
   const words = text.match(/(?<![\w.])[A-Za-z_]\w*\b(?!\s*(\(|=(?!=)))/g) ?? [];
   return [...new Set(words)].filter((each) => !WORDS.has(each));
 }
 
-/** Words of the language of formulas that may stand where a parameter does. */
+/** Words of the formula language that may occur where a parameter may. */
 const WORDS = new Set(["x", "pi", "inf", "if", "else", "and", "or", "not"]);
 
-/** The same, asked for: the service says in which column the next one stands. */
+/** The same from the service, whose errors give the column of the next one. */
 async function asked(name) {
   const params = {};
   for (let tries = 0; tries <= MOST; tries += 1) {
@@ -88,14 +88,14 @@ async function asked(name) {
   throw new Failure("refused");
 }
 
-/** The name in the formula that has no value yet, if that is what is wrong. */
+/** The parameter without a value, if that is the error. */
 function nameless({ places, details }, text) {
   const [, column] = /column (\d+)/.exec(details[0] ?? "") ?? [];
   if (!column || places[0]?.[1] !== "params") return null;
   return /^[A-Za-z_]\w*/.exec(text.slice(column - 1))?.[0] ?? null;
 }
 
-/** The difference of two functions as a formula; null where the service has no word for one. */
+/** The difference of two functions as a formula; null if one cannot be used in formulas. */
 export function difference(one, two) {
   const shared = Object.keys(one.params).some(
     (key) => isFormula(one.name) && isFormula(two.name) && key in two.params && two.params[key] !== one.params[key],

@@ -1,4 +1,4 @@
-// Begins: the frame around the views, and which of them is open.
+// The entry point: the frame around the views, and the choice of the open one.
 
 import { arrived, keep } from "./api.js";
 import { problem } from "./controls.js";
@@ -7,12 +7,12 @@ import { address, read, settle, state, VIEWS } from "./state.js";
 import { session } from "./storage.js";
 import { choose, language, other, t } from "./words.js";
 
-/** Where each view's file is; it is called like the view, and what it exports too. */
+/** The file of each view; the file and its export are named like the view. */
 const FILES = { learn: "./learn/learn.js", train: "./train/train.js", verify: "./verify/verify.js" };
 
-/** In another page's frame there are the scenes alone, and nothing is asked for. */
+/** Embedded in another page, only the scenes are shown, and no key is asked for. */
 const embedded = new URLSearchParams(location.search).get("embed") === "1";
-const SAVED = "state"; // what the address does not hold survives a reload and the switch of language
+const SAVED = "state"; // keeps what the address does not hold across a reload or a switch of language
 
 const main = document.querySelector("main");
 const links = VIEWS.map((view) => h("a", { href: address(view) }, t(`view.${view}`)));
@@ -25,7 +25,7 @@ document.title = t("page.title");
 const skip = document.querySelector(".skip");
 skip.textContent = t("page.skip");
 skip.addEventListener("click", (event) => {
-  event.preventDefault(); // the fragment is the view's
+  event.preventDefault(); // the fragment belongs to the view
   main.focus();
 });
 const nav = document.querySelector("nav");
@@ -43,7 +43,7 @@ document
   );
 
 function switched() {
-  settle(); // the page opens anew at its address
+  settle(); // the page is loaded again at its address
   choose(other);
 }
 
@@ -68,12 +68,12 @@ async function show() {
     if (turn === opened) close = closing;
     else closing();
   } catch (error) {
-    root.replaceChildren(problem(error, () => location.reload())); // a file that did not come is not asked for again
+    root.replaceChildren(problem(error, () => location.reload())); // browsers do not load a failed module again
   }
 }
 
 for (const [index, link] of links.entries()) {
-  // An address of the moment, so that what was set in another view is still there.
+  // The current address, so that settings of other views are kept.
   link.addEventListener("pointerdown", () => (link.href = address(VIEWS[index])));
   link.addEventListener("focus", () => (link.href = address(VIEWS[index])));
   link.addEventListener("click", settle);

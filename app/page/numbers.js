@@ -1,13 +1,13 @@
-// Numbers as people write them, as files hold them, and as JSON carries them.
+// Numbers as people write them, in files, and in JSON.
 
 import { Failure } from "./api.js";
 
-/** Most numbers that the page takes: it shows them, which a program need not. */
+/** The most numbers that the page accepts, as it has to show them. */
 export const MOST = 100_000;
 
 const WORDS = { nan: NaN, inf: Infinity, infinity: Infinity, "∞": Infinity };
 
-/** The number that `text` says, or undefined: `3e-4`, `−1`, `inf`, `NaN`. */
+/** The number in `text`, or undefined: `3e-4`, `−1`, `inf`, `NaN`. */
 export function number(text) {
   const plain = text.trim().replace("−", "-").replace(/^\+/, "");
   const [sign, rest] = plain.startsWith("-") ? [-1, plain.slice(1)] : [1, plain];
@@ -17,8 +17,8 @@ export function number(text) {
 }
 
 /**
- * Numbers out of text: one line, or rows of one length. A first line without a number is a heading. Throws
- * `Failure` that names the first line that cannot be read.
+ * Numbers in text: one line, or rows of equal length. A first line without a number is a heading. Throws `Failure`
+ * with the number of the first line that cannot be read.
  */
 export function parse(text) {
   const lines = text.split(/\r?\n/).map((line, index) => ({ line: index + 1, cells: cells(line) }));
@@ -32,7 +32,7 @@ export function parse(text) {
   return rows;
 }
 
-/** The cells of a line. Where semicolons or tabs part them, a comma inside of one is a decimal mark: `1,5;2,5`. */
+/** The cells of a line. If they are separated by semicolons or tabs, a comma is a decimal mark: `1,5;2,5`. */
 function cells(line) {
   const parts = line.split(/[;\t]/).map((each) => each.trim());
   const decimal = parts.length > 1 && parts.every((each) => !/[\s,]/.test(each.replace(DECIMAL, "")));
@@ -46,7 +46,7 @@ function unreadable(line) {
   throw new Failure("unreadable", [String(line)]);
 }
 
-/** The text of a dropped or chosen file: CSV and plain text as they are, `.npy` written out. */
+/** The text of a dropped or chosen file: CSV and plain text as they are, `.npy` converted to text. */
 export async function textOf(file) {
   if (file.size > 30 * MOST) throw new Failure("many");
   return file.name.endsWith(".npy") ? written(npy(await file.arrayBuffer())) : file.text();
@@ -88,7 +88,7 @@ function half(view, place, little) {
   return sign * 2 ** (Math.max(exponent, 1) - 25) * (fraction + (exponent ? 1024 : 0));
 }
 
-/** bfloat16, the upper half of a binary32, which NumPy saves as two bytes of no kind. */
+/** bfloat16, the upper half of a binary32, which NumPy saves as two raw bytes. */
 function brain(view, place, little) {
   const bits = new DataView(new ArrayBuffer(4));
   bits.setUint16(0, view.getUint16(place, little));
@@ -96,7 +96,7 @@ function brain(view, place, little) {
 }
 
 /**
- * An `.npy` array, its last axis first to change;
+ * An `.npy` array in row-major order;
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 export function npy(buffer) {
@@ -126,7 +126,7 @@ export function npy(buffer) {
   return { shape, values: Array.from({ length: count }, (_, index) => placed(index)) };
 }
 
-/** Where the element lies in memory whose first axis is the first to change. */
+/** The position of the element in column-major order. */
 function transposed(index, shape) {
   let rest = index;
   let place = 0;
@@ -141,7 +141,7 @@ function transposed(index, shape) {
 /** Numbers as an `.npy` file of float64. */
 export function toNpy(values) {
   const header = `{'descr': '<f8', 'fortran_order': False, 'shape': (${values.length},), }`;
-  const padded = `${header.padEnd(117)}\n`; // to the next multiple of 64 bytes, the ten before it counted
+  const padded = `${header.padEnd(117)}\n`; // padded to a multiple of 64 bytes, including the ten bytes before it
   const head = new Uint8Array([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, padded.length, 0]);
   return new Blob([head, padded, new Float64Array(values)]);
 }
@@ -152,13 +152,13 @@ export function toJson(values) {
   return Number.isFinite(values) ? values : String(values);
 }
 
-/** A number of the service's JSON: those that JSON has no word for are strings. */
+/** A number in the service's JSON, in which non-finite numbers are strings. */
 export const fromJson = (value) => (value == null ? NaN : Number(value));
 
-/** All digits, as a program would read them back. */
+/** All digits, so that a program reads back the same number. */
 export const plain = (value) => (Object.is(value, -0) ? "-0" : String(value));
 
-/** A number to be read by people: `digits` significant ones, a true minus sign, no sign for zero. */
+/** A number for people: `digits` significant ones, a true minus sign, no sign for zero. */
 export function shown(value, digits = 6) {
   if (value == null || Number.isNaN(value)) return value == null ? "–" : "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -170,7 +170,7 @@ export function shown(value, digits = 6) {
   return short.replace(/-/g, "−");
 }
 
-/** A logarithm to be read by people, to two decimals at most: what was simulated is not known more closely. */
+/** A logarithm for people, to two decimals at most, which is the accuracy of a simulation. */
 export const logarithm = (value) => shown(Number.isFinite(value) ? Number(value.toFixed(2)) + 0 : value, 5);
 
 function scientific(value, digits) {

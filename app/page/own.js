@@ -7,8 +7,8 @@ import { fromJson, parse, plain, textOf, toJson } from "./numbers.js";
 import { LONGEST, remember } from "./state.js";
 import { said, t } from "./words.js";
 
-const SHOWN = 200; // numbers that are written out
-const WIDEST = 8; // longest row whose Jacobian is
+const SHOWN = 200; // the most numbers that are shown
+const WIDEST = 8; // the longest row whose Jacobian is shown
 
 /** Values and slopes at the reader's own numbers. */
 export function numbersPart(own, byName, changed) {
@@ -97,7 +97,7 @@ export function numbersPart(own, byName, changed) {
     }
   }
 
-  /** Results of another function or other parameters are computed anew. */
+  /** Computes the results again for another function or other parameters. */
   function stale() {
     if (!own.functions.length) results.replaceChildren();
     else if (own.numbers.trim()) compute();
@@ -120,7 +120,7 @@ export function numbersPart(own, byName, changed) {
       const given = parse(own.numbers);
       if (given.length && own.numbers.length <= LONGEST) inputs = given;
     } catch {
-      // What cannot be read is told where it stands; the call keeps to the cursor.
+      // The error is shown at the field; the call stays that of the cursor.
     }
     return { path: "/activate", body: asked(inputs) };
   }
@@ -184,7 +184,7 @@ function perElement(inputs, { outputs, derivative, second_derivative: second }) 
   };
 }
 
-/** A function that mixes a row: each output with its derivatives by all inputs of its row. */
+/** For a function that mixes a row: each output with its derivatives with respect to all inputs of the row. */
 function perRow(inputs, { outputs, derivative }) {
   const matrix = (each, axes) => (axes ? each : [each]);
   const many = Array.isArray(inputs[0]);

@@ -19,7 +19,7 @@ export async function phase(main) {
   const own = state.phase;
   const functions = (await catalogue()).filter(({ kind }) => kind === "elementwise");
   const byName = known(functions);
-  // The first that saturates around zero: the one that the theory was first told for.
+  // The first zero-centred one that saturates: the theory was first developed for it.
   const lost = usable(own, byName, (functions.find(aroundZero) ?? functions[0]).name);
 
   const drawing = h("div", { class: "drawing diagram", role: "img" });
@@ -34,7 +34,7 @@ export async function phase(main) {
     labelled(t(key === "sigma_w" ? "phase.most_w" : "phase.most_b"), field(own, key, drawAgain)),
   );
   const point = pointPart(own, mark);
-  // Before there is a range, whoever finds one draws.
+  // Without a range nothing is drawn yet: finding one draws.
   const activation = activationPart(own, functions, (fresh) => (fresh || own.sigma_w) && chosen(fresh));
   let cells = [];
 
@@ -60,28 +60,28 @@ export async function phase(main) {
   stage.addEventListener("pointerleave", () => point.leave());
   stage.addEventListener("click", (event) => pin(cellAt(event)));
   const draw = latest(drawOnce);
-  // One after the other, so that a range found late is not that of the activation before.
+  // One after the other, so that a late range does not belong to the activation before.
   const widening = latest(widenAndDraw);
-  let anew = false; // whether the activation is another one since the range was found
+  let outdated = false; // whether the activation has changed since the range was found
   await activation.ready();
   if (own.sigma_w) await drawAgain();
   else await chosen(true);
   return watch(stage, draw);
 
-  /** Another activation, or other parameters of it: the critical line lies elsewhere. */
+  /** Called for another activation or other parameters: the critical line has moved. */
   function chosen(fresh) {
-    anew ||= fresh;
+    outdated ||= fresh;
     return widening();
   }
 
   async function widenAndDraw() {
-    const fresh = anew;
-    anew = false;
+    const fresh = outdated;
+    outdated = false;
     await widen(fresh);
     await drawAgain();
   }
 
-  /** A range that holds the critical σ_w of the activation; a range that does is left as it is unless it is fresh. */
+  /** Finds a range that contains the activation's critical σ_w; keeps the present one if it does and is not outdated. */
   async function widen(fresh) {
     try {
       const { name, params } = own.activation;
@@ -156,7 +156,7 @@ export async function phase(main) {
     if (cell) point.set(cell);
   }
 
-  /** Puts the marker where the figures are from. */
+  /** Places the marker at the point of the figures. */
   function mark({ sigma_w, sigma_b }) {
     const [panel] = chart.panels();
     marker.hidden = !panel || !cells.length;
@@ -173,7 +173,7 @@ export async function phase(main) {
   }
 }
 
-/** Puts the legend under a narrow picture. */
+/** Places the legend below a narrow picture. */
 function lay(spec, width) {
   const { color } = spec.layer[0].encoding;
   color.legend = { ...color.legend, orient: "bottom", direction: "horizontal", gradientLength: width };
@@ -221,7 +221,7 @@ function request({ activation: { name, params }, ...most }) {
   };
 }
 
-/** The figures of any point, by number or by pointer. */
+/** The figures of any point, given by numbers or by the pointer. */
 function pointPart(own, moved) {
   const place = { sigma_w: "1.5", sigma_b: "0.05" };
   const figures = h("dl", { class: "facts", "aria-live": "polite" });
@@ -258,7 +258,7 @@ function pointPart(own, moved) {
     ),
     read,
     place: numbers,
-    /** Figures of where the pointer rests, until it leaves. */
+    /** Shows the figures at the pointer until it leaves. */
     hover,
     leave: read,
     set({ sigma_w, sigma_b }) {

@@ -1,6 +1,6 @@
-// The service's samples of curves: what lies between them, without asking again.
+// Interpolation of the service's samples of curves.
 
-/** The lines of each function drawn, in their order: `lines[function][order]` is a list of `{x, y}`. */
+/** The lines of each drawn function: `lines[function][order]` is a list of `{x, y}`. */
 export function linesOf({ datasets: { curves } }) {
   const byName = new Map();
   for (const { series, order, x, y } of curves) {
@@ -26,7 +26,7 @@ export function heightAt(pieces, x) {
   return before + part * (after - before);
 }
 
-/** Where a curve is highest, if that is one place inside of the picture and no end of it. */
+/** The place of a curve's maximum, if it is a single one inside the picture. */
 export function summit(pieces) {
   const points = pieces.flatMap(({ x, y }) => x.map((each, index) => [each, y[index]]));
   const heights = points.map(([, y]) => y ?? -Infinity);
@@ -38,12 +38,12 @@ export function summit(pieces) {
   return alone ? { x: (first[0] + last[0]) / 2, y: most } : null;
 }
 
-/** How many times as high as its flattest curve a picture may be, so that this one is still seen to bend. */
+/** The largest ratio of a picture's height to its flattest curve's, so that the curve does not look straight. */
 const FLATTEST = 4.5;
 
 /**
- * The part of the y-axis to show for these curves, or null for all of it: where one is much flatter than another,
- * the steeper one leaves the picture.
+ * The part of the y-axis to show for these curves, or null for all of it: if one is much flatter than another, the
+ * steeper one leaves the picture.
  */
 export function window(curves) {
   const ends = curves

@@ -1,4 +1,4 @@
-// The facts about one function, as its catalogue entry has them.
+// The facts about one function, from its catalogue entry.
 
 import { h, math } from "./dom.js";
 import { fromJson, shown } from "./numbers.js";
@@ -80,7 +80,7 @@ function properties(facts) {
 
 const decided = (fact) => (fact === null ? t("fact.undecided") : t(fact ? "yes" : "no"));
 
-/** The catalogue's is LaTeX, that of a formula its two ends. */
+/** The range: LaTeX in the catalogue, two ends for a formula. */
 function range({ range: found, mathml, kind }) {
   if (found === null) return kind === "elementwise" ? t("fact.undecided") : "–";
   if (typeof found === "string") return math(mathml[found]);
@@ -88,7 +88,7 @@ function range({ range: found, mathml, kind }) {
   return `${found.low_attained ? "[" : "("}${low}, ${high}${found.high_attained ? "]" : ")"}`;
 }
 
-/** The address where a function of the catalogue stands alone. */
+/** The address of a view with this function alone. */
 const alone = (name) =>
   address("explore", { ...state.explore, functions: [{ name, params: {} }], focus: 0, minus: false });
 
@@ -96,7 +96,7 @@ function kink({ at, derivative }) {
   return h("li", {}, t("fact.kinkAt", { at: shown(at), slope: shown(fromJson(derivative)) }));
 }
 
-/** The side or sides on which a function saturates, as one word. */
+/** The sides on which a function saturates, as a key of the texts. */
 export function side(saturates) {
   return saturates.length === 2 ? "both" : (saturates[0] ?? "none");
 }

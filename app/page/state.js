@@ -1,12 +1,12 @@
-// What is on the screen, as one object and as an address. A link holds the view that it shows, all of it: what it
-// does not say is as it is in a new tab.
+// The state of the page, as an object and as an address. A link contains the complete state of its view: whatever it
+// does not mention is as in a new tab.
 
 import { number } from "./numbers.js";
 import { language } from "./words.js";
 
 export const VIEWS = ["learn", "explore", "compare", "flow", "train", "phase", "verify"];
 
-/** Longest list of numbers that an address takes. */
+/** The longest list of numbers in an address. */
 export const LONGEST = 1000;
 
 export const state = {
@@ -73,13 +73,13 @@ export const state = {
 
 const UNTOUCHED = structuredClone(state);
 
-/** What an address says of numbers that are too many for it: the tab holds them, or nobody does. */
+/** Marks numbers that are too many for an address: only this tab has them. */
 const KEPT = "kept~";
 
-/** Stands before the parameters that are trained. */
+/** The mark before parameters that are trained. */
 const LEARN = "learn";
 
-/** A function with parameters, as an address has it: `leaky(slope~0.1)`, `formula:x*sigmoid(b*x)(b~2)`. */
+/** A function with parameters in an address: `leaky(slope~0.1)`, `formula:x*sigmoid(b*x)(b~2)`. */
 export function written({ name, params, learn }) {
   const pairs = [...Object.entries(params), ...(learn ? [[LEARN, learn.join(" ")]] : [])];
   return name + pairs.map(([key, value]) => `(${key}~${value})`).join("");
@@ -99,7 +99,7 @@ function chosen(text) {
   return { name, params, ...(learn && { learn }) };
 }
 
-/** A short mark of a long text. */
+/** A short hash of a long text. */
 function mark(text) {
   let sum = 0;
   for (let index = 0; index < text.length; index += 1) sum = (31 * sum + text.charCodeAt(index)) | 0;
@@ -222,7 +222,7 @@ export function address(view = state.view, fields = state[view]) {
   return `#/${view}${fields.scene ? `/${fields.scene}` : ""}${query && "?"}${query}`;
 }
 
-/** Takes over what the address says; all else of its view is as in a new tab. */
+/** Sets the state from the address; the rest of its view is as in a new tab. */
 export function read() {
   opened = location.hash;
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
@@ -234,16 +234,16 @@ export function read() {
 
 let timer = 0;
 
-/** The address that the state belongs to. */
+/** The address of the state. */
 let opened = location.hash;
 
-/** Writes what is on the screen into the address, at most a few times a second: browsers allow no more. */
+/** Writes the state to the address, at most a few times a second: browsers allow no more. */
 export function remember() {
   clearTimeout(timer);
   timer = setTimeout(write, 150);
 }
 
-/** Writes what waits to be written: the next address is another view's. */
+/** Writes a pending change, before another view's address replaces this one. */
 export function settle() {
   if (timer) write();
 }
@@ -251,7 +251,7 @@ export function settle() {
 function write() {
   clearTimeout(timer);
   timer = 0;
-  if (location.hash !== opened) return; // another address has been opened, and is about to be read
+  if (location.hash !== opened) return; // another address has been opened, and will be read next
   history.replaceState(null, "", address());
   opened = location.hash;
 }

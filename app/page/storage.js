@@ -1,5 +1,5 @@
-// What the browser keeps for the page. In another site's frame it may keep nothing and refuse to be asked: then
-// things are kept as long as the page is open.
+// The browser's storage. In another site's frame access may be forbidden: then values are kept while the page is
+// open.
 
 /** @param {"localStorage" | "sessionStorage"} name */
 function area(name) {

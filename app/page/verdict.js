@@ -1,12 +1,12 @@
-// What was found about a network: the verdict with its figures, and the figures of every layer.
+// The verdict on a network with its figures, and the figures of every layer.
 
 import { h } from "./dom.js";
 import { fromJson, logarithm, shown } from "./numbers.js";
 import { has, said, spoken, t } from "./words.js";
 
 /**
- * What a network is made of, as the service's sentences name it: its parts, what of its gradient counts ("cell" of an LSTM) and what its
- * inputs are.
+ * The parts of a network, as in the service's sentences: its part, whose gradient is judged ("cell" for an LSTM), and
+ * what its inputs are called.
  */
 export function nouns({ block }) {
   const kind = block?.kind;
@@ -26,15 +26,15 @@ export function worded(key, { part: its, size }, values = {}) {
 /** A state in words. */
 export const stateOf = (found, { inputs }) => spoken("state", has(`state.${found}.${inputs}`) ? `${found}.${inputs}` : found);
 
-/** A change of a request in words: what it is called, then the service's own name where the page has no word. */
-export function told(change, functions) {
+/** A change of a request in words, or the service's name where the page has no word. */
+export function inWords(change, functions) {
   return Object.entries(change)
     .filter(([, value]) => value !== "" && (value === null || typeof value !== "object" || Object.keys(value).length))
     .map(([key, value]) => `${spoken("change", key)}: ${part(key, value, functions)}`)
     .join(", ");
 }
 
-/** What a field of a request says, in words. */
+/** The value of a request's field, in words. */
 export function part(key, value, functions) {
   if (value === null) return t("none");
   if (typeof value === "number") return shown(value, 4);
@@ -50,7 +50,7 @@ export function part(key, value, functions) {
 
 export const badge = (found, made) => h("span", { class: `badge ${found}` }, stateOf(found, made));
 
-/** The verdict about a run; `buttons` stand beside its label where there are several. */
+/** The verdict on a run; `buttons` are placed beside its label if there are several runs. */
 export function verdict({ label, answer, body }, buttons) {
   const {
     verdict: { state: found, usable_depth: usable, summary },
@@ -90,14 +90,14 @@ const middle = ({ median }) => fromJson(median);
 /** The figure of a layer's gradient by which the network is judged. */
 export const judged = (figures) => figures.cell_gradient_log10_rms ?? figures.gradient_log10_rms;
 
-/** Of an LSTM, log₁₀ of the cells' gradient at the first step over that at the last, and the factor of one step. */
+/** For an LSTM, log₁₀ of the cells' gradient at the first step over that at the last, and the factor per step. */
 function ofCells({ layers, gradient }) {
   const [first, last] = [layers[0], layers.at(-1)].map((each) => middle(judged(each)));
   if (!Number.isFinite(last)) return [gradient.log10_ratio, gradient.factor_per_layer].map(middle);
   return [first - last, layers.length > 1 ? 10 ** ((first - last) / (layers.length - 1)) : null];
 }
 
-/** 10 to this power, set as people write it. */
+/** 10 to this power, as people write it. */
 function power(exponent) {
   if (!Number.isFinite(exponent)) return shown(exponent);
   return h("span", {}, "10", h("sup", {}, logarithm(exponent)));

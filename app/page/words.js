@@ -6,7 +6,7 @@ const LANGUAGES = ["en", "ko"];
 
 export const language = asked() ?? session.getItem("language") ?? local.getItem("language") ?? preferred();
 
-if (asked()) session.setItem("language", language); // the other views' addresses name none
+if (asked()) session.setItem("language", language); // the addresses of other views do not name it
 
 const table = (await import(`./${language}.js`)).default;
 
@@ -36,17 +36,17 @@ export function choose(code) {
   location.reload();
 }
 
-/** The page's words for `key`, with `{name}` replaced by `values.name`. */
+/** The page's text for `key`, with `{name}` replaced by `values.name`. */
 export function t(key, values = {}) {
   const text = table[key];
   if (text === undefined) throw new Error(`no words for ${key}`);
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** Whether there are words for `key`. */
+/** Whether there is a text for `key`. */
 export const has = (key) => key in table;
 
-/** A name of the service, an initialisation's for example, in words where the page has some. */
+/** A name from the service, such as an initialisation's, in words if the page has any. */
 export const spoken = (kind, name) => (has(`${kind}.${name}`) ? t(`${kind}.${name}`) : name);
 
 /** The service's text in the page's language. */

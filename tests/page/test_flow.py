@@ -144,7 +144,7 @@ def test_an_unreadable_formula_is_reported_with_its_column(visitor: Visitor) -> 
     page.get_by_label("Formula", exact=True).fill("x + 2")
     expect(page.locator("form").get_by_role("alert")).to_have_count(0)
     moved = visitor.open("#/flow?activation=formula:c*x(d~2)&depth=2&width=4&networks=1")
-    expect(moved.get_by_role("alert")).to_contain_text("is no parameter")
+    expect(moved.get_by_role("alert")).to_contain_text("is not a parameter")
     judged(moved, 1)
     assert called(moved)["params"] == {"c": 1}
 
@@ -251,4 +251,4 @@ def test_tokens_that_become_one_are_no_inputs(visitor: Visitor) -> None:
     page = visitor.open("#/compare")
     words = """() => import('./page/verdict.js').then(({ nouns, stateOf }) =>
         ['transformer', 'residual'].map((kind) => stateOf('collapsed', nouns({ block: { kind } }))))"""
-    assert page.evaluate(words) == ["tokens alike", "inputs alike"]
+    assert page.evaluate(words) == ["Tokens alike", "Inputs alike"]

@@ -144,7 +144,7 @@ def test_no_value_outlives_its_function(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "word"), [("slope~2", "is no parameter"), ("negative_slope~abc", "is no number")]
+    ("given", "word"), [("slope~2", "is not a parameter"), ("negative_slope~abc", "is not a number")]
 )
 @pytest.mark.parametrize(
     "view", ["explore?f", "flow?depth=2&width=4&networks=1&activation", "phase?activation"]

@@ -1,4 +1,4 @@
-// Swagger UI in the page's colours, and with what a screen reader needs and it leaves out.
+// Swagger UI in the page's colours, with corrections for screen readers.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -11,13 +11,13 @@ paint();
 
 const main = document.querySelector("main");
 
-/** A section's heading stands right below the page's, whatever its tag. */
+/** Section headings get the level below the page's, whatever their tag. */
 function heading(element) {
   element.setAttribute("role", "heading");
   element.setAttribute("aria-level", "2");
 }
 
-/** A link inside of a button is a second thing to press at the same place. */
+/** A link inside a button would be a second control at the same place. */
 function unlink(element) {
   element.removeAttribute("href");
 }

@@ -16,9 +16,9 @@ export default {
   steps: "Step {step} of {all}",
   players: "Play, step, reset",
   prediction: "First, your prediction",
-  untold: "Just show me",
-  rightly: "As you said.",
-  wrongly: "Not quite.",
+  skip: "Just show me",
+  rightPrediction: "As you said.",
+  wrongPrediction: "Not quite.",
   exception: "Exceptions:",
 
   "nonlinear.name": "Why non-linear",

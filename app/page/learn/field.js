@@ -1,12 +1,12 @@
-// Where a network draws the line: a map of the plane, shaded by what it answers.
+// A map of the plane, shaded by a network's output, with its decision boundary.
 
 import { h } from "../dom.js";
 import { hues } from "./plot.js";
 
 const SIZE = 220; // pixels of the canvas along each side
-const EMPTY = { low: [-1.4, -1.4], high: [1.4, 1.4] }; // while nothing is known
+const EMPTY = { low: [-1.4, -1.4], high: [1.4, 1.4] }; // before the first data
 
-/** A map with its name and a line of words below it. */
+/** A map with its name and a note below it. */
 export class Field {
   #canvas;
   #note;
@@ -23,7 +23,7 @@ export class Field {
    * Shades the map by probabilities of class 1 on a grid of `place`, rows upwards, and draws the two rings.
    * @param {number[][] | undefined} values
    * @param {{ low: number[], high: number[] } | null | undefined} place
-   * @param {string} note  what stands beside the name
+   * @param {string} note  the text beside the name
    */
   draw(values, place, note) {
     const { blue, red, quiet, paper } = hues();
@@ -63,7 +63,7 @@ export class Field {
   }
 }
 
-/** One pixel for each number: one hue for class 0, the other for class 1, the stronger the surer. */
+/** One pixel per number: one colour for class 0, another for class 1, stronger for greater certainty. */
 function shaded(values, zero, one) {
   const count = values.length;
   const small = new OffscreenCanvas(count, count);

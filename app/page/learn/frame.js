@@ -1,4 +1,4 @@
-// The frame that every scene stands in: claim, prediction, stage, control, what is read off, and the numbers behind.
+// The frame around every scene: claim, prediction, stage, control, readings, and the table behind them.
 
 import { address } from "../api.js";
 import { callBox } from "../calls.js";
@@ -13,52 +13,52 @@ import { w } from "./words.js";
 /**
  * A scene, as its file exports it.
  * @typedef {object} Scene
- * @property {string[]} options  what can be predicted
- * @property {string} right  the one of them that comes true
+ * @property {string[]} options  the possible predictions
+ * @property {string} right  the right one of them
  * @property {Range | Choice} control
  * @property {(tools: Tools) => Promise<Running>} open
  *
  * @typedef {{ low: number, high: number, step: number, value: number, unit?: string, seconds?: number }} Range
  * @typedef {{ choices: string[], value: string }} Choice
  *
- * What a scene has to work with.
+ * What the frame offers a scene.
  * @typedef {object} Tools
- * @property {HTMLElement} stage  where it draws
- * @property {(key: string, values?: object) => string} say  its own words
- * @property {(pairs: [string, number | string, number?, string?][]) => void} read  shows what is read off: its name,
- *   its value, digits, and the words for it where digits will not do
- * @property {(head: string[], rows: (string | number | null)[][]) => void} table  the figures, one click away
- * @property {(call: { path: string, body?: object }) => void} call  the request that they came from
- * @property {(error: Error, again?: () => void) => void} fail  tells what went wrong, or that nothing did any more
- * @property {(text: string) => void} tell  what is under way
- * @property {(value: number) => void} move  puts the control there, as if the reader had
- * @property {AbortSignal} signal  of the scene's end
+ * @property {HTMLElement} stage  the element in which it draws
+ * @property {(key: string, values?: object) => string} say  its texts
+ * @property {(pairs: [string, number | string, number?, string?][]) => void} read  shows the readings: name,
+ *   value, number of digits, and a text in place of the digits where these do not suffice
+ * @property {(head: string[], rows: (string | number | null)[][]) => void} table  the table, which a click opens
+ * @property {(call: { path: string, body?: object }) => void} call  the request behind the numbers
+ * @property {(error: Error, again?: () => void) => void} fail  shows an error, or removes it
+ * @property {(text: string) => void} tell  shows what is being computed
+ * @property {(value: number) => void} move  moves the control, as if the reader had
+ * @property {AbortSignal} signal  aborted when the scene ends
  *
- * What is on the stage.
+ * A scene that has been opened.
  * @typedef {object} Running
- * @property {(value: number | string) => void | Promise<void>} show  the stage at this value of the control
- * @property {Film} [film]  what Play plays; without one it moves the control
- * @property {() => void} [reset]  undoes what was dragged beside the control
- * @property {() => void | Promise<void>} [redraw]  for another width or theme
+ * @property {(value: number | string) => void | Promise<void>} show  draws the stage for this value of the control
+ * @property {Film} [film]  what Play plays; without a film it moves the control
+ * @property {() => void} [reset]  undoes what was dragged, apart from the control
+ * @property {() => void | Promise<void>} [redraw]  called for another width or theme
  *
- * Pictures that follow each other.
+ * A sequence of pictures.
  * @typedef {object} Film
- * @property {number} length  how many there are by now
- * @property {number} at  which one is shown
- * @property {boolean} done  whether all of them are there
- * @property {boolean} [hold]  whether it is to stand at its beginning when the control changes next
+ * @property {number} length  the number of pictures so far
+ * @property {number} at  the index of the one that is shown
+ * @property {boolean} done  whether the film is complete
+ * @property {boolean} [hold]  whether it stays at its beginning at the next change of the control
  * @property {(index: number) => void | Promise<void>} go
  */
 
 const FRAME = 70; // milliseconds from one picture of a film to the next
-const SECONDS = 8; // that a control takes from end to end
-const LEAPS = 8; // steps of a film for readers who want no motion
+const SECONDS = 8; // for moving a control from end to end
+const LEAPS = 8; // pictures shown to readers who prefer reduced motion
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-const guesses = new Map(); // what was predicted, as long as the page is open
+const guesses = new Map(); // predictions, kept while the page is open
 
-/** Fills `article` with the scene and returns what ends it. */
+/** Fills `article` with the scene; returns a function that ends it. */
 export async function frame(article, scene, own) {
   const { id, control } = scene;
   const say = (key, values) => w(`${id}.${key}`, values);
@@ -81,7 +81,7 @@ export async function frame(article, scene, own) {
   const knob = "choices" in control ? choicePart(control, say, set) : rangePart(control, say, set);
   const players = playPart();
   let running = null;
-  let anew = null; // ends the frame that was tried again in this one's place
+  let retried = null; // ends the frame that replaced this one after a failure
   let value = knob.read(own.value);
   knob.write(value);
 
@@ -117,7 +117,7 @@ export async function frame(article, scene, own) {
     fail: (error, again) => {
       if (error?.kind === "cancelled") return;
       const retry = () => {
-        message.replaceChildren(); // what is tried again has not failed yet
+        message.replaceChildren(); // a retry has not failed yet
         return again();
       };
       message.replaceChildren(...(error ? [problem(error, again && retry)] : []));
@@ -148,11 +148,11 @@ export async function frame(article, scene, own) {
   } catch (error) {
     tools.fail(error, async () => {
       end();
-      anew = await frame(article, scene, own);
+      retried = await frame(article, scene, own);
     });
   }
   const unwatch = watch(stage, () => running && (running.redraw ?? show)());
-  return () => (anew ?? end)();
+  return () => (retried ?? end)();
 
   function end() {
     leaving.abort();
@@ -282,7 +282,7 @@ function predictionPart({ id, options, right }, say) {
       say(each),
     ),
   );
-  const tell = h("button", { type: "button", class: "plain", onclick: () => guess("") }, w("untold"));
+  const tell = h("button", { type: "button", class: "plain", onclick: () => guess("") }, w("skip"));
   if (guesses.has(id)) guess(guesses.get(id));
   return h(
     "section",
@@ -298,7 +298,7 @@ function predictionPart({ id, options, right }, say) {
     tell.hidden = true;
     for (const [index, each] of options.entries())
       buttons[index].setAttribute("aria-pressed", String(each === chosen));
-    const verdict = chosen && w(chosen === right ? "rightly" : "wrongly");
+    const verdict = chosen && w(chosen === right ? "rightPrediction" : "wrongPrediction");
     answer.replaceChildren(
       h("p", {}, verdict && h("strong", { class: chosen === right ? "yes" : "no" }, verdict), " ", say("answer")),
       h("p", { class: "quiet exception" }, h("strong", {}, w("exception")), " ", say("exception")),
@@ -306,7 +306,7 @@ function predictionPart({ id, options, right }, say) {
   }
 }
 
-/** One figure that is read off: all its digits are behind it. */
+/** A reading, with all its digits as a tooltip. */
 function reading(say, key, value, digits = 5, text = "") {
   const number = typeof value === "number";
   return h(
@@ -357,7 +357,7 @@ function tableOf(head, rows) {
   );
 }
 
-/** The scene's own address, and how another page shows it. */
+/** The scene's URL, and the HTML that embeds it in another page. */
 function linkPart(id) {
   const at = address("/");
   const fragment = `#/learn/${id}?lang=${language}`;

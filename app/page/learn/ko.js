@@ -16,9 +16,9 @@ export default {
   steps: "스텝 {step} / {all}",
   players: "재생, 한 단계, 처음으로",
   prediction: "먼저 예상해 보세요",
-  untold: "바로 보기",
-  rightly: "예상대로입니다.",
-  wrongly: "예상과 다릅니다.",
+  skip: "바로 보기",
+  rightPrediction: "예상대로입니다.",
+  wrongPrediction: "예상과 다릅니다.",
   exception: "예외:",
 
   "nonlinear.name": "왜 비선형이어야 할까",

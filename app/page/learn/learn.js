@@ -7,7 +7,7 @@ import { language, t } from "../words.js";
 import { frame } from "./frame.js";
 import { w } from "./words.js";
 
-/** The scenes in their order; each is a file of its own. */
+/** The scenes in order; each has its own file. */
 export const SCENES = [
   "nonlinear",
   "sigmoid",
@@ -24,9 +24,9 @@ export const SCENES = [
 
 const to = (id) => `#/learn/${id}?lang=${language}`;
 
-let followed = false; // whether a link of ours brought the reader here: what was focused is gone then
+let followed = false; // whether the reader followed one of our links: the focused element is gone then
 
-/** Opens the scene that the address names. @param {Element} root */
+/** Opens the scene named in the address. @param {Element} root */
 export async function learn(root) {
   const own = state.learn;
   if (!SCENES.includes(own.scene)) Object.assign(own, { scene: SCENES[0], value: "" });
@@ -55,7 +55,7 @@ export async function learn(root) {
   root.append(list, article, neighbours(place));
   root.addEventListener("click", ({ target }) => (followed = target.closest?.("nav a") !== null));
   const current = list.querySelector("[aria-current]");
-  list.scrollLeft = current.offsetLeft - 40; // on a phone the list is a strip
+  list.scrollLeft = current.offsetLeft - 40; // on a phone the list is a horizontal strip
   if (followed) {
     scrollTo(0, 0);
     current.focus({ preventScroll: true });

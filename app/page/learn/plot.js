@@ -3,7 +3,7 @@
 import { Chart, theme } from "../chart.js";
 import { latest } from "../dom.js";
 
-/** Okabe and Ito's colours, as the service's pictures have them; text in them is told by words too. */
+/** Okabe and Ito's colours, as in the service's pictures; no information is given by the colour of text alone. */
 const HUES = {
   light: { blue: "#0072b2", red: "#d55e00", alarm: "#a83a00", green: "#00835f", pink: "#a0437c", quiet: "#6b747d", paper: "#ffffff", ink: "#1c2126" },
   dark: { blue: "#56b4e9", red: "#e69f00", alarm: "#f3a05f", green: "#35b98d", pink: "#d88fb8", quiet: "#9da6af", paper: "#161b20", ink: "#e4e7ea" },
@@ -22,7 +22,7 @@ export const rows = (xs, ys) =>
   xs.map((x, index) => ({ x, y: Number.isFinite(ys[index]) ? ys[index] : null, i: index }));
 
 const narrow = matchMedia("(max-width: 860px)");
-const LOWER = 0.64; // on a phone, where the stage stays while the words pass
+const LOWER = 0.64; // on a phone, where the stage stays visible while the text scrolls
 
 const quantitative = (field) => ({ field, type: "quantitative" });
 
@@ -40,7 +40,7 @@ export const dots = (data, color, options = {}) => ({
   encoding: { x: quantitative("x"), y: quantitative("y") },
 });
 
-/** Words at the rows of a dataset, whose field `text` they are. */
+/** Texts at the rows of a dataset, from its field `text`. */
 export const words = (data, color, options = {}) => ({
   data: { name: data },
   mark: { type: "text", color, fontSize: 12.5, align: "left", ...options },
@@ -97,8 +97,8 @@ export class Plot {
   }
 
   /**
-   * Draws rows of `datasets` in `layer`; `x` and `y` say each axis: title, domain, further fields of the axis. Where
-   * pictures are asked for faster than they can be drawn, those between are left out.
+   * Draws rows of `datasets` in `layer`; `x` and `y` describe the axes: title, domain, further fields. If pictures are
+   * requested faster than they can be drawn, some are skipped.
    * @type {(spec: object) => Promise<void>}
    */
   draw = latest((spec) => this.#paint(spec));
@@ -126,7 +126,7 @@ export class Plot {
         datasets,
       });
     } catch (error) {
-      this.element.dispatchEvent(new CustomEvent("unpainted", { bubbles: true, detail: error })); // the frame tells it
+      this.element.dispatchEvent(new CustomEvent("unpainted", { bubbles: true, detail: error })); // the frame reports it
     }
   }
 
@@ -134,18 +134,18 @@ export class Plot {
     return Math.round(this.height * (narrow.matches ? LOWER : 1));
   }
 
-  /** The share of the y axis that a line of words takes. */
+  /** The fraction of the y-axis that a line of text takes. */
   get wordy() {
     return 14 / (this.#tall() - 46);
   }
 
-  /** By how much an axis has to be longer than its data, so that so many pixels are left for words behind them. */
+  /** How far an axis must extend beyond its data to leave so many pixels for text. */
   room(pixels) {
     const width = Math.max(160, this.element.clientWidth) - 60;
     return width / (width - pixels);
   }
 
-  /** Where a pointer is, in the axes' numbers; null while nothing is drawn. */
+  /** The pointer's position in the axes' units; null if nothing is drawn. */
   at({ clientX, clientY }) {
     const view = this.#chart.view;
     const [panel] = this.#chart.panels();
@@ -156,7 +156,7 @@ export class Plot {
     return {
       x: x.invert(((clientX - panel.left) / panel.width) * width),
       y: y.invert(((clientY - panel.top) / panel.height) * tall),
-      /** Pixels from there to a point. */
+      /** The distance from there to a point, in pixels. */
       far: (point) =>
         Math.hypot(
           (x(point.x) / width) * panel.width - (clientX - panel.left),
@@ -166,7 +166,7 @@ export class Plot {
   }
 
   /**
-   * Lets the reader drag what `grab` finds where the pointer goes down; `move` is told where it is taken.
+   * Lets the reader drag what `grab` finds at the pointer; `move` is called with its new place.
    * @template K
    * @param {(place: object) => K | null} grab
    * @param {(key: K, place: { x: number, y: number }) => void} move

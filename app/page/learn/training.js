@@ -1,12 +1,12 @@
-// A training of the service as a film: its frames can be played from the first that arrives.
+// A training by the service as a film, which can be played as soon as the first frame arrives.
 
 import { follow } from "../api.js";
 import { latest } from "../dom.js";
 import { w } from "./words.js";
 
-const REST = 80; // milliseconds that a control stands still before it is asked for
+const REST = 80; // milliseconds without movement of a control before the service is asked
 
-/** A small training on two rings, but for what `more` says. */
+/** A small training on two rings, changed by `more`. */
 export const small = (activations, learning_rate, more = {}) => ({
   activations,
   data: { kind: "rings" },
@@ -21,7 +21,7 @@ export const small = (activations, learning_rate, more = {}) => ({
 
 /** @implements {import("./frame.js").Film} */
 export class Training {
-  /** What the service told: its start, frames so far, and the result when there is one. */
+  /** The service's messages: the start, the frames so far, and the result once it is there. */
   start = null;
   frames = [];
   result = null;
@@ -32,7 +32,7 @@ export class Training {
   #stopping = new AbortController();
   #waiting = false;
 
-  /** @param {import("./frame.js").Tools} tools @param {() => Promise<void>} draw  the stage at `at` */
+  /** @param {import("./frame.js").Tools} tools @param {() => Promise<void>} draw  draws the stage at `at` */
   constructor(tools, draw) {
     this.#tools = tools;
     this.#draw = latest(async () => {
@@ -51,7 +51,7 @@ export class Training {
   }
 
   /**
-   * A scene whose control this film follows: `body` makes the request out of the control's value.
+   * A scene whose film depends on its control: `body` makes the request from the control's value.
    * @returns {import("./frame.js").Running}
    */
   scene(body) {
@@ -80,8 +80,8 @@ export class Training {
   }
 
   /**
-   * Trains. To begin with the film stands at its first frame; what the control changes is seen as it comes, up to
-   * the last. What was shown stays until there is something new.
+   * Trains. The first film stays at its first frame; after a change of the control, frames are shown as they arrive.
+   * The former picture stays until there is a new one.
    */
   async run(body) {
     const live = this.start !== null && !this.hold;
@@ -119,7 +119,7 @@ export class Training {
     if (live || this.frames.length === 1) this.#draw();
   }
 
-  /** Says how far it is. */
+  /** Shows the progress. */
   #tell() {
     const { frame, start, done } = this;
     const far = w("steps", { step: frame?.step ?? 0, all: start?.steps ?? 0 });

@@ -1,10 +1,10 @@
-// The scenes' words, in the page's language.
+// The scenes' texts, in the page's language.
 
 import { language } from "../words.js";
 
 const table = (await import(`./${language}.js`)).default;
 
-/** The scenes' words for `key`, with `{name}` replaced by `values.name`. */
+/** The scenes' text for `key`, with `{name}` replaced by `values.name`. */
 export function w(key, values = {}) {
   const text = table[key];
   if (text === undefined) throw new Error(`no words for ${key}`);

@@ -12,7 +12,7 @@ import { said, spoken, t } from "../words.js";
 /** Examples of the reader's own, instead of a kind of the service's. */
 const OWN = "own";
 
-/** Where the request holds what the fields say; an empty field is left to the service. */
+/** The place of each field in the request; an empty field is left out, for the service's default. */
 const PLACES = {
   count: ["data", "count"],
   noise: ["data", "noise"],
@@ -29,7 +29,7 @@ const PLACES = {
   boundary: ["watch", "boundary"],
 };
 
-/** The controls. `read` gives the request they describe, or null after marking what cannot be read. */
+/** The controls. `read` returns their request, or null after marking invalid fields. */
 export function trainForm(own, functions, byName, names, { run, changed }) {
   const cards = h("ul", { class: "cards" });
   const notes = h("div");
@@ -112,7 +112,7 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     return fields[key];
   }
 
-  /** Shows the fields that this training has. */
+  /** Shows the fields that apply to this training. */
   function arrange() {
     const mine = own.kind === OWN;
     const hidden = {
@@ -135,15 +135,15 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
 
   async function update() {
     choice.dispatchEvent(new Event("sync"));
-    const told = await Promise.allSettled(own.functions.map(described));
+    const settled = await Promise.allSettled(own.functions.map(described));
     notes.replaceChildren(
-      ...told.flatMap(({ value, reason }, index) =>
+      ...settled.flatMap(({ value, reason }, index) =>
         value
           ? [...mended(value, own.functions[index].params), ...unlearnable(value, own.functions[index])]
           : [problem(reason, update)],
       ),
     );
-    cards.replaceChildren(...told.map(({ value }, index) => drawn(value, index)));
+    cards.replaceChildren(...settled.map(({ value }, index) => drawn(value, index)));
     changed();
   }
 
@@ -163,7 +163,7 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     );
   }
 
-  /** Takes out of what a link says is trained whatever cannot be, and says so. */
+  /** Removes from a link's trained parameters those that cannot be trained; returns messages about them. */
   function unlearnable(facts, each) {
     const possible = adjustable(facts).filter(({ learnable }) => learnable).map(({ name }) => name);
     const wrong = (each.learn ?? []).filter((name) => !possible.includes(name));
@@ -172,7 +172,7 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     return wrong.map((name) => h("p", { class: "problem", role: "alert" }, t("link.unknown", { name })));
   }
 
-  /** Whether a parameter is trained; until something is chosen, what networks always learn is. */
+  /** Whether a parameter is trained: as chosen, by default if networks always learn it. */
   function learned(each, { name }) {
     const box = h("input", {
       type: "checkbox",
@@ -229,7 +229,7 @@ export function trainForm(own, functions, byName, names, { run, changed }) {
     return failure || !own.functions.length ? null : body;
   }
 
-  /** The reader's own examples: a row each, the target last. */
+  /** The reader's own examples: one per row, the target last. */
   function examples({ data, watch }) {
     try {
       const rows = parse(own.examples);

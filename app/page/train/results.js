@@ -1,4 +1,4 @@
-// What came of a training: a line for each activation, and each layer at one step.
+// The results of a training: a row for each activation, and the layers at one step.
 
 import { h } from "../dom.js";
 import { fromJson, shown } from "../numbers.js";
@@ -7,7 +7,7 @@ import { t } from "../words.js";
 const percent = (value) => (value === null ? "–" : t("percent", { value: shown(100 * fromJson(value), 3) }));
 const short = (value) => (value === null ? "–" : shown(fromJson(value), 3));
 
-/** A figure with its spread behind it. */
+/** A figure, with its spread as a tooltip. */
 function cell(spread, write = short) {
   const title = spread && spread.median !== null ? `${write(spread.low)} … ${write(spread.high)}` : null;
   return h("td", { class: "number", title }, spread ? write(spread.median) : "–");
@@ -30,7 +30,7 @@ function reached(steps) {
   return cell(steps, (value) => (fromJson(value) === Infinity ? t("train.never") : short(value)));
 }
 
-/** A line for each activation. */
+/** A row for each activation. */
 export function resultTable(titles, { activations }) {
   const rows = activations.map((each, index) =>
     h("tr", {}, h("th", { scope: "row" }, titles[index]), COLUMNS.map(([, write]) => write(each))),

@@ -1,4 +1,4 @@
-// Train: networks that learn side by side, as it happens.
+// Train: networks that learn side by side, shown while they do.
 
 import { catalogue, follow, names, post } from "../api.js";
 import { callBox, pictureLinks, picturePath } from "../calls.js";
@@ -13,7 +13,7 @@ import { trainForm } from "./form.js";
 import { layersPart, resultTable } from "./results.js";
 import { language, said, t } from "../words.js";
 
-/** Points along each axis of a map; more are thinned, as the service's picture does. */
+/** The most points along each axis of a map; more are thinned, as in the service's picture. */
 const MOST_PLACES = 60;
 
 /** The smallest training whose picture has the same panels. */
@@ -34,7 +34,7 @@ export async function train(main) {
 
   let stopping = null;
   let now = null; // {body, titles, start, frames, result, spec}
-  let place = 0; // the frame that is looked at
+  let place = 0; // the frame that is shown
 
   const drawing = h("div", { class: "drawing", role: "img", "aria-label": t("train.picture") });
   const stage = h("div", { class: "stage train-stage" }, drawing);
@@ -181,7 +181,7 @@ export async function train(main) {
   }
 }
 
-/** Titles that tell apart what has the same name. */
+/** Titles that distinguish functions of the same name. */
 function unlike(titles) {
   return titles.map((each, index) => (titles.indexOf(each) === index ? each : `${each} (${index + 1})`));
 }
@@ -199,7 +199,7 @@ async function frame(body, width) {
   return { ...spec, vconcat: [...figures.map((panel) => titledAbove(panel)), ...maps] };
 }
 
-/** The rows of the picture up to now, the maps as they are in this frame. */
+/** The rows of the picture up to this frame, and the maps of this frame. */
 function rows({ titles, start, frames, body }, index) {
   const figures = frames.flatMap(({ step, activations }) =>
     activations.map(({ loss, accuracy }, which) => ({

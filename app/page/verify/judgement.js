@@ -1,4 +1,4 @@
-// What was found about a kernel: verdict, causes, and for each order the errors.
+// The judgement of a kernel: verdict, causes, and the errors of each order.
 
 import { h } from "../dom.js";
 import { fromJson, plain, shown } from "../numbers.js";
@@ -26,7 +26,7 @@ export function judgement({ verdict, causes, candidates, orders, count, dtype })
       h("ul", { class: "plainlist causes" }, causes.map(cause)),
     ],
     candidates?.length > 0 && [h("h2", {}, t("verify.candidates")), likely(candidates)],
-    orders.map((each) => order(each, count, dtype === "float64" ? 17 : 9)), // that tell two numbers apart
+    orders.map((each) => order(each, count, dtype === "float64" ? 17 : 9)), // digits that distinguish any two numbers
   );
 }
 
@@ -40,7 +40,7 @@ function cause({ cause: name, explains, summary }) {
   );
 }
 
-/** Frameworks' names that are told of a candidate. */
+/** The most frameworks' names that are shown for a candidate. */
 const NAMED = 3;
 
 function likely(list) {
@@ -91,7 +91,7 @@ function order(each, count, digits) {
   );
 }
 
-/** How many numbers err by how much, as bars on a logarithmic scale. */
+/** A histogram of the errors, on a logarithmic scale. */
 function histogram(bins) {
   const last = bins.findLastIndex(({ count }) => count > 0);
   const most = Math.log10(1 + Math.max(...bins.map(({ count }) => count)));
@@ -110,7 +110,7 @@ function histogram(bins) {
 }
 
 function worst(list, digits) {
-  const placed = list.some(({ place }) => place); // of a function that mixes elements
+  const placed = list.some(({ place }) => place); // for functions that mix elements
   const rows = list.map(({ input, output, exact, rounded, ulp, condition, place }) =>
     h(
       "tr",
@@ -155,7 +155,7 @@ function written(value, digits) {
   return h("td", { class: "number", title: plain(number) }, text);
 }
 
-/** Columns that hold no numbers. */
+/** Columns without numbers. */
 const WORDS = ["verify.kind", "verify.candidate", "verify.params", "verify.names"];
 
 function table(heads, rows, label) {

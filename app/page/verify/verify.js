@@ -11,16 +11,16 @@ import { remember, state } from "../state.js";
 import { t } from "../words.js";
 import { judgement } from "./judgement.js";
 
-/** What a kernel's files hold, in the words of the request. */
+/** The contents of a kernel's files, named as in the request. */
 const PARTS = ["outputs", "inputs", "derivative", "second_derivative"];
 
-/** Files that the service reads itself: all arrays of a kernel in one. */
+/** Files that are sent as they are, with all arrays of a kernel. */
 const ARCHIVE = /\.(safetensors|npz)$/i;
 
-/** Formats whose numbers are all judged where no inputs are given, and how many they are. */
+/** Formats of which all numbers are judged if no inputs are given, and their count. */
 const ALL = { 8: 256, 16: 65_536 };
 
-/** The choice that is no function: whichever it is. */
+/** The choice of no function: it is to be found. */
 const UNNAMED = "?";
 
 export async function verify(main) {
@@ -29,8 +29,8 @@ export async function verify(main) {
   const byName = known(functions);
   const first = functions.find(({ kind }) => kind === "elementwise");
   const lost = isUnnamed() ? [] : usable(own, byName, first.name);
-  const given = {}; // the arrays by part, rows in rows
-  let archive = null; // a file that holds all of them
+  const given = {}; // the arrays by part, as nested rows
+  let archive = null; // a file with all of them
 
   const message = h("div");
   const results = h("div", { "aria-live": "polite" });
@@ -141,7 +141,7 @@ export async function verify(main) {
     changed();
   }
 
-  /** A file that is dropped holds outputs, and inputs if outputs are there. */
+  /** A dropped file is taken for the outputs, or for the inputs if there are outputs. */
   async function dropped(event) {
     event.preventDefault();
     for (const file of event.dataTransfer.files) {
@@ -164,7 +164,7 @@ export async function verify(main) {
     edited();
   }
 
-  /** Other controls: what is said of the last request is no longer true of them. */
+  /** Called when controls change: removes messages about the last request. */
   function edited() {
     message.replaceChildren();
     outdated(results);
@@ -182,7 +182,7 @@ export async function verify(main) {
     calls.show({ path: "/verify", body: { outputs: [], ...shown } });
   }
 
-  /** The request that the controls describe, and what is wrong with them, or null. */
+  /** The request from the controls, and the error in them, or null. */
   function read() {
     const { wrong, value } = reader(own);
     const filled = (key) => own[key].trim() && { [key]: value(key) };
@@ -200,7 +200,7 @@ export async function verify(main) {
 
   async function submit(event) {
     event.preventDefault();
-    await activation.ready(); // a formula just typed is still being looked up
+    await activation.ready(); // the facts of a new formula may still be loading
     return run();
   }
 
@@ -254,10 +254,10 @@ export async function verify(main) {
   }
 }
 
-/** So many numbers that a call can be read. */
+/** The most numbers in a call, so that it stays readable. */
 const few = (values) => values.slice(0, 8).map((each) => (Array.isArray(each) ? few(each) : toJson(each)));
 
-/** An array's numbers, rows in rows as its shape says. */
+/** An array's numbers, as rows nested by its shape. */
 function rows({ shape, values }) {
   let nested = values;
   for (const length of shape.slice(1).reverse()) {

@@ -1,4 +1,4 @@
-// The scoreboard: curve, steps, dead units, mean and cost of every activation of the introduction.
+// A table of the introduction's activations: curve, steps, dead units, mean and cost.
 
 import { post } from "../../api.js";
 import { h } from "../../dom.js";
@@ -8,9 +8,9 @@ import { small, Training } from "../training.js";
 
 const NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "prelu", "elu", "maxout"];
 const STEPS = 400;
-const GOALS = ["90", "99"]; // percent right
+const GOALS = ["90", "99"]; // percent of accuracy
 const EDGE = 4;
-const DRAWN = { maxout: "formula:max(x, -0.4 * x)" }; // of two lines; Maxout itself has no single curve
+const DRAWN = { maxout: "formula:max(x, -0.4 * x)" }; // two lines; Maxout itself has no single curve
 const SVG = "http://www.w3.org/2000/svg";
 
 const body = (kind) => small(NAMES, 0.3, { data: { kind }, init: "fair", steps: STEPS, runs: 4, frames: 40 });

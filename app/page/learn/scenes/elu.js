@@ -6,8 +6,8 @@ import { fromJson } from "../../numbers.js";
 import { dots, grid, hues, line, Plot, rows, strokes, words } from "../plot.js";
 
 const EDGE = 3;
-const [BOTTOM, TOP] = [-1.3, 2.4]; // of the curves' picture
-const HANDLES = [1.5, -1.5]; // where each line is taken hold of
+const [BOTTOM, TOP] = [-1.3, 2.4]; // the y-range of the curves
+const HANDLES = [1.5, -1.5]; // the x of each line's handle
 const NEAR = 24; // pixels around a handle
 const MEASURED = {
   activations: ["relu", "elu", "maxout"],
@@ -59,7 +59,7 @@ export default {
         return draw();
       },
     );
-    let unmeasured = false; // whether the costs did not come
+    let unmeasured = false; // whether the costs could not be measured
     const points = grid(-EDGE, EDGE, 13);
     const check = latest(async () => {
       const now = [...slopes];
@@ -104,7 +104,7 @@ export default {
         tell();
       } catch (error) {
         unmeasured = true;
-        fail(error, check); // which measures anew
+        fail(error, check); // which measures again
       }
     }
 
@@ -128,7 +128,7 @@ export default {
       call({ path: "/activate", body: asked(slopes, points) });
       settle();
       const { blue, green, pink, quiet, red } = hues();
-      const beside = 0.65 * curves.wordy * (TOP - BOTTOM); // so that no line runs through the words
+      const beside = 0.65 * curves.wordy * (TOP - BOTTOM); // so that no line crosses the text
       const top = xs.map((x) => Math.max(...slopes.map((slope) => slope * x)));
       await Promise.all([
         curves.draw({

@@ -1,4 +1,4 @@
-// PReLU's slopes move by themselves as the network learns; leaky ReLU's stays where it was put.
+// PReLU's slopes change as the network learns; leaky ReLU's stays as chosen.
 
 import { fromJson } from "../../numbers.js";
 import { grid, hues, line, Plot, rows, strokes, words } from "../plot.js";

@@ -7,7 +7,7 @@ import { Training } from "../training.js";
 const ZEROS = [-2.6, -2.1, -1.7, -1.2, -0.6, 0.4];
 const ONES = [-0.5, 0.7, 1.1, 1.6, 2.2, 2.7];
 const EDGE = 3.4;
-const NEAR = 18; // pixels around a point where it can be taken
+const NEAR = 18; // pixels around a point within which it can be dragged
 
 const body = (points) => ({
   activations: ["linear"],
@@ -21,7 +21,7 @@ const body = (points) => ({
   watch: { boundary: 201 },
 });
 
-/** Of all points; the last is the one that the control moves. */
+/** Classes of the points; the last point is moved by the control. */
 const laid = (stray) => [
   ...ZEROS.map((x) => ({ x, y: 0 })),
   ...ONES.map((x) => ({ x, y: 1 })),
@@ -40,7 +40,7 @@ export default {
     const fit = new Plot(stage, { label: say("picture.fit"), height: 230 });
     const price = new Plot(stage, { label: say("picture.cost"), height: 190 });
     let points = [];
-    let own = null; // where the reader dragged the others
+    let own = null; // the other points, once the reader has dragged one
     const film = new Training(tools, draw);
     fit.drag(
       ({ far }) => {
@@ -95,7 +95,7 @@ export default {
         priced.map(({ x, y, p, cost: paid }) => [x, y, now ? p : null, now ? paid : null]),
       );
       const ps = grid(0.004, 0.996, 200);
-      const lane = (y) => (y ? 1.08 : -0.08); // beside the curve, so that points and curve are told apart
+      const lane = (y) => (y ? 1.08 : -0.08); // beside the curve, to distinguish points and curve
       await Promise.all([
         fit.draw({
           x: { title: "x", domain: [-EDGE, EDGE] },
@@ -158,14 +158,14 @@ export default {
   },
 };
 
-/** The probability at x: between neighbours in log odds, in which the curve is straight. */
+/** The probability at x, interpolated in log odds, in which the curve is a straight line. */
 function between(curve, x) {
   if (!curve.length) return 0.5;
   const width = curve[1].x - curve[0].x;
   const place = Math.max(0, Math.min(curve.length - 2, Math.floor((x - curve[0].x) / width)));
   const part = (x - curve[place].x) / width;
   const odds = [place, place + 1].map((each) => {
-    const p = Math.max(5e-4, Math.min(1 - 5e-4, curve[each].y)); // three decimals came
+    const p = Math.max(5e-4, Math.min(1 - 5e-4, curve[each].y)); // the service sends three decimals
     return Math.log(p / (1 - p));
   });
   return 1 / (1 + Math.exp(-(odds[0] + part * (odds[1] - odds[0]))));

@@ -7,8 +7,8 @@ import { boxes, dots, grid, hues, line, Plot, rows, strokes, words } from "../pl
 
 const [LOW, HIGH] = [-8, 40];
 const LOST = 53 * Math.log(2); // from there on 1 − σ is below half the last place of 1, and rounds to 0
-const NEAR = 8; // as far as the curve is shown around 0
-const LEAST = -17; // an error of 0 is drawn here: below half a unit in the last place
+const NEAR = 8; // the half width of the shown range
+const LEAST = -17; // where an error of 0 is drawn: below half a unit in the last place
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 const slope = (x) => Math.exp(-Math.abs(x)) / (1 + Math.exp(-Math.abs(x))) ** 2;
@@ -53,7 +53,7 @@ export default {
       show(value) {
         x = value;
         call({ path: "/activate", body: asked(x) });
-        figures(x, sigmoid(x), slope(x)); // right but for the last digit, until the service says it
+        figures(x, sigmoid(x), slope(x)); // right except for the last digit, until the service answers
         settle(x);
         return draw();
       },

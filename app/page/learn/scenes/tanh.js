@@ -5,7 +5,7 @@ import { fromJson } from "../../numbers.js";
 import { dots, grid, hues, line, Plot, rows, strokes, words } from "../plot.js";
 
 const EDGE = 5;
-const FAR = 3; // where saturation is read off
+const FAR = 3; // where saturation is measured
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
@@ -108,5 +108,5 @@ export default {
   },
 };
 
-/** A mean that is 0 but for the last digits of its terms, as 0. */
+/** 0 for a mean that differs from 0 only by rounding. */
 const tidy = (value) => (Math.abs(value) < 1e-12 ? 0 : value);

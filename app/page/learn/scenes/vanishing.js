@@ -1,4 +1,4 @@
-// A slider of depth: 0.25ⁿ beside the gradient that networks of this depth were measured to have.
+// A slider for the depth: 0.25ⁿ beside the measured gradient of networks of this depth.
 
 import { follow } from "../../api.js";
 import { latest } from "../../dom.js";
@@ -24,8 +24,8 @@ const body = ({ activation, init }, depth) => ({
 });
 
 /**
- * Medians by layer, and each time that one more network has been measured what they are so far. Remedies, which the
- * service would try next, are not waited for.
+ * Medians by layer, updated after each measured network. Does not wait for remedies, which the service would try
+ * next.
  */
 async function gradients(asked, signal, soFar) {
   const enough = new AbortController();
@@ -54,9 +54,9 @@ export default {
   control: { low: 2, high: 30, step: 1, value: 5, seconds: 9 },
   async open({ stage, say, read, table, call, fail, tell, signal }) {
     const plot = new Plot(stage, { label: say("picture"), height: 340 });
-    const known = new Map(); // by depth: what was measured
+    const known = new Map(); // finished measurements, by depth
     let depth = 0;
-    let under = null; // the depth that is being measured, and what is known of it
+    let under = null; // the depth being measured, and its figures so far
     const measure = latest(async (asked) => {
       tell(say("measuring", { depth: asked }));
       try {

@@ -7,9 +7,9 @@ const SAMPLES = 8;
 const RADIUS = 0.4; // of the samples around their centre
 const START = [-1, 1];
 const GOAL = [1, -1]; // the weights that fit every sample
-const NEAR = 0.1; // as close to it as is called arrived
+const NEAR = 0.1; // the distance at which the minimum counts as reached
 const STEPS = 96;
-const SHARE = 0.7; // of 1/max|x|²; beyond 2 of it single samples diverge
+const SHARE = 0.7; // of 1/max|x|²; with more than 2 single samples diverge
 const VIEW = 1.9;
 
 const MEASURED = {
@@ -22,7 +22,7 @@ const MEASURED = {
   runs: 8,
 };
 
-/** Samples around (centre, centre), in an order that goes round in big strides. */
+/** Samples around (centre, centre), ordered so that neighbours are far apart. */
 const samples = (centre) =>
   Array.from({ length: SAMPLES }, (_, index) => {
     const angle = (2 * Math.PI * ((index * 3) % SAMPLES)) / SAMPLES + 0.2;
@@ -44,7 +44,7 @@ function gradient(weights, batch) {
   return sum;
 }
 
-/** The weights after each step; step n looks at the batch that `pick` gives. */
+/** The weights after each step; step n uses the batch from `pick`. */
 export function descend(inputs, pick) {
   const rate = SHARE / Math.max(...inputs.map((x) => dot(x, x)));
   const path = [START];
@@ -57,7 +57,7 @@ export function descend(inputs, pick) {
   return { path, steps };
 }
 
-/** What a path was like until it arrived. */
+/** Figures of a path until it arrives. */
 function measures({ path, steps }) {
   const arrived = path.findIndex((each) => Math.hypot(...minus(each, GOAL)) < NEAR);
   const moved = steps.slice(0, arrived < 0 ? STEPS : arrived);
@@ -118,13 +118,13 @@ export default {
         const before = found;
         found = [measures(single), measures(batch)];
         film.length = Math.min(STEPS, Math.max(...found.map(({ arrived }) => arrived)) + 4) + 1;
-        if (before) film.at = film.length - 1; // what the control changes is seen at once
+        if (before) film.at = film.length - 1; // the effect of the control is shown at once
         return draw();
       },
       redraw: draw,
     };
 
-    /** The same share in networks: what the service found in their second hidden layer. */
+    /** The same fraction in real networks, as measured by the service in the second hidden layer. */
     async function measured() {
       try {
         const { frames } = await post("/training", MEASURED, { signal });
