@@ -37,6 +37,7 @@ from app.core.verification.placement import placement
 from app.core.verification.special import special_cause
 from app.core.verification.suspects.approximations import approximations
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
+from app.core.verification.suspects.exponentials import exponentials
 from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
@@ -50,6 +51,7 @@ from app.core.verification.suspects.insides import cut_answers, passing_formats,
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.parts import left_out, stored_parts
+from app.core.verification.suspects.slips import slips
 from app.core.verification.suspects.tables import Tables, even_tables
 
 LEAST = 0.5
@@ -281,10 +283,13 @@ class _Round:
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
+        if self.base == self.seen.base and not self._irregular:
+            yield from slips(self.seen, self.base)
         yield from stepwise_kernels(self.seen, self.base, self.compute)
         yield from stored_parts(self.seen, self.base)
         if self.base == self.seen.base:
             yield from approximations(self.seen, self.base)
+            yield from exponentials(self.seen, self.base, self.remaining)
         if self.base == self.seen.base and not self._unrelated:
             even = list(even_tables(self.seen, self.base, self.remaining))
             yield from even or self.lasting.tables.of(self.remaining, 0 if self._irregular else 3)

@@ -1,12 +1,11 @@
 """Kernels as people write them, drawn from bug reports and sources of public kernels; unknown to the judge.
 
-The ``FOURTH`` set, and the right kernels with it, was written before the judge was tried on it.
+The ``FOURTH`` set, and the right kernels with it, was written before the judge was tried on it; the ``FIFTH``
+before too, when what the fourth had shown was mended.
 docs/kernels.md says how many were named at first sight.
 """
 
 from __future__ import annotations
-
-from functools import partial
 
 import numpy as np
 from scipy import special
@@ -30,7 +29,6 @@ from tests.core.verification.planted_public import (
     quick,
     right,
     shares,
-    spread,
     swiglu_with,
     tanh_gelu,
 )
@@ -577,4 +575,353 @@ FRESH_RIGHT: tuple[Specimen, ...] = (
     ),
     right("in float16", "softplus", E4M3, every(E4M3), lambda x: np.logaddexp(F16(0), cast(x, F16))),
     right("in float32", "swiglu", F16, drawn(85, 64, 64, dtype=F16), inside(swiglu_with(silu))),
+)
+
+
+# The fifth set
+
+
+def erf_of_buermann(x: Numbers) -> Numbers:
+    """Two terms of Bürmann's series."""
+    e = np.exp(-x * x)
+    root = np.sqrt(np.pi)
+    found: Numbers = np.sign(x) * 2 / root * np.sqrt(1 - e) * (root / 2 + 31 / 200 * e - 341 / 8000 * e * e)
+    return found
+
+
+def erf_with_slip(x: Numbers) -> Numbers:
+    """Abramowitz and Stegun 7.1.26, two digits of one constant swapped."""
+    t = 1 / (1 + 0.3275911 * np.abs(x))
+    terms = (1.061405429, -1.453152027, 1.421431741, -0.284496736, 0.254829592)
+    found: Numbers = np.sign(x) * (1 - t * np.polyval(terms, t) * np.exp(-x * x))
+    return found
+
+
+def tanh_by_lambert(x: Numbers) -> Numbers:
+    square = x * x
+    found: Numbers = np.clip(
+        x * (10 + square) * (60 + square) / (600 + square * (270 + square * (11 + square / 24))), -1, 1
+    )
+    return found
+
+
+def log1p_by_series(u: Numbers) -> Numbers:
+    found: Numbers = u - u**2 / 2 + u**3 / 3 - u**4 / 4
+    return found
+
+
+def silu_slope(x: Numbers) -> Numbers:
+    s = sigmoid(x)
+    found: Numbers = s * (1 + x * (1 - s))
+    return found
+
+
+def selu_without_scale_below(x: Numbers) -> Numbers:
+    return np.where(x > 0, 1.0507009873554805 * x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+
+
+def hard_sigmoid_in_eight_bits(x: Numbers) -> Numbers:
+    shifted = cast(x + cast(3, E4M3), E4M3)
+    held = np.clip(double(shifted), 0, 6)
+    return cast(cast(held, E4M3) / cast(6, E4M3), E4M3)
+
+
+def softshrink_one_way(x: Numbers) -> Numbers:
+    return np.where(np.abs(x) > 0.5, x - 0.5, 0)
+
+
+def gelu_tanh_held(x: Numbers) -> Numbers:
+    inner = np.clip(ROOT * (x + 0.044715 * x**3), -2.5, 2.5)
+    found: Numbers = x * sigmoid(2 * inner)
+    return found
+
+
+def flushed_silu(x: Numbers) -> Numbers:
+    answers = cast(silu(double(x)), F32)
+    return np.where(np.abs(answers) < np.finfo(F32).tiny, F32(0), answers)
+
+
+def mish_slope_by_powers(x: Numbers) -> Numbers:
+    """As its paper writes it."""
+    e = np.exp(x)
+    top = F32(4) * (x + F32(1)) + F32(4) * e * e + e * e * e + e * (F32(4) * x + F32(6))
+    below = F32(2) * e + e * e + F32(2)
+    found: Numbers = e * top / (below * below)
+    return found
+
+
+def log_softmax_with_term(x: Numbers) -> Numbers:
+    apart = x - x.max(-1, keepdims=True)
+    found: Numbers = apart - np.log(np.exp(apart).sum(-1, keepdims=True) + 0.01)
+    return found
+
+
+def jacobian_of_squares(x: Numbers) -> Numbers:
+    """Each row's own share squared, in the place of the product of two."""
+    share = shares(x)
+    found: Numbers = share[..., None] * np.eye(x.shape[-1]) - (share * share)[..., None]
+    return found
+
+
+FIFTH: tuple[Specimen, ...] = (
+    fault(
+        "all in float16",
+        "silu",
+        F16,
+        every(F16),
+        "low_precision overflow cancellation",
+        lambda x: x / (F16(1) + np.exp(-x)),
+    ),
+    fault(
+        "erf by Bürmann",
+        "gelu",
+        F32,
+        drawn(100),
+        "approximation",
+        exact(lambda x: 0.5 * x * (1 + erf_of_buermann(x / np.sqrt(2)))),
+    ),
+    fault(
+        "7.1.26 with a slip",
+        "gelu",
+        F32,
+        drawn(101),
+        "approximation",
+        exact(lambda x: 0.5 * x * (1 + erf_with_slip(x / np.sqrt(2)))),
+    ),
+    fault("a quotient", "tanh", F32, drawn(102), "approximation", exact(tanh_by_lambert)),
+    fault(
+        "linear from 8",
+        "softplus",
+        BF16,
+        every(BF16),
+        "threshold clamp",
+        exact(lambda x: np.where(x > 8, x, softplus(x)) + (x > 8) * 0.0),
+    ),
+    fault(
+        "log1p by its series",
+        "softplus",
+        F32,
+        drawn(103),
+        "approximation",
+        exact(lambda x: np.maximum(x, 0) + log1p_by_series(np.exp(-np.abs(x)))),
+    ),
+    fault("silu's slope", "mish", F32, drawn(104), "other_variant", None, exact(silu_slope)),
+    fault(
+        "exp − 1 in float16",
+        "elu",
+        F16,
+        every(F16),
+        "cancellation low_precision",
+        lambda x: np.where(x > 0, x, np.exp(np.minimum(x, F16(0))) - F16(1)),
+    ),
+    fault(
+        "not scaled below 0",
+        "selu",
+        BF16,
+        every(BF16),
+        "other_variant wrong_parameter",
+        exact(selu_without_scale_below),
+    ),
+    fault(
+        "in eight bits",
+        "hard_sigmoid",
+        E4M3,
+        every(E4M3),
+        "low_precision cancellation",
+        hard_sigmoid_in_eight_bits,
+    ),
+    fault(
+        "1/128",
+        "leaky_relu",
+        BF16,
+        every(BF16),
+        "wrong_parameter rounded_constant",
+        exact(lambda x: np.where(x > 0, x, x / 128)),
+    ),
+    fault(
+        "one way", "softshrink", F32, drawn(105), "other_variant wrong_parameter", exact(softshrink_one_way)
+    ),
+    fault("all in bfloat16", "tanhshrink", BF16, every(BF16), "cancellation", lambda x: x - np.tanh(x)),
+    fault(
+        "0 to 1",
+        "hard_tanh",
+        F32,
+        drawn(106),
+        "clamp threshold other_variant wrong_parameter",
+        exact(lambda x: np.clip(x, 0, 1)),
+    ),
+    fault(
+        "alpha only outside",
+        "snake",
+        F32,
+        drawn(107),
+        "wrong_parameter other_variant",
+        exact(lambda x: x + np.sin(x) ** 2 / 2),
+        params={"alpha": 2.0},
+    ),
+    fault(
+        "without log 2",
+        "logcosh",
+        F32,
+        drawn(108),
+        "other_variant wrong_parameter",
+        exact(lambda x: np.abs(x) + np.log1p(np.exp(-2 * np.abs(x)))),
+    ),
+    fault(
+        "exponent held at −20",
+        "gaussian",
+        F32,
+        drawn(109),
+        "clamp",
+        exact(lambda x: np.exp(np.maximum(-x * x, -20))),
+    ),
+    fault("no relu", "squared_relu", F16, every(F16), "other_variant", exact(np.square)),
+    fault("tanh held at 2.5", "gelu_tanh", F32, drawn(110), "clamp", exact(gelu_tanh_held)),
+    fault("answers flushed", "silu", F32, line(-100, 20), "flushed_subnormals", flushed_silu),
+    fault(
+        "density not normalised",
+        "gelu",
+        F32,
+        drawn(111),
+        "other_variant wrong_parameter",
+        None,
+        exact(lambda x: special.ndtr(x) + x * np.exp(-(x**2) / 2)),
+    ),
+    fault(
+        "no square",
+        "tanh",
+        F16,
+        every(F16),
+        "other_variant",
+        None,
+        None,
+        exact(lambda x: -2 * np.tanh(x) * (1 - np.tanh(x))),
+    ),
+    fault(
+        "beta ignored",
+        "softplus",
+        BF16,
+        every(BF16),
+        "wrong_parameter",
+        None,
+        exact(sigmoid),
+        params={"beta": 2.0},
+    ),
+    fault(
+        "2 missing",
+        "silu",
+        F32,
+        drawn(112),
+        "other_variant",
+        None,
+        None,
+        exact(lambda x: sigmoid(x) * sigmoid(-x) * (2 + x * (1 - sigmoid(x)))),
+    ),
+    fault("as in the paper", "mish", F32, line(-20, 60), "overflow cancellation", None, mish_slope_by_powers),
+    fault(
+        "1 − σ in float16",
+        "log_sigmoid",
+        F16,
+        every(F16),
+        "cancellation low_precision",
+        None,
+        lambda x: F16(1) - F16(1) / (F16(1) + np.exp(-x)),
+    ),
+    fault(
+        "scores in bfloat16",
+        "softmax",
+        F32,
+        drawn(113, 64, 64),
+        "low_precision",
+        exact(lambda x: shares(double(cast(x, BF16)))),
+    ),
+    fault(
+        "0.01 in the sum",
+        "log_softmax",
+        F32,
+        drawn(114, 64, 32),
+        "normalisation",
+        exact(log_softmax_with_term),
+    ),
+    fault(
+        "squares beside the diagonal",
+        "softmax",
+        F32,
+        drawn(115, 16, 8),
+        "other_variant",
+        exact(shares),
+        exact(jacobian_of_squares),
+    ),
+    fault(
+        "tanh for the sigmoid",
+        "glu",
+        F32,
+        drawn(116, 64, 64),
+        "other_variant",
+        exact(lambda x: halves(x)[0] * np.tanh(halves(x)[1])),
+    ),
+)
+
+
+def by_log_of_sum(x: Numbers) -> Numbers:
+    x = cast(x, F32)
+    top = x.max(-1, keepdims=True)
+    found: Numbers = np.exp(x - (top + np.log(np.exp(x - top).sum(-1, keepdims=True))))
+    return found
+
+
+FRESH_RIGHT_AGAIN: tuple[Specimen, ...] = (
+    right(
+        "to base 2",
+        "sigmoid",
+        F32,
+        drawn(120, scale=2.0),
+        lambda x: F32(1) / (F32(1) + np.exp2(-x * F32(1.44269504))),
+    ),
+    right(
+        "by erfc",
+        "gelu",
+        F32,
+        drawn(121, scale=2.0),
+        lambda x: F32(0.5) * x * special.erfc(-x * F32(np.sqrt(0.5))),
+    ),
+    right("by the logarithm of the sum", "softmax", F32, drawn(122, 64, 64, scale=1.0), by_log_of_sum),
+    right(
+        "in float32",
+        "elu",
+        E5M2,
+        every(E5M2),
+        inside(lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))),
+    ),
+    right(
+        "with slopes",
+        "silu",
+        BF16,
+        every(BF16),
+        exact(silu),
+        exact(lambda x: silu_slope(np.clip(x, -700, 700))),
+    ),
+    right(
+        "in float32",
+        "snake",
+        F32,
+        drawn(123, scale=1.0),
+        lambda x: x + np.sin(F32(2) * x) ** 2 * F32(0.5),
+        alpha=2.0,
+    ),
+    right(
+        "in float16",
+        "softshrink",
+        F16,
+        every(F16),
+        lambda x: np.where(np.abs(x) > F16(0.5), x - np.copysign(F16(0.5), x), x * F16(0)),
+    ),
+    right(
+        "in float32",
+        "celu",
+        BF16,
+        every(BF16),
+        inside(lambda x: np.where(x > 0, x, F32(2) * np.expm1(np.minimum(x, 0) / F32(2)))),
+        alpha=2.0,
+    ),
 )

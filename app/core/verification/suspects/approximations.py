@@ -149,7 +149,43 @@ def _quotient(top: tuple[float, ...], bottom: tuple[float, ...]) -> Approximate:
     return values
 
 
+_OF_FLOAT32 = (
+    (
+        -2.76076847742355e-16,
+        2.00018790482477e-13,
+        -8.60467152213735e-11,
+        5.12229709037114e-08,
+        1.48572235717979e-05,
+        6.37261928875436e-04,
+        4.89352455891786e-03,
+    ),
+    (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03),
+)
+"""Eigen's quotient for float32, which others have taken over."""
+
+
+def _of_float32(u: Any) -> Any:
+    """Eigen's quotient, in the format of ``u``."""
+    held = np.clip(u, u.dtype.type(-9), u.dtype.type(9))
+    square = held * held
+    top, bottom = (_horner(terms, square) for terms in _OF_FLOAT32)
+    return held * top / bottom
+
+
+def _horner(terms: tuple[float, ...], x: Any) -> Any:
+    """The polynomial, the highest term first, in the format of ``x``."""
+    found = np.full_like(x, terms[0])
+    for each in terms[1:]:
+        found = found * x + x.dtype.type(each)
+    return found
+
+
+def _half(u: Any) -> Any:
+    return _of_float32(np.asarray(u).astype(np.float16)).astype(np.float64)
+
+
 _TANH = (
+    _Way("tanh", "Eigen's quotient for float32, in float16", _half),
     _Way("tanh", "x(27 + x²)/(27 + 9x²)", _quotient((1, 27), (9, 27))),
     _Way("tanh", "x(15 + x²)/(15 + 6x²)", _quotient((1, 15), (6, 15))),
     _Way("tanh", "a continued fraction to x⁵", _quotient((1, 105, 945), (15, 420, 945))),
@@ -168,4 +204,40 @@ _SIGMOID = (
     _Way("sigmoid", "a line between ±2", lambda u: np.clip(0.25 * u + 0.5, 0, 1)),
 )
 
-_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID)
+
+# The arctangent
+
+
+def _beyond_one(near: Approximate) -> Approximate:
+    """From the reciprocal where the size is above 1."""
+
+    def values(u: Any) -> Any:
+        u = np.asarray(u)
+        with np.errstate(all="ignore"):
+            inner = np.where(np.abs(u) <= 1, u, 1 / u)
+        found = near(inner)
+        return np.where(np.abs(u) <= 1, found, np.copysign(math.pi / 2, u) - found)
+
+    return values
+
+
+def _by_odd_terms(terms: tuple[float, ...]) -> Approximate:
+    return lambda u: u * np.polyval(terms, u * u)
+
+
+_AS_4_4_47 = (0.0208351, -0.0851330, 0.1801410, -0.3302995, 0.9998660)
+_ATAN = (
+    _Way(
+        "atan", "x(π/4 + 0.273(1 − |x|))", _beyond_one(lambda u: u * (math.pi / 4 + 0.273 * (1 - np.abs(u))))
+    ),
+    _Way(
+        "atan",
+        "πx/4 − x(|x| − 1)(0.2447 + 0.0663|x|)",
+        _beyond_one(lambda u: u * (math.pi / 4 - (np.abs(u) - 1) * (0.2447 + 0.0663 * np.abs(u)))),
+    ),
+    _Way("atan", "x/(1 + 0.28x²)", _beyond_one(lambda u: u / (1 + 0.28 * u * u))),
+    _Way("atan", "x/(1 + 0.28086x²)", _beyond_one(lambda u: u / (1 + 0.28086 * u * u))),
+    _Way("atan", "Abramowitz and Stegun 4.4.47", _beyond_one(_by_odd_terms(_AS_4_4_47))),
+)
+
+_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID, *_ATAN)
