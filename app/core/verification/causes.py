@@ -35,7 +35,7 @@ from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
 from app.core.verification.placement import placement
 from app.core.verification.special import special_cause
-from app.core.verification.suspects.approximations import approximations
+from app.core.verification.suspects.approximations import approximations, other_terms
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
 from app.core.verification.suspects.exponentials import exponentials
 from app.core.verification.suspects.formulas import (
@@ -51,7 +51,7 @@ from app.core.verification.suspects.insides import cut_answers, passing_formats,
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.parts import left_out, stored_parts
-from app.core.verification.suspects.slips import slips
+from app.core.verification.suspects.slips import slips, slips_in_writings
 from app.core.verification.suspects.tables import Tables, even_tables
 
 LEAST = 0.5
@@ -232,7 +232,8 @@ class _Round:
         if light is not None and self._is_clear(*light):
             return light
         both = [each for each in (light, self._best(self._heavy_suspects())) if each is not None]
-        return max(both, key=lambda each: each[1].worth - each[0].price, default=None) or self._two_at_once()
+        found = max(both, key=lambda each: each[1].worth - each[0].price, default=None)
+        return found or self._best(self._last_suspects()) or self._two_at_once()
 
     def _is_clear(self, suspect: Suspect, fit: Fit) -> bool:
         left = (1 - fit.share) * int(self.remaining.sum())
@@ -295,6 +296,12 @@ class _Round:
             yield from even or self.lasting.tables.of(self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
+
+    def _last_suspects(self) -> Iterator[Suspect]:
+        """What is worth a look where nothing else is found."""
+        if self.base == self.seen.base and not self._irregular and not self._unrelated:
+            yield from slips_in_writings(self.seen, self.base)
+            yield from other_terms(self.seen, self.base, self.remaining)
 
     @cached_property
     def _irregular(self) -> bool:

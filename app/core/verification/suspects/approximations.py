@@ -13,8 +13,9 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.formulas.stepwise import stepwise
 from app.core.formulas.tree import Tree
-from app.core.verification.evidence import SINGLE, Base, Evidence, Places, Suspect
-from app.core.verification.suspects.insides import DOUBLE, SHORT, written
+from app.core.verification.evidence import SINGLE, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.formulas import Unknown, searched
+from app.core.verification.suspects.insides import DOUBLE, SHORT, Inside, written
 from app.core.verification.suspects.trees import operations
 
 Approximate: TypeAlias = Callable[[Any], Any]
@@ -52,9 +53,33 @@ def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
             yield Suspect("approximation", detail, summary, run, price=price, key=key, least_gain=DIGITS)
 
 
-def _answers(seen: Evidence, base: Base, root: Tree, way: _Way, places: Places) -> Array:
+def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """Abramowitz and Stegun 7.1.26 with another number in the place of one of its constants."""
+    forms = [each.tree for each in written(base.tree) if "erf" in operations(each.tree)]
+    for root in forms[:1]:
+        for place, right in enumerate(_NUMBERS_7_1_26):
+
+            def run(value: float, places: Places, place: int = place, root: Tree = root) -> Array:
+                numbers = [*_NUMBERS_7_1_26[:place], value, *_NUMBERS_7_1_26[place + 1 :]]
+                way = _Way("erf", "", _by_terms(numbers[0], tuple(numbers[1:])))
+                return _answers(seen, base, root, way, places, DOUBLE)
+
+            found = searched(seen, Unknown(f"{right:.10g}", right, run), remaining)
+            if found is None:
+                continue
+            name = f"Abramowitz and Stegun 7.1.26 with {found:.7g} for {right:.10g}"
+            summary = Text(
+                f"erf inside is approximated: {name}.", f"내부의 erf를 근사식으로 계산합니다: {name}."
+            )
+            said = partial(run, found)
+            yield Suspect("approximation", f"erf: {name}", summary, said, price=0.05, least_gain=DIGITS)
+
+
+def _answers(
+    seen: Evidence, base: Base, root: Tree, way: _Way, places: Places, inside: Inside = SHORT[0]
+) -> Array:
     """In float32, the approximation rounded once; of float64 in double precision."""
-    rounded = SHORT[0].rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
+    rounded = inside.rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
     return stepwise(root, seen.variables(base, places), base.params, rounded, {way.op: way.values}).values
 
 
@@ -73,6 +98,10 @@ def _by_power(terms: tuple[float, ...], power: int) -> Approximate:
     return lambda u: np.copysign(1 - 1 / np.polyval(terms, np.abs(u)) ** power, u)
 
 
+_NUMBERS_7_1_26 = (0.3275911, 1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+"""What |u| is multiplied by, and the terms, the highest first."""
+
+
 def _winitzki(u: Any) -> Any:
     a, square = 0.147, u * u
     inner = -square * (4 / math.pi + a * square) / (1 + a * square)
@@ -83,13 +112,14 @@ def _erf_by_tanh(u: Any) -> Any:
     return np.tanh(2 / math.sqrt(math.pi) * (u + 11 / 123 * u**3))
 
 
+def _buermann(u: Any) -> Any:
+    e, root = np.exp(-u * u), math.sqrt(math.pi)
+    return np.sign(u) * 2 / root * np.sqrt(1 - e) * (root / 2 + 31 / 200 * e - 341 / 8000 * e * e)
+
+
 _ERF = (
     _Way("erf", "Abramowitz and Stegun 7.1.25", _by_terms(0.47047, (0.7478556, -0.0958798, 0.3480242))),
-    _Way(
-        "erf",
-        "Abramowitz and Stegun 7.1.26",
-        _by_terms(0.3275911, (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)),
-    ),
+    _Way("erf", "Abramowitz and Stegun 7.1.26", _by_terms(_NUMBERS_7_1_26[0], _NUMBERS_7_1_26[1:])),
     _Way(
         "erf",
         "Abramowitz and Stegun 7.1.27",
@@ -104,6 +134,7 @@ _ERF = (
     ),
     _Way("erf", "Winitzki's", _winitzki),
     _Way("erf", "tanh of a cubic", _erf_by_tanh),
+    _Way("erf", "Bürmann's series", _buermann),
 )
 
 
@@ -194,6 +225,11 @@ _TANH = (
         "a continued fraction to x⁷",
         _quotient((1, 378, 17325, 135135), (28, 3150, 62370, 135135)),
     ),
+    _Way(
+        "tanh",
+        "x(600 + 70x² + x⁴)/(600 + 270x² + 11x⁴ + x⁶/24)",
+        _quotient((1, 70, 600), (1 / 24, 11, 270, 600)),
+    ),
     _Way("tanh", "x/(1 + |x|)", lambda u: u / (1 + np.abs(u))),
     _Way("tanh", "x − x³/3", lambda u: u - u**3 / 3),
 )
@@ -240,4 +276,17 @@ _ATAN = (
     _Way("atan", "Abramowitz and Stegun 4.4.47", _beyond_one(_by_odd_terms(_AS_4_4_47))),
 )
 
-_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID, *_ATAN)
+
+# The logarithm
+
+
+def _log1p_by_series(degree: int) -> Approximate:
+    terms = [-((-1) ** power) / power for power in range(degree, 0, -1)]
+    return lambda u: u * np.polyval(terms, u)
+
+
+_LOG1P = tuple(
+    _Way("log1p", f"its series to degree {degree}", _log1p_by_series(degree)) for degree in range(2, 7)
+)
+
+_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID, *_ATAN, *_LOG1P)

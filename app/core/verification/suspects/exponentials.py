@@ -32,6 +32,9 @@ LARGEST = 0.2
 DIGITS = 0.6
 """The share of the errors' digits that errors by binade must foretell: they are found from the errors."""
 
+LOUD = 32.0
+"""The largest error, in ulps, below which an argument may be reduced as it is in careful kernels."""
+
 TELLING = 4.0
 """Errors in ulps that an exponential's error must make in an answer to be read from it."""
 
@@ -51,7 +54,8 @@ def exponentials(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspec
         return
     for form in islice(_forms(seen, base), MOST_FORMS):
         yield from _by_binade(seen, form, remaining)
-        if seen.dtype.itemsize >= SINGLE.itemsize and _is_plain(form.argument.tree):
+        grown = seen.dtype.itemsize >= SINGLE.itemsize and seen.worst >= LOUD
+        if grown and _is_plain(form.argument.tree):
             yield _by_argument(seen, base, form)
 
 

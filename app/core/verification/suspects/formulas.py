@@ -536,7 +536,7 @@ def _near_constants(seen: Evidence, unknown: Unknown, found: float) -> Iterator[
             summary,
             partial(unknown.run, value),
             base=unknown.with_value(value),
-            price=0.001 * place,
+            price=0.001 * place + (0.05 if abs(value - right) > CLOSE * abs(right) else 0.0),
         )
     value = _shortest(seen, unknown, found)
     if abs(value - right) <= CLOSE * abs(right):

@@ -25,6 +25,9 @@ CLOSE, UNLIKE = 512, 0.5
 """The share of the errors that lie between two that are compared, and the least middle difference of such
 relative errors, in the middle size: errors that follow a curve differ by little."""
 
+LOST = 5
+"""The least bits that a step must lack in float32 or float64: some are lost in every kernel."""
+
 EVEN = 4.0
 """The most by which the middle relative error of a quarter of the inputs differs from that of all."""
 
@@ -46,8 +49,9 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
         if nearest is not None and abs(size + nearest.bits + 2) <= REACH:
             yield _rounded(seen, nearest.name, nearest.bits)
             return
-    if seen.dtype.itemsize >= SINGLE.itemsize and _is_jagged(error):
-        yield _estimated(seen, round(-size - 2))
+    bits = round(-size - 2)
+    if seen.dtype.itemsize >= SINGLE.itemsize and bits <= own - LOST and _is_jagged(error):
+        yield _estimated(seen, bits)
 
 
 def _is_jagged(error: Array) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from itertools import chain, islice
 
 from app.core.activations.definition import Text
 from app.core.formulas.calculus import derivative, negative
 from app.core.formulas.tree import (
     CONDITIONS,
+    PI,
     TWO,
     Tree,
     dependent,
@@ -55,11 +56,23 @@ def slips(seen: Evidence, base: Base) -> Iterator[Suspect]:
     if seen.order == 1:
         roots += [derivative(each) for each in seen.value_writings]
     of_value = _by_value(base.tree, seen.value_writings[0], seen.own_writings) if seen.order == 1 else ()
+    ways = chain(_applied_to_value(seen, base), of_value, *map(_slips, dict.fromkeys(roots)))
+    yield from _suspects(seen, base, ways, MOST)
+
+
+def slips_in_writings(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """Derivatives in other ways to write them, with one slip."""
+    if seen.order:
+        forms = (each.tree for each in islice(written(base.tree), 1, 1 + 2 * MOST_FORMS))
+        yield from _suspects(seen, base, chain.from_iterable(map(_slips, forms)), 2 * MOST)
+
+
+def _suspects(seen: Evidence, base: Base, ways: Iterable[tuple[Tree, Text]], most: int) -> Iterator[Suspect]:
     found: dict[Tree, Text] = {}
-    for changed, told in chain(_applied_to_value(seen, base), of_value, *map(_slips, dict.fromkeys(roots))):
-        if changed not in roots and "x" in names(changed):
+    for changed, told in ways:
+        if changed is not base.tree and "x" in names(changed):
             found.setdefault(changed, told)
-    for place, (changed, told) in enumerate(islice(found.items(), MOST)):
+    for place, (changed, told) in enumerate(islice(found.items(), most)):
         summary = Text(
             f"The numbers are those of the formula with a slip: {told.en}.",
             f"수식을 잘못 쓴 값과 같습니다. {told.ko}",
@@ -100,7 +113,7 @@ def _by_value(slope: Tree, value: Tree, others: tuple[Tree, ...]) -> tuple[tuple
 def _slips(root: Tree) -> tuple[tuple[Tree, Text], ...]:
     varying = dependent(root, frozenset({"x"}))
     found: dict[Tree, Text] = {}
-    for kind in (_signs, _arguments, _numbers, _twice):
+    for kind in (_branches, _densities, _signs, _arguments, _numbers, _without, _twice):
         for node in walk(root):
             if node in varying and node.args and node.op not in CONDITIONS:
                 for other, told in kind(node):
@@ -160,6 +173,31 @@ def _twice(node: Tree) -> Iterator[tuple[Tree, Text]]:
                 yield Tree("*", (node, factor)), _once_more(factor)
     elif node.op == "/" and node.args[1].number is None:
         yield Tree("/", (node, node.args[1])), _once_more(node.args[1])
+
+
+def _without(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A product without one of its factors."""
+    factors = _factors(node)
+    for place, factor in enumerate(factors if len(factors) > 1 else ()):
+        told = Text(f"without {_told(factor)}", f"{_told(factor)}을(를) 빠뜨렸습니다.")
+        yield reduce(lambda a, b: Tree("*", (a, b)), [*factors[:place], *factors[place + 1 :]]), told
+
+
+def _branches(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """One branch, or one side of a bound, everywhere."""
+    for each in node.args if node.op in {"max", "min", "abs"} else node.args[1:] if node.op == "if" else ():
+        if "x" in names(each):
+            yield each, _for(each, node)
+
+
+def _densities(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """The normal density without its factor, or with x² for x²/2."""
+    if node.op == "phi":
+        square = Tree("**", (node.args[0], TWO))
+        bare = Tree("exp", (negative(Tree("/", (square, TWO))),))
+        whole = Tree("/", (Tree("exp", (negative(square),)), Tree("sqrt", (Tree("*", (TWO, PI)),))))
+        for each in (bare, whole):
+            yield each, _for(each, node)
 
 
 def _factors(node: Tree) -> list[Tree]:

@@ -35,8 +35,8 @@ on the average."""
 FEWER = 0.7
 """The number of segments, relative to those that the right answers need, above which it is no table."""
 
-MOST_UNEVEN = 40
-"""The most pieces of unlike lengths: with more of them, another smooth function may be as simple."""
+MOST_UNEVEN = (0, 40, 12, 12)
+"""The most pieces of unlike lengths, by their degree: with more, another smooth function may be as simple."""
 
 MOSTLY = 0.99
 
@@ -117,7 +117,7 @@ def _tables(seen: Evidence, places: Places, highest: int) -> Iterator[Suspect]:
         if cut is None or len(cut) < 2:
             continue
         even = _are_even(np.array([x[each.start] for each in cut]))
-        if not even and (degree == 0 or len(cut) > MOST_UNEVEN):
+        if not even and len(cut) > MOST_UNEVEN[degree]:
             continue
         yield _table(seen, x, cut, degree)
         return
