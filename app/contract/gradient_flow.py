@@ -139,7 +139,8 @@ class GradientFlowRequest(Model):
     memory: NumberArray | None = Field(
         None,
         description="Of a transformer with `cross_attention`: the tokens that the second attention looks at, "
-        "tokens × width; by default the network's own inputs. The gradient ends there.",
+        "tokens × width (with a state dict whose keys have another width, that one); by default the "
+        "network's own inputs. The gradient ends there.",
     )
     networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)
@@ -268,7 +269,9 @@ class TheoryFields(Model):
     """The same network at infinite width, with the same inputs.
 
     With normalisation, residual branches, dropout or layers that differ it is computed layer by layer;
-    `q_star`, `chi_1` and `xi_gradient` are then what the last layers have settled at.
+    `q_star`, `chi_1` and `xi_gradient` are then what the last layers have settled at. In a convolution with
+    zeros beyond the edge every position has a variance of its own: `layers` has the means over them, and
+    these three are null.
     """
 
     q_star: Figure
@@ -392,7 +395,7 @@ class GradientFlowResponse(Model):
     theory: TheoryFields | None = Field(
         description="Null where it does not apply: attention, recurrent networks, batch_norm other than in "
         "plain layers over four drawn inputs or more, normalisation inside blocks, convolutions with zeros "
-        "beyond the edge, LSUV, given weights, "
+        "beyond the edge if layers × positions × kernel exceed 16,777,216, LSUV, given weights, "
         "activations that mix elements otherwise than by their maximum."
     )
     verdict: VerdictFields

@@ -31,6 +31,8 @@ from app.core.theory.batch_moments import (
 )
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import Dual, dual_of
+from app.core.theory.edges import MOST as MOST_PLACES
+from app.core.theory.edges import EdgedLayer, edged_passage
 from app.core.theory.finite_width import FiniteWidth, finite_width
 from app.core.theory.length_map import Basin, basins
 from app.core.theory.mean_field import MeanField, mean_field
@@ -42,6 +44,8 @@ SETTLED = 1e-3
 
 MOST_BIAS, BIAS_STEP = 3.0, 0.02
 """Largest σ_b, and step, in the search for one that has a critical σ_w."""
+
+_NO_POINT = MeanField(*(np.array(math.nan),) * 6, np.array(""))
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Theory:
         finite_width: how far networks of these widths spread; plain layers without normalisation.
 
     Where layers normalise, have residual branches or dropout, or differ, ``point`` has the values to which
-    the last layers have converged, if they have; what is not known of it is NaN.
+    the last layers have converged, if they have; what is not known of it is NaN. With zeros beyond a
+    convolution's edge there is no fixed point of one number, and q and χ are means over positions.
     """
 
     point: MeanField
@@ -187,16 +192,40 @@ def _length_map(network: Network) -> tuple[float, float, float] | None:
 
 def _followed(experiment: Experiment) -> Theory | None:
     """The theory layer by layer, where no fixed point is known; None where it does not apply either."""
-    network = experiment.network
-    found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
+    network, block = experiment.network, experiment.network.block
+    edged = isinstance(block, ConvolutionBlock) and block.has_edges
+    if edged:
+        found = _edged(experiment)
+    else:
+        found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     if found is None:
         return None
     gradients = found.gradient_log10_rms + _log10_rms(experiment.upstream)
     ratio = float(gradients[0] - gradients[-1]) if np.isfinite(gradients[-1]) else math.nan
-    plain = network.block is None and not network.passes and network.normalisation is None
+    plain = block is None and not network.passes and network.normalisation is None
     spread = _spread(network, found.q, ratio) if plain and network.dropout is None else None
     path = Trajectory(found.q, None, np.full(network.depth, np.nan), found.chi)
-    return Theory(_settled(found), length_basins(experiment), path, gradients, ratio, math.nan, spread)
+    point = _NO_POINT if edged else _settled(found)
+    return Theory(point, length_basins(experiment), path, gradients, ratio, math.nan, spread)
+
+
+def _edged(experiment: Experiment) -> Passage | None:
+    """Convolutions with zeros beyond the edge, whose positions have variances of their own."""
+    network, inputs, block = experiment.network, experiment.inputs, experiment.network.block
+    assert isinstance(block, ConvolutionBlock)
+    laws = _laws(network)
+    if laws is None or block.places * block.kernel * network.depth > MOST_PLACES:
+        return None
+    squares = np.full(block.places, experiment.mean_square)
+    if not isinstance(inputs, GaussianInputs):
+        squares = np.mean(inputs.reshape(-1, block.places, inputs.shape[-1]) ** 2, axis=(0, 2))
+    if not np.isfinite(squares).all():
+        return None
+    layers = [
+        EdgedLayer(response, *_second_moments(weights, network.maps[0]), block.kernel, network.dropout)
+        for response, weights in laws
+    ]
+    return edged_passage(layers, squares.reshape((block.size,) * block.dimensions))
 
 
 def _passage(experiment: Experiment) -> Passage | None:
@@ -245,8 +274,15 @@ def _settled(found: Passage) -> MeanField:
 
 def _steps(network: Network) -> list[Step] | None:
     """The layers, or blocks, of the theory; None where it does not apply."""
+    steps = [_step(network, number, *law) for number, law in enumerate(_laws(network) or ())]
+    found = [each for each in steps if each is not None]
+    return found if len(found) == network.depth else None
+
+
+def _laws(network: Network) -> list[tuple[Response, Initialiser]] | None:
+    """The activation and the weights of each layer, or block; None where one is not of the theory."""
     made: dict[int, Response | None] = {}
-    steps: list[Step] = []
+    laws = []
     for number in range(network.depth):
         call, weights = network.units_at(number).call, network.weights_at(number)
         if id(call) not in made:
@@ -254,11 +290,8 @@ def _steps(network: Network) -> list[Step] | None:
         response = made[id(call)]
         if response is None or not isinstance(weights, Initialiser) or weights.unit_variance:
             return None
-        step = _step(network, number, response, weights)
-        if step is None:
-            return None
-        steps.append(step)
-    return steps
+        laws.append((response, weights))
+    return laws
 
 
 def _response(call: Call) -> Response | None:
@@ -276,7 +309,7 @@ def _step(network: Network, number: int, response: Response, weights: Initialise
         maps = tuple(_second_moments(weights, each) for each in network.maps)
         return ResidualStep(response, maps, block.norm, centred, block.skip, scale, network.dropout)
     if isinstance(block, ConvolutionBlock):
-        return _convolution(network, block, response, weights)
+        return _convolution(network, response, weights)
     if block is not None or (normalisation is not None and normalisation.over == "batch"):
         return None
     branch = network.residual if network.has_branch(layer) else None
@@ -286,12 +319,8 @@ def _step(network: Network, number: int, response: Response, weights: Initialise
     return PlainStep(response, weight, bias, widening, normalised, branch, dropout)
 
 
-def _convolution(
-    network: Network, block: ConvolutionBlock, response: Response, weights: Initialiser
-) -> Step | None:
+def _convolution(network: Network, response: Response, weights: Initialiser) -> Step:
     """A layer at each position: the dense mean field without edges (Xiao et al. 2018, arXiv:1806.05393)."""
-    if block.has_edges:
-        return None
     maps = tuple(_second_moments(weights, each) for each in network.maps)
     return ResidualStep(response, maps, None, False, 0.0, 1.0, network.dropout)
 

@@ -55,25 +55,30 @@ class Response:
 
     def __call__(self, variance: float, dropout: Dropout | None) -> Moments:
         """The moments at this variance of the pre-activations."""
-        moments = moments_at(self._dual, np.array([variance]))
-        second, slope = float(moments.second[0]), float(moments.slope[0])
-        mean = self._mean_at(variance)
+        return Moments(*(float(each[0]) for each in self.at(np.array([variance]), dropout)))
+
+    def at(self, variances: Array, dropout: Dropout | None) -> tuple[Array, Array, Array]:
+        """The same for an array of variances: second moments, means, slopes' second moments."""
+        moments = moments_at(self._dual, variances)
+        second, slope, mean = moments.second, moments.slope, self._mean_at(variances)
         if dropout is None:
-            return Moments(second, mean, slope)
+            return second, mean, slope
         kept, factor = 1 - dropout.rate, dropout.factor
-        slope *= kept * factor * factor
+        slope = slope * (kept * factor * factor)
         if dropout.kind == "standard":
-            return Moments(second / kept, mean, slope)
+            return second / kept, mean, slope
         # a (φ m + α (1 − m)) + b with b = −a α · rate.
         inner, middle = kept * second + dropout.rate * LEFT_OUT**2, kept * mean + dropout.rate * LEFT_OUT
         shift = -LEFT_OUT * dropout.rate
-        return Moments(factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope)
+        return factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope
 
-    def _mean_at(self, variance: float) -> float:
-        """M; NaN where the variance is out of the range of integrals."""
-        if variance < SMALLEST:
-            return self._at_zero
-        return float(np.ravel(self._mean(np.array([variance])))[0]) if variance <= LARGEST else math.nan
+    def _mean_at(self, variances: Array) -> Array:
+        """M; NaN where a variance is out of the range of integrals."""
+        means = np.where(variances < SMALLEST, self._at_zero, math.nan)
+        inside = (variances >= SMALLEST) & (variances <= LARGEST)
+        if inside.any():
+            means[inside] = np.ravel(self._mean(variances[inside]))
+        return means
 
 
 class Stream(NamedTuple):
