@@ -27,8 +27,9 @@ NETWORK_DESCRIPTION = (
 before them (`encoder.layers.3.linear1.weight`); blocks come in the order of the numbers there.
 
 - `transformer`: `torch.nn.TransformerEncoderLayer`, or GPT-2's (`h.3.attn.c_attn.weight`, as `Conv1D` or as
-  `Linear`), or `torch.nn.TransformerDecoderLayer`, whose second attention looks at `memory`, tokens × width:
-  without it at the network's own inputs, as the answer's `memory` says. State dicts say neither `heads` nor
+  `Linear`), or `torch.nn.TransformerDecoderLayer` or GPT-2's with `crossattention`, whose second attention
+  looks at `memory`, tokens × width (of keys of another width, kdim and vdim, tokens × that): without it at
+  the network's own inputs, as the answer's `memory` says. State dicts say neither `heads` nor
   `norm` nor `causal`: give them.
 - `recurrent`: `torch.nn.RNN`, `LSTM` or `GRU` of one or more layers, of one direction or both, or one of
   their cells; `depth` is the number of times, or `inputs` are batch × times × features.

@@ -17,7 +17,7 @@ Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 
 
 class GaussianInputFields(Model):
-    """Inputs drawn anew for each network."""
+    """Inputs drawn separately for each network."""
 
     kind: Literal["gaussian"] = "gaussian"
     variance: float = Field(1.0, ge=0, allow_inf_nan=False)
@@ -139,7 +139,8 @@ class GradientFlowRequest(Model):
     memory: NumberArray | None = Field(
         None,
         description="Of a transformer with `cross_attention`: the tokens that the second attention looks at, "
-        "tokens × width; by default the network's own inputs. The gradient ends there.",
+        "tokens × width (with a state dict whose keys have another width, that one); by default the "
+        "network's own inputs. The gradient ends there.",
     )
     networks: int = Field(8, ge=1, le=1000, strict=True, description="Independent random networks.")
     seed: int = Field(0, ge=0, le=2**64 - 1, strict=True)

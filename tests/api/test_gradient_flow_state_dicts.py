@@ -111,9 +111,29 @@ def both_ways(tensors: Tensors) -> Tensors:
     return found
 
 
+def gpt_2_decoder_layer() -> Tensors:
+    plain = {
+        **linear("crossattention.q_attn", WIDTH, WIDTH),
+        **linear("crossattention.c_attn", 2 * WIDTH, WIDTH),
+        **linear("crossattention.c_proj", WIDTH, WIDTH),
+    }
+    turned = {name: np.ascontiguousarray(each.T) for name, each in plain.items()}
+    masks: Tensors = {"crossattention.bias": np.ones((1, 1, 4, 4), bool)}
+    return {**gpt_2_layer(), **turned, **masks, **affine("ln_cross_attn", WIDTH)}
+
+
+def of_other_width() -> Tensors:
+    """A decoder layer whose second attention was made with kdim and vdim."""
+    apart = {f"multihead_attn.{name}_proj_weight": drawn(WIDTH, WIDTH - 3) for name in "kv"}
+    whole = {name: each for name, each in decoder_layer().items() if name != "multihead_attn.in_proj_weight"}
+    return {**whole, "multihead_attn.q_proj_weight": drawn(WIDTH, WIDTH), **apart}
+
+
 ENCODER = {**stack(encoder_layer), **affine("norm", WIDTH), "head.weight": drawn(10, WIDTH)}
 DECODER = {**stack(decoder_layer), **affine("norm", WIDTH)}
 GPT_2 = {"wte.weight": drawn(50, WIDTH), **stack(gpt_2_layer, "transformer.h."), **affine("ln_f", WIDTH)}
+GPT_2_DECODER = stack(gpt_2_decoder_layer, "transformer.h.")
+OTHER_WIDTH = stack(of_other_width)
 TRANSFORMER: dict[str, Any] = {"kind": "transformer", "heads": 2}
 CONVOLUTION: dict[str, Any] = {"kind": "convolution", "size": 5}
 CONVOLUTIONS = {
@@ -140,6 +160,7 @@ def post(client: InProcess, tensors: Tensors, block: dict[str, Any], **fields: A
         (encoder_layer(), TRANSFORMER, (ENCODER_LAYER, 1, 12, [])),
         (DECODER, TRANSFORMER, (DECODER_LAYER, 2, 18, ["norm.weight", "norm.bias"])),
         (GPT_2, TRANSFORMER, ("GPT-2", 2, 12, ["wte.weight", "ln_f.weight", "ln_f.bias"])),
+        (GPT_2_DECODER, TRANSFORMER, ("GPT-2 with crossattention", 2, 20, [])),
         (CONVOLUTIONS, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 3, 2, [])),
         ({"0.weight": drawn(4, 4, 2, 2)}, CONVOLUTION, ("torch.nn.Conv1d, torch.nn.Conv2d", 1, 1, [])),
         (prefixed("model.lstm.", recurrent(4)), LSTM, ("torch.nn.LSTM", 1, 4, [])),
@@ -165,7 +186,7 @@ def test_each_tensor_s_role_is_reported(
     assert (weights["module"], weights["blocks"], len(weights["tensors"])) == expected[:3]
     assert sorted(weights["left_out"]) == sorted(expected[3])
     for each in weights["tensors"]:
-        assert each["transposed"] == (expected[0] == "GPT-2" and each["kind"] == "weight")
+        assert each["transposed"] == (expected[0].startswith("GPT-2") and each["kind"] == "weight")
     assert answer.json()["engine"] == "dense"
     assert len(answer.json()["layers"]) == (3 if depth else expected[1])
 
@@ -180,9 +201,89 @@ def test_fields_that_the_weights_determine_are_optional(client: InProcess) -> No
 
 def test_transposed_matrices_give_the_same_answer(client: InProcess) -> None:
     """OpenAI's Conv1D stores inputs × outputs, nanoGPT's Linear outputs × inputs."""
-    turned = {name: np.ascontiguousarray(each.T) if each.ndim == 2 else each for name, each in GPT_2.items()}
-    first, second = (post(client, each, TRANSFORMER).json() for each in (GPT_2, turned))
-    assert first["layers"] == second["layers"]
+    for tensors in (GPT_2, GPT_2_DECODER):
+        turned = {
+            name: np.ascontiguousarray(each.T) if each.ndim == 2 else each for name, each in tensors.items()
+        }
+        first, second = (post(client, each, TRANSFORMER).json() for each in (tensors, turned))
+        assert first["layers"] == second["layers"]
+
+
+PYTORCH = {
+    "attn.c_attn": "self_attn.in_proj_",
+    "attn.c_proj": "self_attn.out_proj.",
+    "crossattention.c_proj": "multihead_attn.out_proj.",
+    "mlp.c_fc": "linear1.",
+    "mlp.c_proj": "linear2.",
+    "ln_1": "norm1.",
+    "ln_cross_attn": "norm2.",
+    "ln_2": "norm3.",
+}
+"""GPT-2's names, and those of `torch.nn.TransformerDecoderLayer` for the same."""
+
+
+def as_pytorch(tensors: Tensors) -> Tensors:
+    """GPT-2's decoder by PyTorch's names, queries over keys over values."""
+    found: Tensors = {}
+    for name, each in tensors.items():
+        parts = name.split(".")
+        place, own, kind = parts[2], ".".join(parts[3:-1]), parts[-1]
+        if own in PYTORCH and each.dtype.kind == "f":
+            found[f"layers.{place}.{PYTORCH[own]}{kind}"] = each.T
+    for k in range(2):
+        for kind in ("weight", "bias"):
+            queries, others = (
+                tensors[f"transformer.h.{k}.crossattention.{each}.{kind}"] for each in ("q_attn", "c_attn")
+            )
+            found[f"layers.{k}.multihead_attn.in_proj_{kind}"] = np.concatenate([queries.T, others.T])
+    return {name: np.ascontiguousarray(each) for name, each in found.items()}
+
+
+@pytest.mark.parametrize("memory", [{}, {"memory": drawn(5, WIDTH).tolist()}])
+def test_gpt_2_s_decoder_is_pytorch_s_of_the_same_numbers(client: InProcess, memory: dict[str, Any]) -> None:
+    names, theirs = (
+        post(client, each, TRANSFORMER, **memory).json()
+        for each in (GPT_2_DECODER, as_pytorch(GPT_2_DECODER))
+    )
+    assert names["weights"]["module"] != theirs["weights"]["module"]
+    assert names["layers"] == theirs["layers"]
+    assert names["layers"][0]["cross_attention_entropy"]["median"] > 0
+
+
+def test_keys_and_values_apart_are_those_together(client: InProcess) -> None:
+    """kdim and vdim that happen to be the width."""
+    apart = dict(DECODER)
+    for k in range(2):
+        whole = apart.pop(f"layers.{k}.multihead_attn.in_proj_weight")
+        for name, own in zip("qkv", np.split(whole, 3), strict=True):
+            apart[f"layers.{k}.multihead_attn.{name}_proj_weight"] = own
+    one, other = (post(client, each, TRANSFORMER).json() for each in (DECODER, apart))
+    assert one["layers"] == other["layers"]
+    assert len(other["weights"]["tensors"]) == len(one["weights"]["tensors"]) + 2
+
+
+def test_a_memory_of_another_width(client: InProcess) -> None:
+    """Zeros added to the memory and weights for them change nothing of the signal."""
+    memory = drawn(5, WIDTH - 3)
+    wider = {
+        name: np.ascontiguousarray(np.pad(each, ((0, 0), (0, 3))))
+        if name.endswith(("k_proj_weight", "v_proj_weight"))
+        else each
+        for name, each in OTHER_WIDTH.items()
+    }
+    narrow = post(client, OTHER_WIDTH, TRANSFORMER, memory=memory.tolist())
+    padded = post(client, wider, TRANSFORMER, memory=np.pad(memory, ((0, 0), (0, 3))).tolist())
+    assert narrow.status_code == padded.status_code == 200, narrow.text
+    shapes = {
+        each["name"]: (each["rows"], each["columns"]) for each in narrow.json()["layers"][0]["matrices"]
+    }
+    assert shapes["cross_key"] == shapes["cross_value"] == (WIDTH, WIDTH - 3)
+    assert shapes["cross_query"] == (WIDTH, WIDTH)
+    for name in ("gradient_log10_rms", "correlation", "cross_attention_entropy"):
+        one, other = (
+            [each[name]["median"] for each in answer.json()["layers"]] for answer in (narrow, padded)
+        )
+        assert one == pytest.approx(other, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
@@ -321,14 +422,39 @@ REFUSED: dict[str, tuple[Tensors, dict[str, Any], str]] = {
         "block 2's multihead_attn.in_proj_bias has a number",
     ),
     "widths of their own": (
+        {**OTHER_WIDTH, "layers.0.multihead_attn.v_proj_weight": drawn(WIDTH, WIDTH)},
+        TRANSFORMER,
+        "keys and values of the second attention must have as many inputs",
+    ),
+    "keys without queries": (
         {**ENCODER, "layers.0.multihead_attn.q_proj_weight": drawn(WIDTH, WIDTH)},
         TRANSFORMER,
-        "kdim, vdim",
+        "block 2 has no multihead_attn.q_proj_weight",
+    ),
+    "keys missing": (
+        without(OTHER_WIDTH, *(f"layers.{k}.multihead_attn.k_proj_weight" for k in range(2))),
+        TRANSFORMER,
+        "block 1 has no multihead_attn.k_proj_weight",
+    ),
+    "both forms": (
+        {**DECODER, **{name: each for name, each in OTHER_WIDTH.items() if "q_proj" in name}},
+        TRANSFORMER,
+        "two forms of the same",
     ),
     "GPT-2's second attention": (
         {**GPT_2, "transformer.h.0.crossattention.c_attn.weight": drawn(WIDTH, 2 * WIDTH)},
         TRANSFORMER,
-        "TransformerDecoderLayer",
+        "block 2 has no crossattention.c_attn.weight",
+    ),
+    "half of GPT-2's second attention": (
+        without(GPT_2_DECODER, *(f"transformer.h.{k}.crossattention.q_attn.weight" for k in range(2))),
+        TRANSFORMER,
+        "block 1 has no crossattention.q_attn.weight",
+    ),
+    "GPT-2's keys without values": (
+        {**GPT_2_DECODER, "transformer.h.1.crossattention.c_attn.weight": drawn(WIDTH, WIDTH)},
+        TRANSFORMER,
+        f"block 2's crossattention.c_attn.weight must be {WIDTH} × {2 * WIDTH}",
     ),
     "encoder and decoder": (
         {**prefixed("encoder.", stack(encoder_layer)), **prefixed("decoder.", stack(decoder_layer))},
@@ -506,6 +632,9 @@ def test_state_dicts_that_do_not_match_the_block(client: InProcess, name: str) -
         (RESIDUAL, {"kind": "residual", "norm": None}, {}, ["block", "norm"]),
         (DECODER, TRANSFORMER, {"memory": [[1.0] * (WIDTH + 1)]}, ["memory"]),
         (DECODER, TRANSFORMER, {"memory": [1.0] * WIDTH}, ["memory"]),
+        (GPT_2_DECODER, TRANSFORMER, {"memory": [[1.0] * (WIDTH - 3)]}, ["memory"]),
+        (OTHER_WIDTH, TRANSFORMER, {}, ["memory"]),
+        (OTHER_WIDTH, TRANSFORMER, {"memory": [[1.0] * WIDTH]}, ["memory"]),
         (DECODER, TRANSFORMER, {"memory": [[[1.0] * WIDTH]]}, ["memory"]),
         (DECODER, TRANSFORMER, {"memory": []}, ["memory"]),
         (DECODER, TRANSFORMER, {"memory": 1.0}, ["memory"]),

@@ -131,6 +131,41 @@ def test_transformer_decoder(
     assert sorted(answer["weights"]["left_out"]) == ["norm.bias", "norm.weight"]
 
 
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_memory_of_another_width(client: InProcess, norm: str) -> None:
+    """nn.MultiheadAttention's kdim and vdim: what an encoder of other width hands on."""
+    torch = pytest.importorskip("torch")
+    layers = torch.nn.ModuleList()
+    for _ in range(DEPTH):
+        layer = torch.nn.TransformerDecoderLayer(
+            WIDTH, HEADS, 40, 0.0, "gelu", norm_first=norm == "pre", dtype=torch.float64
+        )
+        layer.multihead_attn = torch.nn.MultiheadAttention(
+            WIDTH, HEADS, kdim=17, vdim=17, dtype=torch.float64
+        )
+        layers.append(layer)
+    randomised(layers)
+    inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
+    memory = torch.randn(5, 17, dtype=torch.float64)
+    entering = followed([partial(each, memory=memory) for each in layers], inputs, upstream)
+    weights = []
+    for each in layers:
+        own = dict(
+            zip(("query", "key", "value"), each.self_attn.in_proj_weight.grad.split(WIDTH), strict=True)
+        )
+        own |= {
+            f"cross_{name}": getattr(each.multihead_attn, f"{name[0]}_proj_weight").grad
+            for name in ("query", "key", "value")
+        }
+        own |= {"output": each.self_attn.out_proj.weight.grad, "mlp_1": each.linear1.weight.grad}
+        own |= {"cross_output": each.multihead_attn.out_proj.weight.grad, "mlp_2": each.linear2.weight.grad}
+        weights.append(own)
+    block = {"kind": "transformer", "heads": HEADS, "norm": norm, "causal": False}
+    fields = {"activation": "gelu", "block": block, "memory": memory.tolist()}
+    answer = answered(client, layers.state_dict(), inputs, upstream, **fields)
+    assert_same(answer, Autograd(entering, weights))
+
+
 def conv1d(x: Any, weight: Any, bias: Any) -> Any:
     """GPT-2's linear layer: weights are inputs × outputs."""
     return x @ weight + bias
@@ -139,20 +174,28 @@ def conv1d(x: Any, weight: Any, bias: Any) -> Any:
 class Gpt2:
     """GPT-2's block as its paper and OpenAI's code describe it, with their names of the tensors."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Any = None) -> None:
+        """``others`` are tokens that a second attention looks at, by transformers' names (crossattention)."""
         torch = pytest.importorskip("torch")
         torch.manual_seed(1)
+        second = {
+            "crossattention.q_attn": (WIDTH, WIDTH),
+            "crossattention.c_attn": (WIDTH, 2 * WIDTH),
+            "crossattention.c_proj": (WIDTH, WIDTH),
+        }
+        self.others = others
         shapes = {
             "attn.c_attn": (WIDTH, 3 * WIDTH),
             "attn.c_proj": (WIDTH, WIDTH),
             "mlp.c_fc": (WIDTH, 4 * WIDTH),
             "mlp.c_proj": (4 * WIDTH, WIDTH),
+            **({} if others is None else second),
         }
         self.own: dict[str, Any] = {}
         for name, (fan_in, units) in shapes.items():
             self.own[f"{name}.weight"] = torch.randn(fan_in, units, dtype=torch.float64) / fan_in**0.5
             self.own[f"{name}.bias"] = torch.randn(units, dtype=torch.float64)
-        for name in ("ln_1", "ln_2"):
+        for name in ("ln_1", "ln_2", *(() if others is None else ("ln_cross_attn",))):
             self.own[f"{name}.weight"] = 1 + torch.randn(WIDTH, dtype=torch.float64) / 3
             self.own[f"{name}.bias"] = torch.randn(WIDTH, dtype=torch.float64)
         for each in self.own.values():
@@ -173,15 +216,27 @@ class Gpt2:
         )
         attended = self.torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.linear("attn.c_proj", attended.transpose(0, 1).reshape(TOKENS, WIDTH))
+        if self.others is not None:
+            x = x + self.crossed(x)
         inner = self.torch.nn.functional.gelu(
             self.linear("mlp.c_fc", self.norm("ln_2", x)), approximate="tanh"
         )
         return x + self.linear("mlp.c_proj", inner)
 
+    def crossed(self, x: Any) -> Any:
+        """As `transformers.GPT2Block` with add_cross_attention: keys and values are one matrix, unmasked."""
+        key, value = self.linear("crossattention.c_attn", self.others).split(WIDTH, dim=1)
+        query = self.linear("crossattention.q_attn", self.norm("ln_cross_attn", x))
+        parts = (each.reshape(len(each), HEADS, -1).transpose(0, 1) for each in (query, key, value))
+        attended = self.torch.nn.functional.scaled_dot_product_attention(*parts)
+        return self.linear("crossattention.c_proj", attended.transpose(0, 1).reshape(TOKENS, WIDTH))
 
-def test_gpt_2(client: InProcess) -> None:
+
+@pytest.mark.parametrize("others", [0, 5])
+def test_gpt_2(client: InProcess, others: int) -> None:
     torch = pytest.importorskip("torch")
-    blocks = [Gpt2() for _ in range(DEPTH)]
+    memory = torch.randn(others, WIDTH, dtype=torch.float64) if others else None
+    blocks = [Gpt2(memory) for _ in range(DEPTH)]
     inputs, upstream = torch.randn(2, TOKENS, WIDTH, dtype=torch.float64)
     entering = followed(blocks, inputs, upstream)
     weights = []
@@ -189,11 +244,21 @@ def test_gpt_2(client: InProcess) -> None:
         grads = {name: tensor.grad for name, tensor in each.own.items()}
         query, key, value = grads["attn.c_attn.weight"].split(WIDTH, dim=1)
         own = {"query": query, "key": key, "value": value, "output": grads["attn.c_proj.weight"]}
+        if others:
+            key, value = grads["crossattention.c_attn.weight"].split(WIDTH, dim=1)
+            own |= {
+                "cross_query": grads["crossattention.q_attn.weight"],
+                "cross_key": key,
+                "cross_value": value,
+            }
+            own |= {"cross_output": grads["crossattention.c_proj.weight"]}
         weights.append({**own, "mlp_1": grads["mlp.c_fc.weight"], "mlp_2": grads["mlp.c_proj.weight"]})
     state = {f"h.{k}.{name}": each.detach() for k, own in enumerate(blocks) for name, each in own.own.items()}
     buffers = {"wte.weight": torch.randn(9, WIDTH), "h.0.attn.bias": torch.ones(1, 1, 9, 9).tril().bool()}
     block = {"kind": "transformer", "heads": HEADS}
     fields = {"activation": "gelu_tanh", "block": block}
+    if memory is not None:
+        fields["memory"] = memory.tolist()
     answer = answered(client, {**state, **buffers}, inputs, upstream, **fields)
     assert_same(answer, Autograd(entering, weights))
     assert answer["weights"]["left_out"] == ["wte.weight"]

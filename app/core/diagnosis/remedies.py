@@ -180,8 +180,8 @@ def _gates(network: Network, block: RecurrentBlock) -> Iterator[Candidate]:
 
 def _said(block: Block | RecurrentBlock) -> dict[str, Any]:
     """The block as a request has it; a memory is another field of it, and stays as it is."""
-    fields = {each.name: getattr(block, each.name) for each in dataclasses.fields(block)}
-    return {"block": {"kind": block.kind, **{name: fields[name] for name in fields if name != "memory"}}}
+    names = [each.name for each in dataclasses.fields(block) if not each.name.startswith("memory")]
+    return {"block": {"kind": block.kind, **{name: getattr(block, name) for name in names}}}
 
 
 def _initialisations(network: Network) -> Iterator[Candidate]:

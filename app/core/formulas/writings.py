@@ -33,7 +33,7 @@ def writings(root: Tree) -> Iterator[Writing]:
     Forms with the fewest changes, and with the commonest rules, come first.
     """
     found: set[Tree] = set()
-    used = [kind for kind in _RULES if any(_rewritten(root, rule) is not root for _, rule in kind)]
+    used = _usable(root)
     options: list[list[tuple[str, Rule | None]]] = [[("", None), *kind] for kind in used]
     ranks = sorted(product(*(range(len(each)) for each in options)), key=sum)
     for chosen in ranks[:TRIED]:
@@ -48,6 +48,17 @@ def writings(root: Tree) -> Iterator[Writing]:
             yield Writing(", ".join(dict.fromkeys(names)), tree)
         if len(found) >= MOST:
             return
+
+
+def _usable(root: Tree) -> list[tuple[tuple[str, Rule], ...]]:
+    """The kinds that rewrite the formula, or a form that a kind before them makes of it."""
+    forms, used = {root}, []
+    for kind in _RULES:
+        made = {_rewritten(form, rule) for form in forms for _, rule in kind} - forms
+        if made:
+            used.append(kind)
+            forms |= {_rewritten(root, rule) for _, rule in kind}
+    return used
 
 
 def _rewritten(root: Tree, rewrite: Rule) -> Tree:
@@ -270,6 +281,15 @@ _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
     (
         ("log(1 + exp)", _log_of_one_plus),
         ("log1p(exp)", _of("softplus", lambda u: Tree("log1p", (_exp(u),)))),
+        (
+            "max + log(1 + exp)",
+            _of(
+                "softplus",
+                lambda u: _plus(
+                    Tree("max", (u, ZERO)), Tree("log", (_plus(ONE, _exp(negative(Tree("abs", (u,))))),))
+                ),
+            ),
+        ),
         (
             "max + log1p",
             _of(

@@ -42,6 +42,7 @@ class Layout:
         either_way: matrices may be inputs × outputs; the first, which is not square, tells.
         counted: blocks are numbered one by one, so that a number left out is a block left out.
         together: tensors of which all are there or none.
+        either: groups of tensors of which one is there as a whole, and of the others nothing.
         complete: tensors of one axis that belong to no block are refused, because they might stand between.
     """
 
@@ -53,6 +54,7 @@ class Layout:
     either_way: bool = False
     counted: bool = False
     together: tuple[tuple[Entry, ...], ...] = ()
+    either: tuple[tuple[Entry, ...], ...] = ()
     complete: bool = False
 
 

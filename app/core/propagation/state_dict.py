@@ -20,7 +20,7 @@ import numpy as np
 from app.core.errors import InvalidValue, LimitExceeded
 from app.core.propagation.block import Block, refuse
 from app.core.propagation.given import Affine, Array, GivenWeights, Origin, StateDict, Taken, Tensor
-from app.core.propagation.layer import Layer
+from app.core.propagation.layer import Matrix
 from app.core.propagation.layout import Entry, Layout, Shape
 from app.core.propagation.recurrent_block import RecurrentBlock
 
@@ -65,6 +65,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
     required = [each for each in layout.entries if each.required]
     _check_required(blocks[0], (each for each in required if each.kind == "weight"))
     _check_together(layout, blocks[0])
+    _check_either(layout, blocks[0])
     transposed = layout.either_way and _is_transposed(blocks[0][layout.entries[0]])
     shapes = {
         entry.part: tensor.shape[::-1] if transposed else tensor.shape
@@ -203,6 +204,17 @@ def _check_together(layout: Layout, parts: Parts) -> None:
                 refuse(f"there is a {here[0].names[0]} and no {entry.names[0]}")
 
 
+def _check_either(layout: Layout, parts: Parts) -> None:
+    """Raises `InvalidValue` unless of one group all tensors are there, and of the others none."""
+    here = [group for group in layout.either if any(each in parts for each in group)]
+    if len(here) > 1:
+        first, second = (next(each.names[0] for each in group if each in parts) for group in here[:2])
+        refuse(f"there are both {first} and {second}, which are two forms of the same")
+    for entry in here[0] if here else layout.either[0] if layout.either else ():
+        if entry not in parts:
+            refuse(f"block 1 has no {entry.names[0]}")
+
+
 def _check_required(parts: Parts, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry not in parts:
@@ -226,7 +238,8 @@ def _expected(
     block: AnyBlock, width: int, pieces: int, parts: Parts, *, transposed: bool
 ) -> dict[Entry, Shape]:
     """The shape of each entry's tensor."""
-    layers = {each.names[0]: each.layer for each in block.shapes(width, pieces)}
+    layers = {name: each.layer for each in block.shapes(width, pieces) for name in each.names}
+    rows = _row_counts(block.shapes(width, pieces), parts)
     features = dict(block.norms(width))
     found: dict[Entry, Shape] = {}
     for entry, tensor in parts.items():
@@ -236,17 +249,24 @@ def _expected(
                 raise InvalidValue(message, loc=("block", "norm"))
             found[entry] = (features[entry.part],)
         elif entry.kind == "bias":
-            found[entry] = (_rows(entry, layers)[-1],)
+            found[entry] = (_ends_of(entry, rows)[-1],)
         else:
-            shape = _rows(entry, layers)[-1], layers[entry.part].fan_in
+            shape = _ends_of(entry, rows)[-1], layers[entry.part].fan_in
             unfolded = len(tensor.shape) > 2 and (tensor.shape[0], math.prod(tensor.shape[1:])) == shape
             found[entry] = tensor.shape if unfolded else shape[::-1] if transposed else shape
     return found
 
 
-def _rows(entry: Entry, layers: Mapping[str, Layer]) -> list[int]:
+def _row_counts(shapes: Iterable[Matrix], parts: Iterable[Entry]) -> dict[str, int]:
+    """The rows of each part that tensors are for: of a matrix of several names all, or each name's own."""
+    named = {name for entry in parts for name in (entry.part, *entry.below)}
+    own = [(each.layer.rows, [name for name in each.names if name in named]) for each in shapes]
+    return {name: rows // len(names) for rows, names in own for name in names}
+
+
+def _ends_of(entry: Entry, rows: Mapping[str, int]) -> list[int]:
     """Where the rows of each of its parts end in a tensor."""
-    return list(accumulate(layers[each].rows for each in (entry.part, *entry.below)))
+    return list(accumulate(rows[each] for each in (entry.part, *entry.below)))
 
 
 def _check_shapes(number: int, parts: Parts, expected: Mapping[Entry, Shape]) -> None:
@@ -266,24 +286,33 @@ def _read(
     biases: list[Array | None] = []
     norms: list[Affine] = []
     shapes = block.shapes(width, pieces)
-    layers = {each.names[0]: each.layer for each in shapes}
+    rows = _row_counts(shapes, blocks[0])
     for number, parts in enumerate(blocks, start=1):
         values: dict[tuple[str, str], Array] = {}
         for entry, tensor in parts.items():
             whole = _values(number, entry, tensor)
-            split = np.split(whole, _rows(entry, layers)[:-1]) if entry.below else [whole]
+            if entry.kind == "weight":
+                whole = whole.T if transposed else whole.reshape(len(whole), -1)
+            split = np.split(whole, _ends_of(entry, rows)[:-1]) if entry.below else [whole]
             for part, own in zip((entry.part, *entry.below), split, strict=True):
                 values[part, entry.kind] = own
         for each in shapes:
-            matrix = values[each.names[0], "weight"].reshape(
-                -1, each.layer.rows if transposed else each.layer.fan_in
-            )
-            matrices.append(np.ascontiguousarray(matrix.T) if transposed else matrix)
-            biases.append(values.get((each.names[0], "bias")))
+            matrix = _stacked(values, each, "weight")
+            assert matrix is not None
+            matrices.append(matrix)
+            biases.append(_stacked(values, each, "bias"))
         norms += [
             Affine(values.get((name, "gain")), values.get((name, "offset"))) for name, _ in block.norms(width)
         ]
     return GivenWeights(matrices, biases, norms, origin)
+
+
+def _stacked(values: Mapping[tuple[str, str], Array], matrix: Matrix, kind: str) -> Array | None:
+    """What the names of one matrix have, one below the other; None where they have nothing."""
+    found = [values[name, kind] for name in matrix.names if (name, kind) in values]
+    if len(found) < 2:
+        return np.ascontiguousarray(found[0]) if found else None
+    return np.concatenate(found)
 
 
 def _values(number: int, entry: Entry, tensor: Tensor) -> Array:

@@ -36,17 +36,17 @@ from app.core.propagation.layer import Layer, Matrix
 from app.core.propagation.layout import Entry, Layout, Shape, linear, norm
 
 _QUERY, _OUTPUT, _INNER, _OUTER = "query", "output", "mlp_1", "mlp_2"
-_CROSS_QUERY, _CROSS_KEY, _CROSS_OUTPUT = "cross_query", "cross_key", "cross_output"
-
-_SECOND = "multihead_attn.in_proj_weight"
-_SPLIT = {
-    "multihead_attn.q_proj_weight": "queries, keys and values of the second attention have widths of their "
-    "own (kdim, vdim), and a block has one width"
-}
-_CROSS = (
-    "a decoder's second attention (crossattention) is taken by the names of torch.nn.TransformerDecoderLayer "
-    "alone (multihead_attn): send those, or the layers of a decoder without another sequence"
+_CROSS_QUERY, _CROSS_KEY, _CROSS_VALUE, _CROSS_OUTPUT = (
+    f"cross_{each}" for each in ("query", "key", "value", "output")
 )
+
+_SECOND = (
+    ".multihead_attn.in_proj_weight",
+    ".multihead_attn.q_proj_weight",
+    ".crossattention.c_attn.weight",
+    ".crossattention.q_attn.weight",
+)
+"""Ends of names that say that there is a second attention."""
 
 _ENDS = (*linear(_OUTPUT, "self_attn.out_proj"), *linear(_INNER, "linear1"), *linear(_OUTER, "linear2"))
 _ATTENTION = (
@@ -57,33 +57,59 @@ _ATTENTION = (
     *norm("norm2", "norm2", required=True),
 )
 
-DECODER = Layout(
+_OTHERS = _CROSS_KEY, _CROSS_VALUE
+_TOGETHER = Entry(_CROSS_QUERY, "weight", ("multihead_attn.in_proj_weight",), below=_OTHERS)
+_APART = tuple(
+    Entry(f"cross_{name}", "weight", (f"multihead_attn.{name[0]}_proj_weight",))
+    for name in ("query", "key", "value")
+)
+
+_DECODER = Layout(
     "torch.nn.TransformerDecoderLayer",
     (
         *_ATTENTION,
-        Entry(_CROSS_QUERY, "weight", (_SECOND,), required=True, below=(_CROSS_KEY,)),
-        Entry(_CROSS_QUERY, "bias", ("multihead_attn.in_proj_bias",), below=(_CROSS_KEY,)),
+        _TOGETHER,
+        *_APART,
+        Entry(_CROSS_QUERY, "bias", ("multihead_attn.in_proj_bias",), below=_OTHERS),
         *linear(_CROSS_OUTPUT, "multihead_attn.out_proj"),
         *norm("norm3", "norm3", required=True),
     ),
-    refused=_SPLIT,
+    either=((_TOGETHER,), _APART),
+    counted=True,
+)
+"""Keys and values of another width than the queries have matrices of their own (kdim and vdim)."""
+
+_GPT_2 = (
+    *linear(_QUERY, "attn.c_attn"),
+    *linear(_OUTPUT, "attn.c_proj"),
+    *linear(_INNER, "mlp.c_fc"),
+    *linear(_OUTER, "mlp.c_proj"),
+    *norm("norm1", "ln_1", required=True),
+)
+_BUFFERS = frozenset({"attn.bias", "attn.masked_bias"})
+
+_GPT_2_DECODER = Layout(
+    "GPT-2 with crossattention",
+    (
+        *_GPT_2,
+        *linear(_CROSS_QUERY, "crossattention.q_attn"),
+        Entry(_CROSS_KEY, "weight", ("crossattention.c_attn.weight",), required=True, below=(_CROSS_VALUE,)),
+        Entry(_CROSS_KEY, "bias", ("crossattention.c_attn.bias",), below=(_CROSS_VALUE,)),
+        *linear(_CROSS_OUTPUT, "crossattention.c_proj"),
+        *norm("norm2", "ln_cross_attn", required=True),
+        *norm("norm3", "ln_2", required=True),
+    ),
+    ignored=_BUFFERS | {"crossattention.bias", "crossattention.masked_bias"},
+    either_way=True,
     counted=True,
 )
 
 LAYOUTS = (
-    Layout("torch.nn.TransformerEncoderLayer", _ATTENTION, refused=_SPLIT, counted=True),
+    Layout("torch.nn.TransformerEncoderLayer", _ATTENTION, counted=True),
     Layout(
         "GPT-2",
-        (
-            *linear(_QUERY, "attn.c_attn"),
-            *linear(_OUTPUT, "attn.c_proj"),
-            *linear(_INNER, "mlp.c_fc"),
-            *linear(_OUTER, "mlp.c_proj"),
-            *norm("norm1", "ln_1", required=True),
-            *norm("norm2", "ln_2", required=True),
-        ),
-        refused={"crossattention.c_attn.weight": _CROSS},
-        ignored=frozenset({"attn.bias", "attn.masked_bias"}),
+        (*_GPT_2, *norm("norm2", "ln_2", required=True)),
+        ignored=_BUFFERS,
         either_way=True,
         counted=True,
     ),
@@ -98,7 +124,10 @@ _FLOPS_PER_SCORE = 60
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerBlock:
-    """``heads`` that divide the width; the factor of all branches; ``memory`` is tokens × width."""
+    """``heads`` that divide the width; the factor of all branches; ``memory`` is tokens × ``memory_width``.
+
+    That is None for the width; weights may have another (kdim and vdim of `torch.nn.MultiheadAttention`).
+    """
 
     heads: int = 8
     mlp_ratio: float = 4.0
@@ -107,6 +136,7 @@ class TransformerBlock:
     branch: Scale = 1.0
     cross_attention: bool = False
     memory: Array | None = field(default=None, compare=False)
+    memory_width: int | None = None
     kind: ClassVar[str] = "transformer"
 
     @property
@@ -117,7 +147,7 @@ class TransformerBlock:
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """As `Block.layouts`."""
-        return (DECODER,) if self.cross_attention else LAYOUTS
+        return (_DECODER, _GPT_2_DECODER) if self.cross_attention else LAYOUTS
 
     @property
     def passes(self) -> bool:
@@ -131,7 +161,12 @@ class TransformerBlock:
         if not self.mlp_ratio * width >= 1:
             raise InvalidValue("must leave one unit or more", loc=("block", "mlp_ratio"))
         if self.memory is not None:
-            self._check_memory(self.memory, width)
+            self._check_memory(self.memory, self.memory_width or width)
+        elif (self.memory_width or width) != width:
+            message = (
+                f"must be given, tokens × {self.memory_width:,}, as wide as the weights' keys and values"
+            )
+            raise InvalidValue(message, loc=("memory",))
 
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `Block.shapes`: queries, keys and values are maps of the same tokens."""
@@ -139,7 +174,7 @@ class TransformerBlock:
         tokens = None if self.memory is None else len(self.memory)
         cross = (
             Matrix((_CROSS_QUERY,), Layer(width, width, 1)),
-            Matrix((_CROSS_KEY, "cross_value"), Layer(width, width, 2), tokens),
+            Matrix(_OTHERS, Layer(self.memory_width or width, width, 2), tokens),
             Matrix((_CROSS_OUTPUT,), Layer(width, width, 1)),
         )
         return (
@@ -158,7 +193,7 @@ class TransformerBlock:
 
     def said_by(self, names: Iterable[str]) -> Self:
         """As `Block.said_by`: whether there is a second attention."""
-        return replace(self, cross_attention=any(f".{each}".endswith(f".{_SECOND}") for each in names))
+        return replace(self, cross_attention=any(f".{each}".endswith(_SECOND) for each in names))
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
         """As `Block.fitted`: the ratio is the weights'."""
@@ -171,6 +206,11 @@ class TransformerBlock:
             )
         ratio = hidden // pieces / width
         made = self if self._hidden(width) == hidden // pieces else replace(self, mlp_ratio=ratio)
+        others = {shapes[each][-1] for each in _OTHERS if shapes.get(each)}
+        if len(others) > 1:
+            refuse("keys and values of the second attention must have as many inputs: they see one memory")
+        if others - {width}:
+            made = replace(made, memory_width=others.pop())
         made.check(width)
         return made, width
 

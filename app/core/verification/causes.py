@@ -35,8 +35,9 @@ from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
 from app.core.verification.placement import placement
 from app.core.verification.special import special_cause
-from app.core.verification.suspects.approximations import approximations
+from app.core.verification.suspects.approximations import approximations, other_terms
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
+from app.core.verification.suspects.exponentials import exponentials
 from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
@@ -50,6 +51,7 @@ from app.core.verification.suspects.insides import cut_answers, passing_formats,
 from app.core.verification.suspects.noise import noise
 from app.core.verification.suspects.numbers import fixed_point_answers, flushing_kernels, other_formats
 from app.core.verification.suspects.parts import left_out, stored_parts
+from app.core.verification.suspects.slips import slips, slips_in_writings
 from app.core.verification.suspects.tables import Tables, even_tables
 
 LEAST = 0.5
@@ -230,7 +232,8 @@ class _Round:
         if light is not None and self._is_clear(*light):
             return light
         both = [each for each in (light, self._best(self._heavy_suspects())) if each is not None]
-        return max(both, key=lambda each: each[1].worth - each[0].price, default=None) or self._two_at_once()
+        found = max(both, key=lambda each: each[1].worth - each[0].price, default=None)
+        return found or self._best(self._last_suspects()) or self._two_at_once()
 
     def _is_clear(self, suspect: Suspect, fit: Fit) -> bool:
         left = (1 - fit.share) * int(self.remaining.sum())
@@ -281,15 +284,24 @@ class _Round:
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
+        if self.base == self.seen.base and not self._irregular:
+            yield from slips(self.seen, self.base)
         yield from stepwise_kernels(self.seen, self.base, self.compute)
         yield from stored_parts(self.seen, self.base)
         if self.base == self.seen.base:
             yield from approximations(self.seen, self.base)
+            yield from exponentials(self.seen, self.base, self.remaining)
         if self.base == self.seen.base and not self._unrelated:
             even = list(even_tables(self.seen, self.base, self.remaining))
             yield from even or self.lasting.tables.of(self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
+
+    def _last_suspects(self) -> Iterator[Suspect]:
+        """What is worth a look where nothing else is found."""
+        if self.base == self.seen.base and not self._irregular and not self._unrelated:
+            yield from slips_in_writings(self.seen, self.base)
+            yield from other_terms(self.seen, self.base, self.remaining)
 
     @cached_property
     def _irregular(self) -> bool:

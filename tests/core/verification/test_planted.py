@@ -18,7 +18,13 @@ from app.core.jobs import ignore
 from app.core.verification.exact import doubles, exact_orders
 from app.core.verification.job import Report, Verification
 from app.core.verification.rows import RowVerification
-from tests.core.verification import planted, planted_afterwards, planted_examiner, planted_public
+from tests.core.verification import (
+    planted,
+    planted_afterwards,
+    planted_examiner,
+    planted_fresh,
+    planted_public,
+)
 from tests.core.verification.planted import Planted, inputs, outputs
 from tests.core.verification.planted_afterwards import Row, Slope
 from tests.core.verification.planted_examiner import Examined, answers
@@ -172,8 +178,14 @@ def judged_specimen(kernel: Specimen) -> Report:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kernels",
-    [planted_public.FIRST, planted_public.SECOND, planted_public.THIRD],
-    ids=["first", "second", "third"],
+    [
+        planted_public.FIRST,
+        planted_public.SECOND,
+        planted_public.THIRD,
+        planted_fresh.FOURTH,
+        planted_fresh.FIFTH,
+    ],
+    ids=["first", "second", "third", "fourth", "fifth"],
 )
 def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...]) -> None:
     reports = [(each, judged_specimen(each)) for each in kernels]
@@ -188,7 +200,7 @@ def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...
 
 @pytest.mark.parametrize(
     "kernel",
-    planted_public.RIGHT,
+    [*planted_public.RIGHT, *planted_fresh.FRESH_RIGHT, *planted_fresh.FRESH_RIGHT_AGAIN],
     ids=lambda each: f"{each.name} {each.function} {np.dtype(each.dtype)}",
 )
 def test_public_right_kernels_are_not_accused(kernel: Specimen) -> None:

@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise, Text
 from app.core.activations.from_formula import tree_of
 from app.core.arithmetic import Array
-from app.core.formulas.tree import CONDITIONS, TWO, Tree, name, number, substitute, text, walk
+from app.core.formulas.tree import CONDITIONS, ONE, PI, TWO, Tree, name, number, substitute, text, walk
 from app.core.formulas.vectorised import evaluate, stable
 from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
@@ -34,6 +34,12 @@ STEPS = 20
 
 NEARLY, NEARLY_EXACTLY, EXACTLY = 1e-3, 1e-6, 1e-10
 """Of the number, the last step of a search: to see whether it ends at all, in short formats, in long ones."""
+
+SLIPS = tuple(factor for each in (2.0, math.sqrt(2), math.pi, 10.0) for factor in (each, 1 / each))
+"""By what a parameter may be off where something was forgotten."""
+
+FAR_BETTER = 0.4
+"""The share of the errors' bits that may be left where a slip of a parameter is taken for the cause."""
 
 FEW_WRONG, HOPE = 300, 6
 """The number of outputs, and of steps with them, after which a search that does not converge is given up."""
@@ -155,6 +161,8 @@ def other_parameters(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Su
     for key in (*base.params, *(each for each in seen.arrays if each not in base.params)):
         unknown = _parameter(seen, base, key)
         found = searched(seen, unknown, remaining)
+        if found is None:
+            found = _usual_slip(seen, unknown, remaining)
         if found is not None:
             yield other_parameter(seen, unknown, found)
         for edge in edges(seen.x, remaining) if found is None else ():
@@ -165,6 +173,27 @@ def parameters_in_one_place(seen: Evidence, base: Base, remaining: Mask) -> Iter
     """A parameter of several uses that has another value, or is left out, in one of them."""
     for key in base.params:
         yield from _in_one_place(seen, base, key, remaining)
+
+
+def _usual_slip(seen: Evidence, unknown: Unknown, remaining: Mask) -> float | None:
+    """The parameter inverted, squared, or times a number that is easily forgotten, if that does far better.
+
+    Far from the right answers a search that goes step by step may not arrive.
+    """
+    places = seen.sample(remaining)
+    places = places[remaining[places]]
+    if places.size > FEW_WRONG:
+        places = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
+    value = unknown.value
+    tried = [value * factor for factor in SLIPS] + [1 / value, value * value] if value else []
+    tried = [each for each in tried if math.isfinite(each) and each != value]
+    left = [_bits_off(seen, unknown.run(each, places), places) for each in (value, *tried)]
+    best = int(np.argmin(left))
+    return tried[best - 1] if left[best] < FAR_BETTER * left[0] else None
+
+
+def _bits_off(seen: Evidence, values: Array, places: Places) -> float:
+    return float(np.log2(1 + seen.off(seen.rounded(values), places)).mean())
 
 
 def _in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iterator[Suspect]:
@@ -325,7 +354,20 @@ def _forms(root: Tree) -> tuple[Tree, ...]:
     """Forms of the formula, whose constants are examined."""
     forms = [root, *(form.tree for _, form in zip(range(MOST_FORMS), writings(stable(root)), strict=False))]
     by_two = [found for form in forms if (found := _base_two(form)) != form]
-    return (*forms, *by_two[:1], _folded(root))
+    turned = _by_reciprocal(root)
+    return (*forms, *by_two[:1], _folded(root), *([] if turned is root else [turned]))
+
+
+def _by_reciprocal(root: Tree) -> Tree:
+    """atan(u) as ±π/2 − atan(1/u) where |u| > 1: kernels know it for small arguments alone."""
+    turned = {}
+    for node in walk(root):
+        if node.op == "atan":
+            (u,) = node.args
+            quarter = Tree("*", (Tree("/", (PI, TWO)), Tree("sign", (u,))))
+            beyond = Tree("-", (quarter, Tree("atan", (Tree("/", (ONE, u)),))))
+            turned[node] = Tree("if", (Tree("<", (ONE, Tree("abs", (u,)))), beyond, node))
+    return replaced(root, turned)
 
 
 def _base_two(root: Tree) -> Tree:
@@ -494,7 +536,7 @@ def _near_constants(seen: Evidence, unknown: Unknown, found: float) -> Iterator[
             summary,
             partial(unknown.run, value),
             base=unknown.with_value(value),
-            price=0.001 * place,
+            price=0.001 * place + (0.05 if abs(value - right) > CLOSE * abs(right) else 0.0),
         )
     value = _shortest(seen, unknown, found)
     if abs(value - right) <= CLOSE * abs(right):

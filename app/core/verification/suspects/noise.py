@@ -9,7 +9,7 @@ import numpy as np
 
 from app.core.activations.definition import Text
 from app.core.arithmetic import Array
-from app.core.verification.evidence import FEW, Evidence, Places, Suspect
+from app.core.verification.evidence import FEW, SINGLE, Evidence, Places, Suspect
 from app.core.verification.suspects.insides import SHORT, mantissa_bits
 
 REACH = 4.0
@@ -21,6 +21,16 @@ COMMON = 0.5
 CHANGES = 0.25
 """The least share of neighbouring errors with opposite signs; errors that follow a curve have hardly any."""
 
+CLOSE, UNLIKE = 512, 0.5
+"""The share of the errors that lie between two that are compared, and the least middle difference of such
+relative errors, in the middle size: errors that follow a curve differ by little."""
+
+LOST = 5
+"""The least bits that a step must lack in float32 or float64: some are lost in every kernel."""
+
+EVEN = 4.0
+"""The most by which the middle relative error of a quarter of the inputs differs from that of all."""
+
 
 def noise(seen: Evidence) -> Iterator[Suspect]:
     """The format whose roundings are nearest in size, if the errors are like noise at all."""
@@ -28,28 +38,49 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
     inexact = (seen.right != seen.exact).sum()
     if use.sum() < 4 * FEW or use.sum() < COMMON * inexact:
         return
-    error = (seen.output - seen.exact)[use]
-    if (np.sign(error[1:]) * np.sign(error[:-1]) < 0).mean() < CHANGES:
-        return
     with np.errstate(all="ignore"):
-        size = float(np.median(np.log2(np.abs(error / seen.exact[use]))))
-    shorter = [each for each in SHORT if each.bits < mantissa_bits(seen.dtype)]
-    if not shorter:
-        return
-    nearest = min(shorter, key=lambda each: abs(size + each.bits + 2))
-    if abs(size + nearest.bits + 2) > REACH:
-        return
+        error = ((seen.output - seen.exact) / seen.exact)[use]
+        size = float(np.median(np.log2(np.abs(error))))
+    signs = np.sign(seen.output - seen.exact)[use]
+    own = mantissa_bits(seen.dtype)
+    if (signs[1:] * signs[:-1] < 0).mean() >= CHANGES:
+        shorter = [each for each in SHORT if each.bits < own]
+        nearest = min(shorter, key=lambda each: abs(size + each.bits + 2), default=None)
+        if nearest is not None and abs(size + nearest.bits + 2) <= REACH:
+            yield _rounded(seen, nearest.name, nearest.bits)
+            return
+    bits = round(-size - 2)
+    if seen.dtype.itemsize >= SINGLE.itemsize and bits <= own - LOST and _is_jagged(error):
+        yield _estimated(seen, bits)
+
+
+def _is_jagged(error: Array) -> bool:
+    """Whether relative errors are of one size everywhere, and near ones as unlike as any."""
+    size, apart = np.abs(error), max(1, error.size // CLOSE)
+    middle = float(np.median(size))
+    quarters = [float(np.median(each)) for each in np.array_split(size, 4)]
+    even = all(middle / EVEN <= each <= middle * EVEN for each in quarters)
+    return even and float(np.median(np.abs(error[apart:] - error[:-apart]))) >= UNLIKE * middle
+
+
+def _rounded(seen: Evidence, name: str, bits: int) -> Suspect:
     summary = Text(
-        f"The errors are as large and as irregular as roundings to {nearest.name} on the way.",
-        f"오차의 크기와 불규칙한 정도가 도중에 {nearest.name}(으)로 반올림할 때와 같습니다.",
+        f"The errors are as large and as irregular as roundings to {name} on the way.",
+        f"오차의 크기와 불규칙한 정도가 도중에 {name}(으)로 반올림할 때와 같습니다.",
     )
-    yield Suspect(
-        "low_precision",
-        f"about {nearest.name}",
-        summary,
-        partial(_as_it_is, seen, nearest.bits),
-        price=0.9,
+    run = partial(_as_it_is, seen, bits)
+    return Suspect("low_precision", f"about {name}", summary, run, price=0.9)
+
+
+def _estimated(seen: Evidence, bits: int) -> Suspect:
+    summary = Text(
+        f"The relative errors are irregular and of one size everywhere: a step on the way is right to about "
+        f"{bits} bits.",
+        "상대 오차가 어디서나 비슷한 크기로 불규칙하게 나타납니다. 도중의 한 단계가 약 "
+        f"{bits}비트까지만 맞습니다.",
     )
+    run = partial(_as_it_is, seen, bits)
+    return Suspect("low_precision", f"about {bits} bits", summary, run, price=0.9)
 
 
 def _as_it_is(seen: Evidence, bits: int, places: Places) -> Array:

@@ -12,7 +12,8 @@ from app.core.activations.entmax import ENTMAX
 from app.core.activations.registry import Call
 from app.core.activations.softmax import ENTMAX15, SPARSEMAX
 from app.core.arithmetic import Array
-from app.core.verification.evidence import Evidence, Places, Suspect
+from app.core.verification.evidence import SINGLE, Evidence, Places, Suspect
+from app.core.verification.suspects.insides import mantissa_bits
 from app.core.verification.suspects.rows import LONGEST, RowKernel
 
 SAME, MOSTLY = 0.05, 0.9
@@ -25,6 +26,9 @@ MOST_LEFT_OUT = 64
 
 SHORT_SUM = 2.0**-5
 """Relative error that a short format may cause in a sum; a larger one is another number."""
+
+OWN_SUM = 16.0
+"""Relative error, in units of the last digit of float32 or float64, that a careful sum may have."""
 
 TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
 """Elements that a kernel processes at a time."""
@@ -49,7 +53,8 @@ def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
         apart = seen.output - seen.exact if logarithm else seen.output / seen.exact
         each_row = _Rows.of(kernel, apart)
         yield from _added(kernel, each_row, (powers, total, largest), logarithm=logarithm)
-        yield _of_each_row(seen, each_row, logarithm=logarithm)
+        own = _of_each_row(seen, each_row, logarithm=logarithm)
+        yield from [] if own is None else [own]
 
 
 def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
@@ -155,10 +160,12 @@ def _added(
         yield kernel.suspect("normalisation", detail, summary, values, 0.01)
 
 
-def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect:
-    """Right except for a factor, or for the logarithm a summand, of each row."""
+def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect | None:
+    """Right except for a factor, or for the logarithm a summand, of each row; None for a careful sum's."""
     values = seen.exact + each.spread if logarithm else seen.exact * each.spread
     off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
+    if seen.dtype.itemsize >= SINGLE.itemsize and off <= OWN_SUM * 2.0 ** -mantissa_bits(seen.dtype):
+        return None
     if off < SHORT_SUM:
         cause, detail = "low_precision", f"sums, off by {off:.2g} at most"
         summary = Text(

@@ -63,6 +63,24 @@ def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
             "대각선의 1이 빠졌습니다.",
             jacobian(shares, one=0.0),
         ),
+        (
+            "the row's own square",
+            "The square of the output's own probability stands for the product of two.",
+            "두 확률의 곱 대신 그 출력 확률의 제곱을 썼습니다.",
+            jacobian(shares, others=0.0) - sign * (shares**2)[:, :, None],
+        ),
+        (
+            "the column's own square",
+            "The square of the input's own probability stands for the product of two.",
+            "두 확률의 곱 대신 그 입력 확률의 제곱을 썼습니다.",
+            jacobian(shares, others=0.0) - sign * (shares**2)[:, None, :],
+        ),
+        (
+            "the sign of the products",
+            "The products of two probabilities have the wrong sign.",
+            "두 확률의 곱의 부호가 반대입니다.",
+            jacobian(shares, others=-1.0),
+        ),
         ("sign", "The sign is reversed.", "부호가 반대입니다.", -whole),
         ("transposed", "Rows and columns are swapped.", "행과 열이 바뀌었습니다.", whole.transpose(0, 2, 1)),
     )

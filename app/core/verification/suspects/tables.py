@@ -35,6 +35,9 @@ on the average."""
 FEWER = 0.7
 """The number of segments, relative to those that the right answers need, above which it is no table."""
 
+MOST_UNEVEN = (0, 40, 12, 12)
+"""The most pieces of unlike lengths, by their degree: with more, another smooth function may be as simple."""
+
 MOSTLY = 0.99
 
 SLACK = 0.6
@@ -113,7 +116,8 @@ def _tables(seen: Evidence, places: Places, highest: int) -> Iterator[Suspect]:
         cut = _fewer_segments(made, right, degree, most)
         if cut is None or len(cut) < 2:
             continue
-        if degree == 0 and not _are_even(np.array([x[each.start] for each in cut])):
+        even = _are_even(np.array([x[each.start] for each in cut]))
+        if not even and len(cut) > MOST_UNEVEN[degree]:
             continue
         yield _table(seen, x, cut, degree)
         return

@@ -1,0 +1,180 @@
+"""Kernels whose exponential is 2^n times something for the rest, and the rest is not known well enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.formulas.tree import Tree, dependent, name, walk
+from app.core.verification.evidence import SINGLE, Base, Evidence, Mask, Places, Suspect
+from app.core.verification.suspects.insides import exactly_at, mantissa_bits, with_free, written
+from app.core.verification.suspects.trees import operations, replaced
+
+RATIO = "a ratio"
+"""The name of the factor by which an exponential is off; a request cannot contain it."""
+
+MOST_FORMS = 3
+"""The most ways to write a formula with exponentials that are examined."""
+
+BINS, LEAST_BINADES, LEAST_IN_BIN = 64, 4, 5
+"""Parts of a binade, the binades that must show the same, and the errors in a part that tell it."""
+
+LARGEST = 0.2
+"""The largest relative error of an exponential that is taken for one."""
+
+DIGITS = 0.6
+"""The share of the errors' digits that errors by binade must foretell: they are found from the errors."""
+
+LOUD = 32.0
+"""The largest error, in ulps, below which an argument may be reduced as it is in careful kernels."""
+
+TELLING = 4.0
+"""Errors in ulps that an exponential's error must make in an answer to be read from it."""
+
+Ratio: TypeAlias = Callable[[float | Array, Places], Array]
+
+
+class _Form(NamedTuple):
+    """A formula with one exponential: what it would say if that were off by a factor, and its argument."""
+
+    run: Ratio
+    argument: Base
+
+
+def exponentials(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
+    """One error for each fraction of a binade, or one that grows with the argument."""
+    if not seen.by_size or seen.arrays:
+        return
+    for form in islice(_forms(seen, base), MOST_FORMS):
+        yield from _by_binade(seen, form, remaining)
+        grown = seen.dtype.itemsize >= SINGLE.itemsize and seen.worst >= LOUD
+        if grown and _is_plain(form.argument.tree):
+            yield _by_argument(seen, base, form)
+
+
+def _forms(seen: Evidence, base: Base) -> Iterator[_Form]:
+    for writing in written(base.tree):
+        root = writing.tree
+        if "exp" not in operations(root):
+            continue
+        varying = dependent(root, frozenset({"x"}))
+        powers = [node for node in walk(root) if node.op == "exp" and node in varying]
+        if len(powers) == 1:
+            (power,) = powers
+            free = replaced(root, {power: Tree("*", (power, name(RATIO)))})
+            yield _Form(with_free(seen, base, free, RATIO), Base(power.args[0], base.params))
+
+
+def _is_plain(argument: Tree) -> bool:
+    """x, its size, or those with another sign or times 2: an argument that is exact in every format."""
+    if argument.op in {"neg", "abs"}:
+        return _is_plain(argument.args[0])
+    if argument.op == "*" and argument.args[0].number == 2:
+        return _is_plain(argument.args[1])
+    return argument is name("x")
+
+
+# The same in each binade
+
+
+def _by_binade(seen: Evidence, form: _Form, remaining: Mask) -> Iterator[Suspect]:
+    places = seen.sample(remaining)
+    places = places[np.isfinite(seen.output[places])]
+    off, told = _read(seen, form, places)
+    places, off = places[told], off[told]
+    with np.errstate(all="ignore"):
+        whole, part = _split(exactly_at(seen, form.argument, places))
+    curves = {}
+    for sign, side in ((1.0, whole >= 0), (-1.0, whole < 0)):
+        if np.unique(whole[side]).size >= LEAST_BINADES:
+            curves[sign] = _curve(part[side], off[side])
+    curves = {sign: curve for sign, curve in curves.items() if np.isfinite(curve).any()}
+    if not curves:
+        return
+    most = max(float(np.nanmax(np.abs(curve))) for curve in curves.values())
+    summary = Text(
+        f"exp inside is 2^n times an approximation, with the same error in each binade, at most {most:.2g}.",
+        "내부의 exp를 2^n과 나머지의 근삿값의 곱으로 계산합니다. 2의 거듭제곱 구간마다 같은 상대 오차가 "
+        f"최대 {most:.2g}까지 나타납니다.",
+    )
+    run = partial(_said, seen, form, curves)
+    detail = "exp: the same error in each binade"
+    yield Suspect("approximation", detail, summary, run, price=0.05, least_gain=DIGITS)
+
+
+def _read(seen: Evidence, form: _Form, places: Places) -> tuple[Array, Mask]:
+    """By how much the exponential would have to be off at each place, and where the answer tells it."""
+    output = seen.output[places]
+    off = np.zeros(places.size)
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            here = form.run(1 + off, places)
+            slope = (form.run(1 + off + 1e-6, places) - here) / 1e-6
+            off = off + (output - here) / slope
+        effect = np.abs(off * slope) / seen.unit[places]
+        told: Mask = np.isfinite(off) & (np.abs(off) < LARGEST) & (effect >= TELLING)
+    return off, told
+
+
+def _split(argument: Array) -> tuple[Array, Array]:
+    """The binade of e^u, and where in it."""
+    power = argument / math.log(2)
+    whole = np.floor(power)
+    return whole, power - whole
+
+
+def _curve(part: Array, off: Array) -> Array:
+    """The middle error in each part of a binade; NaN where too few tell it."""
+    which = np.minimum((part * BINS).astype(np.intp), BINS - 1)
+    return np.array(
+        [
+            np.median(off[which == each]) if (which == each).sum() >= LEAST_IN_BIN else np.nan
+            for each in range(BINS)
+        ]
+    )
+
+
+def _said(seen: Evidence, form: _Form, curves: dict[float, Array], places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        whole, part = _split(exactly_at(seen, form.argument, places))
+    off = np.zeros(places.size)
+    for sign, curve in curves.items():
+        known = np.flatnonzero(np.isfinite(curve))
+        here = (whole >= 0) == (sign > 0)
+        off[here] = np.interp(part[here], (known + 0.5) / BINS, curve[known])
+    return np.where(off == 0, seen.right[places], form.run(1 + off, places))
+
+
+# The larger, the farther from zero
+
+
+def _by_argument(seen: Evidence, base: Base, form: _Form) -> Suspect:
+    bits = mantissa_bits(seen.dtype)
+    summary = Text(
+        f"The errors grow with exp's argument: it is reduced with rounding errors of {seen.dtype.name}.",
+        f"오차가 exp의 인수에 비례해 커집니다. 인수를 줄일 때 {seen.dtype.name}의 반올림 오차가 생깁니다.",
+    )
+    return Suspect(
+        "low_precision",
+        f"argument of exp in {seen.dtype.name}",
+        summary,
+        lambda places: seen.exact[places],
+        price=0.2,
+        room=partial(_room, seen, form, bits),
+        key=("argument", form.argument.tree, *base.key),
+    )
+
+
+def _room(seen: Evidence, form: _Form, bits: int, places: Places) -> Array:
+    with np.errstate(all="ignore"):
+        size = np.abs(exactly_at(seen, form.argument, places))
+        slope = np.abs(form.run(1 + 1e-6, places) - form.run(1.0, places)) / 1e-6
+        found: Array = np.nan_to_num(slope * size * 2.0 ** (-1 - bits), posinf=0.0)
+    return found

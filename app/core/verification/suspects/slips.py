@@ -1,0 +1,209 @@
+"""Kernels whose formula was written with a slip: a sign, a small number, the wrong thing under a function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import lru_cache, partial, reduce
+from itertools import chain, islice
+
+from app.core.activations.definition import Text
+from app.core.formulas.calculus import derivative, negative
+from app.core.formulas.tree import (
+    CONDITIONS,
+    PI,
+    TWO,
+    Tree,
+    dependent,
+    name,
+    names,
+    number,
+    substitute,
+    text,
+    walk,
+)
+from app.core.formulas.vectorised import stable
+from app.core.verification.evidence import Base, Evidence, Suspect
+from app.core.verification.suspects.insides import exactly_at, written
+from app.core.verification.suspects.trees import replaced
+
+MOST = 160
+"""The most slips of one formula."""
+
+MOST_FORMS = 6
+"""The most ways to write a slope in which the value is looked for."""
+
+SMALL = tuple(map(Fraction, ("1", "2", "3", "4", "1/2", "1/3", "1/4")))
+"""Numbers that are taken for one another."""
+
+MOST_DIVISOR = 100
+"""Numbers with a larger denominator are constants that may be applied twice."""
+
+LONGEST = 60
+"""The longest part that is written out as a formula."""
+
+DIGITS = 0.6
+"""The share of the errors' digits that a slip must foretell: its numbers are known to the last one."""
+
+_X = name("x")
+_DIGITS = re.compile(r"\d+\.\d{10,}")
+
+
+def slips(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """The formula, or a slope as its rules give it, with one slip."""
+    roots = [base.tree]
+    if seen.order == 1:
+        roots += [derivative(each) for each in seen.value_writings]
+    of_value = _by_value(base.tree, seen.value_writings[0], seen.own_writings) if seen.order == 1 else ()
+    ways = chain(_applied_to_value(seen, base), of_value, *map(_slips, dict.fromkeys(roots)))
+    yield from _suspects(seen, base, ways, MOST)
+
+
+def slips_in_writings(seen: Evidence, base: Base) -> Iterator[Suspect]:
+    """Derivatives in other ways to write them, with one slip."""
+    if seen.order:
+        forms = (each.tree for each in islice(written(base.tree), 1, 1 + 2 * MOST_FORMS))
+        yield from _suspects(seen, base, chain.from_iterable(map(_slips, forms)), 2 * MOST)
+
+
+def _suspects(seen: Evidence, base: Base, ways: Iterable[tuple[Tree, Text]], most: int) -> Iterator[Suspect]:
+    found: dict[Tree, Text] = {}
+    for changed, told in ways:
+        if changed is not base.tree and "x" in names(changed):
+            found.setdefault(changed, told)
+    for place, (changed, told) in enumerate(islice(found.items(), most)):
+        summary = Text(
+            f"The numbers are those of the formula with a slip: {told.en}.",
+            f"수식을 잘못 쓴 값과 같습니다. {told.ko}",
+        )
+        other = Base(changed, base.params)
+        run = partial(exactly_at, seen, other)
+        price, key = 0.04 + 0.0001 * place, ("exactly", *other.key)
+        yield Suspect(
+            "other_variant", told.en, summary, run, base=other, price=price, key=key, least_gain=DIGITS
+        )
+
+
+def _applied_to_value(seen: Evidence, base: Base) -> Iterator[tuple[Tree, Text]]:
+    """The function of its own value: a slope that is worked out from the answer as if it were the input."""
+    told = Text("it is applied to the value, not to x", "입력이 아니라 함숫값에 적용했습니다.")
+    yield substitute(base.tree, {"x": seen.value_writings[0]}), told
+
+
+@lru_cache(maxsize=64)
+def _by_value(slope: Tree, value: Tree, others: tuple[Tree, ...]) -> tuple[tuple[Tree, Text], ...]:
+    """A slope that is written by the value, such as f(1 − f), with x in the value's place; or with slips."""
+    values = [value, *(value.args[1:] if value.op == "if" else ())]
+    found: dict[Tree, Text] = {}
+    forms = (each.tree for each in islice(written(slope), 4 * MOST_FORMS))
+    for form in dict.fromkeys((*forms, *others)):
+        for root in dict.fromkeys((form, stable(form))):
+            for part in values:
+                if part is _X or part not in set(walk(root)):
+                    continue
+                told = Text("x stands for the value in the slope", "도함수에서 함숫값 대신 입력을 썼습니다.")
+                found.setdefault(replaced(root, {part: _X}), told)
+                for changed, slip in islice(_slips(root), MOST // 4):
+                    found.setdefault(changed, slip)
+    return tuple(found.items())
+
+
+@lru_cache(maxsize=256)
+def _slips(root: Tree) -> tuple[tuple[Tree, Text], ...]:
+    varying = dependent(root, frozenset({"x"}))
+    found: dict[Tree, Text] = {}
+    for kind in (_branches, _densities, _signs, _arguments, _numbers, _without, _twice):
+        for node in walk(root):
+            if node in varying and node.args and node.op not in CONDITIONS:
+                for other, told in kind(node):
+                    found.setdefault(replaced(root, {node: other}), told)
+    return tuple(islice(found.items(), MOST))
+
+
+def _told(part: Tree) -> str:
+    told = _DIGITS.sub(lambda found: f"{float(found[0]):.10g}", text(part))
+    return told if len(told) <= LONGEST else f"{told[:LONGEST]}…"
+
+
+def _signs(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """Minus for plus, or the other way round."""
+    if node.op in {"+", "-"}:
+        other = Tree("-" if node.op == "+" else "+", node.args)
+        yield other, _for(other, node)
+    elif node.op == "neg":
+        yield node.args[0], _for(node.args[0], node)
+
+
+def _for(other: Tree, node: Tree) -> Text:
+    return Text(f"{_told(other)} for {_told(node)}", f"{_told(node)} 대신 {_told(other)}을(를) 썼습니다.")
+
+
+def _arguments(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A function of x, or of the size, where it should be of something else."""
+    if len(node.args) != 1 or node.op in {"neg", "abs", "sign"}:
+        return
+    (argument,) = node.args
+    others = [Tree("abs", (argument,)), negative(argument)]
+    for each in others if argument is _X else [_X, *others]:
+        other = Tree(node.op, (each,))
+        yield other, _for(other, node)
+
+
+def _numbers(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """Another small number, or a term that is taken twice or by half."""
+    for place, each in enumerate(node.args):
+        before, after = node.args[:place], node.args[place + 1 :]
+        if each.number is not None and each.number in SMALL:
+            for value in SMALL[:5]:
+                if value != each.number:
+                    other = Tree(node.op, (*before, number(value), *after))
+                    yield other, _for(other, node)
+        elif node.op in {"+", "-"} and "x" in names(each):
+            for scaled in (Tree("*", (TWO, each)), Tree("/", (each, TWO))):
+                other = Tree(node.op, (*before, scaled, *after))
+                yield other, _for(other, node)
+
+
+def _twice(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A factor that is multiplied, or divided by, once more."""
+    if node.op == "*":
+        for factor in dict.fromkeys(_factors(node)):
+            if factor.number is None or factor.number.denominator > MOST_DIVISOR:
+                yield Tree("*", (node, factor)), _once_more(factor)
+    elif node.op == "/" and node.args[1].number is None:
+        yield Tree("/", (node, node.args[1])), _once_more(node.args[1])
+
+
+def _without(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A product without one of its factors."""
+    factors = _factors(node)
+    for place, factor in enumerate(factors if len(factors) > 1 else ()):
+        told = Text(f"without {_told(factor)}", f"{_told(factor)}을(를) 빠뜨렸습니다.")
+        yield reduce(lambda a, b: Tree("*", (a, b)), [*factors[:place], *factors[place + 1 :]]), told
+
+
+def _branches(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """One branch, or one side of a bound, everywhere."""
+    for each in node.args if node.op in {"max", "min", "abs"} else node.args[1:] if node.op == "if" else ():
+        if "x" in names(each):
+            yield each, _for(each, node)
+
+
+def _densities(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """The normal density without its factor, or with x² for x²/2."""
+    if node.op == "phi":
+        square = Tree("**", (node.args[0], TWO))
+        bare = Tree("exp", (negative(Tree("/", (square, TWO))),))
+        whole = Tree("/", (Tree("exp", (negative(square),)), Tree("sqrt", (Tree("*", (TWO, PI)),))))
+        for each in (bare, whole):
+            yield each, _for(each, node)
+
+
+def _factors(node: Tree) -> list[Tree]:
+    return [each for side in node.args for each in _factors(side)] if node.op == "*" else [node]
+
+
+def _once_more(factor: Tree) -> Text:
+    told = _told(factor)
+    return Text(f"{told} is applied twice", f"{told}을(를) 두 번 적용했습니다.")
