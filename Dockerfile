@@ -11,11 +11,11 @@ RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install \
         --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-image.txt \
     # What nothing here uses: the libraries' own tests, what is there for compilers, type checkers and debuggers, and
-    # the parts of Dask and NumPy that nothing imports.
-    && find venv -type d -name tests -prune -exec rm -r {} + \
+    # the parts of Dask, Numba and NumPy that nothing imports.
+    && find venv -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
     && find venv -type f \( -name '*.[ach]' -o -name '*.hpp' -o -name '*.p[xy][dxi]' \) -delete \
     && (cd venv/lib/python3.*/site-packages \
-        && rm -r dask/array dask/bag dask/dataframe numpy/f2py numpy/_core/include) \
+        && rm -r dask/array dask/bag dask/dataframe numba/cuda numpy/f2py numpy/_core/include) \
     && find venv -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 COPY app app
 # The file system is read-only when the service runs, so its bytecode is written here, and its loops are compiled:

@@ -24,7 +24,7 @@ REMOVED = re.search(r"site-packages \\\n\s*&& rm -r (.*)\)", DOCKERFILE.read_tex
 
 
 def test_the_service_and_the_cluster_do_without() -> None:
-    """SciPy is large, and here for the tests alone; of Dask and NumPy the image removes parts."""
+    """SciPy is large, and here for the tests alone; of Dask, Numba and NumPy the image removes parts."""
     assert REMOVED
     parts = [each.replace("/", ".") for each in REMOVED[1].split()]
     assert "dask.array" in parts
