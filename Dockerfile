@@ -13,7 +13,7 @@ RUN python -m venv --without-pip venv \
     # What nothing here uses: the libraries' own tests, what is there for compilers, type checkers and debuggers, and
     # the parts of Dask, Numba and NumPy that nothing imports.
     && find venv -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
-    && find venv -type f \( -name '*.[ach]' -o -name '*.hpp' -o -name '*.p[xy][dxi]' \) -delete \
+    && find venv -type f \( -name '*.[ach]' -o -name '*.[ch]pp' -o -name '*.p[xy][dxi]' \) -delete \
     && (cd venv/lib/python3.*/site-packages \
         && rm -r dask/array dask/bag dask/dataframe numba/cuda numpy/f2py numpy/_core/include) \
     && find venv -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
