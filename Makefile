@@ -65,7 +65,7 @@ load: $(TOOLS) ## send twice what the service can take, then break things; write
 fuzz: $(TOOLS) ## send damaged requests of every kind for ten minutes; what is found goes to tests/fuzz/corpus
 	.venv/bin/python -m tests.fuzz --count 5000
 
-picture: $(TOOLS) ## draw the documents' pictures anew
+picture: $(TOOLS) ## draw the documents' pictures again
 	.venv/bin/python -m tests.test_readme_picture
 
 lint: $(TOOLS) ## check style and types

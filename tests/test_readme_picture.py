@@ -1,4 +1,4 @@
-"""The documents' pictures are what the service draws; `make picture` draws them anew, as they say."""
+"""The documents' pictures are what the service draws; `make picture` draws them again."""
 
 from __future__ import annotations
 

@@ -80,12 +80,12 @@ class ConvolutionBlockFields(Model):
 class RecurrentBlockFields(Model):
     """h_t = φ(W h_{t−1} + U x_t + b), an LSTM or a GRU as PyTorch defines them, with one bias.
 
-    `depth` counts the time steps, which share the weights; x_t is drawn anew, or `inputs` are
-    batch × times × features. The loss depends on the last time step. Of several `layers` the h_t
+    `depth` counts the time steps, which share the weights; each x_t is drawn at random, or
+    `inputs` are batch × times × features. The loss depends on the last time step. Of several `layers` the h_t
     of one is the x_t of the next; figures are over all of them, and from the second layer on the names of
     matrices end with `_l1` and so on.
     With `bidirectional` step k of K is time k of the one direction, and time K + 1 − k of the other, whose
-    matrices end with `_reverse`; the loss looks at the last step of both, `upstream` is batch × 2 · width.
+    matrices end with `_reverse`; the loss depends on the last step of both, `upstream` is batch × 2 · width.
     """
 
     kind: Literal["recurrent"]

@@ -17,7 +17,7 @@ Size: TypeAlias = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 
 
 class GaussianInputFields(Model):
-    """Inputs drawn anew for each network."""
+    """Inputs drawn separately for each network."""
 
     kind: Literal["gaussian"] = "gaussian"
     variance: float = Field(1.0, ge=0, allow_inf_nan=False)

@@ -21,7 +21,7 @@ LONGEST = 6
 _DEEP = Text("depth {depth}, width {width}", "깊이 {depth}, 너비 {width}")
 _OWN_WEIGHTS = Text("given weights", "주어진 가중치")
 _OWN_DATA = Text("own data", "주어진 데이터")
-_BATCH = Text("batches of {batch}", "배치 {batch}")
+_BATCH = Text("batches of {batch}", "배치 크기 {batch}")
 _RESIDUAL = Text("residual × {scale:g}", "잔차 연결 × {scale:g}")
 
 

@@ -135,8 +135,8 @@ _ORDERS = (
     Text("slope f′(x)", "기울기 f′(x)"),
     Text("curvature f″(x)", "이계도함수 f″(x)"),
 )
-_LAYER = Text("layer (1 receives the input)", "층 (1이 입력층 쪽)")
-_GRADIENT = Text("log10 of the gradient ∂L/∂z (RMS)", "그래디언트 ∂L/∂z의 RMS (log10)")
+_LAYER = Text("layer (1 receives the input)", "층(1이 입력 쪽)")
+_GRADIENT = Text("log10 of the gradient ∂L/∂z (RMS)", "그래디언트 ∂L/∂z의 RMS(log10)")
 _MEAN = Text("mean activation", "활성값의 평균")
 _SIMULATED = Text("simulated, median and 5–95 %", "시뮬레이션: 중앙값과 5–95%")
 _THEORY = Text("theory", "이론")
@@ -147,10 +147,10 @@ _FIELDS: Mapping[LayerFigure, str] = {
     "activation_mean": "activation_mean",
 }
 _NOTHING: Spec = {"median": None, "low": None, "high": None}
-_SIGMA_W = Text("σ_w (standard deviation of weights × √fan_in)", "σ_w (가중치의 표준편차 × √fan_in)")
-_SIGMA_B = Text("σ_b (standard deviation of biases)", "σ_b (편향의 표준편차)")
+_SIGMA_W = Text("σ_w (standard deviation of weights × √fan_in)", "σ_w(가중치의 표준편차 × √fan_in)")
+_SIGMA_B = Text("σ_b (standard deviation of biases)", "σ_b(편향의 표준편차)")
 _FACTOR = (
-    Text("the gradient is", "그래디언트가"),
+    Text("the gradient is", "그래디언트에"),
     Text("multiplied per layer", "층마다 곱해지는"),
     Text("by √χ", "배율 √χ"),
 )

@@ -26,8 +26,8 @@ MOST_PLACES = 60
 
 _STEP = Text("step", "스텝")
 _PANELS = {
-    "loss": Text("loss (training examples)", "손실 (학습 데이터)"),
-    "accuracy": Text("accuracy (training examples)", "정확도 (학습 데이터)"),
+    "loss": Text("loss (training examples)", "손실(학습 데이터)"),
+    "accuracy": Text("accuracy (training examples)", "정확도(학습 데이터)"),
 }
 _BAND = Text(
     "Median over {runs} runs, band from the 5th to the 95th percentile.",

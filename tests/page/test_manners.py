@@ -43,7 +43,7 @@ def test_axe_finds_no_fault_and_a_phone_is_wide_enough(
     found = Axe().run(page).response["violations"]
     assert [each["id"] for each in found] == []
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(300)  # pictures are drawn anew for the width
+    page.wait_for_timeout(300)  # pictures are redrawn for the width
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
@@ -63,7 +63,7 @@ def test_the_page_has_the_browsers_language_and_the_switch_loses_nothing(visitor
     page.evaluate("localStorage.clear()")
 
 
-def test_errors_are_told_in_the_pages_language(visitor: Visitor) -> None:
+def test_errors_are_in_the_pages_language(visitor: Visitor) -> None:
     visitor.expected = (FAILED,)
     page = visitor.open("#/flow?activation=tanh&depth=1000000000", locale="ko-KR")
     problem = page.locator(".picture").get_by_role("alert")

@@ -86,7 +86,7 @@ def test_the_first_view_is_read_soon_on_a_slow_network(
     browser: Browser, server: Server, bits: int, longest: float
 ) -> None:
     times = []
-    for _ in range(4):  # what the machine does beside is no property of the page
+    for _ in range(4):  # the machine's other load is not the page's
         context = browser.new_context()
         page = context.new_page()
         session = context.new_cdp_session(page)

@@ -1,4 +1,4 @@
-"""Train: networks learn in the browser's sight, and a link trains the same ones."""
+"""Train: networks learn on the page, and a link trains the same ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL = (
 )
 
 
-def test_a_training_is_drawn_as_it_happens_and_told_in_figures(visitor: Visitor) -> None:
+def test_a_training_is_drawn_while_it_runs_and_shown_in_figures(visitor: Visitor) -> None:
     page = visitor.open(SMALL)
     expect(page.locator(".results tbody tr")).to_have_count(2)
     expect(page.locator(".train-stage svg .mark-line path")).to_have_count(4)  # loss and accuracy of both
@@ -54,7 +54,7 @@ CONTROLS = {
     "optimizer.kind": "optimizer",
     "residual.scale": "residual",
 }
-"""Fields whose control is not called like them."""
+"""Fields whose control has another name."""
 
 
 def test_the_form_has_all_that_a_training_takes(visitor: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""Verify: a kernel's numbers out of a file, judged in the browser's sight."""
+"""Verify: a kernel's numbers from a file, judged on the page."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_function_is_identified(visitor: Visitor) -> None:
 
 
 def test_a_function_of_rows_along_an_axis(visitor: Visitor) -> None:
-    """Softmax of two columns, one probability wrong: its place is told."""
+    """Softmax of two columns, one probability wrong: its place is shown."""
     page = visitor.open("#/verify?activation=softmax&dtype=float32&axis=0")
     inputs = np.zeros((2, 3), np.float32)
     outputs = np.full((2, 3), 0.5, np.float32)

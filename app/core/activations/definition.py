@@ -76,8 +76,8 @@ class Activation:
     Attributes:
         name: canonical name, PyTorch's where PyTorch has the function.
         formulas: f, f′, f″: shown as LaTeX, tested with mpmath.
-        writings: f as kernels write it where no rule of `formulas.writings` leads there.
-        slope_writings: f′ so.
+        writings: further forms of f in kernels, which no rule of `formulas.writings` produces.
+        slope_writings: the same for f′.
         constants: decimal constants in the formulas: name to (LaTeX symbol, decimal digits).
         constraints: relations between parameters, such as ``lower <= upper``.
         range: the set of values, as an interval of formulas: ``"(-alpha, inf)"``.

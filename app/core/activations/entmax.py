@@ -1,8 +1,8 @@
 """Entmax of any α: the maps between softmax (α → 1), sparsemax (α = 2) and hardmax (α → ∞).
 
 p_i = max(z_i − t, 0)^(1/(α − 1)) with z = (α − 1)·(x − max x), and t such that the p_i add up to 1. For
-α = 3/2 and 2 there are compiled loops. For any other α there is no closed form, and the power leaves few
-digits: it is worked out in balls, which takes some tens of microseconds an element.
+α = 3/2 and 2 there are compiled loops. For any other α there is no closed form, and the power loses
+digits: it is computed in ball arithmetic, which takes some tens of microseconds an element.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MOST_ELEMENTS: Final = 100_000
 """Elements of a request for an α without a compiled loop: some seconds of work."""
 
 BITS: Final = (160, 400, 1200, 4800)
-"""Tried one after the other; the last hold every difference of doubles."""
+"""Precisions in bits, tried one after the other; the last holds every difference of doubles."""
 
 DIGITS: Final = 64
 """Bits that an answer has at least."""
 
 STEPS: Final = 200
-"""Of Newton's method; it takes ten, or so."""
+"""Steps of Newton's method; about ten are usual."""
 
 _LOOPS: Final = {1.5: ENTMAX15, 2.0: SPARSEMAX}
 

@@ -31,7 +31,7 @@ from app.core.formulas.tree import Tree, number, substitute, text, tree
 from app.core.formulas.vectorised import evaluate, stable
 
 MOST_REPAIRED = 2_000
-"""Numbers of one array that are worked out in balls where doubles overflow; of more, the rest stays NaN."""
+"""The most numbers of an array that are computed in balls where doubles overflow; the rest stays NaN."""
 
 CHECKED = 1000
 """Points at which values in double precision are compared with proved ones."""
@@ -155,7 +155,7 @@ class FormulaActivation(Elementwise):
             row[...] = each
 
     def undefined_at(self, params: Mapping[str, float]) -> float | None:
-        """The smallest of some numbers up to 64 in size where f has no value; None if it has one at all."""
+        """The smallest of some numbers up to 64 in size where f has no value; None if there is none."""
         (values,) = self.orders(_PROBES, 1, False, **params)
         missing = _PROBES[np.isnan(values)]
         return float(missing[np.argmin(np.abs(missing))]) if missing.size else None

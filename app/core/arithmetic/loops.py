@@ -6,20 +6,20 @@ what leads to a result that nobody asked for is left out. NumPy would pass over 
 operation, ten to fifty times.
 
 A loop differs from another in what becomes of a result: it is rounded to the nearest double; rounded to odd,
-for a shorter format; cut to its high part, for networks in float32, whereupon the compiler leaves out what
-only low parts need; multiplied by an upstream gradient first; or added up.
+for a shorter format; cut to its high part, for networks in float32, so that the compiler leaves out what only
+low parts need; multiplied by an upstream gradient first; or added up.
 
 For correctly rounded float32 results there is a quick loop: it rounds high parts, and marks the numbers whose
-results lie so near the middle of two float32 numbers that more digits have a say: about one in ten thousand.
+results lie so near the middle of two float32 numbers that further digits decide: about one in ten thousand.
 Those are computed again (Ziv 1991).
 
 A function may take ``ordinary`` as its last argument. It is true in a loop of its own, for arrays whose
-numbers and parameters need neither exponents of their own nor a look at the ends of the doubles: said once
-for the whole array, it lets the compiler leave out what serves only those. Both loops give the same bits.
+numbers and parameters need neither separate exponents nor special treatment at the ends of the doubles. As it
+holds for the whole array, the compiler leaves out what only those need. Both loops give the same bits.
 
-In the quick loop it is `ROUGH`: what the function is made of is worked out in fewer steps there, its results
-are right to `SLACK` or NaN, and numbers that are not ordinary are marked. A function that takes ``rough`` as
-its last argument knows of this loop alone, and takes every float32 but infinities and NaN there.
+In the quick loop it is `ROUGH`: the function's parts are computed in fewer steps there, its results are right
+to `SLACK` or NaN, and numbers that are not ordinary are marked. A function that takes ``rough`` as its last
+argument distinguishes only this loop, and accepts every float32 but infinities and NaN there.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ Rounding: TypeAlias = Literal["nearest", "finite", "odd", "finite odd", "high"]
 Unsigned: TypeAlias = Any  # NumPy's integers without a sign
 
 FEW = 64
-"""Numbers that are computed sooner with care than looked at whether they need it."""
+"""Up to this many numbers it takes less time to compute all digits than to check which numbers need them."""
 
 SLACK = 2.0**-39
-"""How far the high part may be from the result, relative to that, where it is known to be near."""
+"""The relative error of the high part, where it is known to be small."""
 
 Ends: TypeAlias = tuple[float, float, float]
 """From what size on numbers are plain in the quick loop, up to what size, and up to what size it takes them.
@@ -86,7 +86,7 @@ _FAR = 2.0**60
 _WIDEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 _NARROWEST = 16.0
-"""Where parameters leave ordinary numbers no further than this, a quick look would too often be in vain."""
+"""If parameters narrow the range of ordinary numbers to less than this, trying the quick loop rarely pays."""
 
 _ROUNDINGS: dict[Rounding, Any] = {
     "nearest": nearest_double,
@@ -112,7 +112,7 @@ class Kernel:
         vectors: int = VECTORS,
         exact_infinities: bool = False,
     ) -> None:
-        """What is known of the function.
+        """Describes the function.
 
         Args:
             function: of x and the parameters.
@@ -138,12 +138,12 @@ class Kernel:
         self._exact_infinities = exact_infinities
         self.name = full_name(function)
         self.function = scalar(function)
-        """The compiled function itself, for other kernels."""
+        """The compiled function itself, for use in other kernels."""
         _, *names = signature(function).parameters
         self._parameters = [name for name in names if name not in {"ordinary", "rough"}]
         self._places = places
         self.knows_ordinary = "ordinary" in names
-        """Whether there is a loop of its own for ordinary numbers."""
+        """Whether there is a separate loop for ordinary numbers."""
         self.knows_rough = self.knows_ordinary or "rough" in names
         """Whether the quick loop takes fewer steps."""
         self._ordinary = _told(self.function, True)
@@ -189,7 +189,7 @@ class Kernel:
     def _write_quickly(
         self, x: Array, rows: Collection[Array], values: list[Any], arrays: bool, ends: Ends
     ) -> None:
-        """The high parts, then once more with care where more digits have a say, or x lies too far out."""
+        """The high parts; then all digits again where these decide, or x is too large."""
         marks, noted = np.empty(x.size, np.bool_), np.empty(x.size + 1, np.intp)
         end = _unless_exact if self._ties else _unless_sure
         vectors = _VECTORS_OF_ROUGH if self.knows_rough and not self._ties else VECTORS

@@ -18,8 +18,8 @@ VOCABULARY = Vocabulary(
         "does not yet have.",
         "The layer GELU is the tanh form by default, the function gelu the erf form.",
         "FastGelu is x·σ(1.702x).",
-        "The layer ELU takes no alpha but 1.",
-        "RReLU draws its slope anew at every call, in evaluation too; here the slope is the mean.",
+        "The layer ELU accepts only alpha = 1.",
+        "RReLU draws a new slope at every call, in evaluation too; here the slope is the mean.",
         "On the CPU tanh is an approximation, off by up to 1e-4.",
     ),
     names=(

@@ -12,8 +12,8 @@ VOCABULARY = Vocabulary(
     sources=("src/activations.jl", "src/softmax.jl", "src/functions.jl"),
     remarks=(
         "gelu is the tanh form, and gelu_sigmoid the same function written with a sigmoid: not x·σ(1.702x).",
-        "tanh_fast and sigmoid_fast are approximations; here stands what they approximate.",
-        "rrelu draws its slope anew at every call, in evaluation too; here the slope is the mean.",
+        "tanh_fast and sigmoid_fast are approximations; here they are the exact functions.",
+        "rrelu draws a new slope at every call, in evaluation too; here the slope is the mean.",
         "Axes are counted from 0 here, as everywhere in this service, and from 1 in Julia: dims=1, the "
         "default of softmax, logsoftmax and glu, is axis 0.",
     ),

@@ -16,7 +16,7 @@ VOCABULARY = Vocabulary(
         "timm/models/metaformer.py",
     ),
     remarks=(
-        "GluMlp and SwiGLUPacked are whole layers: here stands the gate between their two matrices. "
+        "GluMlp and SwiGLUPacked are whole layers: here they mean the gate between their two matrices. "
         "SwiGLUPacked gates with the first half, GluMlp with the second.",
     ),
     names=(

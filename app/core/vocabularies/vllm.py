@@ -12,7 +12,7 @@ VOCABULARY = Vocabulary(
     sources=("vllm/model_executor/layers/activation.py",),
     remarks=(
         "silu_and_mul and gelu_and_mul gate with the first half; mul_and_silu gates with the second and has "
-        "no name here. swigluoai_and_mul takes neighbours for a pair, the gate first.",
+        "no name here. swigluoai_and_mul pairs neighbouring elements, the gate first.",
         "swiglustep_and_mul came in 2026 with pull request 34478, silu_and_mul_with_clamp with 40950; its "
         "alpha and beta are newer than its limit.",
         "A clamp lets the gradient through at its bound; here the bound belongs to the flat side.",

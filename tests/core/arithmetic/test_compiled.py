@@ -1,4 +1,4 @@
-"""Loops that are kept: found again, compiled anew when a source has changed or where none can be kept."""
+"""Loops that are kept: found again, compiled again when a source has changed or where none can be kept."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 ``holds`` is the share of single runs in which a claim was seen to hold, over 64 runs of other seeds
 (``python -m tests.core.training.test_claims``). A test asks for as many of its eight runs as make the chance
-of failing, were the eight drawn anew, less than one in a thousand.
+of failing, were the eight drawn again, less than one in a thousand.
 """
 
 from __future__ import annotations

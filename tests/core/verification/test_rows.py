@@ -1,4 +1,4 @@
-"""Kernels of gated units and of softmax's kin: faults that are planted, and kernels that are right."""
+"""Kernels of gated units and of the softmax family: planted faults, and kernels without one."""
 
 from __future__ import annotations
 

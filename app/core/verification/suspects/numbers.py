@@ -140,7 +140,7 @@ def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         for what, predicted in ways.items():
             summary = Text(
                 f"The {what} are those of {name}: their bits were taken for {seen.dtype.name}.",
-                f"{_KOREAN[what]}이 {name}의 것입니다. 그 비트를 {seen.dtype.name}(으)로 읽었습니다.",
+                f"{_KOREAN[what]}이 실제로는 {name} 형식인데 그 비트를 {seen.dtype.name}(으)로 읽었습니다.",
             )
             key = ("bits", name, what, *base.key)
             yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted, key=key)

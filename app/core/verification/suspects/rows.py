@@ -143,7 +143,7 @@ class RowKernel:
 
     @property
     def is_light(self) -> bool:
-        """Whether all rows can be worked out anew some ten times."""
+        """Whether all rows can be computed again some ten times."""
         return self.rows.size <= (MOST_NUMBERS if math.isinf(self._most) else FEW_ELEMENTS)
 
     def of_parameter(self, name: str, value: float, places: Places) -> Array:
@@ -364,7 +364,7 @@ def other_axes(kernel: RowKernel) -> Iterator[Suspect]:
 
 
 def other_settings(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
-    """One of the function's numbers with another value; of softmax's kin the scores times a number."""
+    """One of the function's numbers changed; for the softmax family also the scores times a number."""
     for unknown in _numbers(kernel):
         right = unknown.value
         yield from _without(kernel, unknown)
