@@ -104,7 +104,7 @@ def test_archives(dtype: str, write: Any, order: Any) -> None:
     assert_layers(load(stream.getvalue()), [(first, bias)])
 
 
-def test_float64_is_a_copy_that_may_stand_anywhere() -> None:
+def test_float64_is_a_copy_from_any_address() -> None:
     """The data of a safetensors file may be unaligned; the arrays must not keep the body alive."""
     for padding in range(8):
         text = json.dumps({"w": tensor([2, 1], 0, 16)}).encode() + b" " * padding
