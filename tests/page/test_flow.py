@@ -247,7 +247,7 @@ def test_the_picture_of_an_lstm_under_way_is_that_of_its_cells(visitor: Visitor)
     assert shown == last["cell_gradient_log10_rms"]
 
 
-def test_tokens_that_become_one_are_no_inputs(visitor: Visitor) -> None:
+def test_tokens_that_become_one_are_called_tokens(visitor: Visitor) -> None:
     page = visitor.open("#/compare")
     words = """() => import('./page/verdict.js').then(({ nouns, stateOf }) =>
         ['transformer', 'residual'].map((kind) => stateOf('collapsed', nouns({ block: { kind } }))))"""

@@ -145,7 +145,7 @@ def test_play_step_and_reset(visitor: Visitor) -> None:
     page.wait_for_function(f"({lengths})() == {start}")
 
 
-def test_readers_who_want_no_motion_step(visitor: Visitor) -> None:
+def test_readers_who_prefer_reduced_motion_step(visitor: Visitor) -> None:
     page = visitor.page()
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"{visitor.base}/#/learn/zigzag?lang=en")

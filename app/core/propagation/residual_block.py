@@ -78,7 +78,9 @@ class ResidualBlock:
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `Block.shapes`: every matrix that φ follows has its pieces."""
         if self.norm == "inside" and pieces > 1:
-            raise InvalidValue("must not gate where a block normalises inside", loc=("activation",))
+            raise InvalidValue(
+                "must take one pre-activation per unit where a block normalises inside", loc=("activation",)
+            )
         ends = self._sizes(width)
         last = len(ends) - 1
         return tuple(

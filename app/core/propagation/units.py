@@ -164,7 +164,7 @@ def _pieces(call: Call) -> int:
     if length is not None:
         return length
     raise InvalidValue(
-        f"{call.activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
+        f"{call.activation.name} cannot activate units: no row of 2 to {MOST_PIECES} inputs has one output",
         loc=("activation",),
     )
 

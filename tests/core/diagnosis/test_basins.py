@@ -98,7 +98,7 @@ def test_inputs_on_both_sides_of_the_border_end_in_both_basins(
 
 @pytest.mark.parametrize(("activation", "sigma_w", "upper"), KINDS)
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_networks_that_all_go_one_way_are_told_of_the_other(
+def test_networks_that_all_end_in_one_basin_are_reported_with_the_other(
     activation: str, sigma_w: float, upper: float | None, factor: float
 ) -> None:
     report = asked(network(activation, sigma_w, width=512), [factor * border(activation, sigma_w)] * 8)
@@ -153,7 +153,7 @@ def test_dropout_moves_the_border() -> None:
     assert found[0].high == pytest.approx(border("gelu", 1.4832), rel=1e-4)
 
 
-def test_one_basin_is_no_sentence() -> None:
+def test_one_basin_is_not_reported() -> None:
     for activation, sigma_w in (("relu", 1.0), ("tanh", 2.0), ("gelu", 1.0), ("selu", 1.0)):
         experiment = Experiment(
             network=network(activation, sigma_w, 10), inputs=GaussianInputs(4), networks=2
