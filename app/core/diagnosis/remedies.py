@@ -17,7 +17,7 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.diagnosis.experiment import Experiment, Simulation, Watch
 from app.core.diagnosis.theory import dual_or_none, nearest_critical
-from app.core.diagnosis.verdict import NARROW, State, Verdict, depths_over_widths, judge
+from app.core.diagnosis.verdict import BORDER, NARROW, State, Verdict, depths_over_widths, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
 from app.core.propagation.block import Block
@@ -93,6 +93,8 @@ class Remedies:
 def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Watch) -> list[Remedy]:
     """The remedies that help: full cures first, then by effort, then by the gradient's decades."""
     states = frozenset(each.state for each in verdict.findings)
+    if any(BORDER in each.evidence for each in verdict.findings):
+        states |= {"collapsed"}  # the small inputs are lost beside the large ones
     (candidates,) = run([Remedies(experiment.network, experiment.batch, states)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
     attempts = [

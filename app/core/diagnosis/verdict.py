@@ -258,7 +258,7 @@ def _parted(ways: Division) -> Iterator[Finding]:
         "networks_above": ways.above,
         "networks_in_both": ways.both,
         "signals_above": ways.rising,
-        "signals_log10_gap": ways.gap,
+        **({"signals_log10_gap": ways.gap} if math.isfinite(ways.gap) else {}),
     }
     grows = ways.upper == math.inf and ways.rising > 1 / 2
     yield Finding("exploding" if grows else "vanishing", None, evidence)
