@@ -94,8 +94,8 @@ def table(pairs: int, limit: float, dtype: str) -> Table:
     result.notes.append(
         f"Each run is timed directly after {REHEARSALS} untimed ones, so that the threads of both are awake. "
         "PyTorch's forward and backward pass are a vectorised loop each, with derivatives such as s(1 − s). "
-        "Ours is one loop for f and f′, with twice a double's digits where such formulas lose some: functions "
-        "made of exponentials are bound by that arithmetic, those made of straight lines by memory."
+        "Ours is one loop for f and f′, with twice a double's digits where such formulas lose some: "
+        "functions made of exponentials are bound by that arithmetic, those made of straight lines by memory."
     )
     return result
 

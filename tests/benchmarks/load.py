@@ -196,8 +196,8 @@ def killed(times: int) -> Table:
         result.rows.append(_tolled("scheduler of the cluster", toll))
     result.notes.append(
         "Sent again: requests that a killed server was processing, which the client repeated. Lost: all "
-        f"others without a right answer or a 503. Recovered, within {RECOVERY:g} s: a new process works, and a "
-        "request of each kind, sent after the kill, has been answered."
+        f"others without a right answer or a 503. Recovered, within {RECOVERY:g} s: a new process works, and "
+        "a request of each kind, sent after the kill, has been answered."
     )
     return result
 
