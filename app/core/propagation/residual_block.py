@@ -99,7 +99,7 @@ class ResidualBlock:
         return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """As `Block.fitted`: the weights tell how many matrices there are, and the ratio."""
+        """As `Block.fitted`: the weights determine the number of matrices and the ratio."""
         count = len(shapes)
         if shapes.keys() != {f"W{place}" for place in range(1, count + 1)}:
             refuse("a block has linear1, or linear1 and linear2, or linear1, linear2 and linear3")
