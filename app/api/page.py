@@ -69,7 +69,7 @@ class Page:
         if name == "vega.js" and name not in self._files:
             self._files[name] = Fixed.compact(await asyncio.shield(self._vega), SCRIPT)
         if name not in self._files:
-            raise Problem(404, "the page has no such file")
+            raise Problem(404, "there is no such file")
         return self._files[name]
 
     async def close(self) -> None:

@@ -214,7 +214,7 @@ async def post_gradient_flow_answers(
     request: Request,
 ) -> Response:
     """What `POST /gradient-flow` has answered, of several networks in one picture."""
-    runs = [Run(each.label, each.answer.model_dump(), each.faint) for each in body.networks]
+    runs = [Run(each.label, each.answer.model_dump(), each.faint, each.block) for each in body.networks]
 
     def draw(look: Look) -> Spec:
         labels = distinct(run.label for run in runs)
@@ -335,9 +335,12 @@ async def _gradient_flow(
     answers = [await _simulated(body, request, left()) for body in bodies]
 
     def draw(look: Look) -> Spec:
-        shown = zip(map(complete, bodies), answers, strict=True)
-        captions = distinct(caption(*each, look.lang) for each in shown)
-        return plots.gradient_flow([Run(*each) for each in zip(captions, answers, strict=True)], look)
+        pairs = zip(map(complete, bodies), answers, strict=True)
+        captions = distinct(caption(*each, look.lang) for each in pairs)
+        kinds = (None if each.block is None else each.block.kind for each in bodies)
+        shown = zip(captions, answers, kinds, strict=True)
+        runs = [Run(label, found, block=kind) for label, found, kind in shown]
+        return plots.gradient_flow(runs, look)
 
     return await _picture(form, query, draw, request, left)
 

@@ -128,8 +128,8 @@ class GradientFlowRequest(Model):
     )
     inputs: GaussianInputFields | NumberArray = Field(
         default_factory=GaussianInputFields,
-        description="A distribution, or a real batch: batch × features; of a recurrent network batch × times "
-        "× features.",
+        description="A distribution, or your own batch: batch × features; for a recurrent network batch × "
+        "times × features.",
     )
     upstream: NumberArray | None = Field(
         None,

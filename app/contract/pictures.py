@@ -149,6 +149,9 @@ class LabelledAnswer(Model):
     faint: bool = Field(
         False, strict=True, description="Drawn pale, as the one that others are compared with."
     )
+    block: Literal["residual", "transformer", "convolution", "recurrent"] | None = Field(
+        None, description="The kind of its blocks, by which the axes are named."
+    )
 
 
 class AnswersPictureRequest(Model):

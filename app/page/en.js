@@ -241,6 +241,8 @@ export default {
   "flow.changed": "The controls have changed since this was computed.",
   "flow.picture.layer":
     "Size of the gradient in each layer: log₁₀ of the root mean square of ∂L/∂z. The table of layers below holds the figures.",
+  "flow.picture.map":
+    "Size of the gradient entering each layer: log₁₀ of the root mean square of ∂L/∂h. The table of layers below holds the figures.",
   "flow.picture.block":
     "Size of the gradient entering each block: log₁₀ of the root mean square of ∂L/∂h. The table of blocks below holds the figures.",
   "flow.picture.step":

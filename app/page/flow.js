@@ -264,7 +264,7 @@ export async function flow(main) {
           onclick: () => apply(change),
         },
         h("strong", {}, inWords(change, functions)),
-        h("span", {}, `log₁₀ ${before} → ${logarithm(fromJson(after))}`),
+        h("span", {}, `${nouns(body).size === "cell" ? "∂L/∂h: " : ""}log₁₀ ${before} → ${logarithm(fromJson(after))}`),
         badge(then, nouns(body)),
       ),
     );
@@ -318,9 +318,10 @@ const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
 
 /** The service's picture of these runs, finished or running. */
 async function picture(runs, figure, width) {
-  const networks = runs.map(({ label, medians, answer }, index) => ({
+  const networks = runs.map(({ label, medians, answer, body }, index) => ({
     label,
-    answer: answer ? drawn(answer) : partly(medians),
+    answer: answer ? drawn(answer) : partly(medians, nouns(body)),
+    block: body.block?.kind ?? null,
     faint: index < runs.length - 1, // all but the last one
   }));
   const look = { figure, theme: theme(), lang: language, width: Math.max(180, width - 70), height: 320 };
@@ -343,10 +344,13 @@ function drawn({ layers, theory, gradient: { underflow } }) {
 }
 
 /** The same for a running simulation, from its medians so far. */
-function partly(medians) {
+function partly(medians, { size }) {
   const spread = (value) => ({ median: value, low: value, high: value });
   return {
-    layers: medians.map((value, index) => ({ layer: index + 1, gradient_log10_rms: spread(toJson(value)) })),
+    layers: medians.map((value, index) => {
+      const gradient = spread(toJson(value));
+      return { layer: index + 1, gradient_log10_rms: gradient, cell_gradient_log10_rms: size === "cell" ? gradient : null };
+    }),
   };
 }
 

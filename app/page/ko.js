@@ -238,6 +238,8 @@ export default {
   "flow.done": "완료: {state}.",
   "flow.changed": "이 결과를 계산한 뒤에 설정이 바뀌었습니다.",
   "flow.picture.layer": "층별 그래디언트의 크기: ∂L/∂z의 제곱평균제곱근의 log₁₀. 수치는 아래 층별 표에 있습니다.",
+  "flow.picture.map":
+    "층별로 들어오는 그래디언트의 크기: ∂L/∂h의 제곱평균제곱근의 log₁₀. 수치는 아래 층별 표에 있습니다.",
   "flow.picture.block":
     "각 블록으로 들어오는 그래디언트의 크기: ∂L/∂h의 제곱평균제곱근의 log₁₀. 수치는 아래 블록별 표에 있습니다.",
   "flow.picture.step": "시점별 그래디언트의 크기: ∂L/∂h의 제곱평균제곱근의 log₁₀. 수치는 아래 시점별 표에 있습니다.",

@@ -5,15 +5,15 @@ import { fromJson, logarithm, shown } from "./numbers.js";
 import { has, said, spoken, t } from "./words.js";
 
 /**
- * The parts of a network, as in the service's sentences: its part, whose gradient is judged ("cell" for an LSTM), and
- * what its inputs are called.
+ * The parts of a network, as in the service's sentences: its part, what sets its gradient apart from that of other such
+ * parts ("cell" for an LSTM, "map" for a convolution), and what its inputs are called.
  */
 export function nouns({ block }) {
   const kind = block?.kind;
   const remembers = kind === "recurrent" && block.cell === "lstm";
   return {
     part: kind === "recurrent" ? "step" : kind === "residual" || kind === "transformer" ? "block" : "layer",
-    size: remembers ? "cell" : null,
+    size: remembers ? "cell" : kind === "convolution" ? "map" : null,
     inputs: kind === "transformer" ? "tokens" : "inputs",
   };
 }
@@ -107,7 +107,7 @@ export function layerTable({ answer: { layers }, body }) {
   const made = nouns(body);
   const head = [
     worded("flow.part", made),
-    made.size ? worded("flow.gradient", made) : t("flow.gradient.layer"),
+    t(made.size === "cell" ? "flow.gradient.cell" : "flow.gradient.layer"),
     ...["flow.band", "flow.variance", "flow.saturated", "flow.dead"].map((each) => t(each)),
   ];
   const short = (value) => (value === null ? shown(null) : shown(fromJson(value), 4));

@@ -42,6 +42,7 @@ Spec: TypeAlias = dict[str, Any]
 Theme: TypeAlias = Literal["light", "dark"]
 Language: TypeAlias = Literal["en", "ko"]
 LayerFigure: TypeAlias = Literal["gradient", "activation_mean"]
+BlockKind: TypeAlias = Literal["residual", "transformer", "convolution", "recurrent"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -123,11 +124,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Run:
-    """A network: its label, its answer of `POST /gradient-flow`, and whether it is drawn faintly."""
+    """A network: its label and answer of `POST /gradient-flow`, whether it is drawn faintly, its blocks."""
 
     label: str
     answer: Mapping[str, Any]
     faint: bool = False
+    block: BlockKind | None = None
 
 
 _ORDERS = (
@@ -136,7 +138,17 @@ _ORDERS = (
     Text("curvature f″(x)", "이계도함수 f″(x)"),
 )
 _LAYER = Text("layer (1 receives the input)", "층(1이 입력 쪽)")
-_GRADIENT = Text("log10 of the gradient ∂L/∂z (RMS)", "그래디언트 ∂L/∂z의 RMS(log10)")
+_BLOCK = Text("block (1 receives the input)", "블록(1이 입력 쪽)")
+_STEP = Text("time step (1 is the first)", "시점(1이 처음)")
+_MIXED = Text("layer, block or time step", "층, 블록 또는 시점")
+_PARTS: Mapping[BlockKind | None, Text] = {
+    None: _LAYER,
+    "convolution": _LAYER,
+    "residual": _BLOCK,
+    "transformer": _BLOCK,
+    "recurrent": _STEP,
+}
+_GRADIENT = Text("log10 of the gradient {of} (RMS)", "그래디언트 {of}의 RMS(log10)")
 _MEAN = Text("mean activation", "활성값의 평균")
 _SIMULATED = Text("simulated, median and 5–95 %", "시뮬레이션: 중앙값과 5–95%")
 _THEORY = Text("theory", "이론")
@@ -250,6 +262,7 @@ def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradie
     theory = [row for run in runs for row in _theory(run)]
     formats = {name for run in runs for name in run.answer["gradient"]["underflow"]}
     figures = [row[name] for row in layers for name in ("low", "high") if row[name] is not None]
+    parts = {_PARTS[run.block] for run in runs}
     return {
         **frame(look),
         **_verdict(runs, look),
@@ -260,16 +273,30 @@ def gradient_flow(runs: Sequence[Run], look: Look, figure: LayerFigure = "gradie
             "x": {
                 "field": "layer",
                 "type": "quantitative",
-                "title": look.say(_LAYER),
+                "title": look.say(parts.pop() if len(parts) == 1 else _MIXED),
                 "scale": {"nice": False, "zero": False},
                 "axis": WHOLE,
             },
         },
         "layer": [
             _flushed(look),
-            *_flows(look, _HEIGHTS[figure], several=len(runs) > 1, theory=bool(theory)),
+            *_flows(look, _height(runs, figure), several=len(runs) > 1, theory=bool(theory)),
         ],
     }
+
+
+def _height(runs: Sequence[Run], figure: LayerFigure) -> Text:
+    """What is drawn: of plain layers ∂L/∂z, of blocks ∂L/∂h, of an LSTM ∂L/∂c."""
+    kinds = dict.fromkeys(
+        "∂L/∂c"
+        if any(layer.get("cell_gradient_log10_rms") for layer in run.answer["layers"][:1])
+        else "∂L/∂z"
+        if run.block is None
+        else "∂L/∂h"
+        for run in runs
+    )
+    title = _HEIGHTS[figure]
+    return Text(*(each.format(of=", ".join(kinds)) for each in title))
 
 
 def _flows(look: Look, title: Text, *, several: bool, theory: bool) -> list[Spec]:

@@ -77,7 +77,7 @@ def _find(body: bytes, delimiter: bytes, start: int) -> int:
 def _part(body: bytes, start: int, delimiter: bytes) -> tuple[str | None, Part, int]:
     """The name and the content of the part whose boundary ends at ``start``, and where the part ends."""
     if body[start : start + 2] != b"\r\n":
-        raise Malformed("the form ends in the middle, or a line that begins with its boundary goes on")
+        raise Malformed("the form is incomplete, or a boundary is followed by other characters")
     head = body.find(b"\r\n\r\n", start, start + LONGEST_HEAD)
     if head < 0:
         raise Malformed(f"a part's headers do not end within {LONGEST_HEAD:,} bytes")

@@ -44,7 +44,7 @@ def to_array(value: Any) -> NDArray[np.float64]:
 def _leaves(values: list[Any]) -> NDArray[np.float64]:
     kinds = set(map(type, values))
     if list in kinds:
-        raise Unsuitable("numbers beside rows: every row must be as deep as its neighbours")
+        raise Unsuitable("numbers and rows are mixed: all elements of an array must have the same depth")
     if str in kinds:
         values = [NON_FINITE.get(each, each) if type(each) is str else each for each in values]
         kinds = set(map(type, values))

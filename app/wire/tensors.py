@@ -58,7 +58,7 @@ def cut(binary: memoryview, sizes: Sequence[Any]) -> list[memoryview | None]:
     if not all(size is None or _is_length(size) for size in sizes):
         raise Malformed("binary_data_size must be a number of bytes")
     if sum(size or 0 for size in sizes) != len(binary):
-        raise Malformed("every binary_data_size together must be the number of bytes after the JSON object")
+        raise Malformed("the sum of all binary_data_size must be the number of bytes after the JSON object")
     ends = accumulate(size or 0 for size in sizes)
     return [None if size is None else binary[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 

@@ -160,7 +160,7 @@ def _by_name(tensors: list[Stored], keys: list[Key], *, ordered: bool) -> list[P
         owner = _without(key, _MATRIX_WORDS if matrix else _BIAS_WORDS)
         found = matrices if matrix else biases
         if owner in found:
-            raise Unsuitable("two matrices, or two biases, have names that differ in nothing that counts")
+            raise Unsuitable("the names of two matrices, or of two biases, are equivalent")
         found[owner] = tensor
     if not biases.keys() <= matrices.keys():
         raise _no_bias()

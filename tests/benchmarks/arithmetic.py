@@ -92,10 +92,10 @@ def table(pairs: int, limit: float, dtype: str) -> Table:
     if dtype != "float64":
         return result
     result.notes.append(
-        f"Each run is timed right after {REHEARSALS} of its own, so that both have their threads awake. "
-        "Forward and backward pass by PyTorch, each a vectorised loop, differentiating by formulas such as "
-        "s(1 − s). Ours is one loop for f and f′, with twice a double's digits where those lose some: a "
-        "function made of exponentials is bound by that arithmetic, one made of straight lines by memory."
+        f"Each run is timed directly after {REHEARSALS} untimed ones, so that the threads of both are awake. "
+        "PyTorch's forward and backward pass are a vectorised loop each, with derivatives such as s(1 − s). "
+        "Ours is one loop for f and f′, with twice a double's digits where such formulas lose some: "
+        "functions made of exponentials are bound by that arithmetic, those made of straight lines by memory."
     )
     return result
 

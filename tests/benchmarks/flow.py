@@ -76,9 +76,9 @@ def table(pairs: int, limit: float) -> Table:
             else:
                 result.rows.append(comparison(f"width {width:,}", measured, bar))
     result.notes.append(
-        "Both draw weights, go forward and back, and take every layer's norms; the deferred engine draws "
-        "what the weights answer instead of the weights. Layer by layer the gradients agreed to "
-        f"{AGREEMENT:g} decades. Both sides' linear algebra chooses its kernels itself, whatever "
+        "Both draw weights, run forward and backward, and compute every layer's norms; the deferred engine "
+        "draws the products with the weights instead of the weights. The gradients agree in every layer to "
+        f"{AGREEMENT:g} decades. The linear algebra of both sides chooses its kernels itself, whatever "
         "OPENBLAS_CORETYPE says."
     )
     return result

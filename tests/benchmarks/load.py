@@ -177,7 +177,7 @@ def endurance(effort: Effort) -> Table:
 def killed(times: int) -> Table:
     """The effect of killing processes of each kind under load."""
     title = "kill −9 under load: one client each for small requests, arrays, simulations and pictures"
-    header = ("killed", "times", "answered", "told 503", "sent again", "lost", "slowest recovery")
+    header = ("killed", "times", "answered", "answered 503", "sent again", "lost", "slowest recovery")
     result = Table(title, header)
     for name in ("worker", "fork server", "renderer", "one of two servers"):
         try:
@@ -195,9 +195,9 @@ def killed(times: int) -> Table:
     else:
         result.rows.append(_tolled("scheduler of the cluster", toll))
     result.notes.append(
-        "Sent again, and answered: what a killed server had in hand. Lost: anything else that was not "
-        f"answered rightly or with 503. Recovered, within {RECOVERY:g} s: a new process is at work, and a "
-        "request of each kind, sent after the kill, is answered."
+        "Sent again: requests that a killed server was processing, which the client repeated. Lost: all "
+        f"others without a right answer or a 503. Recovered, within {RECOVERY:g} s: a new process works, and "
+        "a request of each kind, sent after the kill, has been answered."
     )
     return result
 

@@ -108,11 +108,11 @@ def table(effort: Effort) -> Table:
         f"(a) is FastAPI with PyTorch's autograd, (b) NVIDIA Triton with a model in NumPy. {LARGE:,} numbers "
         "at a time on one connection, from the request's first byte to the answer's last; small: "
         f"{SMALL} at a time on {CONNECTIONS} connections, one server process each, all as they start by "
-        f"default. Before anything was timed, answers had agreed to {AGREEMENT:g}. Ours spends most of a "
-        "large JSON request on one core, parsing 19 MB of digits and writing 39 MB. Its small answers leave "
-        f"together, those of about {1000 * LONGEST_WAIT:g} ms at most, so that a busy client is woken less "
-        "often. The last rows have no service on the other side, but a process that takes as many bytes and "
-        "sends as many: no service can be faster."
+        f"default. Before the measurement the answers were compared: they agree to {AGREEMENT:g}. Ours "
+        "spends most of a large JSON request on one core, parsing 19 MB of digits and writing 39 MB. Its "
+        f"small answers are sent together, those of about {1000 * LONGEST_WAIT:g} ms at most, so that a busy "
+        "client is woken less often. The peer in the last rows is not a service, but a process that receives "
+        "and sends the same bytes: no service can be faster."
     )
     return result
 

@@ -101,7 +101,7 @@ def until(url: str, path: str, status: int, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_scheduler_may_be_lost_and_come_back(fault: signal.Signals) -> None:
+def test_a_scheduler_may_be_lost_and_return(fault: signal.Signals) -> None:
     """Without a scheduler requests get a 503 at once; when it is back, they succeed again."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"

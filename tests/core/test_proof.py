@@ -172,7 +172,7 @@ def test_zeros_keep_their_sign() -> None:
 @pytest.mark.parametrize("written", ["entry", "formula"])
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_at_infinity_f_and_its_derivatives_are_their_limits(entry: Elementwise, written: str) -> None:
-    """f is what the catalogue says, f′ and f″ what the entry gives, and what mpmath comes to far out."""
+    """f is what the catalogue says, f′ and f″ what the entry gives, and mpmath's values far out."""
     params = settings_of(entry)
     name, given = (entry.name, params) if written == "entry" else typed(entry)
     found = proof(name, [-math.inf, math.inf], params=given)

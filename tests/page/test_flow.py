@@ -198,6 +198,11 @@ def test_labels_name_what_the_network_is_made_of(visitor: Visitor, kind: str, lo
     about += [page.locator("details.layers th[scope=col]").first.text_content() or ""]
     expect(page.locator(".drawing svg").first).to_be_visible()
     about += [page.locator(".drawing").get_attribute("aria-label") or ""]
+    axes = page.locator(".drawing svg").first.text_content() or ""
+    assert part in axes, axes
+    symbol = "∂L/∂c" if "lstm" in kind else "∂L/∂h" if kind else "∂L/∂z"
+    assert symbol in axes
+    assert symbol in about[-1]
     for text in about:
         assert part in text.lower(), text
         assert not any(each in text.lower() for each in others), text
@@ -247,7 +252,7 @@ def test_the_picture_of_an_lstm_under_way_is_that_of_its_cells(visitor: Visitor)
     assert shown == last["cell_gradient_log10_rms"]
 
 
-def test_tokens_that_become_one_are_no_inputs(visitor: Visitor) -> None:
+def test_tokens_that_become_one_are_called_tokens(visitor: Visitor) -> None:
     page = visitor.open("#/compare")
     words = """() => import('./page/verdict.js').then(({ nouns, stateOf }) =>
         ['transformer', 'residual'].map((kind) => stateOf('collapsed', nouns({ block: { kind } }))))"""

@@ -145,7 +145,7 @@ def test_play_step_and_reset(visitor: Visitor) -> None:
     page.wait_for_function(f"({lengths})() == {start}")
 
 
-def test_readers_who_want_no_motion_step(visitor: Visitor) -> None:
+def test_readers_who_prefer_reduced_motion_step(visitor: Visitor) -> None:
     page = visitor.page()
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"{visitor.base}/#/learn/zigzag?lang=en")
@@ -226,7 +226,9 @@ def test_claim_10_an_output_is_a_probability_and_pays_the_logistic_cost(visitor:
     p = read(page, "p")
     assert 0.5 < p < 1  # of class 1, to which it does not belong
     assert read(page, "cost") == pytest.approx(-math.log(1 - p), rel=1e-12)
-    assert read(page, "loss") == pytest.approx(read(page, "meanCost"), rel=2e-3)  # p comes to three decimals
+    assert read(page, "loss") == pytest.approx(
+        read(page, "meanCost"), rel=2e-3
+    )  # the service sends p with three decimals
     assert read(page, "meanP") == pytest.approx(read(page, "share"), abs=5e-3)
     before = read(page, "cost")
     page.get_by_role("slider").fill("3")

@@ -43,7 +43,7 @@ def test_axe_finds_no_fault(visitor: Visitor, theme: str) -> None:
 
 
 @pytest.mark.slow
-def test_every_route_runs_as_it_stands_when_execute_is_pressed(visitor: Visitor) -> None:
+def test_every_route_runs_with_its_example_when_execute_is_pressed(visitor: Visitor) -> None:
     """With the values that the form is filled with."""
     page = visitor.open("docs")
     page.wait_for_selector(".opblock")

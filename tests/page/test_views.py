@@ -23,7 +23,7 @@ def figures(page: Page, row: str) -> list[float]:
 
 
 def eventually(page: Page, row: str, expected: list[float]) -> None:
-    """The table's row comes to hold these numbers."""
+    """Waits until the table's row holds these numbers."""
     last = (
         page.locator("tr", has=page.get_by_role("rowheader", name=row, exact=True)).get_by_role("cell").last
     )

@@ -99,7 +99,7 @@ def test_no_room() -> None:
         asyncio.run(Renderer(Workers(unused, 1), places=0, kept_bytes=0).draw(drawing(), 1))
 
 
-def test_no_time_and_then_again(renderer: Renderer) -> None:
+def test_an_expired_deadline_and_a_retry(renderer: Renderer) -> None:
     rows = [{"x": number} for number in range(20_000)]
     with pytest.raises(DeadlineExceeded):
         asyncio.run(renderer.draw(drawing("png", datasets={"rows": rows}), 0.05))

@@ -21,6 +21,7 @@ from app.pictures.specifications import (
     DECADES,
     MOST_LAYERS,
     PALETTES,
+    BlockKind,
     Look,
     Run,
     Spec,
@@ -235,3 +236,30 @@ def test_no_two_lines_look_alike(palette: Any) -> None:
     for one, other in combinations(palette.hues, 2):
         apart = seen_without_red_or_green(one) - seen_without_red_or_green(other)
         assert np.linalg.norm(apart) > 0.1, (one, other)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "part", "of"),
+    [
+        ([None], "layer (1", "∂L/∂z"),
+        (["convolution"], "layer (1", "∂L/∂h"),
+        (["residual", "transformer"], "block (1", "∂L/∂h"),
+        (["recurrent"], "time step (1", "∂L/∂h"),
+        ([None, "transformer"], "layer, block or time step", "∂L/∂z, ∂L/∂h"),
+    ],
+)
+def test_axes_name_what_the_networks_are_made_of(blocks: list[BlockKind | None], part: str, of: str) -> None:
+    runs = [Run(str(each), answer(-1.0, 0.0), block=each) for each in blocks]
+    spec = gradient_flow(runs, Look())
+    assert f"log10 of the gradient {of} (RMS)" in list(within(spec, "title"))
+    assert spec["encoding"]["x"]["title"].startswith(part)
+
+
+def test_an_lstm_is_drawn_by_its_cells_and_says_so() -> None:
+    cells = answer(-1.0, 0.0)
+    for layer in cells["layers"]:
+        layer["cell_gradient_log10_rms"] = {"median": -5.0, "low": -5.0, "high": -5.0}
+    spec = gradient_flow([Run("lstm", cells, block="recurrent")], Look(lang="ko"))
+    assert {row["median"] for row in spec["datasets"]["layers"]} == {-5.0}
+    assert "그래디언트 ∂L/∂c의 RMS(log10)" in str(spec)
+    assert spec["encoding"]["x"]["title"] == "시점(1이 처음)"

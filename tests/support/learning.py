@@ -49,7 +49,7 @@ class Setting:
 
     activation: str
     hidden: tuple[int, ...]
-    init: str | tuple[float, float]
+    init: str | tuple[float, float] | Initialiser
     normalization: str | None = None
     residual: float | None = None
     params: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +62,8 @@ class Setting:
     @property
     def initialiser(self) -> Initialiser:
         """How weights and biases are drawn."""
+        if isinstance(self.init, Initialiser):
+            return self.init
         return initialiser(self.init) if isinstance(self.init, str) else gaussian(*self.init)
 
 

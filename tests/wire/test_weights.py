@@ -104,7 +104,7 @@ def test_archives(dtype: str, write: Any, order: Any) -> None:
     assert_layers(load(stream.getvalue()), [(first, bias)])
 
 
-def test_float64_is_a_copy_that_may_stand_anywhere() -> None:
+def test_float64_is_a_copy_from_any_address() -> None:
     """The data of a safetensors file may be unaligned; the arrays must not keep the body alive."""
     for padding in range(8):
         text = json.dumps({"w": tensor([2, 1], 0, 16)}).encode() + b" " * padding
@@ -181,8 +181,8 @@ def test_get_weights_of_keras_transposed() -> None:
         ({"bias": B1}, "no matrix's bias"),
         ({"arr_0": B1, "arr_1": M1}, "follows no matrix"),
         ({"arr_0": M1, "arr_1": B1, "arr_2": B1}, "follows no matrix"),
-        ({"fc1": M1, "fc01": M2}, "differ in nothing"),
-        ({"0.weight": M1, "0_w": M2}, "differ in nothing"),
+        ({"fc1": M1, "fc01": M2}, "are equivalent"),
+        ({"0.weight": M1, "0_w": M2}, "are equivalent"),
         ({"0.weight": np.zeros((2, 3, 4, 5))}, "4 axes"),
         ({"0.weight": M1, "num_batches_tracked": np.zeros(())}, "0 axes"),
         ({"0.weight": M1.astype(np.int8)}, "float64, float32, float16"),

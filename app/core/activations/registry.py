@@ -148,10 +148,10 @@ class Registry(Mapping[str, Activation]):
     def _bind(self, vocabulary: Vocabulary, name: FrameworkName) -> None:
         entry = self._entries.get(name.activation)
         if entry is None:
-            raise ValueError(f"{vocabulary.framework} names an entry {name.activation} that there is not")
+            raise ValueError(f"{vocabulary.framework} names the unknown entry {name.activation}")
         ours = {each.parameter for each in name.arguments} | name.fixed.keys()
         if unknown := ours - {each.name for each in entry.parameters}:
-            raise ValueError(f"{vocabulary.framework} sets {sorted(unknown)}, which {entry.name} has not")
+            raise ValueError(f"{vocabulary.framework} sets {sorted(unknown)}, unknown to {entry.name}")
         binding = Binding(entry, vocabulary, name)
         self._bindings[entry.name].append(binding)
         for spelling in binding.spellings:

@@ -119,7 +119,7 @@ MASK = Parameter(
     name="mask",
     symbol="m",
     description=(
-        "1 for the elements there are, 0 for those left out, whose output is 0 (−∞ under log-softmax)",
+        "1 for elements that count, 0 for those left out, whose output is 0 (−∞ under log-softmax)",
         "계산에 넣을 원소는 1, 뺄 원소는 0. 뺀 원소의 출력은 0입니다(로그 소프트맥스에서는 −∞)",
     ),
     domain=Flags(),

@@ -8,7 +8,7 @@ instructions, and every processor gives the same bits.
 Where a bound is given, it is relative to the result.
 
 A function may be told that numbers are ordinary (see `scaled`), and more: that a rough answer is enough, one
-whose high part alone counts, right to 2⁻⁴³ or more. See `loops` for who is content with that.
+whose high part alone counts, right to 2⁻⁴³ or more. `loops` says where that is enough.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class Kernel:
                 quick loop too, where else it means nothing.
             linear: whether each result is x, a parameter, a product of both, or 0 or 1.
             plain: up to what size numbers, times and by the parameters, have results of 2⁻¹²⁵ at least, or 0,
-                where a rough answer is to be had; from 2⁻⁴⁰ on.
+                where a rough answer is possible; from 2⁻⁴⁰ on.
             vectors: how many the loop for ordinary numbers takes side by side, where there are registers
                 enough; measured.
             exact_infinities: whether the low part of an infinite result is 0, so that parts are added without

@@ -18,8 +18,6 @@ from app.core.arithmetic import Array
 from app.core.propagation.statistics import Figures
 from app.core.theory.length_map import Basin
 
-_LEAST, _MOST = 1e-300, 1e300
-
 
 @dataclass(frozen=True)
 class Division:
@@ -30,7 +28,7 @@ class Division:
         lower, upper: that to which the signals of each converge.
         below, above, both: networks all of whose inputs end below the border, above it, or some on each side.
         gap: decades between the root mean squares of the median signals on the two sides; 0 where one side
-            has none.
+            has none, infinite where they have died out or overflowed.
         rising: the share of all signals that end above.
     """
 
@@ -52,7 +50,9 @@ class Division:
 def apart(networks: Sequence[Figures]) -> float:
     """Decades between the root mean squares of the largest and the smallest signal, in the end."""
     ends = _ends(networks)
-    return float(np.ptp(np.log10(ends))) / 2 if ends is not None else 0.0
+    if ends is None or ends.min() == ends.max():
+        return 0.0
+    return float(ends.max() - ends.min()) / 2
 
 
 def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division | None:
@@ -65,19 +65,20 @@ def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division |
 
 
 def _ends(networks: Sequence[Figures]) -> Array | None:
-    """Networks × inputs, within the range of numbers."""
+    """log10 of the mean squares, networks × inputs; what is no number has overflowed."""
     ends = [each.ends for each in networks if each.ends is not None]
     if len(ends) < len(networks):
         return None
-    return np.clip(np.nan_to_num(np.array(ends), nan=np.inf, posinf=np.inf), _LEAST, _MOST)
+    with np.errstate(divide="ignore"):
+        return np.log10(np.nan_to_num(np.array(ends), nan=np.inf, posinf=np.inf))
 
 
 def _at(lower: Basin, upper: Basin, ends: Array) -> Division:
-    over = ends >= upper.low
+    over = ends >= np.log10(upper.low)
     below, above = int((~over).all(axis=1).sum()), int(over.all(axis=1).sum())
     gap = 0.0
     if over.any() and not over.all():
-        gap = float(np.median(np.log10(ends[over])) - np.median(np.log10(ends[~over]))) / 2
+        gap = float(np.median(ends[over]) - np.median(ends[~over])) / 2
     return Division(
         upper.low,
         lower.q_star,

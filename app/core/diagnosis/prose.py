@@ -89,13 +89,25 @@ _DEAD = Text(
     "못합니다.",
 )
 _BASINS = Text(
-    "There are two basins: signals of a variance below {border:.3g} {low}, those above {high}. In {below} of "
-    "{networks} networks all inputs end below, in {above} all end above, and in {both} they end on both "
-    "sides: {percent:.0f} % of all inputs end above.",
-    "끌림 영역이 둘입니다. 분산이 {border:.3g}보다 작은 신호는 {low}, 큰 신호는 {high}. 신경망 "
-    "{networks}개 중 {below}개에서는 모든 입력이 작은 쪽으로, {above}개에서는 모두 큰 쪽으로 가고, "
+    "There are two basins: signals of a variance below {border:.3g} {low}, those above {high}.",
+    "끌림 영역이 둘입니다. 분산이 {border:.3g}보다 작은 신호는 {low}, 큰 신호는 {high}.",
+)
+_PARTED = Text(
+    "In {below} of {networks} networks all inputs end below, in {above} all end above, and in {both} they "
+    "end on both sides: {percent:.0f} % of all inputs end above.",
+    "신경망 {networks}개 중 {below}개에서는 모든 입력이 작은 쪽으로, {above}개에서는 모두 큰 쪽으로 가고, "
     "{both}개에서는 입력마다 갈립니다. 전체 입력의 {percent:.0f}%가 큰 쪽으로 갑니다.",
 )
+_ALL_BELOW = Text(
+    "In all {networks} networks every input ends below.",
+    "신경망 {networks}개 모두에서 모든 입력이 작은 쪽으로 갑니다.",
+)
+_ALL_ABOVE = Text(
+    "In all {networks} networks every input ends above.",
+    "신경망 {networks}개 모두에서 모든 입력이 큰 쪽으로 갑니다.",
+)
+_BELOW = Text("All inputs end below.", "모든 입력이 작은 쪽으로 갑니다.")
+_ABOVE = Text("All inputs end above.", "모든 입력이 큰 쪽으로 갑니다.")
 _SURVIVES = Text(
     "The gradient survives: in the first layer its norm is {gradient:.3g} times that in the last, and that "
     "of the weights {weights:.3g} times.",
@@ -180,9 +192,14 @@ def _ways(ways: Division) -> Text:
     lower, upper = _fate(ways.lower), _fate(ways.upper)
     counts = {"below": ways.below, "above": ways.above, "both": ways.both}
     values = {"border": ways.border, "percent": 100 * ways.rising, "networks": sum(counts.values()), **counts}
+    if values["networks"] in (ways.below, ways.above):
+        alone, all_of_them = (_BELOW, _ALL_BELOW) if ways.below else (_ABOVE, _ALL_ABOVE)
+        counted = all_of_them if values["networks"] > 1 else alone
+    else:
+        counted = _PARTED
     return Text(
-        _BASINS.en.format(low=lower.en, high=upper.en, **values),
-        _BASINS.ko.format(low=f"{lower.ko}고", high=_polite(upper.ko), **values),
+        f"{_BASINS.en} {counted.en}".format(low=lower.en, high=upper.en, **values),
+        f"{_BASINS.ko} {counted.ko}".format(low=f"{lower.ko}고", high=_polite(upper.ko), **values),
     )
 
 

@@ -17,18 +17,20 @@ from app.core.activations import REGISTRY
 from app.core.activations.definition import Elementwise
 from app.core.diagnosis.experiment import Experiment, Simulation, Watch
 from app.core.diagnosis.theory import dual_or_none, nearest_critical
-from app.core.diagnosis.verdict import State, Verdict, judge
+from app.core.diagnosis.verdict import BORDER, NARROW, State, Verdict, depths_over_widths, judge
 from app.core.evaluation import Mapper
 from app.core.jobs import Progress, Runner, ignore
 from app.core.propagation.block import Block
-from app.core.propagation.initialisers import LSUV, Initialiser, detailed, gaussian, initialiser
+from app.core.propagation.initialisers import LSUV, Initialiser, Orthogonal, detailed, gaussian, initialiser
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.recurrent_block import RecurrentBlock
+from app.core.propagation.residual_block import ResidualBlock
 from app.core.propagation.statistics import spread
 from app.core.propagation.units import has_flat_piece
 from app.core.theory.critical import critical_sigma_w
 from app.core.theory.duals import gains
+from app.core.theory.tailored import tailored_slope
 
 BETTER = 0.5
 """A remedy that does not heal has to shrink the gradient's decades to this share at least."""
@@ -91,6 +93,8 @@ class Remedies:
 def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Watch) -> list[Remedy]:
     """The remedies that help: full cures first, then by effort, then by the gradient's decades."""
     states = frozenset(each.state for each in verdict.findings)
+    if any(BORDER in each.evidence for each in verdict.findings):
+        states |= {"collapsed"}  # the small inputs are lost beside the large ones
     (candidates,) = run([Remedies(experiment.network, experiment.batch, states)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
     attempts = [
@@ -137,21 +141,61 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
             call = REGISTRY.resolve(name)
             change = {"activation": name, "params": {}}
             yield Candidate(change, Effort.FUNCTION, replace(network, call=call))
+        if "collapsed" in states and network.block is None:
+            yield from _tailored(network)
     if network.block is not None:
         if isinstance(network.block, RecurrentBlock) and isinstance(network.weights, Initialiser):
             yield from _gates(network, network.block)
         yield from _around(network, network.block)
         return
-    if any(layer.fan_in == layer.units for layer in network.layers):
-        scale = 1 / math.sqrt(network.depth)  # the branches' variances then add up to that of one layer
-        effort = Effort.STRUCTURE if network.residual is None else Effort.NUMBERS
-        if network.residual is None or abs(network.residual) != scale:
-            yield Candidate({"residual": {"scale": scale}}, effort, replace(network, residual=scale))
+    yield from _branches(network)
+    if "collapsed" in states:
+        yield from _blocks(network)
     if network.normalisation is None:
         for name, normalisation in NORMALISATIONS.items():
             if normalisation.over != "batch" or batch > 1:  # one input is its own mean
                 changed = replace(network, normalisation=normalisation)
                 yield Candidate({"normalization": name}, Effort.STRUCTURE, changed)
+
+
+def _branches(network: Network) -> Iterator[Candidate]:
+    """Branches whose variances add up to that of one layer, or whose means do."""
+    if not any(layer.fan_in == layer.units for layer in network.layers):
+        return
+    effort = Effort.STRUCTURE if network.residual is None else Effort.NUMBERS
+    centred = all(each.activation.zero_centred for each in network.distinct_calls)
+    for scale in (1 / math.sqrt(network.depth), *(() if centred else (1 / network.depth,))):
+        if network.residual is None or abs(network.residual) != scale:
+            yield Candidate({"residual": {"scale": scale}}, effort, replace(network, residual=scale))
+
+
+def _blocks(network: Network) -> Iterator[Candidate]:
+    """Residual blocks that normalise before the branch (He et al. 2016, arXiv:1603.05027)."""
+    drawn = isinstance(network.weights, Initialiser) and not network.laws
+    plain = network.normalisation is None and network.residual is None and len(set(network.sizes)) == 1
+    if drawn and plain and network.block is None:
+        block = ResidualBlock(branch="depth_scaled")
+        yield Candidate(_said(block), Effort.STRUCTURE, replace(network, block=block))
+
+
+def _tailored(network: Network) -> Iterator[Candidate]:
+    """Leaky ReLU of the slope that suits the depth, with the weights that keep its signal's size.
+
+    Orthogonal ones where layers are too narrow for drawn ones, or are orthogonal already.
+    """
+    slope, found, weights = tailored_slope(network.depth), _two_slopes(), network.weights
+    if slope is None or found is None or not isinstance(weights, Initialiser):
+        return
+    name, params = found[0], {found[1]: slope}
+    gain = math.sqrt(2 / (1 + slope * slope))
+    kept: dict[str, Any] = {"init": "critical"}
+    made = gaussian(gain)
+    if isinstance(weights.weights, Orthogonal) or depths_over_widths(network)[0] > NARROW:
+        kept = {"init": {"distribution": "orthogonal", "gain": gain}}
+        made = detailed("orthogonal", gain, "in")
+    change = {"activation": name, "params": params, **kept}
+    call = REGISTRY.resolve(name, params)
+    yield Candidate(change, Effort.FUNCTION, replace(network, call=call, weights=made))
 
 
 def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candidate]:
@@ -226,6 +270,23 @@ def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
     others = {name: gain for name, (gain, dies) in _he_gains().items() if name != own and not (flat and dies)}
     # Of those about equally near, the first in the catalogue, which are the best known.
     return sorted(others, key=lambda name: round(abs(math.log(sigma / others[name])) / NEAR))[:ACTIVATIONS]
+
+
+@cache
+def _two_slopes() -> tuple[str, str] | None:
+    """The first activation that is x above 0 and its one parameter times x below; the parameter's name."""
+    points = np.array([-3.0, -0.5, 0.5, 3.0])
+    for name, entry in REGISTRY.items():
+        if not isinstance(entry, Elementwise) or len(entry.parameters) != 1 or entry.saturates:
+            continue
+        (parameter,) = entry.parameters
+        if entry.break_points({parameter.name: 0.5}) != [0.0]:
+            continue
+        values = [entry.orders(points, 1, **{parameter.name: slope})[0] for slope in (0.25, 0.75)]
+        expected = [np.where(points > 0, points, slope * points) for slope in (0.25, 0.75)]
+        if parameter.default is not None and np.array_equal(values, expected):
+            return name, parameter.name
+    return None
 
 
 @cache

@@ -129,7 +129,7 @@ class Medians:
                 for ways, each in zip(own, networks, strict=True)
             ]
         )
-        self.depths_over_widths = _depths_over_widths(experiment.network)
+        self.depths_over_widths = depths_over_widths(experiment.network)
         self._inputs = experiment.mean_square
         self._peak = float(np.median([each.signal_peak[-1] for each in networks]))
         self._spreads = summarise(networks)
@@ -258,7 +258,7 @@ def _parted(ways: Division) -> Iterator[Finding]:
         "networks_above": ways.above,
         "networks_in_both": ways.both,
         "signals_above": ways.rising,
-        "signals_log10_gap": ways.gap,
+        **({"signals_log10_gap": ways.gap} if math.isfinite(ways.gap) else {}),
     }
     grows = ways.upper == math.inf and ways.rising > 1 / 2
     yield Finding("exploding" if grows else "vanishing", None, evidence)
@@ -286,7 +286,7 @@ def _over_the_last(log10_norms: Array) -> Array:
     return np.where(log10_norms == -np.inf, log10_norms, log10_norms - log10_norms[there[-1]])
 
 
-def _depths_over_widths(network: Network) -> Array:
+def depths_over_widths(network: Network) -> Array:
     """Σ 1/width from each layer to the one before the last.
 
     It is what sets the directions of a product of random matrices apart: from one to the next the gradient

@@ -115,7 +115,7 @@ def _check_tokens(source: str) -> None:
     if len(source) > LONGEST:
         raise FormulaError(f"a formula may have {LONGEST:,} characters; this one has {len(source):,}")
     if not source.strip():
-        raise FormulaError(f"a formula is wanted here, such as {VARIABLE} * tanh({VARIABLE})")
+        raise FormulaError(f"a formula is expected here, such as {VARIABLE} * tanh({VARIABLE})")
     before = ""
     opened: list[int] = []
     for token in _tokens(source):
@@ -160,7 +160,7 @@ def _first(source: str, place: int) -> int:
 def _unexpected_character(source: str, place: int) -> str:
     if source[_first(source, place)] == "^":
         return "powers are written with **"
-    return "this character is no part of a formula; letters, digits and + - * / ** ( ) , < > = ! . are"
+    return "this character is not allowed in a formula; letters, digits and + - * / ** ( ) , < > = ! . are"
 
 
 def _check_word(word: str, start: int) -> None:
@@ -193,7 +193,7 @@ def _parsed(source: str) -> ast.expr:
         return ast.parse(plain, mode="eval").body
     except SyntaxError as error:
         column = min(max(error.offset or 1, 1), len(plain)) + skipped
-        raise FormulaError("no formula can be read here", column) from None
+        raise FormulaError("this is not a valid formula", column) from None
     except (RecursionError, MemoryError, ValueError):
         raise FormulaError("the formula is nested too deeply") from None
 
@@ -235,7 +235,7 @@ class _Builder:
             case ast.Call():
                 return self._call(node)
             case ast.Name(id=identifier) if identifier == "inf" or identifier.startswith("__"):
-                raise self._error("is no name for a parameter", node)
+                raise self._error("is not a name for a parameter", node)
             case ast.Name(id=identifier) if self._is_function(identifier):
                 raise self._error("this is a function: its argument follows in brackets", node)
             case ast.IfExp(test=test) if not isinstance(test, ast.Compare):
@@ -246,7 +246,7 @@ class _Builder:
                 return None
             case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow()):
                 return None
-        raise self._error("this is no part of the formula language", node)
+        raise self._error("this is not part of the formula language", node)
 
     def _error(self, message: str, node: ast.AST) -> FormulaError:
         return FormulaError(message, getattr(node, "col_offset", 0) + 1 + self._skipped)

@@ -131,7 +131,7 @@ class Reader:
                 return Tree("if", (self._condition(node), ONE, ZERO))
             case ast.Call(func=ast.Name(id=called), args=arguments, keywords=[]) if called in FUNCTIONS:
                 return Tree(called, tuple(self.read(each) for each in arguments))
-        raise ValueError(f"{ast.unparse(node)} is no part of a formula of numbers")
+        raise ValueError(f"{ast.unparse(node)} is not part of a formula of numbers")
 
     def _condition(self, node: ast.expr) -> Tree:
         if not isinstance(node, ast.Compare) or any(type(op) not in COMPARISONS for op in node.ops):
@@ -217,7 +217,7 @@ def with_infinite(root: Tree, infinite: Mapping[str, int]) -> Tree:
     if sign := _sign(found, infinite):
         return Tree("/", (number(sign), number(0)))
     if names(found) & infinite.keys():
-        raise ValueError("an infinite parameter is no bound here")
+        raise ValueError("an infinite parameter is not allowed here")
     return found
 
 

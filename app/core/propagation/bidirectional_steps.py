@@ -18,7 +18,14 @@ from app.core.propagation.block_steps import mean_square, together
 from app.core.propagation.network import Network
 from app.core.propagation.recurrent_block import CELL_GRADIENT, RecurrentBlock
 from app.core.propagation.recurrent_cells import LongShortTerm
-from app.core.propagation.recurrent_steps import Cells, Heard, Stage, stacked, tell_norms, tell_states
+from app.core.propagation.recurrent_steps import (
+    Cells,
+    Preactivations,
+    Stage,
+    record_norms,
+    record_states,
+    stacked,
+)
 from app.core.propagation.statistics import Figures
 from app.core.propagation.steps import Run, rescaled
 from app.core.propagation.tall import Batch, largest
@@ -45,14 +52,14 @@ class BidirectionalSteps:
         output = Batch(stacked([each[number] for each in self._states]), self._run.blocks)
         if measured:
             shown = Batch(stacked([each[number][: self._width] for each in self._states]), self._run.blocks)
-            tell_states(self._run.figures, number, output, shown)
-            self._heard[number].tell(self._run.figures, number)
+            record_states(self._run.figures, number, output, shown)
+            self._observed[number].record(self._run.figures, number)
         return output, None
 
     def backward(self, number: int, tape: None, gradient: Array, logarithm: float) -> None:
         """As `steps.Steps.backward`, for all steps at once."""
         del number, tape
-        told = [_Told() for _ in range(self._steps)]
+        by_step = [_StepGradients() for _ in range(self._steps)]
         above: list[Part | None] = [None] * self._steps
         last = self._block.layers - 1
         for layer in reversed(range(self._block.layers)):
@@ -60,14 +67,14 @@ class BidirectionalSteps:
             for direction in range(2):
                 rows = slice(direction * self._width, (direction + 1) * self._width)
                 loss = gradient[rows] if layer == last else None
-                self._back(2 * layer + direction, loss, rows, above, below, told)
+                self._back(2 * layer + direction, loss, rows, above, below, by_step)
             above = below
-        for step, each in enumerate(told):
-            each.tell(self._run.figures, step, logarithm)
+        for step, each in enumerate(by_step):
+            each.record(self._run.figures, step, logarithm)
 
     def _pass(self, before: Array, *, measured: bool) -> None:
         """The signal through all layers, by cell and step: what is kept of each, and the state."""
-        self._heard = [Heard() for _ in range(self._steps)]
+        self._observed = [Preactivations() for _ in range(self._steps)]
         self._stages: list[list[Stage]] = []
         self._states: list[list[Array]] = []
         inputs = [self._cells.input(time) for time in range(self._steps)]
@@ -77,7 +84,7 @@ class BidirectionalSteps:
                 for step in range(self._steps):
                     x = inputs[self._time(direction, step)]
                     stage, state = self._cells.step(
-                        2 * layer + direction, state, x, self._heard[step], measured=measured
+                        2 * layer + direction, state, x, self._observed[step], measured=measured
                     )
                     stages.append(stage)
                     states.append(state)
@@ -96,7 +103,7 @@ class BidirectionalSteps:
         rows: slice,
         above: list[Part | None],
         below: list[Part | None],
-        told: list[_Told],
+        by_step: list[_StepGradients],
     ) -> None:
         """The gradient back through all steps of one cell.
 
@@ -114,7 +121,7 @@ class BidirectionalSteps:
             assert carried is not None
             stage = self._stages[place][step]
             back = self._cells.back(stage, carried.values, first=not step, inside=place > 1)
-            told[step].hear(stage, carried, self._width, self._run, back.log10_norms)
+            by_step[step].add(stage, carried, self._width, self._run, back.log10_norms)
             if back.inputs is not None:
                 below[time] = _sum(below[time], Part(back.inputs, carried.exponent))
             if back.state is not None:
@@ -141,7 +148,7 @@ def _sum(first: Part | None, second: Part) -> Part:
     return Part(total, exponent)
 
 
-class _Told:
+class _StepGradients:
     """The gradients of one step of all cells, as log10."""
 
     def __init__(self) -> None:
@@ -151,8 +158,8 @@ class _Told:
         self._elements = 0
         self._matrices: dict[str, float] = {}
 
-    def hear(self, stage: Stage, state: Part, width: int, run: Run, log10_norms: dict[str, float]) -> None:
-        """One cell's."""
+    def add(self, stage: Stage, state: Part, width: int, run: Run, log10_norms: dict[str, float]) -> None:
+        """Adds one cell's gradients."""
         shift = state.exponent * math.log10(2)
         h = state.values[:width]
         self._peak = max(self._peak, shift + float(np.log10(largest(state.values))))
@@ -162,14 +169,14 @@ class _Told:
             self._cell_norms.append(shift + _log10_norm(stage.cell.cell_gradient, run))
         self._matrices |= {name: shift + each for name, each in log10_norms.items()}
 
-    def tell(self, figures: Figures, number: int, logarithm: float) -> None:
-        """All become the step's figures."""
+    def record(self, figures: Figures, number: int, logarithm: float) -> None:
+        """Records them as the step's figures."""
         size = logarithm - math.log10(self._elements) / 2
         figures.gradient_peak[number] = logarithm + self._peak
         figures.gradient_log10_rms[number] = size + together(np.array(self._norms))
         if self._cell_norms:
             figures.own[CELL_GRADIENT][number] = size + together(np.array(self._cell_norms))
-        tell_norms(figures, number, self._matrices, logarithm)
+        record_norms(figures, number, self._matrices, logarithm)
 
 
 def _log10_norm(values: Array, run: Run) -> float:

@@ -104,7 +104,7 @@ class _Workshop:
         self._shapes, self._kinds = shapes, kinds
         self._masks = self._norms = 0
         self._norms_each = len(block.norms(self.width))
-        self._heard: list[tuple[int, float, int, int, int]] = []
+        self._observed: list[tuple[int, float, int, int, int]] = []
         # A convolution has outputs at every position, and as many columns.
         self._inside = (
             run.blocks
@@ -190,8 +190,8 @@ class _Workshop:
         variance, _, ends = moments(z, self._inside)
         figures.ends = ends.reshape(self._network.places, -1).mean(axis=0)
         variance = np.inf if math.isnan(variance) else max(0.0, variance)
-        self._heard.append((len(z), len(z) * variance, len(response.outputs), *response.counts))
-        rows, spread, units, saturated, dead = (sum(each) for each in zip(*self._heard, strict=True))
+        self._observed.append((len(z), len(z) * variance, len(response.outputs), *response.counts))
+        rows, spread, units, saturated, dead = (sum(each) for each in zip(*self._observed, strict=True))
         figures.preactivation_variance[number] = spread / rows
         figures.saturated_fraction[number] = saturated / (units * response.outputs.shape[1])
         figures.dead_fraction[number] = dead / units

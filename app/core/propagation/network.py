@@ -302,7 +302,7 @@ class GaussianInputs:
         if self.batch < 1:
             raise InvalidValue("must be a positive whole number", loc=("batch",))
         if not (self.variance >= 0 and math.isfinite(self.variance)):
-            raise InvalidValue("must be a number that is not negative", loc=("inputs", "variance"))
+            raise InvalidValue("must be 0 or a positive number", loc=("inputs", "variance"))
         lowest = -1 / (self.batch - 1) if self.batch > 1 else -1.0
         if not lowest <= self.correlation <= 1:
             raise InvalidValue(

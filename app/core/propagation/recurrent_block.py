@@ -6,11 +6,11 @@
 
 Gates are those of PyTorch's ``nn.RNN``, ``nn.LSTM`` (Hochreiter and Schmidhuber 1997) and ``nn.GRU`` (Cho et
 al. 2014), in its order, with one bias, added to what the inputs give; ``forget_bias`` is added to that of f.
-x is N(0, variance) anew at every time, or the caller's own; h and c start at 0, and the loss looks at the
+Each x is drawn from N(0, variance), or the caller's own; h and c start at 0, and the loss depends on the
 last h. Weights that are sent have both of PyTorch's biases, each where PyTorch adds it.
 
 With several ``layers`` (PyTorch's ``num_layers``) the h of one is the x of the next at the same time, and the
-loss looks at the last layer's.
+loss depends on the last layer's.
 
 ``bidirectional`` layers have a second cell with weights of its own, which goes from the last time to the
 first; the h of both, one over the other, are the x of the next layer. The loss looks at the last h of either,
@@ -157,7 +157,7 @@ class RecurrentBlock:
         return ()
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """As `block.Block.fitted`: the weights tell what x has, and their biases are all there are."""
+        """As `block.Block.fitted`: the weights determine the size of x and all biases."""
         state, inputs = (shapes[f"W_{side}{GATES[self.cell][0]}"] for side in "hi")
         count = len(GATES[self.cell]) * pieces
         if (

@@ -98,14 +98,14 @@ class Cells:
         )
 
     def step(
-        self, place: int, before: Array, x: Array, heard: Heard, *, measured: bool
+        self, place: int, before: Array, x: Array, observed: Preactivations, *, measured: bool
     ) -> tuple[Stage, Array]:
         """One step of cell ``place`` from the state before and x: what is kept of it, and the next state."""
         state, inputs = self._linear(2 * place), self._linear(2 * place + 1)
-        made = cell(self._block.cell, self._activations(heard, measured=measured))
+        made = cell(self._block.cell, self._activations(observed, measured=measured))
         answers = state.forward(before[: self._width]), inputs.forward(x)
         after = made.forward(before, *answers)
-        heard.peak = max(heard.peak, *(largest(each) for each in (*answers, after)))
+        observed.peak = max(observed.peak, *(largest(each) for each in (*answers, after)))
         return Stage(state, inputs, made), after
 
     def back(self, stage: Stage, gradient: Array, *, first: bool, inside: bool) -> Back:
@@ -140,14 +140,14 @@ class Cells:
         rows = self._inputs[number * features : (number + 1) * features]
         return np.ascontiguousarray(rows, run.dtype)
 
-    def _activations(self, heard: Heard, *, measured: bool) -> list[Part]:
+    def _activations(self, observed: Preactivations, *, measured: bool) -> list[Part]:
         """φ for the candidate, which is measured, and for an lstm's output."""
         figures, blocks = self._run.figures, self._run.blocks
 
         def measure(z: Array, response: Response) -> None:
-            heard.variances.append(moments(z, blocks).variance)
-            heard.saturated.append(response.counts.saturated / response.outputs.size)
-            heard.dead.append(response.counts.dead / len(response.outputs))
+            observed.variances.append(moments(z, blocks).variance)
+            observed.saturated.append(response.counts.saturated / response.outputs.size)
+            observed.dead.append(response.counts.dead / len(response.outputs))
             look(z, response)
 
         def look(z: Array, _response: Response) -> None:
@@ -180,20 +180,20 @@ class RecurrentSteps:
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, list[Stage]]:
         """As `steps.Steps.forward`; the tape is the layers, the first first."""
-        figures, blocks, heard = self._run.figures, self._run.blocks, Heard()
+        figures, blocks, observed = self._run.figures, self._run.blocks, Preactivations()
         stages: list[Stage] = []
         states: list[Array] = []
         x = self._cells.input(number)
         for layer, before in enumerate(reversed(np.split(h.values, self._block.layers))):
-            stage, state = self._cells.step(layer, before, x, heard, measured=measured)
+            stage, state = self._cells.step(layer, before, x, observed, measured=measured)
             states.append(state)
             stages.append(stage)
             x = state[: self._width]
         output = Batch(stacked(states[::-1]), blocks)
         if measured:
             shown = output if self._block.states == 1 else Batch(self._shown(output.values), blocks)
-            tell_states(figures, number, output, shown)
-            heard.tell(figures, number)
+            record_states(figures, number, output, shown)
+            observed.record(figures, number)
         return output, stages
 
     def backward(
@@ -219,7 +219,7 @@ class RecurrentSteps:
         square = self._measured("gradient_log10_rms", number, self._shown(gradient), logarithm)
         if cells:
             square += self._measured(CELL_GRADIENT, number, stacked(cells), logarithm)
-        tell_norms(figures, number, norms, logarithm)
+        record_norms(figures, number, norms, logarithm)
         return rescaled(stacked(earlier)) if earlier and math.isfinite(square) else None
 
     def _shown(self, states: Array) -> Array:
@@ -242,7 +242,7 @@ def stacked(states: list[Array]) -> Array:
     return states[0] if len(states) == 1 else np.concatenate(states)
 
 
-def tell_states(figures: Figures, number: int, states: Batch, shown: Batch) -> None:
+def record_states(figures: Figures, number: int, states: Batch, shown: Batch) -> None:
     """The figures of a step's states, of which h are ``shown``."""
     # A cell state that overflows counts even if h is finite.
     figures.activation_mean[number] = mean(shown) if math.isfinite(states.mean_square) else math.nan
@@ -250,14 +250,14 @@ def tell_states(figures: Figures, number: int, states: Batch, shown: Batch) -> N
     figures.correlation[number] = cosine(shown)
 
 
-def tell_norms(figures: Figures, number: int, log10_norms: dict[str, float], logarithm: float) -> None:
+def record_norms(figures: Figures, number: int, log10_norms: dict[str, float], logarithm: float) -> None:
     """Those of what a step adds to the gradients of the weights, over 10^``logarithm``."""
     for name, each in log10_norms.items():
         figures.matrices[name][number] = logarithm + each
     figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(log10_norms.values())))
 
 
-class Heard:
+class Preactivations:
     """Statistics of the candidates' pre-activations, layer by layer, and the largest value of all."""
 
     def __init__(self) -> None:
@@ -266,8 +266,8 @@ class Heard:
         self.saturated: list[float] = []
         self.dead: list[float] = []
 
-    def tell(self, figures: Figures, number: int) -> None:
-        """Their means become the step's figures."""
+    def record(self, figures: Figures, number: int) -> None:
+        """Records their means as the step's figures."""
         figures.signal_peak[number] = np.log10(self.peak)
         variance = float(np.mean(self.variances))
         figures.preactivation_variance[number] = np.inf if math.isnan(variance) else max(0.0, variance)

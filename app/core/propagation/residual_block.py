@@ -78,7 +78,9 @@ class ResidualBlock:
     def shapes(self, width: int, pieces: int) -> tuple[Matrix, ...]:
         """As `Block.shapes`: every matrix that φ follows has its pieces."""
         if self.norm == "inside" and pieces > 1:
-            raise InvalidValue("must not gate where a block normalises inside", loc=("activation",))
+            raise InvalidValue(
+                "must take one pre-activation per unit where a block normalises inside", loc=("activation",)
+            )
         ends = self._sizes(width)
         last = len(ends) - 1
         return tuple(
@@ -97,7 +99,7 @@ class ResidualBlock:
         return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """As `Block.fitted`: the weights tell how many matrices there are, and the ratio."""
+        """As `Block.fitted`: the weights determine the number of matrices and the ratio."""
         count = len(shapes)
         if shapes.keys() != {f"W{place}" for place in range(1, count + 1)}:
             refuse("a block has linear1, or linear1 and linear2, or linear1, linear2 and linear3")

@@ -36,7 +36,7 @@ from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch
 
 Inputs: TypeAlias = GaussianInputs | Array
-"""Drawn anew for each network, or the caller's own batch: features × batch."""
+"""Drawn separately for each network, or the caller's own batch: features × batch."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called before each step with the steps done and their total; an exception from it ends the simulation."""

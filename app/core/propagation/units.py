@@ -120,7 +120,7 @@ def _count(z: Array, slopes: Array, faint: float, side: float, counts: NDArray[n
 def has_flat_piece(call: Call) -> bool:
     """Whether φ′ is 0, not only very small, on a whole interval between two places where φ or φ′ jumps."""
     if not isinstance(call.activation, Elementwise) or len(call.scalars) < len(call.params):
-        return True  # rows and parameters for each unit: a slope of 0 is taken at its word
+        return True  # rows and parameters for each unit: every slope of 0 counts
     return bool(flat_pieces(call))
 
 
@@ -164,7 +164,7 @@ def _pieces(call: Call) -> int:
     if length is not None:
         return length
     raise InvalidValue(
-        f"{call.activation.name} is no activation of units: it makes no row of 2 to {MOST_PIECES} one output",
+        f"{call.activation.name} cannot activate units: no row of 2 to {MOST_PIECES} inputs has one output",
         loc=("activation",),
     )
 

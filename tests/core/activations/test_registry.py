@@ -85,7 +85,7 @@ def test_one_prefix_for_two_vocabularies_is_refused() -> None:
 
 
 def test_a_vocabulary_that_names_an_unknown_entry_or_parameter_is_refused() -> None:
-    with pytest.raises(ValueError, match="names an entry whistle that there is not"):
+    with pytest.raises(ValueError, match="names the unknown entry whistle"):
         Registry((made_up("hum"),), vocabularies=(vocabulary(FrameworkName("whistle", ("hum",))),))
     for name in (
         FrameworkName("hum", ("hum",), (Argument("pitch", 1.0),)),

@@ -455,7 +455,7 @@ def test_sparsemax_of_two_scores_is_a_hard_sigmoid() -> None:
         assert outputs("sparsemax", [t, 0.0])[0, 0] == min(1.0, max(0.0, (t + 1) / 2))
 
 
-def test_the_second_half_gates_in_glu_and_the_first_in_its_kin() -> None:
+def test_the_second_half_gates_in_glu_and_the_first_in_the_others() -> None:
     """Dauphin et al. 2017, section 2: (X W + b) ⊗ σ(X V + c). Shazeer 2020, section 2: the gate first."""
     assert outputs("glu", [3.0, 0.0]) == 1.5
     assert outputs("reglu", [-1.0, 3.0]) == 0

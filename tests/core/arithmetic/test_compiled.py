@@ -94,7 +94,7 @@ def test_another_number_of_vectors_is_another_loop(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5])
-def test_a_damaged_file_is_compiled_anew(kept: Path, share: float) -> None:
+def test_a_damaged_file_is_compiled_again(kept: Path, share: float) -> None:
     assert hits(loop()) == 0
     (file,) = kept.iterdir()
     code = file.read_bytes()

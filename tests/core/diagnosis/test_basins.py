@@ -98,15 +98,13 @@ def test_inputs_on_both_sides_of_the_border_end_in_both_basins(
 
 @pytest.mark.parametrize(("activation", "sigma_w", "upper"), KINDS)
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_networks_that_all_go_one_way_are_told_of_the_other(
+def test_networks_that_all_end_in_one_basin_are_reported_with_the_other(
     activation: str, sigma_w: float, upper: float | None, factor: float
 ) -> None:
     report = asked(network(activation, sigma_w, width=512), [factor * border(activation, sigma_w)] * 8)
-    counts = (3, 0) if factor < 1 else (0, 3)
-    assert (
-        f"In {counts[0]} of 3 networks all inputs end below, in {counts[1]} all end above"
-        in report.summary.en
-    )
+    side, korean = ("below", "작은") if factor < 1 else ("above", "큰")
+    assert f"In all 3 networks every input ends {side}." in report.summary.en
+    assert f"신경망 3개 모두에서 모든 입력이 {korean} 쪽으로 갑니다." in report.summary.ko
     assert "die out" in report.summary.en
     assert ("grow without bound" if upper else "settle at") in report.summary.en
     assert ("한없이 커집니다" if upper else "가까워집니다") in report.summary.ko
@@ -155,7 +153,7 @@ def test_dropout_moves_the_border() -> None:
     assert found[0].high == pytest.approx(border("gelu", 1.4832), rel=1e-4)
 
 
-def test_one_basin_is_no_sentence() -> None:
+def test_one_basin_is_not_reported() -> None:
     for activation, sigma_w in (("relu", 1.0), ("tanh", 2.0), ("gelu", 1.0), ("selu", 1.0)):
         experiment = Experiment(
             network=network(activation, sigma_w, 10), inputs=GaussianInputs(4), networks=2
@@ -183,3 +181,30 @@ def test_a_verdict_without_theory_looks_for_basins_itself() -> None:
         judge(experiment, networks).findings
         == judge(experiment, networks, length_basins(experiment)).findings
     )
+
+
+def test_one_network_is_not_counted() -> None:
+    net = network("gelu", 1.4832, 20)
+    summary = asked(net, [10 * border("gelu", 1.4832)] * 4, networks=1).summary
+    assert "grow without bound. All inputs end above." in summary.en
+    assert "커집니다. 모든 입력이 큰 쪽으로 갑니다." in summary.ko
+
+
+def test_a_signal_that_has_died_out_altogether_is_no_number_of_decades() -> None:
+    """tanh³ cubes what is small: ten layers take 0.1 to 10^-59,049."""
+    net = network("formula:tanh(x)**3", 3.0, 12)
+    edge = border("formula:tanh(x)**3", 3.0)
+    report = asked(net, [edge / 50, edge * 10] * 4)
+    (found,) = (each for each in report.verdict.findings if "basin_border" in each.evidence)
+    assert "signals_log10_gap" not in found.evidence
+    assert report.verdict.division is not None
+    assert report.verdict.division.gap == math.inf
+
+
+def test_remedies_of_parted_inputs_are_those_of_inputs_that_have_become_one() -> None:
+    """Both are lost to the network; a slope tailored to the depth keeps them, and has one basin."""
+    run = Experiment(network=network("gelu", 1.4832, 60), inputs=GaussianInputs(16), networks=2)
+    report = diagnose(run)
+    assert any("basin_border" in each.evidence for each in report.verdict.findings)
+    tailored = [each for each in report.remedies if "negative_slope" in each.change.get("params", {})]
+    assert [each.state for each in tailored] == ["healthy"]

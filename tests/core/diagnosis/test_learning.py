@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,11 @@ from app.core.activations import REGISTRY
 from app.core.diagnosis.experiment import Experiment, simulate, unwatched
 from app.core.diagnosis.verdict import judge
 from app.core.jobs import in_turn
+from app.core.propagation.initialisers import detailed
 from app.core.propagation.network import Network
 from app.core.propagation.normalisation import NORMALISATIONS
 from app.core.propagation.statistics import Figures, spread, summarise
+from app.core.theory.tailored import tailored_slope
 from tests.support.learning import Setting, digits, grid, learns, near_a_border
 
 SETTINGS = {0: 400, 1: 400, 2: 300, 3: 400, 4: 400}
@@ -71,6 +75,26 @@ def test_verdict_and_training_agree() -> None:
         assert agreed["verdict"] > agreed["before"]
         total += agreed["verdict"]
     assert total >= AGREEMENT * sum(SETTINGS.values())
+
+
+@pytest.mark.study
+def test_what_heals_a_collapsed_network_lets_it_learn() -> None:
+    """ReLU in 100 layers of 64: rank collapse, and the remedies that are offered against it."""
+    layers = (64,) * 100
+    sick = Setting(activation="relu", hidden=layers, init="he_normal")
+    experiment, networks = simulated(sick)
+    assert judge(experiment, networks).state == "collapsed"
+    assert not learns(sick)
+    slope = tailored_slope(len(layers))
+    assert slope is not None
+    law = detailed("orthogonal", math.sqrt(2 / (1 + slope * slope)), "in")
+    healed = (
+        Setting(activation="leaky_relu", params={"negative_slope": slope}, hidden=layers, init=law),
+        Setting(activation="relu", hidden=layers, init="he_normal", residual=1 / len(layers)),
+    )
+    for each in healed:
+        assert judge(*simulated(each)).state == "healthy"
+        assert learns(each)
 
 
 @pytest.mark.study

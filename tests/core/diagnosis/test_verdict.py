@@ -264,6 +264,46 @@ def test_rank_collapse_is_found() -> None:
     assert shallow.verdict.state == "healthy"
 
 
+@pytest.mark.parametrize("width", [64, 256])
+def test_inputs_that_become_one_are_kept_apart_by_what_experts_try(width: int) -> None:
+    """A tailored slope (arXiv:2203.08120), branches whose means do not add up, normalising blocks."""
+    network = Network(sizes=(width,) * 301, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
+    report = diagnose(Experiment(network=network, inputs=GaussianInputs(16), networks=2))
+    assert "collapsed" in {each.state for each in report.verdict.findings}
+    assert [each.state for each in report.remedies] == ["healthy"] * 3
+    function, branch, blocks = (each.change for each in report.remedies)
+    assert function["activation"] == "leaky_relu"
+    slope = function["params"]["negative_slope"]
+    # Σ 1/width is above 0.85: of drawn weights only orthogonal ones keep all directions.
+    assert function["init"]["distribution"] == "orthogonal"
+    assert function["init"]["gain"] == pytest.approx(math.sqrt(2 / (1 + slope**2)))
+    assert branch == {"residual": {"scale": 1 / 300}}
+    assert (blocks["block"]["kind"], blocks["block"]["norm"]) == ("residual", "pre")
+
+
+def test_wide_layers_need_no_orthogonal_weights() -> None:
+    wide = shaped((512,) * 101, initialiser("he_normal")).network
+    found = Remedies(wide, 8, frozenset({"collapsed"}))(map, ignore)
+    changes = [each.change for each in found if "negative_slope" in each.change.get("params", {})]
+    assert [each["init"] for each in changes] == ["critical"]
+    (weights,) = (each.network.weights for each in found if each.change in changes)
+    assert isinstance(weights, Initialiser)
+    made = critical(REGISTRY.resolve("leaky_relu", changes[0]["params"]), 0.0)
+    assert weights.sigma_w(512, 512) == pytest.approx(made.sigma_w(512, 512), rel=1e-12)
+    assert not Remedies(wide, 8, frozenset({"vanishing"}))(map, ignore)[-1].change.get("params")
+
+
+def test_blocks_are_no_remedy_where_they_are_not_possible() -> None:
+    for fields in ({"residual": 1.0}, {"normalisation": NORMALISATIONS["layer_norm"]}):
+        network = shaped((64,) * 101, initialiser("he_normal"), **fields).network
+        found = Remedies(network, 8, frozenset({"collapsed"}))(map, ignore)
+        assert not any("block" in each.change for each in found)
+    tapered = shaped((64, *(32,) * 100), initialiser("he_normal")).network
+    assert not any(
+        "block" in each.change for each in Remedies(tapered, 8, frozenset({"collapsed"}))(map, ignore)
+    )
+
+
 def test_identical_inputs_are_no_collapse() -> None:
     network = Network(sizes=(64,) * 20, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
     alike = Experiment(network=network, inputs=GaussianInputs(8, correlation=1.0), networks=2)

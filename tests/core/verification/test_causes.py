@@ -151,7 +151,7 @@ def gelu_tanh_bfloat16(change: Callable[[Array], Array]) -> list[tuple[str, str]
         )
 
 
-def test_what_is_added_is_told_alone() -> None:
+def test_what_is_added_is_named_alone() -> None:
     """Large answers move to a neighbour: no truncation. Of the half with a slope of 0.5 there is one vote."""
     assert gelu_tanh_bfloat16(lambda f: f + 0.01) == [("wrong_parameter", "answers plus 0.01")]
     x = numbers("bfloat16")
