@@ -200,7 +200,7 @@ async def _infer(entry: Activation, body: InferRequest, binary: memoryview, requ
     settings: Settings = request.app.state.settings
     request.state.function = entry.name
     negotiate(request, JSON, OCTETS)
-    wanted = _wanted(entry, body)
+    wanted = _requested_outputs(entry, body)
     order = max(each.order for each in wanted)
     given = _arrays(entry, body.inputs, binary)
     inputs = given.pop(INPUTS)
@@ -228,7 +228,7 @@ async def _infer(entry: Activation, body: InferRequest, binary: memoryview, requ
     return response
 
 
-class _Wanted(NamedTuple):
+class _RequestedOutput(NamedTuple):
     """An output tensor to compute, and whether it is sent as raw bytes."""
 
     name: str
@@ -240,7 +240,7 @@ def _outputs(entry: Activation) -> tuple[str, ...]:
     return OUTPUTS if isinstance(entry, Elementwise) else OUTPUTS[:2]
 
 
-def _wanted(entry: Activation, body: InferRequest) -> list[_Wanted]:
+def _requested_outputs(entry: Activation, body: InferRequest) -> list[_RequestedOutput]:
     """The requested output tensors, by default all."""
     known = _outputs(entry)
     forms = {each.name: each.parameters.binary_data for each in body.outputs} or dict.fromkeys(known)
@@ -249,7 +249,7 @@ def _wanted(entry: Activation, body: InferRequest) -> list[_Wanted]:
         raise UnknownName("output", name, known)
     default = body.parameters.binary_data_output
     return [
-        _Wanted(name, OUTPUTS.index(name), default if binary is None else binary)
+        _RequestedOutput(name, OUTPUTS.index(name), default if binary is None else binary)
         for name, binary in forms.items()
     ]
 
@@ -295,7 +295,9 @@ def _refuse_twice(names: Iterable[str]) -> None:
         raise Malformed("a tensor or parameter is given twice")
 
 
-def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, NDArray[Any]]]) -> Response:
+def _answer(
+    entry: Activation, body: InferRequest, results: list[tuple[_RequestedOutput, NDArray[Any]]]
+) -> Response:
     described = [_described(wanted, values) for wanted, values in results]
     names = {"model_name": entry.name, "model_version": VERSION}
     fields = names | ({} if body.id is None else {"id": body.id}) | {"outputs": described}
@@ -305,7 +307,7 @@ def _answer(entry: Activation, body: InferRequest, results: list[tuple[_Wanted, 
     return encoded(fields, {}, numbers=sum([size_of(values.shape) for _, values in results]))
 
 
-def _described(wanted: _Wanted, values: NDArray[Any]) -> dict[str, Any]:
+def _described(wanted: _RequestedOutput, values: NDArray[Any]) -> dict[str, Any]:
     datatype = next(name for name, dtype in tensors.DATATYPES.items() if dtype == values.dtype)
     described = {"name": wanted.name, "datatype": datatype, "shape": values.shape}
     if wanted.binary:

@@ -77,7 +77,7 @@ def tried(planned: PlannedTrial, run: Runner) -> dict[str, Any]:
             **dict.fromkeys(("width", "steps", "runs", "diverged"), 0),
             "loss": nothing,
             "accuracy": nothing,
-            "summary": _said([_NOT_TRIED], {"steps": STEPS}),
+            "summary": _summary([_NOT_TRIED], {"steps": STEPS}),
         }
     (outcome,) = train([training], run, time.perf_counter, lambda _: None)
     found = judged(outcome, training.runs)
@@ -95,10 +95,10 @@ def tried(planned: PlannedTrial, run: Runner) -> dict[str, Any]:
         **counted,
         "loss": spread(found.loss),
         "accuracy": spread(found.accuracy),
-        "summary": _said(texts, values),
+        "summary": _summary(texts, values),
     }
 
 
-def _said(texts: Sequence[Text], values: Mapping[str, float]) -> dict[str, str]:
+def _summary(texts: Sequence[Text], values: Mapping[str, float]) -> dict[str, str]:
     whole = Text("".join(each.en for each in texts), "".join(each.ko for each in texts))
     return {lang: each.format(**values) for lang, each in whole._asdict().items()}

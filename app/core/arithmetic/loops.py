@@ -146,8 +146,8 @@ class Kernel:
         """Whether there is a separate loop for ordinary numbers."""
         self.knows_rough = self.knows_ordinary or "rough" in names
         """Whether the quick loop takes fewer steps."""
-        self._ordinary = _told(self.function, True)
-        self._rough = _told(self.function, ROUGH) if self.knows_rough else self.function
+        self._ordinary = _specialised(self.function, True)
+        self._rough = _specialised(self.function, ROUGH) if self.knows_rough else self.function
 
     def write(
         self, x: Array, rows: Collection[Array], params: dict[str, Value], *, odd: bool = False
@@ -534,7 +534,7 @@ def _summing(name: str, function: Function, place: int, parameters: int, arrays:
     return Compiled(add_up, [signature], f"{name}.sums.{place}")
 
 
-def _told(function: Function, ordinary: int) -> Function:
+def _specialised(function: Function, ordinary: int) -> Function:
     return scalar(lambda x, *params: function(x, *(params + (ordinary,))))  # noqa: RUF005 - as numba takes it
 
 

@@ -13,7 +13,7 @@ VOCABULARY = Vocabulary(
     remarks=(
         "gelu_fast holds √(2/π) as 0.7978845608: the tanh form to 10 digits.",
         "xielu takes the initial α₊ and α₋ and keeps their inverse softplus, of α₋ that of α₋ − β, in "
-        "bfloat16 unless told otherwise: what it computes with is then off by up to 0.4 %.",
+        "bfloat16 unless configured otherwise: what it computes with is then off by up to 0.4 %.",
     ),
     names=(
         FrameworkName("gelu", ("gelu", "gelu_python")),
