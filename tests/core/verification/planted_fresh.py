@@ -990,7 +990,8 @@ def shares_of_short_powers(x: Numbers) -> Numbers:
     """exp rounded to bfloat16, its sum in float32."""
     up = np.exp(cast(x, F32) - cast(x, F32).max(-1, keepdims=True))
     short = cast(cast(up, BF16), F32)
-    return short / short.sum(-1, keepdims=True)
+    found: Numbers = short / short.sum(-1, keepdims=True)
+    return found
 
 
 def complement(x: Numbers) -> Numbers:
