@@ -221,6 +221,15 @@ def _tanh_by_products(node: Tree) -> Tree:
     return node
 
 
+def _log_of_cosh(node: Tree) -> Tree:
+    """|u| + log(1 + e^−2|u|) − log 2 as log(cosh(u))."""
+    match node.op, node.args:
+        case "-", (Tree(op="+", args=(Tree(op="abs", args=(u,)), rest)), Tree(op="log", args=(two,))):
+            if two is TWO and rest.op in {"log1p", "softplus"}:
+                return Tree("log", (Tree("cosh", (u,)),))
+    return node
+
+
 def _one_plus_value(node: Tree) -> Tree:
     """α·e^u, where the other branch is constant, as α·(e^u − 1) + α: ELU's slope from its value."""
     match node.op, node.args:
@@ -275,6 +284,13 @@ _RULES: tuple[tuple[tuple[str, Rule], ...], ...] = (
         ("exp / (1 + exp)", _of("sigmoid", lambda u: _over(_exp(u), _plus(ONE, _exp(u))))),
         ("1 + tanh", _of("sigmoid", _half_sum)),
         ("1 − 1 / (1 + exp)", _of("sigmoid", lambda u: _minus(ONE, _over(ONE, _plus(ONE, _exp(u)))))),
+    ),
+    (("log(cosh)", _log_of_cosh),),
+    (
+        (
+            "(exp + exp)/2",
+            _of("cosh", lambda u: _over(_plus(_exp(u), _exp(negative(u))), TWO)),
+        ),
     ),
     (("exp − 1", _of("expm1", lambda u: _minus(_exp(u), ONE))),),
     (("f + α", _one_plus_value),),

@@ -38,6 +38,7 @@ from app.core.verification.special import special_cause
 from app.core.verification.suspects.approximations import approximations, other_terms
 from app.core.verification.suspects.ends import clipped_arguments, early_ends, other_slopes
 from app.core.verification.suspects.exponentials import exponentials
+from app.core.verification.suspects.fits import fits
 from app.core.verification.suspects.formulas import (
     other_constants,
     other_parameters,
@@ -302,6 +303,7 @@ class _Round:
         if self.base == self.seen.base and not self._irregular and not self._unrelated:
             yield from slips_in_writings(self.seen, self.base)
             yield from other_terms(self.seen, self.base, self.remaining)
+            yield from fits(self.seen, self.remaining)
 
     @cached_property
     def _irregular(self) -> bool:

@@ -54,6 +54,12 @@ TOGETHER, FOREMOST = 64, 12
 KEPT_FUNCTIONS = 9
 """Functions, each order for itself, for which a worker keeps what suspects say: in 16 bits 3 MB each."""
 
+OF_A_FORMULA = frozenset({"approximation", "other_variant", "rounded_constant", "wrong_parameter"})
+"""Causes that say how the answers depend on the inputs everywhere."""
+
+AWAY, MANY_AWAY = 2.0**-4, 32
+"""How far from zero a function is taken to bend, and the errors there that tell something."""
+
 ROOM: Any = ml_dtypes.bfloat16
 """The format in which it is kept how large errors may be: its two digits are enough."""
 
@@ -70,14 +76,25 @@ def best(
     found: tuple[Suspect, Fit] | None = None
     worth = -np.inf
     for suspect in _likely(seen, suspects, places, remaining, least):
-        fit, _ = seen.fit(suspect, places, remaining)
+        fit, met = seen.fit(suspect, places, remaining)
         if fit.share < least or fit.gain < (_least_gain(seen, suspect) if least_gain is None else least_gain):
+            continue
+        if suspect.cause in OF_A_FORMULA and _fails_away_from_zero(seen, places, remaining, met, least):
             continue
         if fit.worth - suspect.price > worth:
             found, worth = (suspect, fit), fit.worth - suspect.price
         if fit.share == 1 and fit.gain > PERFECT and suspect.price <= CHEAP:
             break
     return found
+
+
+def _fails_away_from_zero(seen: Evidence, places: Places, remaining: Mask, met: Mask, least: float) -> bool:
+    """Whether what claims to know the errors' digits misses them where the function is no straight line.
+
+    Most numbers of a format are next to zero, where one number, the slope, is all that an error shows.
+    """
+    away = remaining[places] & (np.abs(seen.x[places]) >= AWAY)
+    return bool(away.sum() >= MANY_AWAY and met[away].mean() < least)
 
 
 def _least_gain(seen: Evidence, suspect: Suspect) -> float:

@@ -1,7 +1,7 @@
 """Kernels as people write them, drawn from bug reports and sources of public kernels; unknown to the judge.
 
 The ``FOURTH`` set, and the right kernels with it, was written before the judge was tried on it; the ``FIFTH``
-before too, when what the fourth had shown was mended.
+before too, when what the fourth had shown was mended, and the ``SIXTH`` when what the fifth had shown was.
 docs/kernels.md says how many were named at first sight.
 """
 
@@ -917,4 +917,337 @@ FRESH_RIGHT_AGAIN: tuple[Specimen, ...] = (
         exact(lambda x: np.where(x > 8, x, softplus(x)) + (x > 8) * 0.0),
     ),
     right("in eight bits", "hard_sigmoid", E4M3, every(E4M3), hard_sigmoid_in_eight_bits),
+)
+
+
+# The sixth set
+
+
+def fitted_erf(x: Numbers) -> Numbers:
+    """An odd polynomial of degree 9 through erf's values between −3 and 3, held beyond."""
+    nodes = 3 * np.cos(np.pi * (np.arange(400) + 0.5) / 800)
+    powers = np.arange(1, 10, 2)
+    terms = np.linalg.lstsq(nodes[:, None] ** powers, special.erf(nodes), rcond=None)[0]
+    held = np.clip(number(x), -3, 3)
+    found: Numbers = sum(term * held**power for term, power in zip(terms, powers, strict=True))
+    return found
+
+
+def sigmoid_by_quotient(x: Numbers) -> Numbers:
+    found: Numbers = F32(0.5) + F32(0.5) * tanh_by_quotient(F32(0.5) * x)
+    return found
+
+
+def silu_between_uneven_knots(x: Numbers) -> Numbers:
+    """Straight lines between knots that lie closer near 0."""
+    half = np.concatenate([[0.0], np.geomspace(0.05, 10, 24)])
+    knots = np.concatenate([-half[:0:-1], half])
+    held = np.clip(number(x), -10, 10)
+    inner = np.interp(held, knots, silu(knots))
+    return keeping_nan(x, np.where(number(x) > 10, number(x), np.where(number(x) < -10, 0, inner)))
+
+
+def tanh_by_spline(x: Numbers) -> Numbers:
+    """Cubics by four neighbouring knots (Catmull and Rom)."""
+    width = 0.125
+    held = np.clip(x, -4, 4 - 1e-12)
+    start = np.floor(held / width) * width
+    t = (held - start) / width
+    a, b, c, d = (np.tanh(start + each * width) for each in (-1, 0, 1, 2))
+    found: Numbers = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return found
+
+
+def elu_by_bits(x: Numbers) -> Numbers:
+    bits = cast(F32(12102203) * np.minimum(x, F32(0)) + F32(1064986823), np.int32)
+    return np.where(x > 0, x, bits.view(F32) - F32(1))
+
+
+def mish_of_short_tanh(x: Numbers) -> Numbers:
+    return x * double(cast(np.tanh(softplus(x)), F16))
+
+
+def gelu_tanh_with(root: float, cubic: float) -> Kernel:
+    return exact(lambda x: np.where(np.isneginf(x), -0.0, x * sigmoid(2 * root * (x + cubic * x**3))))
+
+
+def logcosh_by_exponentials(x: Numbers) -> Numbers:
+    found: Numbers = np.log((np.exp(x) + np.exp(-x)) / F16(2))
+    return found
+
+
+def elu_slope_by_value(x: Numbers) -> Numbers:
+    value = np.exp(np.minimum(x, F16(0))) - F16(1)
+    return np.where(x > 0, F16(1), value + F16(1))
+
+
+def quotient_of_27(x: Numbers) -> Numbers:
+    found: Numbers = np.clip(x * (27 + x * x) / (27 + 9 * x * x), -1, 1)
+    return found
+
+
+def shares_of_short_powers(x: Numbers) -> Numbers:
+    """exp rounded to bfloat16, its sum in float32."""
+    up = np.exp(cast(x, F32) - cast(x, F32).max(-1, keepdims=True))
+    short = cast(cast(up, BF16), F32)
+    found: Numbers = short / short.sum(-1, keepdims=True)
+    return found
+
+
+def complement(x: Numbers) -> Numbers:
+    found: Numbers = (1 - shares(x)) / (x.shape[-1] - 1)
+    return found
+
+
+SIXTH: tuple[Specimen, ...] = (
+    fault(
+        "a fitted polynomial",
+        "gelu",
+        F16,
+        every(F16),
+        "approximation",
+        exact(lambda x: 0.5 * x * (1 + fitted_erf(x / np.sqrt(2)))),
+    ),
+    fault("by a quotient for tanh", "sigmoid", F32, line(-20, 20), "cancellation", sigmoid_by_quotient),
+    fault("uneven lines", "silu", BF16, every(BF16), "table", exact(silu_between_uneven_knots)),
+    fault("a spline", "tanh", F32, drawn(130), "table", exact(tanh_by_spline)),
+    fault("exp by bits", "elu", F32, drawn(131), "approximation", elu_by_bits),
+    fault("tanh in float16", "mish", BF16, every(BF16), "low_precision", exact(mish_of_short_tanh)),
+    fault(
+        "a digit lost",
+        "gelu_tanh",
+        F32,
+        drawn(132),
+        "wrong_parameter rounded_constant",
+        gelu_tanh_with(ROOT, 0.44715),
+    ),
+    fault(
+        "root of 2 over π",
+        "gelu_tanh",
+        F16,
+        every(F16),
+        "wrong_parameter rounded_constant other_variant",
+        gelu_tanh_with(np.sqrt(2) / np.pi, 0.044715),
+    ),
+    fault(
+        "exp for expm1",
+        "selu",
+        F32,
+        drawn(133),
+        "other_variant",
+        exact(
+            lambda x: np.where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * np.exp(np.minimum(x, 0)))
+        ),
+    ),
+    fault(
+        "1 not scaled",
+        "elu",
+        F32,
+        drawn(134),
+        "other_variant wrong_parameter",
+        exact(lambda x: np.where(x > 0, x, 0.5 * np.exp(np.minimum(x, 0)) - 1)),
+        params={"alpha": 0.5},
+    ),
+    fault(
+        "the gate alone",
+        "hard_swish",
+        BF16,
+        every(BF16),
+        "other_variant",
+        exact(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    ),
+    fault(
+        "with a root",
+        "softsign",
+        F32,
+        drawn(135),
+        "other_variant",
+        exact(lambda x: x / np.sqrt(1 + np.abs(x))),
+    ),
+    fault(
+        "times 2/π",
+        "arctan",
+        F32,
+        drawn(136),
+        "wrong_parameter other_variant",
+        exact(lambda x: 2 / np.pi * np.arctan(x)),
+    ),
+    fault(
+        "2 inside missing",
+        "tanh",
+        BF16,
+        every(BF16),
+        "wrong_parameter other_variant",
+        exact(lambda x: 2 * sigmoid(x) - 1),
+    ),
+    fault(
+        "sign inside",
+        "log_sigmoid",
+        F32,
+        drawn(137),
+        "other_variant wrong_parameter",
+        exact(lambda x: -softplus(x)),
+    ),
+    fault(
+        "beta outside",
+        "swish",
+        F32,
+        drawn(138),
+        "wrong_parameter other_variant",
+        exact(lambda x: 1.5 * x * sigmoid(x)),
+        params={"beta": 1.5},
+    ),
+    fault(
+        "square in bfloat16",
+        "gaussian",
+        BF16,
+        every(BF16),
+        "low_precision",
+        exact(lambda x: np.exp(-double(cast(x * x, BF16)))),
+    ),
+    fault("log of cosh", "logcosh", F16, every(F16), "overflow cancellation", logcosh_by_exponentials),
+    fault(
+        "not halved",
+        "squareplus",
+        F32,
+        drawn(139),
+        "wrong_parameter other_variant",
+        exact(lambda x: x + np.sqrt(x * x + 4)),
+    ),
+    fault(
+        "no square", "softsign", F32, drawn(140), "other_variant", None, exact(lambda x: 1 / (1 + np.abs(x)))
+    ),
+    fault(
+        "slope of gelu",
+        "gelu_tanh",
+        BF16,
+        every(BF16),
+        "other_variant",
+        None,
+        exact(lambda x: special.ndtr(x) + x * phi(np.clip(x, -1e3, 1e3))),
+    ),
+    fault("by the value", "elu", F16, every(F16), "cancellation low_precision", None, elu_slope_by_value),
+    fault("tanh by a quotient", "logcosh", F32, drawn(141), "approximation", None, exact(quotient_of_27)),
+    fault(
+        "1 − s twice",
+        "sigmoid",
+        F32,
+        drawn(142),
+        "other_variant",
+        None,
+        None,
+        exact(lambda x: sigmoid(x) * sigmoid(-x) ** 2),
+    ),
+    fault(
+        "square in float16",
+        "arctan",
+        F16,
+        every(F16),
+        "overflow low_precision",
+        None,
+        lambda x: F16(1) / (F16(1) + x * x),
+    ),
+    fault(
+        "exp in bfloat16",
+        "softmax",
+        BF16,
+        drawn(143, 64, 64, dtype=BF16),
+        "low_precision",
+        shares_of_short_powers,
+    ),
+    fault(
+        "what is left of 1",
+        "softmin",
+        F32,
+        drawn(144, 64, 16),
+        "other_variant normalisation",
+        exact(complement),
+    ),
+    fault(
+        "the step alone",
+        "geglu",
+        F32,
+        drawn(145, 64, 64),
+        "other_variant",
+        exact(lambda x: special.ndtr(halves(x)[0]) * halves(x)[1]),
+    ),
+    fault(
+        "log of a short softmax",
+        "log_softmax",
+        BF16,
+        drawn(146, 64, 64, dtype=BF16),
+        "cancellation low_precision",
+        exact(lambda x: np.log(double(cast(shares(x), BF16)))),
+    ),
+    fault(
+        "value held at 1",
+        "swiglu",
+        F32,
+        drawn(147, 64, 64),
+        "clamp threshold",
+        exact(lambda x: silu(halves(x)[0]) * np.clip(halves(x)[1], -1, 1)),
+    ),
+)
+
+
+def shares_one_by_one(x: Numbers) -> Numbers:
+    """Each row's sum added in order, in float32."""
+    up = np.exp(x - x.max(-1, keepdims=True))
+    found: Numbers = up / added(up, F32)
+    return found
+
+
+def mish_slope_right(x: Numbers) -> Numbers:
+    t = np.tanh(softplus(x))
+    found: Numbers = t + x * sigmoid(x) * (1 - t * t)
+    return found
+
+
+FRESH_RIGHT_LAST: tuple[Specimen, ...] = (
+    right(
+        "by erfc",
+        "gelu",
+        F16,
+        every(F16),
+        inside(
+            lambda x: np.where(np.isneginf(x), F32(-0.0), F32(0.5) * x * special.erfc(-x * F32(np.sqrt(0.5))))
+        ),
+    ),
+    right("to base 2", "silu", F32, drawn(150), lambda x: x / (F32(1) + np.exp2(-x * F32(1.44269504)))),
+    right("one after the other", "softmax", F32, drawn(151, 8, 1024), shares_one_by_one),
+    right(
+        "by the logarithm of the sum",
+        "log_softmax",
+        F32,
+        drawn(152, 32, 64),
+        lambda x: (
+            x
+            - (x.max(-1, keepdims=True) + np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)))
+        ),
+    ),
+    right("by a quotient", "tanh", F32, drawn(153), tanh_by_quotient),
+    right(
+        "with a slope",
+        "mish",
+        F32,
+        drawn(154),
+        exact(lambda x: x * np.tanh(softplus(x))),
+        exact(mish_slope_right),
+    ),
+    right(
+        "in float32",
+        "hard_sigmoid",
+        BF16,
+        every(BF16),
+        inside(lambda x: np.clip(x * F32(1 / 6) + F32(0.5), 0, 1)),
+    ),
+    right("in float64", "geglu_tanh", BF16, drawn(155, 64, 64, dtype=BF16), exact(swiglu_with(tanh_gelu))),
+    right(
+        "in float32",
+        "softplus",
+        F32,
+        line(-80, 80),
+        lambda x: np.maximum(x, F32(0)) + np.log1p(np.exp(-np.abs(x))),
+    ),
+    right("in float32", "isru", E4M3, every(E4M3), inside(lambda x: x / np.sqrt(1 + x * x))),
 )

@@ -177,17 +177,18 @@ def judged_specimen(kernel: Specimen) -> Report:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kernels",
+    ("kernels", "least"),
     [
-        planted_public.FIRST,
-        planted_public.SECOND,
-        planted_public.THIRD,
-        planted_fresh.FOURTH,
-        planted_fresh.FIFTH,
+        (planted_public.FIRST, ALLOWED),
+        (planted_public.SECOND, ALLOWED),
+        (planted_public.THIRD, ALLOWED),
+        (planted_fresh.FOURTH, ALLOWED),
+        (planted_fresh.FIFTH, ALLOWED),
+        (planted_fresh.SIXTH, 25 / 30),
     ],
-    ids=["first", "second", "third", "fourth", "fifth"],
+    ids=["first", "second", "third", "fourth", "fifth", "sixth"],
 )
-def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...]) -> None:
+def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...], least: float) -> None:
     reports = [(each, judged_specimen(each)) for each in kernels]
     assert all(report.verdict.state == "faulty" for _, report in reports)
     wrong = [
@@ -195,12 +196,17 @@ def test_public_kernels_faults_are_caught_and_named(kernels: tuple[Specimen, ...
         for each, report in reports
         if not report.causes or report.causes[0].cause not in each.causes
     ]
-    assert len(kernels) - len(wrong) >= ALLOWED * len(kernels), wrong
+    assert len(kernels) - len(wrong) >= least * len(kernels), wrong
 
 
 @pytest.mark.parametrize(
     "kernel",
-    [*planted_public.RIGHT, *planted_fresh.FRESH_RIGHT, *planted_fresh.FRESH_RIGHT_AGAIN],
+    [
+        *planted_public.RIGHT,
+        *planted_fresh.FRESH_RIGHT,
+        *planted_fresh.FRESH_RIGHT_AGAIN,
+        *planted_fresh.FRESH_RIGHT_LAST,
+    ],
     ids=lambda each: f"{each.name} {each.function} {np.dtype(each.dtype)}",
 )
 def test_public_right_kernels_are_not_accused(kernel: Specimen) -> None:

@@ -22,6 +22,12 @@ from app.core.verification.suspects.trees import replaced
 LEAST_BOUND = 2.0**-7
 """The least bound: what begins nearer to zero is another slope, or another function."""
 
+OUTER = 64
+"""The outermost answers by which a factor is found."""
+
+FACTOR = 0.055
+"""The price of a factor of the input: an argument inside that is held has such answers, too."""
+
 NEARLY_ALL = 0.9
 
 BOUNDED = 100.0
@@ -88,8 +94,11 @@ def _ends_of(seen: Evidence, side: str) -> Iterator[_End]:
         return
     far = places[0] if side != "inside" else places[int(np.argmax(x[places] != 0))]
     answers = {"a constant": (float(output[far]), 0.0), "the input": (0.0, 1.0)}
-    if x[far] != 0:
-        answers["a multiple of the input"] = (0.0, float(output[far] / x[far]))
+    outer = places[: 2 * OUTER if side == "inside" else OUTER]
+    outer = outer[x[outer] != 0]
+    if outer.size:
+        with np.errstate(all="ignore"):
+            answers["a multiple of the input"] = (0.0, float(np.median(output[outer] / x[outer])))
     for what, answer in answers.items():
         if not np.isfinite(answer).all():
             continue
@@ -101,7 +110,9 @@ def _ends_of(seen: Evidence, side: str) -> Iterator[_End]:
 def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | None:
     """The end as far inwards as it holds, if there are errors in it and it does not hold everywhere."""
     x = seen.x[places]
-    same = seen.off(seen.rounded(end.apply(x)), places) == 0
+    said = seen.rounded(end.apply(x))
+    # A factor is read from rounded answers, and is not known to their last digit.
+    same = seen.apart(said, places) <= 1 if end.answer[1] not in {0.0, 1.0} else seen.off(said, places) == 0
     length = int(np.argmin(same)) if not same.all() else same.size
     wrong = seen.wrong[places][:length]
     if not wrong.any() or same.size - length < FEW or x[length - 1] == x[length]:
@@ -168,7 +179,9 @@ def _suspect(seen: Evidence, ends: Sequence[_End]) -> Suspect:
         f"The kernel stops computing too early: {en}.",
         f"커널이 너무 일찍 계산을 멈춥니다. {ko}을(를) 그대로 내놓습니다.",
     )
-    return Suspect(cause, detail, summary, predicted, price=0.01 * (len(ends) - 1))
+    factors = any(end.answer[1] not in {0.0, 1.0} for end in ends)
+    price = 0.01 * (len(ends) - 1) + (FACTOR if factors else 0.0)
+    return Suspect(cause, detail, summary, predicted, price=price)
 
 
 def _told(end: _End) -> str:

@@ -26,6 +26,10 @@ MOST_FORMS = 3
 BINS, LEAST_BINADES, LEAST_IN_BIN = 64, 4, 5
 """Parts of a binade, the binades that must show the same, and the errors in a part that tell it."""
 
+LEAST_IN_BINADE, FORETOLD, NEARLY_ALL = 12, 0.35, 0.8
+"""Errors in a binade that are compared with those in the others, the share that may be left of them, and the
+binades for which it has to hold."""
+
 LARGEST = 0.2
 """The largest relative error of an exponential that is taken for one."""
 
@@ -93,7 +97,7 @@ def _by_binade(seen: Evidence, form: _Form, remaining: Mask) -> Iterator[Suspect
         whole, part = _split(exactly_at(seen, form.argument, places))
     curves = {}
     for sign, side in ((1.0, whole >= 0), (-1.0, whole < 0)):
-        if np.unique(whole[side]).size >= LEAST_BINADES:
+        if _is_of_binades(whole[side], part[side], off[side]):
             curves[sign] = _curve(part[side], off[side])
     curves = {sign: curve for sign, curve in curves.items() if np.isfinite(curve).any()}
     if not curves:
@@ -130,6 +134,27 @@ def _split(argument: Array) -> tuple[Array, Array]:
     return whole, power - whole
 
 
+def _is_of_binades(whole: Array, part: Array, off: Array) -> bool:
+    """Whether the errors in nearly each binade are those that the others foretell, and enough have some."""
+    foretold = []
+    for binade in np.unique(whole):
+        here = whole == binade
+        if here.sum() < LEAST_IN_BINADE:
+            continue
+        left = off[here] - _at(_curve(part[~here], off[~here]), part[here])
+        left = left[np.isfinite(left)]
+        if left.size >= LEAST_IN_BINADE // 2:
+            foretold.append(float(np.median(np.abs(left))) <= FORETOLD * float(np.median(np.abs(off[here]))))
+    return sum(foretold) >= LEAST_BINADES and float(np.mean(foretold)) >= NEARLY_ALL
+
+
+def _at(curve: Array, part: Array) -> Array:
+    known = np.flatnonzero(np.isfinite(curve))
+    if not known.size:
+        return np.full(part.size, np.nan)
+    return np.interp(part, (known + 0.5) / BINS, curve[known])
+
+
 def _curve(part: Array, off: Array) -> Array:
     """The middle error in each part of a binade; NaN where too few tell it."""
     which = np.minimum((part * BINS).astype(np.intp), BINS - 1)
@@ -146,9 +171,8 @@ def _said(seen: Evidence, form: _Form, curves: dict[float, Array], places: Place
         whole, part = _split(exactly_at(seen, form.argument, places))
     off = np.zeros(places.size)
     for sign, curve in curves.items():
-        known = np.flatnonzero(np.isfinite(curve))
         here = (whole >= 0) == (sign > 0)
-        off[here] = np.interp(part[here], (known + 0.5) / BINS, curve[known])
+        off[here] = np.nan_to_num(_at(curve, part[here]))
     return np.where(off == 0, seen.right[places], form.run(1 + off, places))
 
 

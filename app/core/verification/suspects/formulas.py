@@ -23,7 +23,7 @@ from app.core.formulas.writings import writings
 from app.core.proof import finite_and_infinite
 from app.core.verification.evidence import FAR, FEW, SINGLE, Base, Evidence, Mask, Places, Suspect
 from app.core.verification.suspects.ends import plainest
-from app.core.verification.suspects.insides import SHORT, exactly_at, with_free
+from app.core.verification.suspects.insides import SHORT, exactly_at, mantissa_bits, with_free
 from app.core.verification.suspects.trees import replaced
 
 FREE = "a constant"
@@ -255,7 +255,10 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     _, once = np.unique(seen.right[use], return_index=True)  # of many inputs with one answer, one
     size = np.abs(seen.output[use][once])
     fine = once[size <= np.quantile(size, FINE)]  # their digits say most of what was added
-    factor, term = _short(_agreed(ratio[once])), _short(_agreed(difference[fine]))
+    factor, term = _agreed(ratio[once]), _plain(_agreed(difference[fine]), math.inf)
+    factor = _plain(factor, 2.0 ** -mantissa_bits(seen.dtype) * abs(factor))
+    if abs(factor - 1) < CLOSE:  # rather a constant that is rounded
+        factor = float(f"{factor:.3g}")
     with np.errstate(all="ignore"):
         near = np.abs(ratio - factor) <= PROPORTIONAL * abs(factor)
         near |= np.abs(seen.output[use] - factor * seen.exact[use]) <= seen.unit.min()
@@ -300,13 +303,18 @@ def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspe
             f"입력에 {found:.10g}을(를) {korean} 수에서의 함숫값입니다.",
         )
         detail = f"inputs {how} {found:.10g}"
-        suspect = Suspect("wrong_parameter", detail, summary, partial(run, found), price=0.035)
+        said = partial(run, found)
+        suspect = Suspect("wrong_parameter", detail, summary, said, price=0.035, least_gain=CERTAIN)
         if seen.fit(suspect, seen.sample(remaining), remaining)[0].gain >= CERTAIN:
             yield suspect
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.3g}") if math.isfinite(value) else 0.0
+def _plain(value: float, room: float) -> float:
+    """In as few digits as the room allows, at least three and at most ten; 0 where it is no number."""
+    if not math.isfinite(value):
+        return 0.0
+    short = (float(f"{value:.{digits}g}") for digits in range(3, 11))
+    return next((each for each in short if abs(each - value) <= room), float(f"{value:.10g}"))
 
 
 def _scaled(seen: Evidence, factor: float, term: float, places: Places) -> Array:
@@ -344,6 +352,7 @@ def other_constants(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Sus
             known.add(key)
             unknown = _unknown(seen, base, root, part)
             found = searched(seen, unknown, remaining)
+            found = _usual_slip(seen, unknown, remaining) if found is None else found
             if found is not None:
                 yield from _near_constants(seen, unknown, found)
     yield from _all_rounded(seen, base)

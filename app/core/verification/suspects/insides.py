@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -44,6 +45,9 @@ SMALL = 16.0
 pattern."""
 
 NEARLY_ALL = 0.98
+
+MOST_OF_OWN = 4
+"""The most forms of each writing that an entry lists."""
 
 TF32_BITS = 10
 
@@ -119,7 +123,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
     """The formula, in every writing, with every step rounded."""
     forms = list(written(base.tree))
     if base == seen.base:
-        forms += [Writing("", each) for each in seen.own_writings]
+        forms += [form for each in seen.own_writings for form in islice(writings(each), MOST_OF_OWN)]
     for inside in insides(seen, compute):
         if _usual(seen, inside) and seen.worst <= QUIET:
             continue

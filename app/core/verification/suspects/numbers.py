@@ -18,6 +18,9 @@ from app.core.verification.evidence import Base, Evidence, Places, Suspect
 from app.core.verification.exact import doubles
 from app.core.verification.suspects.insides import SHORT, exactly_at, own_format
 
+DIGITS = 0.8
+"""The share of the errors' digits that bits taken for another format's must foretell."""
+
 _FLUSHED = {
     "outputs": Text("answers", "결과"),
     "inputs": Text("inputs", "입력"),
@@ -143,7 +146,8 @@ def other_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
                 f"{_KOREAN[what]}이 실제로는 {name} 형식인데 그 비트를 {seen.dtype.name}(으)로 읽었습니다.",
             )
             key = ("bits", name, what, *base.key)
-            yield Suspect("wrong_dtype", f"{name} {what}", summary, predicted, key=key)
+            detail = f"{name} {what}"
+            yield Suspect("wrong_dtype", detail, summary, predicted, key=key, least_gain=DIGITS)
 
 
 _KOREAN = {"inputs": "입력", "outputs": "출력", "inputs and outputs": "입력과 출력"}

@@ -89,6 +89,13 @@ def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     insides = [each for each in (own, *SHORT, TF32) if each.bits <= own.bits and each.bits < SHORT[0].bits]
     for call, gate, value in gated(kernel, seen):
         answers = exactly(replace(seen, call=call).base, gate)
+        with np.errstate(all="ignore"):
+            alone = np.where(gate == 0, np.nan, answers / gate * value)
+        summary = Text(
+            "The step is not multiplied by the gate's input.",
+            "게이트의 계단 함수에 그 입력을 곱하지 않았습니다.",
+        )
+        yield Suspect("other_variant", "the step alone", summary, partial(_at, alone), price=0.02)
         for inside in dict.fromkeys(insides):
             summary = Text(
                 f"The gate is rounded to {inside.name} before it is multiplied.",

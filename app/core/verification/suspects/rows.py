@@ -491,13 +491,17 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
             for how in ("sum", "total"):
                 values = steps(f"{end} of {how}", True)
                 yield kernel.suspect("low_precision", f"sum in {called}", added, values, 0.02)
+        powers = Text(f"e^x is rounded to {called}.", f"e^x을(를) {called}(으)로 반올림했습니다.")
+        yield kernel.suspect(
+            "low_precision", f"exp in {called}", powers, steps(f"{end} of powers", True), 0.02
+        )
 
 
 def _steps(scores: Array, dtype: np.dtype[Any], end: str, subtract: bool) -> Array:
     """Softmax, its logarithm taken afterwards (``log``) or x minus the sum's (``difference``).
 
-    ``… of share``, ``… of sum``, ``… of total``: nothing is rounded but the shares, the sum at every step, or
-    once it is complete.
+    ``… of share``, ``… of powers``, ``… of sum``, ``… of total``: nothing is rounded but the shares, the
+    exponentials, the sum at every step, or once it is complete.
     """
 
     def rounded(values: Array) -> Array:
@@ -511,7 +515,7 @@ def _steps(scores: Array, dtype: np.dtype[Any], end: str, subtract: bool) -> Arr
     with np.errstate(all="ignore"):
         scores = held(scores)
         shifted = held(scores - scores.max(axis=1, keepdims=True)) if subtract else scores
-        powers = held(np.exp(shifted))
+        powers = held(np.exp(shifted), "powers")
         total: Array = np.zeros((len(scores), 1))
         for column in powers.T:
             total = held(total + column[:, None], "sum")

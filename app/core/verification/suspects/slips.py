@@ -12,6 +12,7 @@ from app.core.activations.definition import Text
 from app.core.formulas.calculus import derivative, negative
 from app.core.formulas.tree import (
     CONDITIONS,
+    ONE,
     PI,
     TWO,
     Tree,
@@ -113,7 +114,7 @@ def _by_value(slope: Tree, value: Tree, others: tuple[Tree, ...]) -> tuple[tuple
 def _slips(root: Tree) -> tuple[tuple[Tree, Text], ...]:
     varying = dependent(root, frozenset({"x"}))
     found: dict[Tree, Text] = {}
-    for kind in (_branches, _densities, _signs, _arguments, _numbers, _without, _twice):
+    for kind in _KINDS:
         for node in walk(root):
             if node in varying and node.args and node.op not in CONDITIONS:
                 for other, told in kind(node):
@@ -133,6 +134,15 @@ def _signs(node: Tree) -> Iterator[tuple[Tree, Text]]:
         yield other, _for(other, node)
     elif node.op == "neg":
         yield node.args[0], _for(node.args[0], node)
+
+
+def _terms(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A sum without one of its terms."""
+    if node.op in {"+", "-"}:
+        first, second = node.args
+        for kept, gone in ((first, second), (second if node.op == "+" else negative(second), first)):
+            if "x" in names(kept):
+                yield kept, Text(f"without {_told(gone)}", f"{_told(gone)}을(를) 빠뜨렸습니다.")
 
 
 def _for(other: Tree, node: Tree) -> Text:
@@ -200,6 +210,51 @@ def _densities(node: Tree) -> Iterator[tuple[Tree, Text]]:
             yield each, _for(each, node)
 
 
+def _functions(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A related function; a root that is not there, or one of what is divided by."""
+    others = [Tree(each, node.args) for each in _RELATED.get(node.op, ())]
+    if node.op == "sqrt":
+        others = [node.args[0]]
+    elif node.op == "/" and "x" in names(node.args[1]) and node.args[1].op != "sqrt":
+        others = [Tree("/", (node.args[0], Tree("sqrt", (node.args[1],))))]
+    for each in others:
+        yield each, _for(each, node)
+
+
+_RELATED = {
+    "exp": ("expm1",),
+    "expm1": ("exp",),
+    "sin": ("cos",),
+    "cos": ("sin",),
+    "log": ("log1p",),
+    "log1p": ("log",),
+    "sigmoid": ("tanh", "Phi"),
+    "tanh": ("sigmoid", "erf"),
+    "erf": ("tanh", "Phi"),
+    "Phi": ("sigmoid", "erf"),
+}
+
+
+def _brackets(node: Tree) -> Iterator[tuple[Tree, Text]]:
+    """A factor, or a divisor, that is applied to one term of a sum; or to what a function gives."""
+    if node.op in {"*", "/"}:
+        for each in node.args if node.op == "*" else node.args[:1]:
+            terms = Tree("-", (Tree("exp", each.args), ONE)) if each.op == "expm1" else each
+            if terms.op in {"+", "-"}:
+                first, second = (
+                    Tree(node.op, tuple(term if other is each else other for other in node.args))
+                    for term in terms.args
+                )
+                for pair in ((first, terms.args[1]), (terms.args[0], second)):
+                    other = Tree(terms.op, pair)
+                    yield other, _for(other, node)
+    if len(node.args) == 1 and node.args[0].op == "*":
+        for factor, rest in (node.args[0].args, node.args[0].args[::-1]):
+            if "x" not in names(factor):
+                other = Tree("*", (factor, Tree(node.op, (rest,))))
+                yield other, _for(other, node)
+
+
 def _factors(node: Tree) -> list[Tree]:
     return [each for side in node.args for each in _factors(side)] if node.op == "*" else [node]
 
@@ -207,3 +262,17 @@ def _factors(node: Tree) -> list[Tree]:
 def _once_more(factor: Tree) -> Text:
     told = _told(factor)
     return Text(f"{told} is applied twice", f"{told}을(를) 두 번 적용했습니다.")
+
+
+_KINDS = (
+    _branches,
+    _densities,
+    _signs,
+    _terms,
+    _arguments,
+    _brackets,
+    _functions,
+    _numbers,
+    _without,
+    _twice,
+)

@@ -35,6 +35,9 @@ on the average."""
 FEWER = 0.7
 """The number of segments, relative to those that the right answers need, above which it is no table."""
 
+NEXT_TO, ON_GRID = 0.25, 0.85
+"""The distance from a knot, in widths, at which a piece may begin, and the least share that begin there."""
+
 MOST_UNEVEN = (0, 40, 12, 12)
 """The most pieces of unlike lengths, by their degree: with more, another smooth function may be as simple."""
 
@@ -260,11 +263,13 @@ class _Segment(NamedTuple):
 def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> list[_Segment] | None:
     """The pieces of what was ``made``; None where it takes ``most``, or nearly as many as the right answers.
 
-    Every `SHORT_RUN` pieces it is seen how many the right answers have taken that far.
+    As many are enough where they alone begin at evenly spaced knots. Every `SHORT_RUN` pieces it is seen how
+    many the right answers have taken that far.
     """
     found: list[_Segment] = []
     rights = _segments(right, degree)
-    count, reached = 0, 0
+    others: list[_Segment] = []
+    reached = 0
     for piece in _segments(made, degree):
         if len(found) == most or (
             len(found) >= SHORT_RUN and piece.start < LEAN * (2 * degree + 4) * len(found)
@@ -273,14 +278,33 @@ def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> li
         found.append(piece)
         if len(found) % SHORT_RUN == 0 or len(found) == SHORT_RUN // 2:
             while reached < piece.stop:
-                count, reached = count + 1, next(rights).stop
-            if count <= len(found):
+                others.append(next(rights))
+                reached = others[-1].stop
+            if len(others) <= len(found) and not _on_a_grid(made, found, others):
                 return None
-    while count <= len(found) / FEWER:
-        if next(rights, None) is None:
-            return None
-        count += 1
+    while len(others) <= len(found) / FEWER:
+        another = next(rights, None)
+        if another is None:
+            return found if _on_a_grid(made, found, others) else None
+        others.append(another)
     return found
+
+
+def _on_a_grid(points: _Points, found: list[_Segment], others: list[_Segment]) -> bool:
+    """Whether the pieces begin at evenly spaced knots, and those of the right answers do not."""
+    starts, rights = (points.x[[each.start for each in pieces[1:]]] for pieces in (found, others))
+    return len(found) >= SHORT_RUN // 2 and _spaced(starts) and not _spaced(rights)
+
+
+def _spaced(starts: Array) -> bool:
+    """Whether nearly all lie next to multiples of one width, most of them one width apart."""
+    if starts.size < SHORT_RUN // 4:
+        return False
+    width = float(np.median(np.diff(starts)))
+    whole = np.cumsum(np.concatenate([[0.0], np.rint(np.diff(starts) / width)]))
+    width, first = np.polyfit(whole, starts, 1)
+    off = np.abs(starts - first - whole * width) / width
+    return bool(np.mean(off < NEXT_TO) >= ON_GRID and np.mean(np.diff(whole) == 1) >= ON_GRID)
 
 
 def _segments(points: _Points, degree: int) -> Iterator[_Segment]:

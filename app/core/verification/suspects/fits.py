@@ -1,0 +1,69 @@
+"""Kernels with a polynomial or a quotient that was fitted: small errors that change their sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.core.activations.definition import Text
+from app.core.arithmetic import Array
+from app.core.verification.evidence import SINGLE, Evidence, Mask, Places, Suspect
+
+CLEAR, LOUD = 2.0, 32.0
+"""Errors in ulps of a short format from which their sign is not chance; in float32 and float64, from which
+they are not those of careful steps."""
+
+LEAST_SWINGS, MOST_SWINGS = 4, 24
+"""Stretches of errors with one sign that a fit leaves: as many as it has terms, at least, and no table's."""
+
+SHORTEST = 0.01
+"""The share of the clear errors that a stretch must have to count."""
+
+REGULAR = 0.02
+"""The most changes of sign, for each clear error, that lie in no stretch."""
+
+SMALL = 2.0**-5
+"""The largest middle error, relative to the answers: larger ones are of another function."""
+
+
+def fits(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
+    """The kernel as it is, where its errors swing as a fit's do."""
+    if not seen.by_size:
+        return
+    least = LOUD if seen.dtype.itemsize >= SINGLE.itemsize else CLEAR
+    clear = (
+        remaining & (seen.size > least) & np.isfinite(seen.output) & np.isfinite(seen.exact) & (seen.x != 0)
+    )
+    places = np.flatnonzero(clear)
+    if places.size < MOST_SWINGS * LEAST_SWINGS:
+        return
+    error = seen.output[places] - seen.exact[places]
+    with np.errstate(all="ignore"):
+        relative = np.abs(error / seen.exact[places])
+    lengths = _stretches(np.sign(error))
+    long = lengths[lengths >= SHORTEST * places.size]
+    loose = (lengths.size - long.size) / places.size
+    if not LEAST_SWINGS <= long.size <= MOST_SWINGS or loose > REGULAR or not np.median(relative) <= SMALL:
+        return
+    most = float(relative[relative <= SMALL].max())
+    summary = Text(
+        f"The errors are smooth, at most {most:.2g} of the answer, and change their sign {long.size - 1} "
+        "times: a polynomial or a quotient was fitted to the function, or to one inside it.",
+        f"오차가 매끄럽고 정답의 {most:.2g}배 이하이며 부호가 {long.size - 1}번 바뀝니다. 함수나 그 내부 "
+        "함수에 맞춘 다항식이나 분수식으로 계산한 값입니다.",
+    )
+    known = np.zeros(seen.x.size, bool)
+    known[places[relative <= SMALL]] = True
+
+    def predicted(places: Places) -> Array:
+        return np.where(known[places] | ~clear[places], seen.output[places], seen.right[places])
+
+    detail = f"a fit whose errors change their sign {long.size - 1} times"
+    yield Suspect("approximation", detail, summary, predicted, price=0.9)
+
+
+def _stretches(signs: Array) -> Array:
+    """How many errors in a row have one sign, stretch by stretch."""
+    edges = np.flatnonzero(np.diff(signs)) + 1
+    return np.diff(np.concatenate([[0], edges, [signs.size]]))
