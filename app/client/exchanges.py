@@ -32,7 +32,7 @@ from app.wire.spelling import spell
 Result = TypeVar("Result")
 Line = TypeVar("Line")
 
-TrainingLine: TypeAlias = TrainingStart | TrainingFrame | TrainingResult
+TrainingEvent: TypeAlias = TrainingStart | TrainingFrame | TrainingResult
 """A line of a training's stream."""
 
 JSON = "application/json"
@@ -225,7 +225,7 @@ def training(
     *,
     weights: Sequence[Layer] | None = None,
     **options: Unpack[TrainingOptions],
-) -> Lines[Training, TrainingLine]:
+) -> Lines[Training, TrainingEvent]:
     """``POST /training``: networks of these ``activations`` trained side by side.
 
     `Client.send` waits for the whole answer; `Client.stream` yields the start, every frame as it arrives, and
@@ -324,7 +324,7 @@ def _sweep_line(text: str) -> SweepLine:
     return SweepLine.model_validate(json.loads(text))
 
 
-def _training_line(text: str) -> TrainingLine:
+def _training_line(text: str) -> TrainingEvent:
     """A line of a training's stream; raises `ServiceError` for an error."""
     found = TrainingLine.model_validate(json.loads(text)).root
     if isinstance(found, TrainingError):
