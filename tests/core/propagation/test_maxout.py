@@ -81,7 +81,7 @@ def test_orthogonal_pieces_are_independent_matrices_interleaved() -> None:
 
 def test_what_mixes_a_whole_layer_is_refused() -> None:
     for name in ("softmax", "sparsemax"):
-        with pytest.raises(InvalidValue, match="no activation of units"):
+        with pytest.raises(InvalidValue, match="cannot activate units"):
             Units(REGISTRY.resolve(name))
     weights = np.ones((3, 1, 4))
     with pytest.raises(InvalidValue, match="each unit"):
