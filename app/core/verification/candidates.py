@@ -70,7 +70,7 @@ class _Tried:
 
     @cached_property
     def bits(self) -> float:
-        """Of error in the mean, no number with more than it has."""
+        """The mean error in bits; no number counts for more bits than it has."""
         return float(np.minimum(np.log2(1 + np.maximum(self.off - 0.5, 0)), self.most_bits).mean())
 
 
@@ -90,7 +90,7 @@ def candidates(x: Array, output: Array, dtype: np.dtype[Any]) -> tuple[Candidate
     tried += [found for start in starts for found in _fitted(start, x, output, dtype)]
     tried.sort(key=lambda each: (round(each.bits, 3), len(each.params)))
     kept = [each for each in _distinct(tried) if each.near][:SHOWN]
-    return tuple(_told(each, kept[0], x, dtype) for each in kept)
+    return tuple(_candidate(each, kept[0], x, dtype) for each in kept)
 
 
 def _distinct(tried: list[_Tried]) -> Iterator[_Tried]:
@@ -161,7 +161,7 @@ def _allowed(name: str, params: Mapping[str, float]) -> bool:
     return True
 
 
-def _told(tried: _Tried, first: _Tried, x: Array, dtype: np.dtype[Any]) -> Candidate:
+def _candidate(tried: _Tried, first: _Tried, x: Array, dtype: np.dtype[Any]) -> Candidate:
     finite = tried.off[tried.off < FAR]
     call = REGISTRY.resolve(tried.name, tried.params)
     other = _evidence(call, x, first.values, dtype)

@@ -91,8 +91,8 @@ OF_THE_FUNCTION = frozenset(
 
 OF_A_FORMULA = frozenset({"other_variant", "rounded_constant", "wrong_parameter"})
 
-FORETOLD = 0.9
-"""Of the answers that are the wrong one of two neighbours."""
+PREDICTED = 0.9
+"""The least share of the answers on the wrong neighbour that another function must predict."""
 
 __all__ = ["Cause", "causes"]
 
@@ -130,7 +130,7 @@ def causes(
 
 
 def _rank(cause: Cause) -> float:
-    """The share; a fault of the function comes before one of its arithmetic, which many kernels have."""
+    """The share explained; a wrong function ranks before wrong arithmetic, which many kernels have."""
     return cause.explains + (0.5 if cause.cause in OF_THE_FUNCTION and cause.explains > 0.25 else 0.0)
 
 
@@ -138,7 +138,7 @@ def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
     cut = truncation(seen)
     searched = seen.wrong.any() and seen.has_formula
     explained = list(_explained(seen, compute)) if searched and not is_constant(seen) else []
-    if cut is not None and any(_foretells(seen, suspect) for suspect, _ in explained):
+    if cut is not None and any(_predicts_neighbours(seen, suspect) for suspect, _ in explained):
         cut = None
     if cut is not None:
         yield cut
@@ -151,16 +151,16 @@ def _of_order(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[Cause]:
         yield unrelated(seen)
 
 
-def _foretells(seen: Evidence, suspect: Suspect) -> bool:
-    """Whether another function moves right answers to their neighbours, too: then nothing is cut off."""
+def _predicts_neighbours(seen: Evidence, suspect: Suspect) -> bool:
+    """Whether another function also explains the answers on the wrong neighbour: then it is no truncation."""
     if suspect.cause not in OF_A_FORMULA:
         return False
     places = np.flatnonzero(seen.faithful & ~seen.correct)
-    return bool((seen.rounded(suspect.predicted(places)) == seen.output[places]).mean() >= FORETOLD)
+    return bool((seen.rounded(suspect.predicted(places)) == seen.output[places]).mean() >= PREDICTED)
 
 
 def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[Suspect, Cause]]:
-    """Cause after cause, each of the errors that those before it leave open, and whose they are."""
+    """Cause after cause, each with its suspect, of the errors that those before it leave open."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
     base, lasting = seen.base, _Lasting(seen)
     for place in range(ROUNDS):
@@ -176,10 +176,10 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[
         places = np.flatnonzero(met)
         if not places.size:
             return
-        told = suspect.causes(places)
-        if place == 0 and sum(cause.explains for cause in told) * places.size < SOME * total:
+        named = suspect.causes(places)
+        if place == 0 and sum(cause.explains for cause in named) * places.size < SOME * total:
             return  # how careful kernels err as well
-        for cause in told:
+        for cause in named:
             share = cause.explains * places.size / total
             if share >= SOME / 2 or share * total >= FEW:
                 yield suspect, cause._replace(explains=share)
@@ -194,7 +194,7 @@ def _enough(remaining: Mask, fit: Fit) -> bool:
 
 @dataclass(frozen=True)
 class _Lasting:
-    """Suspects that all answers suggest, whichever errors are still open: they are the same in each round."""
+    """Suspects that depend on all answers, not on the errors still open: the same in every round."""
 
     seen: Evidence
 
@@ -226,7 +226,7 @@ class _Round:
     lasting: _Lasting
 
     def found(self) -> tuple[Suspect, Fit] | None:
-        """The best of the cheap suspects if it leaves almost nothing open, else the best of all."""
+        """The best of the cheap suspects if it explains almost everything, else the best of all."""
         if self.seen.worst <= QUIET and self.seen.dtype.itemsize >= SINGLE.itemsize:
             return None if self._irregular else self._best(self._constants)
         light = self._best(self._light_suspects())
@@ -245,7 +245,7 @@ class _Round:
         return best(self.seen, suspects, self.remaining, LEAST)
 
     def _two_at_once(self) -> tuple[Suspect, Fit] | None:
-        """A fault of the function that meets some errors, where its arithmetic accounts for the others."""
+        """A wrong function that explains some errors, where its rounding explains the others."""
         if self._irregular:
             return None
         functions = chain(self._parameters, relatives(self.seen), self._constants)
@@ -257,9 +257,9 @@ class _Round:
         return None if together is None else found
 
     def _light_suspects(self) -> Iterator[Suspect]:
-        """Each takes one evaluation of a formula at most, or some.
+        """Suspects that take few evaluations of a formula.
 
-        What moves neighbours the same way is left out where the errors are irregular.
+        Those that move neighbours in the same direction are left out where the errors are irregular.
         """
         seen, base, regular = self.seen, self.base, not self._irregular
         yield from flushing_kernels(seen, base)
@@ -284,7 +284,7 @@ class _Round:
             yield from self.lasting.slopes
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
-        """Steps rounded one by one, pieces fitted one after the other: of irregular errors level ones."""
+        """Suspects with every step rounded or fitted pieces, only constant ones for irregular errors."""
         if self.base == self.seen.base and not self._irregular:
             yield from slips(self.seen, self.base)
         yield from stepwise_kernels(self.seen, self.base, self.compute)
@@ -299,7 +299,7 @@ class _Round:
         yield from noise(self.seen)
 
     def _last_suspects(self) -> Iterator[Suspect]:
-        """What is worth a look where nothing else is found."""
+        """Suspects tried only where no other is found."""
         if self.base == self.seen.base and not self._irregular and not self._unrelated:
             yield from slips_in_writings(self.seen, self.base)
             yield from other_terms(self.seen, self.base, self.remaining)
@@ -311,7 +311,7 @@ class _Round:
 
     @cached_property
     def _unrelated(self) -> bool:
-        """No table and no rounded constant makes most numbers so wrong."""
+        """Whether most numbers are too wrong for a table or a rounded constant."""
         return is_unrelated(self.seen)
 
     @cached_property
@@ -352,7 +352,7 @@ def truncation(seen: Evidence) -> Cause | None:
 
 
 def is_constant(seen: Evidence) -> bool:
-    """The same answer everywhere, which is no formula's, where the right one varies."""
+    """Whether all answers are the same although the right ones vary."""
     return bool((seen.output == seen.output[0]).all() or np.isnan(seen.output).all())
 
 
@@ -366,9 +366,9 @@ def unrelated(seen: Evidence) -> Cause:
 
 
 def is_unrelated(seen: Evidence) -> bool:
-    """Fewer than half of the numbers have the right sign and half to twice the right size.
+    """Whether fewer than half of the numbers have the right sign and half to twice the right size.
 
-    Bounds beyond which a kernel computes nothing do not count, where there is enough between them.
+    Inputs beyond the bounds of an early end do not count, if enough numbers lie between the bounds.
     """
     use = np.isfinite(seen.right) & (seen.right != 0)
     if use.sum() < FEW or seen.wrong.mean() < LEAST_WRONG or not _is_far(seen, use):

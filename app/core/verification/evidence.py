@@ -67,8 +67,8 @@ class Cause(NamedTuple):
     explains: float
     summary: Text
 
-    def as_said(self) -> Cause:
-        """The same, with the forms of Korean particles that fit what the summary holds."""
+    def with_korean_particles(self) -> Cause:
+        """The cause, its Korean summary with the particles that fit the words before them."""
         return self._replace(summary=Text(self.summary.en, with_particles(self.summary.ko)))
 
 
@@ -79,9 +79,9 @@ class Suspect:
     ``base`` is the formula that it computes where that is not the one asked for. ``noisy`` says that its
     errors depend on the last digit of elementary functions, so that their size can be predicted, not their
     value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
-    ``price`` is what it has to be better by than a simpler one. ``split`` tells causes apart that it
-    has in different places. What it predicts is the same for all outputs where it has a ``key``, and is kept.
-    ``least_gain`` is the share of the errors' digits that it has to foretell, where more is asked of it.
+    ``price`` is how much better it has to be than a simpler one. ``split`` gives the separate causes that
+    it has in different places. With a ``key`` its predictions do not depend on the outputs, and are kept.
+    ``least_gain`` is the share of the errors' digits that it has to predict, where that is more than usual.
     """
 
     cause: str
@@ -97,7 +97,7 @@ class Suspect:
     least_gain: float | None = None
 
     def causes(self, met: Places) -> list[Cause]:
-        """The causes of the errors that it meets, with their shares of these."""
+        """The causes of the errors at the places ``met``, with their shares of these."""
         if self.split is None:
             return [Cause(self.cause, self.detail, 1.0, self.summary)]
         return [cause._replace(explains=float(mask.mean())) for cause, mask in self.split(met) if mask.any()]
@@ -189,7 +189,7 @@ class Evidence:
 
     @cached_property
     def gap(self) -> Array:
-        """The errors in ulps of whichever is larger, exact answer or output, as `apart` has them."""
+        """The errors in ulps of the exact answer or the output, whichever is larger: see `apart`."""
         return np.minimum(self.size, self.apart(self.exact, np.arange(self.x.size)))
 
     @cached_property
@@ -213,7 +213,7 @@ class Evidence:
 
     @cached_property
     def base(self) -> Base:
-        """The formula of the function that was named."""
+        """The formula of the requested function."""
         activation = self.call.activation
         assert isinstance(activation, Elementwise)
         if isinstance(activation, FormulaActivation):
@@ -225,7 +225,7 @@ class Evidence:
         return Base(with_infinite(root, infinite), fixed)
 
     def variables(self, base: Base, places: Places, x: Array | None = None) -> dict[str, Array]:
-        """The inputs, or others in their place, and the parameters that the base leaves to them."""
+        """The inputs, or others in their place, and the parameters that differ from input to input."""
         arrays = {name: each[places] for name, each in self.arrays.items() if name not in base.params}
         return {"x": self.x[places] if x is None else x, **arrays}
 
@@ -267,9 +267,9 @@ class Evidence:
         return np.minimum(result, FAR)
 
     def apart(self, predicted: Array, places: Places) -> Array:
-        """How far the outputs lie from what is predicted, in ulps of whichever is larger, exact or output.
+        """How far the outputs lie from the prediction, in ulps of the larger of exact answer and output.
 
-        Where the exact answer has nearly vanished, its ulps say nothing about an output that has not.
+        Where the exact answer is nearly zero and the output is not, ulps of the former would be meaningless.
         """
         output, largest = self.output[places], float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
         digits = 2.0 ** -int(ml_dtypes.finfo(self.dtype).nmant)  # type: ignore[no-untyped-call]
@@ -309,9 +309,9 @@ class Evidence:
         noisy: bool,
         weight: Array | float = 1.0,
     ) -> tuple[Array, Mask]:
-        """What share of the errors at ``places`` each kernel meets, a row of ``predicted``, and which.
+        """The share of the errors at ``places`` that each row of ``predicted`` explains, and which these are.
 
-        It is none if most of the errors that a kernel would make are not there. Errors count by their
+        The share is 0 if most of the errors that a kernel would make are not there. Errors count by their
         ``weight``.
         """
         size, exact, wrong = self.size[places], self.exact[places], remaining[places]
@@ -339,7 +339,7 @@ class Evidence:
     def shares_within(
         self, room: Array, places: Places, remaining: Mask, weight: Array | float = 1.0
     ) -> tuple[Array, Mask]:
-        """The same of errors that may be as large as the ``room``; none if most of them are not there."""
+        """The same for errors that may be as large as the ``room``; 0 if most of these are not there."""
         met = self._is_within(room, places) & remaining[places]
         with np.errstate(all="ignore"):
             likely = room / self.unit[places] > 1
@@ -356,7 +356,7 @@ class Evidence:
 
 
 def _leading(same: Mask) -> int:
-    """How many hold before the first that does not."""
+    """How many are true before the first that is false."""
     return int(np.argmin(same)) if not same.all() else same.size
 
 
@@ -367,7 +367,7 @@ def _share(met: Mask, wrong: Mask, weight: Array | float) -> Array:
 
 
 def _allowed(size: Array) -> Array:
-    """How far from an error of so many ulps a prediction may lie: a quarter, or what rounding may do."""
+    """How far a prediction may lie from an error of so many ulps: a quarter of it, or the rounding error."""
     return np.maximum(0.5, np.maximum(size / 4, np.minimum(2.0, size / 2)))
 
 

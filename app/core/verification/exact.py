@@ -178,7 +178,7 @@ def _enclosures(call: Call, part: Part, x: Array, bits: int) -> list[list[Any] |
 
 
 def rounded_near(near: Near, rounding: Rounding) -> tuple[Array, NDArray[np.bool_]]:
-    """The right numbers of the format, and where the margin leaves no doubt of them."""
+    """The right numbers of the format, and where the margin is small enough to be sure of them."""
     with np.errstate(all="ignore"):
         if rounding.dtype == DOUBLE:
             spacing = np.spacing(np.abs(near.value))
@@ -212,7 +212,7 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
     proved = _proved(_Question(call_at(call, places), x[places], len(orders), rounding))
     for each, right in zip(orders, proved, strict=True):
         each.rounded[places] = right
-        # Nothing proved, or no number at all: the latter where double precision has none either.
+        # NaN means "not proved", or "no value" where double precision gives none either.
         each.known[places] = ~np.isnan(right) | ~np.isfinite(each.value[places]) | ~np.isfinite(x[places])
         lost = places[~np.isfinite(each.value[places])]
         each.value[lost], each.rest[lost] = each.rounded[lost], 0.0
@@ -221,7 +221,7 @@ def _with_proofs(orders: list[Exact], call: Call, x: Array, rounding: Rounding) 
 
 @dataclass(frozen=True)
 class _Question:
-    """Proofs that are kept: the hard numbers of a whole format are the same for every kernel."""
+    """What is to be proved, as a cache key: the hard numbers of a format are the same for all kernels."""
 
     call: Call
     x: Array

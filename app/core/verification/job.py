@@ -77,5 +77,5 @@ class Verification:
         judged = tuple(judgement(call, order, each, self.x.shape) for order, each in found.items())
         others = {} if self.call is None else turned(self.call, self.x.shape)
         explained = causes(call, found, self.dtype, self.compute, others, self.x.shape)
-        told = verdict(judged, self.tolerance, explained=bool(explained))
-        return Report(judged, tuple(each.as_said() for each in explained), told, call)
+        overall = verdict(judged, self.tolerance, explained=bool(explained))
+        return Report(judged, tuple(each.with_korean_particles() for each in explained), overall, call)

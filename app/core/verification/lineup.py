@@ -31,13 +31,13 @@ from app.core.verification.evidence import (
 )
 from app.core.verification.exact import doubles
 
-GLANCE, RUN, GLANCE_LEAST = 320, 16, 0.3
-"""Numbers of a full sample, in runs, by which a suspect is ruled out that meets less than half of what it has
-to; not where it has to meet less than this."""
+QUICK_SAMPLE, RUN, QUICK_LEAST = 320, 16, 0.3
+"""The size of a quick sample, in runs of neighbours. A suspect is ruled out if it explains less than half of
+the required share there. The sample is not used where the required share is below `QUICK_LEAST`."""
 
 PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
-"""Numbers, in runs, for which it is kept what suspects say; as many of them, most in runs with errors, rule
-suspects out together, if so many are wrong."""
+"""The number of probes, in runs of neighbours, for which predictions are kept; how many of them, mostly in
+runs with errors, rule suspects out; and how many of those must be wrong."""
 
 PROBED = (0.0625, 0.625, 0.0625, 0.25)
 """The share of the probes in each of `Evidence.parts`."""
@@ -46,22 +46,22 @@ FORGOTTEN = 0.1
 """The share of the errors below which a part needs no probes."""
 
 CLOSE = 0.6
-"""The share of what a suspect has to meet that it must meet at the probes."""
+"""The fraction of the required share that a suspect must explain at the probes."""
 
 TOGETHER, FOREMOST = 64, 12
 """Suspects that are evaluated together, and how many of them are then evaluated more closely."""
 
 KEPT_FUNCTIONS = 9
-"""Functions, each order for itself, for which a worker keeps what suspects say: in 16 bits 3 MB each."""
+"""Functions, counted by order, whose predictions a worker keeps: 3 MB each in a 16-bit format."""
 
 OF_A_FORMULA = frozenset({"approximation", "other_variant", "rounded_constant", "wrong_parameter"})
 """Causes that say how the answers depend on the inputs everywhere."""
 
 AWAY, MANY_AWAY = 2.0**-4, 32
-"""How far from zero a function is taken to bend, and the errors there that tell something."""
+"""The |x| from which a function is taken to be curved, and how many errors there are needed to judge by."""
 
 ROOM: Any = ml_dtypes.bfloat16
-"""The format in which it is kept how large errors may be: its two digits are enough."""
+"""The format in which the allowed error sizes are kept: two digits are enough."""
 
 
 def best(
@@ -89,16 +89,16 @@ def best(
 
 
 def _fails_away_from_zero(seen: Evidence, places: Places, remaining: Mask, met: Mask, least: float) -> bool:
-    """Whether what claims to know the errors' digits misses them where the function is no straight line.
+    """Whether a suspect that predicts exact errors fails where the function is curved.
 
-    Most numbers of a format are next to zero, where one number, the slope, is all that an error shows.
+    Most numbers of a format are close to zero, where errors show nothing but a wrong slope.
     """
     away = remaining[places] & (np.abs(seen.x[places]) >= AWAY)
     return bool(away.sum() >= MANY_AWAY and met[away].mean() < least)
 
 
 def _least_gain(seen: Evidence, suspect: Suspect) -> float:
-    """What is noisy in a long format may be far off in its digits; in a short one it shows less."""
+    """The least gain. A noisy suspect may predict the digits badly in a long format, not in a short one."""
     if suspect.least_gain is not None:
         return suspect.least_gain
     if not suspect.noisy:
@@ -109,16 +109,16 @@ def _least_gain(seen: Evidence, suspect: Suspect) -> float:
 def _likely(
     seen: Evidence, suspects: Iterable[Suspect], places: Places, remaining: Mask, least: float
 ) -> Iterator[Suspect]:
-    """Those that a few numbers do not rule out."""
+    """The suspects that a small sample does not rule out."""
     if seen.by_size and seen.x.size >= PROBES:
         probes = _probes(seen)
-        telling = _telling(remaining[probes])
-        weight = _weight(seen, remaining, probes[telling])
+        chosen = _chosen_probes(remaining[probes])
+        weight = _weight(seen, remaining, probes[chosen])
         if weight is not None:
             kept = _Predictions.of(seen, probes)
-            return _not_ruled_out(kept, (telling, weight), seen, suspects, remaining, CLOSE * least)
-    if least >= GLANCE_LEAST and places.size >= 2 * SAMPLE:
-        few = _runs(places, GLANCE)
+            return _not_ruled_out(kept, (chosen, weight), seen, suspects, remaining, CLOSE * least)
+    if least >= QUICK_LEAST and places.size >= 2 * SAMPLE:
+        few = _runs(places, QUICK_SAMPLE)
         alike = np.arange(few.size), np.ones(few.size)
         return _not_ruled_out(_Predictions.of(seen, few), alike, seen, suspects, remaining, least / 2)
     return iter(suspects)
@@ -135,7 +135,7 @@ def _probes(seen: Evidence) -> Places:
 
 
 def _weight(seen: Evidence, remaining: Mask, probes: Places) -> Array | None:
-    """What makes up for parts with more probes than others; None where one with errors has too few."""
+    """Weights that balance the sampling of the parts; None where a part with errors has too few probes."""
     weight = np.zeros(probes.size)
     for part in seen.parts:
         wrong, there = int((remaining & part).sum()), int((remaining & part)[probes].sum())
@@ -146,14 +146,14 @@ def _weight(seen: Evidence, remaining: Mask, probes: Places) -> Array | None:
 
 
 def _runs(places: Places, count: int) -> Places:
-    """Some runs of neighbours, spread evenly."""
+    """Some runs of neighbours, evenly spaced."""
     starts = np.linspace(0, places.size - RUN, count // RUN).astype(np.intp)
     found: Places = places[(starts[:, None] + np.arange(RUN)).ravel()]
     return found
 
 
-def _telling(wrong: Mask) -> Places:
-    """Which of the probes are looked at: runs with errors, if there are enough, spread evenly."""
+def _chosen_probes(wrong: Mask) -> Places:
+    """Which of the probes are used: runs with errors, if there are enough, evenly spaced."""
     count = wrong.reshape(-1, RUN).sum(axis=1)
     runs = np.flatnonzero(count)
     if runs.size < MOST_PROBES // RUN:
@@ -165,29 +165,29 @@ def _telling(wrong: Mask) -> Places:
 
 def _not_ruled_out(
     kept: _Predictions,
-    telling: tuple[Places, Array],
+    chosen: tuple[Places, Array],
     seen: Evidence,
     suspects: Iterable[Suspect],
     remaining: Mask,
     least: float,
 ) -> Iterator[Suspect]:
-    """Those that meet so much of what the telling probes show, the foremost of each group."""
+    """The suspects that explain enough of the errors at the chosen probes: the best of each group."""
     rest = iter(suspects)
     while together := list(islice(rest, TOGETHER)):
-        shares = kept.shares(seen, together, remaining, telling)
+        shares = kept.shares(seen, together, remaining, chosen)
         foremost = np.sort(np.argsort(-shares, kind="stable")[:FOREMOST])
         yield from (together[place] for place in foremost[shares[foremost] >= least])
 
 
 class _Prediction(NamedTuple):
-    """What a suspect predicts at the probes, in the kernel's format, or how large errors it allows there."""
+    """What a suspect predicts at the probes in the kernel's format, or how large it allows errors to be."""
 
     kind: str
     numbers: NDArray[Any]
 
 
 class _Predictions:
-    """What suspects of one function say at the probes; once for those that say the same."""
+    """The predictions of one function's suspects at the probes; equal ones are stored once."""
 
     def __init__(self, probes: Places) -> None:
         self._probes = probes
@@ -196,7 +196,7 @@ class _Predictions:
 
     @classmethod
     def of(cls, seen: Evidence, probes: Places) -> _Predictions:
-        """The one that is kept for this function, order and format at these inputs."""
+        """The predictions kept for this function, order, format and inputs."""
         if seen.arrays or not seen.by_size:
             return cls(probes)
         numbers = tuple(each[probes].tobytes() for each in (seen.x, seen.right))
@@ -205,14 +205,14 @@ class _Predictions:
     def shares(
         self, seen: Evidence, suspects: Sequence[Suspect], remaining: Mask, weighed: tuple[Places, Array]
     ) -> Array:
-        """What share of the errors at some of the probes, which have weights, each meets."""
-        telling, weight = weighed
-        probes = self._probes[telling]
+        """The weighted share of the errors at some of the probes that each suspect explains."""
+        chosen, weight = weighed
+        probes = self._probes[chosen]
         said = [self._of(seen, each) for each in suspects]
         found = np.zeros(len(said))
         for kind in {each.kind for each in said}:
             places = [place for place, each in enumerate(said) if each.kind == kind]
-            numbers = doubles(np.stack([said[place].numbers[telling] for place in places]))
+            numbers = doubles(np.stack([said[place].numbers[chosen] for place in places]))
             if kind == "room":
                 found[places], _ = seen.shares_within(numbers, probes, remaining, weight)
             else:

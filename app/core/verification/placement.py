@@ -34,7 +34,7 @@ MOSTLY = 0.9
 MANY_WRONG = 0.3
 """The least share of the numbers that is wrong if all are misplaced."""
 
-TELLING = 4.0
+SAME_UNITS = 4.0
 """The difference, in units of the last digit, up to which answers are taken for the same."""
 
 MIXED = 0.1
@@ -42,7 +42,7 @@ MIXED = 0.1
 
 SHIFTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 SOME = 500
-"""The number of answers by which most orders are ruled out."""
+"""The number of answers that rule out most orders."""
 
 GROSS = 0.05
 """Size of an error at the end, relative to the median answer, below which it may come from a bound."""
@@ -59,7 +59,7 @@ def placement(found: Errors, shape: tuple[int, ...], order: int, dtype: np.dtype
     return (
         _tail(found, wrong, order, dtype)
         or _end_of_rows(wrong, shape)
-        or _elsewhere(found, wrong, shape, dtype)
+        or _reordered(found, wrong, shape, dtype)
     )
 
 
@@ -71,7 +71,7 @@ def _tail(found: Errors, wrong: Mask, order: int, dtype: np.dtype[Any]) -> Cause
         return None
     x, output, right = found.x[first:], found.output[first:], found.exact.rounded[first:]
     mixed = _is_mixed(found.x[:first], x)
-    what = _what_stands(found.output, first, x, order, dtype, wrong[first:], named=mixed)
+    what = _tail_content(found.output, first, x, order, dtype, wrong[first:], named=mixed)
     size = np.abs(found.exact.rounded[np.isfinite(found.exact.rounded)])
     with np.errstate(invalid="ignore"):
         gross = ~(np.abs(output - right) <= GROSS * np.median(size))[wrong[first:]]
@@ -86,12 +86,12 @@ def _tail(found: Errors, wrong: Mask, order: int, dtype: np.dtype[Any]) -> Cause
 
 
 def _is_mixed(before: Array, tail: Array) -> bool:
-    """Whether the tail's inputs are no range of their own: as many of the others lie among them."""
+    """Whether the tail's inputs are mixed with the others: at least as many others lie in their range."""
     tail = tail[np.isfinite(tail)]
     return tail.size > 1 and int(((before > tail.min()) & (before < tail.max())).sum()) >= tail.size
 
 
-def _what_stands(
+def _tail_content(
     output: Array, first: int, x: Array, order: int, dtype: np.dtype[Any], wrong: Mask, *, named: bool
 ) -> Text | None:
     tail = output[first:]
@@ -136,7 +136,7 @@ class _Order(NamedTuple):
     places: Places
 
 
-def _elsewhere(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Cause | None:
+def _reordered(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Cause | None:
     """All answers are right ones, in another order."""
     if wrong.mean() < MANY_WRONG:
         return None
@@ -159,7 +159,7 @@ def _elsewhere(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dty
 
 def _alike(some: Array, others: Array, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
     with np.errstate(all="ignore"):
-        room = TELLING * 2.0 ** -int(ml_dtypes.finfo(dtype).nmant) * np.abs(others)  # type: ignore[no-untyped-call]
+        room = SAME_UNITS * 2.0 ** -int(ml_dtypes.finfo(dtype).nmant) * np.abs(others)  # type: ignore[no-untyped-call]
         near: NDArray[np.bool_] = (np.abs(some - others) <= room) | (some == others)
     return near | (np.isnan(some) & np.isnan(others))
 

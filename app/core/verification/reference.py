@@ -64,7 +64,7 @@ class ReferenceValues:
     order: int
 
     def __call__(self, _: Mapper, progress: Progress, /) -> Reference:
-        """Does it."""
+        """Computes the reference values."""
         every = every_number(self.dtype)
         x = hard_inputs(self.call, self.dtype, self.order) if every is None else every
         found = exact_orders(self.call, x, self.order + 1, Rounding(self.dtype), progress)
@@ -105,7 +105,7 @@ def _spread(facts: Any) -> Iterator[float]:
 
 
 def _roots(activation: Elementwise, call: Call, order: int) -> list[float]:
-    """Where an order, or the next, changes its sign, found by halving."""
+    """Where an order, or the next, changes its sign, found by bisection."""
     grid = np.linspace(-30.0, 30.0, 6001) + 1e-3
 
     def values(x: Array, which: int) -> Array:

@@ -50,13 +50,13 @@ class RowFormula:
 
     @property
     def terms(self) -> int:
-        """Of one output."""
+        """The terms of one output."""
         assert isinstance(self.call.activation, Rowwise)
         return self.terms_of(self.call.activation, self.rows.shape[1])
 
     @staticmethod
     def terms_of(activation: Rowwise, length: int) -> int:
-        """Of one output of a row of ``length``: those of its sums, which stand two deep at most."""
+        """The terms of one output of a row of ``length``: those of its sums, at most two of them nested."""
         written = (activation.formulas.value, *activation.formulas.where.values())
         sums = max(each.text.count(" for ") for each in written)
         terms: int = OTHER_TERMS + sums * length ** min(sums, 2)
@@ -84,7 +84,7 @@ class RowFormula:
         return None
 
     def _ball(self, place: int) -> Any | None:
-        """None where there is no number, or too few bits to find the branch."""
+        """The answer as a ball; None where it is no number, or too few bits decide which branch applies."""
         by = -1
         if self.slopes:
             place, by = divmod(place, self.rows.shape[1])

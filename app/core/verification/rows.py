@@ -96,8 +96,10 @@ class RowVerification:
         if slopes is not None:
             known = {each.cause for each in causes}
             causes = (*causes, *(each for each in slopes.causes if each.cause not in known))
-        told = verdict(judged, self.tolerance, explained=bool(causes))
-        return Report(tuple(judged), tuple(each.as_said() for each in causes), told, self.call)
+        overall = verdict(judged, self.tolerance, explained=bool(causes))
+        return Report(
+            tuple(judged), tuple(each.with_korean_particles() for each in causes), overall, self.call
+        )
 
     def _slopes(self, jacobian: Array, progress: Progress) -> _Slopes:
         """The Jacobian's elements, one by one; beside each the input that it is the derivative by."""
@@ -108,10 +110,12 @@ class RowVerification:
         taken = np.where(finite, by, np.nan).ravel()
         found = replace(errors(taken, jacobian.ravel(), exact, self.dtype, flush=self.flush), x=by.ravel())
         shown = np.arange(jacobian.size, dtype=float)
-        told = replace(counted(1, found), worst=tuple(self._worst(found, formula, shown, jacobian.shape)))
+        judgement = replace(
+            counted(1, found), worst=tuple(self._worst(found, formula, shown, jacobian.shape))
+        )
         use = np.flatnonzero(found.judged & np.isfinite(taken))
         kernel = RowKernel(self.call, self._held, self._axes, use, self.dtype, self.compute)
-        return _Slopes(told, row_slope_causes(kernel, found))
+        return _Slopes(judgement, row_slope_causes(kernel, found))
 
     def _jacobian_of(self, factor: float) -> Array:
         return activate(self.call, factor * self._held, order=1).orders[1].ravel()
@@ -190,7 +194,7 @@ class RowVerification:
 
     @staticmethod
     def _worst(found: Errors, formula: RowFormula, shown: Array, shape: tuple[int, ...]) -> Iterator[Worst]:
-        """``shown`` says of each number where it stands in the kernel's array of this ``shape``."""
+        """The worst errors; ``shown`` is the place of each number in the kernel's array of this ``shape``."""
         size = np.where(found.judged & ~found.correct, np.abs(found.ulps), 0.0)
         for place in np.argsort(-size, kind="stable")[:WORST].tolist():
             if size[place] == 0:

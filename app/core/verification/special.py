@@ -24,12 +24,12 @@ def special_cause(call: Call, order: int, found: Errors) -> Cause | None:
     swallowed = np.isnan(found.x) & wrong & ~np.isnan(found.output)
     given = np.unique(found.output[swallowed])
     if 0 < given.size <= SIGNS and swallowed.sum() > np.isnan(found.x).sum() / 2:
-        told = " or ".join(f"{each:.10g}" for each in given)
+        shown = " or ".join(f"{each:.10g}" for each in given)
         summary = Text(
-            f"For NaN the kernel answers {told}.",
-            f"입력이 NaN이면 커널이 {told.replace(' or', ',')}을(를) 내놓습니다.",
+            f"For NaN the kernel answers {shown}.",
+            f"입력이 NaN이면 커널이 {shown.replace(' or', ',')}을(를) 내놓습니다.",
         )
-        return Cause("special_values", f"NaN: {told}", float(swallowed.sum() / wrong.sum()), summary)
+        return Cause("special_values", f"NaN: {shown}", float(swallowed.sum() / wrong.sum()), summary)
     if wrong.mean() < RARE and turns_zero(call, order, found):
         summary = Text("For +0 the kernel answers −0.", "입력이 +0이면 커널이 −0을 내놓습니다.")
         return Cause("special_values", "+0: -0", 1 / max(1, int(wrong.sum())), summary)

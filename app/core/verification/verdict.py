@@ -1,4 +1,4 @@
-"""The judgement as a whole, in one word and one sentence."""
+"""The overall judgement: one word and one sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(orders: Sequence[Judgement], tolerance: float | None, *, explained: bool) -> Verdict:
-    """The state that all orders share; the order with the largest error speaks for a faulty kernel."""
+    """The state of all orders together; a faulty kernel is described by its order with the largest error."""
     count = sum(each.count for each in orders)
     if not orders:
         return Verdict(

@@ -25,7 +25,7 @@ MOST_FORMS = 2
 
 
 DIGITS = 0.6
-"""The share of the errors' digits that an approximation must foretell: many errors have about its size."""
+"""The share of the errors' digits that an approximation must predict: many errors have about its size."""
 
 
 class _Way(NamedTuple):

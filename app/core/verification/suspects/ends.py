@@ -20,13 +20,13 @@ from app.core.verification.suspects.insides import exactly_at
 from app.core.verification.suspects.trees import replaced
 
 LEAST_BOUND = 2.0**-7
-"""The least bound: what begins nearer to zero is another slope, or another function."""
+"""The least bound: a deviation that begins nearer to zero is another slope, or another function."""
 
 OUTER = 64
 """The outermost answers by which a factor is found."""
 
 FACTOR = 0.055
-"""The price of a factor of the input: an argument inside that is held has such answers, too."""
+"""The price of a factor of the input: a clamped argument of an inner function has such answers, too."""
 
 NEARLY_ALL = 0.9
 
@@ -108,7 +108,7 @@ def _ends_of(seen: Evidence, side: str) -> Iterator[_End]:
 
 
 def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | None:
-    """The end as far inwards as it holds, if there are errors in it and it does not hold everywhere."""
+    """The end, extended inwards as far as it holds; None if it has no errors or holds everywhere."""
     x = seen.x[places]
     said = seen.rounded(end.apply(x))
     # A factor is read from rounded answers, and is not known to their last digit.
@@ -166,7 +166,7 @@ def _suspect(seen: Evidence, ends: Sequence[_End]) -> Suspect:
             values = np.where(end.holds(x), end.apply(x), values)
         return values
 
-    detail = ", ".join(_told(end) for end in ends)
+    detail = ", ".join(_described(end) for end in ends)
     causes = [end.cause for end in ends]
     cause = "clamp" if "clamp" in causes else "threshold"
     en = " and ".join(
@@ -184,7 +184,7 @@ def _suspect(seen: Evidence, ends: Sequence[_End]) -> Suspect:
     return Suspect(cause, detail, summary, predicted, price=price)
 
 
-def _told(end: _End) -> str:
+def _described(end: _End) -> str:
     sign = {"above": "x >", "below": "x <", "inside": "|x| <"}[end.side]
     return f"{sign} {end.bound:.10g}: {end.what}{_value(end)}"
 
@@ -200,7 +200,7 @@ def _value(end: _End) -> str:
 
 
 def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
-    """The argument of a function inside, held between bounds."""
+    """The argument of an inner function, clamped between bounds."""
     places = np.flatnonzero(remaining | seen.faithful)
     known: dict[Tree, dict[str, float]] = {}
     for root in dict.fromkeys((base.tree, stable(base.tree))):
@@ -216,7 +216,7 @@ def clipped_arguments(seen: Evidence, base: Base, remaining: Mask) -> Iterator[S
 
 
 def _bounds(seen: Evidence, argument: Base, remaining: Mask, places: Places) -> dict[str, float]:
-    """Where the argument seems to be held, above and below."""
+    """Where the argument seems to be clamped, above and below."""
     size, wrong = exactly_at(seen, argument, places), remaining[places]
     found = {side: onset(sign * size, wrong) for side, sign in (("above", 1), ("below", -1))}
     return {side: bound for side, bound in found.items() if bound is not None}

@@ -1,4 +1,4 @@
-"""Kernels whose exponential is 2^n times something for the rest, and the rest is not known well enough."""
+"""Kernels whose exponential is 2^n times an inaccurate approximation of the remaining factor."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ MOST_FORMS = 3
 """The most ways to write a formula with exponentials that are examined."""
 
 BINS, LEAST_BINADES, LEAST_IN_BIN = 64, 4, 5
-"""Parts of a binade, the binades that must show the same, and the errors in a part that tell it."""
+"""Parts of a binade, the least number of binades that must agree, and the least errors in a part."""
 
-LEAST_IN_BINADE, FORETOLD, NEARLY_ALL = 12, 0.35, 0.8
-"""Errors in a binade that are compared with those in the others, the share that may be left of them, and the
-binades for which it has to hold."""
+LEAST_IN_BINADE, UNEXPLAINED, NEARLY_ALL = 12, 0.35, 0.8
+"""The least number of errors in a binade to compare with the other binades, the share of their size that may
+stay unexplained, and the share of the binades for which that has to hold."""
 
 LARGEST = 0.2
-"""The largest relative error of an exponential that is taken for one."""
+"""The largest relative error of something that is still taken for an exponential."""
 
 DIGITS = 0.6
-"""The share of the errors' digits that errors by binade must foretell: they are found from the errors."""
+"""The share of the errors' digits that errors by binade must predict: they are fitted to the errors."""
 
 LOUD = 32.0
-"""The largest error, in ulps, below which an argument may be reduced as it is in careful kernels."""
+"""The error, in ulps, below which the argument may be reduced as careful kernels do."""
 
-TELLING = 4.0
-"""Errors in ulps that an exponential's error must make in an answer to be read from it."""
+LEAST_EFFECT = 4.0
+"""The least effect, in ulps of the answer, from which an exponential's error can be inferred."""
 
 Ratio: TypeAlias = Callable[[float | Array, Places], Array]
 
 
 class _Form(NamedTuple):
-    """A formula with one exponential: what it would say if that were off by a factor, and its argument."""
+    """A formula with one exponential: its value if the exponential were off by a factor, and the argument."""
 
     run: Ratio
     argument: Base
@@ -85,14 +85,14 @@ def _is_plain(argument: Tree) -> bool:
     return argument is name("x")
 
 
-# The same in each binade
+# The same error in each binade
 
 
 def _by_binade(seen: Evidence, form: _Form, remaining: Mask) -> Iterator[Suspect]:
     places = seen.sample(remaining)
     places = places[np.isfinite(seen.output[places])]
-    off, told = _read(seen, form, places)
-    places, off = places[told], off[told]
+    off, readable = _read(seen, form, places)
+    places, off = places[readable], off[readable]
     with np.errstate(all="ignore"):
         whole, part = _split(exactly_at(seen, form.argument, places))
     curves = {}
@@ -108,13 +108,13 @@ def _by_binade(seen: Evidence, form: _Form, remaining: Mask) -> Iterator[Suspect
         "내부의 exp를 2^n과 나머지의 근삿값의 곱으로 계산합니다. 2의 거듭제곱 구간마다 같은 상대 오차가 "
         f"최대 {most:.2g}까지 나타납니다.",
     )
-    run = partial(_said, seen, form, curves)
+    run = partial(_predicted, seen, form, curves)
     detail = "exp: the same error in each binade"
     yield Suspect("approximation", detail, summary, run, price=0.05, least_gain=DIGITS)
 
 
 def _read(seen: Evidence, form: _Form, places: Places) -> tuple[Array, Mask]:
-    """By how much the exponential would have to be off at each place, and where the answer tells it."""
+    """The relative error of the exponential that explains each answer, and where it can be inferred."""
     output = seen.output[places]
     off = np.zeros(places.size)
     with np.errstate(all="ignore"):
@@ -123,20 +123,20 @@ def _read(seen: Evidence, form: _Form, places: Places) -> tuple[Array, Mask]:
             slope = (form.run(1 + off + 1e-6, places) - here) / 1e-6
             off = off + (output - here) / slope
         effect = np.abs(off * slope) / seen.unit[places]
-        told: Mask = np.isfinite(off) & (np.abs(off) < LARGEST) & (effect >= TELLING)
-    return off, told
+        readable: Mask = np.isfinite(off) & (np.abs(off) < LARGEST) & (effect >= LEAST_EFFECT)
+    return off, readable
 
 
 def _split(argument: Array) -> tuple[Array, Array]:
-    """The binade of e^u, and where in it."""
+    """The binade of e^u, and the position in it from 0 to 1."""
     power = argument / math.log(2)
     whole = np.floor(power)
     return whole, power - whole
 
 
 def _is_of_binades(whole: Array, part: Array, off: Array) -> bool:
-    """Whether the errors in nearly each binade are those that the others foretell, and enough have some."""
-    foretold = []
+    """Whether the errors in nearly every binade are predicted by the others, with enough binades to judge."""
+    agreeing = []
     for binade in np.unique(whole):
         here = whole == binade
         if here.sum() < LEAST_IN_BINADE:
@@ -144,8 +144,10 @@ def _is_of_binades(whole: Array, part: Array, off: Array) -> bool:
         left = off[here] - _at(_curve(part[~here], off[~here]), part[here])
         left = left[np.isfinite(left)]
         if left.size >= LEAST_IN_BINADE // 2:
-            foretold.append(float(np.median(np.abs(left))) <= FORETOLD * float(np.median(np.abs(off[here]))))
-    return sum(foretold) >= LEAST_BINADES and float(np.mean(foretold)) >= NEARLY_ALL
+            agreeing.append(
+                float(np.median(np.abs(left))) <= UNEXPLAINED * float(np.median(np.abs(off[here])))
+            )
+    return sum(agreeing) >= LEAST_BINADES and float(np.mean(agreeing)) >= NEARLY_ALL
 
 
 def _at(curve: Array, part: Array) -> Array:
@@ -156,7 +158,7 @@ def _at(curve: Array, part: Array) -> Array:
 
 
 def _curve(part: Array, off: Array) -> Array:
-    """The middle error in each part of a binade; NaN where too few tell it."""
+    """The median error in each part of a binade; NaN where there are too few errors."""
     which = np.minimum((part * BINS).astype(np.intp), BINS - 1)
     return np.array(
         [
@@ -166,7 +168,7 @@ def _curve(part: Array, off: Array) -> Array:
     )
 
 
-def _said(seen: Evidence, form: _Form, curves: dict[float, Array], places: Places) -> Array:
+def _predicted(seen: Evidence, form: _Form, curves: dict[float, Array], places: Places) -> Array:
     with np.errstate(all="ignore"):
         whole, part = _split(exactly_at(seen, form.argument, places))
     off = np.zeros(places.size)
@@ -176,14 +178,14 @@ def _said(seen: Evidence, form: _Form, curves: dict[float, Array], places: Place
     return np.where(off == 0, seen.right[places], form.run(1 + off, places))
 
 
-# The larger, the farther from zero
+# Errors that grow with the argument
 
 
 def _by_argument(seen: Evidence, base: Base, form: _Form) -> Suspect:
     bits = mantissa_bits(seen.dtype)
     summary = Text(
         f"The errors grow with exp's argument: it is reduced with rounding errors of {seen.dtype.name}.",
-        f"오차가 exp의 인수에 비례해 커집니다. 인수를 줄일 때 {seen.dtype.name}의 반올림 오차가 생깁니다.",
+        f"오차가 exp의 인수에 비례해 커집니다. 인수를 축약할 때 {seen.dtype.name}의 반올림 오차가 생깁니다.",
     )
     return Suspect(
         "low_precision",

@@ -15,7 +15,8 @@ CLEAR, LOUD = 2.0, 32.0
 they are not those of careful steps."""
 
 LEAST_SWINGS, MOST_SWINGS = 4, 24
-"""Stretches of errors with one sign that a fit leaves: as many as it has terms, at least, and no table's."""
+"""The least and the most stretches of errors with one sign: at least as many as a fit has terms, and fewer
+than a table has."""
 
 SHORTEST = 0.01
 """The share of the clear errors that a stretch must have to count."""
@@ -24,11 +25,11 @@ REGULAR = 0.02
 """The most changes of sign, for each clear error, that lie in no stretch."""
 
 SMALL = 2.0**-5
-"""The largest middle error, relative to the answers: larger ones are of another function."""
+"""The largest median relative error: larger ones mean another function."""
 
 
 def fits(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
-    """The kernel as it is, where its errors swing as a fit's do."""
+    """The kernel's own answers, where its errors alternate in sign as those of a fit do."""
     if not seen.by_size:
         return
     least = LOUD if seen.dtype.itemsize >= SINGLE.itemsize else CLEAR
@@ -51,7 +52,7 @@ def fits(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         f"The errors are smooth, at most {most:.2g} of the answer, and change their sign {long.size - 1} "
         "times: a polynomial or a quotient was fitted to the function, or to one inside it.",
         f"오차가 매끄럽고 정답의 {most:.2g}배 이하이며 부호가 {long.size - 1}번 바뀝니다. 함수나 그 내부 "
-        "함수에 맞춘 다항식이나 분수식으로 계산한 값입니다.",
+        "함수에 맞춘 다항식이나 유리식으로 계산한 값입니다.",
     )
     known = np.zeros(seen.x.size, bool)
     known[places[relative <= SMALL]] = True

@@ -33,16 +33,17 @@ STEPS = 20
 """The most steps of a search for a parameter."""
 
 NEARLY, NEARLY_EXACTLY, EXACTLY = 1e-3, 1e-6, 1e-10
-"""Of the number, the last step of a search: to see whether it ends at all, in short formats, in long ones."""
+"""The size of a search's last step, relative to the number: for the trial of whether it converges, in short
+formats, and in long ones."""
 
 SLIPS = tuple(factor for each in (2.0, math.sqrt(2), math.pi, 10.0) for factor in (each, 1 / each))
-"""By what a parameter may be off where something was forgotten."""
+"""The factors by which a parameter is off after a common slip."""
 
 FAR_BETTER = 0.4
 """The share of the errors' bits that may be left where a slip of a parameter is taken for the cause."""
 
 FEW_WRONG, HOPE = 300, 6
-"""The number of outputs, and of steps with them, after which a search that does not converge is given up."""
+"""The number of outputs and of steps in the trial that shows whether a search converges."""
 
 MOST_DIGITS = 9
 
@@ -56,15 +57,15 @@ AGREE = 0.35
 """The share of the wrong outputs that must agree on one parameter; the others may have errors of their
 own."""
 
-TELLING = 16.0
-"""The least change of an output, in ulp, if the parameter doubled, with which it gives information on it."""
+LEAST_EFFECT = 16.0
+"""The least change of an output, in ulp, when the parameter doubles, for the output to depend on it."""
 
 PROPORTIONAL, MOSTLY = 0.15, 0.9
 """Relative difference by which ratios of answers with few digits may differ, and the share of the ratios
 that must agree. Where answers have nearly vanished, ulps of the right ones give no information."""
 
 DIGITS = 0.6
-"""The share of the errors' digits that a factor must foretell: some factor is near to any smooth error."""
+"""The share of the errors' digits that a factor must predict: some factor fits any smooth error roughly."""
 
 FINE = 0.25
 """The share of the answers that count as the smallest."""
@@ -74,11 +75,11 @@ CERTAIN = 0.9
 much."""
 
 USUAL, UNUSUAL = 0.03, 0.055
-"""The price of another function as it is by default, and as some framework has it: the latter may well be the
-one that is asked for with rounded constants."""
+"""The price of another function at its defaults, and at a framework's parameters. The latter may be the
+requested function with rounded constants."""
 
 CLOSE = 0.02
-"""Relative error above which a constant is another one; a smaller one that is no rounding is chance."""
+"""Relative error above which a constant is a different one; a smaller error that is no rounding is chance."""
 
 
 # Related functions
@@ -109,8 +110,8 @@ def _namesakes(seen: Evidence) -> Iterator[tuple[str, Base]]:
         shared = {key: given[key] for key in base.params if key in given}
         if shared and any(base.params[key] != value for key, value in shared.items()):
             params = {**base.params, **shared}
-            told = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
-            yield f"{label.partition('(')[0]}({told})", Base(base.tree, params)
+            shown = ", ".join(f"{key}={value:.7g}" for key, value in params.items())
+            yield f"{label.partition('(')[0]}({shown})", Base(base.tree, params)
 
 
 @cache
@@ -221,9 +222,9 @@ def _of_reciprocal(run: Callable[[float, Places], Array], value: float, places: 
 
 
 def edges(x: Array, wrong: Mask) -> Iterator[float]:
-    """Where the outermost wrong answers end: a parameter that only moves a step shows itself nowhere else.
+    """Where the range of wrong answers ends: it shows the value of a parameter that only moves a step.
 
-    Both numbers that lie on each side, and what is plainest between.
+    The candidates are the outermost wrong input, the right one next to it, and the shortest decimal between.
     """
     size = np.abs(x)
     top = float(size[wrong].max(initial=0.0))
@@ -285,7 +286,7 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
 
 
 def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect]:
-    """The function of the input times a number, or plus one: a scale that is forgotten, or applied twice."""
+    """The function of the input times a number, or plus one: a scale forgotten, or applied twice."""
     x, free = name("x"), name(FREE)
     ways = {
         "times": (1.0, Tree("*", (free, x)), "곱한"),
@@ -310,7 +311,7 @@ def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspe
 
 
 def _plain(value: float, room: float) -> float:
-    """In as few digits as the room allows, at least three and at most ten; 0 where it is no number."""
+    """The value in the fewest digits that the tolerance ``room`` allows, three to ten; 0 if not finite."""
     if not math.isfinite(value):
         return 0.0
     short = (float(f"{value:.{digits}g}") for digits in range(3, 11))
@@ -368,7 +369,7 @@ def _forms(root: Tree) -> tuple[Tree, ...]:
 
 
 def _by_reciprocal(root: Tree) -> Tree:
-    """atan(u) as ±π/2 − atan(1/u) where |u| > 1: kernels know it for small arguments alone."""
+    """atan(u) as ±π/2 − atan(1/u) where |u| > 1: kernels approximate it for small arguments only."""
     turned = {}
     for node in walk(root):
         if node.op == "atan":
@@ -438,7 +439,7 @@ def _constants(root: Tree) -> tuple[Tree, ...]:
 def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | None = None) -> float | None:
     """The number that most wrong outputs agree on, by Newton's method on each and the median of all.
 
-    A few of them show whether the search can succeed.
+    A few outputs are tried first, to see whether the search converges.
     """
     places = seen.sample(remaining)
     places = places[remaining[places] & np.isfinite(seen.output[places])]
@@ -475,7 +476,7 @@ def _approach(
             yield math.nan
             return
         weight = np.minimum(weight, FAR) * min(max(abs(found), abs(unknown.value), 1e-3), FAR)
-        use &= weight >= min(TELLING, float(np.median(weight[use])))
+        use &= weight >= min(LEAST_EFFECT, float(np.median(weight[use])))
         step = _agreed(lack[use])
         found += step
         yield found
@@ -484,7 +485,7 @@ def _approach(
 
 
 def _agreed(values: Array) -> float:
-    """The middle of the densest `AGREE` of the values."""
+    """The median of the densest cluster that holds the share `AGREE` of the values."""
     values = np.sort(values)
     count = max(1, int(AGREE * values.size))
     width = values[count - 1 :] - values[: values.size - count + 1]

@@ -55,7 +55,7 @@ OVERFLOWING = ("e(e + 2)", "(1 + e)²", "exp / (1 + exp)", "(exp − 1)/(exp + 1
 """Forms that give NaN for large inputs, for which kernels therefore have a branch."""
 
 FAR_OUT = 1e300
-"""An input in place of infinity, where a formula may give NaN."""
+"""The input used in place of infinity, where a formula may give NaN."""
 
 
 class Inside(NamedTuple):
@@ -108,7 +108,7 @@ def mantissa_bits(dtype: np.dtype[Any]) -> int:
 
 
 def insides(seen: Evidence, compute: np.dtype[Any] | None) -> list[Inside]:
-    """Where to look: the format that is known, or the kernel's own and the usual ones."""
+    """The formats to try: the one that is known, or the kernel's own and the usual ones."""
     if compute is not None:
         return [own_format(compute)]
     own = own_format(seen.dtype)
@@ -150,7 +150,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
 
 
 def _guarded(seen: Evidence, suspect: Suspect) -> Suspect:
-    """The same with a branch for inputs where it would be no number."""
+    """The suspect with a branch for inputs where it would give NaN."""
 
     def predicted(places: Places) -> Array:
         values = suspect.predicted(places)
@@ -161,7 +161,7 @@ def _guarded(seen: Evidence, suspect: Suspect) -> Suspect:
 
 
 def _room(inside: Inside, run: Callable[[Places], Steps], places: Places) -> Array:
-    """An error in the last digit of a step, where the digits before it cancel."""
+    """The effect of an error in a step's last digit, where its leading digits cancel."""
     steps = run(places)
     cancelled = steps.cancellation > CANCELS
     with np.errstate(all="ignore"):
@@ -292,7 +292,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 
 def cut_answers(seen: Evidence) -> Iterator[Suspect]:
-    """The exact answers with their last bits cut off: all that no output has."""
+    """The exact answers with their last bits cut off: those that are 0 in all outputs."""
     bits = _bits_of(seen)
     if bits < mantissa_bits(seen.dtype):
         name = {each.bits: each.name for each in (*SHORT, *SHORTEST)}.get(bits, f"{bits} bits")
@@ -305,7 +305,7 @@ def cut_answers(seen: Evidence) -> Iterator[Suspect]:
 
 
 def _bits_of(seen: Evidence) -> int:
-    """The fewest behind the point that nearly all outputs have enough of."""
+    """The fewest bits behind the point that represent nearly all outputs."""
     output = seen.output[np.isfinite(seen.output)]
     own = mantissa_bits(seen.dtype)
     if not output.size:
@@ -319,7 +319,7 @@ def _shorter(seen: Evidence, inside: Inside, places: Places) -> Array:
 
 
 def _is_looked_up(seen: Evidence, base: Base) -> bool:
-    """Whether right float16 answers take a table: one elementary function has them anyway.
+    """Whether right float16 answers need a table: a single elementary function gives them anyway.
 
     Values beyond the table are not rounded.
     """
@@ -353,7 +353,7 @@ def passing(
 
 
 def _taken(seen: Evidence, base: Base, inside: Inside, places: Places) -> Array:
-    """Where the input overflows, the limit: what double precision says far out."""
+    """The function of rounded inputs; where an input overflows, the limit, as double precision gives it."""
     taken = np.clip(inside.rounded(seen.x[places]), -FAR_OUT, FAR_OUT)
     return exactly_at(seen, base, places, taken)
 

@@ -13,7 +13,7 @@ from app.core.verification.evidence import FEW, SINGLE, Evidence, Places, Suspec
 from app.core.verification.suspects.insides import SHORT, mantissa_bits
 
 REACH = 4.0
-"""Bits by which the middle error may differ from half an ulp of the format."""
+"""Bits by which the median error may differ from half an ulp of the format."""
 
 COMMON = 0.5
 """The least share of the inexact answers that is wrong."""
@@ -22,14 +22,14 @@ CHANGES = 0.25
 """The least share of neighbouring errors with opposite signs; errors that follow a curve have hardly any."""
 
 CLOSE, UNLIKE = 512, 0.5
-"""The share of the errors that lie between two that are compared, and the least middle difference of such
-relative errors, in the middle size: errors that follow a curve differ by little."""
+"""Each error is compared with the one that is 1/512 of all errors further on. The median difference must be
+at least this share of the median size: errors that follow a curve differ by little."""
 
 LOST = 5
 """The least bits that a step must lack in float32 or float64: some are lost in every kernel."""
 
 EVEN = 4.0
-"""The most by which the middle relative error of a quarter of the inputs differs from that of all."""
+"""The most by which the median relative error of a quarter of the inputs may differ from that of all."""
 
 
 def noise(seen: Evidence) -> Iterator[Suspect]:
@@ -55,7 +55,7 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
 
 
 def _is_jagged(error: Array) -> bool:
-    """Whether relative errors are of one size everywhere, and near ones as unlike as any."""
+    """Whether relative errors have one size everywhere, and neighbours differ as much as any two."""
     size, apart = np.abs(error), max(1, error.size // CLOSE)
     middle = float(np.median(size))
     quarters = [float(np.median(each)) for each in np.array_split(size, 4)]

@@ -116,7 +116,7 @@ def _logarithms(kernel: RowKernel, values: Array) -> Iterator[Suspect]:
 
 
 class _Rows(NamedTuple):
-    """Rows with evidence: their places, how many of their answers are evidence, and the middle of those."""
+    """Rows with evidence: their places, how many answers are evidence in each, and the median of those."""
 
     rows: Places
     counts: Places
@@ -124,7 +124,7 @@ class _Rows(NamedTuple):
 
     @classmethod
     def of(cls, kernel: RowKernel, values: Array) -> _Rows:
-        """The middles of the ``values`` beside the evidence."""
+        """The median of the ``values`` in each row of the evidence."""
         row = kernel.use // kernel.width
         starts = np.flatnonzero(np.diff(row, prepend=-1))
         middles = [_middle(each) for each in np.split(values, starts[1:])]
@@ -132,7 +132,7 @@ class _Rows(NamedTuple):
 
     @property
     def spread(self) -> Array:
-        """The middle of its row beside each answer."""
+        """For each answer the median of its row."""
         found: Array = np.repeat(self.middles, self.counts)
         return found
 
@@ -161,7 +161,7 @@ def _added(
 
 
 def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect | None:
-    """Right except for a factor, or for the logarithm a summand, of each row; None for a careful sum's."""
+    """Answers that are off by a factor per row (logarithms: a summand); None if a careful sum explains it."""
     values = seen.exact + each.spread if logarithm else seen.exact * each.spread
     off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
     if seen.dtype.itemsize >= SINGLE.itemsize and off <= OWN_SUM * 2.0 ** -mantissa_bits(seen.dtype):
@@ -204,7 +204,7 @@ def _tiles(kernel: RowKernel, scores: Array, *, logarithm: bool) -> Iterator[Sus
 
 
 def _not_rescaled(kernel: RowKernel, tiles: list[Array], *, logarithm: bool) -> Iterator[Suspect]:
-    """The largest element is each tile's own, in the shares or in the sum or in both."""
+    """Each tile subtracts its own maximum, in the shares or in the sum or in both, without rescaling."""
     width, whole = tiles[0].shape[1], np.concatenate(tiles, axis=1)
     own = np.concatenate([each - each.max(axis=1, keepdims=True) for each in tiles], axis=1)
     shifted = whole - whole.max(axis=1, keepdims=True)
@@ -238,7 +238,7 @@ def _middle(values: Array) -> float:
 
 
 def thresholds(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """Of functions that cut a row off at a threshold: each row's is off by a number of its own."""
+    """For functions that cut a row off at a threshold: a threshold that is wrong by a number per row."""
     power = _power(kernel.call)
     if power is None:
         return

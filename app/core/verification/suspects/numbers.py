@@ -19,7 +19,7 @@ from app.core.verification.exact import doubles
 from app.core.verification.suspects.insides import SHORT, exactly_at, own_format
 
 DIGITS = 0.8
-"""The share of the errors' digits that bits taken for another format's must foretell."""
+"""The share of the errors' digits that misread bits must predict."""
 
 _FLUSHED = {
     "outputs": Text("answers", "결과"),
@@ -70,7 +70,7 @@ def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 
 def _steps(seen: Evidence, base: Base, step: Callable[[Array], Array], places: Places) -> Array:
-    """What a kernel says that flushes on the way, where that changes more than a digit."""
+    """The answers of a kernel that flushes intermediate results, where that changes more than a digit."""
     right = seen.right[places]
     found = stepwise(base.tree, seen.variables(base, places), base.params, step).values
     return np.where((found == 0) & (right != 0), found, right)

@@ -37,20 +37,20 @@ Rest: TypeAlias = Callable[[Array, Places], Array]
 
 
 def stored_parts(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """One intermediate result rounded to a shorter format, everything else exact: a kernel made of two."""
+    """One intermediate result rounded to a shorter format, all else exact: two kernels in sequence."""
     own = mantissa_bits(seen.dtype)
     insides = [each for each in (*SHORT, TF32, *SHORTEST) if each.bits <= own and each.bits < SHORT[0].bits]
     for number, (part, without) in enumerate(_parts(base.tree)):
         rest = with_free(seen, base, without, PART)
-        told = _told(part)
+        shown = _shown(part)
         for place, inside in enumerate(insides):
             summary = Text(
-                f"The intermediate result {told} is rounded to {inside.name}.",
-                f"중간 결과 {told}을(를) {inside.name}(으)로 반올림했습니다.",
+                f"The intermediate result {shown} is rounded to {inside.name}.",
+                f"중간 결과 {shown}을(를) {inside.name}(으)로 반올림했습니다.",
             )
             yield Suspect(
                 "low_precision",
-                f"{told} in {inside.name}",
+                f"{shown} in {inside.name}",
                 summary,
                 partial(_stored, seen, Base(part, base.params), rest, inside),
                 base=base,
@@ -64,17 +64,17 @@ def _stored(seen: Evidence, part: Base, rest: Rest, inside: Inside, places: Plac
 
 
 def left_out(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """A term of a sum, or a factor, that is not there: a product rule that was forgotten, perhaps."""
+    """A formula without a term of a sum or a factor, as when the product rule is forgotten."""
     ways = (each for root in (base.tree, *_by_rule(seen)) for each in _shorter(root))
     others = {shorter: part for part, shorter in ways if shorter is not base.tree}
     for number, (shorter, without) in enumerate(others.items()):
-        told = _told(without)
-        summary = Text(f"The formula is computed without {told}.", f"수식에서 {told}을(를) 빠뜨렸습니다.")
+        shown = _shown(without)
+        summary = Text(f"The formula is computed without {shown}.", f"수식에서 {shown}을(를) 빠뜨렸습니다.")
         changed = Base(shorter, base.params)
         run = partial(exactly_at, seen, changed)
         price = (0.02 if seen.order else 0.04) + 0.0001 * number
         key = ("exactly", *changed.key)
-        yield Suspect("other_variant", f"without {told}", summary, run, base=changed, price=price, key=key)
+        yield Suspect("other_variant", f"without {shown}", summary, run, base=changed, price=price, key=key)
 
 
 def _by_rule(seen: Evidence) -> list[Tree]:
@@ -82,14 +82,14 @@ def _by_rule(seen: Evidence) -> list[Tree]:
     return [derivative(each) for each in seen.value_writings] if seen.order == 1 else []
 
 
-def _told(part: Tree) -> str:
-    told = text(part)
-    return told if len(told) <= LONGEST_TEXT else f"{told[:LONGEST_TEXT]}…"
+def _shown(part: Tree) -> str:
+    shown = text(part)
+    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]}…"
 
 
 @lru_cache(maxsize=256)
 def _parts(root: Tree) -> tuple[tuple[Tree, Tree], ...]:
-    """What is computed on the way from x, but for x itself and the answer, and the formula of each."""
+    """The intermediate results, without x and the answer, each with the formula as a function of it."""
     varying = dependent(root, frozenset({"x"}))
     parts = (
         each

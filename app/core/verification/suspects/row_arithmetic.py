@@ -1,4 +1,4 @@
-"""Kernels of functions that mix elements, by what they do to numbers: rounded, cut off, flushed, held."""
+"""Kernels of functions that mix elements whose numbers are rounded, truncated, flushed or clamped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def flushing_rows(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
 
 
 def held_halves(kernel: RowKernel, remaining: Mask) -> Iterator[Suspect]:
-    """One half of a gated unit held between bounds."""
+    """One half of a gated unit clamped between bounds."""
     if not kernel.gates:
         return
     for place, (name, korean) in enumerate((("first", "앞쪽"), ("second", "뒤쪽"))):
@@ -74,17 +74,17 @@ def held_halves(kernel: RowKernel, remaining: Mask) -> Iterator[Suspect]:
             for low, high in ((-bound, bound), (-np.inf, bound) if sign > 0 else (-bound, np.inf)):
                 pairs = list(kernel.pairs)
                 pairs[place] = np.clip(pairs[place], low, high)
-                told = "±" if np.isfinite(low + high) else "" if sign > 0 else "−"
+                sign_text = "±" if np.isfinite(low + high) else "" if sign > 0 else "−"
                 summary = Text(
-                    f"The {name} half is clamped at {told}{bound:.10g}.",
-                    f"{korean} 절반이 {told}{bound:.10g}에서 잘립니다.",
+                    f"The {name} half is clamped at {sign_text}{bound:.10g}.",
+                    f"{korean} 절반이 {sign_text}{bound:.10g}에서 잘립니다.",
                 )
-                detail = f"{name} half at {told}{bound:.10g}"
+                detail = f"{name} half at {sign_text}{bound:.10g}"
                 yield kernel.suspect("clamp", detail, summary, kernel.of_pairs(*pairs), 0.02)
 
 
 def short_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """The gate rounded before it meets the value: what a kernel does that is made of two."""
+    """The gate rounded before it multiplies the value, as where two kernels run one after the other."""
     own = own_format(kernel.dtype)
     insides = [each for each in (own, *SHORT, TF32) if each.bits <= own.bits and each.bits < SHORT[0].bits]
     for call, gate, value in gated(kernel, seen):

@@ -29,7 +29,7 @@ def row_slopes(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     yield from _of_others(kernel)
 
 
-def _told(
+def _suspect(
     kernel: RowKernel, cause: str, detail: str, en: str, ko: str, values: Array, price: float = 0.0
 ) -> Suspect:
     return kernel.suspect(cause, detail, Text(en, ko), values, price)
@@ -85,7 +85,7 @@ def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
         ("transposed", "Rows and columns are swapped.", "행과 열이 바뀌었습니다.", whole.transpose(0, 2, 1)),
     )
     for detail, en, ko, values in ways:
-        yield _told(kernel, "other_variant", detail, en, ko, values)
+        yield _suspect(kernel, "other_variant", detail, en, ko, values)
     for inside in dict.fromkeys((own_format(kernel.dtype), *SHORT)):
         if inside.bits > SHORT[0].bits or (inside.bits == SHORT[0].bits and kernel.dtype.itemsize > 2):
             continue
@@ -96,11 +96,11 @@ def _of_shares(kernel: RowKernel, scores: Array) -> Iterator[Suspect]:
             values = jacobian(rounded)
         else:
             values = sign * rounded[:, :, None] * inside.rounded(own - rounded[:, None, :])
-        yield _told(kernel, "low_precision", f"shares in {inside.name}", en, ko, values, 0.01)
+        yield _suspect(kernel, "low_precision", f"shares in {inside.name}", en, ko, values, 0.01)
 
 
 def _of_halves(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """Columns of the Jacobians: which element of the pair the derivative is by."""
+    """Wrong columns of the Jacobians: the derivative is by the other element of the pair."""
     exact = np.zeros(len(kernel.rows) * kernel.width * kernel.rows.shape[1])
     exact[kernel.use] = seen.exact
     whole = exact.reshape(len(kernel.rows), kernel.width, -1)
@@ -110,10 +110,10 @@ def _of_halves(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     partner = (columns + kernel.width) % columns.size if apart else columns ^ 1
     first = columns < kernel.width if apart else columns % 2 == 0
     en, ko = "The derivatives by the two halves are swapped.", "두 절반에 대한 미분이 서로 바뀌었습니다."
-    yield _told(kernel, "halves", "swapped", en, ko, whole[:, :, partner])
+    yield _suspect(kernel, "halves", "swapped", en, ko, whole[:, :, partner])
     for name, korean, mine in (("first", "앞쪽", first), ("second", "뒤쪽", ~first)):
         en, ko = f"The derivative by the {name} half is left out.", f"{korean} 절반에 대한 미분이 빠졌습니다."
-        yield _told(kernel, "other_variant", f"{name} half left out", en, ko, np.where(mine, 0.0, whole))
+        yield _suspect(kernel, "other_variant", f"{name} half left out", en, ko, np.where(mine, 0.0, whole))
         yield from _of_the_gate(kernel, seen, mine)
 
 
@@ -181,4 +181,4 @@ def _of_others(kernel: RowKernel) -> Iterator[Suspect]:
             continue
         values = activate(call, kernel.rows, order=1).orders[1]
         en, ko = f"The derivatives are those of {name}.", f"미분이 {name}의 것과 같습니다."
-        yield _told(kernel, "other_variant", name, en, ko, values, 0.05)
+        yield _suspect(kernel, "other_variant", name, en, ko, values, 0.05)

@@ -147,7 +147,7 @@ class RowKernel:
         return self.rows.size <= (MOST_NUMBERS if math.isinf(self._most) else FEW_ELEMENTS)
 
     def of_parameter(self, name: str, value: float, places: Places) -> Array:
-        """What it would answer at ``places`` of the evidence if a parameter, or the scale, were another."""
+        """The answers at ``places`` of the evidence with another value of a parameter or the scale."""
         rows, row = np.unique(self.use[places] // self.width, return_inverse=True)
         scale, changed = (value, {}) if name == SCALE else (1.0, {name: value})
         found = self._answered(scale * self.rows[rows], self.keep[rows], changed)
@@ -176,7 +176,7 @@ class RowKernel:
 
 
 class _Layout(NamedTuple):
-    """Another way to take pairs of a row, and how it is told."""
+    """Another way to split a row into pairs, and its description."""
 
     name: str
     pairs: Callable[[Array], tuple[Array, Array]]
@@ -313,7 +313,7 @@ def gate_of(seen: Evidence, gate: Array, value: Array) -> Call | None:
 
 
 def gates_with_other_numbers(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
-    """The gate with another constant: what is left of an output if it is divided by the ungated half."""
+    """The gate with another constant, found from the outputs divided by the ungated half."""
     for call, gate, value in gated(kernel, seen):
         with np.errstate(all="ignore"):
             gates = replace(
@@ -381,7 +381,7 @@ def other_settings(kernel: RowKernel, seen: Evidence, remaining: Mask) -> Iterat
 
 
 def _without(kernel: RowKernel, unknown: Unknown) -> Iterator[Suspect]:
-    """A bound that nothing reaches, a score that counts for nothing."""
+    """A bound that is not applied, in one half or in both."""
     largest = float(np.abs(kernel.rows[np.isfinite(kernel.rows)]).max(initial=0.0))
     if unknown.label == SCALE:
         return
@@ -398,7 +398,7 @@ def _without(kernel: RowKernel, unknown: Unknown) -> Iterator[Suspect]:
 
 
 def _bound_for_one_half(kernel: RowKernel, unknown: Unknown, largest: float) -> Iterator[Suspect]:
-    """A bound that one half is not held at; the other is held above, or on both sides."""
+    """A bound that one half is not clamped at; the other is clamped above, or on both sides."""
     boundless = replace(
         kernel, call=replace(kernel.call, params={**kernel.call.params, unknown.label: largest})
     )

@@ -45,7 +45,7 @@ LONGEST = 60
 """The longest part that is written out as a formula."""
 
 DIGITS = 0.6
-"""The share of the errors' digits that a slip must foretell: its numbers are known to the last one."""
+"""The share of the errors' digits that a slip must predict: its values are known exactly."""
 
 _X = name("x")
 _DIGITS = re.compile(r"\d+\.\d{10,}")
@@ -62,7 +62,7 @@ def slips(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 
 def slips_in_writings(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """Derivatives in other ways to write them, with one slip."""
+    """Other forms of the derivatives, with one slip."""
     if seen.order:
         forms = (each.tree for each in islice(written(base.tree), 1, 1 + 2 * MOST_FORMS))
         yield from _suspects(seen, base, chain.from_iterable(map(_slips, forms)), 2 * MOST)
@@ -70,31 +70,31 @@ def slips_in_writings(seen: Evidence, base: Base) -> Iterator[Suspect]:
 
 def _suspects(seen: Evidence, base: Base, ways: Iterable[tuple[Tree, Text]], most: int) -> Iterator[Suspect]:
     found: dict[Tree, Text] = {}
-    for changed, told in ways:
+    for changed, slip_text in ways:
         if changed is not base.tree and "x" in names(changed):
-            found.setdefault(changed, told)
-    for place, (changed, told) in enumerate(islice(found.items(), most)):
+            found.setdefault(changed, slip_text)
+    for place, (changed, slip_text) in enumerate(islice(found.items(), most)):
         summary = Text(
-            f"The numbers are those of the formula with a slip: {told.en}.",
-            f"수식을 잘못 쓴 값과 같습니다. {told.ko}",
+            f"The numbers are those of the formula with a slip: {slip_text.en}.",
+            f"수식을 잘못 쓴 값과 같습니다. {slip_text.ko}",
         )
         other = Base(changed, base.params)
         run = partial(exactly_at, seen, other)
         price, key = 0.04 + 0.0001 * place, ("exactly", *other.key)
         yield Suspect(
-            "other_variant", told.en, summary, run, base=other, price=price, key=key, least_gain=DIGITS
+            "other_variant", slip_text.en, summary, run, base=other, price=price, key=key, least_gain=DIGITS
         )
 
 
 def _applied_to_value(seen: Evidence, base: Base) -> Iterator[tuple[Tree, Text]]:
     """The function of its own value: a slope that is worked out from the answer as if it were the input."""
-    told = Text("it is applied to the value, not to x", "입력이 아니라 함숫값에 적용했습니다.")
-    yield substitute(base.tree, {"x": seen.value_writings[0]}), told
+    slip_text = Text("it is applied to the value, not to x", "입력이 아니라 함숫값에 적용했습니다.")
+    yield substitute(base.tree, {"x": seen.value_writings[0]}), slip_text
 
 
 @lru_cache(maxsize=64)
 def _by_value(slope: Tree, value: Tree, others: tuple[Tree, ...]) -> tuple[tuple[Tree, Text], ...]:
-    """A slope that is written by the value, such as f(1 − f), with x in the value's place; or with slips."""
+    """A slope written in terms of the value, such as f(1 − f), with x in place of f; or with slips."""
     values = [value, *(value.args[1:] if value.op == "if" else ())]
     found: dict[Tree, Text] = {}
     forms = (each.tree for each in islice(written(slope), 4 * MOST_FORMS))
@@ -103,8 +103,10 @@ def _by_value(slope: Tree, value: Tree, others: tuple[Tree, ...]) -> tuple[tuple
             for part in values:
                 if part is _X or part not in set(walk(root)):
                     continue
-                told = Text("x stands for the value in the slope", "도함수에서 함숫값 대신 입력을 썼습니다.")
-                found.setdefault(replaced(root, {part: _X}), told)
+                slip_text = Text(
+                    "x stands for the value in the slope", "도함수에서 함숫값 대신 입력을 썼습니다."
+                )
+                found.setdefault(replaced(root, {part: _X}), slip_text)
                 for changed, slip in islice(_slips(root), MOST // 4):
                     found.setdefault(changed, slip)
     return tuple(found.items())
@@ -117,14 +119,14 @@ def _slips(root: Tree) -> tuple[tuple[Tree, Text], ...]:
     for kind in _KINDS:
         for node in walk(root):
             if node in varying and node.args and node.op not in CONDITIONS:
-                for other, told in kind(node):
-                    found.setdefault(replaced(root, {node: other}), told)
+                for other, slip_text in kind(node):
+                    found.setdefault(replaced(root, {node: other}), slip_text)
     return tuple(islice(found.items(), MOST))
 
 
-def _told(part: Tree) -> str:
-    told = _DIGITS.sub(lambda found: f"{float(found[0]):.10g}", text(part))
-    return told if len(told) <= LONGEST else f"{told[:LONGEST]}…"
+def _shown(part: Tree) -> str:
+    shown = _DIGITS.sub(lambda found: f"{float(found[0]):.10g}", text(part))
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def _signs(node: Tree) -> Iterator[tuple[Tree, Text]]:
@@ -142,11 +144,11 @@ def _terms(node: Tree) -> Iterator[tuple[Tree, Text]]:
         first, second = node.args
         for kept, gone in ((first, second), (second if node.op == "+" else negative(second), first)):
             if "x" in names(kept):
-                yield kept, Text(f"without {_told(gone)}", f"{_told(gone)}을(를) 빠뜨렸습니다.")
+                yield kept, Text(f"without {_shown(gone)}", f"{_shown(gone)}을(를) 빠뜨렸습니다.")
 
 
 def _for(other: Tree, node: Tree) -> Text:
-    return Text(f"{_told(other)} for {_told(node)}", f"{_told(node)} 대신 {_told(other)}을(를) 썼습니다.")
+    return Text(f"{_shown(other)} for {_shown(node)}", f"{_shown(node)} 대신 {_shown(other)}을(를) 썼습니다.")
 
 
 def _arguments(node: Tree) -> Iterator[tuple[Tree, Text]]:
@@ -189,8 +191,8 @@ def _without(node: Tree) -> Iterator[tuple[Tree, Text]]:
     """A product without one of its factors."""
     factors = _factors(node)
     for place, factor in enumerate(factors if len(factors) > 1 else ()):
-        told = Text(f"without {_told(factor)}", f"{_told(factor)}을(를) 빠뜨렸습니다.")
-        yield reduce(lambda a, b: Tree("*", (a, b)), [*factors[:place], *factors[place + 1 :]]), told
+        slip_text = Text(f"without {_shown(factor)}", f"{_shown(factor)}을(를) 빠뜨렸습니다.")
+        yield reduce(lambda a, b: Tree("*", (a, b)), [*factors[:place], *factors[place + 1 :]]), slip_text
 
 
 def _branches(node: Tree) -> Iterator[tuple[Tree, Text]]:
@@ -211,7 +213,7 @@ def _densities(node: Tree) -> Iterator[tuple[Tree, Text]]:
 
 
 def _functions(node: Tree) -> Iterator[tuple[Tree, Text]]:
-    """A related function; a root that is not there, or one of what is divided by."""
+    """A related function; a square root left out, or taken of the divisor as well."""
     others = [Tree(each, node.args) for each in _RELATED.get(node.op, ())]
     if node.op == "sqrt":
         others = [node.args[0]]
@@ -260,8 +262,8 @@ def _factors(node: Tree) -> list[Tree]:
 
 
 def _once_more(factor: Tree) -> Text:
-    told = _told(factor)
-    return Text(f"{told} is applied twice", f"{told}을(를) 두 번 적용했습니다.")
+    shown = _shown(factor)
+    return Text(f"{shown} is applied twice", f"{shown}을(를) 두 번 적용했습니다.")
 
 
 _KINDS = (

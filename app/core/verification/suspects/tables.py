@@ -17,9 +17,9 @@ from app.core.verification.suspects.insides import SHORT, exactly, mantissa_bits
 
 MOST_POINTS = 4000
 
-GLANCE, ALIKE, OFF = 50, 0.6, 0.5
-"""Numbers by which most evenly spaced tables are ruled out: those that say less of them than this share, or
-the right answer of more."""
+QUICK_SAMPLE, ALIKE, OFF = 50, 0.6, 0.5
+"""The number of answers by which most evenly spaced tables are ruled out. A table is ruled out if it gives
+fewer than the first share of them, or if more than the second share of its own are right."""
 
 MOST_STEPS = 0.65
 """The most steps per answer: with more, neighbours are rarely equal."""
@@ -33,7 +33,7 @@ SHORT_RUN, LEAN = 32, 0.7
 on the average."""
 
 FEWER = 0.7
-"""The number of segments, relative to those that the right answers need, above which it is no table."""
+"""The number of segments, relative to those needed for the right answers, above which it is no table."""
 
 NEXT_TO, ON_GRID = 0.25, 0.85
 """The distance from a knot, in widths, at which a piece may begin, and the least share that begin there."""
@@ -48,7 +48,7 @@ SLACK = 0.6
 little."""
 
 FINE = 2.0**-36
-"""Of a value: a smaller slack is that of doubles."""
+"""Slack relative to the value below which points are fitted as doubles."""
 
 SINGLE_SLACK = 4.0
 """The same where the line itself is evaluated in the format of the output, for example 1 − y."""
@@ -83,14 +83,14 @@ MOST_END = 1e3
 
 
 class Tables:
-    """Pieces of one degree, where fewer do than the right answers take; each stretch is searched once."""
+    """Pieces of one degree, if fewer are needed than for the right answers; each stretch is searched once."""
 
     def __init__(self, seen: Evidence) -> None:
         self._seen = seen
         self._found: dict[tuple[bytes, int], list[Suspect]] = {}
 
     def of(self, remaining: Mask, highest: int) -> list[Suspect]:
-        """The table between the outermost of the ``remaining`` errors, of degree ``highest`` at most."""
+        """The table that spans the ``remaining`` errors, of degree ``highest`` at most."""
         places = _window(self._seen, remaining)
         key = places.tobytes(), highest
         if key not in self._found:
@@ -140,7 +140,7 @@ def even_tables(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
         if within.size < FEW:
             continue
         finest, zero = _finest(base, high), _Zero.of(seen, TINY * high)
-        for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // GLANCE)]):
+        for count, kind in _likely(seen, finest, high, within[:: max(1, within.size // QUICK_SAMPLE)]):
             every = COUNTS[-1] // count
             first = every // 2 if kind is _MIDDLE else 0
             table = np.linspace(-high, high, count + 1), finest[first::every]
@@ -186,7 +186,7 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
 
 
 def _agrees(seen: Evidence, predicted: Array, places: Places, least: float) -> Mask:
-    """Whether errors are so often those of a table, a row of ``predicted``, which is off there too."""
+    """Whether each table, a row of ``predicted``, gives this share of the answers and is often wrong."""
     same = (seen.off(predicted, places) <= 1).mean(axis=-1)
     off = (predicted != seen.right[places]).mean(axis=-1)
     found: Mask = (same >= least) & (off >= OFF)
@@ -261,10 +261,10 @@ class _Segment(NamedTuple):
 
 
 def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> list[_Segment] | None:
-    """The pieces of what was ``made``; None where it takes ``most``, or nearly as many as the right answers.
+    """The pieces of the values ``made``; None if it takes ``most``, or nearly as many as the right answers.
 
-    As many are enough where they alone begin at evenly spaced knots. Every `SHORT_RUN` pieces it is seen how
-    many the right answers have taken that far.
+    As many are accepted if only the outputs' pieces begin at evenly spaced knots. The two counts are compared
+    after every `SHORT_RUN` pieces.
     """
     found: list[_Segment] = []
     rights = _segments(right, degree)
@@ -317,7 +317,7 @@ def _segments(points: _Points, degree: int) -> Iterator[_Segment]:
 
 
 def _smooth(points: _Points, degree: int) -> float:
-    """The share of neighbours, one more than a polynomial of this degree passes, that one comes near to."""
+    """The share of runs of degree + 2 neighbours that a polynomial of this degree fits."""
     count = points.x.size - degree - 1
     x, values, slack = (
         np.stack([each[start : start + count] for start in range(degree + 2)]) for each in points
@@ -386,7 +386,7 @@ class _Powers(NamedTuple):
 
     @classmethod
     def of(cls, x: Array, degree: int, *, fine: bool) -> _Powers:
-        """``fine``: of values so precise that the normal equations would lose some of their digits."""
+        """``fine``: the values are so precise that the normal equations would lose digits of them."""
         scale = float(x[-1]) or 1.0
         powers = np.ones((degree + 1, x.size))
         for power in range(degree - 1, -1, -1):
@@ -450,7 +450,7 @@ def _looked_up(
 
 
 class _Zero(NamedTuple):
-    """Nearer to zero than what was looked at, and no farther off: a table's errors are absolute."""
+    """Inputs nearer to zero than those examined, with errors no larger: a table's errors are absolute."""
 
     least: float
     most_off: float

@@ -1,4 +1,4 @@
-"""Formulas with other parts in the place of some."""
+"""Formulas with some parts replaced by others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.core.formulas.tree import Tree, walk
 
 @lru_cache(maxsize=1024)
 def operations(root: Tree) -> frozenset[str]:
-    """What is computed in it."""
+    """The operations of a formula."""
     return frozenset(node.op for node in walk(root))
 
 
