@@ -57,8 +57,8 @@ def apart(networks: Sequence[Figures]) -> float:
 
 def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division | None:
     """How networks divide; of three basins at the border that divides them most evenly."""
-    ends = _ends(networks)
-    if ends is None or len(basins) < 2:
+    ends = _ends(networks) if len(basins) > 1 else None
+    if ends is None:
         return None
     found = [_at(*pair, ends) for pair in pairwise(basins)]
     return max(found, key=lambda each: (each.both, min(each.below, each.above)))

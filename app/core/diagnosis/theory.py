@@ -151,7 +151,7 @@ def _theory(experiment: Experiment) -> Theory | None:
     gradients = _gradients(path, layers) + _log10_rms(experiment.upstream)
     return Theory(
         mean_field(dual, *sigmas, _start(dual, sigmas[0] ** 2, sigmas[1] ** 2, float(path.q[0]))),
-        length_basins(experiment),
+        length_basins(experiment, dual),
         path,
         gradients,
         path.log10_gradient_ratio + widths,
@@ -160,10 +160,16 @@ def _theory(experiment: Experiment) -> Theory | None:
     )
 
 
-def length_basins(experiment: Experiment) -> list[Basin]:
-    """Those of the one length map that all layers share, about its own start; none where they do not."""
-    found, dual = _length_map(experiment.network), dual_or_none(experiment.network.call)
-    if found is None or dual is None or not np.isfinite(experiment.mean_square):
+def length_basins(experiment: Experiment, dual: Dual | None = None) -> list[Basin]:
+    """Those of the one length map that all layers share, about its own start; none where they do not.
+
+    ``dual`` is that of the activation, where it has been made already.
+    """
+    found = _length_map(experiment.network)
+    if found is None or not np.isfinite(experiment.mean_square):
+        return []
+    dual = dual or dual_or_none(experiment.network.call)
+    if dual is None:
         return []
     weight, bias, kept = found
     start = _start(dual, weight / kept, bias, weight * experiment.mean_square + bias)
@@ -181,7 +187,7 @@ def _length_map(network: Network) -> tuple[float, float, float] | None:
         return None
     kept = 1.0 if dropout is None else 1 - dropout.rate
     if block is None:
-        sigmas = shared_sigmas(replace(network, dropout=None))
+        sigmas = shared_sigmas(network if dropout is None else replace(network, dropout=None))
         return None if sigmas is None else (sigmas[0] ** 2, sigmas[1] ** 2, kept)
     drawn = isinstance(weights, Initialiser) and not (weights.unit_variance or network.calls or network.laws)
     if not isinstance(block, ConvolutionBlock) or block.has_edges or not drawn:

@@ -189,7 +189,9 @@ def moments(z: Array, blocks: Blocks) -> Moments:
         sums, squares = _moments(z, blocks)
     mean, square = float(sums.sum()) / z.size, float(squares.sum())
     variance = float(np.ldexp(square / z.size - mean * mean, 2 * exponent))
-    each = np.ldexp(squares / len(z), 2 * exponent)
+    each = squares / len(z)
+    if exponent:
+        each = np.ldexp(each, 2 * exponent)
     if columns < 2:
         return Moments(variance, math.nan, each)
     weights = 1 / np.sqrt(squares)

@@ -78,3 +78,10 @@ def test_one_input_has_no_correlation_and_an_input_of_zeros_has_none() -> None:
     z[:, 2] = 0
     with np.errstate(divide="ignore"):  # as `propagate` does
         assert np.isnan(moments(z, Blocks(4)).correlation)
+
+
+@pytest.mark.parametrize("exponent", [0, 509, -560])
+def test_each_input_has_its_own_mean_square(exponent: int) -> None:
+    z = np.ldexp(np.random.default_rng(3).normal(size=(40, 5)) * np.array([1, 2, 3, 4, 0.5]), exponent)
+    expected = np.ldexp(np.mean(np.ldexp(z, -exponent) ** 2, axis=0), 2 * exponent)
+    np.testing.assert_allclose(moments(z, Blocks(5)).squares, expected, rtol=1e-14)
