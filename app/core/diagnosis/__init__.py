@@ -1,1 +1,1 @@
-"""Does the gradient survive, why not, and what would help."""
+"""Whether the gradient survives; if not, why, and which changes help."""

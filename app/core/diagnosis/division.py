@@ -1,9 +1,9 @@
-"""Where signals go that start alike: into one basin of the length map or into two.
+"""Signals that start alike and may end in two basins of the length map.
 
 Where the map q ← σ_w² V(q) + σ_b² has a repelling fixed point, signals below it end in another place than
-those above, at 0 and at infinity for example. A network's own start may lie so near that it is chance, of its
-weights and of each input's size, that decides. What becomes of a signal is told by where its pre-activations'
-mean square is in the end: each input of each network has one.
+those above, at 0 and at infinity for example. Where a network starts near that point, chance decides: random
+weights and the size of each input. In which basin a signal ends is read from the mean square of its last
+pre-activations, one for each input of each network.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from app.core.theory.length_map import Basin
 
 @dataclass(frozen=True)
 class Division:
-    """Two neighbouring basins, and how many of the networks end in which.
+    """Two neighbouring basins, and how many networks end in each.
 
     Attributes:
         border: the variance between them.
-        lower, upper: that to which the signals of each converge.
+        lower, upper: the variances to which the signals in the two basins converge.
         below, above, both: networks all of whose inputs end below the border, above it, or some on each side.
         gap: decades between the root mean squares of the median signals on the two sides; 0 where one side
             has none, infinite where they have died out or overflowed.
@@ -43,12 +43,12 @@ class Division:
 
     @property
     def smaller(self) -> float:
-        """The share of all signals that is on the side with fewer."""
+        """The share of all signals on the side that has fewer."""
         return min(self.rising, 1 - self.rising)
 
 
 def apart(networks: Sequence[Figures]) -> float:
-    """Decades between the root mean squares of the largest and the smallest signal, in the end."""
+    """Decades between the root mean squares of the largest and the smallest signal in the last layer."""
     ends = _ends(networks)
     if ends is None or ends.min() == ends.max():
         return 0.0
@@ -56,7 +56,7 @@ def apart(networks: Sequence[Figures]) -> float:
 
 
 def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division | None:
-    """How networks divide; of three basins at the border that divides them most evenly."""
+    """How the networks divide; with three basins, at the border that divides them most evenly."""
     ends = _ends(networks) if len(basins) > 1 else None
     if ends is None:
         return None
@@ -65,7 +65,7 @@ def division(basins: Sequence[Basin], networks: Sequence[Figures]) -> Division |
 
 
 def _ends(networks: Sequence[Figures]) -> Array | None:
-    """log10 of the mean squares, networks × inputs; what is no number has overflowed."""
+    """log10 of the mean squares, networks × inputs; NaN counts as overflow, infinity."""
     ends = [each.ends for each in networks if each.ends is not None]
     if len(ends) < len(networks):
         return None

@@ -1,13 +1,13 @@
 """Training in a short format: where the signal overflows, and by how much the loss has to be scaled.
 
-Gradients are linear in the loss, so that a factor on it moves all of them in the format's range (Micikevicius
+Gradients are linear in the loss, so that a scale on it shifts all of them in the format's range (Micikevicius
 et al. 2018, "Mixed precision training", arXiv:1710.03740). A scale is safe when in every layer
 
     the largest |dL/dz| is finite, and so is the largest entry of dL/dW;
     the root mean square of each is a normal number: half of the digits are not lost to underflow.
 
-Of dL/dW only the norm is known; its largest of n entries is taken for that of n normal ones, √(2 ln n) times
-their root mean square. All figures are medians over the networks, layer by layer.
+Of dL/dW only the norm is known. The largest of its n entries is taken for that of n normal numbers, √(2 ln n)
+times their root mean square. All figures are medians over the networks, layer by layer.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from app.core.propagation.network import Network
 from app.core.propagation.statistics import Figures, spread
 
 SHORT = ("float16", "bfloat16")
-"""Formats that are shorter than float32 and in which networks are trained."""
+"""Formats shorter than float32 in which networks are trained."""
 
 
 @dataclass(frozen=True)
 class MixedPrecision:
-    """``overflow`` is the first layer with a number beyond the format's range; powers of two, or None.
+    """``overflow`` is the first layer with a number beyond the format's range, or None; scales are 2^n.
 
     Both scales are None where no scale is safe.
     """
@@ -63,7 +63,7 @@ def _weights(network: Network, number: int) -> int:
 
 def _in_format(name: str, signal: Array, peaks: Array, sizes: Array) -> MixedPrecision:
     limits = ml_dtypes.finfo(FORMATS[name])  # type: ignore[no-untyped-call]
-    # What is half a spacing above the largest number rounds to infinity.
+    # Values from half a spacing above the largest number on round to infinity.
     most = math.log10(float(limits.max)) + math.log10(1 + float(limits.eps) / 4)
     (beyond,) = np.nonzero(~(signal < most))
     overflow = int(beyond[0]) + 1 if beyond.size else None

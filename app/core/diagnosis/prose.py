@@ -19,20 +19,20 @@ from app.core.propagation.residual_block import ResidualBlock
 from app.core.propagation.transformer_block import TransformerBlock
 
 _OFF = 0.01
-"""Relative distance from the critical σ_w that is worth a sentence."""
+"""Relative distance from the critical σ_w beyond which the summary mentions it."""
 
 _UNCENTRED = {"vanishing", "saturated", "collapsed"}
-"""What an activation whose outputs are not centred on zero adds to."""
+"""States that outputs not centred on zero make worse."""
 
 _NEAR = 100.0
-"""Factor between the first variance and a border up to which the basin beyond is worth a sentence."""
+"""Factor between the first variance and a border up to which the summary mentions the basin beyond."""
 
-_CROWDED = 0.25
-"""Share of saturated pairs from which on larger weights are no advice."""
+_TOO_SATURATED = 0.25
+"""Share of saturated pairs above which larger weights are not recommended."""
 
 
 class Nouns(NamedTuple):
-    """What a network is made of, in both languages, what its inputs are, and what of its gradient counts."""
+    """What parts, inputs and gradient norms of a network are called, in both languages."""
 
     part: Text
     inputs: Text
@@ -92,7 +92,7 @@ _BASINS = Text(
     "There are two basins: signals of a variance below {border:.3g} {low}, those above {high}.",
     "끌림 영역이 둘입니다. 분산이 {border:.3g}보다 작은 신호는 {low}, 큰 신호는 {high}.",
 )
-_PARTED = Text(
+_DIVIDED = Text(
     "In {below} of {networks} networks all inputs end below, in {above} all end above, and in {both} they "
     "end on both sides: {percent:.0f} % of all inputs end above.",
     "신경망 {networks}개 중 {below}개에서는 모든 입력이 작은 쪽으로, {above}개에서는 모두 큰 쪽으로 가고, "
@@ -147,7 +147,7 @@ def summary(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> 
     depth = len(verdict.figures.layers)
     if verdict.usable_depth < depth:
         said = _USABLE_STEPS if network.tied else _USABLE
-        sentences.append(_said(said, nouns(network), usable=verdict.usable_depth, depth=depth))
+        sentences.append(_filled(said, nouns(network), usable=verdict.usable_depth, depth=depth))
     return Text(*(" ".join(each) for each in zip(*sentences, strict=True)))
 
 
@@ -165,11 +165,11 @@ def nouns(network: Network) -> Nouns:
 
 def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
     """One finding, as a sentence."""
-    evidence, said = finding.evidence, partial(_said, nouns=nouns(network), layer=finding.layer)
+    evidence, said = finding.evidence, partial(_filled, nouns=nouns(network), layer=finding.layer)
     match finding.state:
         case _ if BORDER in evidence:
             assert verdict.division is not None
-            return _ways(verdict.division)
+            return _basins(verdict.division)
         case "vanishing" if DEPTH_OVER_WIDTH in evidence:
             return said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
@@ -187,24 +187,29 @@ def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
             return said(_DEAD, dead=figures.dead, networks=figures.networks)
 
 
-def _ways(ways: Division) -> Text:
-    """Both basins, and into which the networks go."""
-    lower, upper = _fate(ways.lower), _fate(ways.upper)
-    counts = {"below": ways.below, "above": ways.above, "both": ways.both}
-    values = {"border": ways.border, "percent": 100 * ways.rising, "networks": sum(counts.values()), **counts}
-    if values["networks"] in (ways.below, ways.above):
-        alone, all_of_them = (_BELOW, _ALL_BELOW) if ways.below else (_ABOVE, _ALL_ABOVE)
+def _basins(division: Division) -> Text:
+    """Both basins, and how many networks end in each."""
+    lower, upper = _limit(division.lower), _limit(division.upper)
+    counts = {"below": division.below, "above": division.above, "both": division.both}
+    values = {
+        "border": division.border,
+        "percent": 100 * division.rising,
+        "networks": sum(counts.values()),
+        **counts,
+    }
+    if values["networks"] in (division.below, division.above):
+        alone, all_of_them = (_BELOW, _ALL_BELOW) if division.below else (_ABOVE, _ALL_ABOVE)
         counted = all_of_them if values["networks"] > 1 else alone
     else:
-        counted = _PARTED
+        counted = _DIVIDED
     return Text(
         f"{_BASINS.en} {counted.en}".format(low=lower.en, high=upper.en, **values),
         f"{_BASINS.ko} {counted.ko}".format(low=f"{lower.ko}고", high=_polite(upper.ko), **values),
     )
 
 
-def _fate(q_star: float) -> Text:
-    """What signals do that converge to this variance; of the Korean verb the stem."""
+def _limit(q_star: float) -> Text:
+    """What signals that converge to this variance do; in Korean the stem of the verb."""
     if q_star == 0:
         return Text("die out", "사라지")
     if q_star == math.inf:
@@ -228,7 +233,7 @@ def _explosion(finding: Finding, said: Callable[..., Text]) -> Text:
     return said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
 
 
-def _said(sentences: Text, nouns: Nouns, **values: object) -> Text:
+def _filled(sentences: Text, nouns: Nouns, **values: object) -> Text:
     capital = nouns.part._replace(en=nouns.part.en.capitalize())
     words = ({"part": nouns.part, "Part": capital, "inputs": nouns.inputs, "size": nouns.size}).items()
     return Text(
@@ -240,7 +245,7 @@ def _said(sentences: Text, nouns: Nouns, **values: object) -> Text:
 def _healthy(verdict: Verdict, network: Network) -> Iterator[Text]:
     figures, own = verdict.figures, nouns(network)
     if len(figures.layers) == 1:
-        yield _said(
+        yield _filled(
             Text(
                 "The gradient reaches the one {part} there is.", "하나뿐인 {part}에 그래디언트가 도달합니다."
             ),
@@ -249,10 +254,10 @@ def _healthy(verdict: Verdict, network: Network) -> Iterator[Text]:
         return
     gradient, weights = (10 ** float(each[0]) for each in (figures.gradients, figures.weight_gradients))
     sentences = _SURVIVES if own is _LAYER else _SURVIVES_STEPS if network.tied else _SURVIVES_BLOCKS
-    yield _said(sentences, own, gradient=gradient, weights=weights)
+    yield _filled(sentences, own, gradient=gradient, weights=weights)
     cosine = float(figures.of("correlation")[-1])
     if own is _TOKENS and not math.isnan(cosine):
-        yield _said(_TOKENS_APART, own, cosine=cosine)
+        yield _filled(_TOKENS_APART, own, cosine=cosine)
 
 
 def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Iterator[Text]:
@@ -265,8 +270,8 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
             f"신경망 {figures.networks}개 중 {figures.dead}개에서는 첫 {part.ko}에 그래디언트가 전혀 닿지 "
             "않습니다.",
         )
-    if verdict.division is not None and _worth_telling(verdict, verdict.division, theory):
-        yield _ways(verdict.division)
+    if verdict.division is not None and _mentions_basins(verdict, verdict.division, theory):
+        yield _basins(verdict.division)
     call = experiment.network.call
     entry = call.activation
     steepest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
@@ -275,7 +280,7 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
             f"The activation's slope is at most {steepest:.3g}.",
             f"이 활성화 함수의 기울기는 최대 {steepest:.3g}입니다.",
         )
-    # It is attention that makes tokens one, not the activation.
+    # Tokens become equal by attention, not by the activation.
     owed = {"vanishing", "saturated"} if nouns(experiment.network) is _TOKENS else _UNCENTRED
     if states & owed and not entry.zero_centred:
         yield Text(
@@ -285,16 +290,16 @@ def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) ->
         yield from _criticality(experiment, verdict, theory)
 
 
-def _worth_telling(verdict: Verdict, ways: Division, theory: Theory | None) -> bool:
-    """Whether the two basins are to be told, and no finding does already: where both can be reached."""
+def _mentions_basins(verdict: Verdict, division: Division, theory: Theory | None) -> bool:
+    """Whether to mention the two basins: both can be reached, and no finding mentions them already."""
     if theory is None or any(BORDER in each.evidence for each in verdict.findings):
         return False
     first = float(theory.path.q[0])
-    return bool(ways.gap) or (first > 0 and 1 / _NEAR < ways.border / first < _NEAR)
+    return bool(division.gap) or (first > 0 and 1 / _NEAR < division.border / first < _NEAR)
 
 
 def _states(verdict: Verdict) -> set[State]:
-    """What has a reason in the activation or the initialisation: layers that are too narrow have not."""
+    """States caused by the activation or the initialisation, not by narrow layers or two basins."""
     own = {DEPTH_OVER_WIDTH, BORDER}
     return {each.state for each in verdict.findings if not own & each.evidence.keys()}
 
@@ -302,12 +307,12 @@ def _states(verdict: Verdict) -> set[State]:
 def _criticality(experiment: Experiment, verdict: Verdict, theory: Theory) -> Iterator[Text]:
     """On which side of the edge of chaos the network is, where that is the cause."""
     sigmas, edge = shared_sigmas(experiment.network), theory.critical_sigma_w
-    if sigmas is None or not abs(sigmas[0] / edge - 1) > _OFF:  # NaN is no edge
+    if sigmas is None or not abs(sigmas[0] / edge - 1) > _OFF:  # NaN: there is no edge
         return
     states, chi = _states(verdict), float(theory.point.chi_1)
-    crowded = float(max(verdict.figures.of("saturated_fraction"), default=math.nan)) > _CROWDED
-    crowded &= len(experiment.network.call.activation.saturates) > 1
-    if states & {"vanishing", "collapsed"} and chi < 1 and sigmas[0] < edge and not crowded:
+    saturates = float(max(verdict.figures.of("saturated_fraction"), default=math.nan)) > _TOO_SATURATED
+    saturates &= len(experiment.network.call.activation.saturates) > 1
+    if states & {"vanishing", "collapsed"} and chi < 1 and sigmas[0] < edge and not saturates:
         side = Text("below", "작습니다")
     elif "exploding" in states and chi > 1 and sigmas[0] > edge:
         side = Text("above", "큽니다")

@@ -33,10 +33,10 @@ from app.core.theory.duals import gains
 from app.core.theory.tailored import tailored_slope
 
 BETTER = 0.5
-"""A remedy that does not heal has to shrink the gradient's decades to this share at least."""
+"""A remedy that does not cure the network must reduce the gradient's decades to this share or less."""
 
 REMEDIES = 3
-"""Most remedies shown."""
+"""The most remedies in a report."""
 
 REMEDY_NETWORKS = 2
 """Networks that a remedy is tried on."""
@@ -52,7 +52,7 @@ NEAR = 0.25
 
 
 class Effort(IntEnum):
-    """How much a change asks for: numbers at the start, another function, or another network."""
+    """How large a change is: other initial numbers, another activation, or another structure."""
 
     NUMBERS = 0
     FUNCTION = 1
@@ -60,7 +60,7 @@ class Effort(IntEnum):
 
 
 class Candidate(NamedTuple):
-    """A change of the request, how much it asks for, and the network that it makes."""
+    """A change of the request, its effort, and the changed network."""
 
     change: dict[str, Any]
     effort: Effort
@@ -94,7 +94,7 @@ def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Wa
     """The remedies that help: full cures first, then by effort, then by the gradient's decades."""
     states = frozenset(each.state for each in verdict.findings)
     if any(BORDER in each.evidence for each in verdict.findings):
-        states |= {"collapsed"}  # the small inputs are lost beside the large ones
+        states |= {"collapsed"}  # the small inputs are negligible beside the large ones
     (candidates,) = run([Remedies(experiment.network, experiment.batch, states)], ignore)
     few = min(experiment.networks, REMEDY_NETWORKS)
     attempts = [
@@ -117,7 +117,7 @@ def remedies_of(experiment: Experiment, verdict: Verdict, run: Runner, watch: Wa
 
 
 def _helped(before: Verdict, after: Verdict) -> bool:
-    """Whether the network is healthy now, or its gradient, one way or the other, is off by far less."""
+    """Whether the network is healthy now, or its gradient too large or too small by far less."""
     if after.state == "healthy":
         return True
     if before.narrow or not {before.state, after.state} <= {"vanishing", "exploding"}:
@@ -126,7 +126,7 @@ def _helped(before: Verdict, after: Verdict) -> bool:
 
 
 def _decades(verdict: Verdict) -> float:
-    """How far the gradient is off in the first layer: by its own norm or that of the weights, the larger."""
+    """Decades by which the first layer's gradient is off: its own norm or the weights', whichever is more."""
     figures = verdict.figures
     if figures.overflow is not None:
         return math.inf
@@ -153,7 +153,7 @@ def _candidates(network: Network, batch: int, states: frozenset[State]) -> Itera
         yield from _blocks(network)
     if network.normalisation is None:
         for name, normalisation in NORMALISATIONS.items():
-            if normalisation.over != "batch" or batch > 1:  # one input is its own mean
+            if normalisation.over != "batch" or batch > 1:  # the mean of one input is the input itself
                 changed = replace(network, normalisation=normalisation)
                 yield Candidate({"normalization": name}, Effort.STRUCTURE, changed)
 
@@ -175,7 +175,7 @@ def _blocks(network: Network) -> Iterator[Candidate]:
     plain = network.normalisation is None and network.residual is None and len(set(network.sizes)) == 1
     if drawn and plain and network.block is None:
         block = ResidualBlock(branch="depth_scaled")
-        yield Candidate(_said(block), Effort.STRUCTURE, replace(network, block=block))
+        yield Candidate(_as_request(block), Effort.STRUCTURE, replace(network, block=block))
 
 
 def _tailored(network: Network) -> Iterator[Candidate]:
@@ -206,11 +206,11 @@ def _around(network: Network, block: Block | RecurrentBlock) -> Iterator[Candida
         if change.items() <= fields.items() or not change.keys() <= fields.keys():
             continue
         changed = type(block)(**{**fields, **change})
-        yield Candidate(_said(changed), effort, replace(network, block=changed))
+        yield Candidate(_as_request(changed), effort, replace(network, block=changed))
 
 
 def _gates(network: Network, block: RecurrentBlock) -> Iterator[Candidate]:
-    """Cells that keep what they have for about as many steps as there are.
+    """Cells that keep their state for about as many steps as the network has.
 
     σ(b) = 1 − 1/(steps + 1) for b = ln(steps): Tallec and Ollivier 2018, arXiv:1804.11188.
     """
@@ -219,17 +219,17 @@ def _gates(network: Network, block: RecurrentBlock) -> Iterator[Candidate]:
         return
     changed = replace(block, cell="lstm", forget_bias=bias)
     effort = Effort.NUMBERS if block.cell == "lstm" else Effort.STRUCTURE
-    yield Candidate(_said(changed), effort, replace(network, block=changed))
+    yield Candidate(_as_request(changed), effort, replace(network, block=changed))
 
 
-def _said(block: Block | RecurrentBlock) -> dict[str, Any]:
-    """The block as a request has it; a memory is another field of it, and stays as it is."""
+def _as_request(block: Block | RecurrentBlock) -> dict[str, Any]:
+    """The block as a field of the request, without its memory, which is a field of its own and stays."""
     names = [each.name for each in dataclasses.fields(block) if not each.name.startswith("memory")]
     return {"block": {"kind": block.kind, **{name: getattr(block, name) for name in names}}}
 
 
 def _initialisations(network: Network) -> Iterator[Candidate]:
-    """Weights on the edge of chaos, weights that keep the signal's size, orthogonal ones, and such scaled."""
+    """Weights on the edge of chaos, weights that keep the signal's size, and orthogonal ones, also scaled."""
     orthogonal = replace(network, weights=initialiser("orthogonal"))
     yield Candidate({"init": "orthogonal"}, Effort.NUMBERS, orthogonal)
     if not (network.convolves or network.tied):
@@ -268,7 +268,7 @@ def _other_activations(network: Network, states: frozenset[State]) -> list[str]:
         return []
     own, flat = network.call.activation.name, bool(states & {"dying", "dead", "saturated"})
     others = {name: gain for name, (gain, dies) in _he_gains().items() if name != own and not (flat and dies)}
-    # Of those about equally near, the first in the catalogue, which are the best known.
+    # Of those about equally near, the first in the catalogue: these are the best known.
     return sorted(others, key=lambda name: round(abs(math.log(sigma / others[name])) / NEAR))[:ACTIVATIONS]
 
 

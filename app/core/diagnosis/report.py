@@ -35,7 +35,7 @@ TRAINED_IN = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is answered about an experiment."""
+    """All results of an experiment."""
 
     networks: int
     kinds: tuple[Kind, ...]
@@ -80,7 +80,7 @@ def diagnose(
 
     Raises `InvalidValue` as `propagate` does.
     """
-    with np.errstate(all="ignore"):  # infinite figures are findings
+    with np.errstate(all="ignore"):  # an infinite figure is a finding, not an error
         prediction = run(
             [Prediction(experiment)], ignore
         )  # in parallel with the networks, where the runner can
@@ -109,7 +109,7 @@ def diagnose(
 
 
 def _accuracy(experiment: Experiment, networks: Sequence[Figures], run: Runner) -> Accuracy | None:
-    """The worst accuracy of a formula, over the arguments that it had in all networks."""
+    """The worst accuracy of any formula, over the arguments it had in all networks."""
     ranges = [each.arguments for each in networks if each.arguments is not None]
     if not ranges:
         return None

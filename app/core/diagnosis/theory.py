@@ -63,8 +63,8 @@ class Theory:
         finite_width: how far networks of these widths spread; plain layers without normalisation.
 
     Where layers normalise, have residual branches or dropout, or differ, ``point`` has the values to which
-    the last layers have converged, if they have; what is not known of it is NaN. With zeros beyond a
-    convolution's edge there is no fixed point of one number, and q and χ are means over positions.
+    the last layers have converged, if they have; unknown values are NaN. For convolutions padded with zeros
+    q and χ are means over positions, and there is no fixed point of one number.
     """
 
     point: MeanField
@@ -143,7 +143,7 @@ def _theory(experiment: Experiment) -> Theory | None:
         return None
     inputs, layers = experiment.inputs, experiment.network.layers
     variance = inputs.variance if isinstance(inputs, GaussianInputs) else float(np.mean(inputs**2))
-    if not np.isfinite(variance):  # the inputs are finite, their squares overflow
+    if not np.isfinite(variance):  # the squares of finite inputs overflow
         return None
     path = trajectory(dual, *sigmas, len(layers), variance)
     # Each gradient sums over the units of the layer above, whose weights are scaled by the layer's own.
@@ -197,7 +197,7 @@ def _length_map(network: Network) -> tuple[float, float, float] | None:
 
 
 def _followed(experiment: Experiment) -> Theory | None:
-    """The theory layer by layer, where no fixed point is known; None where it does not apply either."""
+    """The theory layer by layer, for networks without a known fixed point; None where it does not apply."""
     network, block = experiment.network, experiment.network.block
     edged = isinstance(block, ConvolutionBlock) and block.has_edges
     if edged:
@@ -268,7 +268,7 @@ def _over_the_batch(experiment: Experiment) -> Passage | None:
 
 
 def _settled(found: Passage) -> MeanField:
-    """The values that have converged: on which the last two layers agree."""
+    """The values that have converged: those on which the last two layers agree."""
     unknown = np.array(math.nan)
     q, chi = (
         np.array(each[-1] if len(each) > 1 and abs(each[-1] / each[-2] - 1) < SETTLED else math.nan)
@@ -286,7 +286,7 @@ def _steps(network: Network) -> list[Step] | None:
 
 
 def _laws(network: Network) -> list[tuple[Response, Initialiser]] | None:
-    """The activation and the weights of each layer, or block; None where one is not of the theory."""
+    """The activation and the weights of each layer, or block; None where the theory does not cover one."""
     made: dict[int, Response | None] = {}
     laws = []
     for number in range(network.depth):
@@ -349,7 +349,7 @@ def _spread(network: Network, variances: Array, ratio: float) -> FiniteWidth | N
 
 
 def _log10_rms(upstream: Array | None) -> float:
-    """That of dL/d(outputs): 0 where it is drawn."""
+    """log10 of the root mean square of dL/d(outputs): 0 where it is drawn."""
     if upstream is None:
         return 0.0
     largest = np.abs(upstream).max()
@@ -357,14 +357,14 @@ def _log10_rms(upstream: Array | None) -> float:
 
 
 def _start(dual: Dual, weight: float, bias: float, first: float) -> float:
-    """The variance of the first pre-activations that are not 0; 0 where none are."""
+    """The variance of the first pre-activations that are not 0; 0 if all are."""
     return first or float(weight * dual.at_zero().second + bias)
 
 
 def _gradients(path: Trajectory, layers: Sequence[Layer]) -> Array:
     """log10 √E (dL/dz)² by layer: E φ′² in the last one, and χ with the widths' ratio below it.
 
-    Of a unit's several pre-activations one has the gradient, the others have 0.
+    Of a unit's several pre-activations one gets the gradient, the others get 0.
     """
     units = np.array([each.units for each in layers], np.float64)
     gains = np.log10(path.chi)

@@ -30,11 +30,11 @@ State: TypeAlias = Illness | Literal["healthy"]
 
 VANISHING = 2.8
 """Decades that ‖dL/dz‖ may lose between the last layer and another, less log10 D of D layers. The steps of
-all layers add up, so that the largest rate at which a network is stable falls as 1/D, and with it how much of
-a gradient can be made up for."""
+all layers add up, so that the largest stable learning rate falls as 1/D, and with it how small a gradient it
+can make up for."""
 
 DEEPEST = 50
-"""Layers beyond which that falls no further: deeper networks were not tried."""
+"""The D from which on the limit stays the same: deeper networks were not tried."""
 
 NARROW = 0.85
 """Σ 1/width of the layers beyond which a gradient survives in a few directions alone."""
@@ -47,30 +47,30 @@ EXPLODING = 1.6
 
 GROWING = 2.4
 """Decades that the last layer's root mean square may lie above that of the inputs, or above one where the
-inputs are smaller: a factor of 250. Rates of learning are made for signals of size one."""
+inputs are smaller: a factor of 250. Usual learning rates assume signals of size one."""
 
 APART = 2.0
-"""Decades of root mean square that the signals of two basins may be apart in the end: a factor of 100."""
+"""Decades of root mean square by which the last signals of two basins may differ: a factor of 100."""
 
 FEW = 0.03
 """Share of the signals that may end in the other basin."""
 
 COLLAPSED = 4
-"""Layers that may follow after the inputs have become one (`propagation.collapse`)."""
+"""Layers that may follow after the inputs can no longer be told apart (`propagation.collapse`)."""
 
 DYING = 0.9
 """A layer dies when more of its units than this are dead for the whole batch: the rest is a bottleneck."""
 
 SATURATED = 0.95
-"""Share of saturated pairs of unit and input beyond which a layer passes too little on."""
+"""Share of saturated pairs of unit and input beyond which a layer passes on too little."""
 
 DEPTH_OVER_WIDTH = "depth_over_width"
 UNDEFINED_AT = "undefined_at"
 BORDER = "basin_border"
 
 MOSTLY = {0: 2.0, 1: 0.9, 2: 0.5}
-"""The same where a gradient is lost anyway: saturation is then named as the reason. By the number of sides on
-which the activation saturates: on one side half of the signal lies by design."""
+"""The same where a gradient is lost: saturation is then given as the reason. Keys are the number of sides on
+which the activation saturates; with one side, half of the signal lies there by design."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,18 @@ class Medians:
     ) -> None:
         block = experiment.network.block
         remembers = isinstance(block, RecurrentBlock) and block.cell == "lstm"
-        # The last h of an lstm is the loss's own; what steps hand on is the cell.
+        # The loss depends on the last h of an lstm directly; from step to step the gradient passes through c.
         self._gradient = CELL_GRADIENT if remembers else "gradient_log10_rms"
         self.layers = experiment.network.layers
         self.networks = len(networks)
         self.dead = sum(each.dead for each in networks)
         self.overflow = _median_layer([each.overflow for each in networks])
-        # Inputs that go different ways are not one: the small are only lost beside the large.
+        # Inputs in different basins have not collapsed: the small are only negligible beside the large.
         own = (division(basins, [each]) for each in networks)
         self.collapse = _median_layer(
             [
-                None if ways is not None and ways.gap > APART else each.collapse
-                for ways, each in zip(own, networks, strict=True)
+                None if basin_division is not None and basin_division.gap > APART else each.collapse
+                for basin_division, each in zip(own, networks, strict=True)
             ]
         )
         self.depths_over_widths = depths_over_widths(experiment.network)
@@ -162,7 +162,7 @@ class Medians:
         """log10 of the root mean square of the last layer's output over that of the inputs, or over one."""
         last = float(self.of("activation_mean_square")[-1])
         inputs = max(1.0, self._inputs)
-        if last == math.inf and inputs < math.inf:  # the values are finite, their squares overflow
+        if last == math.inf and inputs < math.inf:  # the squares of finite values overflow
             return self._peak - math.log10(inputs) / 2
         known = 0 < last < math.inf and inputs < math.inf
         return (math.log10(last) - math.log10(inputs)) / 2 if known else 0.0
@@ -178,19 +178,19 @@ def judge(
     """
     if basins is None:
         basins = length_basins(experiment) if apart(networks) > APART else ()
-    figures, ways = Medians(experiment, networks, basins), division(basins, networks)
+    figures, basin_division = Medians(experiment, networks, basins), division(basins, networks)
     with np.errstate(invalid="ignore"):
-        findings = tuple(_findings(experiment, figures, ways))
-        return Verdict(findings, _usable_depth(figures), figures, ways)
+        findings = tuple(_findings(experiment, figures, basin_division))
+        return Verdict(findings, _usable_depth(figures), figures, basin_division)
 
 
-def _findings(experiment: Experiment, figures: Medians, ways: Division | None) -> Iterator[Finding]:
-    parted = [] if ways is None else list(_parted(ways))
+def _findings(experiment: Experiment, figures: Medians, basin_division: Division | None) -> Iterator[Finding]:
+    divided = [] if basin_division is None else list(_divided(basin_division))
     if figures.overflow is not None:
         gaps = map(undefined_at, experiment.network.distinct_calls)
         gap = next((each for each in gaps if each is not None), None)
         yield Finding("exploding", figures.overflow, {} if gap is None else {UNDEFINED_AT: gap})
-        yield from parted
+        yield from divided
         return
     saturated = _first(figures.of("saturated_fraction"), SATURATED)
     blocked = _blocked(figures)
@@ -209,7 +209,7 @@ def _findings(experiment: Experiment, figures: Medians, ways: Division | None) -
     narrow = float(figures.depths_over_widths[0])
     if narrow > NARROW and not {"vanishing", "exploding"} & {each.state for each in lost} and not blocked:
         lost.append(Finding("vanishing", None, {DEPTH_OVER_WIDTH: narrow}))
-    lost[:0] = parted  # the reason for what follows
+    lost[:0] = divided  # first, because they cause the findings after them
     yield from lost
     sides = len(experiment.network.call.activation.saturates)
     limit = MOSTLY[sides] if lost or blocked is not None else SATURATED
@@ -226,9 +226,9 @@ def _saturation(figures: Medians, layer: int) -> Finding:
 
 
 def _blocked(figures: Medians) -> int | None:
-    """The layer that no gradient passes in the median network.
+    """The layer that stops the gradient in most networks.
 
-    The first that is dead as a whole, or else the nearest to the loss that none reaches.
+    The first whose units are all dead, or else the last one that no gradient reaches.
     """
     (none,) = np.nonzero(figures.gradients == -np.inf)
     if not none.size or 2 * figures.dead < figures.networks:
@@ -249,23 +249,23 @@ def _explosions(figures: Medians) -> Iterator[Finding]:
         yield Finding("exploding", None, {"signal_log10_ratio": figures.growth})
 
 
-def _parted(ways: Division) -> Iterator[Finding]:
-    if ways.gap <= APART or ways.smaller <= FEW:
+def _divided(basin_division: Division) -> Iterator[Finding]:
+    if basin_division.gap <= APART or basin_division.smaller <= FEW:
         return
     evidence = {
-        BORDER: ways.border,
-        "networks_below": ways.below,
-        "networks_above": ways.above,
-        "networks_in_both": ways.both,
-        "signals_above": ways.rising,
-        **({"signals_log10_gap": ways.gap} if math.isfinite(ways.gap) else {}),
+        BORDER: basin_division.border,
+        "networks_below": basin_division.below,
+        "networks_above": basin_division.above,
+        "networks_in_both": basin_division.both,
+        "signals_above": basin_division.rising,
+        **({"signals_log10_gap": basin_division.gap} if math.isfinite(basin_division.gap) else {}),
     }
-    grows = ways.upper == math.inf and ways.rising > 1 / 2
+    grows = basin_division.upper == math.inf and basin_division.rising > 1 / 2
     yield Finding("exploding" if grows else "vanishing", None, evidence)
 
 
 def _losses(figures: Medians) -> Iterator[Finding]:
-    # A branch that is dead by itself is no loss to the layers before it.
+    # A dead branch takes no gradient from the layers before it.
     least = float(np.min(figures.gradients, where=np.isfinite(figures.gradients), initial=0.0))
     if least < -figures.vanishing:
         yield Finding("vanishing", None, {"gradient_log10_ratio": least})
@@ -275,7 +275,7 @@ def _collapses(figures: Medians) -> Iterator[Finding]:
     depth = len(figures.layers)
     if figures.collapse is not None and depth - figures.collapse > COLLAPSED:
         correlation = float(figures.of("correlation")[-1])
-        known = not math.isnan(correlation)  # of a signal that has died out there is none
+        known = not math.isnan(correlation)  # a signal that has died out has none
         yield Finding("collapsed", figures.collapse, {"correlation": correlation} if known else {})
 
 
@@ -289,9 +289,9 @@ def _over_the_last(log10_norms: Array) -> Array:
 def depths_over_widths(network: Network) -> Array:
     """Σ 1/width from each layer to the one before the last.
 
-    It is what sets the directions of a product of random matrices apart: from one to the next the gradient
-    loses 1/(2 width) nats in each layer. 0 where something keeps them together, orthogonal weights, branches
-    or a normalisation over the batch; and for weights that are not drawn.
+    It sets how far the singular values of a product of random matrices spread: the gradient loses 1/(2 width)
+    nats per layer from one direction to the next. 0 where there is no such spread: with orthogonal weights,
+    branches or a normalisation over the batch; and for weights that are not drawn.
     """
     laws = [network.weights_at(number) for number in range(network.depth)]
     drawn = all(isinstance(each, Initialiser) and not isinstance(each.weights, Orthogonal) for each in laws)
@@ -308,7 +308,7 @@ def _first(layers: Array, limit: float) -> int | None:
 
 
 def _median_layer(layers: Sequence[int | None]) -> int | None:
-    """The layer by which it has happened in half of the networks."""
+    """The layer by which it has happened in half of the networks; None means never."""
     ordered = sorted(math.inf if each is None else each for each in layers)
     middle = ordered[(len(ordered) - 1) // 2]
     return None if math.isinf(middle) else int(middle)
@@ -318,7 +318,7 @@ def _usable_depth(figures: Medians) -> int:
     """Layers from the loss up to the first whose gradient is too small or too large."""
     if figures.overflow is not None:
         return 0
-    # No gradient in a layer, and one before it: that is a branch which is dead by itself.
+    # No gradient in a layer, but one before it: a dead branch, which the skip connection bypasses.
     dead_branch = (figures.gradients == -np.inf) & (np.isfinite(figures.gradients).cumsum() > 0)
     fits = (figures.gradients >= -figures.vanishing) | dead_branch
     fits &= figures.weight_gradients <= EXPLODING

@@ -92,7 +92,7 @@ def batch_moments(call: Call, batch: int) -> BatchMoments:
 def _pairs(batch: int, kinks: Sequence[float]) -> tuple[Array, Array, Array]:
     """Nodes ẑ₁ and ẑ₂ and weights of a quadrature, split at the angles at which one of them is at a kink."""
     nodes, weights = legendre.leggauss(_RADII)
-    # In the fourth root of the uniform number: r² is nearly its logarithm for large batches, singular at 0.
+    # Integrated over the fourth root of the uniform number: r² is nearly its logarithm, singular at 0.
     rest = (1 + nodes) / 2
     radius = np.sqrt(-np.expm1(8 / (batch - 3) * np.log(rest)))
     radial = 2 * weights * rest**3
@@ -128,7 +128,7 @@ class NormalisedLayer:
 def batch_passage(
     layers: Sequence[NormalisedLayer], second: float, correlation: float, epsilon: float
 ) -> Passage | None:
-    """Through all layers: inputs of that second moment and correlation, and a gradient of rms 1 at the end.
+    """The signal from inputs of that second moment and correlation, and a gradient of rms 1 back.
 
     None where pre-activations vary so little over the batch that ε matters.
     """

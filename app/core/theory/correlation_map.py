@@ -22,7 +22,7 @@ def fixed_angles(dual: Dual, weight: Array, q: Array, chi: Array) -> tuple[Array
     angle, stretch = np.where(np.isfinite(q), 0.0, np.nan), np.where(np.isfinite(q), chi, np.nan)
     unstable = (chi > 1) | (dual.power == 1)
     (cells,) = np.nonzero(unstable & (q > 0) & np.isfinite(q) & (weight > 0))
-    lengths = np.clip(q[cells], SMALLEST, LARGEST)  # beyond, the map is what it is there
+    lengths = np.clip(q[cells], SMALLEST, LARGEST)  # beyond, the map stays the same
     scale = weight[cells] / (2 * lengths)
     series = dual.distance(lengths)
 

@@ -1,4 +1,4 @@
-"""All that mean-field theory needs of an activation φ: its second moments over normal pre-activations.
+"""What mean-field theory needs to know of an activation φ: second moments over normal pre-activations.
 
 With Z standard normal, and u₁, u₂ normal of variance q and correlation c,
 
@@ -60,7 +60,7 @@ class Distance(Protocol):
 
 
 class Dual(Protocol):
-    """All that mean-field theory needs of an activation."""
+    """What mean-field theory needs to know of an activation."""
 
     @property
     def power(self) -> Literal[1, 2]:
@@ -94,7 +94,7 @@ class ElementwiseDual:
     def _integrands(self, x: Array) -> Array:
         value, slope = self._orders(x, 2)
         with np.errstate(over="ignore", invalid="ignore"):
-            # Stein's lemma gives V′ from φ′ without cancellation, but φ′ does not see a jump of φ.
+            # Stein's lemma gives V′ from φ′ without cancellation, but φ′ does not include the jumps of φ.
             rate = x * value * slope if self.power == 2 else (x * value) ** 2
             return np.stack([value**2, slope**2, rate, (x * slope) ** 2])
 
@@ -289,7 +289,7 @@ def dual_of(call: Call) -> Dual:
 
 
 def _is_maximum(activation: Rowwise, call: Call, pieces: int) -> bool:
-    """Whether it gives the largest element of a row, wherever that is."""
+    """Whether the function gives the largest element of a row, at any position."""
     row = np.sqrt(np.arange(1.0, pieces + 1))
     rows = np.stack([np.roll(sign * row, place) for place in range(pieces) for sign in (1, -1)])
     return np.array_equal(activation.value(rows, **call.params)[:, 0], rows.max(axis=1))

@@ -26,10 +26,10 @@ from app.core.theory.gaussian import Array
 from app.core.theory.recursion import Passage, Response
 
 MOST = 2**24
-"""Positions times the kernel's side times layers that are followed."""
+"""The most positions × kernel side × layers for which the recursion is computed."""
 
 _ALIKE = 40
-"""Bits to which the variances of two positions agree that are computed once."""
+"""Positions whose variances agree to so many bits are computed once."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class EdgedLayer:
     dropout: Dropout | None = None
 
     def variances(self, squares: Array) -> Array:
-        """That of z at each position, from the mean square of h."""
+        """The variance of z at each position, from the mean square of h."""
         return self.weight * self._seen(squares, (self.kernel - 1) // 2) + self.bias
 
     def responses(self, variances: Array) -> tuple[Array, Array]:
@@ -53,11 +53,11 @@ class EdgedLayer:
         return second[places.reshape(variances.shape)], slope[places.reshape(variances.shape)]
 
     def back(self, gradient: Array) -> Array:
-        """(dL/dh)² from (dL/dz)², means at each position: the taps of `variances` the other way."""
+        """E (dL/dh)² from E (dL/dz)² at each position: `variances` with the taps reversed."""
         return self.weight * self._seen(gradient, self.kernel - 1 - (self.kernel - 1) // 2)
 
     def _seen(self, values: Array, before: int) -> Array:
-        """The mean over a kernel's taps, zeros beyond the edge, of which so many lie before the position."""
+        """The mean over a kernel's taps, ``before`` of which precede the position; zeros beyond the edge."""
         edges = [(before, self.kernel - 1 - before)]
         for axis in range(values.ndim):
             none = [(0, 0)]

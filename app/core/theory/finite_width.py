@@ -1,4 +1,4 @@
-"""How gradients fluctuate over networks of finite width, and how often these are born dead: for one input.
+"""How gradients fluctuate over networks of finite width, and how often networks are born dead: for one input.
 
 In the backward pass a layer of n units multiplies the squared gradient by a sum of n independent terms
 φ′(zᵢ)² (wᵢ·δ)², whose relative variance is κ/n, κ = 3 E φ′⁴/(E φ′²)² − 1: 5 for ReLU, 2 for linear layers.
@@ -45,7 +45,7 @@ def finite_width(
 ) -> FiniteWidth | None:
     """For plain layers of ``widths`` with pre-activations of these ``variances``.
 
-    ``log10_ratio`` is the infinite width's. None for activations of several pre-activations, and where
+    ``log10_ratio`` is that for infinite width. None for activations of several pre-activations, and where
     a variance is 0 or infinite.
     """
     if not all(isinstance(each.activation, Elementwise) for each in calls):
@@ -78,7 +78,7 @@ def _kappa(call: Call, q: float) -> float:
     kinks = entry.break_points({**entry.defaults, **params})
     second, fourth = expectation(
         lambda x: np.stack([entry.orders(x, 2, **params)[1] ** power for power in (2, 4)]),
-        np.clip([q], SMALLEST, LARGEST),  # beyond, the ratio is what it is there
+        np.clip([q], SMALLEST, LARGEST),  # beyond, the ratio stays the same
         kinks,
     )
     return 3 * float(fourth[0] / second[0] ** 2) - 1

@@ -63,7 +63,7 @@ _HUGE = 1e300
 _ROUNDS = 60
 _SERIES_TAIL = 4e-14
 _SERIES_AIM = 1e-17
-"""The tail that a lengthened series aims at: below rounding error, so that only this remains of it."""
+"""The tail to which a series is lengthened: below rounding error."""
 
 _SHORTEST, _LONGEST = 24, 384
 
@@ -394,7 +394,7 @@ def _series_tail(table: _Table, q: Array) -> float:
 
 
 def _longer(length: int, tail: float) -> int:
-    """Number of terms after which a geometrically decreasing tail is small enough."""
+    """The number of terms after which a geometrically decreasing tail is small enough."""
     if not tail < 1:
         return _LONGEST
     return min(math.ceil(length * math.log(_SERIES_AIM) / math.log(tail)), _LONGEST)

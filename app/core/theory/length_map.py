@@ -27,7 +27,7 @@ _BANDS = 30
 """Bands to each side of q = 1 searched for fixed points: to 2^−240 (below is 0) and 2^240 (above is ∞)."""
 
 _NEAR_BANDS = 8
-"""Bands beyond the network's own basin that are searched for another."""
+"""How many bands beyond the start's basin are searched for another basin."""
 
 _LEAST_START, _MOST_START = 2.0**-240, 2.0**240
 
@@ -94,7 +94,7 @@ def slope_at_infinity(dual: Dual) -> float:
 def fixed_lengths(dual: Dual, weight: Array, bias: Array, start: float = 1.0) -> Array:
     """q* of each cell, to which iteration from ``start`` converges: 0, finite or infinite.
 
-    A start of 0 stays there: it is for maps with a fixed point at 0.
+    A start at 0 stays there: use it only for maps with a fixed point at 0.
     """
     if start == 0:
         return np.zeros(weight.size)
@@ -154,7 +154,7 @@ def _log_growth(moments: Moments, s: Array, weight: Array, bias: Array) -> tuple
 
 @dataclass(frozen=True)
 class _Search:
-    """From ``start`` up (1) or down (−1), for where q stops moving that way, or starts to (``leaving``)."""
+    """From ``start`` up (1) or down (−1): where q stops moving that way, or (``leaving``) starts to."""
 
     start: float
     direction: int

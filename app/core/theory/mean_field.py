@@ -103,7 +103,7 @@ def _phases(chi: Array) -> NDArray[np.str_]:
 
 
 def _depth_scale(rate: Array) -> Array:
-    """1/rate; infinite where nothing decays, NaN where it grows."""
+    """1/rate; infinite for a rate of 0, NaN for a negative one."""
     with np.errstate(divide="ignore"):
         scale = np.where(np.abs(rate) <= NEUTRAL, np.inf, 1 / rate)
     return np.where(scale < 0, np.nan, scale)

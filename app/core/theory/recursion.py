@@ -67,7 +67,7 @@ class Response:
         slope = slope * (kept * factor * factor)
         if dropout.kind == "standard":
             return second / kept, mean, slope
-        # a (φ m + α (1 − m)) + b with b = −a α · rate.
+        # The moments of a (φ m + α (1 − m)) + b, with b = −a α · rate.
         inner, middle = kept * second + dropout.rate * LEFT_OUT**2, kept * mean + dropout.rate * LEFT_OUT
         shift = -LEFT_OUT * dropout.rate
         return factor**2 * (inner + 2 * shift * middle + shift**2), factor * (middle + shift), slope
@@ -179,7 +179,7 @@ class ResidualStep:
 
 @dataclass(frozen=True)
 class Passage:
-    """Layer by layer: q, χ, and the gradient's log10 rms where the figures measure it."""
+    """Layer by layer: q, χ, and log10 of the gradient's rms, at the place where the figures measure it."""
 
     q: Array
     chi: Array

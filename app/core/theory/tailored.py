@@ -5,8 +5,8 @@ signals to
 
     c + (1 − a)²/(π (1 + a²)) · (√(1 − c²) − c arccos c)
 
-which is c for a = 1, the identity, and moves fastest towards 1 for a = 0. A deep network makes all inputs one
-unless a is near enough to 1: the slope is chosen so that inputs that have nothing in common leave the last
+which is c for a = 1, the identity, and moves fastest towards 1 for a = 0. In a deep network the correlation
+of all inputs converges to 1 unless a is near 1: the slope is chosen so that uncorrelated inputs leave the last
 layer with a given correlation. Source: Zhang, Botev and Martens 2022 (arXiv:2203.08120).
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 CORRELATION = 0.9
-"""That of the outputs, as in the paper: enough left of the function's bend, and inputs still apart."""
+"""The outputs' correlation, as in the paper: φ is still nonlinear enough, and inputs stay distinct."""
 
 MOST_LAYERS = 10_000
 """Layers up to which a slope is looked for."""
@@ -24,9 +24,9 @@ _DIGITS = 2
 
 
 def tailored_slope(depth: int) -> float | None:
-    """The slope for so many layers, to two digits and rather nearer to 1.
+    """The slope for ``depth`` layers, rounded up to two digits.
 
-    None where ReLU itself will do, and where there is none below 1.
+    None where ReLU itself suffices, and where no slope below 1 does.
     """
     if depth > MOST_LAYERS or correlation_after(depth, 0.0) <= CORRELATION:
         return None
@@ -41,7 +41,7 @@ def tailored_slope(depth: int) -> float | None:
 
 
 def correlation_after(depth: int, slope: float) -> float:
-    """That of two signals after so many layers, 0 before the first."""
+    """The correlation of two signals after ``depth`` layers, 0 before the first."""
     bend = (1 - slope) ** 2 / (math.pi * (1 + slope * slope))
     c = 0.0
     for _ in range(depth):

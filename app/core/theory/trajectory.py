@@ -27,7 +27,7 @@ class Trajectory:
 
     @property
     def log10_gradient_ratio(self) -> float:
-        """Log10 of the root mean square of dL/dz in layer 1 over that in the last layer, equal widths."""
+        """Log10 of the root mean square of dL/dz in layer 1 over that in the last layer, for equal widths."""
         with np.errstate(divide="ignore"):
             return float(np.log10(self.chi[:-1]).sum() / 2)
 

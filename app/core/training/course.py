@@ -1,7 +1,7 @@
 """Several activations' trainings side by side, frame by frame: stretches handed to a runner in rounds.
 
 All trainings of a round go up to the same step, so that a frame holds all of them. The first round is one
-step, so that the first frame comes at once; later ones are as long as the duration of the last suggests.
+step, so that the first frame comes at once; the lengths of later ones follow from the duration of the last.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from app.core.jobs import Runner, ignore
 from app.core.training.run import Clock, Frame, Outcome, State, Stretch, Timing, Training, outcome
 
 ROUND = 0.3
-"""Seconds that a round should take: the time between updates, and what is lost with a worker that dies."""
+"""Seconds that a round should take: the time between updates, and the work lost if a worker dies."""
 
 GROWTH = 20
-"""How much longer than the last a round may be."""
+"""The largest factor by which a round may be longer than the last."""
 
 Show: TypeAlias = Callable[[list[Frame]], None]
 """Called with the frames of all trainings at one step."""

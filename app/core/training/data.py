@@ -50,8 +50,8 @@ _POINTS, _LABELS, _HELD_OUT = range(3)
 class Examples:
     """Inputs, features × count, and targets, outputs × count.
 
-    For ``classes`` the targets are 0 and 1: one output for two classes, else one output for each. None means
-    regression: targets are any numbers.
+    For ``classes`` the targets are 0 and 1: one output for two classes, else one output for each class. None
+    means regression, where targets are any numbers.
     """
 
     inputs: Array
@@ -214,7 +214,7 @@ def _check_given(inputs: Array, targets: Array) -> None:
 
 
 def labelled(inputs: Array, labels: NDArray[np.intp], *, classes: int) -> Examples:
-    """Examples of ``classes``: one target for two, else one for each."""
+    """Examples of ``classes``: one target for two classes, else one for each."""
     if classes == 2:
         return Examples(inputs, labels[None].astype(np.float64), 2)
     return Examples(inputs, np.equal.outer(np.arange(classes), labels).astype(np.float64), classes)

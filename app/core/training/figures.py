@@ -4,7 +4,7 @@ For each run:
 
     loss, accuracy            on the training examples; ``held_out_`` the same on those held out
 
-and for each of its layers, the head last, with NaN for what the head does not have:
+and for each of its layers, the head last, with NaN for figures that the head does not have:
 
     gradient_log10_rms        log10 of the root mean square of dL/dz
     dead_fraction             units with slope 0 for every example
@@ -140,7 +140,7 @@ def over(alive: NDArray[np.bool_], values: Array) -> Spread:
 
 
 def each_over(alive: NDArray[np.bool_], figures: Mapping[str, Array]) -> dict[str, Spread]:
-    """The same for each of several ``figures``, of whatever shapes, in one sort."""
+    """The same for several ``figures`` of any shapes, with a single sort."""
     flat = [each.reshape(len(alive), -1) for each in figures.values()]
     together = over(alive, np.concatenate(flat, axis=1))
     ends = np.cumsum([each.shape[1] for each in flat])[:-1]
@@ -228,7 +228,7 @@ def grid_around(inputs: Array, points: int) -> Grid:
 
 
 def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, grid: Grid) -> Array:
-    """The first run's prediction on ``grid``: the probability of class 1, or the class where there are more.
+    """The first run's prediction on ``grid``: the probability of class 1; with several classes, the class.
 
     With the squared loss it is the output instead of the probability.
     """
@@ -272,7 +272,7 @@ def _log10_rms(delta: Array) -> Array:
 
 
 _PLAIN_SQUARES = 1e-200
-"""In a sum of squares above this, squares that underflowed do not matter."""
+"""A sum of squares above this is accurate even if some squares underflowed."""
 
 
 def _dead(slopes: Array, pieces: int) -> NDArray[np.bool_]:

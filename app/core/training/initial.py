@@ -15,7 +15,7 @@ from app.core.propagation.initialisers import Initialiser, gaussian
 from app.core.theory.duals import gains
 
 QUANTILES = np.array([NormalDist().inv_cdf(0.5 + (place + 0.5) / 128) for place in range(64)])
-"""Of a standard normal variable, those above 0."""
+"""Quantiles of a standard normal variable, those above 0."""
 
 
 def usual(call: Call) -> str:
@@ -24,8 +24,9 @@ def usual(call: Call) -> str:
     He's for rectifiers, which lose about half of the signal's mean square (He et al. 2015,
     arXiv:1502.01852), and Glorot's for all others. A rectifier passes one side of its inputs as they are and
     little of the other: over the quantiles of a standard normal z, the mean of (φ(z) − φ(0))² is at least
-    twice as large on one side, and for both sides at most 3/4 of that of z². ReLU, leaky ReLU, ELU, GELU,
-    SiLU and Mish are; SELU, which keeps the mean square by itself, and functions like tanh are not.
+    twice as large on one side, and over both sides at most 3/4 of that of z². ReLU, leaky ReLU, ELU, GELU,
+    SiLU and Mish are such rectifiers. SELU, which keeps the mean square by itself, and functions like tanh
+    are not.
     """
     if not isinstance(call.activation, Elementwise):
         return "xavier_normal"

@@ -89,7 +89,7 @@ def _mean(values: Array) -> Array:
 
 
 def accuracy(z: Array, targets: Array, threshold: float) -> Array:
-    """By run the share of examples whose class is the targets'."""
+    """By run the share of examples whose predicted class is right."""
     if z.shape[1] == 1:
         right = (z[:, 0] > threshold) == (targets[..., 0, :] > 0.5)
     else:

@@ -1,8 +1,9 @@
 """Training: several runs of one activation's networks, in stretches of steps that any process can execute.
 
 A `Training` describes the whole, a `State` is a checkpoint, a `Stretch` the job of continuing from one. A
-checkpoint is complete, and the order of mini-batches has a random stream of its own for every epoch: where a
-stretch ends, where it is executed and how often it is retried change no bit of the result.
+checkpoint is complete, and the order of mini-batches has a random stream of its own for every epoch. So the
+result is the same to the last bit, however a training is cut into stretches and wherever they are executed or
+retried.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Clock: TypeAlias = Callable[[], float]
 """Seconds since some fixed moment."""
 
 GOALS = (0.9, 0.99)
-"""Accuracies whose first step is reported."""
+"""Accuracies for which the first step that reaches them is reported."""
 
 BLOWN_UP = 1e6
 """A run has diverged once its loss is NaN, or exceeds this many times the larger of its initial loss and the
@@ -197,7 +198,7 @@ class Stretch:
 
     def __call__(self, _map_blocks: Mapper, progress: Progress) -> Progressed:
         """The new state, with the frames on the way."""
-        with np.errstate(all="ignore"):  # a run that diverges is a finding
+        with np.errstate(all="ignore"):  # divergence is a finding, not an error
             trainer = _Trainer(self.training, self.state, self.clock)
             return trainer.train(self.until, progress)
 
@@ -453,7 +454,7 @@ class Outcome:
 
 def outcome(training: Training, state: State, last: Frame, timing: Timing) -> Outcome:
     """The outcome, from the state at the last step."""
-    with np.errstate(all="ignore"):  # what was never reached is infinite
+    with np.errstate(all="ignore"):  # infinite: never reached
         return _outcome(training, state, last, timing)
 
 

@@ -2,10 +2,10 @@
 
 Its layers stand between the 64 pixels and a linear head of ten classes, LeCun's initialisation; four fifths
 of the digits, batches of 64, SGD with momentum 0.9. The learning rate is not tuned: a network whose gradient
-survives learns at this one, and one that needs another is hard to train, which is the question.
+survives learns at this one. One that needs another is hard to train, and that is what the trial tests.
 
 A trial may take `MOST_WORK`. Networks that are too large for that have one run instead of three, and their
-wide layers are halved until it is enough: what matters is the decay over the depth, which is kept.
+wide layers are halved until the trial is cheap enough: the depth, over which gradients decay, stays the same.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def learner(network: Network) -> Learner:
 
 
 class Fitting(NamedTuple):
-    """The networks that are tried, how many, and what that costs."""
+    """The networks of a trial, the number of runs, and the cost."""
 
     learner: Learner
     runs: int
