@@ -6,8 +6,8 @@ signals to
     c + (1 − a)²/(π (1 + a²)) · (√(1 − c²) − c arccos c)
 
 which is c for a = 1, the identity, and moves fastest towards 1 for a = 0. In a deep network the correlation
-of all inputs converges to 1 unless a is near 1: the slope is chosen so that uncorrelated inputs leave the last
-layer with a given correlation. Source: Zhang, Botev and Martens 2022 (arXiv:2203.08120).
+of all inputs converges to 1 unless a is near 1: the slope is chosen so that uncorrelated inputs leave the
+last layer with a given correlation. Source: Zhang, Botev and Martens 2022 (arXiv:2203.08120).
 """
 
 from __future__ import annotations
