@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
 from app.core.arithmetic.compiled import compiled
-from app.core.propagation.block import Part, Remembered, Workshop
+from app.core.propagation.block import MemoryMap, Part, Workshop
 from app.core.propagation.blocks import Blocks
 
 _SCORES = 65_536
@@ -39,25 +39,25 @@ class Attention:
 
     def forward(self, queries: Array, keys: Array, values: Array) -> Array:
         """d × T, from queries d × T, keys and values d × S."""
-        self._asked = tuple(self._by_head(each) for each in (queries, keys, values))
+        self._inputs = tuple(self._by_head(each) for each in (queries, keys, values))
         (width, tokens), others = queries.shape, keys.shape[1]
         self._tiles = self._cut(tokens, others)
         self._shares: list[list[Array]] = [[] for _ in range(self._heads)]
-        answer: Array = np.empty_like(self._asked[0])
+        answer: Array = np.empty_like(self._inputs[0])
         dropped = self._workshop.mask(self._heads * others)
         if dropped is not None:
             mask, factor = dropped
             self._left_out = mask.reshape(self._heads, others, tokens), queries.dtype.type(factor)
 
-        def look(heads: slice) -> float:
-            return sum(self._look(head, answer[head]) for head in range(heads.start, heads.stop))
+        def attend(heads: slice) -> float:
+            return sum(self._attend(head, answer[head]) for head in range(heads.start, heads.stop))
 
-        entropy = sum(self._blocks(width).each(self._heads, look))
+        entropy = sum(self._blocks(width).each(self._heads, attend))
         self._workshop.report(self._figure, entropy / (self._heads * tokens))
         return answer.reshape(-1, tokens)
 
     def backward(self, gradient: Array, queries: Array, keys: Array, values: Array) -> None:
-        """Fills in the gradients of the three."""
+        """Writes the gradients of queries, keys and values into these arrays."""
         delta = self._by_head(gradient)
         answers = [self._by_head(each) for each in (queries, keys, values)]
 
@@ -77,11 +77,11 @@ class Attention:
 
     def _seen(self, tile: slice) -> int:
         """How many keys, from the first on, the queries of a tile attend to."""
-        return tile.stop if self._causal else int(self._asked[1].shape[-1])
+        return tile.stop if self._causal else int(self._inputs[1].shape[-1])
 
-    def _look(self, head: int, answer: Array) -> float:
+    def _attend(self, head: int, answer: Array) -> float:
         """One head's output, and the sum of its entropies."""
-        queries, keys, values = (each[head] for each in self._asked)
+        queries, keys, values = (each[head] for each in self._inputs)
         scale = queries.dtype.type(1 / math.sqrt(len(values)))
         entropy = 0.0
         for tile in self._tiles:
@@ -100,7 +100,7 @@ class Attention:
 
     def _pull(self, head: int, delta: Array, queries_: Array, keys_: Array, values_: Array) -> None:
         """One head's gradients."""
-        queries, keys, values = (each[head] for each in self._asked)
+        queries, keys, values = (each[head] for each in self._inputs)
         scale = queries.dtype.type(1 / math.sqrt(len(values)))
         keys_[:] = values_[:] = 0
         for tile, shares in zip(self._tiles, self._shares[head], strict=True):
@@ -123,7 +123,7 @@ class Attention:
 
     def _blocks(self, width: int) -> Blocks:
         """Blocks of heads, by the size of a head's rows and scores."""
-        tokens, others = (each.shape[-1] for each in self._asked[:2])
+        tokens, others = (each.shape[-1] for each in self._inputs[:2])
         return Blocks((3 * width // self._heads + others) * tokens, self._workshop.blocks.map_blocks)
 
 
@@ -145,9 +145,9 @@ class SelfAttention:
 
 
 class CrossAttention:
-    """Attention of tokens, d × B, to those of another sequence, of which the keys lie over the values."""
+    """Attention of tokens, d × B, to those of another sequence, whose keys lie over its values."""
 
-    def __init__(self, queries: Part, memory: Remembered, attention: Attention) -> None:
+    def __init__(self, queries: Part, memory: MemoryMap, attention: Attention) -> None:
         self._queries = queries
         self._memory = memory
         self._attention = attention
@@ -158,7 +158,7 @@ class CrossAttention:
         return self._attention.forward(queries, *np.split(self._memory.forward(), 2))
 
     def backward(self, gradient: Array) -> Array:
-        """d × B: what goes back to the other sequence ends there."""
+        """d × B; the gradient of the other sequence ends at its keys and values."""
         queries: Array = np.empty_like(gradient)
         others: Array = np.empty((2, len(gradient), self._memory.tokens), gradient.dtype)
         self._attention.backward(gradient, queries, *others)

@@ -1,9 +1,9 @@
 """A recurrent network that runs both ways, as `steps.Steps`.
 
-A layer reads what both directions of the one below have made of all times, so the signal passes layer by
-layer, and not step by step: all of it when the first step is asked for, and all of the gradient at the last
-one. The gradients of different times then have powers of two of their own. Step k is that of both directions
-(`recurrent_block`), figures are those of `recurrent_steps` over the states of all cells at their step k.
+A layer needs the outputs of both directions of the layer below at all times. So the signal is computed layer
+by layer, not step by step: all of it at the first step's forward call, and all gradients at the last step's
+backward call. Gradients of different times then have their own powers of two. Step k is that of both
+directions (`recurrent_block`); figures are those of `recurrent_steps` over the states of all cells at step k.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BidirectionalSteps:
         self._width, self._steps = network.sizes[0], network.depth
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, None]:
-        """As `steps.Steps.forward`; what is kept is kept here."""
+        """As `steps.Steps.forward`; what the backward pass needs is kept in this object."""
         if not number:
             self._pass(np.zeros_like(h.values[: self._block.states * self._width]), measured=measured)
         output = Batch(stacked([each[number] for each in self._states]), self._run.blocks)
@@ -73,7 +73,7 @@ class BidirectionalSteps:
             each.record(self._run.figures, step, logarithm)
 
     def _pass(self, before: Array, *, measured: bool) -> None:
-        """The signal through all layers, by cell and step: what is kept of each, and the state."""
+        """The signal through all layers: by cell and step what the backward pass needs, and the state."""
         self._observed = [Preactivations() for _ in range(self._steps)]
         self._stages: list[list[Stage]] = []
         self._states: list[list[Array]] = []
@@ -129,12 +129,12 @@ class BidirectionalSteps:
                 carried = Part(values, carried.exponent + exponent)
 
     def _in_h(self, gradient: Array) -> Array:
-        """That of a state of which h has this one."""
+        """The gradient of a state whose h has this gradient."""
         unseen = (self._block.states - 1) * self._width
         return np.pad(gradient, ((0, unseen), (0, 0)))
 
     def _time(self, direction: int, step: int) -> int:
-        """From 0."""
+        """The time, from 0, of a direction's step."""
         return self._steps - 1 - step if direction else step
 
 

@@ -14,7 +14,7 @@ How a kind of block is added:
 
 `block_steps` does the rest: figures, ranges, the gradients of weights. A kind with figures of its own lists
 them in ``figures`` and gives them to `Workshop.report`. A recurrent
-network, whose steps share their weights and hand on a state, is no such block: `recurrent_steps` runs it.
+network, whose steps share their weights and pass on a state, is no such block: `recurrent_steps` runs it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Part(Protocol):
         """dL/dh from dL/d(output), which it does not modify; a new array."""
 
 
-class Remembered(Protocol):
+class MemoryMap(Protocol):
     """W m + b for the tokens m of another sequence; called once forward, once back."""
 
     @property
@@ -60,7 +60,7 @@ class Remembered(Protocol):
         """Its output, rows × tokens."""
 
     def backward(self, gradient: Array) -> None:
-        """Takes dL/d(output); what reached m would leave the network."""
+        """Takes dL/d(output); m gets no gradient, as it is no part of the network."""
 
 
 class Workshop(Protocol):
@@ -77,7 +77,7 @@ class Workshop(Protocol):
     def linear(self, name: str) -> Part:
         """W u + b, with the matrix of that (first) name in `Block.shapes`."""
 
-    def remembered(self, name: str, memory: Array | None) -> Remembered:
+    def memory_map(self, name: str, memory: Array | None) -> MemoryMap:
         """The same of another sequence, tokens × features; None for the network's own inputs."""
 
     def activation(self, units: int) -> Part:
@@ -87,13 +87,13 @@ class Workshop(Protocol):
         """n(·)."""
 
     def dropout(self) -> Part | None:
-        """Standard dropout, or None where there is none; `activation` has its own already."""
+        """Standard dropout, or None where there is none; `activation` applies its own."""
 
     def mask(self, rows: int) -> tuple[NDArray[np.bool_], float] | None:
-        """What standard dropout keeps of rows × B, and the factor of what is kept; None without it."""
+        """The mask of standard dropout, rows × B, and the factor of the values it keeps; None without."""
 
     def branched(self, branch: Part, norm: Where | None, skip: float, scale: float) -> Part:
-        """skip · h + scale · branch(n(h)); or n of the sum, or without n."""
+        """skip · h + scale · branch(n(h)); or n after the sum; or without n."""
 
     def report(self, name: str, value: float) -> None:
         """A figure of the block, by a name in `Block.figures`."""
@@ -141,24 +141,24 @@ class Block(Protocol):
     def norms(self, width: int) -> tuple[tuple[str, int], ...]:
         """Its normalisations, in the order in which they are made: their names, and features of each."""
 
-    def said_by(self, names: Iterable[str]) -> Self:
-        """The block as the names in a state dict have it; raises `InvalidValue` where it cannot be."""
+    def infer_from_names(self, names: Iterable[str]) -> Self:
+        """The block with the options that a state dict's names imply; `InvalidValue` if there is none."""
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """The block that weights of these shapes, by the (first) names in ``shapes``, make, and its width.
+        """The block that has weights of these shapes, by the (first) names in ``shapes``, and its width.
 
-        Raises `InvalidValue` for shapes that make none.
+        Raises `InvalidValue` for shapes that fit no block.
         """
 
     def load(self, width: int, batch: int, pieces: int) -> Load:
-        """What else it costs."""
+        """Its other costs."""
 
     def build(self, workshop: Workshop) -> Part:
         """The block, for one pass."""
 
 
 def inner_width(ratio: float, width: int) -> int:
-    """ratio · width, rounded down, but not because of a ratio's rounding error: 8/3 of 96 is 256."""
+    """ratio · width, rounded down with a tolerance for the ratio's rounding error: 8/3 of 96 is 256."""
     return math.floor(ratio * width * (1 + 1e-12))
 
 
@@ -168,5 +168,5 @@ def refuse(message: str) -> NoReturn:
 
 
 def scale_of(branch: Scale, branches: int) -> float:
-    """The factor of each of so many branches."""
+    """The factor of each of that many branches."""
     return 1 / math.sqrt(branches) if branch == "depth_scaled" else branch

@@ -90,8 +90,8 @@ class Linear:
         return batches
 
 
-class Recalled:
-    """W m + b for the tokens m of another sequence, features × tokens: what goes back ends there."""
+class MemoryLinear:
+    """W m + b for the tokens m of another sequence, features × tokens; m itself gets no gradient."""
 
     def __init__(self, linear: Linear, memory: Array) -> None:
         self._linear = linear

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.arithmetic import Array
-from app.core.propagation.block import Block, Part, Remembered, Where
-from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, Norm, Recalled
+from app.core.propagation.block import Block, MemoryMap, Part, Where
+from app.core.propagation.block_parts import Activation, Branched, Chain, Linear, MemoryLinear, Norm
 from app.core.propagation.blocks import TEMPORARY, Blocks
 from app.core.propagation.dropout import Dropout, LeftOut
 from app.core.propagation.engine import Kind, block_map, drawn_biases, given_bias, given_map
@@ -116,9 +116,9 @@ class _Workshop:
     def linear(self, name: str) -> Part:
         return self._linear(name, self._inside)
 
-    def remembered(self, name: str, memory: Array | None) -> Remembered:
+    def memory_map(self, name: str, memory: Array | None) -> MemoryMap:
         values = self._inputs if memory is None else np.ascontiguousarray(memory.T, self._run.dtype)
-        return Recalled(self._linear(name, Blocks(values.shape[1], self.blocks.map_blocks)), values)
+        return MemoryLinear(self._linear(name, Blocks(values.shape[1], self.blocks.map_blocks)), values)
 
     def _linear(self, name: str, blocks: Blocks) -> Linear:
         place, run = self._places[name], self._run

@@ -1,4 +1,4 @@
-"""Rank collapse: from which layer on a network no longer distinguishes its inputs.
+"""Rank collapse: the layer from which on a network no longer distinguishes its inputs.
 
 A batch's signals are distinct where their Gram matrix has energy, the sum of eigenvalues, outside its few
 strongest directions: beyond the mean that all inputs share and the few axes that remain when a deep network
@@ -16,13 +16,13 @@ import numpy as np
 from app.core.arithmetic import Array
 
 DIRECTIONS = 4
-"""Strongest directions left out; half of the batch where that is fewer."""
+"""How many strongest directions are left out; at most half of the batch."""
 
 ONE = 5e-3
-"""Fraction of the inputs' own distinct energy at which signals count as one."""
+"""Fraction of the inputs' distinct energy below which signals count as collapsed."""
 
 _ALIKE = 1e-12
-"""Distinct energy of inputs that are one from the start, within rounding."""
+"""Distinct energy below which the inputs themselves count as equal, within rounding."""
 
 MOST = 2_000_000
 """Numbers of Gram matrices that are kept to find the layer."""
@@ -41,9 +41,9 @@ def stride(depth: int, batch: int) -> int:
 
 
 def first_collapsed(inputs: Array, grams: Sequence[Array]) -> int | None:
-    """The index in ``grams`` from which on signals are one; None where they are still distinct at the end.
+    """The index in ``grams`` from which on signals have collapsed; None where they stay distinct.
 
-    It is relative to the inputs: None, too, where these are one themselves.
+    It is relative to the inputs: also None where these are equal themselves.
     """
     before = distinct(inputs)
     if not before > _ALIKE or distinct(grams[-1]) > ONE * before:

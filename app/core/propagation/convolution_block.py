@@ -7,7 +7,7 @@ edge are the other edge (``circular``) or zeros. The width counts channels; fan_
 kernel^dimensions. An input is channels × size (× size), flattened in that order.
 
 A convolution is one matrix, channels × channels · kernel^dimensions, that is applied to the patches of all
-positions of all inputs: that many columns. Where they are few compared with the channels, its weights need
+positions of all inputs: that many columns. Where these are few compared with the channels, the weights need
 not be made.
 """
 
@@ -81,12 +81,12 @@ class ConvolutionBlock:
         """As `block.Block.norms`."""
         return ()
 
-    def said_by(self, names: Iterable[str]) -> Self:  # noqa: ARG002  they say nothing more
-        """As `block.Block.said_by`."""
+    def infer_from_names(self, names: Iterable[str]) -> Self:  # noqa: ARG002  names imply no option
+        """As `block.Block.infer_from_names`."""
         return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """As `block.Block.fitted`: kernel and dimensions are the weights'."""
+        """As `block.Block.fitted`: the weights determine kernel and dimensions."""
         rows, channels, *kernel = shapes[_WEIGHTS]
         if len(set(kernel)) != 1 or not kernel[0]:
             refuse("a kernel must be as long in both dimensions")
@@ -110,12 +110,12 @@ class ConvolutionBlock:
         linear = workshop.linear(_WEIGHTS)
         assert isinstance(linear, Linear)
         channels = workshop.width
-        asked: Part = (
+        convolution: Part = (
             Chain([Patches(self, channels), linear])
             if linear.made is None
             else Convolution(self, channels, linear, linear.made)
         )
-        return Chain([asked, workshop.activation(channels), Flat(self.places)])
+        return Chain([convolution, workshop.activation(channels), Flat(self.places)])
 
 
 class Flat:
@@ -163,7 +163,7 @@ class Patches:
 
 
 class Convolution:
-    """W ∗ h + b with weights that are there, tap by tap: no patches are made."""
+    """W ∗ h + b with weights that are made, tap by tap: without patches."""
 
     def __init__(self, block: ConvolutionBlock, channels: int, linear: Linear, weights: Array) -> None:
         self._block = block
@@ -220,7 +220,7 @@ def _rows(shape: tuple[int, ...]) -> int:
 
 
 def _shifted(grid: Array, offset: list[int], block: ConvolutionBlock) -> Array:
-    """A copy in which every position has what lies ``offset`` from it."""
+    """A copy shifted so that every position has the value that lies ``offset`` from it."""
     if block.padding == "circular":
         return np.roll(grid, [-each for each in offset], range(1, 1 + block.dimensions))
     answer = np.zeros_like(grid)

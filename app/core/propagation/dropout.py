@@ -26,7 +26,7 @@ LEFT_OUT = -1.7580993408473766
 
 @dataclass(frozen=True)
 class Dropout:
-    """``rate`` is the probability of being left out, below 1."""
+    """``rate`` is the probability of a value to be dropped, below 1."""
 
     rate: float
     kind: Literal["standard", "alpha"] = "standard"
@@ -37,12 +37,12 @@ class Dropout:
 
     @property
     def factor(self) -> float:
-        """What is kept is multiplied by it."""
+        """The factor of the values kept."""
         kept = 1 - self.rate
         return 1 / kept if self.kind == "standard" else 1 / math.sqrt(kept * (1 + self.rate * LEFT_OUT**2))
 
     def mask(self, stream: Stream, rows: int, blocks: Blocks) -> NDArray[np.bool_]:
-        """What is kept, rows × B."""
+        """The mask of the values kept, rows × B."""
         kept = np.empty((rows, blocks.columns), bool)
 
         def draw(block: slice) -> None:

@@ -46,13 +46,13 @@ layer runs on does not depend on the dtype.
 """
 
 FLOPS_PER_RESPONSE = 500
-"""A value, a slope and its share of the figures of a layer, for each element (measured: 10 ns)."""
+"""Operations for a value, a slope and their part in the figures, for each element (measured: 10 ns)."""
 
 FLOPS_PER_DEFERRAL = 10_000_000
-"""What deferring a layer's weights costs whatever its size: small factorisations (measured: 0.2 ms)."""
+"""The fixed cost of deferring a layer's weights: small factorisations (measured: 0.2 ms)."""
 
 _REPEATED = 1.5
-"""The factor of work where the forward pass, nearly half of it, is run twice."""
+"""The factor of work if the forward pass, nearly half of it, is run twice."""
 
 WORKING_ARRAYS = 6
 """Arrays of one layer's pre-activations that exist at the same time beside the tape."""
@@ -79,7 +79,7 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
     """
     if engine not in ("auto", "dense", "deferred"):
         raise UnknownName("engine", engine, ("auto", "dense", "deferred"), loc=("engine",))
-    weighed = list(zip(_laws(network), network.maps, network.asked(batch), strict=True))
+    weighed = list(zip(_laws(network), network.maps, network.columns(batch), strict=True))
     choices = {each: _choice(network, *each, engine) for each in set(weighed)}
     return tuple(choices[each] for each in weighed)
 
@@ -101,7 +101,7 @@ def _choice(network: Network, laws: tuple[Weights, ...], layer: Layer, batch: in
             loc=("engine",),
         )
     if engine == "auto" and possible:
-        dense, deferred = (_asked_cost(network, laws[0], layer, batch, kind).work for kind in _KINDS)
+        dense, deferred = (_use_cost(network, laws[0], layer, batch, kind).work for kind in _KINDS)
         return "deferred" if deferred < dense else "dense"
     return "dense" if engine == "auto" else engine
 
@@ -207,7 +207,7 @@ def _map_cost(weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
     return Cost(products * batch**2 + FLOPS_PER_DEFERRAL, (rows + fan_in) * batch, (rows + fan_in) * batch)
 
 
-def _asked_cost(network: Network, weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
+def _use_cost(network: Network, weights: Weights, layer: Layer, batch: int, kind: Kind) -> Cost:
     """The cost of a linear map in one layer, block or step."""
     if network.tied:
         return _tied_cost(network, layer, batch, kind)
@@ -247,13 +247,13 @@ def _tied_cost(network: Network, layer: Layer, batch: int, kind: Kind) -> Cost:
 def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> Cost:
     """One network whose numbers take ``itemsize`` bytes, with ``tape`` bytes kept for the backward pass."""
     length = segment_length(network, batch, kinds, itemsize, tape)
-    shapes = Counter(_questions(network, batch, kinds))
-    maps = {shape: _asked_cost(network, *shape) for shape in shapes}
+    shapes = Counter(_map_uses(network, batch, kinds))
+    maps = {shape: _use_cost(network, *shape) for shape in shapes}
     flops = sum(
         count * (maps[shape].flops + _shared_flops(network, *shape[1:])) for shape, count in shapes.items()
     )
     draws = sum(count * maps[shape].draws for shape, count in shapes.items())
-    if network.block is not None:  # what was counted is one block's
+    if network.block is not None:  # so far one block was counted
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
         flops, draws = network.depth * (flops + load.flops), network.depth * draws
     repeated = 1.0 if length == network.depth else _REPEATED
@@ -266,8 +266,8 @@ def cost(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, t
     return Cost(repeated * flops, repeated * draws, itemsize * numbers)
 
 
-class _Question(NamedTuple):
-    """A map, how many columns it is applied to, and what applies it."""
+class _MapUse(NamedTuple):
+    """A linear map, how many columns it is applied to, and by which engine."""
 
     weights: Weights
     layer: Layer
@@ -275,11 +275,11 @@ class _Question(NamedTuple):
     kind: Kind
 
 
-def _questions(network: Network, batch: int, kinds: tuple[Kind, ...]) -> list[_Question]:
-    """What each map is asked, by the law that costs most."""
+def _map_uses(network: Network, batch: int, kinds: tuple[Kind, ...]) -> list[_MapUse]:
+    """How each map is used; where layers differ, with the weights that cost most."""
     laws = [max(each, key=_orthogonal_weights) for each in _laws(network)]
-    asked = zip(laws, network.maps, network.asked(batch), kinds, strict=True)
-    return [_Question(*each) for each in asked]
+    uses = zip(laws, network.maps, network.columns(batch), kinds, strict=True)
+    return [_MapUse(*each) for each in uses]
 
 
 def _orthogonal_weights(weights: Weights) -> bool:
@@ -287,12 +287,12 @@ def _orthogonal_weights(weights: Weights) -> bool:
 
 
 def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsize: int, tape: float) -> int:
-    """How many layers to keep at a time: all, or the most that fit ``tape`` bytes, or the most frugal number.
+    """How many layers to keep at a time: all, or the most that fit ``tape`` bytes, or what needs the least.
 
-    Only every so many layers' inputs are kept then, and each stretch of layers is recomputed, from the same
+    If not all are kept, only the input of each stretch of layers is. The stretch is recomputed, from the same
     random numbers, when the backward pass reaches it (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
-    # All products of deferred maps are kept anyway, and computed again they are rounded differently.
+    # Deferred maps keep all their products anyway, and recomputed products would be rounded differently.
     if network.tied and ("deferred" in kinds or network.both_ways):
         return network.depth
     kept, between = _tape_sizes(network, batch, kinds)
@@ -303,13 +303,13 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
 
 
 def _tape_sizes(network: Network, batch: int, kinds: tuple[Kind, ...]) -> tuple[float, float]:
-    """Numbers kept of the largest layer, or of a block, and between two stretches of them."""
+    """Numbers kept for the largest layer, or for a block, and between two stretches of layers."""
     between = float(network.state * batch)
-    maps = _questions(network, batch, kinds)
+    maps = _map_uses(network, batch, kinds)
     if network.block is not None:
         load = network.block.load(network.sizes[-1], batch, network.units.pieces)
-        asked = sum(_asked_cost(network, *each).bytes for each in maps)
-        return load.kept + asked, between
+        mapped = sum(_use_cost(network, *each).bytes for each in maps)
+        return load.kept + mapped, between
     responses = 2 if network.normalisation else 1
     kept = max(_map_cost(*each).bytes + responses * each.layer.rows * each.columns for each in set(maps))
     return float(kept), between

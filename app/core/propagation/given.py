@@ -16,7 +16,7 @@ Array: TypeAlias = NDArray[Any]
 
 @runtime_checkable
 class Tensor(Protocol):
-    """A tensor that a file declares: its values are made when they are read."""
+    """A tensor that a file declares; its values are read on demand."""
 
     @property
     def name(self) -> str:
@@ -32,12 +32,12 @@ class Tensor(Protocol):
 
     @property
     def read(self) -> Any:
-        """Gives the values in float64."""
+        """The values in float64."""
 
 
 @dataclass(frozen=True, eq=False)
 class StateDict:
-    """A file's tensors, none of them made yet; ``most`` is how many numbers may be."""
+    """A file's tensors, none of them read yet; ``most`` is the limit on their numbers."""
 
     tensors: Sequence[Tensor]
     most: int
@@ -54,7 +54,7 @@ PLAIN = Affine(None, None)
 
 
 class Taken(NamedTuple):
-    """A tensor of each block: its name, with ``*`` for the block's number, and what it was taken for."""
+    """A tensor of each block: its name, with ``*`` for the block's number, and the part it was taken for."""
 
     tensor: str
     part: str
@@ -64,7 +64,7 @@ class Taken(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where blocks' weights come from: the module with such names, and what became of each tensor."""
+    """Where blocks' weights come from: the module with such names, and which tensors were used for what."""
 
     module: str
     taken: tuple[Taken, ...]

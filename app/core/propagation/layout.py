@@ -35,15 +35,15 @@ class Layout:
 
     Attributes:
         module: what it is called.
-        entries: its tensors; the first is a matrix by which a block is known.
-        refused: names that say that this is another module, and the reason why it is not taken.
+        entries: its tensors; the first is the matrix that identifies a block.
+        refused: names that show that this is another module, each with the reason for refusing it.
         ignored: names of buffers, which hold no weights.
-        axes: how many axes the first entry may have, where its name alone says too little.
+        axes: how many axes the first entry may have, where its name alone is ambiguous.
         either_way: matrices may be inputs × outputs; the first, which is not square, tells.
         counted: blocks are numbered one by one, so that a number left out is a block left out.
-        together: tensors of which all are there or none.
-        either: groups of tensors of which one is there as a whole, and of the others nothing.
-        complete: tensors of one axis that belong to no block are refused, because they might stand between.
+        together: tensors that are all present or all absent.
+        either: groups of tensors of which exactly one is present, as a whole.
+        complete: tensors of one axis that belong to no block are refused: they may be applied between blocks.
     """
 
     module: str

@@ -121,7 +121,7 @@ class Network:
         """The shapes that an engine is chosen for: each layer's, or those of one block's matrices."""
         return self.layers if self.block is None else tuple(each.layer for each in self.matrices)
 
-    def asked(self, batch: int) -> tuple[int, ...]:
+    def columns(self, batch: int) -> tuple[int, ...]:
         """How many columns each of `maps` is applied to, for so many inputs."""
         if self.block is None:
             return (batch,) * self.depth

@@ -45,7 +45,7 @@ class Normalisation:
         scaled = self._forward(z, EPSILON, blocks)
         if np.isfinite(scaled.inverse).all() and scaled.inverse.all():
             return scaled
-        # Squares over- or underflowed where z itself did not.
+        # The squares over- or underflowed, z itself did not.
         exponent = math.frexp(largest(z))[1]
         values, inverse = self._forward(np.ldexp(z, -exponent), math.ldexp(EPSILON, -2 * exponent), blocks)
         return Normalised(values, np.ldexp(inverse, -exponent))

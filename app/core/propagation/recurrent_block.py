@@ -42,11 +42,11 @@ _KEPT: dict[Cell, int] = {"rnn": 2, "lstm": 14, "gru": 11}
 """Arrays of width × batch that a step keeps for the backward pass, besides what its linear maps keep."""
 
 _FLOPS: dict[Cell, float] = {"rnn": 0.0, "lstm": 1000.0, "gru": 600.0}
-"""What the gates take, for each element of h."""
+"""The cost of the gates, for each element of h."""
 
 
 LAYERS = 100
-"""Most layers one over the other."""
+"""The most stacked layers."""
 
 _REFUSED = {"weight_hr_l0": "the states are projected (proj_size), and a block's are not"}
 
@@ -71,7 +71,7 @@ class RecurrentBlock:
 
     @property
     def states(self) -> int:
-        """How many times the width each layer hands from time to time: h, and c of an lstm."""
+        """The size of the state that a layer passes on, in widths: h, and c of an lstm."""
         return 2 if self.cell == "lstm" else 1
 
     @property
@@ -81,7 +81,7 @@ class RecurrentBlock:
 
     @property
     def cells(self) -> int:
-        """Of all layers."""
+        """The cells of all layers."""
         return self.layers * self.directions
 
     def inputs(self, width: int) -> int:
@@ -103,8 +103,8 @@ class RecurrentBlock:
             for side, features in (("h", width), ("i", below if layer else self.inputs(width)))
         )
 
-    def said_by(self, names: Iterable[str]) -> Self:
-        """As `block.Block.said_by`: as many layers as there are, none of them left out, and directions."""
+    def infer_from_names(self, names: Iterable[str]) -> Self:
+        """As `block.Block.infer_from_names`: the numbers of layers, none left out, and of directions."""
         matches = [re.search(r"(?:^|\.)weight_hh_l([0-9]{1,9})(_reverse)?$", name) for name in names]
         found = {int(each[1]) for each in matches if each}
         if found - set(range(len(found))):

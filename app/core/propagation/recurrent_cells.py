@@ -1,7 +1,7 @@
 """Recurrent cells, from the outputs of their linear maps to the next state, and the backward pass.
 
-``asked`` is W_h h and ``given`` W_i x + b, gates · N × B each. ``backward`` gives dL/d(asked), dL/d(given),
-and the part of the previous state's gradient that bypasses the linear maps.
+``from_hidden`` is W_h h and ``from_input`` W_i x + b, gates · N × B each. ``backward`` gives the
+gradients of both, and the part of the previous state's gradient that bypasses the linear maps.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from app.core.propagation.recurrent_block import Cell
 class RecurrentCell(Protocol):
     """One time step; called once forward, once back."""
 
-    def forward(self, state: Array, asked: Array, given: Array) -> Array:
+    def forward(self, state: Array, from_hidden: Array, from_input: Array) -> Array:
         """The next state."""
 
     def backward(self, gradient: Array) -> tuple[Array, Array, Array | None]:
-        """From that of the next state: dL/d(asked), dL/d(given), and the bypassing part, states · N × B."""
+        """The gradients of ``from_hidden`` and ``from_input``, and the bypassing part, states · N × B."""
 
 
 class Plain:
-    """h′ = φ(asked + given)."""
+    """h′ = φ(from_hidden + from_input)."""
 
     def __init__(self, activation: Part) -> None:
         self._activation = activation
 
-    def forward(self, state: Array, asked: Array, given: Array) -> Array:  # noqa: ARG002
+    def forward(self, state: Array, from_hidden: Array, from_input: Array) -> Array:  # noqa: ARG002
         """As `RecurrentCell.forward`."""
-        return self._activation.forward(asked + given)
+        return self._activation.forward(from_hidden + from_input)
 
     def backward(self, gradient: Array) -> tuple[Array, Array, None]:
         """As `RecurrentCell.backward`."""
@@ -52,55 +52,59 @@ class LongShortTerm:
         self._candidate = candidate
         self._output = output
 
-    def forward(self, state: Array, asked: Array, given: Array) -> Array:
+    def forward(self, state: Array, from_hidden: Array, from_input: Array) -> Array:
         """As `RecurrentCell.forward`."""
-        taken, kept, new, shown = np.split(asked + given, 4)
-        self._cell = state[len(taken) :]
-        self._taken, self._kept, self._shown = Gate(taken), Gate(kept), Gate(shown)
+        input_gate, forget_gate, new, output_gate = np.split(from_hidden + from_input, 4)
+        self._cell = state[len(input_gate) :]
+        self._input_gate, self._forget_gate, self._output_gate = (
+            Gate(input_gate),
+            Gate(forget_gate),
+            Gate(output_gate),
+        )
         self._new = self._candidate.forward(new)
-        cell = self._kept.value * self._cell + self._taken.value * self._new
-        self._seen = self._output.forward(cell)
-        return np.concatenate([self._shown.value * self._seen, cell])
+        cell = self._forget_gate.value * self._cell + self._input_gate.value * self._new
+        self._activated_cell = self._output.forward(cell)
+        return np.concatenate([self._output_gate.value * self._activated_cell, cell])
 
     def backward(self, gradient: Array) -> tuple[Array, Array, Array]:
         """As `RecurrentCell.backward`."""
         output, cell = np.split(gradient, 2)
-        self.cell_gradient = cell = cell + self._output.backward(output * self._shown.value)
+        self.cell_gradient = cell = cell + self._output.backward(output * self._output_gate.value)
         delta = np.concatenate(
             [
-                self._taken.backward(cell * self._new),
-                self._kept.backward(cell * self._cell),
-                self._candidate.backward(cell * self._taken.value),
-                self._shown.backward(output * self._seen),
+                self._input_gate.backward(cell * self._new),
+                self._forget_gate.backward(cell * self._cell),
+                self._candidate.backward(cell * self._input_gate.value),
+                self._output_gate.backward(output * self._activated_cell),
             ]
         )
-        return delta, delta, np.concatenate([np.zeros_like(output), cell * self._kept.value])
+        return delta, delta, np.concatenate([np.zeros_like(output), cell * self._forget_gate.value])
 
 
 class Gated:
-    """h′ = (1 − z) ∘ n + z ∘ h, n = φ(given + r ∘ asked)."""
+    """h′ = (1 − z) ∘ n + z ∘ h, n = φ(from_input + r ∘ from_hidden)."""
 
     def __init__(self, candidate: Part) -> None:
         self._candidate = candidate
 
-    def forward(self, state: Array, asked: Array, given: Array) -> Array:
+    def forward(self, state: Array, from_hidden: Array, from_input: Array) -> Array:
         """As `RecurrentCell.forward`."""
         width = len(state)
-        reset, update = np.split(asked[: 2 * width] + given[: 2 * width], 2)
-        self._state, self._asked = state, asked[2 * width :].copy()
+        reset, update = np.split(from_hidden[: 2 * width] + from_input[: 2 * width], 2)
+        self._state, self._from_hidden = state, from_hidden[2 * width :].copy()
         self._reset, self._update = Gate(reset), Gate(update)
-        self._new = self._candidate.forward(given[2 * width :] + self._reset.value * self._asked)
-        return self._update.rest * self._new + self._update.value * state
+        self._new = self._candidate.forward(from_input[2 * width :] + self._reset.value * self._from_hidden)
+        return self._update.complement * self._new + self._update.value * state
 
     def backward(self, gradient: Array) -> tuple[Array, Array, Array]:
         """As `RecurrentCell.backward`."""
-        new = self._candidate.backward(gradient * self._update.rest)
+        new = self._candidate.backward(gradient * self._update.complement)
         gates = [
-            self._reset.backward(new * self._asked),
+            self._reset.backward(new * self._from_hidden),
             self._update.backward(gradient * (self._state - self._new)),
         ]
-        asked = np.concatenate([*gates, new * self._reset.value])
-        return asked, np.concatenate([*gates, new]), gradient * self._update.value
+        from_hidden = np.concatenate([*gates, new * self._reset.value])
+        return from_hidden, np.concatenate([*gates, new]), gradient * self._update.value
 
 
 class Gate:
@@ -108,11 +112,11 @@ class Gate:
 
     def __init__(self, z: Array) -> None:
         self.value: Array = sigmoid(z)
-        self.rest: Array = sigmoid(-z)
+        self.complement: Array = sigmoid(-z)
 
     def backward(self, gradient: Array) -> Array:
         """σ′(z) · δ."""
-        return gradient * self.value * self.rest
+        return gradient * self.value * self.complement
 
 
 def cell(kind: Cell, activations: list[Part]) -> RecurrentCell:

@@ -57,7 +57,7 @@ class Back(NamedTuple):
 def tied_map(
     weights: Initialiser, matrix: Matrix, kind: Kind, stream: Stream, most: int, run: Run
 ) -> LinearMap:
-    """Matrices that all steps share, one below the other, made or deferred; asked about ``most`` columns."""
+    """Matrices that all steps share, one below the other, made or deferred, for up to ``most`` columns."""
     layer = matrix.layer
     law = weights.weight_law(layer.fan_in, layer.units)
     if kind == "dense":
@@ -103,9 +103,9 @@ class Cells:
         """One step of cell ``place`` from the state before and x: what is kept of it, and the next state."""
         state, inputs = self._linear(2 * place), self._linear(2 * place + 1)
         made = cell(self._block.cell, self._activations(observed, measured=measured))
-        answers = state.forward(before[: self._width]), inputs.forward(x)
-        after = made.forward(before, *answers)
-        observed.peak = max(observed.peak, *(largest(each) for each in (*answers, after)))
+        mapped = state.forward(before[: self._width]), inputs.forward(x)
+        after = made.forward(before, *mapped)
+        observed.peak = max(observed.peak, *(largest(each) for each in (*mapped, after)))
         return Stage(state, inputs, made), after
 
     def back(self, stage: Stage, gradient: Array, *, first: bool, inside: bool) -> Back:
@@ -113,23 +113,23 @@ class Cells:
 
         ``first``: no state came before. ``inside``: x came from another cell.
         """
-        asked, given, past = stage.cell.backward(gradient)
+        from_hidden, from_input, past = stage.cell.backward(gradient)
         if inside:
-            inputs = stage.inputs.backward(given)
+            inputs = stage.inputs.backward(from_input)
         else:
-            stage.inputs.measure(given)
+            stage.inputs.measure(from_input)
             inputs = None
         if first:
-            stage.state.measure(asked)
+            stage.state.measure(from_hidden)
             return Back(None, inputs, stage.state.log10_norms | stage.inputs.log10_norms)
-        below = stage.state.backward(asked)
+        below = stage.state.backward(from_hidden)
         if past is not None:
             past[: self._width] += below
             below = past
         return Back(below, inputs, stage.state.log10_norms | stage.inputs.log10_norms)
 
     def _linear(self, place: int) -> Linear:
-        """The shared matrix number ``place``, to be asked once."""
+        """The shared matrix number ``place``, for one forward and one backward call."""
         return Linear(self._shapes[place], self._maps[place], self._offsets[place], self._run.blocks)
 
     def input(self, number: int) -> Array:

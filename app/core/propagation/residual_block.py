@@ -69,7 +69,7 @@ class ResidualBlock:
         return self.skip != 0 and self.norm in (None, "pre")
 
     def check(self, width: int) -> None:
-        """As `Block.check`: it can have any width that leaves a unit inside."""
+        """As `Block.check`: any width with at least one unit inside the branch."""
         if self.matrices == 1 and self.ratio != 1:
             raise InvalidValue("must be 1 where one matrix keeps the width", loc=("block", "ratio"))
         if not self.ratio * width >= 1:
@@ -94,8 +94,8 @@ class ResidualBlock:
             return tuple((f"norm{place}", each) for place, each in enumerate(self._sizes(width)[1:], start=1))
         return () if self.norm is None else (("norm", width),)
 
-    def said_by(self, names: Iterable[str]) -> Self:  # noqa: ARG002  they say nothing more
-        """As `Block.said_by`."""
+    def infer_from_names(self, names: Iterable[str]) -> Self:  # noqa: ARG002  names imply no option
+        """As `Block.infer_from_names`."""
         return self
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:

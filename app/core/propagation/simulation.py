@@ -99,7 +99,7 @@ def propagate(  # noqa: PLR0913  the request's own fields, all but two with a de
 
 
 def _checked_batch(network: Network, inputs: Inputs, dtype: np.dtype[Any]) -> int:
-    """How many inputs there are, once all three are known to fit each other."""
+    """How many inputs there are; checks that network, inputs and dtype fit each other."""
     if dtype not in (np.float64, np.float32):
         raise InvalidValue("must be float64 or float32", loc=("dtype",))
     if isinstance(inputs, np.ndarray):
@@ -215,7 +215,7 @@ class _Run:
         return np.ascontiguousarray(inputs, self._dtype)
 
     def _tape(self, number: int) -> Any:
-        """The layer's tape, its stretch of layers run again if it was not kept."""
+        """The layer's tape; if it was not kept, its stretch of layers is recomputed."""
         if number not in self._tapes:
             start = number // self._segment * self._segment
             h = self._checkpoints.pop(start)

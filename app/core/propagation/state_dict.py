@@ -42,21 +42,21 @@ class Adopted(NamedTuple):
     weights: GivenWeights
 
 
-def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str]) -> Adopted:
+def adopted(block: AnyBlock, given: StateDict, pieces: int, stated: Collection[str]) -> Adopted:
     """The block and its weights, for an activation of ``pieces`` pre-activations a unit.
 
     Args:
         block: the requested block; options that follow from the weights are taken from them.
         given: the tensors.
         pieces: pre-activations a unit.
-        said: the options that the caller gave, which must agree with the weights.
+        stated: the options that the caller stated, which must agree with the weights.
 
     Raises:
-        InvalidValue: tensors that are missing, given twice, of another shape or not finite, or no such block.
-        LimitExceeded: more numbers than may be.
+        InvalidValue: tensors that are missing, given twice, of a wrong shape or not finite, or no such block.
+        LimitExceeded: more numbers than allowed.
     """
-    asked = block
-    block = block.said_by(each.name for each in given.tensors)
+    requested = block
+    block = block.infer_from_names(each.name for each in given.tensors)
     layout = _layout(block, given.tensors)
     blocks, rest = _blocks(layout, given.tensors)
     if isinstance(block, RecurrentBlock) and len(blocks) > 1:
@@ -73,7 +73,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
         if entry.kind == "weight"
     }
     fitted, width = block.fitted(shapes, pieces)
-    _check_said(asked, fitted, said)
+    _check_stated(requested, fitted, stated)
     features = dict(fitted.norms(width))
     _check_required(blocks[0], (each for each in required if each.part in features))
     expected = _expected(fitted, width, pieces, blocks[0], transposed=transposed)
@@ -89,7 +89,7 @@ def adopted(block: AnyBlock, given: StateDict, pieces: int, said: Collection[str
 
 
 def _layout(block: AnyBlock, tensors: Sequence[Tensor]) -> Layout:
-    """The module whose names these are."""
+    """The module that these names belong to."""
     for layout in block.layouts:
         for name, reason in layout.refused.items():
             if any(_ends(each.name, name) for each in tensors):
@@ -109,7 +109,7 @@ def _names(layout: Layout) -> str:
 
 
 def _anchor(layout: Layout, tensor: Tensor) -> bool:
-    """Whether this is the matrix by which a block is known."""
+    """Whether this is the matrix that identifies a block."""
     fits = not layout.axes or len(tensor.shape) in layout.axes
     return fits and any(_ends(tensor.name, each) for each in layout.entries[0].names)
 
@@ -124,7 +124,7 @@ def _prefix(name: str, suffix: str) -> str:
 
 
 def _blocks(layout: Layout, tensors: Sequence[Tensor]) -> tuple[list[Parts], list[Tensor]]:
-    """The tensors of each block in order, and those of none."""
+    """The tensors of each block in order, and those that belong to no block."""
     prefixes = {
         _prefix(tensor.name, next(each for each in layout.entries[0].names if _ends(tensor.name, each)))
         for tensor in tensors
@@ -226,10 +226,10 @@ def _is_transposed(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2 and tensor.shape[0] < tensor.shape[1]
 
 
-def _check_said(asked: AnyBlock, fitted: AnyBlock, said: Collection[str]) -> None:
-    """Raises `InvalidValue` where an option was given that the weights have otherwise."""
-    for name in (each.name for each in fields(asked) if each.name in said):
-        here, there = getattr(asked, name), getattr(fitted, name)
+def _check_stated(requested: AnyBlock, fitted: AnyBlock, stated: Collection[str]) -> None:
+    """Raises `InvalidValue` where the weights contradict an option that the caller stated."""
+    for name in (each.name for each in fields(requested) if each.name in stated):
+        here, there = getattr(requested, name), getattr(fitted, name)
         if here is not there and here != there:
             raise InvalidValue(f"the weights have {there!r} here", loc=("block", name))
 
@@ -258,7 +258,7 @@ def _expected(
 
 
 def _row_counts(shapes: Iterable[Matrix], parts: Iterable[Entry]) -> dict[str, int]:
-    """The rows of each part that tensors are for: of a matrix of several names all, or each name's own."""
+    """How many rows each part has: all rows of a matrix with several names, or those of one name."""
     named = {name for entry in parts for name in (entry.part, *entry.below)}
     own = [(each.layer.rows, [name for name in each.names if name in named]) for each in shapes]
     return {name: rows // len(names) for rows, names in own for name in names}
@@ -308,7 +308,7 @@ def _read(
 
 
 def _stacked(values: Mapping[tuple[str, str], Array], matrix: Matrix, kind: str) -> Array | None:
-    """What the names of one matrix have, one below the other; None where they have nothing."""
+    """The values of a matrix's names, one below the other; None where there are none."""
     found = [values[name, kind] for name in matrix.names if (name, kind) in values]
     if len(found) < 2:
         return np.ascontiguousarray(found[0]) if found else None

@@ -25,7 +25,7 @@ class Stream:
     path: tuple[int, ...] = ()
 
     def at(self, *steps: int) -> Stream:
-        """The stream ``steps`` further down; independent of every other."""
+        """The stream at this path below this one, independent of all others."""
         return Stream(self.seed, self.path + steps)
 
     def generator(self) -> np.random.Generator:

@@ -29,16 +29,16 @@ CANCELLED_SINGLE = 1e-3
 """Part of ‖L‖ ‖R‖ below which ‖L Rᵀ‖ keeps fewer than about four digits of float32's products."""
 
 _NEAR = 30
-"""Exponent of a size that is near one: products and squares of such are in the range of float32."""
+"""Exponent up to which a size is near one: products and squares of such sizes fit float32's range."""
 
 _LEADING = 1e-4
-"""Squared distance of a unit column from the pivots before it, down to which it joins them."""
+"""The least squared distance from the pivots before it at which a unit column becomes a pivot."""
 
 _SAFE = {np.float64: 1e250, np.float32: 1e50}
-"""Sums of squares, and their reciprocals, up to which values are far from the ends of their range."""
+"""Sums of squares up to this, and down to its reciprocal, are far from the ends of the values' range."""
 
 _EXTREME = 1000
-"""Largest exponent of a scale, so that its reciprocal is a float too."""
+"""The largest exponent of a scale whose reciprocal is representable too."""
 
 
 class Batch:
@@ -107,7 +107,7 @@ class Basis(NamedTuple):
 def excess(square: float, values: Array) -> int:
     """The power of two by which ``values`` are too large, or too small, for sums and squares.
 
-    ``square`` is the sum of theirs; far from the ends of the values' own range the answer is 0.
+    ``square`` is the sum of their squares; far from the ends of the range the result is 0.
     """
     reach = _SAFE[values.dtype.type]
     if 1 / reach < square < reach or not values.any():
@@ -116,7 +116,7 @@ def excess(square: float, values: Array) -> int:
 
 
 def largest(values: Array) -> float:
-    """max |values|; NaN where one is NaN."""
+    """max |values|; NaN if one is NaN."""
     return float(np.maximum(values.max(initial=0), -values.min(initial=0)))
 
 
@@ -140,7 +140,7 @@ def squares(values: Array, blocks: Blocks) -> float:
 def product_norm(left: Batch, right: Batch) -> float:
     """‖L Rᵀ‖, Frobenius, of L / scale and R / scale, by the Gram matrices or by the product itself.
 
-    The product where that is less work, and not both of the Gram matrices are there.
+    By the product where that is less work and a Gram matrix is missing.
     """
     (rows, columns), fan_in = left.values.shape, len(right.values)
     by_gram = (left.has_gram and right.has_gram) or rows * fan_in >= (rows + fan_in) * columns
@@ -148,7 +148,7 @@ def product_norm(left: Batch, right: Batch) -> float:
 
 
 def _norm_by_product(left: Batch, right: Batch) -> float:
-    """The product, made some rows at a time, in float64 where so much cancels that float32 would show."""
+    """By the product, some rows at a time; in float64 where cancellation would lose float32's digits."""
     (a, a_exponent), (b, b_exponent) = _near_one(left), _near_one(right)
     norm = _product_norm(a, b, left.blocks)
     if a.dtype != np.float64:
@@ -218,7 +218,7 @@ def orthonormal(batch: Batch) -> Basis:
 def root(gram: Array) -> Array:
     """K, r × B, with KᵀK = gram, r the numerical rank.
 
-    What rounding made of an eigenvalue zero is left out: its root, 1e-8 of the largest, would count.
+    Eigenvalues that are 0 up to rounding are left out: their roots, 1e-8 of the largest, would matter.
     """
     size = np.sqrt(gram.diagonal())
     live = size > 0
@@ -231,7 +231,7 @@ def root(gram: Array) -> Array:
 
 
 def _narrow_root(correlation: Array) -> Array:
-    """The same for a correlation matrix: Cholesky's factor, or the eigenvectors that are not rounding."""
+    """The same for a correlation matrix: Cholesky's factor, or the eigenvectors of nonzero eigenvalues."""
     noise = len(correlation) * 2.0**-48
     try:
         factor = np.linalg.cholesky(correlation).T
@@ -250,7 +250,7 @@ def _gram(values: Array, blocks: Blocks) -> Array:
         part = values[block].astype(np.float64, copy=False)
         return part.T @ part
 
-    # Then they are scaled. Some processors' kernels subtract infinities on the way.
+    # Then the values are scaled. On some processors the product subtracts infinities.
     with np.errstate(over="ignore", invalid="ignore"):
         return total(blocks.each(values.shape[0], product))
 

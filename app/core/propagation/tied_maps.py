@@ -38,53 +38,53 @@ class TiedGaussian:
 
     def forward(self, h: Batch) -> Array:
         """W h, fan_out × B."""
-        return self._asked(self._right, self._left, h)
+        return self._product(self._right, self._left, h)
 
     def backward(self, delta: Batch) -> Array:
         """Wᵀ δ, fan_in × B."""
-        return self._asked(self._left, self._right, delta)
+        return self._product(self._left, self._right, delta)
 
-    def _asked(self, side: Known, other: Known, question: Batch) -> Array:
-        size = np.sqrt(question.gram.diagonal())
-        unit = question.scaled / np.where(size > 0, size, 1).astype(question.values.dtype)
-        fresh = side.beyond(unit, question.blocks)
+    def _product(self, side: Known, other: Known, inputs: Batch) -> Array:
+        size = np.sqrt(inputs.gram.diagonal())
+        unit = inputs.scaled / np.where(size > 0, size, 1).astype(inputs.values.dtype)
+        fresh = side.new_directions(unit, inputs.blocks)
         if fresh.shape[1]:
-            answers = side.drawn(fresh.shape[1], self._std, question.blocks)
+            products = side.draw_products(fresh.shape[1], self._std, inputs.blocks)
             # Along the other side's directions the products with the transpose are known already.
-            along = other.answered(fresh, question.blocks) - other.along(answers, question.blocks)
-            other.add_directions(answers, along, question.blocks)
-            side.learn(fresh, answers)
-        return question.restored(side.answer(side.along(unit, question.blocks) * size, question.blocks))
+            along = other.products_along(fresh, inputs.blocks) - other.along(products, inputs.blocks)
+            other.add_directions(products, along, inputs.blocks)
+            side.append(fresh, products)
+        return inputs.restored(side.product(side.along(unit, inputs.blocks) * size, inputs.blocks))
 
 
 class Known:
-    """Orthonormal directions to which a matrix was applied from one side, and the products.
+    """Orthonormal directions Q to which a matrix was applied from one side, and the products Y.
 
-    Row by row in arrays that have room for all, so that those known so far are one block.
+    Both are stored row by row in arrays with room for all, so that those known so far are one block.
     """
 
     def __init__(
-        self, size: int, answers: int, most: int, stream: Stream, dtype: np.dtype[np.floating]
+        self, size: int, products: int, most: int, stream: Stream, dtype: np.dtype[np.floating]
     ) -> None:
-        self._shape = min(most, size), size, answers
+        self._shape = min(most, size), size, products
         self._dtype = dtype
         self._directions = np.empty((0, size), dtype)
-        self._answers = np.empty((0, answers), dtype)
+        self._products = np.empty((0, products), dtype)
         self._stream = stream
         self._count = 0
-        self._questions = 0
+        self._draws = 0
 
     def along(self, columns: Array, blocks: Blocks) -> Array:
         """Qᵀ · columns, in float64."""
         return cross(self._directions[: self._count].T, columns, blocks)
 
-    def answered(self, columns: Array, blocks: Blocks) -> Array:
-        """(answers)ᵀ · columns, in float64."""
-        return cross(self._answers[: self._count].T, columns, blocks)
+    def products_along(self, columns: Array, blocks: Blocks) -> Array:
+        """Yᵀ · columns, in float64."""
+        return cross(self._products[: self._count].T, columns, blocks)
 
-    def answer(self, along: Array, blocks: Blocks) -> Array:
-        """The answer to a question with these components."""
-        return times(self._answers[: self._count].T, along, blocks)
+    def product(self, along: Array, blocks: Blocks) -> Array:
+        """The product with the vectors that have these components along Q."""
+        return times(self._products[: self._count].T, along, blocks)
 
     def add_directions(self, columns: Array, along: Array, blocks: Blocks) -> None:
         """Adds Q · along to ``columns``, in place."""
@@ -96,8 +96,8 @@ class Known:
         if self._count:
             blocks.each(len(columns), add)
 
-    def beyond(self, unit: Array, blocks: Blocks) -> Array:
-        """Orthonormal columns, orthogonal to all directions, that span the rest of columns of length one."""
+    def new_directions(self, unit: Array, blocks: Blocks) -> Array:
+        """Orthonormal columns, orthogonal to Q, that span what is left of the unit columns outside Q."""
         rest = unit.copy()
         self.add_directions(rest, -self.along(rest, blocks), blocks)
         live = np.linalg.norm(rest, axis=0) > indistinct(unit.dtype)
@@ -105,27 +105,25 @@ class Known:
         if not live.any() or not room:
             return rest[:, :0]
         fresh = _orthonormalised(np.ascontiguousarray(rest[:, live]), blocks)
-        # What rounding left along the directions counts where little is new: again.
+        # Where little is new, the rounding error along Q matters: it is removed once more.
         self.add_directions(fresh, -self.along(fresh, blocks), blocks)
         return _orthonormalised(fresh, blocks)[:, :room]
 
-    def drawn(self, columns: int, std: float, blocks: Blocks) -> Array:
-        """Independent N(0, σ²), a row each for an answer's entry, for the next question."""
-        address = self._stream.at(self._questions)
-        self._questions += 1
+    def draw_products(self, columns: int, std: float, blocks: Blocks) -> Array:
+        """Independent N(0, σ²) for the products with that many new directions, one per column."""
+        address = self._stream.at(self._draws)
+        self._draws += 1
         values = address.normals(self._shape[2], Blocks(columns, blocks.map_blocks), self._dtype)
         values *= std
         return values
 
-    def learn(self, directions: Array, answers: Array) -> None:
-        """That these directions, orthogonal to all others, have these answers."""
+    def append(self, directions: Array, products: Array) -> None:
+        """Adds directions, orthogonal to all others, with their products."""
         if not self._count:
-            room, size, answered = self._shape
-            self._directions, self._answers = (
-                np.empty((room, each), self._dtype) for each in (size, answered)
-            )
+            room, size, image = self._shape
+            self._directions, self._products = (np.empty((room, each), self._dtype) for each in (size, image))
         new = slice(self._count, self._count + directions.shape[1])
-        self._directions[new], self._answers[new] = directions.T, answers.T
+        self._directions[new], self._products[new] = directions.T, products.T
         self._count = new.stop
 
 

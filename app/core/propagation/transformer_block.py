@@ -6,8 +6,8 @@
 
 With ``cross_attention`` there is a third branch between these two, h + branch · att(n(h), m): its queries are
 those of the tokens, its keys and values W_K m, W_V m of another sequence, the memory m, all of which every
-token sees (`torch.nn.TransformerDecoderLayer`). Without a memory of its own it is the network's inputs. It is
-what it is: what the loss says of m goes to no figure.
+token sees (`torch.nn.TransformerDecoderLayer`). Without a memory of its own it is the network's inputs. m is
+constant: its gradient enters no figure.
 
 att(u): queries, keys and values of each head are d/heads rows of W_Q u, W_K u, W_V u; token i takes Σⱼ pᵢⱼ vⱼ
 with p the softmax over the keys of qᵢ·kⱼ / √(d/heads), keys after i left out where it is causal; W_O on top.
@@ -46,7 +46,7 @@ _SECOND = (
     ".crossattention.c_attn.weight",
     ".crossattention.q_attn.weight",
 )
-"""Ends of names that say that there is a second attention."""
+"""Suffixes of names that show that there is a second attention."""
 
 _ENDS = (*linear(_OUTPUT, "self_attn.out_proj"), *linear(_INNER, "linear1"), *linear(_OUTER, "linear2"))
 _ATTENTION = (
@@ -126,7 +126,7 @@ _FLOPS_PER_SCORE = 60
 class TransformerBlock:
     """``heads`` that divide the width; the factor of all branches; ``memory`` is tokens × ``memory_width``.
 
-    That is None for the width; weights may have another (kdim and vdim of `torch.nn.MultiheadAttention`).
+    None means the block's width; weights may have another (kdim and vdim of `torch.nn.MultiheadAttention`).
     """
 
     heads: int = 8
@@ -191,12 +191,12 @@ class TransformerBlock:
             () if self.norm is None else tuple((f"norm{place + 1}", width) for place in range(self._branches))
         )
 
-    def said_by(self, names: Iterable[str]) -> Self:
-        """As `Block.said_by`: whether there is a second attention."""
+    def infer_from_names(self, names: Iterable[str]) -> Self:
+        """As `Block.infer_from_names`: whether there is a second attention."""
         return replace(self, cross_attention=any(f".{each}".endswith(_SECOND) for each in names))
 
     def fitted(self, shapes: Mapping[str, Shape], pieces: int) -> tuple[Self, int]:
-        """As `Block.fitted`: the ratio is the weights'."""
+        """As `Block.fitted`: the weights determine the ratio."""
         if len(shapes[_QUERY]) != 2 or shapes[_QUERY][0] != 3 * shapes[_QUERY][1]:
             refuse("queries, keys and values are one matrix of the width, and three times as many outputs")
         width, hidden = shapes[_QUERY][1], shapes[_INNER][0] if shapes[_INNER] else 0
@@ -233,7 +233,7 @@ class TransformerBlock:
         if self.cross_attention:
             other = Attention(self.heads, False, workshop, _CROSS_ENTROPY)
             queries = workshop.linear(_CROSS_QUERY)
-            cross = CrossAttention(queries, workshop.remembered(_CROSS_KEY, self.memory), other)
+            cross = CrossAttention(queries, workshop.memory_map(_CROSS_KEY, self.memory), other)
             inside.append(Chain([cross, workshop.linear(_CROSS_OUTPUT)]))
         mlp = Chain(
             [

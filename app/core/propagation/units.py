@@ -46,7 +46,7 @@ class Units:
         self.pieces = _pieces(call)
         entry = call.activation
         largest = entry.number(entry.largest_slope, {**entry.defaults, **call.scalars})
-        # No |φ′| is below 0: a function that saturates on no side is never counted.
+        # As no |φ′| is below 0, a function that saturates on no side never counts as saturated.
         self._faint = SATURATED * (largest if 0 < largest < math.inf else 1.0) if entry.saturates else 0.0
         self._flat = has_flat_piece(call)
         self._side = {frozenset({"negative"}): -1.0, frozenset({"positive"}): 1.0}.get(entry.saturates, 0.0)
@@ -151,7 +151,7 @@ def is_of_units(call: Call) -> bool:
 
 
 def _shortest(call: Call) -> int | None:
-    """The length of the shortest row that becomes one output."""
+    """The length of the shortest row that the function maps to one output."""
     activation = call.activation
     if not isinstance(activation, Rowwise):
         return 1
