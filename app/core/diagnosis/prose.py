@@ -146,8 +146,8 @@ def summary(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> 
     sentences += _reasons(experiment, verdict, theory)
     depth = len(verdict.figures.layers)
     if verdict.usable_depth < depth:
-        said = _USABLE_STEPS if network.tied else _USABLE
-        sentences.append(_filled(said, nouns(network), usable=verdict.usable_depth, depth=depth))
+        template = _USABLE_STEPS if network.tied else _USABLE
+        sentences.append(_filled(template, nouns(network), usable=verdict.usable_depth, depth=depth))
     return Text(*(" ".join(each) for each in zip(*sentences, strict=True)))
 
 
@@ -165,26 +165,26 @@ def nouns(network: Network) -> Nouns:
 
 def sentence(finding: Finding, verdict: Verdict, network: Network) -> Text:
     """One finding, as a sentence."""
-    evidence, said = finding.evidence, partial(_filled, nouns=nouns(network), layer=finding.layer)
+    evidence, text = finding.evidence, partial(_filled, nouns=nouns(network), layer=finding.layer)
     match finding.state:
         case _ if BORDER in evidence:
             assert verdict.division is not None
             return _basins(verdict.division)
         case "vanishing" if DEPTH_OVER_WIDTH in evidence:
-            return said(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
+            return text(_NARROW, sum=evidence[DEPTH_OVER_WIDTH])
         case "vanishing":
-            return said(_VANISHING, decades=-evidence["gradient_log10_ratio"])
+            return text(_VANISHING, decades=-evidence["gradient_log10_ratio"])
         case "exploding":
-            return _explosion(finding, said)
+            return _explosion(finding, text)
         case "saturated":
-            return said(_SATURATED, percent=100 * evidence["saturated_fraction"])
+            return text(_SATURATED, percent=100 * evidence["saturated_fraction"])
         case "dying":
-            return said(_DYING, percent=100 * evidence["dead_fraction"])
+            return text(_DYING, percent=100 * evidence["dead_fraction"])
         case "collapsed":
-            return said(_COLLAPSED)
+            return text(_COLLAPSED)
         case "dead":
             figures = verdict.figures
-            return said(_DEAD, dead=figures.dead, networks=figures.networks)
+            return text(_DEAD, dead=figures.dead, networks=figures.networks)
 
 
 def _basins(division: Division) -> Text:
@@ -222,23 +222,23 @@ def _polite(stem: str) -> str:
     return f"{stem.removesuffix('지')}집니다"
 
 
-def _explosion(finding: Finding, said: Callable[..., Text]) -> Text:
+def _explosion(finding: Finding, text: Callable[..., Text]) -> Text:
     evidence = finding.evidence
     if UNDEFINED_AT in evidence:
-        return said(_UNDEFINED, x=evidence[UNDEFINED_AT])
+        return text(_UNDEFINED, x=evidence[UNDEFINED_AT])
     if finding.layer is not None:
-        return said(_OVERFLOW)
+        return text(_OVERFLOW)
     if "signal_log10_ratio" in evidence:
-        return said(_GROWING, decades=evidence["signal_log10_ratio"])
-    return said(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
+        return text(_GROWING, decades=evidence["signal_log10_ratio"])
+    return text(_EXPLODING, decades=evidence["weight_gradient_log10_ratio"])
 
 
-def _filled(sentences: Text, nouns: Nouns, **values: object) -> Text:
+def _filled(template: Text, nouns: Nouns, **values: object) -> Text:
     capital = nouns.part._replace(en=nouns.part.en.capitalize())
     words = ({"part": nouns.part, "Part": capital, "inputs": nouns.inputs, "size": nouns.size}).items()
     return Text(
-        sentences.en.format(**{name: each.en for name, each in words}, **values),
-        sentences.ko.format(**{name: each.ko for name, each in words}, **values),
+        template.en.format(**{name: each.en for name, each in words}, **values),
+        template.ko.format(**{name: each.ko for name, each in words}, **values),
     )
 
 

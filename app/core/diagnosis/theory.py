@@ -138,7 +138,7 @@ def dual_or_none(call: Call) -> Dual | None:
 def _theory(experiment: Experiment) -> Theory | None:
     sigmas, dual = shared_sigmas(experiment.network), dual_or_none(experiment.network.call)
     if sigmas is None:
-        return _followed(experiment)
+        return _layer_by_layer(experiment)
     if dual is None:
         return None
     inputs, layers = experiment.inputs, experiment.network.layers
@@ -196,12 +196,12 @@ def _length_map(network: Network) -> tuple[float, float, float] | None:
     return (*_second_moments(weights, network.maps[0]), kept)
 
 
-def _followed(experiment: Experiment) -> Theory | None:
+def _layer_by_layer(experiment: Experiment) -> Theory | None:
     """The theory layer by layer, for networks without a known fixed point; None where it does not apply."""
     network, block = experiment.network, experiment.network.block
     edged = isinstance(block, ConvolutionBlock) and block.has_edges
     if edged:
-        found = _edged(experiment)
+        found = _with_edges(experiment)
     else:
         found = _over_the_batch(experiment) if _normalises_batch(network) else _passage(experiment)
     if found is None:
@@ -215,7 +215,7 @@ def _followed(experiment: Experiment) -> Theory | None:
     return Theory(point, length_basins(experiment), path, gradients, ratio, math.nan, spread)
 
 
-def _edged(experiment: Experiment) -> Passage | None:
+def _with_edges(experiment: Experiment) -> Passage | None:
     """Convolutions with zeros beyond the edge, whose positions have variances of their own."""
     network, inputs, block = experiment.network, experiment.inputs, experiment.network.block
     assert isinstance(block, ConvolutionBlock)

@@ -145,12 +145,12 @@ class Medians:
         Of an lstm that of ‖dL/dc‖.
         """
         rows = np.array([each.rows for each in self.layers], np.float64)
-        return _over_the_last(self.of(self._gradient) + np.log10(rows) / 2)
+        return _relative_to_last(self.of(self._gradient) + np.log10(rows) / 2)
 
     @cached_property
     def weight_gradients(self) -> Array:
         """log10 of ‖dL/dW‖ over that of the last layer that has one; −∞ where no gradient arrives."""
-        return _over_the_last(self.of("weight_gradient_log10_norm"))
+        return _relative_to_last(self.of("weight_gradient_log10_norm"))
 
     @property
     def vanishing(self) -> float:
@@ -279,7 +279,7 @@ def _collapses(figures: Medians) -> Iterator[Finding]:
         yield Finding("collapsed", figures.collapse, {"correlation": correlation} if known else {})
 
 
-def _over_the_last(log10_norms: Array) -> Array:
+def _relative_to_last(log10_norms: Array) -> Array:
     (there,) = np.nonzero(np.isfinite(log10_norms))
     if not there.size:
         return log10_norms

@@ -81,7 +81,7 @@ class Linear:
         return self._weights.backward(batches[0] if len(batches) == 1 else _joined(gradient, batches))
 
     def measure(self, gradient: Array) -> list[Batch]:
-        """δ, each matrix's own rows, once the norms of dL/dW are taken."""
+        """Records the norms of dL/dW; returns δ cut into the rows of each matrix."""
         parts = np.split(gradient, len(self.matrix.names))
         batches = [Batch(part, self._blocks, gram_needed=self._in_need) for part in parts]
         for name, each in zip(self.matrix.names, batches, strict=True):

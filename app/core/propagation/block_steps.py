@@ -141,8 +141,8 @@ class _Workshop:
         if dropout is not None:
             stream = self._mask_stream()
             masked = partial(self._left_out, dropout, stream)
-        at_work = self._network.units_at(self.number)
-        return Activation(at_work, units, self._inside, self._measure, masked)
+        layer_units = self._network.units_at(self.number)
+        return Activation(layer_units, units, self._inside, self._measure, masked)
 
     def norm(self) -> Part:
         normalisation = self._network.normalisation or NORMALISATIONS["layer_norm"]
@@ -178,7 +178,7 @@ class _Workshop:
         return dropout.of(response, dropout.mask(stream, len(response.outputs), self._inside))
 
     def _mask_stream(self) -> Stream:
-        """A new one each time it is asked for in a block, in the same order whenever the block is built."""
+        """A new stream at each call; a block that is built again makes the same calls in the same order."""
         self._masks += 1
         return self._run.masks.at(self.number, self._masks)
 

@@ -20,13 +20,13 @@ ELEMENTS = 65_536
 """Numbers a block: enough for a matrix product and for random numbers to run at full speed."""
 
 TEMPORARY = 65_536
-"""Bytes of an array of which several are made and dropped: ten fit a core's second-level cache, and the
-allocator keeps them instead of returning each to the system."""
+"""Bytes of a temporary array: ten fit a core's second-level cache, and the allocator reuses them instead of
+returning each to the system."""
 
 
 SHARED = 262_144
-"""Numbers from which on blocks are shared among threads. Below, the hand-over costs what it saves: with 32
-inputs and 50 layers, two threads take as long as one up to 4,096 units, and four fifths of its time at
+"""Numbers from which on blocks are shared among threads. Below, starting threads costs what they save: with
+32 inputs and 50 layers, two threads take as long as one up to 4,096 units, and four fifths of its time at
 8,192."""
 
 

@@ -293,7 +293,7 @@ def segment_length(network: Network, batch: int, kinds: tuple[Kind, ...], itemsi
     random numbers, when the backward pass reaches it (Griewank and Walther 2000, doi:10.1145/347837.347846).
     """
     # Deferred maps keep all their products anyway, and recomputed products would be rounded differently.
-    if network.tied and ("deferred" in kinds or network.both_ways):
+    if network.tied and ("deferred" in kinds or network.bidirectional):
         return network.depth
     kept, between = _tape_sizes(network, batch, kinds)
     lengths = np.arange(1, network.depth + 1)

@@ -65,7 +65,7 @@ class TruncatedGaussian:
     """Standard deviation of the standard normal cut at ±2, 0.87962566…"""
 
     def fill(self, stream: Stream, out: Array) -> None:
-        """Draws into ``out``, again where the cut fell."""
+        """Draws into ``out``; values beyond the cut are drawn again."""
         stream.standard_normal(out)
         generator = stream.at(1).generator()
         beyond = np.abs(out) > self.CUT
@@ -189,7 +189,7 @@ INITIALISERS: Mapping[str, Initialiser] = {
 
 
 LSUV = Initialiser(Orthogonal(), unit_variance=True)
-"""Layer-sequential unit variance, which looks at the inputs (Mishkin and Matas 2016, arXiv:1511.06422)."""
+"""Layer-sequential unit variance, which depends on the inputs (Mishkin and Matas 2016, arXiv:1511.06422)."""
 
 
 def initialiser(name: str) -> Initialiser:

@@ -16,7 +16,7 @@ class Layer:
 
     @property
     def fan_out(self) -> int:
-        """Outputs that one input takes part in."""
+        """Outputs that depend on one input."""
         return self.units * self.places
 
     @property

@@ -39,7 +39,7 @@ class Layout:
         refused: names that show that this is another module, each with the reason for refusing it.
         ignored: names of buffers, which hold no weights.
         axes: how many axes the first entry may have, where its name alone is ambiguous.
-        either_way: matrices may be inputs × outputs; the first, which is not square, tells.
+        either_way: matrices may be inputs × outputs; the first, which is not square, shows which.
         counted: blocks are numbered one by one, so that a number left out is a block left out.
         together: tensors that are all present or all absent.
         either: groups of tensors of which exactly one is present, as a whole.

@@ -177,8 +177,8 @@ class Stacked:
 class UnitVariance:
     """W / s, s the standard deviation of W h over units and batch: layer-sequential unit variance.
 
-    Source: Mishkin and Matas 2016, "All you need is a good init", arXiv:1511.06422. Where W h is constant it
-    stays.
+    Source: Mishkin and Matas 2016, "All you need is a good init", arXiv:1511.06422. A constant W h is not
+    scaled.
     """
 
     def __init__(self, weights: LinearMap) -> None:

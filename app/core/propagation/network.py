@@ -4,7 +4,7 @@ Layer l computes z = W h + b, ẑ = normalised z (or z), and
 
     h_l = φ(ẑ),    or    h_l = h_{l−1} + scale · φ(ẑ)    with residual branches.
 
-A layer that changes the width has no residual branch: there is nothing of the right size to add to. A network
+A layer that changes the width has no residual branch, as its input and output differ in size. A network
 of blocks has a block (`block`) where this has a layer.
 """
 
@@ -134,7 +134,7 @@ class Network:
 
     @property
     def distinct_calls(self) -> list[Call]:
-        """The activations of its layers, those of one name and the same numbers once."""
+        """The activations of its layers, each once for the same name and parameters."""
         calls = self.calls or (self.call,)
         return list({(each.activation.name, *each.scalars.items()): each for each in calls}.values())
 
@@ -153,8 +153,8 @@ class Network:
         return isinstance(self.block, RecurrentBlock)
 
     @property
-    def both_ways(self) -> bool:
-        """Whether its steps follow each other in both directions."""
+    def bidirectional(self) -> bool:
+        """Whether its steps run in both directions."""
         return isinstance(self.block, RecurrentBlock) and self.block.bidirectional
 
     @property
@@ -181,7 +181,7 @@ class Network:
 
     @property
     def state(self) -> int:
-        """How many numbers a step hands on for each input."""
+        """How many numbers a step passes on for each input."""
         states = self.block.cells * self.block.states if isinstance(self.block, RecurrentBlock) else 1
         return states * max(self.sizes) * self.places
 

@@ -73,7 +73,7 @@ class PlainLayers:
             return None
         below = tape.weights.backward(delta)
         if self.network.has_branch(self.network.layers[number]):
-            # Both parts at the scale of the larger.
+            # Both terms are brought to the scale of the larger.
             np.ldexp(below, min(0, shift), out=below)
             shift = max(0, shift)
             below += np.ldexp(gradient, -shift) if shift else gradient
@@ -81,7 +81,7 @@ class PlainLayers:
         return below, exponent + shift
 
     def _delta(self, number: int, tape: Tape, gradient: Array) -> tuple[Batch, int]:
-        """dL/dz and the power of two it was divided by: 0, or that of slopes near the end of the range."""
+        """dL/dz and the power of two it was divided by; 0 unless slopes are near the end of the range."""
         delta = Batch(self._through_units(number, tape, gradient), self._blocks)
         if 0 < delta.mean_square < math.inf or not tape.slopes.any():
             return delta, 0

@@ -4,7 +4,7 @@ The loss gradient at the last layer's output is a standard normal array, or the 
 pass is linear in it, so it is rescaled to size one in every layer and its logarithm carried along: ten
 thousand layers are fine.
 
-The interface for what is built on this:
+The interface for callers:
     `propagate` returns one network's `Figures`, `statistics.summarise` the spreads over several;
     `engine.engines` says which engine each layer ran on, `engine.cost` what it will cost;
     `Initialiser.sigma_w` and ``sigma_b`` are what theory needs; `Figures.overflow` is a finding.

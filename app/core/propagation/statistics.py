@@ -96,7 +96,7 @@ class Figures:
         self.arguments = min(low, before[0]), max(high, before[1])
 
     def overflowed(self, layer: int) -> None:
-        """The output of ``layer`` (from 0) is not finite."""
+        """Records that the output of ``layer`` (from 0) is not finite."""
         self.overflow = layer + 1
         variance = self.preactivation_variance
         variance[layer:] = np.where(np.isnan(variance[layer:]), np.inf, variance[layer:])
@@ -144,7 +144,7 @@ _FRACTIONS = (0.5, 0.05, 0.95)
 
 
 def _between(below: Column, above: Column, weight: Column) -> Column:
-    # Equal neighbours stay what they are, and a weight of 0 must not make a NaN of an infinite one.
+    # Equal neighbours need no interpolation, and an infinite one with a weight of 0 would give NaN.
     single = (below == above) | (weight == 0)
     with np.errstate(invalid="ignore"):
         between = np.where(single, below, (1 - weight) * below + weight * above)

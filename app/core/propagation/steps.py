@@ -18,7 +18,7 @@ from app.core.propagation.streams import Stream
 from app.core.propagation.tall import Batch, largest
 
 NEAR = 16
-"""Exponent that a gradient may have before it is brought back to one: the range is 2¹²⁶ in float32."""
+"""Exponent that a gradient may have before it is rescaled to one: the range is 2¹²⁶ in float32."""
 
 
 class Run(NamedTuple):

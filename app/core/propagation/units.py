@@ -101,7 +101,7 @@ class Units:
         counts = np.zeros(2, np.int64)
         _count(z, slopes, self._faint, side, counts)
         saturated, dead = counts.tolist()
-        # A slope that only underflows to 0 is a saturated unit's, not a dead one's.
+        # A unit whose slope only underflows to 0 is saturated, not dead.
         return Counts(saturated, dead if self._flat else 0)
 
 

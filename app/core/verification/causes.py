@@ -59,7 +59,7 @@ LEAST = 0.5
 """The least share of the errors that a single cause must explain to be named."""
 
 SOME = 0.1
-"""The least share of the errors that a cause leaves open for which another cause is searched."""
+"""The least share of the errors still unexplained for which another cause is searched."""
 
 ROUNDS = 3
 """The most causes of one order that are searched for, one after the other."""
@@ -326,18 +326,18 @@ class _Round:
 def truncation(seen: Evidence) -> Cause | None:
     """Nearly every inexact number is the neighbour in one direction."""
     with np.errstate(all="ignore"):
-        lack = seen.output - seen.exact
-        clear = np.abs(lack) > CLEARLY * seen.unit
+        difference = seen.output - seen.exact
+        clear = np.abs(difference) > CLEARLY * seen.unit
     inexact = seen.faithful & np.isfinite(seen.output) & np.isfinite(seen.exact) & clear
     off = inexact & ~seen.correct
     if off.sum() < FEW or off.sum() < 0.2 * inexact.sum():
         return None
-    outwards = np.sign(lack) * np.sign(seen.exact)
+    outwards = np.sign(difference) * np.sign(seen.exact)
     ways = {
         "towards zero": (outwards < 0, Text("towards zero", "0 쪽으로")),
         "away from zero": (outwards > 0, Text("away from zero", "0에서 먼 쪽으로")),
-        "downwards": (lack < 0, Text("downwards", "아래로")),
-        "upwards": (lack > 0, Text("upwards", "위로")),
+        "downwards": (difference < 0, Text("downwards", "아래로")),
+        "upwards": (difference > 0, Text("upwards", "위로")),
     }
     for detail, (sign, how) in ways.items():
         if sign[inexact].mean() < 0.98:

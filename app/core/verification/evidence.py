@@ -29,7 +29,7 @@ SAMPLE = 1500
 """The number of wrong numbers, and of others, on which a supposed kernel is tried first."""
 
 QUIET = 4.0
-"""Errors in ulp that a kernel in float32 or float64 may have without blame, because each step is rounded."""
+"""Errors in ulp that a kernel in float32 or float64 may have by rounding each step, as careful kernels do."""
 
 ROOM = 0.25
 """The allowed error, in ulp, above which a cause can be seen, and the least share of such errors there must
@@ -76,7 +76,7 @@ class Cause(NamedTuple):
 class Suspect:
     """A supposed kernel. ``predicted`` is what it would answer at places of the evidence.
 
-    ``base`` is the formula that it computes where that is not the one asked for. ``noisy`` says that its
+    ``base`` is the formula that it computes where that is not the requested one. ``noisy`` says that its
     errors depend on the last digit of elementary functions, so that their size can be predicted, not their
     value; ``room`` is how large they may be, where the format is so short that this size is all that shows.
     ``price`` is how much better it has to be than a simpler one. ``split`` gives the separate causes that
@@ -118,7 +118,7 @@ class Base(NamedTuple):
 class Fit(NamedTuple):
     """How well a suspect accounts for the errors.
 
-    ``share`` of the wrong numbers are met; ``gain`` is the part of the errors' bits that is gone.
+    ``share`` is that of the wrong numbers it explains, ``gain`` that of the errors' bits.
     """
 
     share: float

@@ -36,7 +36,7 @@ class Bin:
 class Worst:
     """One of the largest errors. ``condition`` is |x f′/f|; None at a kink or a root.
 
-    ``place`` is where in the outputs it stands, for functions that mix elements or have arrays as parameters.
+    ``place`` is its index in the outputs, for functions that mix elements or have arrays as parameters.
     """
 
     input: float
@@ -62,7 +62,7 @@ class Special:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of one order. Shares are of ``count``, the numbers whose right answer is known."""
+    """The judgement of one order. Shares are of ``count``, the numbers whose right answer is known."""
 
     order: int
     count: int
@@ -83,7 +83,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of one order, number by number: signed ulps, and what is right."""
+    """The errors of one order, number by number: signed ulps, and which answers are right."""
 
     x: Array
     output: Array
@@ -147,10 +147,10 @@ def _beside(output: Array, exact: Exact, dtype: np.dtype[Any]) -> NDArray[np.boo
     accepted.
     """
     with np.errstate(all="ignore"):
-        lack = (exact.value - exact.rounded) + exact.rest
+        difference = (exact.value - exact.rounded) + exact.rest
         up, down = _neighbour(exact.rounded, dtype, np.inf), _neighbour(exact.rounded, dtype, -np.inf)
-        above = (lack > -exact.margin) & ((exact.margin > 0) | (lack > 0))
-        below = (lack < exact.margin) & ((exact.margin > 0) | (lack < 0))
+        above = (difference > -exact.margin) & ((exact.margin > 0) | (difference > 0))
+        below = (difference < exact.margin) & ((exact.margin > 0) | (difference < 0))
         beside: NDArray[np.bool_] = (above & (output == up)) | (below & (output == down))
         return beside
 

@@ -208,11 +208,11 @@ class _Predictions:
         """The weighted share of the errors at some of the probes that each suspect explains."""
         chosen, weight = weighed
         probes = self._probes[chosen]
-        said = [self._of(seen, each) for each in suspects]
-        found = np.zeros(len(said))
-        for kind in {each.kind for each in said}:
-            places = [place for place, each in enumerate(said) if each.kind == kind]
-            numbers = doubles(np.stack([said[place].numbers[chosen] for place in places]))
+        predictions = [self._of(seen, each) for each in suspects]
+        found = np.zeros(len(predictions))
+        for kind in {each.kind for each in predictions}:
+            places = [place for place, each in enumerate(predictions) if each.kind == kind]
+            numbers = doubles(np.stack([predictions[place].numbers[chosen] for place in places]))
             if kind == "room":
                 found[places], _ = seen.shares_within(numbers, probes, remaining, weight)
             else:
@@ -234,8 +234,8 @@ class _Predictions:
 def _predict(seen: Evidence, suspect: Suspect, places: Places) -> _Prediction:
     if suspect.room is not None:
         return _Prediction("room", suspect.room(places).astype(ROOM))
-    said = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
-    return _Prediction("noisy" if suspect.noisy else "plain", said)
+    numbers = round_to(np.asarray(suspect.predicted(places), np.float64), seen.dtype)
+    return _Prediction("noisy" if suspect.noisy else "plain", numbers)
 
 
 @lru_cache(maxsize=KEPT_FUNCTIONS)

@@ -40,7 +40,7 @@ MOST_TERMS = 500_000
 
 
 class _Slopes(NamedTuple):
-    """What is said of the Jacobians."""
+    """The judgement of the Jacobians, and the causes of their errors."""
 
     judgement: Judgement
     causes: tuple[Cause, ...]

@@ -71,8 +71,8 @@ def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
             summary = Text(
                 f"erf inside is approximated: {name}.", f"내부의 erf를 근사식으로 계산합니다: {name}."
             )
-            said = partial(run, found)
-            yield Suspect("approximation", f"erf: {name}", summary, said, price=0.05, least_gain=DIGITS)
+            predicted = partial(run, found)
+            yield Suspect("approximation", f"erf: {name}", summary, predicted, price=0.05, least_gain=DIGITS)
 
 
 def _answers(

@@ -110,9 +110,13 @@ def _ends_of(seen: Evidence, side: str) -> Iterator[_End]:
 def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | None:
     """The end, extended inwards as far as it holds; None if it has no errors or holds everywhere."""
     x = seen.x[places]
-    said = seen.rounded(end.apply(x))
+    predicted = seen.rounded(end.apply(x))
     # A factor is read from rounded answers, and is not known to their last digit.
-    same = seen.apart(said, places) <= 1 if end.answer[1] not in {0.0, 1.0} else seen.off(said, places) == 0
+    same = (
+        seen.apart(predicted, places) <= 1
+        if end.answer[1] not in {0.0, 1.0}
+        else seen.off(predicted, places) == 0
+    )
     length = int(np.argmin(same)) if not same.all() else same.size
     wrong = seen.wrong[places][:length]
     if not wrong.any() or same.size - length < FEW or x[length - 1] == x[length]:

@@ -304,8 +304,8 @@ def scaled_inputs(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspe
             f"입력에 {found:.10g}을(를) {korean} 수에서의 함숫값입니다.",
         )
         detail = f"inputs {how} {found:.10g}"
-        said = partial(run, found)
-        suspect = Suspect("wrong_parameter", detail, summary, said, price=0.035, least_gain=CERTAIN)
+        predicted = partial(run, found)
+        suspect = Suspect("wrong_parameter", detail, summary, predicted, price=0.035, least_gain=CERTAIN)
         if seen.fit(suspect, seen.sample(remaining), remaining)[0].gain >= CERTAIN:
             yield suspect
 
@@ -470,14 +470,14 @@ def _approach(
             here = unknown.run(found, places)
             slope = (unknown.run(found + width, places) - here) / width
             weight = np.abs(slope) / unit
-            lack = (output - here) / slope
-        use = np.isfinite(weight) & np.isfinite(lack) & (weight > 0)
+            change = (output - here) / slope
+        use = np.isfinite(weight) & np.isfinite(change) & (weight > 0)
         if not use.any():
             yield math.nan
             return
         weight = np.minimum(weight, FAR) * min(max(abs(found), abs(unknown.value), 1e-3), FAR)
         use &= weight >= min(LEAST_EFFECT, float(np.median(weight[use])))
-        step = _agreed(lack[use])
+        step = _agreed(change[use])
         found += step
         yield found
         if not abs(step) > enough * abs(found):
@@ -512,13 +512,13 @@ def _shortest(seen: Evidence, unknown: Unknown, found: float) -> float:
     """The shortest decimal that does as well as what was found."""
     places = seen.sample(seen.wrong)
 
-    def lack(value: float) -> float:
+    def bits_off(value: float) -> float:
         return float(np.log2(1 + seen.off(seen.rounded(unknown.run(value, places)), places)).mean())
 
-    least = lack(found)
+    least = bits_off(found)
     near_zero = [0.0] if abs(found) <= NEARLY * abs(unknown.value) else []
     for short in (*near_zero, *(float(f"{found:.{digits}g}") for digits in range(1, 12))):
-        if math.isfinite(short) and lack(short) <= least + 0.02:
+        if math.isfinite(short) and bits_off(short) <= least + 0.02:
             return short
     return found
 

@@ -26,7 +26,7 @@ CLOSE, UNLIKE = 512, 0.5
 at least this share of the median size: errors that follow a curve differ by little."""
 
 LOST = 5
-"""The least bits that a step must lack in float32 or float64: some are lost in every kernel."""
+"""The least number of bits that a step must lose in float32 or float64: every kernel loses some."""
 
 EVEN = 4.0
 """The most by which the median relative error of a quarter of the inputs may differ from that of all."""

@@ -101,7 +101,7 @@ class RowKernel:
 
     @cached_property
     def keep(self) -> NDArray[np.bool_]:
-        """The elements that a mask leaves, row by row."""
+        """The elements that are not masked, row by row."""
         mask = self.call.params.get("mask", 1.0)
         spread = np.broadcast_to(
             np.asarray(aligned(mask, self.inputs.shape, self.call.axis, "mask")), self.inputs.shape

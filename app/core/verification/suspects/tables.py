@@ -116,13 +116,13 @@ def _tables(seen: Evidence, places: Places, highest: int) -> Iterator[Suspect]:
         if degree and _smooth(made, degree) < SMOOTH:
             continue
         most = int(places.size * (MOST_STEPS if degree == 0 else 1 / (2 * degree + 4)))
-        cut = _fewer_segments(made, right, degree, most)
-        if cut is None or len(cut) < 2:
+        pieces = _fewer_segments(made, right, degree, most)
+        if pieces is None or len(pieces) < 2:
             continue
-        even = _are_even(np.array([x[each.start] for each in cut]))
-        if not even and len(cut) > MOST_UNEVEN[degree]:
+        even = _are_even(np.array([x[each.start] for each in pieces]))
+        if not even and len(pieces) > MOST_UNEVEN[degree]:
             continue
-        yield _table(seen, x, cut, degree)
+        yield _table(seen, x, pieces, degree)
         return
 
 
@@ -172,13 +172,13 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
     u = (seen.x[places] + high) / (2 * high) * counts
     before = np.minimum(np.floor(u).astype(np.intp), counts - 1)
     start, stop = finest[before * every], finest[(before + 1) * every]
-    said = {
+    predicted = {
         _LINES: start + (u - before) * (stop - start),
         _NEAREST: finest[np.rint(u).astype(np.intp) * every],
         _BEFORE: start,
         _MIDDLE: finest[before * every + every // 2],
     }
-    for kind, values in said.items():
+    for kind, values in predicted.items():
         agree = _agrees(seen, seen.rounded(values), places, ALIKE)
         if kind is _MIDDLE:  # the longest table's are not among the values
             agree &= every[:, 0] > 1
@@ -325,8 +325,8 @@ def _smooth(points: _Points, degree: int) -> float:
     apart = x[:, None] - x[None]
     apart[np.arange(degree + 2), np.arange(degree + 2)] = 1.0
     weight = 1 / apart.prod(axis=1)
-    lack = np.abs((weight * values).sum(axis=0))
-    return float((lack <= (np.abs(weight) * slack).sum(axis=0)).mean())
+    deviation = np.abs((weight * values).sum(axis=0))
+    return float((deviation <= (np.abs(weight) * slack).sum(axis=0)).mean())
 
 
 def _longest(points: _Points, start: int, degree: int) -> tuple[int, Array]:
@@ -409,23 +409,25 @@ class _Powers(NamedTuple):
         return found
 
 
-def _table(seen: Evidence, x: Array, cut: list[_Segment], degree: int) -> Suspect:
-    starts = np.array([x[each.start] for each in cut])
+def _table(seen: Evidence, x: Array, pieces: list[_Segment], degree: int) -> Suspect:
+    starts = np.array([x[each.start] for each in pieces])
     low, high = float(x[0]), float(x[-1])
     kind = _KINDS[degree]
     each = f" of {np.median(np.diff(starts)):.3g}" if _are_even(starts) else ""
-    detail = f"{len(cut)} {kind.en}{each} from {low:.4g} to {high:.4g}"
+    detail = f"{len(pieces)} {kind.en}{each} from {low:.4g} to {high:.4g}"
     summary = Text(
         f"The answers lie on {detail}: they come from a table or a piecewise formula.",
-        f"결과가 {low:.4g}부터 {high:.4g}까지 {len(cut)}개의 {kind.ko} 위에 놓입니다. 표나 구간별 식으로 "
+        f"결과가 {low:.4g}부터 {high:.4g}까지 {len(pieces)}개의 {kind.ko} 위에 놓입니다. 표나 구간별 식으로 "
         "계산한 값입니다.",
     )
     return Suspect(
         "table",
         detail,
         summary,
-        partial(_looked_up, seen, cut, starts, (low, high), _Zero.of(seen, TINY * max(abs(low), abs(high)))),
-        price=(0.05 if each else 0.15) + 0.0005 * (degree + 1) * len(cut),
+        partial(
+            _looked_up, seen, pieces, starts, (low, high), _Zero.of(seen, TINY * max(abs(low), abs(high)))
+        ),
+        price=(0.05 if each else 0.15) + 0.0005 * (degree + 1) * len(pieces),
     )
 
 
@@ -436,15 +438,20 @@ def _are_even(starts: Array) -> bool:
 
 
 def _looked_up(
-    seen: Evidence, cut: list[_Segment], starts: Array, ends: tuple[float, float], zero: _Zero, places: Places
+    seen: Evidence,
+    pieces: list[_Segment],
+    starts: Array,
+    ends: tuple[float, float],
+    zero: _Zero,
+    places: Places,
 ) -> Array:
     x = seen.x[places]
-    segment = np.clip(np.searchsorted(starts, x, side="right") - 1, 0, len(cut) - 1)
+    segment = np.clip(np.searchsorted(starts, x, side="right") - 1, 0, len(pieces) - 1)
     values = seen.right[places].copy()
     within = (x >= ends[0]) & (x <= ends[1])
     for number in np.unique(segment[within]):
         here = within & (segment == number)
-        values[here] = np.polyval(cut[number].coefficients, x[here] - cut[number].middle)
+        values[here] = np.polyval(pieces[number].coefficients, x[here] - pieces[number].middle)
     beyond = ~seen.inner[places] | zero.near(seen, places)
     return np.where(beyond, seen.output[places], values)
 
