@@ -39,6 +39,9 @@ PROBES, MOST_PROBES, WRONG_PROBES = 4096, 512, 32
 """The number of probes, in runs of neighbours, for which predictions are kept; how many of them, mostly in
 runs with errors, rule suspects out; and how many of those must be wrong."""
 
+RARE = 256
+"""Errors by which suspects are ruled out where the probes have too few."""
+
 PROBED = (0.0625, 0.625, 0.0625, 0.25)
 """The share of the probes in each of `Evidence.parts`."""
 
@@ -117,11 +120,26 @@ def _likely(
         if weight is not None:
             kept = _Predictions.of(seen, probes)
             return _not_ruled_out(kept, (chosen, weight), seen, suspects, remaining, CLOSE * least)
+        few = _rare(seen, remaining)
+        alike = np.arange(few.size), np.ones(few.size)
+        return _not_ruled_out(
+            _Predictions.of(seen, few), alike, seen, suspects, remaining, CLOSE * least, all_noisy=True
+        )
     if least >= QUICK_LEAST and places.size >= 2 * SAMPLE:
         few = _runs(places, QUICK_SAMPLE)
         alike = np.arange(few.size), np.ones(few.size)
         return _not_ruled_out(_Predictions.of(seen, few), alike, seen, suspects, remaining, least / 2)
     return iter(suspects)
+
+
+def _rare(seen: Evidence, remaining: Mask) -> Places:
+    """Errors that few probes meet, and half as many good answers, in order."""
+    wrong, good = np.flatnonzero(remaining), np.flatnonzero(~seen.wrong)
+    count = min(wrong.size, RARE)
+    some = np.linspace(0, wrong.size - 1, count).astype(np.intp)
+    others = np.linspace(0, good.size - 1, min(good.size, count // 2)).astype(np.intp)
+    found: Places = np.sort(np.concatenate([wrong[some], good[others]]))
+    return found
 
 
 def _probes(seen: Evidence) -> Places:
@@ -170,13 +188,20 @@ def _not_ruled_out(
     suspects: Iterable[Suspect],
     remaining: Mask,
     least: float,
+    *,
+    all_noisy: bool = False,
 ) -> Iterator[Suspect]:
-    """The suspects that explain enough of the errors at the chosen probes: the best of each group."""
+    """The suspects that explain enough of the errors at the chosen probes: the best of each group.
+
+    With ``all_noisy`` also all noisy ones, whose errors depend on neighbours that the probes may lack.
+    """
     rest = iter(suspects)
     while together := list(islice(rest, TOGETHER)):
         shares = kept.shares(seen, together, remaining, chosen)
-        foremost = np.sort(np.argsort(-shares, kind="stable")[:FOREMOST])
-        yield from (together[place] for place in foremost[shares[foremost] >= least])
+        foremost = set(np.argsort(-shares, kind="stable")[:FOREMOST].tolist())
+        for place, (suspect, share) in enumerate(zip(together, shares.tolist(), strict=True)):
+            if (place in foremost and share >= least) or (all_noisy and suspect.noisy):
+                yield suspect
 
 
 class _Prediction(NamedTuple):

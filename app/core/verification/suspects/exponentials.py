@@ -60,7 +60,7 @@ def exponentials(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspec
         yield from _by_binade(seen, form, remaining)
         grown = seen.dtype.itemsize >= SINGLE.itemsize and seen.worst >= LOUD
         if grown and _is_plain(form.argument.tree):
-            yield _by_argument(seen, base, form)
+            yield from _by_argument(seen, base, form, remaining)
 
 
 def _forms(seen: Evidence, base: Base) -> Iterator[_Form]:
@@ -181,13 +181,17 @@ def _predicted(seen: Evidence, form: _Form, curves: dict[float, Array], places: 
 # Errors that grow with the argument
 
 
-def _by_argument(seen: Evidence, base: Base, form: _Form) -> Suspect:
+def _by_argument(seen: Evidence, base: Base, form: _Form, remaining: Mask) -> Iterator[Suspect]:
     bits = mantissa_bits(seen.dtype)
+    places = np.flatnonzero(remaining)
+    room = _room(seen, form, bits, places) / seen.unit[places]
+    if (seen.size[places] <= 2 * room + 0.5).mean() < NEARLY_ALL:
+        return
     summary = Text(
         f"The errors grow with exp's argument: it is reduced with rounding errors of {seen.dtype.name}.",
         f"오차가 exp의 인수에 비례해 커집니다. 인수를 축약할 때 {seen.dtype.name}의 반올림 오차가 생깁니다.",
     )
-    return Suspect(
+    yield Suspect(
         "low_precision",
         f"argument of exp in {seen.dtype.name}",
         summary,
@@ -195,6 +199,7 @@ def _by_argument(seen: Evidence, base: Base, form: _Form) -> Suspect:
         price=0.2,
         room=partial(_room, seen, form, bits),
         key=("argument", form.argument.tree, *base.key),
+        least_gain=DIGITS,
     )
 
 

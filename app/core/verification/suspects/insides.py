@@ -136,7 +136,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
                 lambda places, run=run: run(places).values,  # type: ignore[misc]
                 base=base,
                 noisy=inside.bits >= SHORT[0].bits,
-                price=0.001 * number,
+                price=0.001 * number + 0.005 * writing.name.count(","),
                 split=partial(_split, seen, writing, inside, run),
                 key=("steps", inside.name, writing.tree, *base.params.items()),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache, partial, reduce
 from itertools import chain, islice
+from typing import NamedTuple
 
 from app.core.activations.definition import Text
 from app.core.formulas.calculus import derivative, negative
@@ -51,45 +52,76 @@ _X = name("x")
 _DIGITS = re.compile(r"\d+\.\d{10,}")
 
 
+class _Slip(NamedTuple):
+    """A formula that is wrong, and what is wrong with it."""
+
+    tree: Tree
+    detail: str
+    summary: Text
+
+
 def slips(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """The formula, or a slope as its rules give it, with one slip."""
-    roots = [base.tree]
-    if seen.order == 1:
-        roots += [derivative(each) for each in seen.value_writings]
-    of_value = _by_value(base.tree, seen.value_writings[0], seen.own_writings) if seen.order == 1 else ()
-    ways = chain(_applied_to_value(seen, base), of_value, *map(_slips, dict.fromkeys(roots)))
-    yield from _suspects(seen, base, ways, MOST)
+    yield from _suspects(seen, base, _of(base.tree, seen.order, seen.value_writings, seen.own_writings))
 
 
 def slips_in_writings(seen: Evidence, base: Base) -> Iterator[Suspect]:
     """Other forms of the derivatives, with one slip."""
     if seen.order:
-        forms = (each.tree for each in islice(written(base.tree), 1, 1 + 2 * MOST_FORMS))
-        yield from _suspects(seen, base, chain.from_iterable(map(_slips, forms)), 2 * MOST)
+        yield from _suspects(seen, base, _of_writings(base.tree))
 
 
-def _suspects(seen: Evidence, base: Base, ways: Iterable[tuple[Tree, Text]], most: int) -> Iterator[Suspect]:
+def _suspects(seen: Evidence, base: Base, found: tuple[_Slip, ...]) -> Iterator[Suspect]:
+    for place, slip in enumerate(found):
+        other = Base(slip.tree, base.params)
+        run = partial(exactly_at, seen, other)
+        yield Suspect(
+            "other_variant",
+            slip.detail,
+            slip.summary,
+            run,
+            base=other,
+            price=0.04 + 0.0001 * place,
+            key=("exactly", *other.key),
+            least_gain=DIGITS,
+        )
+
+
+@lru_cache(maxsize=64)
+def _of(
+    root: Tree, order: int, values: tuple[Tree, ...], own_writings: tuple[Tree, ...]
+) -> tuple[_Slip, ...]:
+    slip_text = Text("it is applied to the value, not to x", "입력이 아니라 함숫값에 적용했습니다.")
+    ways: list[tuple[tuple[Tree, Text], ...]] = [((substitute(root, {"x": values[0]}), slip_text),)]
+    roots = [root]
+    if order == 1:
+        roots += [derivative(each) for each in values]
+        ways.append(_by_value(root, values[0], own_writings))
+    return _distinct(root, chain(*ways, *map(_slips, dict.fromkeys(roots))))
+
+
+@lru_cache(maxsize=64)
+def _of_writings(root: Tree) -> tuple[_Slip, ...]:
+    forms = (each.tree for each in islice(written(root), 1, 1 + 2 * MOST_FORMS))
+    return _distinct(root, chain.from_iterable(map(_slips, forms)))
+
+
+def _distinct(root: Tree, ways: Iterable[tuple[Tree, Text]]) -> tuple[_Slip, ...]:
     found: dict[Tree, Text] = {}
     for changed, slip_text in ways:
-        if changed is not base.tree and "x" in names(changed):
+        if changed is not root and "x" in names(changed):
             found.setdefault(changed, slip_text)
-    for place, (changed, slip_text) in enumerate(islice(found.items(), most)):
-        summary = Text(
-            f"The numbers are those of the formula with a slip: {slip_text.en}.",
-            f"수식을 잘못 쓴 값과 같습니다. {slip_text.ko}",
+    return tuple(
+        _Slip(
+            changed,
+            slip_text.en,
+            Text(
+                f"The numbers are those of the formula with a slip: {slip_text.en}.",
+                f"수식을 잘못 쓴 값과 같습니다. {slip_text.ko}",
+            ),
         )
-        other = Base(changed, base.params)
-        run = partial(exactly_at, seen, other)
-        price, key = 0.04 + 0.0001 * place, ("exactly", *other.key)
-        yield Suspect(
-            "other_variant", slip_text.en, summary, run, base=other, price=price, key=key, least_gain=DIGITS
-        )
-
-
-def _applied_to_value(seen: Evidence, base: Base) -> Iterator[tuple[Tree, Text]]:
-    """The function of its own value: a slope that is worked out from the answer as if it were the input."""
-    slip_text = Text("it is applied to the value, not to x", "입력이 아니라 함숫값에 적용했습니다.")
-    yield substitute(base.tree, {"x": seen.value_writings[0]}), slip_text
+        for changed, slip_text in islice(found.items(), MOST)
+    )
 
 
 @lru_cache(maxsize=64)
