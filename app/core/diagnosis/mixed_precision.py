@@ -41,7 +41,7 @@ class MixedPrecision:
 
 
 def mixed_precision(network: Network, networks: Sequence[Figures]) -> dict[str, MixedPrecision]:
-    """For each of the `SHORT` formats."""
+    """The results for each of the `SHORT` formats."""
     signal, gradient, rms, norms = (
         spread(np.stack([getattr(each, name) for each in networks])).median
         for name in ("signal_peak", "gradient_peak", "gradient_log10_rms", "weight_gradient_log10_norm")

@@ -261,7 +261,7 @@ def _healthy(verdict: Verdict, network: Network) -> Iterator[Text]:
 
 
 def _reasons(experiment: Experiment, verdict: Verdict, theory: Theory | None) -> Iterator[Text]:
-    """What the networks, the activation's own facts and the theory say about the cause."""
+    """Sentences about the cause, from the networks, the activation's properties and the theory."""
     figures, states, part = verdict.figures, _states(verdict), nouns(experiment.network).part
     if figures.dead > 0 and "dead" not in states:
         yield Text(

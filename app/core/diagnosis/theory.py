@@ -161,9 +161,9 @@ def _theory(experiment: Experiment) -> Theory | None:
 
 
 def length_basins(experiment: Experiment, dual: Dual | None = None) -> list[Basin]:
-    """Those of the one length map that all layers share, about its own start; none where they do not.
+    """The basins around the network's start of the length map that all layers share; none if they share none.
 
-    ``dual`` is that of the activation, where it has been made already.
+    ``dual`` is the activation's, if it has been made already.
     """
     found = _length_map(experiment.network)
     if found is None or not np.isfinite(experiment.mean_square):

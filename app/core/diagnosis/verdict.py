@@ -93,7 +93,7 @@ class Verdict:
 
     @property
     def state(self) -> State:
-        """That of the first finding."""
+        """The state of the first finding."""
         return self.findings[0].state if self.findings else "healthy"
 
     @property
@@ -103,7 +103,7 @@ class Verdict:
 
     @property
     def layer(self) -> int | None:
-        """That of the first finding."""
+        """The layer of the first finding."""
         return self.findings[0].layer if self.findings else None
 
 

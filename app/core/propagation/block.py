@@ -33,7 +33,7 @@ from app.core.propagation.layer import Matrix
 from app.core.propagation.layout import Layout, Shape
 
 Where: TypeAlias = Literal["pre", "post"]
-"""What a branch normalises: its input, or the sum."""
+"""Where a branch normalises: at its input, or after the sum."""
 
 Scale: TypeAlias = float | Literal["depth_scaled"]
 """A branch's factor: a number, or 1/√(number of branches)."""

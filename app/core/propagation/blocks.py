@@ -17,7 +17,7 @@ from app.core.evaluation import Mapper
 Result = TypeVar("Result")
 
 ELEMENTS = 65_536
-"""Numbers a block: enough for a matrix product and for random numbers to run at full speed."""
+"""Numbers per block: enough for a matrix product and for random numbers to run at full speed."""
 
 TEMPORARY = 65_536
 """Bytes of a temporary array: ten fit a core's second-level cache, and the allocator reuses them instead of

@@ -25,7 +25,7 @@ _ALIKE = 1e-12
 """Distinct energy below which the inputs themselves count as equal, within rounding."""
 
 MOST = 2_000_000
-"""Numbers of Gram matrices that are kept to find the layer."""
+"""The most entries of Gram matrices that are kept to find the layer."""
 
 
 def distinct(gram: Array) -> float:

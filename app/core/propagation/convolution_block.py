@@ -148,7 +148,7 @@ class Patches:
         return np.stack(copies, axis=1).reshape(len(grid) * len(copies), -1)
 
     def backward(self, gradient: Array) -> Array:
-        """At each position the sum over all patches that contain it."""
+        """The gradient at each position: the sum over all patches that contain it."""
         shape = _shape(self._block, self._channels)
         copies = np.split(
             gradient.reshape(self._channels, len(self._offsets), -1), len(self._offsets), axis=1

@@ -68,7 +68,7 @@ class Cost:
 
     @property
     def work(self) -> float:
-        """All of it in operations of a matrix product; 5e10 are about a second of one core."""
+        """The total in operations of a matrix product; 5e10 are about a second of one core."""
         return self.flops + FLOPS_PER_DRAW * self.draws
 
 
@@ -85,7 +85,7 @@ def engines(network: Network, batch: int, engine: Engine) -> tuple[Kind, ...]:
 
 
 def _laws(network: Network) -> list[tuple[Weights, ...]]:
-    """For each of `Network.maps`, how its weights may be drawn: a block's in all blocks."""
+    """For each of `Network.maps` the weights it may have; blocks may differ in the weights of a map."""
     if network.block is None:
         return [(network.weights_at(number),) for number in range(network.depth)]
     return [tuple(dict.fromkeys(network.laws)) or (network.weights,)] * len(network.maps)
@@ -187,7 +187,7 @@ def biases(network: Network, number: int, stream: Stream, dtype: np.dtype[Any]) 
 
 
 def drawn_biases(weights: Initialiser, layer: Layer, stream: Stream, dtype: np.dtype[Any]) -> Array | None:
-    """One a row of W, or None where they are 0."""
+    """One bias for each row of W, or None where they are 0."""
     if weights.biases is None:
         return None
     law = weights.biases.law(layer.fan_in, layer.fan_out)

@@ -44,7 +44,7 @@ class StateDict:
 
 
 class Affine(NamedTuple):
-    """What follows a normalisation: gain · ẑ + offset, one number a feature; None for 1, or for 0."""
+    """The affine map after a normalisation: gain · ẑ + offset by feature; None for gain 1 or offset 0."""
 
     gain: Array | None
     offset: Array | None

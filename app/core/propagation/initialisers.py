@@ -185,7 +185,7 @@ INITIALISERS: Mapping[str, Initialiser] = {
     "keras_default": Initialiser(Scaled(Uniform, 1, "average")),
     "flax_default": Initialiser(Scaled(TruncatedGaussian, 1, "in")),
 }
-"""By the contract's names."""
+"""Initialisers, by the contract's names."""
 
 
 LSUV = Initialiser(Orthogonal(), unit_variance=True)

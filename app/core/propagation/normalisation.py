@@ -99,7 +99,7 @@ NORMALISATIONS: Mapping[str, Normalisation] = {
     "rms_norm": Normalisation("units", centred=False),
     "batch_norm": Normalisation("batch"),
 }
-"""By the contract's names."""
+"""Normalisations, by the contract's names."""
 
 
 def normalisation(name: str) -> Normalisation:

@@ -53,7 +53,7 @@ _REFUSED = {"weight_hr_l0": "the states are projected (proj_size), and a block's
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentBlock:
-    """One time step of ``layers`` of a ``cell``; ``forget_bias`` is an lstm's, ``features`` those of x."""
+    """One time step of ``layers`` of a ``cell``; ``forget_bias`` is for lstm, ``features`` the size of x."""
 
     cell: Cell = "rnn"
     layers: int = 1
@@ -136,7 +136,7 @@ class RecurrentBlock:
         return network, Layout(f"torch.nn.{module}Cell", self._entries("", ""), refused=_REFUSED)
 
     def _entries(self, mark: str, end: str) -> tuple[Entry, ...]:
-        """The tensors of one cell, whose matrices' names and own names end so."""
+        """The tensors of one cell; ``mark`` ends the names of its matrices, ``end`` those of the tensors."""
         first = GATES[self.cell][0]
         return tuple(
             Entry(f"W_{side[0]}{first}{mark}", each, (f"{each}_{side}{end}",), required=each == "weight")
@@ -145,10 +145,7 @@ class RecurrentBlock:
         )
 
     def _marks(self, layer: int) -> list[str]:
-        """What the names of a layer's matrices end with, direction by direction.
-
-        Nothing for the first layer, as where there is one alone.
-        """
+        """The suffixes of the names of a layer's matrices, by direction; none for the first one forwards."""
         mark = f"_l{layer}" if layer else ""
         return [mark, f"{mark}{_REVERSE}"][: self.directions]
 

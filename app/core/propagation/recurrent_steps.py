@@ -161,7 +161,7 @@ class Cells:
         ]
 
     def _biases(self, law: Initialiser, place: int) -> Array | None:
-        """One for each row of the matrices of a cell's inputs."""
+        """One bias for each row of a cell's input matrices."""
         shape = self._shapes[2 * place + 1].layer
         offset = drawn_biases(law, shape, self._run.biases.at(place), self._run.dtype)
         if self._block.cell != "lstm" or not self._block.forget_bias:
@@ -238,7 +238,7 @@ class RecurrentSteps:
 
 
 def stacked(states: list[Array]) -> Array:
-    """One below the other."""
+    """The states of all layers, one below the other."""
     return states[0] if len(states) == 1 else np.concatenate(states)
 
 
@@ -251,7 +251,7 @@ def record_states(figures: Figures, number: int, states: Batch, shown: Batch) ->
 
 
 def record_norms(figures: Figures, number: int, log10_norms: dict[str, float], logarithm: float) -> None:
-    """Those of what a step adds to the gradients of the weights, over 10^``logarithm``."""
+    """Records the norms of what a step adds to the weights' gradients, over 10^``logarithm``."""
     for name, each in log10_norms.items():
         figures.matrices[name][number] = logarithm + each
     figures.weight_gradient_log10_norm[number] = logarithm + together(np.array(list(log10_norms.values())))

@@ -170,7 +170,7 @@ def _owner(name: str, prefixes: Collection[str]) -> str | None:
 
 
 def _ordered(prefixes: Collection[str], *, counted: bool) -> list[str]:
-    """By the numbers in them, which are all they differ in; with none missing where they are ``counted``."""
+    """Sorted by their numbers, the only difference allowed; none may be missing if they are ``counted``."""
     split = {each: re.split(r"([0-9]+)", each) for each in prefixes}
     numbers = {each: tuple(map(int, parts[1::2])) for each, parts in split.items()}
     if len({tuple(parts[0::2]) for parts in split.values()}) > 1:
@@ -265,7 +265,7 @@ def _row_counts(shapes: Iterable[Matrix], parts: Iterable[Entry]) -> dict[str, i
 
 
 def _ends_of(entry: Entry, rows: Mapping[str, int]) -> list[int]:
-    """Where the rows of each of its parts end in a tensor."""
+    """The row at which each part of the entry's tensor ends."""
     return list(accumulate(rows[each] for each in (entry.part, *entry.below)))
 
 

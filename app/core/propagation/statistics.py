@@ -177,7 +177,7 @@ class Moments(NamedTuple):
 
 
 def moments(z: Array, blocks: Blocks) -> Moments:
-    """Those of the pre-activations ``z``, units × B, in two passes over them, every sum in float64.
+    """The moments of the pre-activations ``z``, units × B, in two passes over them, every sum in float64.
 
     The cosines of all pairs, of each input with itself too, add up to |Σₐ zₐ / |zₐ||².
     """

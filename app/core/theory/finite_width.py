@@ -43,7 +43,7 @@ class FiniteWidth:
 def finite_width(
     calls: Sequence[Call], widths: Sequence[int], variances: Sequence[float], log10_ratio: float
 ) -> FiniteWidth | None:
-    """For plain layers of ``widths`` with pre-activations of these ``variances``.
+    """The fluctuations for plain layers of ``widths`` with pre-activations of these ``variances``.
 
     ``log10_ratio`` is that for infinite width. None for activations of several pre-activations, and where
     a variance is 0 or infinite.

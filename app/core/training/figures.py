@@ -245,7 +245,7 @@ def boundary(learner: Learner, values: Array, training: Examples, loss: Loss, gr
 
 
 def accuracy_of(outputs: Array, examples: Examples, loss: Loss) -> Array:
-    """By run, NaN where there are no classes."""
+    """The accuracy by run, NaN where there are no classes."""
     if examples.classes is None:
         return np.full(len(outputs), np.nan)
     return accuracy(outputs, examples.targets, loss.threshold)
@@ -261,7 +261,7 @@ def _held_out(
 
 
 def _log10_rms(delta: Array) -> Array:
-    """By run; squares may over- or underflow."""
+    """log10 of the root mean square by run; squares may over- or underflow."""
     rows = delta.reshape(len(delta), -1)
     squares = np.einsum("ij,ij->i", rows, rows)
     if (squares >= _PLAIN_SQUARES).all() and (squares < np.inf).all():

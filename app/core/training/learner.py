@@ -93,7 +93,7 @@ class Tape(NamedTuple):
 
     @property
     def argument(self) -> Array:
-        """What φ was applied to."""
+        """The argument of φ."""
         return self.z if self.normalised is None else self.normalised.values
 
 

@@ -83,7 +83,7 @@ class Squared:
 
 
 def _mean(values: Array) -> Array:
-    """By run."""
+    """The mean, by run."""
     rows = values.reshape(len(values), -1)
     return np.asarray(np.add.reduce(rows, axis=1) / rows.shape[1])
 
@@ -98,7 +98,7 @@ def accuracy(z: Array, targets: Array, threshold: float) -> Array:
 
 
 LOSSES: Mapping[str, Loss] = {"logistic": Logistic(), "squared": Squared()}
-"""By the contract's names."""
+"""Losses, by the contract's names."""
 
 
 def loss(name: str) -> Loss:

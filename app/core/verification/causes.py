@@ -324,7 +324,7 @@ class _Round:
 
 
 def truncation(seen: Evidence) -> Cause | None:
-    """Nearly every inexact number is the neighbour in one direction."""
+    """The cause "truncation": nearly every inexact number is the neighbour in the same direction."""
     with np.errstate(all="ignore"):
         difference = seen.output - seen.exact
         clear = np.abs(difference) > CLEARLY * seen.unit

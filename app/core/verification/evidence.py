@@ -111,7 +111,7 @@ class Base(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What distinguishes it from others."""
+        """A key that distinguishes it from other bases."""
         return (self.tree, *self.params.items())
 
 
@@ -126,7 +126,7 @@ class Fit(NamedTuple):
 
     @property
     def worth(self) -> float:
-        """What suspects are ranked by."""
+        """The number by which suspects are ranked."""
         return self.share + self.gain / 2
 
 
@@ -155,10 +155,10 @@ class Evidence:
 
     @cached_property
     def wrong(self) -> Mask:
-        """What is neither of the two neighbours of the exact answer.
+        """Outputs that are neither of the two neighbours of the exact answer.
 
-        In float32 and float64, where there are larger errors, what is off by more than `QUIET` ulps: the
-        roundings of ordinary steps would hide the pattern.
+        In float32 and float64, if there are larger errors, only outputs off by more than `QUIET` ulps: the
+        rounding errors of ordinary steps would hide the pattern.
         """
         if self.dtype.itemsize >= SINGLE.itemsize and self.worst > QUIET:
             return self.size > QUIET
@@ -179,7 +179,7 @@ class Evidence:
 
     @cached_property
     def inner(self) -> Mask:
-        """All places but the outermost ones, where the answer is constant or the input."""
+        """All places without those at both ends where the answer is constant or equals the input."""
         inner = np.ones(self.x.size, bool)
         for same in (self.output == self.output[0], self.output == self.x):
             inner[: _leading(same)] = False

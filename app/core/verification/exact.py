@@ -125,7 +125,7 @@ class Near(NamedTuple):
 
 
 def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Near]:
-    """From the entry's values in double precision."""
+    """The orders from the entry's values in double precision."""
     params = call.params
     with np.errstate(all="ignore"):
         here, above, below = (
@@ -137,7 +137,7 @@ def _quick(activation: Elementwise, call: Call, x: Array, count: int) -> list[Ne
 
 
 def _by_balls(call: Call, x: Array, count: int, progress: Callable[[float], None]) -> list[Near]:
-    """From balls: the nearest double and the rest."""
+    """The orders from balls: the nearest double and the rest."""
     value = np.full((count, x.size), np.nan)
     rest, margin = np.zeros_like(value), np.zeros_like(value)
     row = 0

@@ -21,7 +21,7 @@ from app.core.verification.verdict import Verdict, verdict
 
 
 class Report(NamedTuple):
-    """What was found for the function of ``call``: the one named, or the best of ``candidates``."""
+    """The result for the function of ``call``: the requested one, or the best of ``candidates``."""
 
     orders: tuple[Judgement, ...]
     causes: tuple[Cause, ...]
@@ -48,7 +48,7 @@ class Verification:
 
     @property
     def count(self) -> int:
-        """Numbers of each order."""
+        """How many numbers each order has."""
         return self.x.size
 
     def __call__(self, _: Mapper, progress: Progress, /) -> Report:

@@ -224,7 +224,7 @@ def _histogram(size: Array) -> Iterator[Bin]:
 
 
 def _worst(call: Call, order: int, found: Errors, shape: tuple[int, ...] | None) -> Iterator[Worst]:
-    """Each input once; where one input has many answers, all of them, with their places in the ``shape``."""
+    """The worst errors, one per input; with a ``shape``, where an input may recur, each with its place."""
     size = np.where(found.judged & ~found.correct, np.abs(found.ulps), 0.0)
     first = np.unique(found.x, return_index=True)[1] if shape is None else np.arange(size.size)
     ranked = first[np.argsort(-size[first], kind="stable")][:WORST]

@@ -137,7 +137,7 @@ class _Order(NamedTuple):
 
 
 def _reordered(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Cause | None:
-    """All answers are right ones, in another order."""
+    """All answers are right, but in another order."""
     if wrong.mean() < MANY_WRONG:
         return None
     right = found.exact.rounded

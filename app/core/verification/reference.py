@@ -122,7 +122,7 @@ def _roots(activation: Elementwise, call: Call, order: int) -> list[float]:
 
 
 def _halved(values: Callable[[Array], Array], low: Array, high: Array) -> list[float]:
-    """One point of each interval at whose ends the signs differ, to the last bit."""
+    """For each interval at whose ends the signs differ, a point where they change, to the last bit."""
     left = np.sign(values(low))
     for _ in range(60):
         middle = (low + high) / 2
@@ -140,7 +140,7 @@ def _beside(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _hard_to_round(call: Call, dtype: np.dtype[Any], order: int) -> Array:
-    """Of numbers drawn at random, those whose answers lie closest to the middle between two numbers."""
+    """The numbers, of many drawn at random, whose answers lie closest to the middle between two numbers."""
     chance = np.random.default_rng(0)
     count = DRAWN[dtype == DOUBLE]
     near, far = chance.uniform(-10, 10, count // 2), np.exp2(chance.uniform(-30, 7, count // 4))

@@ -111,7 +111,7 @@ class RowFormula:
 
 
 class _Vector:
-    """Numbers that become balls where they are used."""
+    """Numbers that are converted to balls when they are read."""
 
     def __init__(self, values: Array) -> None:
         self._values = values
@@ -124,15 +124,15 @@ class _Balls:
     """The formula language over balls."""
 
     def number(self, text: str) -> Any:
-        """As near as the precision allows."""
+        """A ball around the decimal number."""
         return ball(Fraction(text))
 
     def function(self, name: str) -> Callable[..., Any]:
-        """Over balls."""
+        """The function of balls."""
         return BALL[name]
 
     def constant(self, name: str) -> Any:
-        """As near as the precision allows."""
+        """A ball around the constant."""
         return arb.pi() if name == "pi" else arb(float(name))
 
 

@@ -65,7 +65,7 @@ class RowVerification:
 
     @property
     def count(self) -> int:
-        """Numbers that are judged."""
+        """How many numbers are judged."""
         return self.outputs.size
 
     def __call__(self, _: Mapper, progress: Progress, /) -> Report:
@@ -121,7 +121,7 @@ class RowVerification:
         return activate(self.call, factor * self._held, order=1).orders[1].ravel()
 
     def _passes_zero(self) -> NDArray[np.bool_]:
-        """Where a gate's slope changes its sign nearby: there the entry promises 2 ulp of the larger term."""
+        """Where a gate's slope changes its sign nearby; the entry promises 2 ulp of the larger term there."""
         if self._width == self._rows.shape[1]:
             return np.zeros(self._rows.size * self._width, np.bool_)
         sides = [np.sign(self._jacobian_of(factor)) for factor in (0.94, 1.06)]

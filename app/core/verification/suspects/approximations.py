@@ -78,7 +78,7 @@ def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
 def _answers(
     seen: Evidence, base: Base, root: Tree, way: _Way, places: Places, inside: Inside = SHORT[0]
 ) -> Array:
-    """In float32, the approximation rounded once; of float64 in double precision."""
+    """The answers with every step rounded to float32, the approximation as one; float64 in double precision."""
     rounded = inside.rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
     return stepwise(root, seen.variables(base, places), base.params, rounded, {way.op: way.values}).values
 
@@ -99,7 +99,7 @@ def _by_power(terms: tuple[float, ...], power: int) -> Approximate:
 
 
 _NUMBERS_7_1_26 = (0.3275911, 1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
-"""What |u| is multiplied by, and the terms, the highest first."""
+"""The factor of |u|, and the terms, the highest first."""
 
 
 def _winitzki(u: Any) -> Any:

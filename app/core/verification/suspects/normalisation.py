@@ -35,7 +35,7 @@ TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """Each as a divisor of e to the scores; for the logarithm, as a number that is subtracted."""
+    """Other divisors of e to the scores; for the logarithm, other numbers that are subtracted."""
     scores, logarithm = kernel.scores, kernel.is_logarithm
     if scores is None or kernel.rows.shape[1] > LONGEST:
         return
@@ -58,7 +58,7 @@ def normalisations(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
 
 
 def _divisors(powers: Array, total: Array, largest: Array) -> Iterator[tuple[str, Text, Array]]:
-    """What rows are divided by instead of their sum; ``powers`` are e to the scores less the largest."""
+    """Wrong divisors of the rows; ``powers`` are e to the scores less the largest score."""
     count = powers.shape[1]
     one = np.ones_like(total)
     yield (

@@ -30,12 +30,12 @@ _FLUSHED = {
 
 
 def flushed(values: Array, smallest: float) -> Array:
-    """Numbers below the ``smallest`` as zero."""
+    """The values, with those below the ``smallest`` flushed to zero."""
     return np.where(np.abs(values) < smallest, 0.0, values)
 
 
 def flushing_kernels(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """Zero for subnormal inputs, answers, or results on the way."""
+    """Kernels that flush subnormal inputs, answers or intermediate results to zero."""
     tiny = seen.smallest_normal
 
     def outputs(places: Places) -> Array:

@@ -21,7 +21,7 @@ from app.core.verification.suspects.rows import RowKernel, gate_of, has_weights
 
 
 def row_slopes(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
-    """Of ``kernel``, whose ``use`` counts the elements of its Jacobians."""
+    """The supposed Jacobians of ``kernel``, whose ``use`` counts the elements of its Jacobians."""
     if kernel.scores is not None:
         yield from _of_shares(kernel, kernel.scores)
     if kernel.gates:

@@ -438,7 +438,7 @@ def other_rows(kernel: RowKernel) -> Iterator[Suspect]:
 
 
 def has_weights(entry: Rowwise) -> bool:
-    """Whether it has arrays of a shape of their own, which are learned."""
+    """Whether the function has learned arrays, with shapes of their own."""
     return any(each.shape is not None for each in entry.parameters)
 
 

@@ -37,7 +37,7 @@ MOST_FORMS = 6
 """The most ways to write a slope in which the value is looked for."""
 
 SMALL = tuple(map(Fraction, ("1", "2", "3", "4", "1/2", "1/3", "1/4")))
-"""Numbers that are taken for one another."""
+"""Small numbers that are easily confused."""
 
 MOST_DIVISOR = 100
 """Numbers with a larger denominator are constants that may be applied twice."""
@@ -195,7 +195,7 @@ def _arguments(node: Tree) -> Iterator[tuple[Tree, Text]]:
 
 
 def _numbers(node: Tree) -> Iterator[tuple[Tree, Text]]:
-    """Another small number, or a term that is taken twice or by half."""
+    """Another small number, or a term that is doubled or halved."""
     for place, each in enumerate(node.args):
         before, after = node.args[:place], node.args[place + 1 :]
         if each.number is not None and each.number in SMALL:
@@ -210,7 +210,7 @@ def _numbers(node: Tree) -> Iterator[tuple[Tree, Text]]:
 
 
 def _twice(node: Tree) -> Iterator[tuple[Tree, Text]]:
-    """A factor that is multiplied, or divided by, once more."""
+    """A factor or divisor that is applied twice."""
     if node.op == "*":
         for factor in dict.fromkeys(_factors(node)):
             if factor.number is None or factor.number.denominator > MOST_DIVISOR:
@@ -228,7 +228,7 @@ def _without(node: Tree) -> Iterator[tuple[Tree, Text]]:
 
 
 def _branches(node: Tree) -> Iterator[tuple[Tree, Text]]:
-    """One branch, or one side of a bound, everywhere."""
+    """One branch, or one side of a bound, applied everywhere."""
     for each in node.args if node.op in {"max", "min", "abs"} else node.args[1:] if node.op == "if" else ():
         if "x" in names(each):
             yield each, _for(each, node)

@@ -404,7 +404,7 @@ class _Powers(NamedTuple):
         return np.asarray(np.linalg.lstsq(weighed.T, values * weight, rcond=None)[0])
 
     def coefficients(self, solved: Array) -> Array:
-        """Of the powers of x itself."""
+        """The coefficients of the powers of x, unscaled."""
         found: Array = solved / self.scale ** np.arange(len(solved) - 1, -1, -1.0)
         return found
 
