@@ -78,7 +78,7 @@ def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
 def _answers(
     seen: Evidence, base: Base, root: Tree, way: _Way, places: Places, inside: Inside = SHORT[0]
 ) -> Array:
-    """The answers with every step rounded to float32, the approximation as one; float64 in double precision."""
+    """The answers with every step rounded to float32, the approximation as one step; float64 in doubles."""
     rounded = inside.rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
     return stepwise(root, seen.variables(base, places), base.params, rounded, {way.op: way.values}).values
 
