@@ -18,7 +18,7 @@ from app.core.arithmetic import Array
 DIRECTIONS = 4
 """How many strongest directions are left out; at most half of the batch."""
 
-ONE = 5e-3
+COLLAPSED = 5e-3
 """Fraction of the inputs' distinct energy below which signals count as collapsed."""
 
 _ALIKE = 1e-12
@@ -46,12 +46,12 @@ def first_collapsed(inputs: Array, grams: Sequence[Array]) -> int | None:
     It is relative to the inputs: also None where these are equal themselves.
     """
     before = distinct(inputs)
-    if not before > _ALIKE or distinct(grams[-1]) > ONE * before:
+    if not before > _ALIKE or distinct(grams[-1]) > COLLAPSED * before:
         return None
     low, high = -1, len(grams) - 1
     while high - low > 1:
         middle = (low + high) // 2
-        if distinct(grams[middle]) > ONE * before:
+        if distinct(grams[middle]) > COLLAPSED * before:
             low = middle
         else:
             high = middle

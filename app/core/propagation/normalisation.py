@@ -52,12 +52,12 @@ class Normalisation:
 
     def _forward(self, z: Array, epsilon: float, blocks: Blocks) -> Normalised:
         mean = self._mean(lambda block: z[block], len(z), blocks) if self.centred else None
-        square = self._mean(lambda block: self._less(z, mean, block) ** 2, len(z), blocks)
+        square = self._mean(lambda block: self._centred(z, mean, block) ** 2, len(z), blocks)
         inverse = 1 / np.sqrt(square + epsilon)
         values = np.empty_like(z)
 
         def scale(block: slice) -> None:
-            values[block] = self._less(z, mean, block) * self._part(inverse, block)
+            values[block] = self._centred(z, mean, block) * self._part(inverse, block)
 
         blocks.each(len(z), scale)
         return Normalised(values, inverse)
@@ -70,7 +70,7 @@ class Normalisation:
         answer = np.empty_like(z)
 
         def pull(block: slice) -> None:
-            rest = self._less(delta, mean, block) - z[block] * self._part(along, block)
+            rest = self._centred(delta, mean, block) - z[block] * self._part(along, block)
             answer[block] = rest * self._part(forward.inverse, block)
 
         blocks.each(len(z), pull)
@@ -90,7 +90,7 @@ class Normalisation:
     def _part(self, statistic: Array, block: slice) -> Array:
         return statistic if self.over == "units" else statistic[block]
 
-    def _less(self, values: Array, mean: Array | None, block: slice) -> Array:
+    def _centred(self, values: Array, mean: Array | None, block: slice) -> Array:
         return values[block] if mean is None else values[block] - self._part(mean, block)
 
 

@@ -142,9 +142,9 @@ class _Run:
         self._progress = progress
         self._done = 0
         weights, offsets, masks = (stream.at(each) for each in (_WEIGHTS, _BIASES, _MASKS))
-        self._steps = self._made(kinds, Run(self.figures, weights, offsets, masks, dtype, blocks))
+        self._steps = self._steps_of(kinds, Run(self.figures, weights, offsets, masks, dtype, blocks))
 
-    def _made(self, kinds: tuple[Kind, ...], run: Run) -> Steps:
+    def _steps_of(self, kinds: tuple[Kind, ...], run: Run) -> Steps:
         """The network as steps."""
         network = self.network
         if network.block is None:

@@ -57,9 +57,9 @@ _ATTENTION = (
     *norm("norm2", "norm2", required=True),
 )
 
-_OTHERS = _CROSS_KEY, _CROSS_VALUE
-_TOGETHER = Entry(_CROSS_QUERY, "weight", ("multihead_attn.in_proj_weight",), below=_OTHERS)
-_APART = tuple(
+_CROSS_KEY_AND_VALUE = _CROSS_KEY, _CROSS_VALUE
+_JOINT_WEIGHTS = Entry(_CROSS_QUERY, "weight", ("multihead_attn.in_proj_weight",), below=_CROSS_KEY_AND_VALUE)
+_SEPARATE_WEIGHTS = tuple(
     Entry(f"cross_{name}", "weight", (f"multihead_attn.{name[0]}_proj_weight",))
     for name in ("query", "key", "value")
 )
@@ -68,13 +68,13 @@ _DECODER = Layout(
     "torch.nn.TransformerDecoderLayer",
     (
         *_ATTENTION,
-        _TOGETHER,
-        *_APART,
-        Entry(_CROSS_QUERY, "bias", ("multihead_attn.in_proj_bias",), below=_OTHERS),
+        _JOINT_WEIGHTS,
+        *_SEPARATE_WEIGHTS,
+        Entry(_CROSS_QUERY, "bias", ("multihead_attn.in_proj_bias",), below=_CROSS_KEY_AND_VALUE),
         *linear(_CROSS_OUTPUT, "multihead_attn.out_proj"),
         *norm("norm3", "norm3", required=True),
     ),
-    either=((_TOGETHER,), _APART),
+    either=((_JOINT_WEIGHTS,), _SEPARATE_WEIGHTS),
     counted=True,
 )
 """Keys and values of another width than the queries have matrices of their own (kdim and vdim)."""
@@ -174,7 +174,7 @@ class TransformerBlock:
         tokens = None if self.memory is None else len(self.memory)
         cross = (
             Matrix((_CROSS_QUERY,), Layer(width, width, 1)),
-            Matrix(_OTHERS, Layer(self.memory_width or width, width, 2), tokens),
+            Matrix(_CROSS_KEY_AND_VALUE, Layer(self.memory_width or width, width, 2), tokens),
             Matrix((_CROSS_OUTPUT,), Layer(width, width, 1)),
         )
         return (
@@ -206,7 +206,7 @@ class TransformerBlock:
             )
         ratio = hidden // pieces / width
         made = self if self._hidden(width) == hidden // pieces else replace(self, mlp_ratio=ratio)
-        others = {shapes[each][-1] for each in _OTHERS if shapes.get(each)}
+        others = {shapes[each][-1] for each in _CROSS_KEY_AND_VALUE if shapes.get(each)}
         if len(others) > 1:
             refuse("keys and values of the second attention must have as many inputs: they see one memory")
         if others - {width}:

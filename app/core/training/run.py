@@ -36,7 +36,7 @@ Clock: TypeAlias = Callable[[], float]
 GOALS = (0.9, 0.99)
 """Accuracies for which the first step that reaches them is reported."""
 
-BLOWN_UP = 1e6
+DIVERGED = 1e6
 """A run has diverged once its loss is NaN, or exceeds this many times the larger of its initial loss and the
 loss of outputs that are all zero."""
 
@@ -411,7 +411,7 @@ def _ceiling(training: Training, loss: Array) -> Array:
     """The loss above which a run has diverged."""
     targets = training.split.training.targets
     nothing = training.loss(np.zeros((1, *targets.shape)), targets).loss
-    return np.asarray(BLOWN_UP * np.maximum(loss, nothing))
+    return np.asarray(DIVERGED * np.maximum(loss, nothing))
 
 
 def _update_to_weight(learner: Learner, before: Array, after: Array) -> Array:

@@ -58,7 +58,7 @@ from app.core.verification.suspects.tables import Tables, even_tables
 LEAST = 0.5
 """The least share of the errors that a single cause must explain to be named."""
 
-SOME = 0.1
+LEAST_REMAINING = 0.1
 """The least share of the errors still unexplained for which another cause is searched."""
 
 ROUNDS = 3
@@ -71,8 +71,8 @@ CLEAR_SHARE, CLEAR_GAIN = 0.98, 0.9
 """Shares of the errors, and of their digits: a suspect that accounts for more makes costlier ones
 superfluous."""
 
-ODD = 2.5
-"""The number of errors that a clear cause may leave open."""
+MOST_UNEXPLAINED = 2.5
+"""The number of errors that a clear cause may leave unexplained."""
 
 LEAST_WRONG = 0.02
 """The share of wrong numbers below which they are not taken for those of another function."""
@@ -162,12 +162,12 @@ def _predicts_neighbours(seen: Evidence, suspect: Suspect) -> bool:
 def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[Suspect, Cause]]:
     """Cause after cause, each with its suspect, of the errors that those before it leave open."""
     remaining, total = seen.wrong, int(seen.wrong.sum())
-    base, lasting = seen.base, _Lasting(seen)
+    base, shared = seen.base, _SharedSuspects(seen)
     for place in range(ROUNDS):
         few = LEAST_ERRORS if seen.x.size <= SMALL else FEW
-        if remaining.sum() < max(SOME * total, few if place == 0 else 4 * FEW):
+        if remaining.sum() < max(LEAST_REMAINING * total, few if place == 0 else 4 * FEW):
             return
-        found = _Round(seen, base, remaining, compute, lasting).found()
+        found = _Round(seen, base, remaining, compute, shared).found()
         if found is None or not _enough(remaining, found[1]):
             return
         suspect, _ = found
@@ -177,11 +177,11 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[
         if not places.size:
             return
         named = suspect.causes(places)
-        if place == 0 and sum(cause.explains for cause in named) * places.size < SOME * total:
+        if place == 0 and sum(cause.explains for cause in named) * places.size < LEAST_REMAINING * total:
             return  # how careful kernels err as well
         for cause in named:
             share = cause.explains * places.size / total
-            if share >= SOME / 2 or share * total >= FEW:
+            if share >= LEAST_REMAINING / 2 or share * total >= FEW:
                 yield suspect, cause._replace(explains=share)
         remaining = remaining & ~met
         base = suspect.base or base
@@ -193,7 +193,7 @@ def _enough(remaining: Mask, fit: Fit) -> bool:
 
 
 @dataclass(frozen=True)
-class _Lasting:
+class _SharedSuspects:
     """Suspects that depend on all answers, not on the errors still open: the same in every round."""
 
     seen: Evidence
@@ -223,7 +223,7 @@ class _Round:
     base: Base
     remaining: Mask
     compute: np.dtype[Any] | None
-    lasting: _Lasting
+    shared: _SharedSuspects
 
     def found(self) -> tuple[Suspect, Fit] | None:
         """The best of the cheap suspects if it explains almost everything, else the best of all."""
@@ -238,7 +238,7 @@ class _Round:
 
     def _is_clear(self, suspect: Suspect, fit: Fit) -> bool:
         left = (1 - fit.share) * int(self.remaining.sum())
-        few = fit.share >= CLEAR_SHARE or left < ODD
+        few = fit.share >= CLEAR_SHARE or left < MOST_UNEXPLAINED
         return few and fit.gain >= CLEAR_GAIN and suspect.price <= CHEAP
 
     def _best(self, suspects: Iterable[Suspect]) -> tuple[Suspect, Fit] | None:
@@ -249,7 +249,7 @@ class _Round:
         if self._irregular:
             return None
         functions = chain(self._parameters, relatives(self.seen), self._constants)
-        found = best(self.seen, functions, self.remaining, SOME, 0.05)
+        found = best(self.seen, functions, self.remaining, LEAST_REMAINING, 0.05)
         if found is None or found[0].base is None:
             return None
         stepwise = stepwise_kernels(self.seen, found[0].base, self.compute)
@@ -270,9 +270,9 @@ class _Round:
             yield from scaled_answers(seen, self.remaining)
         yield from relatives(seen)
         if regular:
-            yield from self.lasting.ends
+            yield from self.shared.ends
             yield from clipped_arguments(seen, base, self.remaining)
-        yield from self.lasting.cut
+        yield from self.shared.cut
         yield from passing_formats(seen, base)
         if regular:
             yield from self._constants
@@ -281,7 +281,7 @@ class _Round:
         if regular:
             yield from scaled_inputs(seen, base, self.remaining)
             yield from parameters_in_one_place(seen, base, self.remaining)
-            yield from self.lasting.slopes
+            yield from self.shared.slopes
 
     def _heavy_suspects(self) -> Iterator[Suspect]:
         """Suspects with every step rounded or fitted pieces, only constant ones for irregular errors."""
@@ -294,7 +294,7 @@ class _Round:
             yield from exponentials(self.seen, self.base, self.remaining)
         if self.base == self.seen.base and not self._unrelated:
             even = list(even_tables(self.seen, self.base, self.remaining))
-            yield from even or self.lasting.tables.of(self.remaining, 0 if self._irregular else 3)
+            yield from even or self.shared.tables.of(self.remaining, 0 if self._irregular else 3)
         yield from other_formats(self.seen, self.base)
         yield from noise(self.seen)
 

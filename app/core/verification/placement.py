@@ -41,10 +41,10 @@ MIXED = 0.1
 """The share of changes between rising and falling below which inputs count as sorted."""
 
 SHIFTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
-SOME = 500
+SAMPLE_SIZE = 500
 """The number of answers that rule out most orders."""
 
-GROSS = 0.05
+LARGE_ERROR = 0.05
 """Size of an error at the end, relative to the median answer, below which it may come from a bound."""
 
 
@@ -74,7 +74,7 @@ def _tail(found: Errors, wrong: Mask, order: int, dtype: np.dtype[Any]) -> Cause
     what = _tail_content(found.output, first, x, order, dtype, wrong[first:], named=mixed)
     size = np.abs(found.exact.rounded[np.isfinite(found.exact.rounded)])
     with np.errstate(invalid="ignore"):
-        gross = ~(np.abs(output - right) <= GROSS * np.median(size))[wrong[first:]]
+        gross = ~(np.abs(output - right) <= LARGE_ERROR * np.median(size))[wrong[first:]]
     if not mixed and (what is None or count > PARTIAL or gross.mean() < MOSTLY):
         return None
     what = what or Text("other numbers", "다른 값")
@@ -144,7 +144,7 @@ def _reordered(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dty
     rises = np.diff(found.x[np.isfinite(found.x)]) > 0
     if rises.size < LEAST or (rises[1:] != rises[:-1]).mean() < MIXED:
         return None  # among sorted inputs another place is another input, nearly
-    some = np.linspace(0, wrong.size - 1, SOME).astype(np.intp)
+    some = np.linspace(0, wrong.size - 1, SAMPLE_SIZE).astype(np.intp)
     for order in _orders(wrong.size, shape):
         for places in (some, np.arange(wrong.size)):
             moved = right[order.places[places]]

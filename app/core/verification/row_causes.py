@@ -10,7 +10,14 @@ import numpy as np
 
 from app.core.activations.registry import Call
 from app.core.arithmetic import Array
-from app.core.verification.causes import LEAST, SOME, is_constant, is_unrelated, truncation, unrelated
+from app.core.verification.causes import (
+    LEAST,
+    LEAST_REMAINING,
+    is_constant,
+    is_unrelated,
+    truncation,
+    unrelated,
+)
 from app.core.verification.evidence import FEW, QUIET, SINGLE, Cause, Evidence, Mask, evidence_at
 from app.core.verification.judgement import Errors
 from app.core.verification.lineup import best
@@ -86,7 +93,7 @@ def _is_quiet(seen: Evidence) -> bool:
 def _explained(seen: Evidence, kernel: RowKernel) -> Iterator[Cause]:
     remaining, total = seen.wrong, int(seen.wrong.sum())
     for turn in range(ROUNDS):
-        if remaining.sum() < max(SOME * total, FEW if turn == 0 else 4 * FEW):
+        if remaining.sum() < max(LEAST_REMAINING * total, FEW if turn == 0 else 4 * FEW):
             return
         suspects = chain(
             flushing_rows(kernel, seen),

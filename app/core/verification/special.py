@@ -9,7 +9,7 @@ from app.core.activations.registry import Call
 from app.core.verification.evidence import Cause
 from app.core.verification.judgement import Errors
 
-BESIDE_ZERO = 2.0**-20
+NEAR_ZERO = 2.0**-20
 
 SIGNS = 2
 """The most different answers to NaN that are reported: one, or one for each sign bit."""
@@ -43,5 +43,5 @@ def turns_zero(call: Call, order: int, found: Errors) -> bool:
     turned = zero & (found.output == 0) & np.signbit(found.output)
     if not turned.any() or len(call.scalars) < len(call.params):
         return False
-    sides = call.activation.orders(np.array([-BESIDE_ZERO, BESIDE_ZERO]), order + 1, **call.scalars)[order]
+    sides = call.activation.orders(np.array([-NEAR_ZERO, NEAR_ZERO]), order + 1, **call.scalars)[order]
     return bool(sides[0] < 0 < sides[1])

@@ -28,7 +28,7 @@ DIGITS = 0.6
 """The share of the errors' digits that an approximation must predict: many errors have about its size."""
 
 
-class _Way(NamedTuple):
+class _Method(NamedTuple):
     """An approximation of ``op`` and what it is called."""
 
     op: str
@@ -37,19 +37,19 @@ class _Way(NamedTuple):
 
 
 def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """The formula, in writings that have the function in them, with each way to approximate it."""
+    """The formula, in writings that have the function in them, with each method to approximate it."""
     forms = [each.tree for each in written(base.tree)]
-    for place, way in enumerate(_WAYS):
-        having = [each for each in forms if way.op in operations(each)]
+    for place, method in enumerate(_METHODS):
+        having = [each for each in forms if method.op in operations(each)]
         for number, root in enumerate(having[:MOST_FORMS]):
             summary = Text(
-                f"{way.op} inside is approximated: {way.name}.",
-                f"내부의 {way.op}을(를) 근사식으로 계산합니다: {way.name}.",
+                f"{method.op} inside is approximated: {method.name}.",
+                f"내부의 {method.op}을(를) 근사식으로 계산합니다: {method.name}.",
             )
-            run = partial(_answers, seen, base, root, way)
+            run = partial(_answers, seen, base, root, method)
             price = 0.03 + 0.001 * number
             key = ("approximation", place, root, *base.params.items())
-            detail = f"{way.op}: {way.name}"
+            detail = f"{method.op}: {method.name}"
             yield Suspect("approximation", detail, summary, run, price=price, key=key, least_gain=DIGITS)
 
 
@@ -61,8 +61,8 @@ def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
 
             def run(value: float, places: Places, place: int = place, root: Tree = root) -> Array:
                 numbers = [*_NUMBERS_7_1_26[:place], value, *_NUMBERS_7_1_26[place + 1 :]]
-                way = _Way("erf", "", _by_terms(numbers[0], tuple(numbers[1:])))
-                return _answers(seen, base, root, way, places, DOUBLE)
+                method = _Method("erf", "", _by_terms(numbers[0], tuple(numbers[1:])))
+                return _answers(seen, base, root, method, places, DOUBLE)
 
             found = searched(seen, Unknown(f"{right:.10g}", right, run), remaining)
             if found is None:
@@ -76,11 +76,13 @@ def other_terms(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspect
 
 
 def _answers(
-    seen: Evidence, base: Base, root: Tree, way: _Way, places: Places, inside: Inside = SHORT[0]
+    seen: Evidence, base: Base, root: Tree, method: _Method, places: Places, inside: Inside = SHORT[0]
 ) -> Array:
     """The answers with every step rounded to float32, the approximation as one step; float64 in doubles."""
     rounded = inside.rounded if seen.dtype.itemsize <= SINGLE.itemsize else DOUBLE.rounded
-    return stepwise(root, seen.variables(base, places), base.params, rounded, {way.op: way.values}).values
+    return stepwise(
+        root, seen.variables(base, places), base.params, rounded, {method.op: method.values}
+    ).values
 
 
 # The error function
@@ -118,23 +120,23 @@ def _buermann(u: Any) -> Any:
 
 
 _ERF = (
-    _Way("erf", "Abramowitz and Stegun 7.1.25", _by_terms(0.47047, (0.7478556, -0.0958798, 0.3480242))),
-    _Way("erf", "Abramowitz and Stegun 7.1.26", _by_terms(_NUMBERS_7_1_26[0], _NUMBERS_7_1_26[1:])),
-    _Way(
+    _Method("erf", "Abramowitz and Stegun 7.1.25", _by_terms(0.47047, (0.7478556, -0.0958798, 0.3480242))),
+    _Method("erf", "Abramowitz and Stegun 7.1.26", _by_terms(_NUMBERS_7_1_26[0], _NUMBERS_7_1_26[1:])),
+    _Method(
         "erf",
         "Abramowitz and Stegun 7.1.27",
         _by_power((0.078108, 0.000972, 0.230389, 0.278393, 1.0), 4),
     ),
-    _Way(
+    _Method(
         "erf",
         "Abramowitz and Stegun 7.1.28",
         _by_power(
             (0.0000430638, 0.0002765672, 0.0001520143, 0.0092705272, 0.0422820123, 0.0705230784, 1.0), 16
         ),
     ),
-    _Way("erf", "Winitzki's", _winitzki),
-    _Way("erf", "tanh of a cubic", _erf_by_tanh),
-    _Way("erf", "Bürmann's series", _buermann),
+    _Method("erf", "Winitzki's", _winitzki),
+    _Method("erf", "tanh of a cubic", _erf_by_tanh),
+    _Method("erf", "Bürmann's series", _buermann),
 )
 
 
@@ -163,9 +165,12 @@ def _by_series(degree: int) -> Approximate:
 
 _SHIFTS = {"60801": 0.0579848, "45799": 0.0436774, "0": 0.0}
 _EXP = (
-    *(_Way("exp", f"by the bits of a float, shift {name}", _by_bits(each)) for name, each in _SHIFTS.items()),
-    *(_Way("exp", f"(1 + x/{count})^{count}", _by_limit(count)) for count in (64, 256, 1024, 4096)),
-    *(_Way("exp", f"its series to degree {degree}", _by_series(degree)) for degree in range(3, 7)),
+    *(
+        _Method("exp", f"by the bits of a float, shift {name}", _by_bits(each))
+        for name, each in _SHIFTS.items()
+    ),
+    *(_Method("exp", f"(1 + x/{count})^{count}", _by_limit(count)) for count in (64, 256, 1024, 4096)),
+    *(_Method("exp", f"its series to degree {degree}", _by_series(degree)) for degree in range(3, 7)),
 )
 
 
@@ -216,28 +221,28 @@ def _half(u: Any) -> Any:
 
 
 _TANH = (
-    _Way("tanh", "Eigen's quotient for float32, in float16", _half),
-    _Way("tanh", "x(27 + x²)/(27 + 9x²)", _quotient((1, 27), (9, 27))),
-    _Way("tanh", "x(15 + x²)/(15 + 6x²)", _quotient((1, 15), (6, 15))),
-    _Way("tanh", "a continued fraction to x⁵", _quotient((1, 105, 945), (15, 420, 945))),
-    _Way(
+    _Method("tanh", "Eigen's quotient for float32, in float16", _half),
+    _Method("tanh", "x(27 + x²)/(27 + 9x²)", _quotient((1, 27), (9, 27))),
+    _Method("tanh", "x(15 + x²)/(15 + 6x²)", _quotient((1, 15), (6, 15))),
+    _Method("tanh", "a continued fraction to x⁵", _quotient((1, 105, 945), (15, 420, 945))),
+    _Method(
         "tanh",
         "a continued fraction to x⁷",
         _quotient((1, 378, 17325, 135135), (28, 3150, 62370, 135135)),
     ),
-    _Way(
+    _Method(
         "tanh",
         "x(600 + 70x² + x⁴)/(600 + 270x² + 11x⁴ + x⁶/24)",
         _quotient((1, 70, 600), (1 / 24, 11, 270, 600)),
     ),
-    _Way("tanh", "x/(1 + |x|)", lambda u: u / (1 + np.abs(u))),
-    _Way("tanh", "x − x³/3", lambda u: u - u**3 / 3),
+    _Method("tanh", "x/(1 + |x|)", lambda u: u / (1 + np.abs(u))),
+    _Method("tanh", "x − x³/3", lambda u: u - u**3 / 3),
 )
 _SIGMOID = (
-    _Way("sigmoid", "x/(1 + |x|)", lambda u: 0.5 + 0.5 * u / (1 + np.abs(u))),
-    _Way("sigmoid", "a line between ±2.5", lambda u: np.clip(0.2 * u + 0.5, 0, 1)),
-    _Way("sigmoid", "a line between ±3", lambda u: np.clip(u / 6 + 0.5, 0, 1)),
-    _Way("sigmoid", "a line between ±2", lambda u: np.clip(0.25 * u + 0.5, 0, 1)),
+    _Method("sigmoid", "x/(1 + |x|)", lambda u: 0.5 + 0.5 * u / (1 + np.abs(u))),
+    _Method("sigmoid", "a line between ±2.5", lambda u: np.clip(0.2 * u + 0.5, 0, 1)),
+    _Method("sigmoid", "a line between ±3", lambda u: np.clip(u / 6 + 0.5, 0, 1)),
+    _Method("sigmoid", "a line between ±2", lambda u: np.clip(0.25 * u + 0.5, 0, 1)),
 )
 
 
@@ -263,17 +268,17 @@ def _by_odd_terms(terms: tuple[float, ...]) -> Approximate:
 
 _AS_4_4_47 = (0.0208351, -0.0851330, 0.1801410, -0.3302995, 0.9998660)
 _ATAN = (
-    _Way(
+    _Method(
         "atan", "x(π/4 + 0.273(1 − |x|))", _beyond_one(lambda u: u * (math.pi / 4 + 0.273 * (1 - np.abs(u))))
     ),
-    _Way(
+    _Method(
         "atan",
         "πx/4 − x(|x| − 1)(0.2447 + 0.0663|x|)",
         _beyond_one(lambda u: u * (math.pi / 4 - (np.abs(u) - 1) * (0.2447 + 0.0663 * np.abs(u)))),
     ),
-    _Way("atan", "x/(1 + 0.28x²)", _beyond_one(lambda u: u / (1 + 0.28 * u * u))),
-    _Way("atan", "x/(1 + 0.28086x²)", _beyond_one(lambda u: u / (1 + 0.28086 * u * u))),
-    _Way("atan", "Abramowitz and Stegun 4.4.47", _beyond_one(_by_odd_terms(_AS_4_4_47))),
+    _Method("atan", "x/(1 + 0.28x²)", _beyond_one(lambda u: u / (1 + 0.28 * u * u))),
+    _Method("atan", "x/(1 + 0.28086x²)", _beyond_one(lambda u: u / (1 + 0.28086 * u * u))),
+    _Method("atan", "Abramowitz and Stegun 4.4.47", _beyond_one(_by_odd_terms(_AS_4_4_47))),
 )
 
 
@@ -286,7 +291,7 @@ def _log1p_by_series(degree: int) -> Approximate:
 
 
 _LOG1P = tuple(
-    _Way("log1p", f"its series to degree {degree}", _log1p_by_series(degree)) for degree in range(2, 7)
+    _Method("log1p", f"its series to degree {degree}", _log1p_by_series(degree)) for degree in range(2, 7)
 )
 
-_WAYS = (*_ERF, *_EXP, *_TANH, *_SIGMOID, *_ATAN, *_LOG1P)
+_METHODS = (*_ERF, *_EXP, *_TANH, *_SIGMOID, *_ATAN, *_LOG1P)

@@ -36,7 +36,7 @@ LARGEST = 0.2
 DIGITS = 0.6
 """The share of the errors' digits that errors by binade must predict: they are fitted to the errors."""
 
-LOUD = 32.0
+LARGE_ERROR = 32.0
 """The error, in ulps, below which the argument may be reduced as careful kernels do."""
 
 LEAST_EFFECT = 4.0
@@ -58,7 +58,7 @@ def exponentials(seen: Evidence, base: Base, remaining: Mask) -> Iterator[Suspec
         return
     for form in islice(_forms(seen, base), MOST_FORMS):
         yield from _by_binade(seen, form, remaining)
-        grown = seen.dtype.itemsize >= SINGLE.itemsize and seen.worst >= LOUD
+        grown = seen.dtype.itemsize >= SINGLE.itemsize and seen.worst >= LARGE_ERROR
         if grown and _is_plain(form.argument.tree):
             yield from _by_argument(seen, base, form, remaining)
 

@@ -10,7 +10,7 @@ from app.core.activations.definition import Text
 from app.core.arithmetic import Array
 from app.core.verification.evidence import SINGLE, Evidence, Mask, Places, Suspect
 
-CLEAR, LOUD = 2.0, 32.0
+CLEAR_SHORT, CLEAR_LONG = 2.0, 32.0
 """Errors in ulps of a short format from which their sign is not chance; in float32 and float64, from which
 they are not those of careful steps."""
 
@@ -32,7 +32,7 @@ def fits(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
     """The kernel's own answers, where its errors alternate in sign as those of a fit do."""
     if not seen.by_size:
         return
-    least = LOUD if seen.dtype.itemsize >= SINGLE.itemsize else CLEAR
+    least = CLEAR_LONG if seen.dtype.itemsize >= SINGLE.itemsize else CLEAR_SHORT
     clear = (
         remaining & (seen.size > least) & np.isfinite(seen.output) & np.isfinite(seen.exact) & (seen.x != 0)
     )

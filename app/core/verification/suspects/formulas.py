@@ -42,7 +42,7 @@ SLIPS = tuple(factor for each in (2.0, math.sqrt(2), math.pi, 10.0) for factor i
 FAR_BETTER = 0.4
 """The share of the errors' bits that may be left where a slip of a parameter is taken for the cause."""
 
-FEW_WRONG, HOPE = 300, 6
+TRIAL_OUTPUTS, TRIAL_STEPS = 300, 6
 """The number of outputs and of steps in the trial that shows whether a search converges."""
 
 MOST_DIGITS = 9
@@ -183,8 +183,8 @@ def _usual_slip(seen: Evidence, unknown: Unknown, remaining: Mask) -> float | No
     """
     places = seen.sample(remaining)
     places = places[remaining[places]]
-    if places.size > FEW_WRONG:
-        places = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
+    if places.size > TRIAL_OUTPUTS:
+        places = places[np.linspace(0, places.size - 1, TRIAL_OUTPUTS).astype(np.intp)]
     value = unknown.value
     tried = [value * factor for factor in SLIPS] + [1 / value, value * value] if value else []
     tried = [each for each in tried if math.isfinite(each) and each != value]
@@ -444,9 +444,9 @@ def searched(seen: Evidence, unknown: Unknown, remaining: Mask, start: float | N
     places = seen.sample(remaining)
     places = places[remaining[places] & np.isfinite(seen.output[places])]
     near = unknown.value if start is None else start
-    if places.size > FEW_WRONG:
-        few = places[np.linspace(0, places.size - 1, FEW_WRONG).astype(np.intp)]
-        *_, before, near = _approach(seen, unknown, few, near, HOPE, NEARLY)
+    if places.size > TRIAL_OUTPUTS:
+        few = places[np.linspace(0, places.size - 1, TRIAL_OUTPUTS).astype(np.intp)]
+        *_, before, near = _approach(seen, unknown, few, near, TRIAL_STEPS, NEARLY)
         if not abs(near - before) <= max(0.1 * abs(near - unknown.value), 1e-3 * abs(near)):
             return None
     enough = EXACTLY if seen.dtype.itemsize >= SINGLE.itemsize else NEARLY_EXACTLY

@@ -36,7 +36,7 @@ from app.core.verification.suspects.trees import replaced
 CANCELS = 4.0
 """A sum this many times smaller than its terms has lost two bits."""
 
-LOUD = 256.0
+LARGE_ERROR = 256.0
 """The least error, in ulp, for which ordinary steps in float32 or float64 are blamed, as in an exponential
 of something large."""
 
@@ -128,7 +128,7 @@ def stepwise_kernels(seen: Evidence, base: Base, compute: np.dtype[Any] | None) 
         if _usual(seen, inside) and seen.worst <= QUIET:
             continue
         for number, writing in enumerate(forms):
-            run = _Kept(partial(_steps, seen, base, writing, inside))
+            run = _CachedSteps(partial(_steps, seen, base, writing, inside))
             suspect = Suspect(
                 "low_precision",
                 inside.name,
@@ -180,7 +180,7 @@ def written(tree: Tree) -> tuple[Writing, ...]:
     return tuple({each.tree: each for each in reversed(forms)}.values())[::-1]
 
 
-class _Kept:
+class _CachedSteps:
     """Steps that several suspects need at the same places, one after the other."""
 
     def __init__(self, run: Callable[[Places], Steps]) -> None:
@@ -206,7 +206,7 @@ def _split(
     cancelled = (steps.cancellation > CANCELS) & ~overflowed
     rounded = ~cancelled & ~overflowed
     if _usual(seen, inside):
-        rounded &= seen.size[met] > LOUD
+        rounded &= seen.size[met] > LARGE_ERROR
     if inside is DOUBLE and own_format(seen.dtype) is not DOUBLE:  # steps that are as good as exact
         rounded &= False
     name = f"{writing.name or 'the formula'} in {inside.name}"

@@ -15,7 +15,7 @@ from app.core.verification.suspects.insides import SHORT, mantissa_bits
 REACH = 4.0
 """Bits by which the median error may differ from half an ulp of the format."""
 
-COMMON = 0.5
+LEAST_WRONG_SHARE = 0.5
 """The least share of the inexact answers that is wrong."""
 
 CHANGES = 0.25
@@ -25,7 +25,7 @@ CLOSE, UNLIKE = 512, 0.5
 """Each error is compared with the one that is 1/512 of all errors further on. The median difference must be
 at least this share of the median size: errors that follow a curve differ by little."""
 
-LOST = 5
+LEAST_LOST_BITS = 5
 """The least number of bits that a step must lose in float32 or float64: every kernel loses some."""
 
 EVEN = 4.0
@@ -36,7 +36,7 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
     """The format whose roundings are nearest in size, if the errors are like noise at all."""
     use = seen.wrong & np.isfinite(seen.output) & np.isfinite(seen.exact) & (seen.exact != 0)
     inexact = (seen.right != seen.exact).sum()
-    if use.sum() < 4 * FEW or use.sum() < COMMON * inexact:
+    if use.sum() < 4 * FEW or use.sum() < LEAST_WRONG_SHARE * inexact:
         return
     with np.errstate(all="ignore"):
         error = ((seen.output - seen.exact) / seen.exact)[use]
@@ -50,7 +50,7 @@ def noise(seen: Evidence) -> Iterator[Suspect]:
             yield _rounded(seen, nearest.name, nearest.bits)
             return
     bits = round(-size - 2)
-    if seen.dtype.itemsize >= SINGLE.itemsize and bits <= own - LOST and _is_jagged(error):
+    if seen.dtype.itemsize >= SINGLE.itemsize and bits <= own - LEAST_LOST_BITS and _is_jagged(error):
         yield _estimated(seen, bits)
 
 

@@ -27,7 +27,7 @@ MOST_LEFT_OUT = 64
 SHORT_SUM = 2.0**-5
 """Relative error that a short format may cause in a sum; a larger one is another number."""
 
-OWN_SUM = 16.0
+CAREFUL_SUM = 16.0
 """Relative error, in units of the last digit of float32 or float64, that a careful sum may have."""
 
 TILES = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -164,7 +164,7 @@ def _of_each_row(seen: Evidence, each: _Rows, *, logarithm: bool) -> Suspect | N
     """Answers that are off by a factor per row (logarithms: a summand); None if a careful sum explains it."""
     values = seen.exact + each.spread if logarithm else seen.exact * each.spread
     off = float(np.abs(each.middles - (0.0 if logarithm else 1.0)).max(initial=0.0))
-    if seen.dtype.itemsize >= SINGLE.itemsize and off <= OWN_SUM * 2.0 ** -mantissa_bits(seen.dtype):
+    if seen.dtype.itemsize >= SINGLE.itemsize and off <= CAREFUL_SUM * 2.0 ** -mantissa_bits(seen.dtype):
         return None
     if off < SHORT_SUM:
         cause, detail = "low_precision", f"sums, off by {off:.2g} at most"

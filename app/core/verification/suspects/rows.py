@@ -196,7 +196,7 @@ _NEIGHBOURS = _Layout(
         "이웃한 두 원소를 짝으로 삼았고, 그 순서도 바뀌었습니다.",
     ),
 )
-_APART = _Layout(
+_HALVES = _Layout(
     "half a row apart",
     lambda rows: (rows[:, : rows.shape[1] // 2], rows[:, rows.shape[1] // 2 :]),
     Text(
@@ -218,7 +218,7 @@ def gated_kernels(kernel: RowKernel) -> Iterator[Suspect]:
     swapped = Text("The two halves are swapped.", "두 절반이 서로 바뀌었습니다.")
     yield kernel.suspect("halves", "swapped", swapped, kernel.of_pairs(second, first))
     assert isinstance(kernel.call.activation, Rowwise)
-    layout = _APART if kernel.call.activation.interleaved else _NEIGHBOURS
+    layout = _HALVES if kernel.call.activation.interleaved else _NEIGHBOURS
     front, back = layout.pairs(kernel.rows)
     yield kernel.suspect("halves", layout.name, layout.taken, kernel.of_pairs(front, back))
     both = f"{layout.name} and swapped"

@@ -28,7 +28,7 @@ SMOOTH = 0.5
 """The share of the points that must lie on one piece with their neighbours: a piece holds many more than
 define it."""
 
-SHORT_RUN, LEAN = 32, 0.7
+SHORT_RUN, LEAST_FILL = 32, 0.7
 """Pieces after which it is no table if they hold less than this share of the points that a piece has to hold
 on the average."""
 
@@ -272,7 +272,7 @@ def _fewer_segments(made: _Points, right: _Points, degree: int, most: int) -> li
     reached = 0
     for piece in _segments(made, degree):
         if len(found) == most or (
-            len(found) >= SHORT_RUN and piece.start < LEAN * (2 * degree + 4) * len(found)
+            len(found) >= SHORT_RUN and piece.start < LEAST_FILL * (2 * degree + 4) * len(found)
         ):
             return None
         found.append(piece)
