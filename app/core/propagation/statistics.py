@@ -40,9 +40,9 @@ class Figures:
     ``overflow`` is the number (from 1) of the first layer whose output is not finite. From there on
     preactivation_variance and activation_mean_square are ∞ and the other figures NaN; no gradient is defined,
     so gradient figures are NaN in every layer. ``collapse`` is the number (from 1) of the first layer after
-    which the inputs have collapsed (`collapse`). ``arguments`` are the smallest and the largest argument that φ had,
-    where φ is a formula. ``matrices`` are the weight_gradient_log10_norm of each of a block's matrices by
-    name, ``own`` the figures that only blocks of its kind have. ``signal_peak`` and ``gradient_peak`` are
+    which the inputs have collapsed. ``arguments`` are the smallest and the largest argument that φ
+    had, where φ is a formula. ``matrices`` are the weight_gradient_log10_norm of each of a block's matrices
+    by name, ``own`` the figures that only blocks of its kind have. ``signal_peak`` and ``gradient_peak`` are
     log10 of the largest |z| or |h|, and of the largest |dL/dz|. ``ends`` is the mean square of each input's
     pre-activations in the last layer that was reached; plain layers and blocks that measure z have it.
     """

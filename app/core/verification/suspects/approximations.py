@@ -37,7 +37,7 @@ class _Method(NamedTuple):
 
 
 def approximations(seen: Evidence, base: Base) -> Iterator[Suspect]:
-    """The formula, in writings that have the function in them, with each method to approximate it."""
+    """The formula, in each form that contains the function, with each method to approximate it."""
     forms = [each.tree for each in written(base.tree)]
     for place, method in enumerate(_METHODS):
         having = [each for each in forms if method.op in operations(each)]
