@@ -42,6 +42,9 @@ runs with errors, rule suspects out; and how many of those must be wrong."""
 RARE = 256
 """Errors by which suspects are ruled out where the probes have too few."""
 
+SOME_NOISE = 0.05
+"""The share of such errors that a suspect with noise must explain."""
+
 PROBED = (0.0625, 0.625, 0.0625, 0.25)
 """The share of the probes in each of `Evidence.parts`."""
 
@@ -193,14 +196,17 @@ def _not_ruled_out(
 ) -> Iterator[Suspect]:
     """The suspects that explain enough of the errors at the chosen probes: the best of each group.
 
-    With ``all_noisy`` also all noisy ones, whose errors depend on neighbours that the probes may lack.
+    With ``all_noisy`` also all noisy ones that explain some: their errors depend on neighbours, which the
+    probes may lack.
     """
     rest = iter(suspects)
     while together := list(islice(rest, TOGETHER)):
         shares = kept.shares(seen, together, remaining, chosen)
         foremost = set(np.argsort(-shares, kind="stable")[:FOREMOST].tolist())
         for place, (suspect, share) in enumerate(zip(together, shares.tolist(), strict=True)):
-            if (place in foremost and share >= least) or (all_noisy and suspect.noisy):
+            if (place in foremost and share >= least) or (
+                all_noisy and suspect.noisy and share >= SOME_NOISE
+            ):
                 yield suspect
 
 

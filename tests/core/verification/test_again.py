@@ -32,7 +32,7 @@ MOST_FITS, MOST_STEPS = 60, 30
 """Per order: suspects compared with thousands of values, formulas evaluated step by step."""
 
 
-MOST_OF_FEW = 500
+MOST_OF_FEW = 300
 """Of all orders, where few answers are wrong: of some 1,800 suspects those with noise, and a few."""
 
 
