@@ -81,9 +81,7 @@ def diagnose(
     Raises `InvalidValue` as `propagate` does.
     """
     with np.errstate(all="ignore"):  # an infinite figure is a finding, not an error
-        prediction = run(
-            [Prediction(experiment)], ignore
-        )  # in parallel with the networks, where the runner can
+        prediction = run([Prediction(experiment)], ignore)  # in parallel with the networks, if the runner can
         networks = simulate(experiment, run, watch)
         (theory,) = prediction
         layers = summarise(networks)

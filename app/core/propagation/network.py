@@ -219,7 +219,7 @@ class Network:
         if len({each.pieces for each in self._units}) > 1:
             raise InvalidValue("must all gate or none: blocks have the same matrices", loc=("activation",))
         for units in self._units:
-            units.check(1)  # there are as many units as each part of the block has
+            units.check(1)  # parts differ in their units: per-unit parameters are refused
         block.check(self.sizes[0])
 
     def _check_tied(self) -> None:

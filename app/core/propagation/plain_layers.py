@@ -38,7 +38,7 @@ class PlainLayers:
         self._kinds = kinds
         self._run = run
         self._blocks = blocks = run.blocks
-        # Normalisation makes temporaries.
+        # Smaller blocks, because normalisation makes temporary arrays.
         self._by_row = Blocks(blocks.columns, blocks.map_blocks, TEMPORARY // run.dtype.itemsize)
 
     def forward(self, number: int, h: Batch, *, measured: bool) -> tuple[Batch, Tape]:
@@ -50,7 +50,7 @@ class PlainLayers:
         offset = biases(self.network, number, run.biases.at(number), run.dtype)
         if offset is not None:
             z += offset[:, None]
-        if measured:  # while they are in the cache
+        if measured:  # now, while z is in the cache
             self._measure_preactivations(number, z)
         normaliser = self.network.normalisation
         normalised = None if normaliser is None else normaliser.forward(z, self._by_row)

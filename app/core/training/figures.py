@@ -181,7 +181,7 @@ def _binned(outputs: Array) -> _Binned | None:
     """Shares, runs × bins."""
     if not outputs.size:
         return None
-    low, high = float(outputs.min()), float(outputs.max())  # NaN where there is one
+    low, high = float(outputs.min()), float(outputs.max())  # NaN if any output is NaN
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     counts = np.zeros((len(outputs), BINS), np.int64)
@@ -296,7 +296,7 @@ def _agreement(gradients: Array, axis: int, runs: int) -> Array:
     signed = positive + negative
     share = np.where(signed > 0, np.maximum(positive, negative) / np.maximum(signed, 1), 0.0)
     mean = share.sum(axis=-1) / np.count_nonzero(signed, axis=-1)
-    return np.asarray(np.broadcast_to(mean, runs))  # the data are the same for all runs
+    return np.asarray(np.broadcast_to(mean, runs))  # inputs may be shared by all runs
 
 
 @compiled("void(f8[:,:,::1], i8[:,::1], i8[:,::1])")

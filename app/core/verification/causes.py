@@ -178,7 +178,7 @@ def _explained(seen: Evidence, compute: np.dtype[Any] | None) -> Iterator[tuple[
             return
         named = suspect.causes(places)
         if place == 0 and sum(cause.explains for cause in named) * places.size < LEAST_REMAINING * total:
-            return  # how careful kernels err as well
+            return  # too few: careful kernels have such errors as well
         for cause in named:
             share = cause.explains * places.size / total
             if share >= LEAST_REMAINING / 2 or share * total >= FEW:

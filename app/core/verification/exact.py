@@ -187,7 +187,7 @@ def rounded_near(near: Near, rounding: Rounding) -> tuple[Array, NDArray[np.bool
             room = np.where(power, spacing / 4, spacing / 2) * (1 - 2.0**-10)
             clear = (np.abs(near.rest) + near.margin < room) | ((near.rest == 0) & (near.margin == 0))
             return near.value.copy(), clear & np.isfinite(near.value)
-        # The sum is rounded itself, and lacks the rest: two steps outwards hold the answer again.
+        # The sum is rounded and leaves out the rest: bounds two steps further out contain the answer again.
         low = _step(_step(near.value - near.margin, -np.inf), -np.inf)
         high = _step(_step(near.value + near.margin, np.inf), np.inf)
         down, up = (doubles(rounding.array(each)) for each in (low, high))

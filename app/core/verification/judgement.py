@@ -283,7 +283,7 @@ def _breaks(found: Errors) -> int | None:
         return None
     right, output = found.exact.rounded[use][places], found.output[use][places]
     rises, falls = bool((right[1:] >= right[:-1]).all()), bool((right[1:] <= right[:-1]).all())
-    if rises == falls:  # both: constant
+    if rises == falls:  # both (constant) or neither
         return None
     step = (output[1:] < output[:-1]) if rises else (output[1:] > output[:-1])
     return int(step.sum())

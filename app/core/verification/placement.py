@@ -143,7 +143,7 @@ def _reordered(found: Errors, wrong: Mask, shape: tuple[int, ...], dtype: np.dty
     right = found.exact.rounded
     rises = np.diff(found.x[np.isfinite(found.x)]) > 0
     if rises.size < LEAST or (rises[1:] != rises[:-1]).mean() < MIXED:
-        return None  # among sorted inputs another place is another input, nearly
+        return None  # sorted inputs: a neighbouring place has nearly the same answer
     some = np.linspace(0, wrong.size - 1, SAMPLE_SIZE).astype(np.intp)
     for order in _orders(wrong.size, shape):
         for places in (some, np.arange(wrong.size)):

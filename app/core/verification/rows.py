@@ -176,7 +176,7 @@ class RowVerification:
         near = Near(value, np.zeros_like(value), margin)
         right, known = rounded_near(near, self._rounding)
         known &= kept | (value == 0)
-        # Infinite inputs: a limit, or none.
+        # For infinite inputs the value is a limit, or NaN if there is none.
         each = value.size // len(self._rows)
         limits = ~np.isfinite(value) & ~np.repeat(np.isfinite(self._rows).all(axis=1), each)
         right = np.where(limits & np.isnan(value), np.nan, right)
@@ -202,7 +202,7 @@ class RowVerification:
             where = np.unravel_index(int(shown.flat[place]), shape)
             value = float(found.exact.value[place])
             digits = formula.digits(place) if formula.terms <= DIGITS_TERMS else None
-            if digits is None:  # those that a double is sure of
+            if digits is None:  # only the digits a double guarantees
                 digits = f"{value:.15g}" if np.isfinite(value) else named(value)
             yield Worst(
                 input=float(found.x[place]),

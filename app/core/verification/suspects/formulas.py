@@ -205,7 +205,7 @@ def _in_one_place(seen: Evidence, base: Base, key: str, remaining: Mask) -> Iter
     for node, place in uses if len(uses) > 1 and value else ():
         if node.op in CONDITIONS:
             continue
-        divides = node.op == "/" and place == 1  # answers are in proportion to the reciprocal
+        divides = node.op == "/" and place == 1  # search the reciprocal, to which answers are proportional
         free = Tree("*" if divides else node.op, (*node.args[:place], name(FREE), *node.args[place + 1 :]))
         run = with_free(seen, base, replaced(base.tree, {node: free}), FREE)
         label = f"{key} of {text(node)}"
@@ -253,12 +253,12 @@ def scaled_answers(seen: Evidence, remaining: Mask) -> Iterator[Suspect]:
         return
     with np.errstate(all="ignore"):
         ratio, difference = seen.output[use] / seen.exact[use], seen.output[use] - seen.exact[use]
-    _, once = np.unique(seen.right[use], return_index=True)  # of many inputs with one answer, one
+    _, once = np.unique(seen.right[use], return_index=True)  # one input per answer
     size = np.abs(seen.output[use][once])
-    fine = once[size <= np.quantile(size, FINE)]  # their digits say most of what was added
+    fine = once[size <= np.quantile(size, FINE)]  # small: an added number shows in most digits
     factor, term = _agreed(ratio[once]), _plain(_agreed(difference[fine]), math.inf)
     factor = _plain(factor, 2.0 ** -mantissa_bits(seen.dtype) * abs(factor))
-    if abs(factor - 1) < CLOSE:  # rather a constant that is rounded
+    if abs(factor - 1) < CLOSE:  # more likely a rounded constant
         factor = float(f"{factor:.3g}")
     with np.errstate(all="ignore"):
         near = np.abs(ratio - factor) <= PROPORTIONAL * abs(factor)
@@ -604,7 +604,7 @@ def _rounded_alike(seen: Evidence, base: Base, nodes: list[Tree]) -> Iterator[Su
     }
     for how, rounded in ways.items():
         found = {part: rounded(value) for part, value in parts.items()}
-        if not all(map(math.isfinite, found.values())):  # beyond the format
+        if not all(map(math.isfinite, found.values())):  # overflow of the format
             continue
         root = replaced(base.tree, {part: number(Fraction(value)) for part, value in found.items()})
         summary = Text(

@@ -207,7 +207,7 @@ def _split(
     rounded = ~cancelled & ~overflowed
     if _usual(seen, inside):
         rounded &= seen.size[met] > LARGE_ERROR
-    if inside is DOUBLE and own_format(seen.dtype) is not DOUBLE:  # steps that are as good as exact
+    if inside is DOUBLE and own_format(seen.dtype) is not DOUBLE:  # steps in doubles are as good as exact
         rounded &= False
     name = f"{writing.name or 'the formula'} in {inside.name}"
     both = bool(cancelled.any() and overflowed.any())
@@ -264,7 +264,7 @@ def passing_formats(seen: Evidence, base: Base) -> Iterator[Suspect]:
         if inside.bits >= own and (inside.name != "float16" or seen.dtype == FORMATS["float16"]):
             continue
         taken = partial(_taken, seen, base, inside)
-        # A longer mantissa shows in subnormal numbers alone, and so do sums beside 1; float8 is rarer.
+        # A longer mantissa only shows in subnormal numbers, as do sums near 1; float8 is rarer.
         price = 0.1 if inside.bits >= own else CHEAP if inside in SHORTEST else 0.0
         asked = base == seen.base
 

@@ -92,7 +92,7 @@ def fixed_point_answers(seen: Evidence) -> Iterator[Suspect]:
     if not np.isfinite(counts).all() or (np.abs(counts - np.rint(counts)) > 2.0**-10).any():
         return
     top = np.abs(seen.output) == max(-low, high)
-    if step <= float(seen.unit[top].max(initial=0.0)):  # the format's own numbers there
+    if step <= float(seen.unit[top].max(initial=0.0)):  # steps no wider than the format's own spacing
         return
 
     def predicted(places: Places) -> Array:

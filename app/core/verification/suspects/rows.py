@@ -283,7 +283,7 @@ def careless_gates(kernel: RowKernel, seen: Evidence) -> Iterator[Suspect]:
     for call, gate, value in gated(kernel, seen):
         gates = replace(seen, call=call, x=gate)
         for suspect in stepwise_kernels(gates, gates.base, kernel.compute):
-            # Neighbours in a row are not neighbours by size, so that noise says nothing here.
+            # Neighbours in a row differ in size, so the test for noise does not apply.
             predicted = partial(_times, suspect.predicted, value)
             yield replace(suspect, predicted=predicted, base=None, noisy=False)
 
@@ -336,7 +336,7 @@ def _times(predicted: Callable[[Places], Array], value: Array, places: Places) -
     return found
 
 
-# All
+# All functions of rows
 
 
 def other_axes(kernel: RowKernel) -> Iterator[Suspect]:
@@ -483,7 +483,7 @@ def _in_format(kernel: RowKernel, scores: Array, dtype: np.dtype[Any], logarithm
         yield kernel.suspect(
             "overflow", f"exp without the maximum in {called}", overflow, steps("share", False)
         )
-    if dtype.itemsize < SINGLE.itemsize:  # in float32 it is how right kernels work
+    if dtype.itemsize < SINGLE.itemsize:  # correct kernels work in float32
         end = "difference" if logarithm else "share"
         yield kernel.suspect("low_precision", called, short, steps(end, True), 0.02)
         if dtype.itemsize < kernel.dtype.itemsize or kernel.rows.shape[1] > FEW:

@@ -99,7 +99,7 @@ class Tables:
 
 
 def _tables(seen: Evidence, places: Places, highest: int) -> Iterator[Suspect]:
-    if places.size < 4 * FEW or seen.arrays:  # one curve only
+    if places.size < 4 * FEW or seen.arrays:  # array parameters: more than one curve
         return
     single = seen.dtype.itemsize >= SINGLE.itemsize
     slack = SINGLE_SLACK if single else SLACK
@@ -180,7 +180,7 @@ def _likely(seen: Evidence, finest: Array, high: float, places: Places) -> Itera
     }
     for kind, values in predicted.items():
         agree = _agrees(seen, seen.rounded(values), places, ALIKE)
-        if kind is _MIDDLE:  # the longest table's are not among the values
+        if kind is _MIDDLE:  # the middles of the longest table are not tabulated
             agree &= every[:, 0] > 1
         yield from ((COUNTS[row], kind) for row in np.flatnonzero(agree))
 
@@ -336,7 +336,7 @@ def _longest(points: _Points, start: int, degree: int) -> tuple[int, Array]:
     assert piece is not None
     step = degree + 1
     bad = size + 1
-    while good < size and good + step < bad:  # doubling, then halving
+    while good < size and good + step < bad:  # the length doubles, then is bisected
         tried = _polynomial(points, start, min(good + step, size), degree)
         if tried is None:
             bad = good + step
@@ -365,7 +365,7 @@ def _polynomial(points: _Points, start: int, stop: int, degree: int) -> Array | 
         powers = _Powers.of(x, min(degree, stop - start - 1), fine=fine)
         return powers.coefficients(powers.solved(values, weight))
     powers = _Powers.of(x, degree, fine=fine)
-    for _ in range(3):  # towards the smallest largest deviation
+    for _ in range(3):  # moves towards the minimax polynomial
         piece = powers.solved(values, weight)
         off = np.abs(piece @ powers.powers - values) / slack
         most = float(off.max())
@@ -399,7 +399,7 @@ class _Powers(NamedTuple):
         if not self.fine:
             try:
                 return np.asarray(np.linalg.solve(weighed @ weighed.T, weighed @ (values * weight)))
-            except np.linalg.LinAlgError:  # points too close together
+            except np.linalg.LinAlgError:  # singular: points too close together
                 pass
         return np.asarray(np.linalg.lstsq(weighed.T, values * weight, rcond=None)[0])
 
