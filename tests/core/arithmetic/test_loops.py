@@ -212,7 +212,7 @@ def test_plain_numbers_have_no_strange_results(entry: Elementwise) -> None:
 
 
 def bits_that_differ(entry: Elementwise, x: np.ndarray) -> int:
-    """At how many of these float32 numbers haste says something else than care."""
+    """At how many of these float32 numbers the quick loop differs from the careful one."""
     params = example(entry)
     with np.errstate(all="ignore"):
         quick = entry.orders(x, 3, True, **params)
