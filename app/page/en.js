@@ -164,6 +164,7 @@ export default {
   "normalization.batch_norm": "batch norm",
   "change.activation": "activation",
   "change.params": "parameters",
+  "change.negative_slope": "slope for negative inputs",
   "change.init": "initialisation",
   "change.normalization": "normalisation",
   "change.residual": "residual branch",

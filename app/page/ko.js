@@ -162,6 +162,7 @@ export default {
   "normalization.batch_norm": "배치 정규화(batch norm)",
   "change.activation": "활성화 함수",
   "change.params": "매개변수",
+  "change.negative_slope": "음의 입력에 대한 기울기",
   "change.init": "초기화",
   "change.normalization": "정규화",
   "change.residual": "잔차 분기",

@@ -190,7 +190,7 @@ def test_weights_that_do_not_fit(
     [
         ({"activations": []}, ["activations"], "at least 1"),
         ({"activations": ["rleu"]}, ["activations", 0, "activation"], "did you mean relu"),
-        ({"activations": ["softmax"]}, ["activations", 0, "activation"], "no activation of units"),
+        ({"activations": ["softmax"]}, ["activations", 0, "activation"], "cannot activate units"),
         (
             {"activations": ["relu", {"activation": "elu", "params": {"alhpa": 1}}]},
             ["activations", 1, "params"],
