@@ -264,7 +264,7 @@ def test_rank_collapse_is_found() -> None:
     assert shallow.verdict.state == "healthy"
 
 
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize("width", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_inputs_that_become_one_are_kept_apart_by_what_experts_try(width: int) -> None:
     """A tailored slope (arXiv:2203.08120), branches whose means do not add up, normalising blocks."""
     network = Network(sizes=(width,) * 301, call=REGISTRY.resolve("relu"), weights=initialiser("he_normal"))
