@@ -5,14 +5,15 @@ The field names are those of the kind's own class in `app.core.propagation`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from app.contract.arrays import Model
 
-KINDS = ("residual", "transformer", "convolution", "recurrent")
+BlockKind: TypeAlias = Literal["residual", "transformer", "convolution", "recurrent"]
+KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 
 Factor: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)] | Literal["depth_scaled"]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from app.contract.arrays import Model
+from app.contract.blocks import BlockKind
 from app.contract.gradient_flow import Figure, Sentences, SpreadFields
 
 MOST_NETWORKS = 7
@@ -149,9 +150,7 @@ class LabelledAnswer(Model):
     faint: bool = Field(
         False, strict=True, description="Drawn pale, as the one that others are compared with."
     )
-    block: Literal["residual", "transformer", "convolution", "recurrent"] | None = Field(
-        None, description="The kind of its blocks, by which the axes are named."
-    )
+    block: BlockKind | None = Field(None, description="The kind of its blocks, by which the axes are named.")
 
 
 class AnswersPictureRequest(Model):

@@ -32,6 +32,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from app.contract.blocks import BlockKind
 from app.contract.pictures import MOST_CURVES, MOST_NETWORKS
 from app.core.activations.definition import Text
 from app.core.arithmetic.formats import FORMATS, log10_of_zero
@@ -42,7 +43,6 @@ Spec: TypeAlias = dict[str, Any]
 Theme: TypeAlias = Literal["light", "dark"]
 Language: TypeAlias = Literal["en", "ko"]
 LayerFigure: TypeAlias = Literal["gradient", "activation_mean"]
-BlockKind: TypeAlias = Literal["residual", "transformer", "convolution", "recurrent"]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import vl_convert
 
+from app.contract.blocks import BlockKind
 from app.contract.pictures import MOST_CURVES
 from app.core.activations import REGISTRY
 from app.core.errors import InvalidValue
@@ -21,7 +22,6 @@ from app.pictures.specifications import (
     DECADES,
     MOST_LAYERS,
     PALETTES,
-    BlockKind,
     Look,
     Run,
     Spec,

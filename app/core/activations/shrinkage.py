@@ -68,14 +68,6 @@ _LAMBD = Parameter(
 )
 
 
-@scalar
-def _shrunk(x: float, bias: float, lambd: float, rough: int) -> Orders:
-    kept = abs(x) > lambd
-    moved = difference(x, bias if x > lambd else -bias, rough)
-    value = choose(kept, choose(bool(rough) or abs(x) <= LARGEST, moved, exactly(x)), level(0.0, x, rough))
-    return value, level(1.0 if kept else 0.0, x, rough), level(0.0, x, rough)
-
-
 @partial(Kernel, low="none")
 def _hardshrink(x: float, lambd: float) -> Orders:
     kept = abs(x) > lambd
@@ -116,7 +108,10 @@ def _softshrink(x: float, lambd: float, rough: int = False) -> Orders:
 
 @partial(Kernel, ties=True)
 def _shrink(x: float, bias: float, lambd: float, rough: int = False) -> Orders:
-    return _shrunk(x, bias, lambd, rough)
+    kept = abs(x) > lambd
+    moved = difference(x, bias if x > lambd else -bias, rough)
+    value = choose(kept, choose(bool(rough) or abs(x) <= LARGEST, moved, exactly(x)), level(0.0, x, rough))
+    return value, level(1.0 if kept else 0.0, x, rough), level(0.0, x, rough)
 
 
 SOFTSHRINK = Elementwise(

@@ -44,6 +44,11 @@ class _End(NamedTuple):
     answer: tuple[float, float]
     """Answers intercept + slope·x."""
 
+    @property
+    def is_factor(self) -> bool:
+        """Whether the answer is a multiple of the input, by a factor that was read from the answers."""
+        return self.answer[1] not in {0.0, 1.0}
+
     def holds(self, x: Array) -> Mask:
         if self.side == "above":
             return x > self.bound
@@ -112,11 +117,7 @@ def _longest(seen: Evidence, side: str, places: Places, end: _End) -> _End | Non
     x = seen.x[places]
     predicted = seen.rounded(end.apply(x))
     # A factor is read from rounded answers, and is not known to their last digit.
-    same = (
-        seen.apart(predicted, places) <= 1
-        if end.answer[1] not in {0.0, 1.0}
-        else seen.off(predicted, places) == 0
-    )
+    same = seen.apart(predicted, places) <= 1 if end.is_factor else seen.off(predicted, places) == 0
     length = int(np.argmin(same)) if not same.all() else same.size
     wrong = seen.wrong[places][:length]
     if not wrong.any() or same.size - length < FEW or x[length - 1] == x[length]:
@@ -183,7 +184,7 @@ def _suspect(seen: Evidence, ends: Sequence[_End]) -> Suspect:
         f"The kernel stops computing too early: {en}.",
         f"커널이 너무 일찍 계산을 멈춥니다. {ko}을(를) 그대로 내놓습니다.",
     )
-    factors = any(end.answer[1] not in {0.0, 1.0} for end in ends)
+    factors = any(end.is_factor for end in ends)
     price = 0.01 * (len(ends) - 1) + (FACTOR if factors else 0.0)
     return Suspect(cause, detail, summary, predicted, price=price)
 
